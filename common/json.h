@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json - strict reading (RFC 8259, I-JSON) and safe writing of JSON; the one door to cJSON.
+ *
+ * Reading: first one pass over the bytes (grammar, UTF-8, depth, no raw control characters, no lone
+ * surrogates, no trailing bytes), then cJSON, then duplicate members. What is malformed is
+ * RC_CORRUPT (HTTP 400 malformed_json); what is well-formed but outside our bounds (depth over
+ * JSON_DEPTH_MAX, \u0000 and other escaped control characters than tab, LF, CR, integers beyond
+ * 2^53, numbers that overflow a double) is RC_INVALID (422 invalid_request) and err names it.
+ * Out of memory never looks like a syntax error: cJSON's allocator exits the process, and the
+ * supervisor and redelivery do the rest (bound the input first: one node is 64 bytes).
+ *
+ * Writing: a streaming writer into a buf; nobody else prints a brace.
+ *
+ * Source: RFC 8259, RFC 7493, RFC 8785 (canonical form), contract 4.1
+ */
+#ifndef GANTRY_JSON_H
+#define GANTRY_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cjson/cJSON.h>
+
+#include "buf.h"
+#include "rc.h"
+
+#define JSON_DEPTH_MAX 16
+#define JSON_INT_MAX   9007199254740992LL /* 2^53 */
+
+void json_cleanup(cJSON **doc); /* AUTO(json) cJSON *doc = NULL */
+
+/* On RC_OK *out is owned by the caller (json_cleanup, cJSON_Delete). */
+enum rc json_read(const char *text, size_t len, cJSON **out, struct err *err);
+
+/* Members by name, case-sensitive; NULL or the fallback when absent or of another type. */
+const cJSON *json_member(const cJSON *object, const char *name);
+const char *json_string(const cJSON *object, const char *name); /* NULL when absent */
+int64_t json_int(const cJSON *object, const char *name, int64_t fallback);
+double json_number(const cJSON *object, const char *name, double fallback);
+bool json_bool(const cJSON *object, const char *name, bool fallback);
+
+/* RFC 8785 canonical bytes of doc; members named in skip (NULL-terminated, may be NULL) are left
+ * out at the top level. RC_LIMIT if out overflows. */
+enum rc json_canonical(const cJSON *doc, const char *const *skip, struct buf *out);
+
+/* The writer. Errors (nesting, overflow) are sticky; json_end() returns them once. */
+#define JSON_WRITER_DEPTH 24
+struct json_writer {
+    struct buf *out; /* borrowed */
+    unsigned depth;
+    bool comma[JSON_WRITER_DEPTH];
+    char close[JSON_WRITER_DEPTH];
+    bool broken;
+};
+
+void json_begin(struct json_writer *w, struct buf *out);
+enum rc json_end(struct json_writer *w);
+/* name is NULL inside arrays and for the root. */
+void json_object(struct json_writer *w, const char *name);
+void json_array(struct json_writer *w, const char *name);
+void json_close(struct json_writer *w);
+void json_put_string(struct json_writer *w, const char *name, const char *text);
+void json_put_bytes(struct json_writer *w, const char *name, const char *text, size_t len);
+void json_put_int(struct json_writer *w, const char *name, int64_t value);
+void json_put_number(struct json_writer *w, const char *name, double value);
+void json_put_bool(struct json_writer *w, const char *name, bool value);
+void json_put_null(struct json_writer *w, const char *name);
+void json_put_time(struct json_writer *w, const char *name, int64_t wall_ms);
+/* Already encoded JSON, e.g. a jsonb column; the caller vouches for it. */
+void json_put_raw(struct json_writer *w, const char *name, const char *json, size_t len);
+void json_put_doc(struct json_writer *w, const char *name, const cJSON *doc);
+
+#endif
