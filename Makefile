@@ -1,0 +1,185 @@
+# Gantry. `make help` lists the targets. Everything built goes into build/.
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+MODE    ?= release
+B       ?= build/$(MODE)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+WERROR  ?= -Werror
+ifeq ($(origin CC),default)
+CC := $(if $(filter fuzz,$(MODE)),clang-14,gcc)
+endif
+ifeq ($(filter $(MODE),release asan tsan fault fuzz),)
+$(error unknown MODE=$(MODE): release, asan, tsan, fault or fuzz)
+endif
+
+# A directory with a main.c is a program. Adding a worker = mkdir and one word here.
+WORKERS  := ingest search audit executor
+DIRS     := gateway:gantry-gateway $(foreach w,$(WORKERS),workers/$w:gantry-$w) cli:gantry \
+            deploy/stack:gantry-supervisor
+HAVE     := $(foreach d,$(DIRS),$(if $(wildcard $(firstword $(subst :, ,$d))/main.c),$d))
+PROGRAMS := $(foreach d,$(HAVE),$(lastword $(subst :, ,$d)))
+
+# Libraries, from pkg-config; the packages that hold them are named in deploy/dependencies.
+LIBRARIES := libnats libpq hiredis libmicrohttpd libsodium libargon2 libcjson libcurl libseccomp \
+             libbsd libcrypto
+LIB_CFLAGS := $(patsubst -I%,-isystem%,$(filter-out -I/usr/include/%-linux-gnu,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)))
+LIB_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+
+STD   := -std=gnu2x -D_GNU_SOURCE -Icommon -I$(B)/gen
+WARN  := -Wall -Wextra -Wpedantic $(WERROR) -Wformat=2 -Wshadow -Wconversion -Wsign-conversion \
+         -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
+         -Wmissing-prototypes -Wmissing-declarations -Wold-style-definition -Wredundant-decls \
+         -Wundef -Wvla -Wswitch-enum -Wimplicit-fallthrough -Wdouble-promotion -Wfloat-equal \
+         -Wunused-macros -Wdate-time -Wno-overlength-strings
+HARD  := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
+         -fno-delete-null-pointer-checks -fno-strict-overflow -fno-strict-aliasing -fno-common \
+         -fvisibility=hidden -fPIE
+ifeq ($(shell uname -m),aarch64)
+HARD  := $(HARD:-fcf-protection=full=-mbranch-protection=standard)
+endif
+LINK  := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+RELEASE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+SANE    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+TEST  := -I. -Itests/unit -Wno-unused-parameter -Wno-sign-conversion -Wno-missing-prototypes \
+         -Wno-missing-declarations -Wno-cast-qual
+
+ifeq ($(findstring clang,$(CC)),)
+WARN  += -Wformat-signedness -Warith-conversion -Walloca -Wduplicated-cond -Wduplicated-branches \
+         -Wlogical-op -Wtrampolines -Wjump-misses-init
+RELEASE += -Wnull-dereference -Wstack-usage=16384 -ftrivial-auto-var-init=zero \
+           -fzero-call-used-regs=used-gpr
+SANE  += -Wno-maybe-uninitialized
+TEST  += -Wno-stack-usage -Wno-null-dereference
+endif
+FLAGS_release := $(RELEASE)
+FLAGS_fault   := $(RELEASE) -DGANTRY_FAULT=1
+FLAGS_asan    := $(SANE) -fsanitize=address,undefined
+FLAGS_tsan    := $(SANE) -fsanitize=thread
+FLAGS_fuzz    := $(SANE) -fsanitize=fuzzer-no-link,address,undefined
+ALL_CFLAGS    := $(STD) $(WARN) $(HARD) $(FLAGS_$(MODE)) $(LIB_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS   := $(LINK) $(filter -fsanitize=%,$(FLAGS_$(MODE))) $(LDFLAGS)
+
+COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard common/*.c))
+MODULE_SRC := $(filter-out %/main.c,$(foreach d,$(DIRS),$(wildcard $(firstword $(subst :, ,$d))/*.c)))
+MODULE_OBJ := $(MODULE_SRC:%.c=$(B)/%.o)
+TESTS      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS    := $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
+BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
+GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
+              $(B)/gen/embed_sql.h $(B)/gen/embed_nats.h
+STACK_VARS := STACK_DIR GATEWAY_PORT NATS_PORT POSTGRES_PORT REDIS_PORT ADMIN_PORT INGEST SEARCH \
+              AUDIT EXECUTOR GATEWAY
+export $(STACK_VARS)
+
+.PHONY: all help up down status logs test check-unit check-replay lint tidy asan tsan fuzz bench \
+        images install clean missing FORCE
+
+all: $(PROGRAMS:%=$(B)/%) $(if $(filter build/release,$(B)),$(PROGRAMS:%=build/%)) ## build the programs (MODE=release)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+# --- objects, libraries, programs -------------------------------------------------------------
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
+
+$(B)/%.o: %.c $(B)/flags | $(GEN) $(if $(LIB_LIBS),,missing)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),$(TEST)) -MMD -MP -c -o $@ $<
+
+missing:
+	@command -v pkg-config >/dev/null || echo "missing: pkg-config"
+	@for l in $(LIBRARIES); do pkg-config --exists $$l 2>/dev/null || echo "missing library: $$l"; done
+	@deploy/dependencies --list build; exit 1
+
+define archive
+	@rm -f $@ && mkdir -p $(@D) && ar qcsT $@ $^
+endef
+$(B)/libcommon.a: $(COMMON_OBJ)
+	$(archive)
+$(B)/libmodules.a: $(MODULE_OBJ)
+	$(archive)
+
+define program # $1 directory, $2 name
+$(B)/$2: $$(filter $(B)/$1/%,$$(MODULE_OBJ)) $(B)/$1/main.o $(B)/libcommon.a
+	@echo "  LINK    $$@"
+	@$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIB_LIBS) -lm
+endef
+$(foreach d,$(HAVE),$(eval $(call program,$(firstword $(subst :, ,$d)),$(lastword $(subst :, ,$d)))))
+
+$(PROGRAMS:%=build/%): build/%: build/release/%
+	@ln -sfn release/$* $@
+
+# --- generated headers: SQL statements as C tables, migrations and stream bodies embedded ------
+$(B)/gen/sql_%.h: sql/statements/%.sql sql/statements.awk
+	@mkdir -p $(@D)
+	@awk -v program=$* -f sql/statements.awk $< > $@
+
+$(B)/gen/embed_sql.h: $(wildcard sql/migrations/*.sql sql/*.sql) deploy/embed.awk
+$(B)/gen/embed_nats.h: $(wildcard nats/streams/*.json nats/consumers/*.json) deploy/embed.awk
+$(B)/gen/embed_%.h:
+	@mkdir -p $(@D)
+	@awk -v name=$* -f deploy/embed.awk $(filter-out %.awk,$^) /dev/null > $@
+
+# --- tests ------------------------------------------------------------------------------------
+$(B)/tests/test_%: $(B)/tests/unit/test_%.o $(B)/libmodules.a $(B)/libcommon.a
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka -lm
+$(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libmodules.a $(B)/libcommon.a
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lm
+$(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmodules.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lm
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libmodules.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS) -lm
+.SECONDARY:
+
+test: ## install what is missing, build, run every test
+	@tests/run
+
+check-unit: $(TESTS) ## run the unit tests of this MODE
+	@tests/unit/run $(TESTS)
+check-replay: $(REPLAYS) ## run the fuzz corpus through the fuzz targets of this MODE
+	@tests/fuzz/run-replay $(REPLAYS)
+lint: ## doors, banned functions, formats, secrets
+	@tests/lint.sh
+tidy: ## clang-tidy over every source, one process each
+	@tests/lint.sh --tidy
+asan: ## build and run the unit tests and the corpus under ASan and UBSan
+	@$(MAKE) MODE=asan all check-unit check-replay
+tsan: ## build and run the unit tests under TSan
+	@$(MAKE) MODE=tsan all check-unit
+FUZZ_SECONDS ?= 30
+fuzz: ## fuzz each target for FUZZ_SECONDS=30 with libFuzzer, ASan and UBSan
+	@$(MAKE) MODE=fuzz $(FUZZERS:%=build/fuzz/fuzz/%)
+	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/fuzz/%)
+bench: ## measure, against the bare parts in the same run
+	@deploy/dependencies build test && $(MAKE) all $(BENCHES) && tests/bench/run
+images: ## build the container images and try them
+	@tests/images/run
+
+# --- the local stack --------------------------------------------------------------------------
+up: ## start everything on this machine (STACK_DIR=var, GATEWAY_PORT=8080, INGEST=1 ...)
+	@deploy/dependencies build run && $(MAKE) -s all && deploy/stack/up
+down: ## stop it; the data stays
+	@deploy/stack/down
+status: ## what runs, and what does not and why
+	@deploy/stack/status
+logs: ## the last lines of every log (FOLLOW=1 to go on)
+	@deploy/stack/logs
+
+install: all ## copy programs and data to DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/gantry
+	install -m 0755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
+	for d in sql nats workers/executor/tasks; do [ ! -d $$d ] || cp -R --parents $$d $(DESTDIR)$(PREFIX)/share/gantry; done
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
