@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * command - every command of the system, once: its subject, stream, scope, schema and program.
+ *
+ * Subject: gantry.v1.<workspace>.<name>. The workspace is taken from the subject, never from the
+ *          payload. From this table come the gateway's publishing, the callout's permission lists,
+ *          the workers' subscriptions and the tests that try everything else.
+ * Events:  gantry.v1.<workspace>.<family>.<id>.done with the header "Gantry-Event: done" is the
+ *          answer to a JetStream command; family is memory, audit or job; <id> the command's id.
+ * Source:  contract section 5
+ */
+#ifndef GANTRY_COMMAND_H
+#define GANTRY_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "id.h"
+#include "principal.h"
+#include "rc.h"
+
+#define SUBJECT_MAX    200 /* bytes with the NUL */
+#define SUBJECT_PREFIX "gantry.v1."
+#define EVENT_HEADER   "Gantry-Event"
+#define ACTOR_HEADER   "Gantry-Actor"
+#define MSG_ID_HEADER  "Nats-Msg-Id"
+
+enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT };
+
+/* STREAM_NONE = core request/reply with the queue group of the program's name.
+ * program: who carries it out. for_clients: also from a NATS client with an API key. */
+/* clang-format off */
+/*    name                 subject tail         stream         scope                  schema              program    family    for_clients */
+#define COMMAND_TABLE(X)                                                                                                            \
+    X(CMD_MEMORY_INGEST,     "memory.ingest",     STREAM_MEMORY, SCOPE_MEMORY_WRITE,    "memory_ingest",     "ingest",   "memory", true)  \
+    X(CMD_MEMORY_PATCH,      "memory.patch",      STREAM_MEMORY, SCOPE_MEMORY_WRITE,    "memory_patch",      "ingest",   "memory", true)  \
+    X(CMD_MEMORY_DELETE,     "memory.delete",     STREAM_MEMORY, SCOPE_MEMORY_DELETE,   "memory_delete",     "ingest",   "memory", true)  \
+    X(CMD_MEMORY_FORGET,     "memory.forget",     STREAM_MEMORY, SCOPE_MEMORY_DELETE,   "memory_forget",     "ingest",   "memory", true)  \
+    X(CMD_MEMORY_SEARCH,     "memory.search",     STREAM_NONE,   SCOPE_MEMORY_READ,     "memory_search",     "search",   NULL,     true)  \
+    X(CMD_MEMORY_GET,        "memory.get",        STREAM_NONE,   SCOPE_MEMORY_READ,     "memory_get",        "search",   NULL,     true)  \
+    X(CMD_MEMORY_LIST,       "memory.list",       STREAM_NONE,   SCOPE_MEMORY_READ,     "memory_list",       "search",   NULL,     true)  \
+    X(CMD_AUDIT_APPEND,      "audit.append",      STREAM_AUDIT,  SCOPE_AUDIT_WRITE,     "audit_append",      "audit",    "audit",  true)  \
+    X(CMD_AUDIT_LIST,        "audit.list",        STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_list",        "audit",    NULL,     true)  \
+    X(CMD_AUDIT_CHECKPOINT,  "audit.checkpoint",  STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_checkpoint",  "audit",    NULL,     true)  \
+    X(CMD_AUDIT_PROOF,       "audit.proof",       STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_proof",       "audit",    NULL,     true)  \
+    X(CMD_AUDIT_CONSISTENCY, "audit.consistency", STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_consistency", "audit",    NULL,     true)  \
+    X(CMD_EXECUTOR_RUN,      "executor.run",      STREAM_TASKS,  SCOPE_ACTIONS_EXECUTE, "executor_run",      "executor", "job",    true)  \
+    X(CMD_JOBS_CANCEL,       "jobs.cancel",       STREAM_NONE,   SCOPE_ACTIONS_EXECUTE, "jobs_cancel",       "executor", NULL,     true)  \
+    X(CMD_JOBS_LIST,         "jobs.list",         STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "jobs_list",         "executor", NULL,     true)  \
+    X(CMD_JOBS_GET,          "jobs.get",          STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "jobs_get",          "executor", NULL,     true)  \
+    X(CMD_ACTIONS_LIST,      "actions.list",      STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "actions_list",      "executor", NULL,     true)
+/* clang-format on */
+
+#define COMMAND_ENUM(name, ...) name,
+enum command { COMMAND_TABLE(COMMAND_ENUM) CMD_COUNT };
+#undef COMMAND_ENUM
+
+struct command_info {
+    enum command command;
+    const char *tail;
+    enum stream stream;
+    enum scope scope;
+    const char *schema;
+    const char *program;
+    const char *family; /* NULL: answered by reply, no .done event */
+    bool for_clients;
+};
+
+const struct command_info *command_info(enum command command);
+const char *stream_name(enum stream stream); /* "MEMORY"; NULL for STREAM_NONE */
+
+/* "gantry.v1.<workspace>.<tail>" */
+void command_subject(char out[SUBJECT_MAX], const char *workspace, enum command command);
+/* "gantry.v1.<workspace>.<family>.<id>.done" */
+void done_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, const char *id);
+
+/* Takes a subject apart. RC_CORRUPT when it is none of ours. */
+enum rc command_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], enum command *out);
+enum rc done_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[16],
+                   char id[ID_TEXT_MAX]);
+
+#endif

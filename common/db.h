@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * db - the one door to PostgreSQL: named prepared statements, pipelined, one workspace per group.
+ *
+ * Statements come from sql/statements/<program>.sql and are all prepared when connecting, so that a
+ * schema that does not fit stops the program at once. SQL text exists nowhere in C.
+ *
+ * A group is one transaction in one pipeline: db_begin() sends BEGIN and sets gantry.workspace,
+ * db_send() queues statements, db_commit() sends COMMIT and Sync and collects every result.
+ * Row-level security then confines the group to that workspace.
+ *
+ * Errors:  RC_TEMP  connection lost, server starting or stopping, deadlock, serialization, disk full
+ *          RC_CONFLICT unique violation · RC_CONFIG permission denied, wrong password, unknown table
+ *          RC_BUG   anything else (a statement that does not fit its table)
+ * Threads: one connection belongs to one thread
+ * Source:  libpq pipeline mode; SQLSTATE classes of the PostgreSQL manual, appendix A
+ */
+#ifndef GANTRY_DB_H
+#define GANTRY_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "rc.h"
+
+struct db;
+
+struct db_statement {
+    const char *name;
+    const char *text;
+};
+
+#define DB_PARAMS_MAX 24
+
+/* Positional parameters; values are borrowed until the group is committed. */
+struct db_params {
+    int count;
+    const char *values[DB_PARAMS_MAX];
+    int lengths[DB_PARAMS_MAX];
+    int formats[DB_PARAMS_MAX];   /* 0 text, 1 binary */
+    char text[DB_PARAMS_MAX][24]; /* room for numbers */
+};
+
+void db_param_null(struct db_params *p);
+void db_param_text(struct db_params *p, const char *text); /* NULL = SQL NULL */
+void db_param_int(struct db_params *p, int64_t value);
+void db_param_bool(struct db_params *p, bool value);
+void db_param_number(struct db_params *p, double value);
+void db_param_time(struct db_params *p, int64_t wall_ms); /* as bigint milliseconds */
+void db_param_bytes(struct db_params *p, const void *bytes, size_t len); /* binary */
+
+/* Connects (waiting up to 5 s) and prepares all statements. RC_TEMP: try again later. */
+enum rc db_open(const char *url, const char *application, const struct db_statement *statements,
+                size_t count, struct db **out, struct err *err);
+void db_close(struct db *db);
+void db_cleanup(struct db **db);
+/* Reconnects if the connection is broken, at most once a second; RC_TEMP while it is. */
+enum rc db_ready(struct db *db, struct err *err);
+
+void pgresult_cleanup(PGresult **result); /* AUTO(pgresult) PGresult *r = NULL */
+
+/* One statement outside a group. workspace NULL = none set. *out is owned by the caller. */
+enum rc db_query(struct db *db, const char *workspace, unsigned statement,
+                 const struct db_params *params, PGresult **out, struct err *err);
+
+/* A group. db_send() returns the index of its result. After db_commit() the results are read with
+ * db_result(); they live until the next db_begin(). On any failure the transaction is rolled back
+ * as a whole, and err is about the first statement that failed. */
+enum rc db_begin(struct db *db, const char *workspace, struct err *err);
+enum rc db_send(struct db *db, unsigned statement, const struct db_params *params, size_t *index,
+                struct err *err);
+enum rc db_commit(struct db *db, struct err *err);
+/* Inside a group: flush what was sent and collect its results so far, without ending the
+ * transaction (for statements that depend on earlier results). */
+enum rc db_sync(struct db *db, struct err *err);
+void db_abort(struct db *db);
+const PGresult *db_result(const struct db *db, size_t index);
+
+/* Columns of a result, by position. Text format. */
+const char *db_text(const PGresult *result, int row, int column); /* NULL for SQL NULL */
+int64_t db_int(const PGresult *result, int row, int column, int64_t fallback);
+bool db_bool(const PGresult *result, int row, int column);
+double db_number(const PGresult *result, int row, int column, double fallback);
+/* bytea in text format (\x…) decoded into malloc()ed memory. */
+enum rc db_bytes(const PGresult *result, int row, int column, uint8_t **bytes, size_t *len,
+                 struct err *err);
+
+/* A script without parameters, for migrations; the text comes from a file. */
+enum rc db_script(struct db *db, const char *sql, struct err *err);
+
+#endif

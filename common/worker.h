@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker - the runtime that every worker program shares: main() is one call, a handler is a function
+ * from validated jobs to results.
+ *
+ * The runtime reads the configuration, connects (and reconnects), pulls JetStream commands in
+ * batches and collects core requests, checks subject, claim and body, calls the handler, and settles
+ * each job by its result, in this order (architecture, decision 9):
+ *     effect durable (the handler's return) -> `request` audit event acknowledged by AUDIT
+ *     -> answer (.done event, or reply) -> ack confirmed by the server
+ * A crash in between redelivers; handlers are idempotent by (workspace, command id).
+ *
+ * Verdict of a job, from result.rc by RC_TABLE:
+ *     VERDICT_DONE    answered and acknowledged, 2xx and 4xx alike
+ *     VERDICT_RETRY   redelivered with growing delay; nothing is answered
+ *     VERDICT_REJECT  to DEAD with reason and delivery count, then terminated
+ * A message whose delivery count is past the limit is a dead letter before the handler sees it. A
+ * redelivered message is handled alone. While a dependency is down nothing is fetched.
+ *
+ * Handlers see jobs, memory and services; never a NATS type, never an ack, never a loop.
+ * Source: Postfix's skeleton servers; contract sections 2, 5, 7
+ */
+#ifndef GANTRY_WORKER_H
+#define GANTRY_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "actor.h"
+#include "arena.h"
+#include "command.h"
+#include "conf.h"
+#include "db.h"
+#include "json.h"
+#include "kv.h"
+#include "loop.h"
+#include "principal.h"
+#include "problem.h"
+
+struct worker;
+
+/* What a handler says of a job. Set it with the functions below; the body lives in the arena. */
+struct result {
+    enum rc rc;             /* the verdict; RC_OK for any answer, good or bad */
+    int status;             /* HTTP status that a waiting caller gets; 0 = none was given */
+    const char *body;       /* JSON of the answer, without request_id */
+    size_t body_len;
+    enum problem_code code; /* of an error answer; PROBLEM_COUNT for success */
+    struct err err;         /* for RETRY and REJECT: why */
+};
+
+struct job {
+    enum command command;
+    char id[ID_TEXT_MAX];     /* the command's id: names its one recorded effect */
+    struct principal actor;   /* workspace always; key and role when known */
+    bool direct;              /* from a NATS client, without a claim of the gateway */
+    char request_id[REQUEST_ID_MAX];
+    char idem_hash[65];
+    int64_t accepted_ms;      /* signed accept time, or the server's receive time */
+    int64_t stream_ns;        /* JetStream receive time; 0 for core requests */
+    uint64_t deliveries;      /* 1 for the first; the fencing token */
+    const char *payload;
+    size_t payload_len;
+    const cJSON *body;        /* validated against the command's schema; borrowed */
+    struct result result;     /* filled in by the handler */
+    /* For the audit event; the handler may refine them (arena or static memory). */
+    const char *audit_target; /* e.g. a memory's id; NULL = none */
+    const char *audit_decision; /* NULL = "allowed", or "denied" for 403 */
+    const char *params_hash;  /* actions only, see contract 7.4 */
+    const char *params_prefix64;
+    struct arena *mem;        /* lives until the job is settled */
+    void *own;                /* the runtime's */
+};
+
+/* All jobs of one call have the same command; workspaces may differ. One result per job. */
+typedef void worker_handle_fn(struct worker *w, struct job **jobs, size_t n);
+/* For work that goes on after the call (the executor): the job is kept until worker_finish(). */
+typedef void worker_start_fn(struct worker *w, struct job *job);
+
+struct worker_route {
+    enum command command;
+    worker_handle_fn *handle;
+    worker_start_fn *start; /* instead of handle */
+};
+
+struct worker_spec {
+    const char *name;        /* "ingest": program, consumer and queue group */
+    const char *description; /* for $SRV.INFO and --help */
+    const struct worker_route *routes;
+    size_t n_routes;
+    const struct conf_table *conf; /* the program's own variables; NULL = none */
+    size_t conf_size;              /* of its struct */
+    const struct db_statement *statements; /* NULL = no PostgreSQL */
+    size_t n_statements;
+    const struct kv_script *scripts;
+    size_t n_scripts;
+    bool uses_kv;            /* Redis */
+    bool kv_optional;        /* Redis down does not stop fetching */
+    unsigned batch_max;      /* messages in one call; default 64 */
+    size_t mem_max;          /* bytes of arena per batch; default 64 MiB */
+    /* One durable consumer per workspace on the stream, named <program>_<workspace>, found through
+     * $JS.API.CONSUMER.LIST; free slots are handed round-robin. slots_free is asked before each
+     * fetch. (The executor; the others share one consumer of the program's name.) */
+    bool consumer_per_workspace;
+    unsigned (*slots_free)(struct worker *w);
+    /* Hooks, all optional. on_start: privileged, configuration read, nothing connected.
+     * on_ready: once, everything connected. on_tick: each second. on_stop: before exit. */
+    enum rc (*on_start)(struct worker *w, struct err *err);
+    enum rc (*on_ready)(struct worker *w, struct err *err);
+    void (*on_tick)(struct worker *w);
+    void (*on_stop)(struct worker *w);
+    /* Extra command line words: returns an exit code, or -1 for "not mine". */
+    int (*command_line)(int argc, char **argv, const struct worker_spec *spec);
+};
+
+int worker_main(int argc, char **argv, const struct worker_spec *spec);
+
+/* Services for handlers and hooks. */
+const void *worker_conf(const struct worker *w);
+void *worker_state(const struct worker *w); /* the program's own, set in on_start */
+void worker_set_state(struct worker *w, void *state);
+struct db *worker_db(struct worker *w);
+struct kv *worker_kv(struct worker *w);
+struct loop *worker_loop(struct worker *w);
+struct bus *worker_bus(struct worker *w);
+/* Long handlers: call at least every 10 s; sends "in progress" for all unsettled messages. */
+void worker_keepalive(struct worker *w);
+/* Settle a job that a start function kept. */
+void worker_finish(struct worker *w, struct job *job);
+
+/* Answers. body: finished JSON in out (copied into the job's arena). */
+void job_answer(struct job *job, int status, const struct buf *body);
+void job_problem(struct job *job, enum problem_code code, const struct field_errors *errors,
+                 const char *detail);
+void job_fail(struct job *job, const struct err *err); /* RETRY, REJECT or a generic answer by rc */
+
+#endif
