@@ -32,7 +32,7 @@
 enum verdict { VERDICT_DONE, VERDICT_RETRY, VERDICT_REJECT };
 
 #define RC_ENUM(name, http, verdict, meaning) name,
-enum [[nodiscard]] rc { RC_TABLE(RC_ENUM) RC_COUNT };
+enum [[nodiscard]] rc{ RC_TABLE(RC_ENUM) RC_COUNT };
 #undef RC_ENUM
 
 #define ERR_TEXT_MAX 400 /* bytes with the NUL */
@@ -50,7 +50,8 @@ enum verdict rc_verdict(enum rc rc);
 /* Record a failure; returns rc, so that a failure is one line. err may be NULL. */
 __attribute__((format(printf, 3, 4))) enum rc err_set(struct err *err, enum rc rc,
                                                       const char *format, ...);
-enum rc err_setv(struct err *err, enum rc rc, const char *format, va_list args);
+__attribute__((format(printf, 3, 0))) enum rc err_setv(struct err *err, enum rc rc,
+                                                       const char *format, va_list args);
 
 /* Put "context: " before the text that is already there; returns err->rc (RC_BUG for NULL). */
 __attribute__((format(printf, 2, 3))) enum rc err_wrap(struct err *err, const char *format, ...);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * id - identifiers and their encodings.
+ *
+ * UUIDv7 in one process are strictly increasing, from any thread: the 60 leading bits (48 of
+ * milliseconds, 12 of counter) live in one atomic word that only grows. Within a millisecond the
+ * counter starts in its lower half at random; when it overflows, time is borrowed from the next one.
+ */
+#include "id.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "clock.h"
+
+#define COUNTER_BITS 12
+
+static const char HEX[] = "0123456789abcdef";
+
+static void
+format_uuid(const uint8_t bytes[16], unsigned version, char text[ID_TEXT_MAX])
+{
+    uint8_t marked[16];
+    char *at = text;
+
+    memcpy(marked, bytes, sizeof(marked));
+    marked[6] = (uint8_t)((marked[6] & 0x0F) | version << 4);
+    marked[8] = (uint8_t)((marked[8] & 0x3F) | 0x80);
+    for (size_t i = 0; i < sizeof(marked); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *at++ = '-';
+        *at++ = HEX[marked[i] >> 4];
+        *at++ = HEX[marked[i] & 15];
+    }
+    *at = '\0';
+}
+
+void
+id_new(char text[ID_TEXT_MAX])
+{
+    /* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
+    static _Atomic uint64_t last;
+    uint8_t bytes[16];
+    uint64_t fresh, next, before;
+
+    arc4random_buf(bytes, sizeof(bytes));
+    fresh = (uint64_t)clock_wall_ms() << COUNTER_BITS | (bytes[0] | (bytes[1] & 7U) << 8);
+    before = atomic_load_explicit(&last, memory_order_relaxed);
+    do {
+        next = fresh > before ? fresh : before + 1;
+    } while (!atomic_compare_exchange_weak_explicit(&last, &before, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    for (int i = 0; i < 6; i++)
+        bytes[i] = (uint8_t)(next >> (COUNTER_BITS + 40 - 8 * i));
+    bytes[6] = (uint8_t)(next >> 8 & 0x0F);
+    bytes[7] = (uint8_t)next;
+    format_uuid(bytes, 7, text);
+}
+
+void
+id_new_random(char text[ID_TEXT_MAX])
+{
+    uint8_t bytes[16];
+
+    arc4random_buf(bytes, sizeof(bytes));
+    format_uuid(bytes, 4, text);
+}
+
+static int
+hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+enum rc
+id_parse(const char *text, size_t len, char out[ID_TEXT_MAX])
+{
+    char lower[ID_TEXT_MAX] = { 0 };
+
+    if (len != ID_TEXT_MAX - 1)
+        return RC_INVALID;
+    for (size_t i = 0; i < len; i++) {
+        bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+        int value = hex_value(text[i]);
+        if (hyphen ? text[i] != '-' : value < 0)
+            return RC_INVALID;
+        lower[i] = hyphen ? '-' : HEX[value];
+    }
+    memcpy(out, lower, sizeof(lower));
+    return RC_OK;
+}
+
+bool
+id_valid(const char *text)
+{
+    char lower[ID_TEXT_MAX];
+
+    return text && id_parse(text, strnlen(text, ID_TEXT_MAX), lower) == RC_OK;
+}
+
+static bool
+is_lower_or_digit(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool
+workspace_valid(const char *text, size_t len)
+{
+    if (len < 1 || len >= WORKSPACE_TEXT_MAX || !is_lower_or_digit(text[0]))
+        return false;
+    for (size_t i = 1; i < len; i++)
+        if (!is_lower_or_digit(text[i]) && text[i] != '_' && text[i] != '-')
+            return false;
+    return true;
+}
+
+/* A request id is echoed and logged, so a key that was pasted into the wrong header must not be one.
+ * Too eager is harmless: the request then gets an id of ours. */
+static bool
+looks_like_credential(const char *text, size_t len)
+{
+    static const char *const ANYWHERE[] = { "relay_sk_", "github_pat_" };
+    static const char *const START[] = { "sk-",   "sk_",    "pk_",   "rk_",  "ghp_",  "gho_",
+                                         "ghu_",  "ghs_",   "ghr_",  "xox",  "akia",  "asia",
+                                         "aiza",  "glpat-", "hf_",   "npm_", "eyj",   "ya29.",
+                                         "dop_v", "sg.",    "pypi-", "shp",  "bearer" };
+    char lower[REQUEST_ID_MAX];
+
+    for (size_t i = 0; i < len; i++)
+        lower[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i]);
+    lower[len] = '\0';
+    for (size_t i = 0; i < sizeof(ANYWHERE) / sizeof(ANYWHERE[0]); i++)
+        if (strstr(lower, ANYWHERE[i]))
+            return true;
+    for (size_t i = 0; i < sizeof(START) / sizeof(START[0]); i++)
+        if (strncmp(lower, START[i], strlen(START[i])) == 0)
+            return len >= 20;
+    return false;
+}
+
+bool
+request_id_valid(const char *text, size_t len)
+{
+    if (len < 1 || len >= REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char lower = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i]);
+        if (!is_lower_or_digit(lower) && text[i] != '.' && text[i] != '_' && text[i] != ':' &&
+            text[i] != '-')
+            return false;
+    }
+    return !looks_like_credential(text, len);
+}
+
+void
+hex_encode(const uint8_t *bytes, size_t len, char *text)
+{
+    for (size_t i = 0; i < len; i++) {
+        text[2 * i] = HEX[bytes[i] >> 4];
+        text[2 * i + 1] = HEX[bytes[i] & 15];
+    }
+    text[2 * len] = '\0';
+}
+
+enum rc
+hex_decode(const char *text, size_t len, uint8_t *bytes)
+{
+    if (len % 2 != 0)
+        return RC_INVALID;
+    for (size_t i = 0; i < len; i++)
+        if (hex_value(text[i]) < 0)
+            return RC_INVALID;
+    for (size_t i = 0; i < len / 2; i++)
+        bytes[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+    return RC_OK;
+}
+
+void
+base64url_encode(const uint8_t *bytes, size_t len, char *text)
+{
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint32_t bits = 0;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        bits = bits << 8 | bytes[i];
+        for (count += 8; count >= 6; count -= 6)
+            *text++ = DIGITS[bits >> (count - 6) & 63];
+    }
+    if (count > 0)
+        *text++ = DIGITS[bits << (6 - count) & 63];
+    *text = '\0';
+}
+
+static int
+base64url_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+enum rc
+base64url_decode(const char *text, size_t len, uint8_t *bytes, size_t cap, size_t *out_len)
+{
+    size_t need = len / 4 * 3 + (len % 4 * 3) / 4;
+    uint32_t bits = 0;
+    unsigned count = 0;
+
+    if (len % 4 == 1 || need > cap)
+        return RC_INVALID;
+    for (size_t i = 0; i < len; i++)
+        if (base64url_value(text[i]) < 0)
+            return RC_INVALID;
+    /* The bits beyond the last byte must be zero: one text for one value. */
+    if (len % 4 == 2 && (base64url_value(text[len - 1]) & 15) != 0)
+        return RC_INVALID;
+    if (len % 4 == 3 && (base64url_value(text[len - 1]) & 3) != 0)
+        return RC_INVALID;
+    for (size_t i = 0; i < len; i++) {
+        bits = bits << 6 | (uint32_t)base64url_value(text[i]);
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            *bytes++ = (uint8_t)(bits >> count);
+        }
+    }
+    *out_len = need;
+    return RC_OK;
+}
