@@ -7,6 +7,9 @@
  *          the workers' subscriptions and the tests that try everything else.
  * Events:  gantry.v1.<workspace>.<family>.<id>.done with the header "Gantry-Event: done" is the
  *          answer to a JetStream command; family is memory, audit or job; <id> the command's id.
+ * Audit:   CMD_AUDIT_REQUEST is special: its subject ends in ".<program>" (who settled, which the
+ *          server's permissions vouch for), its workspace may be AUDIT_NO_WORKSPACE, its Nats-Msg-Id
+ *          is "<event id>.request", and it is itself neither claimed, answered nor audited.
  * Source:  contract section 5
  */
 #ifndef GANTRY_COMMAND_H
@@ -44,6 +47,8 @@ enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT };
     X(CMD_AUDIT_CHECKPOINT,  "audit.checkpoint",  STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_checkpoint",  "audit",    NULL,     true)  \
     X(CMD_AUDIT_PROOF,       "audit.proof",       STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_proof",       "audit",    NULL,     true)  \
     X(CMD_AUDIT_CONSISTENCY, "audit.consistency", STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_consistency", "audit",    NULL,     true)  \
+    X(CMD_AUDIT_EVENT,       "audit.event",       STREAM_NONE,   SCOPE_AUDIT_READ,      "audit_event",       "audit",    NULL,     false) \
+    X(CMD_AUDIT_REQUEST,     "audit.request",     STREAM_AUDIT,  SCOPE_NONE,            "audit_request",     "audit",    NULL,     false) \
     X(CMD_EXECUTOR_RUN,      "executor.run",      STREAM_TASKS,  SCOPE_ACTIONS_EXECUTE, "executor_run",      "executor", "job",    true)  \
     X(CMD_JOBS_CANCEL,       "jobs.cancel",       STREAM_NONE,   SCOPE_ACTIONS_EXECUTE, "jobs_cancel",       "executor", NULL,     true)  \
     X(CMD_JOBS_LIST,         "jobs.list",         STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "jobs_list",         "executor", NULL,     true)  \

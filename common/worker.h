@@ -67,8 +67,9 @@ struct job {
     /* For the audit event; the handler may refine them (arena or static memory). */
     const char *audit_target; /* e.g. a memory's id; NULL = none */
     const char *audit_decision; /* NULL = "allowed", or "denied" for 403 */
-    const char *params_hash;  /* actions only, see contract 7.4 */
-    const char *params_prefix64;
+    const char *params_sha256; /* audit_digest_json(); the audit worker turns it into an HMAC */
+    const char *params_prefix64; /* actions only: audit_params_prefix() */
+    const char *program;      /* CMD_AUDIT_REQUEST: the last token of the subject; else NULL */
     struct arena *mem;        /* lives until the job is settled */
     void *own;                /* the runtime's */
 };
@@ -97,6 +98,9 @@ struct worker_spec {
     size_t n_scripts;
     bool uses_kv;            /* Redis */
     bool kv_optional;        /* Redis down does not stop fetching */
+    /* The handlers of JetStream commands record their own `request` events with the effect (the
+     * audit worker: both leaves in one transaction); the runtime publishes none for those. */
+    bool audits_itself;
     unsigned batch_max;      /* messages in one call; default 64 */
     size_t mem_max;          /* bytes of arena per batch; default 64 MiB */
     /* One durable consumer per workspace on the stream, named <program>_<workspace>, found through
