@@ -7,7 +7,7 @@
  * (architecture, decision 9). The audit worker takes the workspace and the program from the
  * subject, adds a nonce and the time of recording, replaces the two plain SHA-256 digests by
  * HMACs under its own key, and appends the canonical bytes to the log. (workspace, event_id) is
- * recorded once, however often the message comes; publish with Nats-Msg-Id "<event_id>.request".
+ * recorded once, however often the message comes; publish with Nats-Msg-Id "<event_id>.audit".
  *
  * Shape:   {"v":1,"type":"request","event_id":uuid, …the members below}; absent ones are null
  * Units:   *_ms milliseconds, wall times UTC; digests as 64 hexadecimal digits

@@ -9,7 +9,7 @@
  *          answer to a JetStream command; family is memory, audit or job; <id> the command's id.
  * Audit:   CMD_AUDIT_REQUEST is special: its subject ends in ".<program>" (who settled, which the
  *          server's permissions vouch for), its workspace may be AUDIT_NO_WORKSPACE, its Nats-Msg-Id
- *          is "<event id>.request", and it is itself neither claimed, answered nor audited.
+ *          is "<event id>.audit", and it is itself neither claimed, answered nor audited.
  * Source:  contract section 5
  */
 #ifndef GANTRY_COMMAND_H
