@@ -24,11 +24,11 @@ PROGRAMS := $(foreach d,$(HAVE),$(lastword $(subst :, ,$d)))
 
 # Libraries, from pkg-config; the packages that hold them are named in deploy/dependencies.
 LIBRARIES := libnats libpq hiredis libmicrohttpd libsodium libargon2 libcjson libcurl libseccomp \
-             libbsd libcrypto
+             libbsd libcrypto $(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo hiredis_ssl)
 LIB_CFLAGS := $(patsubst -I%,-isystem%,$(filter-out -I/usr/include/%-linux-gnu,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)))
 LIB_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 
-STD   := -std=gnu2x -D_GNU_SOURCE -Icommon -I$(B)/gen
+STD   := -std=gnu2x -D_GNU_SOURCE -Icommon -I$(B)/gen $(if $(filter hiredis_ssl,$(LIBRARIES)),-DHAVE_HIREDIS_SSL)
 WARN  := -Wall -Wextra -Wpedantic $(WERROR) -Wformat=2 -Wshadow -Wconversion -Wsign-conversion \
          -Wcast-qual -Wcast-align -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
          -Wmissing-prototypes -Wmissing-declarations -Wold-style-definition -Wredundant-decls \
@@ -70,7 +70,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS    := $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
-              $(B)/gen/embed_sql.h $(B)/gen/embed_nats.h
+              $(patsubst %,$(B)/gen/embed_%.h,sql nats lua schemas)
 STACK_VARS := STACK_DIR GATEWAY_PORT NATS_PORT POSTGRES_PORT REDIS_PORT ADMIN_PORT INGEST SEARCH \
               AUDIT EXECUTOR GATEWAY
 export $(STACK_VARS)
@@ -116,13 +116,15 @@ $(foreach d,$(HAVE),$(eval $(call program,$(firstword $(subst :, ,$d)),$(lastwor
 $(PROGRAMS:%=build/%): build/%: build/release/%
 	@ln -sfn release/$* $@
 
-# --- generated headers: SQL statements as C tables, migrations and stream bodies embedded ------
+# --- generated headers: SQL statements as C tables (sql_PROGRAM.h); files as text (embed_X.h) --
 $(B)/gen/sql_%.h: sql/statements/%.sql sql/statements.awk
 	@mkdir -p $(@D)
 	@awk -v program=$* -f sql/statements.awk $< > $@
 
 $(B)/gen/embed_sql.h: $(wildcard sql/migrations/*.sql sql/*.sql) deploy/embed.awk
 $(B)/gen/embed_nats.h: $(wildcard nats/streams/*.json nats/consumers/*.json) deploy/embed.awk
+$(B)/gen/embed_lua.h: $(wildcard common/lua/*.lua) deploy/embed.awk
+$(B)/gen/embed_schemas.h: $(wildcard common/schemas/*.json) deploy/embed.awk
 $(B)/gen/embed_%.h:
 	@mkdir -p $(@D)
 	@awk -v name=$* -f deploy/embed.awk $(filter-out %.awk,$^) /dev/null > $@
