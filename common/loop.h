@@ -52,6 +52,7 @@ void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
 void loop_prepare(struct loop *loop, loop_prepare_fn *fn, void *arg);
+void loop_unprepare(struct loop *loop, loop_prepare_fn *fn, const void *arg);
 
 /* Run fn(arg) on the loop's thread soon; wakes the loop once for many posts. Order is kept. */
 void loop_post(struct loop *loop, loop_fn *fn, void *arg);
