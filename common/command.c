@@ -7,13 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit_event.h"
+
 #define COMMAND_ROW(name, tail, stream, scope, schema, program, family, clients)                   \
     [name] = { name, tail, stream, scope, schema, program, family, clients },
 static const struct command_info COMMANDS[CMD_COUNT] = { COMMAND_TABLE(COMMAND_ROW) };
 #undef COMMAND_ROW
 
-#define DONE_TAIL  ".done"
-#define FAMILY_MAX 16 /* bytes with the NUL */
+#define DONE_TAIL   ".done"
+#define FAMILY_MAX  16 /* bytes with the NUL */
+#define PROGRAM_MAX 16 /* bytes with the NUL */
 
 const struct command_info *
 command_info(enum command command)
@@ -49,6 +52,20 @@ done_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, c
     (void)snprintf(out, SUBJECT_MAX, SUBJECT_PREFIX "%s.%s.%s" DONE_TAIL, workspace, family, id);
 }
 
+/* A name of a program, to the end of the text. */
+static bool
+is_program(const char *text)
+{
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+    return len > 0 && len < PROGRAM_MAX && text[len] == '\0';
+}
+
+static bool
+is_no_workspace(const char *text, size_t len)
+{
+    return len == sizeof(AUDIT_NO_WORKSPACE) - 1 && memcmp(text, AUDIT_NO_WORKSPACE, len) == 0;
+}
+
 /* After the prefix: the workspace into out; returns what follows its dot, or NULL. */
 static const char *
 take_workspace(const char *subject, char out[WORKSPACE_TEXT_MAX])
@@ -58,11 +75,23 @@ take_workspace(const char *subject, char out[WORKSPACE_TEXT_MAX])
         return NULL;
     const char *name = subject + prefix;
     const char *dot = strchr(name, '.');
-    if (!dot || !workspace_valid(name, (size_t)(dot - name)))
+    size_t len = dot ? (size_t)(dot - name) : 0;
+    if (!dot || (!workspace_valid(name, len) && !is_no_workspace(name, len)))
         return NULL;
-    memcpy(out, name, (size_t)(dot - name));
-    out[dot - name] = '\0';
+    memcpy(out, name, len);
+    out[len] = '\0';
     return dot + 1;
+}
+
+/* Which command a tail names. Only a request event may belong to no workspace, and only its subject
+ * goes on, with the name of the program that settled. */
+static bool
+match_tail(const struct command_info *info, const char *workspace, const char *tail)
+{
+    if (info->command != CMD_AUDIT_REQUEST)
+        return workspace[0] != '_' && strcmp(tail, info->tail) == 0;
+    size_t len = strlen(info->tail);
+    return strncmp(tail, info->tail, len) == 0 && tail[len] == '.' && is_program(tail + len + 1);
 }
 
 enum rc
@@ -73,7 +102,7 @@ command_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], enum comm
     if (!tail)
         return RC_CORRUPT;
     for (unsigned i = 0; i < CMD_COUNT; i++) {
-        if (strcmp(tail, COMMANDS[i].tail) == 0) {
+        if (match_tail(&COMMANDS[i], name, tail)) {
             memcpy(workspace, name, strlen(name) + 1);
             *out = COMMANDS[i].command;
             return RC_OK;
@@ -101,7 +130,7 @@ done_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[
     char parsed[ID_TEXT_MAX];
     const char *tail = take_workspace(subject, name);
     const char *dot = tail ? strchr(tail, '.') : NULL;
-    if (!dot || !is_family(tail, (size_t)(dot - tail)))
+    if (!dot || name[0] == '_' || !is_family(tail, (size_t)(dot - tail)))
         return RC_CORRUPT;
     const char *end = strchr(dot + 1, '.');
     /* The exact text must come back: an id in upper case names another subject. */

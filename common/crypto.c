@@ -66,8 +66,8 @@ crypto_signer_init(struct crypto_signer *signer, const uint8_t seed[CRYPTO_SEED_
 }
 
 void
-crypto_sign(const struct crypto_signer *signer, const void *data, size_t len,
-            uint8_t sig[CRYPTO_SIG_LEN])
+crypto_signature(const struct crypto_signer *signer, const void *data, size_t len,
+                 uint8_t sig[CRYPTO_SIG_LEN])
 {
     (void)crypto_sign_detached(sig, NULL, data, len, signer->secret);
 }

@@ -16,13 +16,13 @@
 
 #include "rc.h"
 
-#define CRYPTO_KEY_LEN     32
-#define CRYPTO_HASH_LEN    32
-#define CRYPTO_SEED_LEN    32
-#define CRYPTO_PUBLIC_LEN  32
-#define CRYPTO_SIG_LEN     64
-#define CRYPTO_SEAL_EXTRA  40 /* nonce 24 + tag 16 */
-#define CRYPTO_PWHASH_MAX  128
+#define CRYPTO_KEY_LEN    32
+#define CRYPTO_HASH_LEN   32
+#define CRYPTO_SEED_LEN   32
+#define CRYPTO_PUBLIC_LEN 32
+#define CRYPTO_SIG_LEN    64
+#define CRYPTO_SEAL_EXTRA 40 /* nonce 24 + tag 16 */
+#define CRYPTO_PWHASH_MAX 128
 
 enum rc crypto_init(struct err *err);
 void crypto_random(void *out, size_t len);
@@ -36,14 +36,14 @@ void crypto_keyed_hash(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size
 void crypto_subkey(const uint8_t key[CRYPTO_KEY_LEN], const char *label,
                    uint8_t out[CRYPTO_KEY_LEN]);
 
-/* Ed25519. The secret is the 32-byte seed. */
+/* Ed25519, from the 32-byte seed. (crypto_sign is a name of libsodium.) */
 struct crypto_signer {
     uint8_t public_key[CRYPTO_PUBLIC_LEN];
     uint8_t secret[64];
 };
 void crypto_signer_init(struct crypto_signer *signer, const uint8_t seed[CRYPTO_SEED_LEN]);
-void crypto_sign(const struct crypto_signer *signer, const void *data, size_t len,
-                 uint8_t sig[CRYPTO_SIG_LEN]);
+void crypto_signature(const struct crypto_signer *signer, const void *data, size_t len,
+                      uint8_t sig[CRYPTO_SIG_LEN]);
 enum rc crypto_verify(const uint8_t public_key[CRYPTO_PUBLIC_LEN], const void *data, size_t len,
                       const uint8_t sig[CRYPTO_SIG_LEN]);
 
