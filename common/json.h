@@ -17,11 +17,10 @@
 #ifndef GANTRY_JSON_H
 #define GANTRY_JSON_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cjson/cJSON.h>
 
 #include "buf.h"
 #include "rc.h"
@@ -40,6 +39,18 @@ const char *json_string(const cJSON *object, const char *name); /* NULL when abs
 int64_t json_int(const cJSON *object, const char *name, int64_t fallback);
 double json_number(const cJSON *object, const char *name, double fallback);
 bool json_bool(const cJSON *object, const char *name, bool fallback);
+
+/* Whether value is a whole number that a double holds exactly. */
+bool json_is_int(double value);
+
+#define JSON_NUMBER_TEXT_MAX 32 /* bytes with the NUL */
+
+/* The shortest text that reads back as value, in ECMAScript's form; "" if value is not finite. */
+const char *json_format_number(double value, char text[JSON_NUMBER_TEXT_MAX]);
+
+/* The members of object sorted as RFC 8785 wants them (by UTF-16 code units of their names);
+ * returns their count. *out is the caller's to free(), NULL for none. */
+size_t json_sorted(const cJSON *object, const cJSON ***out);
 
 /* RFC 8785 canonical bytes of doc; members named in skip (NULL-terminated, may be NULL) are left
  * out at the top level. RC_LIMIT if out overflows. */

@@ -103,7 +103,7 @@ test_bounded(void **unused)
     (void)capture_end(7);
     size_t len = strlen(output);
     assert_true(len <= LOG_LINE_MAX);
-    assert_string_equal(output + len - 15, "\\\"\",\"cut\":true}\n" + 1);
+    assert_string_equal(output + len - 15, "\"\",\"cut\":true}\n");
     capture_start();
     log_info("%s", huge);
     (void)capture_end(7);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json - reading: the strict pass, cJSON's tree, duplicate members.
+ */
+#include "json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "json_scan.h"
+#include "log.h"
+
+#define PAIRWISE_MAX 16 /* members that are compared each with each */
+
+/* cJSON says NULL for "malformed" and for "no memory" alike, and a good command must never be taken
+ * for a malformed one. So there is no second case. */
+static void *
+alloc_or_exit(size_t size)
+{
+    void *memory = malloc(size);
+
+    if (!memory) {
+        log_fatal("out of memory (%zu bytes for JSON)", size);
+        _exit(EXIT_TEMP);
+    }
+    return memory;
+}
+
+__attribute__((constructor)) static void
+install_allocator(void)
+{
+    cJSON_Hooks hooks = { .malloc_fn = alloc_or_exit, .free_fn = free };
+
+    cJSON_InitHooks(&hooks);
+}
+
+void
+json_cleanup(cJSON **doc)
+{
+    cJSON_Delete(*doc);
+    *doc = NULL;
+}
+
+static bool
+repeats_pairwise(const cJSON *object)
+{
+    for (const cJSON *a = object->child; a; a = a->next)
+        for (const cJSON *b = a->next; b; b = b->next)
+            if (strcmp(a->string, b->string) == 0)
+                return true;
+    return false;
+}
+
+static bool
+repeats_sorted(const cJSON *object)
+{
+    const cJSON **members;
+    size_t count = json_sorted(object, &members);
+    bool repeats = false;
+
+    for (size_t i = 1; i < count && !repeats; i++)
+        repeats = strcmp(members[i - 1]->string, members[i]->string) == 0;
+    free(members);
+    return repeats;
+}
+
+/* Recursion is bounded: the strict pass refused what is deeper than JSON_DEPTH_MAX. */
+static bool
+repeats_member(const cJSON *value)
+{
+    size_t count = 0;
+
+    for (const cJSON *child = value->child; child; child = child->next, count++)
+        if (child->child && repeats_member(child))
+            return true;
+    if (!cJSON_IsObject(value))
+        return false;
+    return count <= PAIRWISE_MAX ? repeats_pairwise(value) : repeats_sorted(value);
+}
+
+enum rc
+json_read(const char *text, size_t len, cJSON **out, struct err *err)
+{
+    cJSON *doc;
+    enum rc rc = json_scan(text, len, err);
+
+    if (rc != RC_OK)
+        return rc;
+    doc = cJSON_ParseWithLength(text, len);
+    if (!doc)
+        return err_set(err, RC_BUG, "the JSON parser refused what the strict pass accepted");
+    if (repeats_member(doc)) {
+        cJSON_Delete(doc);
+        return err_set(err, RC_CORRUPT, "malformed JSON: a member name is repeated");
+    }
+    *out = doc;
+    return RC_OK;
+}
+
+const cJSON *
+json_member(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+const char *
+json_string(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(json_member(object, name));
+}
+
+int64_t
+json_int(const cJSON *object, const char *name, int64_t fallback)
+{
+    const cJSON *item = json_member(object, name);
+
+    if (!cJSON_IsNumber(item) || !json_is_int(item->valuedouble))
+        return fallback;
+    return (int64_t)item->valuedouble;
+}
+
+double
+json_number(const cJSON *object, const char *name, double fallback)
+{
+    const cJSON *item = json_member(object, name);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : fallback;
+}
+
+bool
+json_bool(const cJSON *object, const char *name, bool fallback)
+{
+    const cJSON *item = json_member(object, name);
+
+    return cJSON_IsBool(item) ? cJSON_IsTrue(item) : fallback;
+}
+
+bool
+json_is_int(double value)
+{
+    return value >= -(double)JSON_INT_MAX && value <= (double)JSON_INT_MAX &&
+           !(value < trunc(value)) && !(value > trunc(value));
+}

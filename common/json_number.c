@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json_number - doubles as text, as ECMAScript's Number::toString writes them.
+ *
+ * The fewest digits that read back as the same double, and of those the nearest to it. Fifteen digits
+ * always survive the way through a double, so a shorter text shows as trailing zeros of fifteen; only
+ * subnormals need fewer to be tried. At a power of two the doubles below are twice as close as those
+ * above, so the nearest sixteen digits may miss where the next ones up hit (2^-44).
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+
+#define DIGITS_MAX 17
+#define SUBNORMAL  2.2250738585072014e-308
+
+struct decimal {
+    char digits[DIGITS_MAX + 1];
+    int count;
+    int exponent; /* value = 0.digits * 10^exponent */
+};
+
+static bool
+reads_back(const struct decimal *d, double value)
+{
+    char text[40];
+    double back;
+
+    (void)snprintf(text, sizeof(text), "0.%se%d", d->digits, d->exponent);
+    back = strtod(text, NULL);
+    return !(back < value) && !(back > value);
+}
+
+/* The count digits nearest to value, which is positive. */
+static void
+round_to(double value, int count, struct decimal *d)
+{
+    char text[40];
+
+    (void)snprintf(text, sizeof(text), "%.*e", count - 1, value); /* d.ddddde±xx */
+    d->digits[0] = text[0];
+    memcpy(d->digits + 1, text + 2, (size_t)count - 1);
+    d->digits[count] = '\0';
+    d->count = count;
+    d->exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
+}
+
+/* The next larger number of as many digits. */
+static void
+step_up(struct decimal *d)
+{
+    int i = d->count - 1;
+
+    while (i >= 0 && d->digits[i] == '9')
+        d->digits[i--] = '0';
+    if (i >= 0) {
+        d->digits[i]++;
+    } else {
+        d->digits[0] = '1';
+        d->exponent++;
+    }
+}
+
+static void
+shortest(double value, struct decimal *d)
+{
+    for (int count = value < SUBNORMAL ? 1 : 15; count < DIGITS_MAX; count++) {
+        round_to(value, count, d);
+        if (reads_back(d, value))
+            return;
+        step_up(d);
+        if (reads_back(d, value))
+            return;
+    }
+    round_to(value, DIGITS_MAX, d);
+}
+
+static void
+write_decimal(const struct decimal *d, char *text, size_t size)
+{
+    static const char ZEROS[] = "000000000000000000000";
+    int n = d->exponent;
+    int k = d->count;
+
+    if (k <= n && n <= 21)
+        (void)snprintf(text, size, "%s%.*s", d->digits, n - k, ZEROS);
+    else if (n > 0 && n <= 21)
+        (void)snprintf(text, size, "%.*s.%s", n, d->digits, d->digits + n);
+    else if (n > -6 && n <= 0)
+        (void)snprintf(text, size, "0.%.*s%s", -n, ZEROS, d->digits);
+    else
+        (void)snprintf(text, size, "%c%s%se%+d", d->digits[0], k > 1 ? "." : "", d->digits + 1,
+                       n - 1);
+}
+
+const char *
+json_format_number(double value, char text[JSON_NUMBER_TEXT_MAX])
+{
+    struct decimal d;
+    char *at = text;
+
+    *text = '\0';
+    if (!isfinite(value))
+        return text;
+    if (json_is_int(value)) {
+        (void)snprintf(text, JSON_NUMBER_TEXT_MAX, "%lld", (long long)value);
+        return text;
+    }
+    if (value < 0) {
+        *at++ = '-';
+        value = -value;
+    }
+    shortest(value, &d);
+    while (d.count > 1 && d.digits[d.count - 1] == '0')
+        d.digits[--d.count] = '\0';
+    write_decimal(&d, at, JSON_NUMBER_TEXT_MAX - 1);
+    return text;
+}

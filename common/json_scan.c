@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json_scan - the strict pass.
+ *
+ * cJSON accepts more than RFC 8259 (leading zeros, control characters, any bytes as text), so its
+ * verdict is not used: what passes here is JSON, and cJSON only builds the tree. The stack of open
+ * brackets is an array of JSON_DEPTH_MAX: no recursion. A broken rule of ours (RC_INVALID) is noted and
+ * the scan goes on, because a syntax error further on counts for more.
+ */
+#include "json_scan.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "utf8.h"
+
+enum expect {
+    EXPECT_VALUE,
+    EXPECT_VALUE_OR_END, /* just after [ */
+    EXPECT_NAME,
+    EXPECT_NAME_OR_END, /* just after { */
+    EXPECT_NEXT,        /* a comma or the closing bracket */
+    EXPECT_NOTHING,     /* the text is complete */
+};
+
+struct scan {
+    const char *at;
+    const char *end;
+    const char *start;
+    struct err *err; /* borrowed; may be NULL */
+    enum rc result;
+    enum expect expect;
+    unsigned depth;
+    char open[JSON_DEPTH_MAX];
+};
+
+static bool
+malformed(struct scan *s, const char *what)
+{
+    s->result = err_set(s->err, RC_CORRUPT, "malformed JSON: %s at byte %zu", what,
+                        (size_t)(s->at - s->start));
+    return false;
+}
+
+static void
+note(struct scan *s, const char *what)
+{
+    if (s->result == RC_OK)
+        s->result = err_set(s->err, RC_INVALID, "%s at byte %zu", what, (size_t)(s->at - s->start));
+}
+
+/* How many of the next bytes are plain: printable ASCII without quote and backslash. */
+static size_t
+plain_run(const char *at, const char *end)
+{
+    const uint64_t ones = 0x0101010101010101U;
+    const uint64_t highs = 0x8080808080808080U;
+    const char *start = at;
+    uint64_t word;
+
+    while (end - at >= 8) {
+        memcpy(&word, at, 8);
+        uint64_t quote = word ^ (ones * '"');
+        uint64_t slash = word ^ (ones * '\\');
+        uint64_t special = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+                           ((slash - ones) & ~slash) | word;
+        if (special & highs)
+            break;
+        at += 8;
+    }
+    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' &&
+           *at != '\\')
+        at++;
+    return (size_t)(at - start);
+}
+
+static int
+hex4(const char *at, const char *end)
+{
+    int value = 0;
+
+    if (end - at < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        char c = at[i];
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0)
+            return -1;
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
+/* At the character after a backslash. */
+static bool
+scan_escape(struct scan *s)
+{
+    int first, second;
+
+    if (s->at == s->end)
+        return malformed(s, "unfinished string");
+    switch (*s->at) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'n':
+    case 'r':
+    case 't':
+        s->at++;
+        return true;
+    case 'b':
+    case 'f':
+        note(s, "control character in a string");
+        s->at++;
+        return true;
+    case 'u':
+        break;
+    default:
+        return malformed(s, "unknown escape");
+    }
+    first = hex4(s->at + 1, s->end);
+    if (first < 0)
+        return malformed(s, "bad \\u escape");
+    if (first < 0x20 && first != '\t' && first != '\n' && first != '\r')
+        note(s, "control character in a string");
+    if (first >= 0xDC00 && first <= 0xDFFF)
+        return malformed(s, "lone surrogate");
+    s->at += 5;
+    if (first < 0xD800 || first > 0xDBFF)
+        return true;
+    if (s->end - s->at < 6 || s->at[0] != '\\' || s->at[1] != 'u')
+        return malformed(s, "lone surrogate");
+    second = hex4(s->at + 2, s->end);
+    if (second < 0xDC00 || second > 0xDFFF)
+        return malformed(s, "lone surrogate");
+    s->at += 6;
+    return true;
+}
+
+/* At the opening quote. */
+static bool
+scan_string(struct scan *s)
+{
+    uint32_t code;
+    size_t step;
+
+    for (s->at++;;) {
+        s->at += plain_run(s->at, s->end);
+        if (s->at == s->end)
+            return malformed(s, "unfinished string");
+        if (*s->at == '"') {
+            s->at++;
+            return true;
+        }
+        if (*s->at == '\\') {
+            s->at++;
+            if (!scan_escape(s))
+                return false;
+        } else if ((unsigned char)*s->at < 0x20) {
+            return malformed(s, "control character in a string");
+        } else {
+            step = utf8_decode(s->at, (size_t)(s->end - s->at), &code);
+            if (step == 0)
+                return malformed(s, "invalid UTF-8");
+            s->at += step;
+        }
+    }
+}
+
+static size_t
+skip_digits(struct scan *s)
+{
+    const char *start = s->at;
+
+    while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
+        s->at++;
+    return (size_t)(s->at - start);
+}
+
+static void
+check_integer(struct scan *s, const char *digits, size_t count)
+{
+    int64_t value = 0;
+
+    for (size_t i = 0; i < count && i < 17; i++)
+        value = value * 10 + (digits[i] - '0');
+    if (count > 16 || value > JSON_INT_MAX)
+        note(s, "integer beyond 2^53");
+}
+
+static bool
+scan_number(struct scan *s)
+{
+    const char *start = s->at;
+    const char *digits;
+    size_t count;
+    bool whole = true;
+    bool scaled = false;
+
+    if (*s->at == '-')
+        s->at++;
+    digits = s->at;
+    count = skip_digits(s);
+    if (count == 0 || (count > 1 && *digits == '0'))
+        return malformed(s, "bad number");
+    if (s->at < s->end && *s->at == '.') {
+        whole = false;
+        s->at++;
+        if (skip_digits(s) == 0)
+            return malformed(s, "bad number");
+    }
+    if (s->at < s->end && (*s->at == 'e' || *s->at == 'E')) {
+        whole = false;
+        scaled = true;
+        s->at++;
+        if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
+            s->at++;
+        if (skip_digits(s) == 0)
+            return malformed(s, "bad number");
+    }
+    if (whole) {
+        check_integer(s, digits, count);
+    } else if (s->at - start > JSON_NUMBER_MAX) {
+        note(s, "number of more than 60 characters");
+    } else if (scaled) {
+        char copy[JSON_NUMBER_MAX + 1];
+        memcpy(copy, start, (size_t)(s->at - start));
+        copy[s->at - start] = '\0';
+        if (!isfinite(strtod(copy, NULL)))
+            note(s, "number too large");
+    }
+    return true;
+}
+
+static bool
+scan_word(struct scan *s, const char *word)
+{
+    size_t len = strlen(word);
+
+    if ((size_t)(s->end - s->at) < len || memcmp(s->at, word, len) != 0)
+        return malformed(s, "unknown word");
+    s->at += len;
+    return true;
+}
+
+static void
+after_value(struct scan *s)
+{
+    s->expect = s->depth == 0 ? EXPECT_NOTHING : EXPECT_NEXT;
+}
+
+static bool
+open_bracket(struct scan *s)
+{
+    if (s->depth == JSON_DEPTH_MAX) {
+        s->result = err_set(s->err, RC_INVALID, "nested more than %d deep", JSON_DEPTH_MAX);
+        return false;
+    }
+    s->expect = *s->at == '{' ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
+    s->open[s->depth++] = *s->at++;
+    return true;
+}
+
+static bool
+close_bracket(struct scan *s)
+{
+    if (s->open[s->depth - 1] != (*s->at == '}' ? '{' : '['))
+        return malformed(s, "wrong bracket");
+    s->at++;
+    s->depth--;
+    after_value(s);
+    return true;
+}
+
+static bool
+scan_value(struct scan *s)
+{
+    bool good;
+
+    switch (*s->at) {
+    case '{':
+    case '[':
+        return open_bracket(s);
+    case '"':
+        good = scan_string(s);
+        break;
+    case 't':
+        good = scan_word(s, "true");
+        break;
+    case 'f':
+        good = scan_word(s, "false");
+        break;
+    case 'n':
+        good = scan_word(s, "null");
+        break;
+    default:
+        if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
+            return malformed(s, "a value was expected");
+        good = scan_number(s);
+        break;
+    }
+    after_value(s);
+    return good;
+}
+
+static void
+skip_space(struct scan *s)
+{
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
+        s->at++;
+}
+
+static bool
+scan_name(struct scan *s)
+{
+    if (*s->at != '"')
+        return malformed(s, "a member name was expected");
+    if (!scan_string(s))
+        return false;
+    skip_space(s);
+    if (s->at == s->end || *s->at != ':')
+        return malformed(s, "a colon was expected");
+    s->at++;
+    s->expect = EXPECT_VALUE;
+    return true;
+}
+
+static bool
+scan_next(struct scan *s)
+{
+    if (*s->at == '}' || *s->at == ']')
+        return close_bracket(s);
+    if (*s->at != ',')
+        return malformed(s, "a comma or closing bracket was expected");
+    s->at++;
+    s->expect = s->open[s->depth - 1] == '{' ? EXPECT_NAME : EXPECT_VALUE;
+    return true;
+}
+
+static bool
+scan_token(struct scan *s)
+{
+    switch (s->expect) {
+    case EXPECT_VALUE_OR_END:
+        if (*s->at == ']')
+            return close_bracket(s);
+        return scan_value(s);
+    case EXPECT_VALUE:
+        return scan_value(s);
+    case EXPECT_NAME_OR_END:
+        if (*s->at == '}')
+            return close_bracket(s);
+        return scan_name(s);
+    case EXPECT_NAME:
+        return scan_name(s);
+    case EXPECT_NEXT:
+        return scan_next(s);
+    case EXPECT_NOTHING:
+        break;
+    }
+    return malformed(s, "bytes after the end");
+}
+
+enum rc
+json_scan(const char *text, size_t len, struct err *err)
+{
+    struct scan s = { .at = text, .end = text + len, .start = text, .err = err };
+
+    for (;;) {
+        skip_space(&s);
+        if (s.at == s.end)
+            break;
+        if (!scan_token(&s))
+            return s.result;
+    }
+    if (s.expect != EXPECT_NOTHING)
+        (void)malformed(&s, "unexpected end");
+    return s.result;
+}

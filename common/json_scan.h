@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json_scan - one strict pass over the bytes of a JSON text, before anything is allocated for it.
+ *
+ * Errors: RC_CORRUPT  not JSON in UTF-8 (wins over RC_INVALID)
+ *         RC_INVALID  JSON, but with a control character (U+0000 to U+001F without tab, LF, CR) in a
+ *                     string, a number out of range, or nested too deeply
+ * Source: RFC 8259; RFC 7493 section 2.1 and 2.2
+ */
+#ifndef GANTRY_JSON_SCAN_H
+#define GANTRY_JSON_SCAN_H
+
+#include <stddef.h>
+
+#include "rc.h"
+
+#define JSON_NUMBER_MAX 60 /* characters; cJSON reads no more than 63 */
+
+enum rc json_scan(const char *text, size_t len, struct err *err);
+
+#endif

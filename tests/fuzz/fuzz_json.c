@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_json - what is accepted has a canonical form, which reads back as itself.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO(json) cJSON *doc = NULL;
+    AUTO(json) cJSON *again = NULL;
+    AUTO(buf) struct buf first = { .max = 1 << 24 };
+    AUTO(buf) struct buf second = { .max = 1 << 24 };
+    struct err err = { 0 };
+    enum rc rc = json_read((const char *)data, size, &doc, &err);
+
+    if (rc != RC_OK) {
+        if ((rc != RC_CORRUPT && rc != RC_INVALID) || err.rc != rc)
+            abort();
+        return 0;
+    }
+    if (json_canonical(doc, NULL, &first) != RC_OK ||
+        json_read(first.data, first.len, &again, &err) != RC_OK ||
+        json_canonical(again, NULL, &second) != RC_OK || first.len != second.len ||
+        memcmp(first.data, second.data, first.len) != 0)
+        abort();
+    return 0;
+}
