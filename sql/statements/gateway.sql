@@ -1,0 +1,55 @@
+-- The gateway: keys and allowlists. Times are milliseconds since the epoch.
+
+-- name: key_lookup
+-- in:   1 key id
+-- out:  0 or 1 row; expiry and revocation are decided by the caller's clock and the columns
+SELECT workspace, role, hash,
+       floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms,
+       revoked_at IS NOT NULL AS revoked,
+       floor(extract(epoch FROM changed_at) * 1000000)::bigint AS changed_us
+FROM api_key WHERE key_id = $1;
+
+-- name: key_changes
+-- out:  the keys whose cached verification may be stale; overlaps on purpose, see 0001_core.sql
+SELECT key_id, floor(extract(epoch FROM changed_at) * 1000000)::bigint AS changed_us
+FROM api_key WHERE changed_at > clock_timestamp() - interval '30 seconds';
+
+-- name: key_list
+-- in:   1 workspace
+SELECT key_id, role, name,
+       floor(extract(epoch FROM created_at) * 1000)::bigint AS created_ms,
+       floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms,
+       floor(extract(epoch FROM revoked_at) * 1000)::bigint AS revoked_ms,
+       floor(extract(epoch FROM last_used_at) * 1000)::bigint AS last_used_ms,
+       rotated_to
+FROM api_key WHERE workspace = $1 ORDER BY created_at DESC, key_id LIMIT 1000;
+
+-- name: key_create
+-- in:   1 key id, 2 role, 3 scopes text[], 4 name, 5 hash, 6 expiry in ms or null
+-- set:  gantry.workspace
+SELECT floor(extract(epoch FROM key_create($1, $2, $3::text[], $4, $5,
+    to_timestamp($6::bigint / 1000.0))) * 1000)::bigint AS created_ms;
+
+-- name: key_rotate
+-- in:   1 old key id, 2 new key id, 3 hash, 4 overlap in seconds
+-- set:  gantry.workspace
+-- out:  0 rows: no such key in this workspace, or it is not valid any more
+SELECT role, name,
+       floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms,
+       floor(extract(epoch FROM previous_valid_until) * 1000)::bigint AS previous_valid_until_ms
+FROM key_rotate($1, $2, $3, make_interval(secs => $4::double precision));
+
+-- name: key_revoke
+-- in:   1 key id
+-- set:  gantry.workspace
+SELECT key_revoke($1);
+
+-- name: key_touch
+-- in:   1 key id
+-- set:  gantry.workspace
+SELECT key_touch($1);
+
+-- name: workspace_actions
+-- in:   1 workspace
+-- out:  0 rows: no such workspace; actions null: ALLOW_ACTIONS_DEFAULT applies
+SELECT to_json(actions) AS actions FROM workspace WHERE name = $1;
