@@ -38,9 +38,9 @@ enum conf_flag {
 struct conf_item {
     const char *name;
     enum conf_type type;
-    size_t offset;             /* of the target in the program's struct */
-    const char *default_text;  /* NULL: must be set, unless CONF_OPTIONAL */
-    int64_t min, max;          /* CONF_INT: inclusive; CONF_STRING: max length (0 = 1024) */
+    size_t offset;              /* of the target in the program's struct */
+    const char *default_text;   /* NULL: must be set, unless CONF_OPTIONAL */
+    int64_t min, max;           /* CONF_INT: inclusive; CONF_STRING: max length (0 = 1024) */
     const char *const *choices; /* CONF_CHOICE: NULL-terminated */
     unsigned flags;
     const char *help; /* one sentence, for the generated page */
