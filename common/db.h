@@ -11,7 +11,9 @@
  *
  * Errors:  RC_TEMP  connection lost, server starting or stopping, deadlock, serialization, disk full
  *          RC_CONFLICT unique violation · RC_CONFIG permission denied, wrong password, unknown table
+ *          RC_NOTFOUND a function raised no_data_found
  *          RC_BUG   anything else (a statement that does not fit its table)
+ *          Values never show up in err: not the server's detail, nor its sentence about bad data
  * Threads: one connection belongs to one thread
  * Source:  libpq pipeline mode; SQLSTATE classes of the PostgreSQL manual, appendix A
  */
@@ -41,7 +43,7 @@ struct db_params {
     const char *values[DB_PARAMS_MAX];
     int lengths[DB_PARAMS_MAX];
     int formats[DB_PARAMS_MAX];   /* 0 text, 1 binary */
-    char text[DB_PARAMS_MAX][24]; /* room for numbers */
+    char text[DB_PARAMS_MAX][32]; /* room for numbers */
 };
 
 void db_param_null(struct db_params *p);
@@ -52,12 +54,15 @@ void db_param_number(struct db_params *p, double value);
 void db_param_time(struct db_params *p, int64_t wall_ms); /* as bigint milliseconds */
 void db_param_bytes(struct db_params *p, const void *bytes, size_t len); /* binary */
 
-/* Connects (waiting up to 5 s) and prepares all statements. RC_TEMP: try again later. */
+/* Connects (waiting up to 5 s) and prepares all statements. RC_TEMP: try again later. The URL may
+ * carry options of its own; a password in it never shows up in err. Each statement is cancelled
+ * after 60 s, unless there are none (then the connection is for scripts, without a limit). */
 enum rc db_open(const char *url, const char *application, const struct db_statement *statements,
                 size_t count, struct db **out, struct err *err);
 void db_close(struct db *db);
 void db_cleanup(struct db **db);
-/* Reconnects if the connection is broken, at most once a second; RC_TEMP while it is. */
+/* Reconnects if the connection is broken, at most once a second; RC_TEMP while it is. Costs one
+ * poll(2) when all is well. db_query() and db_begin() call it themselves. */
 enum rc db_ready(struct db *db, struct err *err);
 
 void pgresult_cleanup(PGresult **result); /* AUTO(pgresult) PGresult *r = NULL */
@@ -69,7 +74,7 @@ enum rc db_query(struct db *db, const char *workspace, unsigned statement,
 /* A group. db_send() returns the index of its result. After db_commit() the results are read with
  * db_result(); they live until the next db_begin(). On any failure the transaction is rolled back
  * as a whole, and err is about the first statement that failed. */
-enum rc db_begin(struct db *db, const char *workspace, struct err *err);
+enum rc db_begin(struct db *db, const char *workspace /* NULL = none set */, struct err *err);
 enum rc db_send(struct db *db, unsigned statement, const struct db_params *params, size_t *index,
                 struct err *err);
 enum rc db_commit(struct db *db, struct err *err);
@@ -88,7 +93,8 @@ double db_number(const PGresult *result, int row, int column, double fallback);
 enum rc db_bytes(const PGresult *result, int row, int column, uint8_t **bytes, size_t *len,
                  struct err *err);
 
-/* A script without parameters, for migrations; the text comes from a file. */
+/* A script without parameters, for migrations; the text comes from a file. Outside a group it is a
+ * transaction of its own; inside one (db_begin first) it belongs to it. */
 enum rc db_script(struct db *db, const char *sql, struct err *err);
 
 #endif

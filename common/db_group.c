@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * db_group - transactions as one pipeline, and single statements.
+ *
+ * After an error PostgreSQL skips everything up to the next Sync, and an explicit transaction stays
+ * in its failed state; db_commit() and db_abort() therefore always end with a Sync, and roll back in
+ * a second round trip if a transaction is still open then. libpq reads while it cannot write, so a
+ * long pipeline cannot block against the server.
+ */
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "db.h"
+#include "db_internal.h"
+
+void
+pgresult_cleanup(PGresult **result)
+{
+    PQclear(*result);
+}
+
+void
+db_drop_results(struct db *db)
+{
+    for (size_t i = 0; i < db->n_results; i++)
+        PQclear(db->results[i]);
+    db->n_results = 0;
+}
+
+/* Grow by doubling; the caller's memory stays as it was on failure. */
+static void *
+grown(void *memory, size_t used, size_t *cap, size_t size)
+{
+    if (used < *cap)
+        return memory;
+    size_t wanted = *cap ? *cap * 2 : 64;
+    void *more = reallocarray(memory, wanted, size);
+    if (more)
+        *cap = wanted;
+    return more;
+}
+
+enum rc
+db_push(struct db *db, const char *name, const struct db_params *params, bool internal,
+        struct err *err)
+{
+    struct db_pending *more =
+        grown(db->pending, db->n_pending, &db->cap_pending, sizeof(*db->pending));
+    if (!more)
+        return err_set(err, RC_TEMP, "no memory for a statement");
+    db->pending = more;
+    int n = params ? params->count : 0;
+    if (!PQsendQueryPrepared(db->conn, name, n, params ? params->values : NULL,
+                             params ? params->lengths : NULL, params ? params->formats : NULL, 0))
+        return db_fail(db, name, NULL, err);
+    db->pending[db->n_pending++] = (struct db_pending){ name, internal };
+    return RC_OK;
+}
+
+static void
+fail_once(struct db *db, const char *statement, const PGresult *result)
+{
+    if (db->failed.rc == RC_OK)
+        (void)db_fail(db, statement, result, &db->failed);
+}
+
+static void
+keep_result(struct db *db, PGresult *result)
+{
+    PGresult **more = grown(db->results, db->n_results, &db->cap_results, sizeof(*db->results));
+    if (!more) {
+        PQclear(result);
+        if (db->failed.rc == RC_OK)
+            (void)err_set(&db->failed, RC_TEMP, "no memory for a result");
+        return;
+    }
+    db->results = more;
+    db->results[db->n_results++] = result;
+}
+
+/* The result of one statement, and the NULL that libpq puts after it. False: nothing more comes. */
+static bool
+collect_one(struct db *db, const struct db_pending *pending)
+{
+    PGresult *result = PQgetResult(db->conn);
+    if (!result) {
+        fail_once(db, pending->name, NULL);
+        return false;
+    }
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_PIPELINE_ABORTED)
+        fail_once(db, pending->name, result);
+    if (pending->internal)
+        PQclear(result);
+    else
+        keep_result(db, result);
+    if (PQstatus(db->conn) == CONNECTION_BAD)
+        return false;
+    PGresult *rest = PQgetResult(db->conn);
+    PQclear(rest);
+    return rest == NULL;
+}
+
+void
+db_collect(struct db *db, bool sync)
+{
+    int sent = sync ? PQpipelineSync(db->conn) : PQsendFlushRequest(db->conn);
+    bool more = sent == 1 && PQflush(db->conn) == 0;
+    if (!more)
+        fail_once(db, "send", NULL);
+    for (size_t i = 0; i < db->n_pending && more; i++)
+        more = collect_one(db, &db->pending[i]);
+    db->n_pending = 0;
+    if (!sync)
+        return;
+    /* An error of the Sync itself (an implicit transaction that cannot commit) comes before it. */
+    while (more && PQstatus(db->conn) == CONNECTION_OK) {
+        AUTO(pgresult) PGresult *result = PQgetResult(db->conn);
+        if (result && PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+            return;
+        if (result && PQresultStatus(result) == PGRES_FATAL_ERROR)
+            fail_once(db, "commit", result);
+    }
+    fail_once(db, "sync", NULL);
+}
+
+static void
+begin_collecting(struct db *db)
+{
+    db_drop_results(db);
+    db->n_pending = 0;
+    db->n_sent = 0;
+    db->failed = (struct err){ .rc = RC_OK };
+}
+
+static enum rc
+push_workspace(struct db *db, const char *workspace, struct err *err)
+{
+    struct db_params params = { .count = 0 };
+    db_param_text(&params, workspace);
+    return db_push(db, DB_WORKSPACE, &params, true, err);
+}
+
+enum rc
+db_query(struct db *db, const char *workspace, unsigned statement, const struct db_params *params,
+         PGresult **out, struct err *err)
+{
+    if (db->in_group)
+        return err_set(err, RC_BUG, "a single statement inside a group");
+    if (statement >= db->n_statements)
+        return err_set(err, RC_BUG, "no statement of number %u", statement);
+    enum rc rc = db_ready(db, err);
+    if (rc != RC_OK)
+        return rc;
+    begin_collecting(db);
+    /* Without BEGIN the pipeline up to the Sync is one transaction: the setting holds in it. */
+    if (workspace)
+        rc = push_workspace(db, workspace, err);
+    if (rc == RC_OK)
+        rc = db_push(db, db->statements[statement].name, params, false, err);
+    if (rc != RC_OK)
+        return rc;
+    db_collect(db, true);
+    if (db->failed.rc != RC_OK)
+        return err_set(err, db->failed.rc, "%s", db->failed.text);
+    if (out) {
+        *out = db->results[0];
+        db->n_results = 0;
+    }
+    return RC_OK;
+}
+
+enum rc
+db_begin(struct db *db, const char *workspace, struct err *err)
+{
+    if (db->in_group)
+        return err_set(err, RC_BUG, "a group inside a group");
+    enum rc rc = db_ready(db, err);
+    if (rc != RC_OK)
+        return rc;
+    begin_collecting(db);
+    rc = db_push(db, DB_BEGIN, NULL, true, err);
+    if (rc != RC_OK)
+        return rc;
+    db->in_group = true;
+    if (workspace)
+        rc = push_workspace(db, workspace, err);
+    if (rc != RC_OK)
+        db_abort(db);
+    return rc;
+}
+
+enum rc
+db_send(struct db *db, unsigned statement, const struct db_params *params, size_t *index,
+        struct err *err)
+{
+    if (!db->in_group || statement >= db->n_statements)
+        return err_set(err, RC_BUG, "statement %u outside a group", statement);
+    enum rc rc = db_push(db, db->statements[statement].name, params, false, err);
+    if (rc != RC_OK)
+        return rc;
+    if (index)
+        *index = db->n_sent;
+    db->n_sent++;
+    return RC_OK;
+}
+
+enum rc
+db_sync(struct db *db, struct err *err)
+{
+    if (!db->in_group)
+        return err_set(err, RC_BUG, "no group to collect");
+    db_collect(db, false);
+    return db->failed.rc == RC_OK ? RC_OK : err_set(err, db->failed.rc, "%s", db->failed.text);
+}
+
+/* End the transaction that may still be open; a connection that cannot is given up. */
+static void
+roll_back(struct db *db)
+{
+    struct err failed = db->failed;
+    for (int i = 0; i < 2; i++) {
+        if (!db->conn || PQstatus(db->conn) != CONNECTION_OK ||
+            PQtransactionStatus(db->conn) == PQTRANS_IDLE)
+            break;
+        if (db_push(db, DB_ROLLBACK, NULL, true, NULL) != RC_OK)
+            break;
+        db_collect(db, true);
+    }
+    if (db->conn && PQtransactionStatus(db->conn) != PQTRANS_IDLE)
+        db->stale = true;
+    db->failed = failed;
+}
+
+enum rc
+db_commit(struct db *db, struct err *err)
+{
+    if (!db->in_group)
+        return err_set(err, RC_BUG, "no group to commit");
+    enum rc rc = db_push(db, DB_COMMIT, NULL, true, &db->failed);
+    if (rc == RC_OK)
+        db_collect(db, true);
+    db->in_group = false;
+    if (db->failed.rc == RC_OK)
+        return RC_OK;
+    roll_back(db);
+    db_drop_results(db);
+    return err_set(err, db->failed.rc, "%s", db->failed.text);
+}
+
+void
+db_abort(struct db *db)
+{
+    if (!db->in_group)
+        return;
+    db->in_group = false;
+    /* Whatever is on the way is collected first: after an error only a Sync ends the skipping. */
+    if (db->conn && PQstatus(db->conn) == CONNECTION_OK &&
+        db_push(db, DB_ROLLBACK, NULL, true, NULL) == RC_OK)
+        db_collect(db, true);
+    roll_back(db);
+    db_drop_results(db);
+}
+
+const PGresult *
+db_result(const struct db *db, size_t index)
+{
+    return index < db->n_results ? db->results[index] : NULL;
+}
+
+/* The simple protocol runs many statements of one text, which the pipeline cannot. */
+enum rc
+db_script(struct db *db, const char *sql, struct err *err)
+{
+    enum rc rc = db_ready(db, err);
+    if (rc != RC_OK)
+        return rc;
+    if (!db->in_group)
+        begin_collecting(db);
+    else if (db_sync(db, err) != RC_OK)
+        return db->failed.rc;
+    if (!PQexitPipelineMode(db->conn))
+        return db_fail(db, "script", NULL, err);
+    AUTO(pgresult) PGresult *result = PQexec(db->conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+    const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
+        fail_once(db, "script", result);
+        rc = err_set(err, db->failed.rc, "%s%s%s", db->failed.text,
+                     position ? ", at character " : "", position ? position : "");
+    }
+    if (PQstatus(db->conn) == CONNECTION_OK && !PQenterPipelineMode(db->conn))
+        db->stale = true;
+    return rc;
+}
