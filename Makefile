@@ -137,6 +137,9 @@ $(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libm
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmodules.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lm
+$(B)/integration/%: $(B)/tests/integration/%.o $(B)/libmodules.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka -lm
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libmodules.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS) -lm

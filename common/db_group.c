@@ -115,13 +115,14 @@ db_collect(struct db *db, bool sync)
     if (!sync)
         return;
     /* An error of the Sync itself (an implicit transaction that cannot commit) comes before it. */
-    while (more && PQstatus(db->conn) == CONNECTION_OK) {
+    for (int i = 0; more && i < 4 && PQstatus(db->conn) == CONNECTION_OK; i++) {
         AUTO(pgresult) PGresult *result = PQgetResult(db->conn);
         if (result && PQresultStatus(result) == PGRES_PIPELINE_SYNC)
             return;
         if (result && PQresultStatus(result) == PGRES_FATAL_ERROR)
             fail_once(db, "commit", result);
     }
+    db->stale = true; /* out of step: the next use makes a new connection */
     fail_once(db, "sync", NULL);
 }
 
