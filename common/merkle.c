@@ -95,8 +95,7 @@ merkle_complete(const uint8_t (*hashes)[HASH_LEN], unsigned count, uint8_t out[H
 }
 
 enum rc
-merkle_restore(struct merkle_tree *tree, uint64_t size,
-               const struct merkle_tile tiles[MERKLE_TILE_LEVELS])
+merkle_restore(struct merkle_tree *tree, uint64_t size, const struct merkle_tile *tiles)
 {
     if (size >> MERKLE_LEVELS)
         return RC_INVALID;

@@ -58,7 +58,7 @@ void merkle_root(const struct merkle_tree *tree, uint8_t out[HASH_LEN]);
 /* Put a stored right edge back: for each tile level the hashes of its unfilled tile, lowest level
  * first; counts[i] must be what size says (RC_INVALID). */
 enum rc merkle_restore(struct merkle_tree *tree, uint64_t size,
-                       const struct merkle_tile tiles[MERKLE_TILE_LEVELS]);
+                       const struct merkle_tile *tiles /* MERKLE_TILE_LEVELS of them */);
 
 struct merkle_ref {
     unsigned level;
