@@ -98,7 +98,7 @@ note_sign(const struct note_key *key, const struct crypto_signer *signer,
     base64_encode(head->root, HASH_LEN, root);
     len = snprintf(text, NOTE_OURS_MAX, "%s\n%" PRIu64 "\n%s\n", key->name, head->size, root);
     memcpy(bytes, key->id, NOTE_ID_LEN);
-    crypto_sign(signer, text, (size_t)len, bytes + NOTE_ID_LEN);
+    crypto_signature(signer, text, (size_t)len, bytes + NOTE_ID_LEN);
     base64_encode(bytes, sizeof(bytes), sig);
     len += snprintf(text + len, NOTE_OURS_MAX - (size_t)len, "\n%s%s %s\n", DASH, key->name, sig);
     return (size_t)len;
