@@ -71,9 +71,6 @@ REPLAYS    := $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
               $(patsubst %,$(B)/gen/embed_%.h,sql nats lua schemas)
-STACK_VARS := STACK_DIR GATEWAY_PORT NATS_PORT POSTGRES_PORT REDIS_PORT ADMIN_PORT INGEST SEARCH \
-              AUDIT EXECUTOR GATEWAY
-export $(STACK_VARS)
 
 .PHONY: all help up down status logs test check-unit check-replay lint tidy asan tsan fuzz bench \
         images install clean missing FORCE

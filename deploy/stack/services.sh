@@ -1,0 +1,326 @@
+# What `make up` writes: users, secrets, configuration, one start script for each process.
+# shellcheck shell=bash disable=SC2154
+#
+# As root no process runs as root: PostgreSQL runs as the package's user postgres, each other part
+# under a number of its own that no account of the machine has (nothing is added to /etc/passwd, so
+# that removing STACK_DIR removes everything). Where STACK_DIR lies below a folder that they cannot
+# enter, such as /root, each process gets a private mount namespace in which the stack is bound to
+# /mnt/stack: $root is its path as the processes see it.
+
+declare -A desired=() # name of a service -> its start script
+service_names=""
+
+choose_users() {
+    root=$stack
+    [ "$(id -u)" = 0 ] || return 0
+    local base=$stack/state/uid_base first
+    if [ ! -s "$base" ]; then
+        # Ten numbers for each stack out of those that Debian reserves for dynamic users.
+        first=$((61200 + $(printf %s "$stack" | cksum | cut -d' ' -f1) % 400 * 10))
+        while getent passwd "$first" >/dev/null || pgrep -U "$first" >/dev/null; do
+            first=$((first + 10 > 65180 ? 61200 : first + 10))
+        done
+        echo "$first" >"$base"
+    fi
+    uid_base=$(cat "$base")
+    if ! setpriv --reuid "$uid_base" --regid "$uid_base" --clear-groups test -x "$stack"; then
+        root=/mnt/stack
+        unshare --mount --propagation private true 2>/dev/null ||
+            fail "$stack is below a folder that unprivileged users cannot enter, and this machine" \
+                "permits no mount namespace: give a STACK_DIR elsewhere"
+    fi
+}
+
+# The user of a part, as UID or UID:GID text for chown.
+user_of() {
+    case $1 in
+    postgres) echo "$(id -u postgres):$(id -g postgres)" ;;
+    nats) echo "$uid_base:$uid_base" ;;
+    redis) echo "$((uid_base + 1)):$((uid_base + 1))" ;;
+    gateway) echo "$((uid_base + 2)):$((uid_base + 2))" ;;
+    ingest) echo "$((uid_base + 3)):$((uid_base + 3))" ;;
+    search) echo "$((uid_base + 4)):$((uid_base + 4))" ;;
+    audit) echo "$((uid_base + 5)):$((uid_base + 5))" ;;
+    executor) echo "$((uid_base + 6)):$((uid_base + 6))" ;;
+    esac
+}
+
+own() { # part, path...
+    local part=$1
+    shift
+    [ "$(id -u)" != 0 ] || chown "$(user_of "$part")" "$@"
+}
+
+# Sets prefix: the words before a command that make it run as the user of a part.
+prefix_of() {
+    local user
+    prefix=()
+    [ "$(id -u)" = 0 ] || return 0
+    user=$(user_of "$1")
+    if [ "$root" != "$stack" ]; then
+        prefix=(unshare --mount --propagation private /bin/sh -c
+            'mount -t tmpfs -o size=64k,mode=755 tmpfs /mnt && mkdir /mnt/stack && mount --bind "$0" /mnt/stack && cd /mnt/stack && exec "$@"'
+            "$stack")
+    fi
+    prefix+=(setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups --no-new-privs)
+}
+
+# --- secrets ---------------------------------------------------------------------------------
+
+random_hex() {
+    od -An -N32 -tx1 /dev/urandom | tr -d ' \n'
+}
+
+# Prints a secret; made at the first call. Begins with a letter where NATS reads it as a password.
+secret() {
+    local file=$stack/secrets/$1
+    [ -s "$file" ] || { printf '%s%s' "${2-}" "$(random_hex)" >"$file.new" && mv "$file.new" "$file"; }
+    cat "$file"
+}
+
+make_secrets() {
+    local name
+    for name in DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY; do # the user's own, if given
+        [ -n "${!name-}" ] || declare -g "$name=$(secret "$name")"
+    done
+    ACTOR_SIGNING_KEY=$(secret ACTOR_SIGNING_KEY)
+    if [ ! -s "$stack/secrets/ACTOR_PUBLIC_KEY" ]; then
+        ed25519_public "$ACTOR_SIGNING_KEY" >"$stack/secrets/ACTOR_PUBLIC_KEY"
+    fi
+    ACTOR_PUBLIC_KEY=$(cat "$stack/secrets/ACTOR_PUBLIC_KEY")
+    for name in $programs operator callout kick; do secret "nats_$name" p >/dev/null; done
+    for name in $programs admin; do secret "redis_$name" >/dev/null; done
+}
+
+# The public key of a seed, both as hexadecimal digits.
+ed25519_public() {
+    local der=302e020100300506032b657004220420$1
+    # shellcheck disable=SC2001
+    printf '%b' "$(sed 's/../\\x&/g' <<<"$der")" | openssl pkey -inform DER -pubout -outform DER |
+        tail -c 32 | od -An -tx1 | tr -d ' \n'
+}
+
+# --- start scripts -----------------------------------------------------------------------------
+
+# service NAME PART COMMAND...: with the variables that the array env holds.
+service() {
+    local name=$1 part=$2 word text
+    shift 2
+    prefix_of "$part"
+    text="#!/bin/sh"$'\n'"# Written by make up; holds secrets. ${stamp-}"$'\n'
+    for word in "${env[@]}"; do
+        text+="export ${word%%=*}=$(quote "${word#*=}")"$'\n'
+    done
+    text+="cd $(quote "$stack")"$'\n'"exec"
+    for word in "${prefix[@]}" "$@"; do text+=" $(quote "$word")"; done
+    desired[$name]=$text$'\n'
+    service_names+=" $name"
+}
+
+quote() {
+    printf "'%s'" "${1//\'/\'\\\'\'}"
+}
+
+# Write what changed, end what runs with an old script, and have the supervisor look.
+apply_services() {
+    local name file
+    for name in "${!desired[@]}"; do
+        file=$stack/services/$name
+        if ! cmp -s "$file" - <<<"${desired[$name]%$'\n'}"; then
+            printf '%s' "${desired[$name]}" >"$stack/state/$name.script"
+            chmod 700 "$stack/state/$name.script"
+            mv "$stack/state/$name.script" "$file"
+            if pid=$(running "$name"); then
+                say "restarting $name: its program or its settings changed"
+                restart_gently "$name" "$pid"
+            fi
+        fi
+        running "$name" >/dev/null || say "starting $name"
+    done
+    supervise
+}
+
+restart_gently() {
+    kill -"$([ "$1" = postgres ] && echo INT || echo TERM)" "$2"
+    wait_for 60 eval "[ \"\$(running $1)\" != $2 ]" || fail "$1 does not stop"
+}
+
+# Copies of the programs: unprivileged users may not enter the clone, and a build does not change
+# what runs.
+install_programs() {
+    local file name
+    for file in build/gantry build/gantry-* "$(deploy/dependencies --nats-server)"; do
+        name=${file##*/}
+        [ -x "$file" ] || continue
+        if ! cmp -s "$file" "$stack/bin/$name"; then
+            cp "$file" "$stack/bin/.new" && chmod 755 "$stack/bin/.new"
+            mv "$stack/bin/.new" "$stack/bin/$name"
+        fi
+    done
+    # redis-server is a name of this binary (package redis-tools, which brings no service).
+    ln -sfn "$(command -v redis-check-rdb)" "$stack/bin/redis-server"
+    local from=workers/executor/tasks to=$stack/share/gantry/workers/executor/tasks
+    if [ -d $from ] && ! diff -rq $from "$to" >/dev/null 2>&1; then
+        rm -rf "$to" && mkdir -p "${to%/*}" && cp -R $from "$to"
+        chmod -R u=rwX,go=rX "$stack/share"
+    fi
+}
+
+stamp_of() { # file or folder...: changes when they do
+    find -L "$@" -type f -printf '%s %T@\n' 2>/dev/null | cksum | cut -d' ' -f1
+}
+
+# --- servers -----------------------------------------------------------------------------------
+
+configure_servers() {
+    local name stamp env=()
+    mkdir -p "$stack"/data/{nats,redis}
+    chmod 700 "$stack"/data/{nats,redis}
+    own nats "$stack/data/nats"
+    own redis "$stack/data/redis"
+
+    install -m 644 nats/server.conf "$stack/etc/nats.conf"
+    env=("NATS_LISTEN=\"127.0.0.1:$NATS_PORT\"" "NATS_HTTP=\"127.0.0.1:$NATS_MONITOR_PORT\""
+        "NATS_STORE_DIR=\"$root/data/nats\"" "JETSTREAM_KEY=\"$JETSTREAM_KEY\"")
+    for name in $programs operator callout kick; do
+        env+=("NATS_PASSWORD_${name^^}=$(secret "nats_$name")")
+    done
+    stamp=$(stamp_of "$stack/bin/nats-server")-$(cksum <nats/server.conf | cut -d' ' -f1)
+    service nats nats "$root/bin/nats-server" -c "$root/etc/nats.conf"
+
+    sed "s|@PORT@|$REDIS_PORT|; s|@ROOT@|$root|" deploy/stack/redis.conf >"$stack/etc/redis.conf"
+    chmod 644 "$stack/etc/redis.conf"
+    local acl
+    acl=$(cat deploy/stack/redis.acl)
+    for name in $programs admin; do
+        acl=${acl//@PASSWORD_${name^^}@/$(secret "redis_$name" | sha256sum | cut -d' ' -f1)}
+    done
+    printf '%s\n' "$acl" >"$stack/etc/redis.acl"
+    own redis "$stack/etc/redis.acl"
+    env=()
+    stamp=$(cksum <"$stack/etc/redis.conf" | cut -d' ' -f1)-$(cksum <<<"$acl" | cut -d' ' -f1)
+    service redis redis "$root/bin/redis-server" "$root/etc/redis.conf"
+
+    postgres_bin=$(find /usr/lib/postgresql/*/bin/postgres | sort -t/ -k5n | tail -n 1)
+    postgres_bin=${postgres_bin%/postgres}
+    [ -d "$stack/data/postgres" ] || create_cluster
+    postgres_bin=/usr/lib/postgresql/$(cat "$stack/data/postgres/PG_VERSION")/bin
+    stamp=""
+    service postgres postgres "$postgres_bin/postgres" -D "$root/data/postgres" \
+        -c listen_addresses=127.0.0.1 -c "port=$POSTGRES_PORT" -c unix_socket_directories= \
+        -c password_encryption=scram-sha-256 -c log_min_error_statement=panic \
+        -c log_statement=none -c cluster_name=gantry
+}
+
+create_cluster() {
+    local work=$stack/data/postgres.new
+    rm -rf "$work" && mkdir -m 700 "$work"
+    secret postgres_superuser >/dev/null
+    install -m 600 "$stack/secrets/postgres_superuser" "$stack/data/password"
+    own postgres "$work" "$stack/data/password"
+    prefix_of postgres
+    (cd / && "${prefix[@]}" "$postgres_bin/initdb" -D "$root/data/postgres.new" -U postgres \
+        --pwfile="$root/data/password" --auth=scram-sha-256 --encoding=UTF8 --lc-collate=C \
+        --lc-ctype=C.UTF-8 --lc-messages=C --no-instructions) >"$stack/log/initdb.log" 2>&1 ||
+        fail "initdb: $(tail -n 5 "$stack/log/initdb.log")"
+    rm -f "$stack/data/password"
+    mv "$work" "$stack/data/postgres"
+}
+
+wait_server() { # name, name of its port
+    wait_for 30 eval "(exec 3<>/dev/tcp/127.0.0.1/${!2}) 2>/dev/null" || fail "$(explain "$1" 10)"
+}
+
+superuser_sql() {
+    PGPASSWORD=$(secret postgres_superuser) psql -qAtX -v ON_ERROR_STOP=1 -h 127.0.0.1 \
+        -p "$POSTGRES_PORT" -U postgres "$@"
+}
+
+prepare_database() {
+    [ ! -e "$stack/state/database" ] || return 0
+    superuser_sql postgres >/dev/null <<SQL || fail "the database cannot be created"
+SELECT 'CREATE ROLE gantry_owner LOGIN' WHERE NOT EXISTS
+    (SELECT FROM pg_roles WHERE rolname = 'gantry_owner') \gexec
+ALTER ROLE gantry_owner LOGIN PASSWORD '$(secret postgres_gantry_owner)';
+SELECT 'CREATE DATABASE gantry OWNER gantry_owner' WHERE NOT EXISTS
+    (SELECT FROM pg_database WHERE datname = 'gantry') \gexec
+SQL
+    touch "$stack/state/database"
+}
+
+# The roles come from sql/roles.sql without passwords: each gets one here, once.
+set_role_passwords() {
+    local role
+    superuser_sql gantry -c "SELECT rolname FROM pg_authid WHERE rolname LIKE 'gantry\\_%'
+        AND rolpassword IS NULL" | while read -r role; do
+        echo "ALTER ROLE $role PASSWORD '$(secret "postgres_$role")';"
+    done | superuser_sql gantry || fail "the roles' passwords cannot be set"
+}
+
+# --- what people and programs get to see ---------------------------------------------------------
+
+postgres_url() { # role
+    echo "postgresql://$1:$(secret "postgres_$1")@127.0.0.1:$POSTGRES_PORT/gantry"
+}
+
+write_env() {
+    local file=$stack/env.new
+    cat >"$file" <<ENV
+GANTRY_URL=http://127.0.0.1:$GATEWAY_PORT
+GANTRY_ADMIN_URL=http://127.0.0.1:$ADMIN_PORT
+GANTRY_API_KEY=$(cat "$stack/secrets/api_key" 2>/dev/null || true)
+NATS_URL=nats://127.0.0.1:$NATS_PORT
+GANTRY_NATS_OPERATOR_URL=nats://operator:$(secret nats_operator)@127.0.0.1:$NATS_PORT
+NATS_MONITOR_URL=http://127.0.0.1:$NATS_MONITOR_PORT
+DATABASE_URL=$(postgres_url gantry_owner)
+DATABASE_SUPERUSER_URL=postgresql://postgres:$(secret postgres_superuser)@127.0.0.1:$POSTGRES_PORT/gantry
+REDIS_URL=redis://admin:$(secret redis_admin)@127.0.0.1:$REDIS_PORT/0
+GANTRY_AUDIT_VKEY=$(quote "$(cat "$stack/secrets/audit_vkey" 2>/dev/null || true)")
+GANTRY_PIDS_DIR=$(quote "$stack/pids")
+ENV
+    mv "$file" "$stack/env"
+}
+
+# --- programs ------------------------------------------------------------------------------------
+
+# Which secrets a program is given; everything else of .env.example goes to all.
+secrets_of() {
+    case $1 in
+    gateway) echo DATA_KEY ACTOR_SIGNING_KEY ;;
+    ingest) echo ACTOR_PUBLIC_KEY EMBED_API_KEY ;;
+    search) echo ACTOR_PUBLIC_KEY EMBED_API_KEY DATA_KEY ;;
+    audit) echo ACTOR_PUBLIC_KEY AUDIT_SIGNING_KEY ;;
+    executor) echo ACTOR_PUBLIC_KEY DATA_KEY ;;
+    esac
+}
+secret_names="DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY ACTOR_SIGNING_KEY ACTOR_PUBLIC_KEY EMBED_API_KEY"
+
+configure_programs() {
+    local program name count i env stamp
+    for program in $programs; do
+        [ -x "$stack/bin/gantry-$program" ] || continue
+        env=("NATS_URL=nats://$program:$(secret "nats_$program")@127.0.0.1:$NATS_PORT"
+            "REDIS_URL=redis://$program:$(secret "redis_$program")@127.0.0.1:$REDIS_PORT/0")
+        [ "$program" = executor ] || env+=("DATABASE_URL=$(postgres_url "gantry_$program")")
+        [ "$program" != gateway ] || env+=("LISTEN_ADDR=127.0.0.1:$GATEWAY_PORT"
+            "ADMIN_LISTEN_ADDR=127.0.0.1:$ADMIN_PORT")
+        for name in $setting_names; do
+            [[ " $secret_names " == *" $name "* ]] || [ -z "${!name+given}" ] || env+=("$name=${!name}")
+        done
+        for name in $(secrets_of "$program"); do
+            [ -z "${!name-}" ] || env+=("$name=${!name}")
+        done
+        stamp=$(stamp_of "$stack/bin/gantry-$program")
+        [ "$program" != executor ] || stamp+=-$(stamp_of "$stack/share")
+        count=${program^^}
+        for ((i = 1; i <= ${!count:-1}; i++)); do
+            name=$program
+            [ $i = 1 ] || name+=-$i
+            service "$name" "$program" "$root/bin/gantry-$program"
+        done
+    done
+    # What is no longer wanted (fewer replicas than the last time).
+    for name in "$stack"/services/*; do
+        [[ " $service_names " == *" ${name##*/} "* ]] || rm -f "$name"
+    done
+}
