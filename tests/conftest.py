@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: `stack` is one running system for the whole session; `make_stack` makes others."""
+import os
+import subprocess
+
+import pytest
+from gantry_testing.stack import ROOT, Stack
+
+os.environ["PATH"] = f"{ROOT}/build/deps/bin:" + os.environ["PATH"]
+
+
+@pytest.fixture(scope="session")
+def built():
+    subprocess.run(["make", "-s", "-j2", "all"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="session")
+def stack(built):
+    """Everything running, without rate limits; tests that kill processes take make_stack."""
+    with Stack(ALLOW_ACTIONS_DEFAULT="ping,health_check,code.python,code.shell,json.query") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def make_stack(built):
+    """make_stack(INGEST=2, SYNC_WAIT_MS=500) starts a stack of its own, gone after the module."""
+    made = []
+
+    def make(**env):
+        made.append(Stack(**env).up())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.destroy()
+
+
+@pytest.fixture
+def client(stack):
+    return stack.client()

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""Whole systems on real servers: the same scripts as `make up`, in a temporary directory, on ports
+of their own."""
+import atexit
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from .http import Client
+from .nats import Nats
+from .wait import wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PORTS = ["GATEWAY_PORT", "ADMIN_PORT", "NATS_PORT", "NATS_MONITOR_PORT", "POSTGRES_PORT", "REDIS_PORT"]
+
+
+def free_ports(count):
+    """Ports that nothing listens on, below the range that outgoing connections take theirs from."""
+    low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found, start = [], int.from_bytes(os.urandom(2), "big")
+    for step in range(0, 65536, 7):
+        port = 10240 + (start + step) % (max(low, 20000) - 10240)
+        if port in found:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError("no free ports")
+
+
+class Stack:
+    """One running system. env: variables for `make up`, e.g. RATE_LIMIT_PER_MINUTE, INGEST=3."""
+
+    def __init__(self, directory=None, **env):
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="gantry-stack-"))
+        self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS)))))
+        self.settings = {"RATE_LIMIT_PER_MINUTE": "0", **{k: str(v) for k, v in env.items()}}
+        self.env, self._keys = {}, {}
+        atexit.register(self.destroy)
+
+    # --- life -----------------------------------------------------------------------------------
+    def _run(self, script, **env):
+        clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TERM")}
+        return subprocess.run(
+            [ROOT / "deploy" / "stack" / script], cwd=ROOT, capture_output=True, text=True, timeout=180,
+            env={**clean, "STACK_DIR": str(self.directory), **self.ports, **self.settings, **env},
+        )
+
+    def up(self, **env):
+        """Start it, or repair and change it; the variables are kept for the next time."""
+        self.settings.update({name: str(value) for name, value in env.items()})
+        done = self._run("up")
+        assert done.returncode == 0, f"make up: {done.stdout}\n{done.stderr}"
+        self._read_env()
+        return self
+
+    def _read_env(self):
+        for line in (self.directory / "env").read_text().splitlines():
+            name, _, value = line.partition("=")
+            self.env[name] = "".join(shlex.split(value))
+
+    def down(self):
+        done = self._run("down")
+        assert done.returncode == 0, f"make down: {done.stdout}\n{done.stderr}"
+
+    def destroy(self):
+        """Stop everything and remove it. The logs of a failed stack are worth keeping: KEEP=1."""
+        atexit.unregister(self.destroy)
+        if (self.directory / "services").is_dir():
+            self._run("down")
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self):
+        return self.up()
+
+    def __exit__(self, *_):
+        self.destroy()
+
+    # --- addresses and clients --------------------------------------------------------------------
+    @property
+    def url(self):
+        return self.env["GANTRY_URL"]
+
+    @property
+    def api_key(self):
+        return self.env["GANTRY_API_KEY"]
+
+    def key(self, role="admin", workspace="default"):
+        """A key of that role; made once for each role and workspace. The workspace is created."""
+        if (role, workspace) == ("admin", "default"):
+            return self.api_key
+        if (role, workspace) not in self._keys:
+            if workspace not in ["default"] + [w for _, w in self._keys]:
+                self.gantry("workspace", "create", workspace)
+            made = self.gantry("key", "create", "--workspace", workspace, "--role", role)
+            self._keys[role, workspace] = made["key"]
+        return self._keys[role, workspace]
+
+    def client(self, role="admin", workspace="default", **options):
+        return Client(self.url, self.key(role, workspace), **options)
+
+    def anonymous(self):
+        return Client(self.url)
+
+    def nats(self, role="admin", workspace="default", **options):
+        """A NATS connection with an API key as its token."""
+        return Nats(self.env["NATS_URL"], token=self.key(role, workspace), **options)
+
+    def operator(self, **options):
+        """A NATS connection as the operator."""
+        return Nats(self.env["GANTRY_NATS_OPERATOR_URL"], **options)
+
+    def gantry(self, *words, check=True):
+        """Run the command line; with check the JSON that it prints, else the finished process."""
+        done = subprocess.run(
+            [ROOT / "build" / "gantry", *words, "--json"], capture_output=True, text=True, timeout=120,
+            env={"PATH": os.environ["PATH"], **self.env},
+        )
+        if not check:
+            return done
+        assert done.returncode == 0, f"gantry {words}: {done.returncode} {done.stdout} {done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def database(self, role="superuser"):
+        """A psycopg2 connection (autocommit): the superuser, the owner, or a program's role."""
+        import psycopg2
+
+        connection = psycopg2.connect(self.database_url(role))
+        connection.autocommit = True
+        return connection
+
+    def database_url(self, role="superuser"):
+        if role in ("superuser", "owner"):
+            return self.env["DATABASE_SUPERUSER_URL" if role == "superuser" else "DATABASE_URL"]
+        port = self.ports["POSTGRES_PORT"]
+        return f"postgresql://{role}:{self.secret('postgres_' + role)}@127.0.0.1:{port}/gantry"
+
+    def nats_url(self, user):
+        """With the password of one of our programs."""
+        return f"nats://{user}:{self.secret('nats_' + user)}@127.0.0.1:{self.ports['NATS_PORT']}"
+
+    def redis_url(self, user="admin"):
+        return f"redis://{user}:{self.secret('redis_' + user)}@127.0.0.1:{self.ports['REDIS_PORT']}/0"
+
+    def secret(self, name):
+        return (self.directory / "secrets" / name).read_text().strip()
+
+    # --- processes --------------------------------------------------------------------------------
+    def pid(self, name):
+        """The pid of a process (gateway, ingest, ingest-2, nats, postgres, redis …); 0 if none."""
+        try:
+            return int((self.directory / "pids" / f"{name}.pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def names(self):
+        return sorted(path.stem for path in (self.directory / "pids").glob("*.pid"))
+
+    def kill(self, name, how=signal.SIGKILL):
+        """Send a signal; returns the pid that had it."""
+        pid = self.pid(name)
+        assert pid, f"{name} does not run"
+        os.kill(pid, how)
+        return pid
+
+    def restart(self, name, how=signal.SIGKILL, ready=True):
+        """Kill a process, wait until the supervisor has started it again and all is ready."""
+        old = self.kill(name, how)
+        wait_until(lambda: self.pid(name) not in (0, old), 40, f"{name} is started again")
+        if ready:
+            self.wait_ready()
+
+    def wait_ready(self, seconds=40):
+        wait_until(lambda: self.anonymous().get("/readyz").status == 200, seconds, "/readyz is 200")
+
+    def pause(self, name):
+        """Stop the process as a whole (SIGSTOP); resume() goes on."""
+        self.kill(name, signal.SIGSTOP)
+
+    def resume(self, name):
+        self.kill(name, signal.SIGCONT)
+
+    def take_down(self, name):
+        """Stop a process and keep it down, until bring_back()."""
+        service = self.directory / "services" / name
+        service.rename(self.directory / "state" / f"{name}.away")
+        self._hup()
+        wait_until(lambda: not self.pid(name), 60, f"{name} is down")
+
+    def bring_back(self, name, ready=True):
+        (self.directory / "state" / f"{name}.away").rename(self.directory / "services" / name)
+        self._hup()
+        wait_until(lambda: self.pid(name), 20, f"{name} is up")
+        if ready:
+            self.wait_ready()
+
+    def _hup(self):
+        os.kill(int((self.directory / "supervisor.pid").read_text()), signal.SIGHUP)
+
+    def log(self, name):
+        return (self.directory / "log" / f"{name}.log").read_text(errors="replace")

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""The supervisor of the local stack, with scripts in place of servers."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from gantry_testing.stack import ROOT
+from gantry_testing.wait import wait_until
+
+
+class Supervised:
+    def __init__(self, path):
+        self.path = path
+        for name in ("services", "pids", "state", "log"):
+            (path / name).mkdir()
+
+    def start(self):
+        subprocess.run([ROOT / "build" / "gantry-supervisor", self.path], check=True, timeout=10)
+        wait_until(lambda: (self.path / "supervisor.pid").exists(), 5)
+        return int((self.path / "supervisor.pid").read_text())
+
+    def service(self, name, script):
+        file = self.path / "services" / name
+        file.write_text("#!/bin/sh\necho started $$ >>%s\n%s\n" % (self.path / "starts", script))
+        file.chmod(0o700)
+
+    def hup(self):
+        os.kill(int((self.path / "supervisor.pid").read_text()), signal.SIGHUP)
+
+    def pid(self, name):
+        try:
+            return int((self.path / "pids" / f"{name}.pid").read_text())
+        except FileNotFoundError:
+            return 0
+
+    def status(self, name):
+        return (self.path / "state" / f"{name}.status").read_text().rstrip("\n").split("\t")
+
+    def starts(self):
+        return len((self.path / "starts").read_text().splitlines())
+
+
+@pytest.fixture
+def supervised(built, tmp_path):
+    one = Supervised(tmp_path)
+    yield one
+    for file in (tmp_path / "services").iterdir():
+        file.unlink()
+    try:
+        one.hup()
+        wait_until(lambda: not list((tmp_path / "pids").iterdir()), 20)
+        os.kill(int((tmp_path / "supervisor.pid").read_text()), signal.SIGTERM)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+
+
+def alive(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_dies_is_started_again_at_once_and_then_later(supervised):
+    supervised.service("one", "exec sleep 1000")
+    supervised.start()
+    first = wait_until(lambda: supervised.pid("one"), 5)
+    wait_until(lambda: supervised.status("one")[0] == "running", 5)
+    before = time.monotonic()
+    os.kill(first, signal.SIGKILL)
+    second = wait_until(lambda: supervised.pid("one") not in (0, first) and supervised.pid("one"), 5)
+    assert time.monotonic() - before < 0.4
+    assert supervised.status("one")[4] == "signal 9"
+    os.kill(second, signal.SIGKILL)
+    wait_until(lambda: supervised.status("one")[0] == "waiting", 5)
+    before = time.monotonic()
+    wait_until(lambda: supervised.pid("one") not in (0, second), 5)
+    assert 0.3 < time.monotonic() - before < 2
+
+
+def test_the_delay_doubles(supervised):
+    supervised.service("one", "exit 111")
+    supervised.start()
+    wait_until(lambda: supervised.starts() >= 4, 10)  # 0, at once, 0.5 s, 1 s
+    before = time.monotonic()
+    wait_until(lambda: supervised.starts() >= 5, 10)
+    assert 1.5 < time.monotonic() - before < 3
+
+
+def test_exit_100_is_not_started_again_until_asked(supervised):
+    supervised.service("one", "echo bad configuration >&2; exit 100")
+    supervised.start()
+    wait_until(lambda: supervised.status("one")[0] == "failed", 5)
+    assert supervised.status("one")[4] == "exit 100"
+    starts = supervised.starts()
+    supervised.service("two", "exec sleep 1000")
+    supervised.hup()
+    wait_until(lambda: supervised.pid("two"), 5)
+    wait_until(lambda: supervised.starts() == starts + 2, 5)  # two, and one's new chance
+    wait_until(lambda: supervised.status("one")[0] == "failed", 5)
+    assert "bad configuration" in (supervised.path / "log" / "one.log").read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killing_the_supervisor_kills_nothing_and_the_next_adopts(supervised, how):
+    supervised.service("one", "exec sleep 1000")
+    pid = supervised.start()
+    one = wait_until(lambda: supervised.pid("one"), 5)
+    os.kill(pid, how)
+    wait_until(lambda: not alive(pid), 5)
+    assert alive(one)
+    (supervised.path / "supervisor.pid").unlink(missing_ok=True)
+    supervised.start()
+    assert supervised.pid("one") == one and supervised.starts() == 1
+    os.kill(one, signal.SIGKILL)  # what was adopted is watched like a child
+    wait_until(lambda: supervised.pid("one") not in (0, one), 5)
+
+
+def test_a_reused_pid_is_not_adopted(supervised):
+    stranger = subprocess.Popen(["sleep", "1000"])
+    boot = open("/proc/sys/kernel/random/boot_id").read().strip()
+    (supervised.path / "state" / "one.start").write_text(f"{stranger.pid} 12345 {boot}\n")
+    (supervised.path / "pids" / "one.pid").write_text(f"{stranger.pid}\n")
+    supervised.service("one", "exec sleep 1000")
+    supervised.start()
+    wait_until(lambda: supervised.pid("one") not in (0, stranger.pid), 5)
+    (supervised.path / "services" / "one").unlink()
+    supervised.hup()
+    wait_until(lambda: not supervised.pid("one"), 5)
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+
+
+def test_only_one_supervisor_for_a_directory(supervised):
+    supervised.start()
+    second = subprocess.run([ROOT / "build" / "gantry-supervisor", supervised.path], capture_output=True, timeout=10)
+    assert second.returncode == 111 and b"runs already" in second.stderr
+
+
+def test_a_process_that_ignores_term_gets_int(supervised):
+    supervised.service("one", "trap '' TERM\ntrap 'exit 0' INT\nwhile :; do sleep 0.1; done")
+    supervised.start()
+    one = wait_until(lambda: supervised.pid("one"), 5)
+    wait_until(lambda: supervised.starts() == 1, 5)
+    (supervised.path / "services" / "one").unlink()
+    supervised.hup()
+    wait_until(lambda: not alive(one), 10)
