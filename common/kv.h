@@ -6,6 +6,8 @@
  * whenever the server forgot them. Arguments are length-counted; nothing is ever formatted into a
  * command string.
  *
+ * The connection comes back by itself, with backoff; while it is down every call fails at once.
+ *
  * Errors:  RC_TEMP  not connected, time-out, loading, out of memory (OOM reply) · RC_CONFIG NOPERM,
  *          NOAUTH, WRONGPASS · RC_BUG any other error reply
  * Threads: the loop's thread (kv_call) or the owner's (kv_call_sync)
@@ -62,20 +64,24 @@ enum rc kv_open(struct loop *loop, const char *url, const struct kv_script *scri
                 struct kv **out, struct err *err);
 void kv_free(struct kv *kv);
 bool kv_connected(const struct kv *kv);
+/* Why it is not connected, for readiness and start-up messages; RC_CONFIG needs an operator. */
+const struct err *kv_down(const struct kv *kv);
 
 /* Queue a command; everything queued in one turn is one write. fn is called exactly once (also
- * with RC_TEMP when the connection is down or timeout_ms passes). */
+ * with RC_TEMP when the connection is down or timeout_ms passes), never before kv_call() returns.
+ * What timed out may have been carried out all the same. */
 void kv_call(struct kv *kv, const struct kv_command *cmd, uint32_t timeout_ms, kv_fn *fn,
              void *arg);
 /* cmd holds only the keys (first n_keys) and arguments. */
 void kv_script_call(struct kv *kv, unsigned script, size_t n_keys, const struct kv_command *cmd,
                     uint32_t timeout_ms, kv_fn *fn, void *arg);
 
-/* Blocking forms. *reply is owned: kv_reply_free(). */
+/* Blocking forms, on a connection of their own (also for a kv that has a loop). *reply is owned:
+ * kv_reply_free(). */
 enum rc kv_call_sync(struct kv *kv, const struct kv_command *cmd, struct kv_reply **reply,
                      struct err *err);
-enum rc kv_script_sync(struct kv *kv, unsigned script, size_t n_keys,
-                       const struct kv_command *cmd, struct kv_reply **reply, struct err *err);
+enum rc kv_script_sync(struct kv *kv, unsigned script, size_t n_keys, const struct kv_command *cmd,
+                       struct kv_reply **reply, struct err *err);
 void kv_reply_free(struct kv_reply *reply);
 
 #endif
