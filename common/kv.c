@@ -13,14 +13,13 @@
  */
 #include "kv.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "clock.h"
 #include "crypto.h"
 #include "kv_internal.h"
-
-static void start_connection(void *arg);
 
 static void
 answer(struct kv_request *request, enum rc rc, const struct kv_reply *reply, const struct err *err)
@@ -123,6 +122,13 @@ on_want_read(void *arg)
 }
 
 static void
+retry_later(struct kv *kv)
+{
+    loop_timer_set(kv->connect_timer, kv->backoff_ms, 0);
+    kv->backoff_ms = kv->backoff_ms * 2 < KV_BACKOFF_MAX ? kv->backoff_ms * 2 : KV_BACKOFF_MAX;
+}
+
+static void
 on_gone(void *arg)
 {
     struct kv *kv = arg;
@@ -136,8 +142,7 @@ on_gone(void *arg)
         return;
     if (kv->down.rc == RC_OK)
         (void)err_set(&kv->down, RC_TEMP, "the connection to Redis is lost");
-    loop_timer_set(kv->connect_timer, kv->backoff_ms, 0);
-    kv->backoff_ms = kv->backoff_ms * 2 < KV_BACKOFF_MAX ? kv->backoff_ms * 2 : KV_BACKOFF_MAX;
+    retry_later(kv);
 }
 
 static void
@@ -156,9 +161,10 @@ static void
 on_tcp(const redisAsyncContext *context, int status)
 {
     struct kv *kv = context->data;
-    if (status == REDIS_OK)
+    if (status == REDIS_OK) {
         kv->tcp_up = true;
-    else
+        (void)redisEnableKeepAlive(&kv->async->c);
+    } else
         (void)err_set(&kv->down, RC_TEMP, "cannot connect to Redis: %.200s", context->errstr);
 }
 
@@ -215,7 +221,9 @@ send_handshake(struct kv *kv)
             break;
         kv->handshake_left++;
     }
-    /* Something must tell that the server is there. */
+    if (kv->handshake_left)
+        return;
+    /* Nothing to say; but something must tell that the server is there. */
     argv[0] = "PING";
     len[0] = 4;
     if (redisAsyncCommandArgv(kv->async, on_handshake, (void *)(uintptr_t)SIZE_MAX, 1, argv, len) ==
@@ -223,46 +231,54 @@ send_handshake(struct kv *kv)
         kv->handshake_left++;
 }
 
+/* A context that the loop watches; its failure is in kv->down. */
+static redisAsyncContext *
+new_context(struct kv *kv)
+{
+    redisAsyncContext *async = redisAsyncConnect(kv->url.host, kv->url.port);
+    if (!async) {
+        (void)err_set(&kv->down, RC_TEMP, "no memory for Redis");
+        return NULL;
+    }
+    enum rc rc = RC_OK;
+    if (async->err)
+        rc = err_set(&kv->down, RC_TEMP, "cannot connect to Redis: %.200s", async->errstr);
+    if (rc == RC_OK && kv->url.tls)
+        rc = kv_tls_start(kv->tls, &kv->url, &async->c, &kv->down);
+    if (rc == RC_OK)
+        rc = loop_watch_new(kv->loop, async->c.fd, LOOP_READ | LOOP_WRITE, on_socket, kv,
+                            &kv->watch, &kv->down);
+    if (rc == RC_OK)
+        return async;
+    redisAsyncFree(async);
+    return NULL;
+}
+
 static void
 start_connection(void *arg)
 {
     struct kv *kv = arg;
-    struct err err = { .rc = RC_OK };
 
     if (kv->async) { /* this attempt took too long */
         (void)err_set(&kv->down, RC_TEMP, "Redis does not answer in time");
         drop_connection(kv);
         return;
     }
+    kv->async = new_context(kv);
+    if (!kv->async) {
+        retry_later(kv);
+        return;
+    }
     loop_timer_set(kv->connect_timer, KV_CONNECT_MS, 0);
-    redisAsyncContext *async = redisAsyncConnect(kv->url.host, kv->url.port);
-    if (!async || async->err) {
-        (void)err_set(&kv->down, RC_TEMP, "cannot connect to Redis: %.200s",
-                      async ? async->errstr : "no memory");
-        if (async)
-            redisAsyncFree(async);
-        return;
-    }
-    if (kv->url.tls && kv_tls_start(kv->tls, &kv->url, &async->c, &kv->down) != RC_OK) {
-        redisAsyncFree(async);
-        return;
-    }
-    if (loop_watch_new(kv->loop, async->c.fd, LOOP_READ | LOOP_WRITE, on_socket, kv, &kv->watch,
-                       &err) != RC_OK) {
-        kv->down = err;
-        redisAsyncFree(async);
-        return;
-    }
-    kv->async = async;
-    kv->received_ms = clock_mono_ms();
-    async->data = kv;
-    async->ev.data = kv;
-    async->ev.addRead = on_want_read;
-    async->ev.delRead = on_want_read;
-    async->ev.addWrite = on_want_write;
-    async->ev.delWrite = on_no_write;
-    async->ev.cleanup = on_gone;
-    (void)redisAsyncSetConnectCallback(async, on_tcp);
+    (void)fcntl(kv->async->c.fd, F_SETFD, FD_CLOEXEC);
+    kv->async->data = kv;
+    kv->async->ev.data = kv;
+    kv->async->ev.addRead = on_want_read;
+    kv->async->ev.delRead = on_want_read;
+    kv->async->ev.addWrite = on_want_write;
+    kv->async->ev.delWrite = on_no_write;
+    kv->async->ev.cleanup = on_gone;
+    (void)redisAsyncSetConnectCallback(kv->async, on_tcp);
     send_handshake(kv);
 }
 
@@ -363,7 +379,10 @@ fail_later(struct kv *kv, struct kv_request *request)
 static void
 set_deadline(struct kv *kv, struct kv_request *request, uint32_t timeout_ms)
 {
-    int64_t at_ms = clock_mono_ms() + timeout_ms;
+    int64_t now_ms = clock_mono_ms();
+    int64_t at_ms = now_ms + timeout_ms;
+    if (!heap_first(&kv->deadlines))
+        kv->received_ms = now_ms; /* silence counts from the first question */
     heap_set(&kv->deadlines, &request->deadline, at_ms);
     arm(kv, at_ms);
 }

@@ -4,6 +4,7 @@
  *
  * A command is never sent twice by itself: what became of it when a connection breaks is not known.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/time.h>
@@ -104,6 +105,7 @@ ensure_connected(struct kv *kv, struct err *err)
         disconnect(kv);
         return rc;
     }
+    (void)fcntl(kv->sync->fd, F_SETFD, FD_CLOEXEC);
     (void)redisSetTimeout(kv->sync, duration(KV_SYNC_MS));
     enum rc rc = RC_OK;
     if (kv->url.tls)

@@ -33,3 +33,8 @@ def postgres():
 
 def test_db(postgres):
     run(build("door_db"), DATABASE_URL=postgres.url)
+
+
+def test_kv():
+    with servers.redis() as server:
+        run(build("door_kv"), REDIS_URL=server.url)
