@@ -1,0 +1,182 @@
+-- Statements of gantry-ingest. Every one names the workspace, and row-level security checks it.
+
+-- name: model
+-- in:  1 name of an embedding model
+-- out: its number; made on first sight
+WITH new AS (
+    INSERT INTO memory_model (name) SELECT $1
+    WHERE NOT EXISTS (SELECT FROM memory_model WHERE name = $1)
+    ON CONFLICT (name) DO NOTHING RETURNING model
+)
+SELECT model FROM new UNION ALL SELECT model FROM memory_model WHERE name = $1
+
+-- name: share
+-- in:  1 workspace
+-- Keeps a forget of the workspace away until this transaction is over: neither could see the
+-- other's rows. The statements behind it take a new snapshot.
+SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 7163845002))
+
+-- name: exclude
+-- in:  1 workspace
+SELECT pg_advisory_xact_lock(hashtextextended($1, 7163845002))
+
+-- name: expire
+-- in:  1 workspace
+-- An expired row no longer exists, so the same text must not be merged with it.
+DELETE FROM memory WHERE workspace = $1 AND expires_at <= now()
+
+-- name: ingest
+-- in:  1 workspace, 2 command, 3 scope, 4 accepted ns, 5 ttl seconds or null, 6 model, 7 cell,
+--      8 hash, 9 source, 10 tags as JSON, 11 metadata, 12 text, 13 embedding or null,
+--      14 facts as JSON [{hash, subject, predicate, object, confidence}], 15 kept, 16 skipped
+-- out: 1 row: the recorded answer, now or from an earlier delivery
+WITH done AS MATERIALIZED (
+    SELECT answer FROM command_done WHERE workspace = $1 AND id = $2::uuid
+), forgotten AS MATERIALIZED (
+    SELECT FROM memory_forget
+    WHERE workspace = $1 AND scope_hash = sha256(convert_to($3::text, 'UTF8'))
+      AND forgotten_ns >= $4::bigint
+), put AS (
+    INSERT INTO memory (workspace, id, scope, created_ns, touched_ns, expires_at, model, cell,
+                        content_hash, source, tags, metadata, text, embedding)
+    SELECT $1, $2::uuid, $3, $4, $4,
+           to_timestamp($4 / 1000000000.0) + make_interval(secs => $5::double precision),
+           $6::smallint, $7::integer, $8::bytea, $9,
+           ARRAY(SELECT json_array_elements_text($10::json)), $11::json, $12, $13::halfvec
+    WHERE NOT EXISTS (SELECT FROM done) AND NOT EXISTS (SELECT FROM forgotten)
+    ON CONFLICT (workspace, scope, content_hash) DO UPDATE SET
+        touched_ns = greatest(memory.touched_ns, excluded.touched_ns),
+        expires_at = CASE WHEN memory.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
+                          ELSE greatest(memory.expires_at, excluded.expires_at) END,
+        tags = memory.tags || ARRAY(SELECT tag FROM unnest(excluded.tags) tag
+                                    WHERE NOT tag = ANY (memory.tags)
+                                    LIMIT greatest(0, 256 - cardinality(memory.tags)))
+    RETURNING id, xmax = 0 AS inserted
+), facts AS (
+    INSERT INTO memory_fact (workspace, memory_id, fact_hash, position, subject, predicate, object,
+                             confidence)
+    SELECT DISTINCT ON (fact.hash) $1, put.id, decode(fact.hash, 'hex'), $4 + fact.position,
+           fact.subject, fact.predicate, fact.object, fact.confidence
+    FROM put, json_to_recordset($14::json) AS fact (hash text, position bigint, subject text,
+                                                    predicate text, object text,
+                                                    confidence double precision)
+    ORDER BY fact.hash, fact.confidence DESC NULLS LAST
+    ON CONFLICT (workspace, memory_id, fact_hash)
+    DO UPDATE SET confidence = greatest(memory_fact.confidence, excluded.confidence)
+), record AS (
+    INSERT INTO command_done (workspace, id, command, memory_id, answer)
+    SELECT $1, $2::uuid, 'memory.ingest', (SELECT id FROM put),
+           json_build_object('id', coalesce((SELECT id FROM put), $2::uuid),
+                             'deduplicated', coalesce((SELECT NOT inserted FROM put), false),
+                             'facts_stored', $15::integer, 'facts_skipped', $16::integer)
+    WHERE NOT EXISTS (SELECT FROM done)
+    RETURNING answer
+)
+SELECT answer ->> 'id', answer ->> 'deduplicated', answer ->> 'facts_stored',
+       answer ->> 'facts_skipped', false AS again FROM record
+UNION ALL
+SELECT answer ->> 'id', answer ->> 'deduplicated', answer ->> 'facts_stored',
+       answer ->> 'facts_skipped', true FROM done
+
+-- name: patch
+-- in:  1 workspace, 2 command, 3 memory, 4 text or null, 5 hash, 6 model, 7 cell,
+--      8 embedding or null, 9 tags as JSON or null, 10 source or null, 11 metadata or null,
+--      12 ttl seconds or null, 13 accepted ns
+-- out: 0 rows: no such memory; 1 row: the memory as it is now (columns as in search's get)
+WITH done AS MATERIALIZED (
+    SELECT memory_id FROM command_done WHERE workspace = $1 AND id = $2::uuid
+), target AS MATERIALIZED (
+    SELECT coalesce((SELECT memory_id FROM done),
+                    (SELECT memory_id FROM command_done WHERE workspace = $1 AND id = $3::uuid),
+                    $3::uuid) AS id
+), old AS MATERIALIZED (
+    SELECT m.* FROM memory m
+    WHERE m.workspace = $1 AND m.id = (SELECT id FROM target)
+      AND (m.expires_at IS NULL OR m.expires_at > now()) AND NOT EXISTS (SELECT FROM done)
+    FOR UPDATE
+), history AS (
+    INSERT INTO memory_history (workspace, memory_id, version, changed_by, source, tags, metadata,
+                                text, expires_at)
+    SELECT workspace, id, version, $2::uuid, source, tags, metadata, text, expires_at FROM old
+), changed AS (
+    UPDATE memory m SET
+        version = m.version + 1,
+        touched_ns = greatest(m.touched_ns, $13::bigint),
+        text = coalesce($4::text, m.text),
+        content_hash = CASE WHEN $4::text IS NULL THEN m.content_hash ELSE $5::bytea END,
+        model = CASE WHEN $4::text IS NULL THEN m.model ELSE $6::smallint END,
+        cell = CASE WHEN $4::text IS NULL THEN m.cell ELSE $7::integer END,
+        embedding = CASE WHEN $4::text IS NULL THEN m.embedding ELSE $8::halfvec END,
+        tags = CASE WHEN $9::json IS NULL THEN m.tags
+                    ELSE ARRAY(SELECT json_array_elements_text($9::json)) END,
+        source = coalesce($10::text, m.source),
+        metadata = coalesce($11::json, m.metadata),
+        expires_at = CASE WHEN $12::bigint IS NULL THEN m.expires_at
+                          ELSE to_timestamp($13::bigint / 1000000000.0)
+                               + make_interval(secs => $12::double precision) END
+    FROM old WHERE m.workspace = $1 AND m.id = old.id
+    RETURNING m.id, m.scope, m.text, m.tags, m.source, m.metadata, m.created_ns, m.expires_at,
+              m.version
+), record AS (
+    INSERT INTO command_done (workspace, id, command, memory_id, answer)
+    SELECT $1, $2::uuid, 'memory.patch', id, json_build_object('id', id) FROM changed
+), now_is AS (
+    SELECT * FROM changed
+    UNION ALL
+    SELECT m.id, m.scope, m.text, m.tags, m.source, m.metadata, m.created_ns, m.expires_at,
+           m.version
+    FROM memory m WHERE m.workspace = $1 AND m.id = (SELECT memory_id FROM done)
+)
+SELECT n.id, n.scope, n.text, to_json(n.tags), n.source, n.metadata, n.created_ns / 1000000,
+       (extract(epoch FROM n.expires_at) * 1000)::bigint, n.version,
+       (SELECT coalesce(json_agg(json_build_object('subject', f.subject, 'predicate', f.predicate,
+                                                   'object', f.object, 'confidence', f.confidence)
+                                 ORDER BY f.position, f.fact_hash), '[]')
+        FROM memory_fact f WHERE f.workspace = $1 AND f.memory_id = n.id)
+FROM now_is n
+
+-- name: delete
+-- in:  1 workspace, 2 command, 3 memory
+-- out: 0 rows: no such memory; 1 row: deleted, now or by an earlier delivery
+WITH done AS MATERIALIZED (
+    SELECT memory_id FROM command_done WHERE workspace = $1 AND id = $2::uuid
+), gone AS (
+    DELETE FROM memory m
+    WHERE m.workspace = $1 AND NOT EXISTS (SELECT FROM done)
+      AND m.id = coalesce((SELECT memory_id FROM command_done
+                           WHERE workspace = $1 AND id = $3::uuid), $3::uuid)
+      AND (m.expires_at IS NULL OR m.expires_at > now())
+    RETURNING m.id
+), record AS (
+    INSERT INTO command_done (workspace, id, command, memory_id, answer)
+    SELECT $1, $2::uuid, 'memory.delete', id, json_build_object('id', id) FROM gone
+)
+SELECT id FROM gone UNION ALL SELECT memory_id FROM done
+
+-- name: forget
+-- in:  1 workspace, 2 command, 3 scope, 4 accepted ns (after "exclude")
+-- out: number of rows deleted, now or by an earlier delivery
+WITH done AS MATERIALIZED (
+    SELECT answer FROM command_done WHERE workspace = $1 AND id = $2::uuid
+), mark AS (
+    INSERT INTO memory_forget (workspace, scope_hash, forgotten_ns)
+    SELECT $1, sha256(convert_to($3::text, 'UTF8')), $4::bigint WHERE NOT EXISTS (SELECT FROM done)
+    ON CONFLICT (workspace, scope_hash) DO UPDATE SET
+        forgotten_ns = greatest(memory_forget.forgotten_ns, excluded.forgotten_ns), done_at = now()
+), gone AS (
+    DELETE FROM memory
+    WHERE workspace = $1 AND scope = $3 AND touched_ns <= $4 AND NOT EXISTS (SELECT FROM done)
+    RETURNING expires_at
+), record AS (
+    INSERT INTO command_done (workspace, id, command, answer)
+    SELECT $1, $2::uuid, 'memory.forget', json_build_object('deleted',
+           (SELECT count(*) FROM gone WHERE expires_at IS NULL OR expires_at > now()))
+    WHERE NOT EXISTS (SELECT FROM done)
+    RETURNING answer
+)
+SELECT answer ->> 'deleted' FROM record UNION ALL SELECT answer ->> 'deleted' FROM done
+
+-- name: sweep
+-- in:  1 rows at most
+-- out: expired memories and old command_done rows that were deleted, in all workspaces
+SELECT memory_sweep($1::integer), command_sweep('2 days', $1::integer)
