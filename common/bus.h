@@ -44,12 +44,12 @@ struct bus_msg {
 };
 
 struct bus_options {
-    const char *url;      /* nats://user:password@host:port or tls://…, comma-separated */
-    const char *name;     /* connection name, e.g. "gantry-ingest" */
-    const char *inbox_prefix; /* e.g. "_INBOX_ingest"; NULL = "_INBOX" */
+    const char *url;          /* nats://user:password@host:port or tls://…, comma-separated */
+    const char *name;         /* connection name, e.g. "gantry-ingest" */
+    const char *inbox_prefix; /* e.g. "_INBOX.ingest"; NULL = "_INBOX"; a unique token is added */
     const char *tls_ca_file, *tls_cert_file, *tls_key_file; /* NULL = none */
-    void (*on_violation)(void *arg, const char *text); /* NULL = fatal */
-    void (*on_state)(void *arg, bool connected);       /* may be NULL */
+    void (*on_violation)(void *arg, const char *text);      /* NULL = fatal */
+    void (*on_state)(void *arg, bool connected);            /* may be NULL */
     void *arg;
 };
 
@@ -63,7 +63,8 @@ typedef void bus_ack_fn(void *arg, enum rc rc, bool duplicate, const struct err 
  * (RC_TEMP when it takes longer). */
 enum rc bus_connect(struct loop *loop, const struct bus_options *options, uint32_t wait_ms,
                     struct bus **out, struct err *err);
-void bus_free(struct bus *bus); /* flushes, closes, releases */
+/* Flushes, closes, releases. What is still awaited is forgotten: no callback runs any more. */
+void bus_free(struct bus *bus);
 bool bus_connected(const struct bus *bus);
 /* Wait until everything published has reached the server. For shutdown and tools. */
 enum rc bus_flush(struct bus *bus, uint32_t timeout_ms, struct err *err);
@@ -102,6 +103,8 @@ struct bus_pull;
 enum rc bus_pull_new(struct bus *bus, const char *stream, const char *consumer, bus_fn *fn,
                      void *arg, struct bus_pull **out, struct err *err);
 enum rc bus_pull_more(struct bus_pull *pull, unsigned batch, uint32_t wait_ms, struct err *err);
+/* How many messages the requests under way may still bring. */
+unsigned bus_pull_credit(const struct bus_pull *pull);
 void bus_pull_free(struct bus_pull *pull);
 
 /* Keep a message beyond its callback; bus_msg_release() ends it. */

@@ -330,8 +330,8 @@ static int
 wait_ms(struct loop *loop, int max_wait_ms)
 {
     int wait = max_wait_ms < 0 || max_wait_ms > LOOP_WAIT_MAX_MS ? LOOP_WAIT_MAX_MS : max_wait_ms;
-    for (size_t i = 0; i < loop->n_prepares; i++) {
-        struct prepare *prepare = &loop->prepares[i];
+    for (size_t i = loop->n_prepares; i > 0; i--) {
+        struct prepare *prepare = &loop->prepares[i - 1];
         int want = prepare->fn ? prepare->fn(prepare->arg) : -1;
         if (want >= 0 && want < wait)
             wait = want;

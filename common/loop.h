@@ -27,7 +27,8 @@ enum loop_event { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 typedef void loop_watch_fn(void *arg, unsigned events); /* error and hang-up come as both */
 typedef void loop_fn(void *arg);
-/* Runs before each wait; returns the longest it wants to wait in ms, or -1 for no opinion. */
+/* Runs before each wait; returns the longest it wants to wait in ms, or -1 for no opinion. The last
+ * one registered runs first: what the upper layers write, the doors below still flush in this turn. */
 typedef int loop_prepare_fn(void *arg);
 
 enum rc loop_new(struct loop **out, struct err *err);

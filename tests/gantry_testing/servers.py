@@ -95,6 +95,16 @@ class Server:
         return self.start()
 
 
+def nats_server():
+    """The path of the nats-server binary."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    found = subprocess.run(
+        [os.path.join(root, "deploy/dependencies"), "--nats-server"],
+        capture_output=True, text=True, check=True,
+    )
+    return found.stdout.strip()
+
+
 def postgres_bin(name):
     found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
     return found[-1] if found else name

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bus_own - what the files of the NATS door share; nobody else includes it.
+ *
+ * Shape:  replies come to <inbox>.j.<token> (JetStream: PubAcks, double acks, pulled messages) and
+ *         <inbox>.r<class>.<token> (requests); token = slot and generation in hexadecimal
+ * Source: bus.c has the theory of operation
+ */
+#ifndef GANTRY_BUS_OWN_H
+#define GANTRY_BUS_OWN_H
+
+#include <nats/nats.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "bus.h"
+#include "heap.h"
+
+#define BUS_SUBJECT_MAX                                                                            \
+    256 /* bytes with the NUL: any subject of ours, of JetStream's API, of acks */
+#define BUS_CLASSES_MAX 32
+#define BUS_PULL_SLOTS  1024 /* hash chains of pull consumers */
+
+enum pending_kind { PENDING_FREE, PENDING_REPLY, PENDING_PUBACK, PENDING_SETTLE, PENDING_PULL };
+
+struct pending {
+    struct heap_node deadline; /* first: the heap gives it back */
+    uint32_t slot, generation;
+    enum pending_kind kind;
+    uint32_t timeout_ms;
+    bus_reply_fn *reply_fn; /* one of the two, by kind */
+    bus_ack_fn *ack_fn;
+    void *arg;
+    struct bus_pull *pull;
+    unsigned wanted, got;        /* of a pull request */
+    struct reply_class *class;   /* of a request */
+    struct pending *next, *prev; /* free list; the class's or the pull's list, oldest first */
+};
+
+struct pending_list {
+    struct pending *first, *last;
+};
+
+/* Requests to one service share a subscription. nats.c tells that nobody answers without telling
+ * which request it was: the oldest of the class is as good as any, they had the same responders. */
+struct reply_class {
+    char key[BUS_SUBJECT_MAX];
+    struct bus_sub *sub;
+    struct pending_list waiting;
+};
+
+struct bus_sub {
+    struct bus *bus;       /* borrowed */
+    natsSubscription *sub; /* owned */
+    char *subject, *queue; /* owned; for a connection made anew */
+    bus_fn *fn;
+    void *arg;
+    struct reply_class *class;
+    bool dead;
+    struct bus_sub *next;
+};
+
+struct bus_pull {
+    struct bus *bus;
+    char key[BUS_SUBJECT_MAX]; /* "STREAM.consumer", as in ack subjects */
+    bus_fn *fn;
+    void *arg;
+    struct pending_list requests;
+    struct bus_pull *next; /* in the hash chain */
+};
+
+struct bus {
+    struct loop *loop;
+    struct bus_options options; /* its strings are owned copies */
+    natsOptions *nats_options;
+    natsConnection *nc;
+    pthread_t thread;
+    struct loop_watch *watch;
+    int fd; /* our duplicate of the socket, or -1 */
+    atomic_bool want_write;
+    bool connected;
+    bool was_connected;
+    bool closed; /* by nats.c, for good: a new connection is made */
+    bool freeing;
+    enum rc refused; /* RC_CONFIG: the server did not accept the credentials */
+    bool in_drain;
+    struct loop_timer *expiry;
+    struct loop_timer *reopen;
+    char inbox[96];
+    struct bus_sub *subs;
+    struct bus_sub *mux; /* borrowed from subs */
+    bool some_dead;      /* subscriptions to bury */
+    struct reply_class classes[BUS_CLASSES_MAX];
+    size_t n_classes;
+    struct pending **chunks; /* owned; of PENDING_CHUNK each */
+    size_t n_chunks;
+    struct pending_list free_slots;
+    struct heap deadlines;
+    struct bus_pull *pulls[BUS_PULL_SLOTS];
+};
+
+/* A delivered message while its callback runs. */
+struct delivery {
+    struct bus_msg msg;
+    natsMsg *nats; /* owned until kept */
+    bool kept;
+};
+
+/* bus.c */
+enum rc bus_send(struct bus *bus, const struct bus_out *out, const char *reply, const char *msg_id,
+                 struct err *err);
+enum rc bus_need(const struct bus *bus, struct err *err);
+enum rc rc_from_nats(natsStatus status, const char *what, struct err *err);
+
+/* bus_sub.c */
+enum rc bus_sub_open(struct bus_sub *sub, struct err *err);
+void bus_drain(struct bus *bus);
+void bus_subs_free(struct bus *bus);
+
+/* bus_pending.c */
+struct pending *pending_new(struct bus *bus, enum pending_kind kind, uint32_t timeout_ms);
+struct pending *pending_find(struct bus *bus, const char *subject);
+void pending_free(struct bus *bus, struct pending *pending);
+void pending_reply(const struct bus *bus, const struct pending *pending, const char *where,
+                   char subject[BUS_SUBJECT_MAX]);
+void pending_append(struct pending_list *list, struct pending *pending);
+void pending_remove(struct pending_list *list, struct pending *pending);
+void pending_expire(void *arg); /* a loop_fn; arg is the bus */
+void pending_fail(struct bus *bus, struct pending *pending, const char *why);
+void pending_fail_all(struct bus *bus, const char *why);
+void pending_fini(struct bus *bus);
+
+/* bus_js.c */
+void bus_js_deliver(struct bus *bus, struct delivery *delivery);
+void bus_pull_end(struct pending *pending);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus_own.h"
+#include "clock.h"
+
+/*
+ * One mechanism for everything that is awaited: PubAcks, double acks, replies, pull requests. Each
+ * has a slot in a table; the slot and its generation are the last token of the reply subject, so an
+ * answer that comes late finds its slot free or taken by another generation, and is dropped.
+ */
+#define PENDING_CHUNK 1024u
+#define PENDING_MAX   (1u << 20)
+
+static struct pending *
+grow(struct bus *bus)
+{
+    if (bus->n_chunks * PENDING_CHUNK >= PENDING_MAX)
+        return NULL;
+    struct pending **chunks = realloc(bus->chunks, (bus->n_chunks + 1) * sizeof(*chunks));
+    if (!chunks)
+        return NULL;
+    bus->chunks = chunks;
+    struct pending *chunk = calloc(PENDING_CHUNK, sizeof(*chunk));
+    if (!chunk)
+        return NULL;
+    for (uint32_t i = 0; i < PENDING_CHUNK; i++) {
+        chunk[i].slot = (uint32_t)bus->n_chunks * PENDING_CHUNK + i;
+        pending_append(&bus->free_slots, &chunk[i]);
+    }
+    chunks[bus->n_chunks++] = chunk;
+    return bus->free_slots.first;
+}
+
+struct pending *
+pending_new(struct bus *bus, enum pending_kind kind, uint32_t timeout_ms)
+{
+    struct pending *pending = bus->free_slots.first ? bus->free_slots.first : grow(bus);
+    if (!pending)
+        return NULL;
+    pending_remove(&bus->free_slots, pending);
+    pending->kind = kind;
+    pending->timeout_ms = timeout_ms;
+    const struct heap_node *first = heap_first(&bus->deadlines);
+    int64_t at_ms = clock_mono_ms() + timeout_ms;
+    if (!first || at_ms < first->at_ms)
+        loop_timer_set(bus->expiry, timeout_ms, 0);
+    heap_set(&bus->deadlines, &pending->deadline, at_ms);
+    return pending;
+}
+
+void
+pending_free(struct bus *bus, struct pending *pending)
+{
+    heap_remove(&bus->deadlines, &pending->deadline);
+    if (pending->class)
+        pending_remove(&pending->class->waiting, pending);
+    if (pending->pull)
+        pending_remove(&pending->pull->requests, pending);
+    uint32_t slot = pending->slot, generation = pending->generation + 1;
+    *pending = (struct pending){ .slot = slot, .generation = generation };
+    pending_append(&bus->free_slots, pending);
+}
+
+void
+pending_append(struct pending_list *list, struct pending *pending)
+{
+    pending->next = NULL;
+    pending->prev = list->last;
+    if (list->last)
+        list->last->next = pending;
+    else
+        list->first = pending;
+    list->last = pending;
+}
+
+void
+pending_remove(struct pending_list *list, struct pending *pending)
+{
+    if (pending->prev)
+        pending->prev->next = pending->next;
+    else
+        list->first = pending->next;
+    if (pending->next)
+        pending->next->prev = pending->prev;
+    else
+        list->last = pending->prev;
+    pending->next = pending->prev = NULL;
+}
+
+static char *
+put_hex(char *out, uint32_t value)
+{
+    static const char DIGITS[] = "0123456789abcdef";
+    for (int shift = 28; shift >= 0; shift -= 4)
+        *out++ = DIGITS[(value >> shift) & 15];
+    return out;
+}
+
+static bool
+get_hex(const char *text, uint32_t *value)
+{
+    uint32_t sum = 0;
+    for (int i = 0; i < 8; i++) {
+        char c = text[i];
+        if (c >= '0' && c <= '9')
+            sum = sum << 4 | (uint32_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            sum = sum << 4 | (uint32_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    *value = sum;
+    return true;
+}
+
+void
+pending_reply(const struct bus *bus, const struct pending *pending, const char *where,
+              char subject[BUS_SUBJECT_MAX])
+{
+    size_t len = strlen(bus->inbox);
+    memcpy(subject, bus->inbox, len);
+    subject[len++] = '.';
+    size_t where_len = strlen(where);
+    memcpy(subject + len, where, where_len);
+    len += where_len;
+    subject[len++] = '.';
+    char *end = put_hex(put_hex(subject + len, pending->slot), pending->generation);
+    *end = '\0';
+}
+
+struct pending *
+pending_find(struct bus *bus, const char *subject)
+{
+    const char *token = strrchr(subject, '.');
+    uint32_t slot, generation;
+    if (!token || strlen(token + 1) != 16 || !get_hex(token + 1, &slot) ||
+        !get_hex(token + 9, &generation) || slot >= bus->n_chunks * PENDING_CHUNK)
+        return NULL;
+    struct pending *pending = &bus->chunks[slot / PENDING_CHUNK][slot % PENDING_CHUNK];
+    bool fits = pending->kind != PENDING_FREE && pending->generation == generation;
+    return fits ? pending : NULL;
+}
+
+/* The slot is free before the callback runs: the callback may ask anew. */
+void
+pending_fail(struct bus *bus, struct pending *pending, const char *why)
+{
+    struct pending copy = *pending;
+    struct err err;
+    (void)err_set(&err, RC_TEMP, "%s", why);
+    switch (copy.kind) {
+    case PENDING_REPLY:
+        pending_free(bus, pending);
+        copy.reply_fn(copy.arg, RC_TEMP, NULL, &err);
+        break;
+    case PENDING_PUBACK:
+    case PENDING_SETTLE:
+        pending_free(bus, pending);
+        copy.ack_fn(copy.arg, RC_TEMP, false, &err);
+        break;
+    case PENDING_PULL:
+        bus_pull_end(pending);
+        break;
+    case PENDING_FREE:
+        break;
+    }
+}
+
+void
+pending_fail_all(struct bus *bus, const char *why)
+{
+    /* Callbacks may add new ones; those of this moment end, the new ones stay. */
+    size_t count = bus->deadlines.count;
+    struct pending **all = calloc(count ? count : 1, sizeof(*all));
+    if (!all)
+        exit(EXIT_TEMP);
+    uint32_t *generations = calloc(count ? count : 1, sizeof(*generations));
+    if (!generations)
+        exit(EXIT_TEMP);
+    for (size_t i = 0; i < count; i++) {
+        all[i] = (struct pending *)(void *)bus->deadlines.nodes[i];
+        generations[i] = all[i]->generation;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (all[i]->kind != PENDING_FREE && all[i]->generation == generations[i])
+            pending_fail(bus, all[i], why);
+    free(all);
+    free(generations);
+}
+
+void
+pending_expire(void *arg)
+{
+    struct bus *bus = arg;
+    int64_t now_ms = clock_mono_ms();
+    struct heap_node *node;
+    while ((node = heap_first(&bus->deadlines)) != NULL && node->at_ms <= now_ms)
+        pending_fail(bus, (struct pending *)(void *)node, "no answer from the server in time");
+    if (node)
+        loop_timer_set(bus->expiry, (uint32_t)(node->at_ms - now_ms), 0);
+}
+
+void
+pending_fini(struct bus *bus)
+{
+    for (size_t i = 0; i < bus->n_chunks; i++)
+        free(bus->chunks[i]);
+    free(bus->chunks);
+    heap_fini(&bus->deadlines);
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bus_nats - the bus against a real nats-server that this program starts, kills and starts again.
+ *
+ * BUS_SERVER and BUS_CONFIG name the server and its configuration, BUS_URL reaches it as a user who
+ * may do everything, BUS_URL_SMALL as one who may publish nothing but its own inbox and "allowed".
+ */
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bus.h"
+#include "clock.h"
+#include "log.h"
+#include "test.h"
+
+static pid_t server_pid;
+static struct loop *loop;
+static struct bus *bus;
+
+static void
+start_server(void)
+{
+    char dash_c[] = "-c";
+    char *argv[] = { getenv("BUS_SERVER"), dash_c, getenv("BUS_CONFIG"), NULL };
+    assert_int_equal(posix_spawn(&server_pid, argv[0], NULL, NULL, argv, environ), 0);
+}
+
+static void
+stop_server(int how)
+{
+    kill(server_pid, how);
+    waitpid(server_pid, NULL, 0);
+}
+
+static void
+turn_until(const bool *flag, int64_t limit_ms)
+{
+    int64_t until_ms = clock_mono_ms() + limit_ms;
+    while (!*flag && clock_mono_ms() < until_ms)
+        loop_turn(loop, 10);
+    assert_true(*flag);
+}
+
+static void
+turn_for(int64_t ms)
+{
+    int64_t until_ms = clock_mono_ms() + ms;
+    while (clock_mono_ms() < until_ms)
+        loop_turn(loop, 10);
+}
+
+struct answer {
+    bool done;
+    enum rc rc;
+    bool duplicate;
+    char data[64];
+    char text[ERR_TEXT_MAX];
+    int calls;
+};
+
+static void
+on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct answer *answer = arg;
+    answer->done = true;
+    answer->rc = rc;
+    answer->duplicate = duplicate;
+    answer->calls++;
+    snprintf(answer->text, sizeof(answer->text), "%s", rc == RC_OK ? "" : err->text);
+}
+
+static void
+on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct answer *answer = arg;
+    on_ack(arg, rc, false, err);
+    if (rc == RC_OK)
+        snprintf(answer->data, sizeof(answer->data), "%.*s", (int)msg->len, msg->data);
+}
+
+static void
+js_api(const char *subject, const char *body)
+{
+    struct err err;
+    char *data = NULL;
+    size_t len = 0;
+    struct bus_out out = { .subject = subject, .data = body, .len = strlen(body) };
+    assert_int_equal(bus_request_sync(bus, &out, 3000, &data, &len, &err), RC_OK);
+    if (strstr(data, "\"error\""))
+        fail_msg("%s: %s", subject, data);
+    free(data);
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus_options options = { .url = getenv("BUS_URL"),
+                                   .name = "test",
+                                   .inbox_prefix = "_INBOX.t" };
+    log_init("bus_nats", LOG_WARN, LOG_TEXT);
+    start_server();
+    assert_int_equal(loop_new(&loop, &err), RC_OK);
+    assert_int_equal(bus_connect(loop, &options, 5000, &bus, &err), RC_OK);
+    js_api("$JS.API.STREAM.CREATE.WORK",
+           "{\"name\":\"WORK\",\"subjects\":[\"work.*\"],\"retention\":\"workqueue\",\"storage\":"
+           "\"file\",\"max_msgs_per_subject\":50,\"discard\":\"new\",\"discard_new_per_subject\":"
+           "true}");
+    js_api("$JS.API.CONSUMER.DURABLE.CREATE.WORK.main",
+           "{\"stream_name\":\"WORK\",\"config\":{\"durable_name\":\"main\",\"ack_policy\":"
+           "\"explicit\","
+           "\"ack_wait\":1000000000,\"max_deliver\":-1}}");
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    bus_free(bus);
+    loop_free(loop);
+    stop_server(SIGTERM);
+    return 0;
+}
+
+/* --- core ------------------------------------------------------------------------------------- */
+
+static void
+echo(void *arg, const struct bus_msg *msg)
+{
+    const char *header = bus_msg_header(msg, "Colour");
+    struct bus_header headers[] = { { "Colour", header ? header : "none" } };
+    struct bus_out out = { .subject = msg->reply,
+                           .headers = headers,
+                           .n_headers = 1,
+                           .data = header ? header : msg->data,
+                           .len = header ? strlen(header) : msg->len };
+    int *calls = arg;
+    ++*calls;
+    assert_null(bus_msg_header(msg, "Absent"));
+    assert_int_equal(bus_publish(bus, &out, NULL), RC_OK);
+}
+
+static void
+request_is_answered(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus_sub *sub = NULL;
+    struct answer answer = { 0 };
+    struct bus_header headers[] = { { "Colour", "green" } };
+    struct bus_out out = { .subject = "echo.one", .data = "hello", .len = 5 };
+    int calls = 0;
+    assert_int_equal(bus_subscribe(bus, "echo.*", "group", echo, &calls, &sub, &err), RC_OK);
+    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &answer, &err), RC_OK);
+    turn_until(&answer.done, 2000);
+    assert_int_equal(answer.rc, RC_OK);
+    assert_string_equal(answer.data, "hello");
+
+    struct answer second = { 0 };
+    out.headers = headers;
+    out.n_headers = 1;
+    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &second, &err), RC_OK);
+    turn_until(&second.done, 2000);
+    assert_string_equal(second.data, "green");
+    assert_int_equal(calls, 2);
+
+    bus_unsubscribe(sub);
+    struct answer third = { 0 };
+    int64_t start_ms = clock_mono_ms();
+    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &third, &err), RC_OK);
+    turn_until(&third.done, 1000);
+    assert_int_equal(third.rc, RC_TEMP);
+    assert_in_range(clock_mono_ms() - start_ms, 0, 500);
+    assert_non_null(strstr(third.text, "nobody"));
+}
+
+static void
+keep_silent(void *arg, const struct bus_msg *msg)
+{
+    (void)arg;
+    (void)msg;
+}
+
+static void
+request_times_out(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus_sub *sub = NULL;
+    struct answer answer = { 0 };
+    struct bus_out out = { .subject = "silent.one" };
+    assert_int_equal(bus_subscribe(bus, "silent.*", NULL, keep_silent, NULL, &sub, &err), RC_OK);
+    int64_t start_ms = clock_mono_ms();
+    assert_int_equal(bus_request(bus, &out, 150, on_reply, &answer, &err), RC_OK);
+    turn_until(&answer.done, 2000);
+    assert_int_equal(answer.rc, RC_TEMP);
+    assert_in_range(clock_mono_ms() - start_ms, 140, 600);
+    turn_for(50);
+    assert_int_equal(answer.calls, 1);
+    bus_unsubscribe(sub);
+}
+
+/* --- JetStream -------------------------------------------------------------------------------- */
+
+static void
+publish_one(const char *subject, const char *text, const char *id, struct answer *answer)
+{
+    struct err err;
+    struct bus_out out = { .subject = subject, .data = text, .len = strlen(text) };
+    *answer = (struct answer){ 0 };
+    assert_int_equal(bus_js_publish(bus, &out, id, 2000, on_ack, answer, &err), RC_OK);
+    turn_until(&answer->done, 3000);
+}
+
+static void
+publish_is_acknowledged(void **state)
+{
+    (void)state;
+    struct answer answer;
+    js_api("$JS.API.STREAM.PURGE.WORK", "");
+    publish_one("work.a", "1", "id-1", &answer);
+    assert_int_equal(answer.rc, RC_OK);
+    assert_false(answer.duplicate);
+    publish_one("work.a", "1", "id-1", &answer);
+    assert_int_equal(answer.rc, RC_OK);
+    assert_true(answer.duplicate);
+    publish_one("nowhere.a", "1", NULL, &answer);
+    assert_int_equal(answer.rc, RC_TEMP);
+    for (int i = 0; i < 49; i++)
+        publish_one("work.a", "1", NULL, &answer);
+    assert_int_equal(answer.rc, RC_OK);
+    publish_one("work.a", "1", NULL, &answer);
+    assert_int_equal(answer.rc, RC_LIMIT);
+    publish_one("work.b", "1", NULL, &answer);
+    assert_int_equal(answer.rc, RC_OK);
+}
+
+#define KEEP_MAX 64
+struct pulled {
+    struct bus_msg *kept[KEEP_MAX];
+    size_t count;
+    int ends;
+};
+
+static void
+on_pulled(void *arg, const struct bus_msg *msg)
+{
+    struct pulled *pulled = arg;
+    if (!msg) {
+        pulled->ends++;
+        return;
+    }
+    assert_true(pulled->count < KEEP_MAX);
+    pulled->kept[pulled->count++] = bus_msg_keep(msg);
+}
+
+static void
+release_all(struct pulled *pulled)
+{
+    for (size_t i = 0; i < pulled->count; i++)
+        bus_msg_release(pulled->kept[i]);
+    pulled->count = 0;
+}
+
+static void
+pull_and_settle(void **state)
+{
+    (void)state;
+    struct err err;
+    struct answer answer;
+    struct pulled pulled = { 0 };
+    struct bus_pull *pull = NULL;
+    js_api("$JS.API.STREAM.PURGE.WORK", "");
+    assert_int_equal(bus_pull_new(bus, "WORK", "main", on_pulled, &pulled, &pull, &err), RC_OK);
+    assert_int_equal(bus_pull_more(pull, 3, 200, &err), RC_OK);
+    assert_int_equal(bus_pull_credit(pull), 3);
+    turn_for(500);
+    assert_int_equal(pulled.count, 0);
+    assert_int_equal(pulled.ends, 1);
+    assert_int_equal(bus_pull_credit(pull), 0);
+
+    assert_int_equal(bus_pull_more(pull, 2, 2000, &err), RC_OK);
+    publish_one("work.x", "one", NULL, &answer);
+    publish_one("work.y", "two", NULL, &answer);
+    turn_for(100);
+    assert_int_equal(pulled.count, 2);
+    assert_int_equal(pulled.ends, 2);
+    assert_string_equal(pulled.kept[0]->subject, "work.x");
+    assert_memory_equal(pulled.kept[1]->data, "two", 3);
+    assert_int_equal(pulled.kept[1]->deliveries, 1);
+    assert_true(pulled.kept[1]->stream_seq == pulled.kept[0]->stream_seq + 1);
+    assert_in_range(pulled.kept[0]->stream_ns / 1000000, clock_wall_ms() - 5000,
+                    clock_wall_ms() + 5);
+
+    answer = (struct answer){ 0 };
+    assert_int_equal(bus_settle(bus, pulled.kept[0], BUS_ACK, 0, on_ack, &answer, &err), RC_OK);
+    turn_until(&answer.done, 2000);
+    assert_int_equal(answer.rc, RC_OK);
+    assert_int_equal(bus_settle(bus, pulled.kept[1], BUS_NAK, 300, NULL, NULL, &err), RC_OK);
+    release_all(&pulled);
+
+    int64_t start_ms = clock_mono_ms();
+    assert_int_equal(bus_pull_more(pull, 2, 2000, &err), RC_OK);
+    while (pulled.count == 0 && clock_mono_ms() - start_ms < 3000)
+        loop_turn(loop, 10);
+    assert_in_range(clock_mono_ms() - start_ms, 250, 900);
+    assert_int_equal(pulled.kept[0]->deliveries, 2);
+    /* ack_wait is one second: progress keeps the message, silence gives it back */
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(bus_settle(bus, pulled.kept[0], BUS_PROGRESS, 0, NULL, NULL, &err), RC_OK);
+        turn_for(500);
+    }
+    assert_int_equal(pulled.count, 1);
+    assert_int_equal(bus_pull_more(pull, 2, 3000, &err), RC_OK);
+    turn_for(900);
+    assert_int_equal(pulled.count, 2);
+    assert_int_equal(pulled.kept[1]->deliveries, 3);
+    assert_int_equal(bus_settle(bus, pulled.kept[1], BUS_TERM, 0, NULL, NULL, &err), RC_OK);
+    turn_for(50);
+    release_all(&pulled);
+    bus_pull_free(pull);
+}
+
+/* --- servers and rights ----------------------------------------------------------------------- */
+
+static void
+survives_a_restart(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus_sub *sub = NULL;
+    struct answer lost = { 0 }, answer = { 0 };
+    struct pulled pulled = { 0 };
+    struct bus_pull *pull = NULL;
+    struct bus_out out = { .subject = "silent.two" };
+    int calls = 0;
+    js_api("$JS.API.STREAM.PURGE.WORK", "");
+    assert_int_equal(bus_subscribe(bus, "echo.*", "group", echo, &calls, NULL, &err), RC_OK);
+    assert_int_equal(bus_subscribe(bus, "silent.*", NULL, keep_silent, NULL, &sub, &err), RC_OK);
+    assert_int_equal(bus_pull_new(bus, "WORK", "main", on_pulled, &pulled, &pull, &err), RC_OK);
+    publish_one("work.r", "kept", NULL, &answer);
+    assert_int_equal(bus_request(bus, &out, 20000, on_reply, &lost, &err), RC_OK);
+    assert_int_equal(bus_pull_more(pull, 5, 20000, &err), RC_OK);
+    turn_for(50);
+    assert_int_equal(pulled.count, 1);
+    release_all(&pulled);
+
+    stop_server(SIGKILL);
+    turn_until(&lost.done, 2000);
+    assert_int_equal(lost.rc, RC_TEMP);
+    assert_int_equal(pulled.ends, 1);
+    assert_false(bus_connected(bus));
+    assert_int_equal(bus_publish(bus, &out, &err), RC_TEMP);
+    start_server();
+    int64_t start_ms = clock_mono_ms();
+    while (!bus_connected(bus) && clock_mono_ms() - start_ms < 5000)
+        loop_turn(loop, 10);
+    assert_true(bus_connected(bus));
+
+    out.subject = "echo.again";
+    out.data = "back";
+    out.len = 4;
+    answer = (struct answer){ 0 };
+    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &answer, &err), RC_OK);
+    turn_until(&answer.done, 2000);
+    assert_string_equal(answer.data, "back");
+    assert_int_equal(bus_pull_more(pull, 5, 4000, &err), RC_OK);
+    start_ms = clock_mono_ms();
+    while (pulled.count == 0 && clock_mono_ms() - start_ms < 4000)
+        loop_turn(loop, 10);
+    assert_int_equal(pulled.count, 1);
+    release_all(&pulled);
+    bus_unsubscribe(sub);
+    bus_pull_free(pull);
+    assert_int_equal(bus_flush(bus, 1000, &err), RC_OK);
+}
+
+struct violation {
+    bool done;
+    char text[256];
+};
+
+static void
+on_violation(void *arg, const char *text)
+{
+    struct violation *violation = arg;
+    violation->done = true;
+    snprintf(violation->text, sizeof(violation->text), "%s", text);
+}
+
+static void
+violations_are_told(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus *small = NULL;
+    struct violation violation = { 0 };
+    struct bus_options options = { .url = getenv("BUS_URL_SMALL"),
+                                   .name = "small",
+                                   .inbox_prefix = "_INBOX.small",
+                                   .on_violation = on_violation,
+                                   .arg = &violation };
+    struct bus_out out = { .subject = "allowed" };
+    assert_int_equal(bus_connect(loop, &options, 5000, &small, &err), RC_OK);
+    assert_int_equal(bus_publish(small, &out, &err), RC_OK);
+    assert_int_equal(bus_flush(small, 1000, &err), RC_OK);
+    assert_false(violation.done);
+    out.subject = "forbidden.fruit";
+    assert_int_equal(bus_publish(small, &out, &err), RC_OK);
+    turn_until(&violation.done, 2000);
+    assert_non_null(strstr(violation.text, "forbidden.fruit"));
+    bus_free(small);
+}
+
+static void
+wrong_password_is_a_configuration_error(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus *other = NULL;
+    char url[128];
+    snprintf(url, sizeof(url), "nats://everything:wrong@%s", strchr(getenv("BUS_URL"), '@') + 1);
+    struct bus_options options = { .url = url, .name = "wrong" };
+    assert_int_equal(bus_connect(loop, &options, 8000, &other, &err), RC_CONFIG);
+    assert_null(other);
+    assert_null(strstr(err.text, "wrong@"));
+    options.url = "nats://everything:x@127.0.0.1:1";
+    assert_int_equal(bus_connect(loop, &options, 300, &other, &err), RC_TEMP);
+}
+
+/* --- speed: told, not judged ------------------------------------------------------------------ */
+
+struct many {
+    int sent, acked, failed;
+};
+
+static void
+count_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct many *many = arg;
+    (void)duplicate;
+    (void)err;
+    many->acked++;
+    many->failed += rc != RC_OK;
+}
+
+static void
+publishes_many(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000, WINDOW = 1000 };
+    struct many many = { 0 };
+    struct err err;
+    js_api("$JS.API.STREAM.CREATE.FAST",
+           "{\"name\":\"FAST\",\"subjects\":[\"fast.*\"],\"storage\":\"file\"}");
+    struct bus_out out = { .subject = "fast.a", .data = "0123456789abcdef", .len = 16 };
+    int64_t start_us = clock_mono_us();
+    while (many.acked < COUNT) {
+        while (many.sent < COUNT && many.sent - many.acked < WINDOW) {
+            assert_int_equal(bus_js_publish(bus, &out, NULL, 5000, count_ack, &many, &err), RC_OK);
+            many.sent++;
+        }
+        loop_turn(loop, 100);
+    }
+    double seconds = (double)(clock_mono_us() - start_us) / 1e6;
+    assert_int_equal(many.failed, 0);
+    printf("published and acknowledged: %.0f/s\n", COUNT / seconds);
+    js_api("$JS.API.STREAM.DELETE.FAST", "");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(request_is_answered),
+        cmocka_unit_test(request_times_out),
+        cmocka_unit_test(publish_is_acknowledged),
+        cmocka_unit_test(pull_and_settle),
+        cmocka_unit_test(survives_a_restart),
+        cmocka_unit_test(violations_are_told),
+        cmocka_unit_test(wrong_password_is_a_configuration_error),
+        cmocka_unit_test(publishes_many),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
