@@ -248,6 +248,16 @@ SQL
     touch "$stack/state/database"
 }
 
+# The audit log's verifier key as a C2SP vkey: name+hash+key. The log's name holds the deployment's
+# id, which the first migration makes.
+audit_vkey() {
+    local name key
+    name=gantry/$(superuser_sql gantry -c 'SELECT id FROM deployment')
+    key='\x01'$(ed25519_public "$AUDIT_SIGNING_KEY" | sed 's/../\\x&/g')
+    printf '%s+%s+%s' "$name" "$(printf '%s\n%b' "$name" "$key" | sha256sum | cut -c1-8)" \
+        "$(printf '%b' "$key" | base64 -w0)"
+}
+
 # The roles come from sql/roles.sql without passwords: each gets one here, once.
 set_role_passwords() {
     local role
@@ -275,7 +285,7 @@ NATS_MONITOR_URL=http://127.0.0.1:$NATS_MONITOR_PORT
 DATABASE_URL=$(postgres_url gantry_owner)
 DATABASE_SUPERUSER_URL=postgresql://postgres:$(secret postgres_superuser)@127.0.0.1:$POSTGRES_PORT/gantry
 REDIS_URL=redis://admin:$(secret redis_admin)@127.0.0.1:$REDIS_PORT/0
-GANTRY_AUDIT_VKEY=$(quote "$(cat "$stack/secrets/audit_vkey" 2>/dev/null || true)")
+GANTRY_AUDIT_VKEY=$(quote "${GANTRY_AUDIT_VKEY-}")
 GANTRY_PIDS_DIR=$(quote "$stack/pids")
 ENV
     mv "$file" "$stack/env"
