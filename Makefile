@@ -73,7 +73,7 @@ GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/st
               $(patsubst %,$(B)/gen/embed_%.h,sql nats lua schemas)
 
 .PHONY: all help up down status logs test check-unit check-replay lint tidy asan tsan fuzz bench \
-        images install clean missing FORCE
+        images install clean missing generated print-flags FORCE
 
 all: $(PROGRAMS:%=$(B)/%) $(if $(filter build/release,$(B)),$(PROGRAMS:%=build/%)) ## build the programs (MODE=release)
 
@@ -94,6 +94,10 @@ missing:
 	@command -v pkg-config >/dev/null || echo "missing: pkg-config"
 	@for l in $(LIBRARIES); do pkg-config --exists $$l 2>/dev/null || echo "missing library: $$l"; done
 	@deploy/dependencies --list build; exit 1
+
+generated: $(GEN)
+print-flags:
+	@echo '$(STD) $(LIB_CFLAGS)'
 
 define archive
 	@rm -f $@ && mkdir -p $(@D) && ar qcsT $@ $^

@@ -92,9 +92,11 @@ make_secrets() {
     for name in $programs admin; do secret "redis_$name" >/dev/null; done
 }
 
-# The public key of a seed, both as hexadecimal digits.
+# The public key of a seed (hexadecimal digits or base64), as hexadecimal digits.
 ed25519_public() {
-    local der=302e020100300506032b657004220420$1
+    local seed=$1 der
+    [[ $seed =~ ^[0-9a-fA-F]{64}$ ]] || seed=$(base64 -d <<<"$seed" | od -An -v -tx1 | tr -d ' \n')
+    der=302e020100300506032b657004220420$seed
     # shellcheck disable=SC2001
     printf '%b' "$(sed 's/../\\x&/g' <<<"$der")" | openssl pkey -inform DER -pubout -outform DER |
         tail -c 32 | od -An -tx1 | tr -d ' \n'

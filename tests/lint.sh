@@ -1,0 +1,122 @@
+#!/bin/bash
+# tests/lint.sh - what of docs/style.md a machine can check. One line for each breach; exit 1 if any.
+#
+# usage: tests/lint.sh          everything but clang-tidy
+#        tests/lint.sh --tidy   clang-tidy, one file per process (several at once give false reports)
+set -u
+cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C.UTF-8
+found=$(mktemp)
+trap 'rm -f "$found"' EXIT
+
+# report TITLE: each line of standard input is a breach.
+report() {
+    title=$1 awk '{ print ENVIRON["title"] ": " $0 }' | tee -a "$found"
+}
+
+finish() {
+    echo "$(wc -l <"$found") breaches"
+    [ ! -s "$found" ]
+    exit
+}
+
+mapfile -t files < <(git ls-files -co --exclude-standard | sort -u | while read -r f; do [ ! -f "$f" ] || echo "$f"; done)
+mapfile -t sources < <(printf '%s\n' "${files[@]}" | grep '\.[ch]$')
+mapfile -t product < <(printf '%s\n' "${sources[@]}" | grep -v '^tests/')
+mapfile -t headers < <(printf '%s\n' "${sources[@]}" | grep '\.h$')
+flags="$(make -s print-flags) -I."
+
+if [ "${1-}" = --tidy ]; then
+    printf '%s\n' "${product[@]}" | grep '\.c$' |
+        xargs -P 2 -I{} sh -c 'clang-tidy --quiet {} -- '"$flags"' 2>/dev/null' | grep -E 'warning:|error:' | report tidy
+    finish
+fi
+
+# --- doors: a foreign header in one place only --------------------------------------------------
+door() { # header, files that may include it
+    grep -HnE "^#include <($1)" "${product[@]}" | grep -vE "^($2):" | report "door of <$1>"
+}
+door 'nats\.h|nats/' 'common/bus[a-z_]*\.[ch]'
+door 'libpq' 'common/db[a-z_]*\.[ch]'
+door 'hiredis' 'common/kv[a-z_]*\.[ch]'
+door 'curl/' 'common/fetch[a-z_]*\.c'
+door 'sodium|argon2' 'common/crypto[a-z_]*\.c'
+door 'openssl/' 'common/hash[a-z_]*\.c'
+door '(cjson/)?cJSON' 'common/json[a-z_]*\.[ch]'
+door 'microhttpd' 'gateway/http[a-z_]*\.[ch]'
+door 'seccomp' '(common|workers/executor)/(seccomp|confine|lockdown|harden)[a-z_]*\.c'
+grep -HnE '#include "\.\./' "${sources[@]}" | report 'include of a parent folder'
+for program in gateway cli workers/ingest workers/search workers/audit workers/executor; do
+    grep -HnE '#include "(gateway|cli|workers)/' "$program"/*.[ch] 2>/dev/null |
+        grep -v "#include \"$program/" | report 'include of another program'
+done
+
+# --- what C must not contain -----------------------------------------------------------------------
+# Comments and the contents of string literals do not count.
+code=$(for file in "${product[@]}"; do
+    awk -v file="$file" '{
+        line = $0
+        gsub(/\\./, "", line); gsub(/"[^"]*"/, "\"\"", line)
+        if (comment) { if (sub(/.*\*\//, "", line)) comment = 0; else next }
+        gsub(/\/\*[^*]*\*+([^\/*][^*]*\*+)*\//, "", line)
+        if (sub(/\/\*.*/, "", line)) comment = 1
+        print file ":" NR ":" line
+    }' "$file"
+done)
+banned='strcpy|strcat|sprintf|vsprintf|strncpy|strncat|strtok|gets|atoi|atol|atof|system|popen|alloca|rand|srand|tmpnam|mktemp|sleep|usleep|strerror_l|gmtime|localtime|ctime|asctime'
+grep -E ":.*(^|[^a-zA-Z0-9_.>])($banned)\(" <<<"$code" | report 'banned function'
+grep -E ':.*[^a-zA-Z0-9_](secure_)?getenv\(' <<<"$code" | grep -v '^common/conf' | report 'environment read outside conf'
+strings=$(grep -HnE '"' "${product[@]}" | grep -v '^deploy/')
+grep -E '"[^"]*\b(SELECT [a-z*(].* FROM|INSERT INTO|UPDATE [a-z_]+ SET|DELETE FROM|CREATE TABLE)\b' <<<"$strings" | report 'SQL in C'
+grep -F '"{\"' <<<"$strings" | grep -vE '^common/(log|jwt)[a-z_]*\.c:' | report 'JSON in C'
+
+# --- shape -------------------------------------------------------------------------------------
+grep -HnE '\b(TODO|FIXME|XXX|HACK)\b' "${files[@]}" | grep -vE '^(tests/lint\.sh|docs/style\.md):' | report 'left open'
+for file in "${headers[@]}"; do
+    sed -n 1p "$file" | grep -q '^/\* SPDX-License-Identifier: MIT \*/$' || report 'SPDX line' <<<"$file"
+    name=$(basename "$file" .h)
+    sed -n 3p "$file" | grep -qE "^ \* $name - ." || report "line 3 is not \" * $name - summary\"" <<<"$file"
+done
+for file in "${sources[@]}"; do
+    limit=500
+    [[ $file != *.h ]] || limit=150
+    lines=$(wc -l <"$file")
+    [ "$lines" -le $limit ] || report "longer than $limit lines" <<<"$file: $lines"
+    [[ ${file##*/} != util* ]] || report 'a name that says nothing' <<<"$file"
+done
+for file in "${product[@]}"; do
+    awk -v file="$file" '
+        /^[a-z_][a-zA-Z0-9_]*\(/ { name = $0; sub(/\(.*/, "", name) }
+        /^{/ { start = NR }
+        /^}/ { if (start && NR - start - 1 > 70) print file ": " name ": " NR - start - 1; start = 0 }
+    ' "$file"
+done | report 'function longer than 70 lines'
+
+# --- secrets and addresses -----------------------------------------------------------------------
+printf '%s\n' "${files[@]}" | /usr/bin/python3 tests/scan-secrets.py | report 'secret'
+hosts=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | sed -E 's|^[a-z+]+://||; s|/.*||' | sort -u)
+for host in $hosts; do
+    grep -HnF "$host" "${files[@]}" | report 'name of a package mirror'
+done
+
+# --- configuration ---------------------------------------------------------------------------------
+grep -hoE '^ *\{ "[A-Z][A-Z0-9_]+", CONF_' "${product[@]}" | cut -d'"' -f2 | sort -u | while read -r name; do
+    grep -qE "^#? ?$name=" .env.example || echo "$name"
+done | report 'variable missing in .env.example'
+
+# --- compilers and formatters ------------------------------------------------------------------------
+make -s generated >/dev/null 2>&1
+for file in "${headers[@]}"; do
+    echo "#include \"$file\"" | gcc $flags -Itests/unit -Igateway -Icli -fsyntax-only -x c - 2>&1 |
+        grep -m1 error | sed "s|^|$file: |"
+done | report 'header does not compile alone'
+if command -v clang-format >/dev/null; then
+    printf '%s\n' "${sources[@]}" | xargs clang-format --dry-run 2>&1 | grep -E '^[^ ]+\.[ch]:[0-9]+:' | cut -d: -f1 | sort -u | report 'clang-format'
+else
+    echo "clang-format is not installed: formatting not checked"
+fi
+for file in "${files[@]}"; do
+    if head -c 20 "$file" | grep -qE '^#!/bin/(ba)?sh'; then bash -n "$file" 2>&1; fi
+done | report 'shell syntax'
+
+finish
