@@ -20,8 +20,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     if (command_parse(text, workspace, &command) == RC_OK) {
+        /* A request event's subject goes on with the name of the program that settled. */
+        bool longer = command == CMD_AUDIT_REQUEST;
         command_subject(again, workspace, command);
-        if (strcmp(again, text) != 0)
+        if (longer ? strncmp(again, text, strlen(again)) != 0 : strcmp(again, text) != 0)
             abort();
     }
     if (done_parse(text, workspace, family, id) == RC_OK) {
