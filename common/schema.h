@@ -45,9 +45,8 @@ void schema_cleanup(struct schema **schema);
 
 enum rc schema_check(const struct schema *schema, const cJSON *doc, struct field_errors *errors);
 
-__attribute__((format(printf, 3, 4))) void field_errors_add(struct field_errors *errors,
-                                                            const char *field, const char *format,
-                                                            ...);
+__attribute__((format(printf, 3, 4))) void
+field_errors_add(struct field_errors *errors, const char *field, const char *format, ...);
 
 /* The compiled-in schemas, by file name without ".json": "memory_ingest", "memory_search", …
  * Compiled once at first use; NULL if there is none of that name. Not thread-safe before

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * problem - the error documents.
+ */
+#include "problem.h"
+
+#include "json.h"
+
+struct problem_row {
+    const char *name;
+    int http;
+    const char *title;
+};
+
+#define PROBLEM_ROW(name, code, http, title) [name] = { code, http, title },
+static const struct problem_row ROWS[PROBLEM_COUNT] = { PROBLEM_TABLE(PROBLEM_ROW) };
+#undef PROBLEM_ROW
+
+static const struct problem_row *
+row_of(enum problem_code code)
+{
+    return &ROWS[code < PROBLEM_COUNT ? code : PROBLEM_INTERNAL];
+}
+
+const char *
+problem_name(enum problem_code code)
+{
+    return row_of(code)->name;
+}
+
+const char *
+problem_title(enum problem_code code)
+{
+    return row_of(code)->title;
+}
+
+int
+problem_http(enum problem_code code)
+{
+    return row_of(code)->http;
+}
+
+void
+problem_write(struct buf *out, const struct problem *problem, const char *instance,
+              const char *request_id)
+{
+    const struct problem_row *row = row_of(problem->code);
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    /* RFC 9457 4.2.1: no type of its own, the title says it all; code is for programs. */
+    json_put_string(&w, "type", "about:blank");
+    json_put_string(&w, "title", row->title);
+    json_put_int(&w, "status", row->http);
+    json_put_string(&w, "detail", problem->detail ? problem->detail : row->title);
+    if (instance)
+        json_put_string(&w, "instance", instance);
+    json_put_string(&w, "code", row->name);
+    if (request_id)
+        json_put_string(&w, "request_id", request_id);
+    if (problem->errors && problem->errors->count > 0) {
+        json_array(&w, "errors");
+        for (size_t i = 0; i < problem->errors->count; i++) {
+            json_object(&w, NULL);
+            json_put_string(&w, "field", problem->errors->items[i].field);
+            json_put_string(&w, "detail", problem->errors->items[i].detail);
+            json_close(&w);
+        }
+        json_close(&w);
+    }
+    json_close(&w);
+    (void)json_end(&w); /* an overflow stays visible in out */
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * schema_check - a document against a compiled schema.
+ *
+ * Every broken rule is reported with its field, up to SCHEMA_ERRORS_MAX. A value is never repeated in
+ * the words, and a member's name from outside only if it is a plain word: an answer must not carry a
+ * secret that was put in the wrong place.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "id.h"
+#include "schema_node.h"
+#include "utf8.h"
+
+#define ACTION_NAME_MAX 64 /* bytes */
+
+/* Where in the document: a list from the inside out, on the stack. */
+struct place {
+    const struct place *outer;
+    const char *name; /* NULL: element number index */
+    size_t index;
+};
+
+struct checker {
+    struct field_errors *errors;
+    bool failed;
+};
+
+/* Nothing that is found from here on would be said or change the verdict. */
+static bool
+is_done(const struct checker *c)
+{
+    return c->failed && c->errors->count >= SCHEMA_ERRORS_MAX;
+}
+
+void
+field_errors_add(struct field_errors *errors, const char *field, const char *format, ...)
+{
+    va_list args;
+
+    if (errors->count >= SCHEMA_ERRORS_MAX)
+        return;
+    struct field_error *item = &errors->items[errors->count++];
+    (void)snprintf(item->field, sizeof(item->field), "%s", field);
+    va_start(args, format);
+    (void)vsnprintf(item->detail, sizeof(item->detail), format, args);
+    va_end(args);
+}
+
+static size_t
+write_place(const struct place *place, char *text, size_t size)
+{
+    size_t len = 0;
+    int more;
+
+    if (!place)
+        return 0;
+    len = write_place(place->outer, text, size);
+    if (len >= size)
+        return len;
+    if (place->name)
+        more = snprintf(text + len, size - len, "%s%s", len ? "." : "", place->name);
+    else
+        more = snprintf(text + len, size - len, "[%zu]", place->index);
+    return len + (size_t)more;
+}
+
+__attribute__((format(printf, 3, 4))) static void
+complain(struct checker *c, const struct place *place, const char *format, ...)
+{
+    char field[SCHEMA_FIELD_MAX] = "";
+    char detail[SCHEMA_DETAIL_MAX];
+    va_list args;
+
+    c->failed = true;
+    (void)write_place(place, field, sizeof(field));
+    va_start(args, format);
+    (void)vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+    field_errors_add(c->errors, field, "%s", detail);
+}
+
+static unsigned
+types_of(const cJSON *value)
+{
+    if (cJSON_IsString(value))
+        return SCHEMA_STRING;
+    if (cJSON_IsNumber(value))
+        return SCHEMA_NUMBER | (json_is_int(value->valuedouble) ? SCHEMA_INTEGER : 0);
+    if (cJSON_IsObject(value))
+        return SCHEMA_OBJECT;
+    if (cJSON_IsArray(value))
+        return SCHEMA_ARRAY;
+    return cJSON_IsBool(value) ? SCHEMA_BOOLEAN : SCHEMA_NULL;
+}
+
+static void
+complain_type(struct checker *c, const struct place *place, unsigned types)
+{
+    static const char *const WORDS[] = { "null",     "true or false", "a whole number", "a number",
+                                         "a string", "an array",      "an object" };
+    char text[SCHEMA_DETAIL_MAX - 16] = "";
+    size_t len = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(WORDS); i++)
+        if (types & 1U << i)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? " or " : "",
+                                    WORDS[i]);
+    complain(c, place, "must be %s", text);
+}
+
+/* The values are named only where they are the schema's own short words. */
+static void
+check_values(struct checker *c, const struct schema *s, const cJSON *value,
+             const struct place *place)
+{
+    char text[SCHEMA_DETAIL_MAX - 16] = "";
+    size_t len = 0;
+
+    for (const cJSON *one = s->values->child; one; one = one->next)
+        if (cJSON_Compare(one, value, true))
+            return;
+    for (const cJSON *one = s->values->child; one && len < sizeof(text); one = one->next)
+        if (cJSON_IsString(one))
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\"%s\"", len ? ", " : "",
+                                    one->valuestring);
+    if (len == 0)
+        complain(c, place, "must be one of the values in the schema");
+    else
+        complain(c, place, "must be %s%s", s->values->child->next ? "one of " : "", text);
+}
+
+static void
+check_number(struct checker *c, const struct schema *s, const cJSON *value,
+             const struct place *place)
+{
+    char low[JSON_NUMBER_TEXT_MAX];
+    char high[JSON_NUMBER_TEXT_MAX];
+    bool under = s->has_minimum && value->valuedouble < s->minimum;
+    bool over = s->has_maximum && value->valuedouble > s->maximum;
+
+    if (!under && !over)
+        return;
+    (void)json_format_number(s->minimum, low);
+    (void)json_format_number(s->maximum, high);
+    if (s->has_minimum && s->has_maximum)
+        complain(c, place, "must be from %s to %s", low, high);
+    else
+        complain(c, place, "must be at %s %s", under ? "least" : "most", under ? low : high);
+}
+
+static bool
+is_action_name(const char *text)
+{
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.-");
+
+    return len > 0 && len <= ACTION_NAME_MAX && text[len] == '\0' && *text >= 'a' && *text <= 'z';
+}
+
+static void
+check_format(struct checker *c, const struct schema *s, const char *text, const struct place *place)
+{
+    int64_t ms;
+
+    switch (s->format) {
+    case FORMAT_NONE:
+        break;
+    case FORMAT_UUID:
+        if (!id_valid(text))
+            complain(c, place, "must be a UUID");
+        break;
+    case FORMAT_DATE_TIME:
+        if (clock_parse(text, &ms) != RC_OK)
+            complain(c, place, "must be an RFC 3339 date-time");
+        break;
+    case FORMAT_ACTION_NAME:
+        if (!is_action_name(text))
+            complain(c, place, "must be the name of an action");
+        break;
+    }
+}
+
+static void
+check_string(struct checker *c, const struct schema *s, const char *text, const struct place *place)
+{
+    int64_t bytes = (int64_t)strlen(text);
+    int64_t characters = s->min_length > 0 || s->max_length >= 0 ? (int64_t)utf8_length(text) : 0;
+
+    if (s->max_bytes >= 0 && bytes > s->max_bytes) {
+        complain(c, place, "must be at most %lld bytes", (long long)s->max_bytes);
+    } else if (s->max_length >= 0 && characters > s->max_length) {
+        complain(c, place, "must be at most %lld characters", (long long)s->max_length);
+    } else if (characters < s->min_length) {
+        if (s->min_length == 1)
+            complain(c, place, "must not be empty");
+        else
+            complain(c, place, "must be at least %lld characters", (long long)s->min_length);
+    } else if (s->has_pattern && regexec(&s->pattern, text, 0, NULL, 0) != 0) {
+        complain(c, place, "is not of the expected form");
+    } else {
+        check_format(c, s, text, place);
+    }
+}
+
+static void
+check_size(struct checker *c, const struct schema *s, const cJSON *value, const struct place *place)
+{
+    AUTO(buf) struct buf text;
+    struct json_writer w;
+
+    buf_init(&text, (size_t)s->max_bytes);
+    json_begin(&w, &text);
+    json_put_doc(&w, NULL, value);
+    if (json_end(&w) != RC_OK)
+        complain(c, place, "must be at most %lld bytes as JSON", (long long)s->max_bytes);
+}
+
+/* Recursion: no deeper than the schema and the document, which json_read() bounds. */
+static void check(struct checker *c, const struct schema *s, const cJSON *value,
+                  const struct place *place);
+
+static void
+check_array(struct checker *c, const struct schema *s, const cJSON *value,
+            const struct place *place)
+{
+    struct place inner = { .outer = place };
+
+    for (const cJSON *one = value->child; one; one = one->next, inner.index++)
+        if (s->items && !is_done(c))
+            check(c, s->items, one, &inner);
+    if ((int64_t)inner.index < s->min_items)
+        complain(c, place, "must hold at least %lld", (long long)s->min_items);
+    if (s->max_items >= 0 && (int64_t)inner.index > s->max_items)
+        complain(c, place, "must hold at most %lld", (long long)s->max_items);
+}
+
+static const struct schema_property *
+find_property(const struct schema *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_properties; i++)
+        if (strcmp(s->properties[i].name, name) == 0)
+            return &s->properties[i];
+    return NULL;
+}
+
+static bool
+is_plain_word(const char *name)
+{
+    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    return len > 0 && len <= 40 && name[len] == '\0' && !strstr(name, "sk_");
+}
+
+static void
+check_unlisted(struct checker *c, const struct schema *s, const cJSON *member,
+               const struct place *place)
+{
+    struct place inner = { .outer = place, .name = member->string };
+
+    if (!is_plain_word(member->string))
+        inner.name = "(member)";
+    if (s->additional == ADDITIONAL_REFUSED)
+        complain(c, &inner, "is not known here");
+    else if (s->additional_node)
+        check(c, s->additional_node, member, &inner);
+}
+
+static void
+check_object(struct checker *c, const struct schema *s, const cJSON *value,
+             const struct place *place)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < s->n_properties; i++) {
+        const struct schema_property *property = &s->properties[i];
+        struct place inner = { .outer = place, .name = property->name };
+        if (property->required && !json_member(value, property->name))
+            complain(c, &inner, "is required");
+    }
+    for (const cJSON *one = value->child; one; one = one->next, count++) {
+        const struct schema_property *property = find_property(s, one->string);
+        struct place inner = { .outer = place, .name = one->string };
+        if (is_done(c))
+            continue;
+        if (!property)
+            check_unlisted(c, s, one, place);
+        else if (property->node)
+            check(c, property->node, one, &inner);
+    }
+    if (s->max_properties >= 0 && count > s->max_properties)
+        complain(c, place, "must hold at most %lld members", (long long)s->max_properties);
+}
+
+static void
+check(struct checker *c, const struct schema *s, const cJSON *value, const struct place *place)
+{
+    unsigned types = types_of(value);
+
+    if (s->types && !(s->types & types)) {
+        complain_type(c, place, s->types);
+        return;
+    }
+    if (s->values)
+        check_values(c, s, value, place);
+    if (types & SCHEMA_STRING)
+        check_string(c, s, value->valuestring, place);
+    if (types & SCHEMA_NUMBER)
+        check_number(c, s, value, place);
+    if (types & (SCHEMA_ARRAY | SCHEMA_OBJECT) && s->max_bytes >= 0)
+        check_size(c, s, value, place);
+    if (types & SCHEMA_ARRAY)
+        check_array(c, s, value, place);
+    if (types & SCHEMA_OBJECT)
+        check_object(c, s, value, place);
+}
+
+enum rc
+schema_check(const struct schema *schema, const cJSON *doc, struct field_errors *errors)
+{
+    struct checker c = { .errors = errors };
+
+    check(&c, schema, doc, NULL);
+    return c.failed ? RC_INVALID : RC_OK;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * schema_node - a compiled schema, for schema*.c only.
+ */
+#ifndef GANTRY_SCHEMA_NODE_H
+#define GANTRY_SCHEMA_NODE_H
+
+#include <regex.h>
+
+#include "schema.h"
+
+enum schema_type {
+    SCHEMA_NULL = 1,
+    SCHEMA_BOOLEAN = 2,
+    SCHEMA_INTEGER = 4,
+    SCHEMA_NUMBER = 8,
+    SCHEMA_STRING = 16,
+    SCHEMA_ARRAY = 32,
+    SCHEMA_OBJECT = 64,
+};
+
+enum schema_format { FORMAT_NONE, FORMAT_UUID, FORMAT_DATE_TIME, FORMAT_ACTION_NAME };
+
+enum schema_additional { ADDITIONAL_UNSAID, ADDITIONAL_ALLOWED, ADDITIONAL_REFUSED };
+
+struct schema_property {
+    char *name;          /* owned */
+    struct schema *node; /* owned; NULL = anything */
+    bool required;
+};
+
+#define SCHEMA_NO_LIMIT (-1)
+
+struct schema {
+    unsigned types;                     /* bit set of enum schema_type; 0 = any */
+    struct schema_property *properties; /* owned */
+    size_t n_properties;
+    enum schema_additional additional;
+    struct schema *additional_node; /* owned; NULL = anything, if allowed */
+    struct schema *items;           /* owned; NULL = anything */
+    int64_t min_items, max_items, max_properties;
+    int64_t min_length, max_length; /* characters */
+    int64_t max_bytes;
+    bool has_minimum, has_maximum;
+    double minimum, maximum;
+    cJSON *values; /* owned; array; NULL = any */
+    bool has_pattern;
+    regex_t pattern;
+    enum schema_format format;
+};
+
+#endif
