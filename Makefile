@@ -9,7 +9,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 WERROR  ?= -Werror
 ifeq ($(origin CC),default)
-CC := $(if $(filter fuzz,$(MODE)),clang-14,gcc)
+CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
 endif
 ifeq ($(filter $(MODE),release asan tsan fault fuzz),)
 $(error unknown MODE=$(MODE): release, asan, tsan, fault or fuzz)
@@ -154,16 +154,16 @@ check-unit: $(TESTS) ## run the unit tests of this MODE
 check-replay: $(REPLAYS) ## run the fuzz corpus through the fuzz targets of this MODE
 	@tests/fuzz/run-replay $(REPLAYS)
 lint: ## doors, banned functions, formats, secrets
-	@tests/lint.sh
+	@deploy/dependencies build lint && tests/lint.sh
 tidy: ## clang-tidy over every source, one process each
-	@tests/lint.sh --tidy
+	@deploy/dependencies build tidy && tests/lint.sh --tidy
 asan: ## build and run the unit tests and the corpus under ASan and UBSan
 	@$(MAKE) MODE=asan all check-unit check-replay
 tsan: ## build and run the unit tests under TSan
 	@$(MAKE) MODE=tsan all check-unit
 FUZZ_SECONDS ?= 30
 fuzz: ## fuzz each target for FUZZ_SECONDS=30 with libFuzzer, ASan and UBSan
-	@$(MAKE) MODE=fuzz $(FUZZERS:%=build/fuzz/fuzz/%)
+	@deploy/dependencies build fuzz && $(MAKE) MODE=fuzz $(FUZZERS:%=build/fuzz/fuzz/%)
 	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/fuzz/%)
 bench: ## measure, against the bare parts in the same run
 	@deploy/dependencies build test && $(MAKE) all $(BENCHES) && tests/bench/run

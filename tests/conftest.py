@@ -9,6 +9,15 @@ from gantry_testing.stack import ROOT, Stack
 os.environ["PATH"] = f"{ROOT}/build/deps/bin:" + os.environ["PATH"]
 
 
+def pytest_unconfigure(config):
+    """The line that tests/run counts by."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not config.option.collectonly:
+        count = {kind: len(reporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped", "xpassed")}
+        print(f"{count['passed']} passed, {count['failed'] + count['error'] + count['xpassed']} failed"
+              + (f", {count['skipped']} skipped" if count["skipped"] else ""))
+
+
 @pytest.fixture(scope="session")
 def built():
     subprocess.run(["make", "-s", "-j2", "all"], cwd=ROOT, check=True)
