@@ -166,7 +166,7 @@ find(struct table *table, const char *name)
     }
     struct service *s = &table->services[table->count++];
     *s = (struct service){ .state = WAITING, .pidfd = -1 };
-    snprintf(s->name, sizeof(s->name), "%s", name);
+    memcpy(s->name, name, strlen(name) + 1);
     s->pid = process_adopt(name, &s->pidfd);
     if (s->pid > 0) {
         s->state = RUNNING;
