@@ -36,9 +36,10 @@ enum role { ROLE_VIEWER, ROLE_DEVELOPER, ROLE_ADMIN, ROLE_COUNT };
 
 struct principal {
     char workspace[WORKSPACE_TEXT_MAX];
-    char key_id[KEY_ID_LEN + 1]; /* "" for a direct NATS client whose key the server does not name */
-    enum role role;              /* ROLE_COUNT when unknown */
-    uint32_t scopes;             /* bit set of 1u << enum scope */
+    char
+        key_id[KEY_ID_LEN + 1]; /* "" for a direct NATS client whose key the server does not name */
+    enum role role;             /* ROLE_COUNT when unknown */
+    uint32_t scopes;            /* bit set of 1u << enum scope */
 };
 
 const char *scope_name(enum scope scope);

@@ -47,7 +47,7 @@ int problem_http(enum problem_code code);
 
 struct problem {
     enum problem_code code;
-    const char *detail;               /* one sentence; borrowed; no secret, no body */
+    const char *detail;                /* one sentence; borrowed; no secret, no body */
     const struct field_errors *errors; /* may be NULL; borrowed */
 };
 

@@ -62,10 +62,13 @@ test_text(void **unused)
     char *first = arena_strndup(&mem, "abcdef", 3);
     char *second = arena_strdup(&mem, "whole");
     char *third = arena_printf(&mem, "%s-%d", "n", 17);
+    assert_true(first && second && third);
     assert_string_equal(first, "abc");
     assert_string_equal(second, "whole");
     assert_string_equal(third, "n-17");
-    assert_string_equal(arena_strndup(&mem, NULL, 0), "");
+    first = arena_strndup(&mem, NULL, 0);
+    assert_non_null(first);
+    assert_string_equal(first, "");
 }
 
 static void

@@ -99,6 +99,7 @@ rfc6962_vectors(void **state)
           "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328" },
     };
     AUTO(free) struct merkle_tree *tree = malloc(sizeof(*tree));
+    assert_true(tree);
     uint8_t hash[HASH_LEN];
 
     (void)state;
@@ -125,6 +126,7 @@ known_roots(void **state)
         { 256, KNOWN_ROOT_256 }, { 257, KNOWN_ROOT_257 }, { 300, KNOWN_ROOT_300 },
     };
     AUTO(free) struct merkle_tree *tree = malloc(sizeof(*tree));
+    assert_true(tree);
     uint8_t roots[LIMIT + 1][HASH_LEN], hash[HASH_LEN];
 
     (void)state;
@@ -146,6 +148,7 @@ known_proofs(void **state)
     AUTO(free) struct store *store = calloc(1, sizeof(*store));
     AUTO(free) uint8_t *inclusion = malloc(LIMIT * LIMIT * 10 * HASH_LEN);
     AUTO(free) uint8_t *consistency = malloc(LIMIT * LIMIT * 11 * HASH_LEN);
+    assert_true(store && inclusion && consistency);
     uint8_t roots[LIMIT + 1][HASH_LEN], leaves[LIMIT][HASH_LEN], proof[MERKLE_PROOF_MAX][HASH_LEN];
     uint8_t *in = inclusion, *con = consistency, hash[HASH_LEN];
     struct merkle_plan plan;
@@ -185,6 +188,7 @@ static void
 wrong_proofs(void **state)
 {
     AUTO(free) struct store *store = calloc(1, sizeof(*store));
+    assert_true(store);
     uint8_t roots[41][HASH_LEN], leaves[41][HASH_LEN], proof[MERKLE_PROOF_MAX][HASH_LEN];
     struct merkle_plan plan;
     size_t n;
@@ -268,6 +272,7 @@ restored(void **state)
     AUTO(free) struct store *store = calloc(1, sizeof(*store));
     AUTO(free) struct merkle_tree *back = malloc(sizeof(*back));
     AUTO(free) uint8_t(*leaves)[HASH_LEN] = malloc(BIG * sizeof(*leaves));
+    assert_true(store && back && leaves);
     uint8_t root[HASH_LEN], again[HASH_LEN], proof[MERKLE_PROOF_MAX][HASH_LEN];
     struct merkle_plan plan;
 
