@@ -51,7 +51,7 @@ WARN  += -Wformat-signedness -Warith-conversion -Walloca -Wduplicated-cond -Wdup
          -Wlogical-op -Wtrampolines -Wjump-misses-init
 RELEASE += -Wnull-dereference -Wstack-usage=16384 -ftrivial-auto-var-init=zero \
            -fzero-call-used-regs=used-gpr
-SANE  += -Wno-maybe-uninitialized
+SANE  += -Wno-maybe-uninitialized -Wno-format-truncation # false alarms under sanitizers
 TEST  += -Wno-stack-usage -Wno-null-dereference
 endif
 FLAGS_release := $(RELEASE)
