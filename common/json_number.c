@@ -24,18 +24,13 @@ struct decimal {
 };
 
 static bool
-reads_back(const struct decimal *d, double value)
+same(double a, double b)
 {
-    char text[40];
-    double back;
-
-    (void)snprintf(text, sizeof(text), "0.%se%d", d->digits, d->exponent);
-    back = strtod(text, NULL);
-    return !(back < value) && !(back > value);
+    return !(a < b) && !(a > b);
 }
 
-/* The count digits nearest to value, which is positive. */
-static void
+/* The count digits nearest to value, which is positive; whether they read back as value. */
+static bool
 round_to(double value, int count, struct decimal *d)
 {
     char text[40];
@@ -46,6 +41,7 @@ round_to(double value, int count, struct decimal *d)
     d->digits[count] = '\0';
     d->count = count;
     d->exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
+    return same(strtod(text, NULL), value);
 }
 
 /* The next larger number of as many digits. */
@@ -64,18 +60,26 @@ step_up(struct decimal *d)
     }
 }
 
+static bool
+reads_back(const struct decimal *d, double value)
+{
+    char text[40];
+
+    (void)snprintf(text, sizeof(text), "0.%se%d", d->digits, d->exponent);
+    return same(strtod(text, NULL), value);
+}
+
 static void
 shortest(double value, struct decimal *d)
 {
     for (int count = value < SUBNORMAL ? 1 : 15; count < DIGITS_MAX; count++) {
-        round_to(value, count, d);
-        if (reads_back(d, value))
+        if (round_to(value, count, d))
             return;
         step_up(d);
         if (reads_back(d, value))
             return;
     }
-    round_to(value, DIGITS_MAX, d);
+    (void)round_to(value, DIGITS_MAX, d);
 }
 
 static void

@@ -5,6 +5,7 @@
  * One function per keyword, found by table; a keyword that is not in the table is an error, and so is
  * a value of the wrong kind: a schema that silently checks less than it says is a hole.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,42 +142,6 @@ take_count(struct compiler *c, const cJSON *value, int64_t *out)
 }
 
 static enum rc
-compile_min_items(struct compiler *c, struct schema *node, const cJSON *value)
-{
-    return take_count(c, value, &node->min_items);
-}
-
-static enum rc
-compile_max_items(struct compiler *c, struct schema *node, const cJSON *value)
-{
-    return take_count(c, value, &node->max_items);
-}
-
-static enum rc
-compile_max_properties(struct compiler *c, struct schema *node, const cJSON *value)
-{
-    return take_count(c, value, &node->max_properties);
-}
-
-static enum rc
-compile_min_length(struct compiler *c, struct schema *node, const cJSON *value)
-{
-    return take_count(c, value, &node->min_length);
-}
-
-static enum rc
-compile_max_length(struct compiler *c, struct schema *node, const cJSON *value)
-{
-    return take_count(c, value, &node->max_length);
-}
-
-static enum rc
-compile_max_bytes(struct compiler *c, struct schema *node, const cJSON *value)
-{
-    return take_count(c, value, &node->max_bytes);
-}
-
-static enum rc
 compile_minimum(struct compiler *c, struct schema *node, const cJSON *value)
 {
     if (!cJSON_IsNumber(value))
@@ -255,32 +220,24 @@ compile_note(struct compiler *c, struct schema *node, const cJSON *value)
     return RC_OK;
 }
 
+#define COUNT(member) NULL, offsetof(struct schema, member)
+
 static const struct {
     const char *name;
-    compile_fn compile;
+    compile_fn compile; /* NULL: a count, stored at offset */
+    size_t offset;
 } KEYWORDS[] = {
-    { "type", compile_type },
-    { "properties", compile_properties },
-    { "required", compile_required },
-    { "additionalProperties", compile_additional },
-    { "items", compile_items },
-    { "minItems", compile_min_items },
-    { "maxItems", compile_max_items },
-    { "maxProperties", compile_max_properties },
-    { "enum", compile_enum },
-    { "const", compile_const },
-    { "minimum", compile_minimum },
-    { "maximum", compile_maximum },
-    { "minLength", compile_min_length },
-    { "maxLength", compile_max_length },
-    { "x-maxBytes", compile_max_bytes },
-    { "pattern", compile_pattern },
-    { "format", compile_format },
-    { "default", compile_note },
-    { "description", compile_note },
-    { "title", compile_note },
-    { "examples", compile_note },
-    { "$comment", compile_note },
+    { "type", compile_type, 0 },         { "properties", compile_properties, 0 },
+    { "required", compile_required, 0 }, { "additionalProperties", compile_additional, 0 },
+    { "items", compile_items, 0 },       { "minItems", COUNT(min_items) },
+    { "maxItems", COUNT(max_items) },    { "maxProperties", COUNT(max_properties) },
+    { "enum", compile_enum, 0 },         { "const", compile_const, 0 },
+    { "minimum", compile_minimum, 0 },   { "maximum", compile_maximum, 0 },
+    { "minLength", COUNT(min_length) },  { "maxLength", COUNT(max_length) },
+    { "x-maxBytes", COUNT(max_bytes) },  { "pattern", compile_pattern, 0 },
+    { "format", compile_format, 0 },     { "default", compile_note, 0 },
+    { "description", compile_note, 0 },  { "title", compile_note, 0 },
+    { "examples", compile_note, 0 },     { "$comment", compile_note, 0 },
 };
 
 static enum rc
@@ -292,7 +249,10 @@ build_keyword(struct compiler *c, struct schema *node, const cJSON *value)
         if (strcmp(KEYWORDS[i].name, value->string) == 0) {
             const char *outer = c->keyword;
             c->keyword = KEYWORDS[i].name;
-            rc = KEYWORDS[i].compile(c, node, value);
+            if (KEYWORDS[i].compile)
+                rc = KEYWORDS[i].compile(c, node, value);
+            else
+                rc = take_count(c, value, (int64_t *)(void *)((char *)node + KEYWORDS[i].offset));
             c->keyword = outer;
             return rc;
         }
