@@ -34,10 +34,10 @@ struct actor_claim {
 };
 
 enum rc actor_sign(const struct crypto_signer *signer, const struct actor_claim *claim,
-                   const char *subject, const void *payload, size_t len,
-                   char wire[ACTOR_WIRE_MAX], struct err *err);
+                   const char *subject, const void *payload, size_t len, char wire[ACTOR_WIRE_MAX],
+                   struct err *err);
 enum rc actor_verify(const uint8_t public_key[CRYPTO_PUBLIC_LEN], const char *wire,
-                     const char *subject, const void *payload, size_t len,
-                     struct actor_claim *out, struct err *err);
+                     const char *subject, const void *payload, size_t len, struct actor_claim *out,
+                     struct err *err);
 
 #endif

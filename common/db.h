@@ -20,11 +20,10 @@
 #ifndef GANTRY_DB_H
 #define GANTRY_DB_H
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <libpq-fe.h>
 
 #include "rc.h"
 

@@ -39,7 +39,7 @@ door() { # header, files that may include it
 door 'nats\.h|nats/' 'common/bus[a-z_]*\.[ch]'
 door 'libpq' 'common/db[a-z_]*\.[ch]'
 door 'hiredis' 'common/kv[a-z_]*\.[ch]'
-door 'curl/' 'common/fetch[a-z_]*\.c'
+door 'curl/' 'common/fetch[a-z_]*\.[ch]'
 door 'sodium|argon2' 'common/crypto[a-z_]*\.c'
 door 'openssl/' 'common/(hash[a-z_]*|kv_tls)\.c'
 door '(cjson/)?cJSON' 'common/json[a-z_]*\.[ch]'

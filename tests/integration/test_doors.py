@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The doors to the servers, as C programs against real ones."""
+import collections
+import contextlib
+import http.server
 import os
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -38,3 +43,62 @@ def test_db(postgres):
 def test_kv():
     with servers.redis() as server:
         run(build("door_kv"), REDIS_URL=server.url)
+
+
+class StandIn(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    seen = collections.Counter()
+    lock = threading.Lock()
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, text, **headers):
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(body)
+
+    def do_GET(self):
+        self.do_POST()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        with self.lock:
+            self.seen[self.path] += 1
+            times = self.seen[self.path]
+        first, _, rest = self.path[1:].partition("/")
+        if first == "echo":
+            h = self.headers
+            self.answer(200, f"{self.command} {h['Authorization']} {h['Content-Type']} {body}")
+        elif first == "status":
+            self.answer(int(rest), "a long answer", Location="/echo")
+        elif first == "flaky":
+            self.answer(200 if times > 2 else 503, "third")
+        elif first == "later":
+            self.answer(200 if times > 1 else 429, "done", Retry_After="1")
+        elif first == "large":
+            self.answer(200, "x" * 5000)
+        elif first == "slow":
+            time.sleep(0.6)
+            self.answer(200, "late")
+        elif first == "half":
+            self.answer(200 if times % 2 else 503, "good")
+        elif first == "keyed":
+            self.answer(200, f"{self.headers['X-API-Key']} {self.headers['Idempotency-Key']}")
+        else:
+            self.answer(404, '{"detail":"no such thing"}')
+
+
+def test_fetch():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        run(build("door_fetch"), FETCH_URL=f"http://127.0.0.1:{server.server_port}",
+            http_proxy="http://127.0.0.1:1")
+    finally:
+        server.shutdown()
