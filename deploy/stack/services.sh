@@ -182,12 +182,13 @@ configure_servers() {
     own redis "$stack/data/redis"
 
     install -m 644 nats/server.conf "$stack/etc/nats.conf"
+    install -m 644 nats/callout.conf "$stack/etc/callout.conf"
     env=("NATS_LISTEN=\"127.0.0.1:$NATS_PORT\"" "NATS_HTTP=\"127.0.0.1:$NATS_MONITOR_PORT\""
         "NATS_STORE_DIR=\"$root/data/nats\"" "JETSTREAM_KEY=\"$JETSTREAM_KEY\"")
     for name in $programs operator callout kick; do
         env+=("NATS_PASSWORD_${name^^}=$(secret "nats_$name")")
     done
-    stamp=$(stamp_of "$stack/bin/nats-server")-$(cksum <nats/server.conf | cut -d' ' -f1)
+    stamp=$(stamp_of "$stack/bin/nats-server")-$(cat nats/*.conf | cksum | cut -d' ' -f1)
     service nats nats "$root/bin/nats-server" -c "$root/etc/nats.conf"
 
     sed "s|@PORT@|$REDIS_PORT|; s|@ROOT@|$root|" deploy/stack/redis.conf >"$stack/etc/redis.conf"

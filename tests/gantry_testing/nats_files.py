@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""A nats-server that runs with nats/server.conf as it is, with the streams and consumers of nats/."""
+import contextlib
+import glob
+import json
+import os
+import shutil
+
+from . import servers
+from .nats import Nats
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+USERS = ["operator", "gateway", "ingest", "search", "audit", "executor", "callout", "kick"]
+
+
+class NatsServer(servers.Server):
+    def url(self, user):
+        return f"nats://{user}:p{user}@127.0.0.1:{self.port}"
+
+    def connect(self, user="operator"):
+        return contextlib.closing(Nats(self.url(user), inbox=f"_INBOX.{user}"))
+
+
+@contextlib.contextmanager
+def server(extra_users=""):
+    """extra_users: users of the account CLIENTS, in the words of the configuration."""
+    with servers.scratch() as directory:
+        for path in glob.glob(os.path.join(ROOT, "nats/*.conf")):
+            shutil.copy(path, directory)
+        config = os.path.join(directory, "server.conf")
+        with open(config) as f:
+            text = f.read()
+        with open(config, "w") as f:
+            f.write(text.replace("    CLIENTS {", "    CLIENTS {\n        users: [" + extra_users + "]"))
+        port = servers.free_port()
+        env = {"NATS_LISTEN": f'"127.0.0.1:{port}"', "NATS_HTTP": f'"127.0.0.1:{servers.free_port()}"',
+               "NATS_STORE_DIR": f'"{directory}/store"', "JETSTREAM_KEY": '"0123456789abcdef0123456789abcdef"'}
+        env.update({f"NATS_PASSWORD_{user.upper()}": f"p{user}" for user in USERS})
+        command = ["env"] + [f"{k}={v}" for k, v in env.items()] + [servers.nats_server(), "-c", config]
+        running = NatsServer(command, port, directory, os.path.join(directory, "log"))
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def bodies(kind):
+    for path in sorted(glob.glob(os.path.join(ROOT, "nats", kind, "*.json"))):
+        with open(path) as f:
+            yield path, f.read()
+
+
+def provision(running, workspaces=()):
+    """What `gantry provision` does, by hand."""
+    with running.connect("operator") as client:
+        for _, text in bodies("streams"):
+            taken(client.api(f"STREAM.CREATE.{json.loads(text)['name']}", text))
+        for path, text in bodies("consumers"):
+            template = path.endswith(".template.json")
+            for workspace in workspaces if template else [None]:
+                body = text.replace("@WORKSPACE@", workspace) if template else text
+                consumer = json.loads(body)
+                stream, name = consumer["stream_name"], consumer["config"]["durable_name"]
+                taken(client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}", body))
+
+
+def taken(answer):
+    assert "error" not in answer, answer
