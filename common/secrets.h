@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * secrets - finds credentials in text that is about to be stored.
+ *
+ * Known by their form: private key blocks, bearer and basic authorization, JSON Web Tokens, URLs
+ * with a password, the key formats of well-known services, and values assigned to a name like
+ * "api_key" that look random. A sentence about keys, a hash, a UUID or a placeholder passes: it
+ * would rather miss one than refuse a memory (redact.h is the other way round).
+ *
+ * Shape:  the answer is the kind, as a constant text ("GitHub token"); never the credential
+ * Source: contract 4.3 (secret_in_text), architecture decision 13; the services' own documents
+ */
+#ifndef GANTRY_SECRETS_H
+#define GANTRY_SECRETS_H
+
+#include <stddef.h>
+
+#include "json.h"
+
+#define SECRETS_FIELD_MAX 96 /* bytes with the NUL */
+
+/* The kind of the first credential in text; NULL when there is none. */
+const char *secrets_find(const char *text, size_t len);
+
+/* In any string of doc, member names included. field receives where ("metadata.notes[2]"), cut to
+ * fit; it is left alone when there is none. */
+const char *secrets_find_json(const cJSON *doc, char field[SECRETS_FIELD_MAX]);
+
+#endif

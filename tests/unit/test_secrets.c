@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_secrets - credentials are found, and what merely looks like one is not.
+ *
+ * The credentials are random and were never valid. They stand here in two pieces, joined when the
+ * test runs, so that no scanner finds one in this file.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "json.h"
+#include "secrets.h"
+#include "test.h"
+
+/* clang-format off */
+static const struct {
+    const char *before, *rest, *after, *kind;
+} POSITIVES[] = {
+    { "the key is relay_", "sk_C3J27XDCG2LmlZGEONYlgCtjfIZ4SOcMz9CPVNPkNa1Hedcm4p", " ok", "Gantry API key" },
+    { "", "sk-ant-api03-MbXDuCL1mHoOsFaQfDPrAJ71fTquWoGsbeKXgzg2-sye9b2Rann76dEyTzAeKOmXRrvftva", "", "Anthropic API key" },
+    { "use sk-", "proj-9AW7hipTgadDZFlRJmCGmUXiAPyhzAnar3ZLt4bnlz2MPKgc_jnCqaXNv1s", ".", "OpenAI API key" },
+    { "sk-", "svcacct-yeefnLOpaMxxNDi9LE1Ki3ylOjt6o0NpUmkVO8JmR8y4EMfAdggcG9qpVTzq", "", "OpenAI API key" },
+    { "OPENROUTER: sk-", "or-v1-df95247f2866028de71159b42b4ea410fb9102f29a422eb14ab2f2d0f0cc0222", "", "OpenRouter API key" },
+    { "old one sk-", "Ohq4AUvy7VSLDCD1IfHWGbtMfEbo9ShFXNQ6Fq5axtjRNmHk", "", "API key" },
+    { "stripe sk_", "live_W5vQ7CF5puzQqmOBZZW6m4ny", " for payments", "Stripe key" },
+    { "\"sk_", "test_oL6uniiFw152cTe8r0khCEr7", "\"", "Stripe key" },
+    { "rk_", "live_n1AyOHFRuT11NCue1cr3McRTrKwtPY", "", "Stripe key" },
+    { "hook secret whs", "ec_KbPizDmbX1rpXjYdOhCgOIPOZx9eRmm0", "", "webhook secret" },
+    { "token ghp", "_EqlTaWEITclorXwIS8HGNWkz2YS5ofA75Uyi", "", "GitHub token" },
+    { "token gho", "_CDmO46ayJKP4GY08vDuPngU30ZP7Thnp5yft", "", "GitHub token" },
+    { "token ghu", "_IY7uq6T2bwGfcCvJAXrF6bnZ3eBZclIvRY6i", "", "GitHub token" },
+    { "token ghs", "_EjH5UH1RSC84FL8SfWoCHJs1UJOkHG16JqtQ", "", "GitHub token" },
+    { "token ghr", "_y9235Nnt2j9IHrKFmAIhGaMybIcH6zIZKhFf", "", "GitHub token" },
+    { "github_", "pat_Ske7IDA69Z7zrpEFivB507_56EHugmANb7qiSXbcmjoaRsuUwpNFgFULh2GNqTmSH4BbyOA0HNkIn3OIOn", "", "GitHub token" },
+    { "gl", "pat-Hn2INL2io6VOZw5luMu5", "", "GitLab token" },
+    { "xox", "b-2345678901-2345678901234-7mnXm4gi4piUfqygB18AIYTi", "", "Slack token" },
+    { "xox", "p-2345678901-2345678901234-6c036bb3a62f301f46536559314e23ac", "", "Slack token" },
+    { "xa", "pp-1-A0123456789-1234567890123-edbd6b0165debbc6530a2c6a8835c4abd5c652a9f30b1789a6c52cf63c03378e", "", "Slack token" },
+    { "https://hooks.sl", "ack.com/services/T01ABCDEF/B02ABCDEF/zGdWmPyagqqr5vJIGA9HK2gO", "", "webhook URL" },
+    { "https://disc", "ord.com/api/webhooks/1012345678901234567/CZPeJMQW9cy78kyEk2FINMdB8FAsHzMtxHsEPrJ7sQTVsbaXpLcOkAWRyd5uVzdLU8ue", "", "webhook URL" },
+    { "aws_access_key_id = AK", "IAO14QPC7G3JPHD037", "", "AWS access key" },
+    { "AS", "IAHNDW7JHX2I03Q0X7", " session", "AWS access key" },
+    { "aws_secret_access_key = ", "XVH0i8sUipEhG5tYGN2w/rrNRUKSLmOrWpm8pGP6", "", "assigned credential" },
+    { "maps: AI", "zam4RcOdarqBbNcgoIreWf6RkJpOxEEwnvvFV", "", "Google API key" },
+    { "ya", "29.i13eZhCZ0N1XXnCBVqyZjxjP1MusJWV06lBPxLgD4ufIfBKKF0RDt0Xaetn6", "", "Google access token" },
+    { "GOC", "SPX-QMfStFUWSus4jowQUux6huTCKM65", "", "Google client secret" },
+    { "np", "m_8R6rCHZtDuoz97U5Hpfx1xbxRzLyYmVKxZyI", "", "npm token" },
+    { "py", "pi-AgEIcHlwaS5vcmcj1LKllfWD42sZboHdIkKs9bP1ZBeLItYIfvfrVg5ufbOPjgV0PBpToFW6HvWDzwvZ9vRiF", "", "PyPI token" },
+    { "rubyg", "ems_f21db0c2e0b03dd475c5a6cd981f939451e0f1a365b67f7e", "", "RubyGems key" },
+    { "h", "f_l5rzl6W7tOJ80JE2qF4z69vQJX9fE3ozdn", "", "Hugging Face token" },
+    { "gs", "k_8iZZyHYHXrYdQ7p5a3E5xCYpTAM3kAkXujq63ZHiOVNrHIdjKXla", "", "Groq API key" },
+    { "r", "8_n062j0ifwrNTHg4ESDf9VLI2GtbYmAm6RfY0C", "", "Replicate token" },
+    { "SG", ".ncIAHFk819tutzeJtDQTex.eRigQzRDV9Y1hPCa3yTTEpsKhDXa22ZUn5NjsOy7IVt", "", "SendGrid key" },
+    { "dop", "_v1_ac2866c3a98faec23434556c1e237153dd2ad464cfad0ca708a6a9e3c6a93589", "", "DigitalOcean token" },
+    { "shp", "at_7b46606247fdaa2b8e3e47285a4309b7", "", "Shopify token" },
+    { "hv", "s.WKx1klMJZeDczlY78QitWQ2V", "", "Vault token" },
+    { "dckr", "_pat_6yNLOZWbkmADcjHyhKzlvHiqpK7", "", "Docker token" },
+    { "ATA", "TT3xFfGF0vdPYcUQYjz9FMgEwA5N6SKWAWsF4D152SA0BhKh58HvHHBA5bu6dsUN5BUyM=A9273E7C", "", "Atlassian token" },
+    { "lin", "_api_dESgH6pItQz8p4e6U93Qx3IAKZkoPVAKh5egHYih", "", "Linear API key" },
+    { "notion secret", "_4IK8DaspUtbuleC5C0HzjwSLoctbD5utuFj7XXE4nms", "", "Notion secret" },
+    { "fi", "gd_27S5dmu12w5EblO4SJmIOpm84dPgtU0u95r3AT4i", "", "Figma token" },
+    { "PM", "AK-aed25793685798b37957842e-2e21098d25967580541ec0f152baf19553", "", "Postman key" },
+    { "mailgun key", "-d7e878f7f8161e5a40fde802357419d1", "", "Mailgun key" },
+    { "xkey", "sib-a8f25c875fe1adeb614f44e107d42c9fd2179837de27b9a615c1a5ec6cc16db7-ORl3FnIyAedSrx8r", "", "Brevo key" },
+    { "da", "pi058c683b14b4730ace2ca819c7f16441", "", "Databricks token" },
+    { "NR", "AK-NT0148I79QU2YJNR82ZIY7WOGS7", "", "New Relic key" },
+    { "gl", "sa_xwNnic2bVOEKaZWVtQQe62nJSwQh9X3x_782d3cf1", "", "Grafana token" },
+    { "sb", "p_fca9f875c6f5b72ad4f890c3b2c81cf9fa8201ba", "", "Supabase token" },
+    { "dp.", "pt.5xKtq0Q4lPEyNv95xbKT8nXeOdNIANAere1D4Cy96yc", "", "Doppler token" },
+    { "ts", "key-auth-opHa7IzapJF2PWJfN-0J41SYvqwg4buZTnSzRk9m0kkvNSFZKs", "", "Tailscale key" },
+    { "AGE-SEC", "RET-KEY-1X0SX85PPXUL6IEEGTH264CK04DWQZ6ZQQXULVNI0IRKIMYSOLA4IRR0QZ7", "", "age key" },
+    { "S", "Kc4153169b3ca0f5b29e97cd4c694e538", " (twilio)", "Twilio key" },
+    { "nats seed S", "U73HJUBRJRZRUOF6MXQDJEATFALV6IM26C2WZDNQRMSP4DLBKHERWBTE4", "", "NATS seed" },
+    { "bot 123456789", ":AAGDa4ne9xaXHqZpY7VFztZI0QXZXg78Ez1", "", "Telegram bot token" },
+    { "jwt eyJ", "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.TAq56NbaKjouyUxGQrZxOOCwtre5PuMgqvnVlndViIt", "", "JSON Web Token" },
+    { "Authorization: Bea", "rer RnlwgjjxwlBbazGdzgu8I18Wnb4lueWLgLuBE98o", "", "bearer token" },
+    { "curl -H \"authorization: bea", "rer fd582ca5b04c16bed33ededc7c11ee911a4ea8a6", "\"", "bearer token" },
+    { "Authorization: Ba", "sic dXNlcjpzM2NyM3RwYXNzd29yZA==", "", "basic authorization" },
+    { "-----BEGIN RSA PRI", "VATE KEY-----\nMIIEowIBAAKCAQEAVEJzd39iW5Fhol17PY8j1hZgGqqel3cTvqHZwDnI", "", "private key" },
+    { "-----BEGIN OPENSSH PRI", "VATE KEY-----\nb3BlbnNzaC1rZXktdjEA", "", "private key" },
+    { "notes\n-----BEGIN PGP PRI", "VATE KEY BLOCK-----\n\nlQOYBF", "", "private key" },
+    { "-----BEGIN EC PRI", "VATE KEY-----", "", "private key" },
+    { "PuTTY-User-Ke", "y-File-3: ssh-ed25519", "", "private key" },
+    { "postgres://app:", "tr0ub4dor-and-3", "@db.internal:5432/app", "URL with a password" },
+    { "mongodb+srv://svc:", "a3BmFr9PpegJCY", "@cluster0.mongodb.net", "URL with a password" },
+    { "redis://default:", "WF4peZF2dX3J5eY8jZ", "@cache:6379/0", "URL with a password" },
+    { "api_key = \"", "xlgvc7w93o1shAlNyb2RND5FefPnIOu4", "\"", "assigned credential" },
+    { "{\"client_secret\": \"", "9UmJQBya0vSu2O8rQMnSnlXikSLDcirhq8wNNwtm", "\"}", "assigned credential" },
+    { "export API_TOKEN=", "026b9d6428dbd8e433bd7f39392e7fc6d7e2bda9", "", "assigned credential" },
+    { "password: ", "LCQ9rsQSaRNpaAxi", "", "assigned credential" },
+    { "X-API-Key: ", "L53qyArvg042XLgIQgD5nfYxbxbULQSw", "", "assigned credential" },
+};
+
+static const char *const NEGATIVES[] = {
+    "The API key is rotated every month.",
+    "Remember to set your API key before running the script.",
+    "User prefers bearer tokens over API keys.",
+    "Bearer token authentication is described in chapter 4.",
+    "The bearer of this letter is authorised.",
+    "Basic authentication is disabled on staging.",
+    "basic understanding-of-kubernetes networking",
+    "sk-learn 1.2 was replaced by scikit-learn.",
+    "uses sk-learn-contrib and risk-adjusted-returns-2024-q3-report",
+    "task-force-2024-recommendations-final-version-17",
+    "The disk-encryption-key-rotation-procedure-v2 document",
+    "npm_config_registry is set in CI",
+    "ghp_ is the prefix of GitHub tokens.",
+    "Tokens start with ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx in the docs.",
+    "AKIA is how AWS access keys begin.",
+    "AKIAIOSFODNN7EXAMPLE is the documentation key.",
+    "AIzawa is a town in Japan",
+    "commit 9fceb02d0ae598e95dc970b74767f19372d61af8 broke the build",
+    "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "id 550e8400-e29b-41d4-a716-446655440000",
+    "order 018f3c2e-7b1d-7c3a-9d2e-1f0a2b3c4d5e shipped",
+    "password: hunter2",
+    "The password is in the vault, not here.",
+    "password = <your password>",
+    "api_key: YOUR_API_KEY_GOES_HERE_1234567890",
+    "token=${API_TOKEN}",
+    "API_KEY=changeme1234567890ABCDEFabcdef",
+    "export TOKEN=$(cat /run/secret)",
+    "secret: see docs/operations/rotating-secrets.md",
+    "postgres://user:password@localhost:5432/app",
+    "postgres://localhost:5432/app",
+    "https://example.com:8080/path@v2",
+    "https://user@example.com/",
+    "mysql://root:${DB_PASSWORD}@db/app",
+    "redis://cache:6379/0",
+    "Meet at 10:30 and bring the secret santa gift.",
+    "key-value stores like Redis",
+    "key-takeaways from the 2024 offsite: ship less, ship better",
+    "-----BEGIN PUBLIC KEY-----",
+    "-----BEGIN CERTIFICATE-----",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1 user@host",
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC7 laptop",
+    "the JWT has three parts: header.payload.signature",
+    "eyJ is how every JWT begins",
+    "eyJhbGciOiJIUzI1NiJ9 alone is only a header",
+    "hf_transfer speeds up downloads",
+    "secret_santa_list_for_the_whole_company_2024",
+    "pypi-mirror is down",
+    "glpat- tokens expire after a year",
+    "xoxb- means a bot token",
+    "SKU 12345-ABCDE is out of stock",
+    "SUPERCALIFRAGILISTIC",
+    "SK hynix announced memory prices",
+    "whsec_ is the webhook prefix",
+    "dapi is short for data API",
+    "r8_ is what the replicate tokens start with",
+    "figd_ tokens come from Figma",
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk",
+    "User token count: 128000",
+    "max_tokens: 4096",
+    "tokens=12345678901234567890",
+    "the access token expires in 3600 seconds",
+    "Content-Type: application/json; charset=utf-8",
+    "https://hooks.slack.com/ is where webhooks live",
+    "phone +49 30 1234567890",
+    "IBAN DE89370400440532013000",
+    "Model gpt-4o-2024-08-06 answers best",
+    "build 20240131.4-rc1-linux-amd64-x86_64",
+    "Авторизация по токену отключена",
+    "秘密鍵は金庫にあります",
+    "private key is kept in an HSM",
+    "authorization: required",
+    "Bearer ${TOKEN}",
+    "Authorization: Bearer <token>",
+    "Authorization: Bearer YOUR_TOKEN_HERE_1234",
+    "s3://bucket/AKIA-reports/2024",
+    "git@github.com:org/repo.git",
+    "user:pass@host is the URL form",
+};
+/* clang-format on */
+
+static void
+finds_credentials(void **state)
+{
+    assert_true(TEST_COUNT(POSITIVES) >= 60);
+    for (size_t i = 0; i < TEST_COUNT(POSITIVES); i++) {
+        char text[512];
+        int len = snprintf(text, sizeof(text), "%s%s%s", POSITIVES[i].before, POSITIVES[i].rest,
+                           POSITIVES[i].after);
+        const char *kind = secrets_find(text, (size_t)len);
+        if (!kind)
+            fail_msg("missed: %s", text);
+        assert_string_equal(kind, POSITIVES[i].kind);
+        /* ... and inside of a longer text */
+        char longer[1024];
+        len = snprintf(longer, sizeof(longer), "We met on Monday. %s\nThen lunch.", text);
+        if (!secrets_find(longer, (size_t)len))
+            fail_msg("missed in a longer text: %s", text);
+    }
+}
+
+static void
+passes_ordinary_text(void **state)
+{
+    assert_true(TEST_COUNT(NEGATIVES) >= 60);
+    for (size_t i = 0; i < TEST_COUNT(NEGATIVES); i++) {
+        const char *kind = secrets_find(NEGATIVES[i], strlen(NEGATIVES[i]));
+        if (kind)
+            fail_msg("false alarm (%s): %s", kind, NEGATIVES[i]);
+    }
+}
+
+static void
+names_the_field(void **state)
+{
+    static const struct {
+        const char *json, *field, *kind;
+    } CASES[] = {
+        { "{\"text\":\"x\",\"tags\":[\"a\",\"gh"
+          "p_0a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r\"]}",
+          "tags[1]", "GitHub token" },
+        { "{\"metadata\":{\"a\":[{\"password\":\"Tr0ub4dor"
+          "And3More\"}]}}",
+          "metadata.a[0].password", "assigned credential" },
+        { "{\"metadata\":{\"gh"
+          "p_0a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r\":1}}",
+          NULL, "GitHub token" },
+    };
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        cJSON *doc = NULL;
+        char field[SECRETS_FIELD_MAX] = "untouched";
+        assert_int_equal(json_read(CASES[i].json, strlen(CASES[i].json), &doc, NULL), RC_OK);
+        assert_string_equal(secrets_find_json(doc, field), CASES[i].kind);
+        if (CASES[i].field)
+            assert_string_equal(field, CASES[i].field);
+        json_cleanup(&doc);
+    }
+}
+
+static void
+leaves_field_alone_when_clean(void **state)
+{
+    static const char JSON[] = "{\"text\":\"the API key\",\"metadata\":{\"password\":\"none\"}}";
+    cJSON *doc = NULL;
+    char field[SECRETS_FIELD_MAX] = "untouched";
+    assert_int_equal(json_read(JSON, strlen(JSON), &doc, NULL), RC_OK);
+    assert_null(secrets_find_json(doc, field));
+    assert_string_equal(field, "untouched");
+    json_cleanup(&doc);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_credentials),
+        cmocka_unit_test(passes_ordinary_text),
+        cmocka_unit_test(names_the_field),
+        cmocka_unit_test(leaves_field_alone_when_clean),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
