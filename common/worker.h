@@ -127,6 +127,7 @@ void worker_set_state(struct worker *w, void *state);
 struct db *worker_db(struct worker *w);
 struct kv *worker_kv(struct worker *w);
 struct loop *worker_loop(struct worker *w);
+const char *worker_region(const struct worker *w); /* REGION; "" when unset */
 struct bus *worker_bus(struct worker *w);
 /* Long handlers: call at least every 10 s; sends "in progress" for all unsettled messages. */
 void worker_keepalive(struct worker *w);
