@@ -99,7 +99,8 @@ struct worker_spec {
     bool uses_kv;            /* Redis */
     bool kv_optional;        /* Redis down does not stop fetching */
     /* The handlers of JetStream commands record their own `request` events with the effect (the
-     * audit worker: both leaves in one transaction); the runtime publishes none for those. */
+     * audit worker: both leaves in one transaction); the runtime publishes none for jobs that it
+     * hands to them, but does for those that it refuses itself (a body that breaks its schema). */
     bool audits_itself;
     unsigned batch_max;      /* messages in one call; default 64 */
     size_t mem_max;          /* bytes of arena per batch; default 64 MiB */

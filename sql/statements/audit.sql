@@ -49,8 +49,8 @@ SELECT n, encode(hashes, 'hex') FROM audit_tile_hashes($1, $2) ORDER BY n;
 SELECT leaf_index, event FROM audit_last_before(to_timestamp($1::bigint / 1000.0));
 
 -- name: prune_bound
--- out:  1 row: the bound of the newest prune leaf, NULL when there is none
-SELECT up_to FROM audit_prune_bound();
+-- out:  1 row: the bound of the newest prune leaf and its time, NULL when there is none
+SELECT up_to, (extract(epoch FROM before) * 1000)::bigint FROM audit_prune_bound();
 
 -- name: list
 -- in:   1 only below this leaf index, 2 action, 3 status, 4 actor, 5 from and 6 to in milliseconds,

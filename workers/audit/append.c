@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include "append.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "head.h"
+#include "sql_audit.h"
+
+#define ARRAY_MAX  (1u << 20) /* bytes of one column's array */
+#define EVENTS_MAX (128u << 20)
+#define TILES_MAX  (16u << 20)
+
+#define CAREFUL_BATCHES 64 /* that look first, after one has failed */
+
+/* The tiles that a batch fills. */
+struct tiles {
+    struct buf levels, indexes, hashes, roots;
+};
+
+static void
+tiles_cleanup(struct tiles *tiles)
+{
+    buf_fini(&tiles->levels);
+    buf_fini(&tiles->indexes);
+    buf_fini(&tiles->hashes);
+    buf_fini(&tiles->roots);
+}
+
+static void
+keep_tile(void *arg, unsigned level, uint64_t index, const struct merkle_tile *tile,
+          const uint8_t root[HASH_LEN])
+{
+    struct tiles *tiles = arg;
+
+    array_int(&tiles->levels, level);
+    array_int(&tiles->indexes, (int64_t)index);
+    buf_add(&tiles->hashes, tile->hashes, sizeof(tile->hashes));
+    buf_add(&tiles->roots, root, HASH_LEN);
+}
+
+static bool
+same_event(const struct leaf *a, const struct leaf *b)
+{
+    return a->kind == b->kind && strcmp(a->event_id, b->event_id) == 0 &&
+           strcmp(a->workspace, b->workspace) == 0;
+}
+
+/* Mark the leaves that are in the log, or twice in this batch. */
+static enum rc
+mark_known(struct db *db, struct leaf *leaves, size_t n, struct err *err)
+{
+    AUTO(buf) struct buf workspaces;
+    AUTO(buf) struct buf ids;
+    AUTO(buf) struct buf kinds;
+    struct db_params params = { .count = 0 };
+    size_t at;
+    enum rc rc;
+
+    array_begin(&workspaces, ARRAY_MAX);
+    array_begin(&ids, ARRAY_MAX);
+    array_begin(&kinds, ARRAY_MAX);
+    for (size_t i = 0; i < n; i++) {
+        array_text(&workspaces, leaves[i].workspace);
+        array_text(&ids, leaves[i].event_id);
+        array_text(&kinds, leaf_kind_name(leaves[i].kind));
+    }
+    db_param_text(&params, array_end(&workspaces));
+    db_param_text(&params, array_end(&ids));
+    db_param_text(&params, array_end(&kinds));
+    if ((rc = db_send(db, SQL_AUDIT_KNOWN, &params, &at, err)) != RC_OK ||
+        (rc = db_sync(db, err)) != RC_OK)
+        return rc;
+    const PGresult *result = db_result(db, at);
+    for (int row = 0; row < PQntuples(result); row++) {
+        int64_t position = db_int(result, row, 0, 0);
+        const char *hex = db_text(result, row, 2);
+        if (position < 1 || (size_t)position > n || !hex || strlen(hex) != 2 * HASH_LEN ||
+            hex_decode(hex, 2 * HASH_LEN, leaves[position - 1].hash) != RC_OK)
+            return err_set(err, RC_BUG, "known events: an answer that does not fit");
+        leaves[position - 1].known = true;
+        leaves[position - 1].index = (uint64_t)db_int(result, row, 1, 0);
+    }
+    return RC_OK;
+}
+
+/* The first leaf of the same event in this batch; the leaf itself when there is none before. */
+static size_t
+first_of(const struct leaf *leaves, size_t i)
+{
+    size_t j = 0;
+
+    while (!same_event(&leaves[j], &leaves[i]))
+        j++;
+    return j;
+}
+
+/* Events, hashes and places of the new leaves; audit->next becomes the tree with them. */
+static enum rc
+build(struct audit *audit, struct leaf *leaves, size_t n, bool careful, const struct prune *prune,
+      int64_t recorded_ms, struct arena *mem, struct tiles *tiles, struct err *err)
+{
+    enum rc rc;
+
+    array_begin(&tiles->levels, ARRAY_MAX);
+    array_begin(&tiles->indexes, ARRAY_MAX);
+    buf_init(&tiles->hashes, TILES_MAX);
+    buf_init(&tiles->roots, TILES_MAX);
+    audit->next = audit->tree;
+    for (size_t i = 0; i < n; i++) {
+        struct leaf *leaf = &leaves[i];
+        if (leaf->known)
+            continue;
+        size_t first = careful ? first_of(leaves, i) : i;
+        if (first != i) {
+            leaf->known = true;
+            leaf->index = leaves[first].index;
+            memcpy(leaf->hash, leaves[first].hash, HASH_LEN);
+            continue;
+        }
+        if ((rc = event_build(audit, leaf, prune, recorded_ms, mem)) != RC_OK)
+            return err_set(err, rc == RC_LIMIT ? RC_LIMIT : RC_BUG, "an event cannot be written");
+        leaf->index = audit->next.size;
+        merkle_append(&audit->next, leaf->hash, keep_tile, tiles);
+    }
+    return RC_OK;
+}
+
+struct columns {
+    struct buf hashes, events, lengths, starts, kinds, workspaces, ids, times, actors, actions,
+        statuses;
+};
+
+static void
+columns_cleanup(struct columns *c)
+{
+    struct buf *all[] = { &c->hashes, &c->events,     &c->lengths, &c->starts,
+                          &c->kinds,  &c->workspaces, &c->ids,     &c->times,
+                          &c->actors, &c->actions,    &c->statuses };
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        buf_fini(all[i]);
+}
+
+static void
+columns_fill(struct columns *c, const struct leaf *leaves, size_t n)
+{
+    struct buf *arrays[] = { &c->lengths, &c->starts, &c->kinds,   &c->workspaces, &c->ids,
+                             &c->times,   &c->actors, &c->actions, &c->statuses };
+
+    buf_init(&c->hashes, ARRAY_MAX);
+    buf_init(&c->events, EVENTS_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(arrays); i++)
+        array_begin(arrays[i], ARRAY_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct leaf *leaf = &leaves[i];
+        if (leaf->known)
+            continue;
+        array_int(&c->lengths, (int64_t)leaf->len);
+        array_int(&c->starts, (int64_t)c->events.len);
+        buf_add(&c->hashes, leaf->hash, HASH_LEN);
+        buf_add(&c->events, leaf->event, leaf->len);
+        array_text(&c->kinds, leaf_kind_name(leaf->kind));
+        array_text(&c->workspaces, leaf->workspace);
+        array_text(&c->ids, leaf->event_id);
+        array_int(&c->times, leaf->time_ms);
+        array_text(&c->actors, leaf->actor);
+        array_text(&c->actions, leaf->action);
+        array_text(&c->statuses, leaf->status);
+    }
+}
+
+static enum rc
+send_leaves(struct db *db, uint64_t first, int64_t recorded_ms, struct columns *c, struct err *err)
+{
+    struct db_params params = { .count = 0 };
+
+    db_param_int(&params, (int64_t)first);
+    db_param_bytes(&params, buf_text(&c->hashes), c->hashes.len);
+    db_param_bytes(&params, buf_text(&c->events), c->events.len);
+    db_param_text(&params, array_end(&c->lengths));
+    db_param_text(&params, array_end(&c->kinds));
+    db_param_text(&params, array_end(&c->workspaces));
+    db_param_text(&params, array_end(&c->ids));
+    db_param_text(&params, array_end(&c->times));
+    db_param_int(&params, recorded_ms);
+    db_param_text(&params, array_end(&c->actors));
+    db_param_text(&params, array_end(&c->actions));
+    db_param_text(&params, array_end(&c->statuses));
+    db_param_text(&params, array_end(&c->starts));
+    if (buf_failed(&c->hashes) || buf_failed(&c->events))
+        return err_set(err, RC_BUG, "a batch of events is too large");
+    return db_send(db, SQL_AUDIT_LEAVES, &params, NULL, err);
+}
+
+static enum rc
+send_tiles(struct db *db, struct tiles *tiles, struct err *err)
+{
+    struct db_params params = { .count = 0 };
+
+    if (tiles->roots.len == 0)
+        return RC_OK;
+    if (buf_failed(&tiles->hashes) || buf_failed(&tiles->roots))
+        return err_set(err, RC_BUG, "a batch fills too many tiles");
+    db_param_text(&params, array_end(&tiles->levels));
+    db_param_text(&params, array_end(&tiles->indexes));
+    db_param_bytes(&params, buf_text(&tiles->hashes), tiles->hashes.len);
+    db_param_bytes(&params, buf_text(&tiles->roots), tiles->roots.len);
+    return db_send(db, SQL_AUDIT_TILES, &params, NULL, err);
+}
+
+static enum rc
+send_checkpoint(const struct audit *audit, struct db *db, const struct merkle_head *head,
+                char note[NOTE_OURS_MAX], struct err *err)
+{
+    struct db_params params = { .count = 0 };
+
+    note_sign(&audit->key, &audit->signer, head, note);
+    db_param_int(&params, (int64_t)head->size);
+    db_param_bytes(&params, head->root, HASH_LEN);
+    db_param_text(&params, note);
+    return db_send(db, SQL_AUDIT_CHECKPOINT, &params, NULL, err);
+}
+
+/* Everything between BEGIN and COMMIT, and COMMIT. */
+static enum rc
+append_once(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
+            const struct prune *prune, struct arena *mem, struct err *err)
+{
+    __attribute__((cleanup(tiles_cleanup))) struct tiles tiles = { 0 };
+    __attribute__((cleanup(columns_cleanup))) struct columns columns = { 0 };
+    char note[NOTE_OURS_MAX];
+    struct merkle_head head;
+    int64_t last_ms, now_ms = clock_wall_ms();
+    bool careful = audit->careful > 0;
+    enum rc rc;
+
+    if ((rc = head_check(audit, db, &last_ms, err)) != RC_OK)
+        return rc;
+    if (careful && (rc = mark_known(db, leaves, n, err)) != RC_OK)
+        return rc;
+    now_ms = now_ms > last_ms ? now_ms : last_ms;
+    if ((rc = build(audit, leaves, n, careful, prune, now_ms, mem, &tiles, err)) != RC_OK)
+        return rc;
+    head.size = audit->next.size;
+    if (head.size > audit->tree.size) {
+        merkle_root(&audit->next, head.root);
+        columns_fill(&columns, leaves, n);
+        if ((rc = send_leaves(db, audit->tree.size, now_ms, &columns, err)) != RC_OK ||
+            (rc = send_tiles(db, &tiles, err)) != RC_OK ||
+            (rc = send_checkpoint(audit, db, &head, note, err)) != RC_OK)
+            return rc;
+    }
+    if ((rc = db_commit(db, err)) != RC_OK)
+        return rc;
+    if (head.size > audit->tree.size) {
+        audit->tree = audit->next;
+        audit->signed_head = head;
+    }
+    return RC_OK;
+}
+
+enum rc
+append_leaves(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
+              const struct prune *prune, struct arena *mem, struct err *err)
+{
+    enum rc rc = RC_CONFLICT;
+
+    for (int attempt = 0; attempt < 2 && rc == RC_CONFLICT; attempt++) {
+        for (size_t i = 0; i < n; i++)
+            leaves[i].known = false;
+        if ((rc = db_begin(db, NULL, err)) != RC_OK)
+            return rc;
+        rc = append_once(audit, db, leaves, n, prune, mem, err);
+        if (rc != RC_OK)
+            db_abort(db);
+        if (rc == RC_CONFLICT) /* where one redelivery is, there are more */
+            audit->careful = CAREFUL_BATCHES;
+        else if (audit->careful > 0)
+            audit->careful--;
+    }
+    return rc == RC_CONFLICT ? err_set(err, RC_TEMP, "events collide with others being stored")
+                             : rc;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * audit - the audit worker: sequences events into one RFC 6962 tree, proves, lists and prunes.
+ *
+ * Theory of operation: batches of jobs become leaves (event.h), the leaves one transaction under an
+ * advisory lock (append.h), so that any number of replicas may run. The tree's right edge is kept in
+ * memory between batches; the database is believed only as far as the last checkpoint in it, signed
+ * with this deployment's key, agrees with that edge (head.h). If it does not, the program stops with
+ * EXIT_CONFIG: a person must look before one more leaf is signed.
+ *
+ * Source: architecture, decisions 9 and 10; contract 7.3
+ */
+#ifndef GANTRY_AUDIT_H
+#define GANTRY_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "crypto.h"
+#include "db.h"
+#include "merkle.h"
+#include "note.h"
+#include "worker.h"
+
+#define AUDIT_BATCH_MAX 512 /* messages; an audit.append makes two leaves */
+
+struct audit_conf {
+    uint8_t signing_key[CRYPTO_SEED_LEN];
+    int64_t retention_days;
+    int64_t retention_seconds; /* 0 = by days */
+    char *pruner_url;          /* NULL = never prune */
+};
+extern const struct conf_table AUDIT_CONF;
+
+struct audit {
+    struct note_key key;
+    struct crypto_signer signer;
+    uint8_t hash_key[CRYPTO_KEY_LEN]; /* of params_hash and idempotency_key_hash */
+    const char *region;               /* borrowed: until exit; "" = none */
+    struct merkle_tree tree;          /* as of the last checkpoint that we saw and checked */
+    struct merkle_tree next;          /* while a batch is under way */
+    struct merkle_head signed_head;   /* of tree */
+    bool loaded;                      /* tree was checked against the database once */
+    unsigned careful;                 /* batches to come that look for known events first */
+    int64_t retention_ms;             /* 0 = keep everything */
+    struct db *pruner;                /* owned; NULL = none */
+    int64_t prune_at_ms;              /* monotonic: when to look again */
+};
+
+void audit_init(struct audit *audit, const struct audit_conf *conf, const char *region);
+void audit_fini(struct audit *audit);
+
+/* The program's handlers and hooks. */
+void audit_handle_append(struct worker *w, struct job **jobs, size_t n);
+void audit_handle_request(struct worker *w, struct job **jobs, size_t n);
+void audit_handle_list(struct worker *w, struct job **jobs, size_t n);
+void audit_handle_event(struct worker *w, struct job **jobs, size_t n);
+void audit_handle_checkpoint(struct worker *w, struct job **jobs, size_t n);
+void audit_handle_proof(struct worker *w, struct job **jobs, size_t n);
+void audit_handle_consistency(struct worker *w, struct job **jobs, size_t n);
+
+extern const struct worker_spec AUDIT_SPEC;
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reading side: lists, single events, checkpoints and proofs. Nothing here needs the lock: what
+ * is read is below a signed checkpoint and never changes.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "head.h"
+#include "sql_audit.h"
+
+#define PAGE_BYTES_MAX (4u << 20)
+#define PAGE_LIMIT     20
+#define ITEM_MARGIN    256 /* bytes of an item beside its event */
+
+static void
+fail_job(struct job *job, enum rc rc, const struct err *err)
+{
+    if (rc == RC_NOTFOUND)
+        job_problem(job, PROBLEM_NOT_FOUND, NULL, "The audit log is empty");
+    else
+        job_fail(job, err);
+}
+
+static void
+finish(struct job *job, struct json_writer *w, const struct buf *body)
+{
+    if (json_end(w) == RC_OK)
+        job_answer(job, 200, body);
+    else
+        job_fail(job, &(struct err){ .rc = RC_BUG, .text = "the answer cannot be written" });
+}
+
+/* The canonical event with its place in the log before its own members. */
+static void
+put_item(struct json_writer *w, const PGresult *rows, int row)
+{
+    const char *event = db_text(rows, row, 2);
+    AUTO(buf) struct buf item;
+    size_t len = strlen(event);
+
+    buf_init(&item, len + ITEM_MARGIN);
+    buf_printf(&item, "{\"leaf_index\":%" PRId64 ",\"leaf_hash\":\"%s\",", db_int(rows, row, 0, 0),
+               db_text(rows, row, 1));
+    buf_add(&item, event + 1, len - 1);
+    json_put_raw(w, NULL, buf_text(&item), item.len);
+}
+
+static bool
+add_time(struct db_params *params, const cJSON *body, const char *name, struct field_errors *errors)
+{
+    const char *text = json_string(body, name);
+    int64_t ms;
+
+    if (!text) {
+        db_param_null(params);
+        return true;
+    }
+    if (clock_parse(text, &ms) != RC_OK) {
+        field_errors_add(errors, name, "an RFC 3339 time");
+        return false;
+    }
+    db_param_time(params, ms);
+    return true;
+}
+
+/* The cursor is the index of the last leaf that was shown. */
+static bool
+read_cursor(const cJSON *body, int64_t *below, struct field_errors *errors)
+{
+    const char *text = json_string(body, "cursor");
+    char *end;
+
+    *below = INT64_MAX;
+    if (!text)
+        return true;
+    *below = strtoll(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && *below < INT64_MAX)
+        return true;
+    field_errors_add(errors, "cursor", "a next_cursor of an earlier page");
+    return false;
+}
+
+static void
+put_page(struct job *job, const PGresult *rows, int64_t limit)
+{
+    AUTO(buf) struct buf body;
+    struct json_writer w;
+    int n = PQntuples(rows), shown = 0;
+    char cursor[24];
+
+    buf_init(&body, 2 * PAGE_BYTES_MAX);
+    json_begin(&w, &body);
+    json_object(&w, NULL);
+    json_array(&w, "items");
+    while (shown < n && shown < limit) {
+        if (shown > 0 && body.len + strlen(db_text(rows, shown, 2)) + ITEM_MARGIN > PAGE_BYTES_MAX)
+            break;
+        put_item(&w, rows, shown++);
+    }
+    json_close(&w);
+    json_put_int(&w, "count", shown);
+    if (shown < n) {
+        snprintf(cursor, sizeof(cursor), "%" PRId64, db_int(rows, shown - 1, 0, 0));
+        json_put_string(&w, "next_cursor", cursor);
+    } else {
+        json_put_null(&w, "next_cursor");
+    }
+    json_close(&w);
+    finish(job, &w, &body);
+}
+
+static void
+list(struct worker *w, struct job *job)
+{
+    struct field_errors errors = { .count = 0 };
+    struct db_params params = { .count = 0 };
+    AUTO(pgresult) PGresult *rows = NULL;
+    int64_t limit = json_int(job->body, "limit", PAGE_LIMIT), below;
+    struct err err;
+    enum rc rc;
+    bool good = read_cursor(job->body, &below, &errors);
+
+    db_param_int(&params, below);
+    db_param_text(&params, json_string(job->body, "action"));
+    db_param_text(&params, json_string(job->body, "status"));
+    db_param_text(&params, json_string(job->body, "actor"));
+    good = add_time(&params, job->body, "from", &errors) && good;
+    good = add_time(&params, job->body, "to", &errors) && good;
+    db_param_int(&params, limit + 1);
+    if (!good) {
+        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The query is not valid");
+        return;
+    }
+    rc = db_query(worker_db(w), job->actor.workspace, SQL_AUDIT_LIST, &params, &rows, &err);
+    if (rc == RC_OK)
+        put_page(job, rows, limit);
+    else
+        job_fail(job, &err);
+}
+
+void
+audit_handle_list(struct worker *w, struct job **jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        list(w, jobs[i]);
+}
+
+static void
+show_event(struct worker *worker, struct job *job)
+{
+    struct db_params params = { .count = 0 };
+    AUTO(pgresult) PGresult *rows = NULL;
+    AUTO(buf) struct buf body;
+    struct json_writer w;
+    struct err err;
+    enum rc rc;
+
+    db_param_text(&params, json_string(job->body, "event_id"));
+    rc = db_query(worker_db(worker), job->actor.workspace, SQL_AUDIT_EVENT, &params, &rows, &err);
+    if (rc != RC_OK) {
+        job_fail(job, &err);
+        return;
+    }
+    if (PQntuples(rows) == 0) {
+        job_problem(job, PROBLEM_NOT_FOUND, NULL, "No such event in this workspace");
+        return;
+    }
+    buf_init(&body, PAGE_BYTES_MAX);
+    json_begin(&w, &body);
+    put_item(&w, rows, 0);
+    finish(job, &w, &body);
+}
+
+void
+audit_handle_event(struct worker *w, struct job **jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        show_event(w, jobs[i]);
+}
+
+static void
+show_checkpoint(struct worker *worker, struct job *job)
+{
+    AUTO(free) char *note = malloc(NOTE_TEXT_MAX);
+    AUTO(buf) struct buf body;
+    struct merkle_head head;
+    struct json_writer w;
+    struct err err = { .rc = RC_TEMP, .text = "no memory" };
+    enum rc rc =
+        note ? head_read(worker_state(worker), worker_db(worker), &head, note, &err) : RC_TEMP;
+
+    if (rc != RC_OK) {
+        fail_job(job, rc, &err);
+        return;
+    }
+    buf_init(&body, 2 * NOTE_TEXT_MAX);
+    json_begin(&w, &body);
+    json_object(&w, NULL);
+    json_put_string(&w, "checkpoint", note);
+    json_put_int(&w, "tree_size", (int64_t)head.size);
+    json_close(&w);
+    finish(job, &w, &body);
+}
+
+void
+audit_handle_checkpoint(struct worker *w, struct job **jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        show_checkpoint(w, jobs[i]);
+}
