@@ -11,7 +11,6 @@
 #define ALGORITHM_ED25519 0x01
 #define KEY_BYTES         (1 + CRYPTO_PUBLIC_LEN)
 #define SIG_BYTES         (NOTE_ID_LEN + CRYPTO_SIG_LEN)
-#define DEPLOYMENT_LEN    8 /* bytes of the deployment id */
 
 static const char DASH[] = "\xe2\x80\x94 "; /* an em dash and a space start a signature line */
 
@@ -31,22 +30,18 @@ make_key_id(struct note_key *key)
     memcpy(key->id, hash, NOTE_ID_LEN);
 }
 
-void
-note_key_init(struct note_key *key, const uint8_t public_key[CRYPTO_PUBLIC_LEN])
+enum rc
+note_key_init(struct note_key *key, const char *deployment,
+              const uint8_t public_key[CRYPTO_PUBLIC_LEN])
 {
-    static const char label[] = "gantry deployment\n";
-    const struct hash_part parts[] = {
-        { label, sizeof(label) - 1 },
-        { public_key, CRYPTO_PUBLIC_LEN },
-    };
-    uint8_t hash[HASH_LEN];
-    char hex[2 * DEPLOYMENT_LEN + 1];
+    size_t len = strlen(deployment);
 
+    if (len == 0 || len > NOTE_NAME_MAX / 2 || strcspn(deployment, "+ \t\r\n") != len)
+        return RC_INVALID;
+    snprintf(key->name, sizeof(key->name), "gantry/%s", deployment);
     memcpy(key->public_key, public_key, CRYPTO_PUBLIC_LEN);
-    hash_sha256(parts, 2, hash);
-    hex_encode(hash, DEPLOYMENT_LEN, hex);
-    snprintf(key->name, sizeof(key->name), "gantry/%s", hex);
     make_key_id(key);
+    return RC_OK;
 }
 
 void

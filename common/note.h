@@ -5,8 +5,7 @@
  * Shape:   "<origin>\n<size>\n<base64 root>\n\n— <key name> <base64 key id and signature>\n";
  *          other lines of the body and other signatures are allowed when reading
  *          verifier key  "<key name>+<8 hex digits key id>+<base64 algorithm and public key>"
- *          The key's name is the origin: "gantry/<deployment id>", where the deployment id is made
- *          from the public key, so that neither needs to be taken from the database.
+ *          The key's name is the log's origin: "gantry/<deployment id>".
  * Errors:  RC_INVALID  not a note or verifier key of this shape
  *          RC_DENIED   no valid signature by the key, or another log's checkpoint
  * Source:  c2sp.org/signed-note, c2sp.org/tlog-checkpoint, RFC 8032
@@ -32,8 +31,9 @@ struct note_key {
     uint8_t public_key[CRYPTO_PUBLIC_LEN];
 };
 
-/* The key of this deployment's log. */
-void note_key_init(struct note_key *key, const uint8_t public_key[CRYPTO_PUBLIC_LEN]);
+/* The key of the log of a deployment; the id is text without spaces and "+". */
+enum rc note_key_init(struct note_key *key, const char *deployment,
+                      const uint8_t public_key[CRYPTO_PUBLIC_LEN]);
 void note_key_text(const struct note_key *key, char text[NOTE_KEY_MAX]);
 enum rc note_key_parse(const char *text, struct note_key *out, struct err *err);
 

@@ -1,5 +1,9 @@
 -- Statements of gantry-audit.
 
+-- name: deployment
+-- out:  1 row: the deployment's id
+SELECT id FROM deployment;
+
 -- name: lock
 -- One sequencer at a time, over all replicas; released with the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended('gantry.audit_log', 0));

@@ -88,9 +88,10 @@ own_checkpoints(void **state)
     assert_int_equal(crypto_init(NULL), RC_OK);
     memset(head.root, 0xa7, HASH_LEN);
     crypto_signer_init(&signer, SEED);
-    note_key_init(&key, signer.public_key);
-    assert_int_equal(strlen(key.name), 7 + 16);
-    assert_memory_equal(key.name, "gantry/", 7);
+    assert_int_equal(note_key_init(&key, "a b", signer.public_key), RC_INVALID);
+    assert_int_equal(note_key_init(&key, "", signer.public_key), RC_INVALID);
+    assert_int_equal(note_key_init(&key, "d7", signer.public_key), RC_OK);
+    assert_string_equal(key.name, "gantry/d7");
     len = note_sign(&key, &signer, &head, text);
     assert_int_equal(len, strlen(text));
     snprintf(more, sizeof(more), "%s\n1234567\np6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6c=\n\n",

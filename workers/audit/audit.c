@@ -2,7 +2,6 @@
 #include "audit.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +33,6 @@ audit_init(struct audit *audit, const struct audit_conf *conf, const char *regio
     memset(audit, 0, sizeof(*audit));
     crypto_signer_init(&audit->signer, conf->signing_key);
     crypto_subkey(conf->signing_key, "audit hashes", audit->hash_key);
-    note_key_init(&audit->key, audit->signer.public_key);
     audit->region = region;
     audit->retention_ms = conf->retention_seconds > 0 ? conf->retention_seconds * 1000
                                                       : conf->retention_days * DAY_MS;
@@ -52,23 +50,42 @@ static enum rc
 start(struct worker *w, struct err *err)
 {
     struct audit *audit = calloc(1, sizeof(*audit));
-    char text[NOTE_KEY_MAX];
 
     if (!audit)
         return err_set(err, RC_TEMP, "no memory");
     audit_init(audit, worker_conf(w), worker_region(w));
     worker_set_state(w, audit);
+    return RC_OK;
+}
+
+/* The log's name holds the deployment's id. Were it changed in the database, no stored checkpoint
+ * would fit any more, and the worker would stop (head.h). */
+static enum rc
+name_log(struct audit *audit, struct db *db, struct err *err)
+{
+    AUTO(pgresult) PGresult *row = NULL;
+    char text[NOTE_KEY_MAX];
+    enum rc rc = db_query(db, NULL, SQL_AUDIT_DEPLOYMENT, NULL, &row, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (PQntuples(row) != 1 || !db_text(row, 0, 0) ||
+        note_key_init(&audit->key, db_text(row, 0, 0), audit->signer.public_key) != RC_OK)
+        return err_set(err, RC_CONFIG, "the database does not say which deployment it is");
     note_key_text(&audit->key, text);
     log_fields(LOG_INFO, "the audit log's verifier key", "vkey", text, NULL);
     return RC_OK;
 }
 
-/* The pruner's connection is made once the database can be reached at all. */
 static enum rc
 ready(struct worker *w, struct err *err)
 {
     struct audit *audit = worker_state(w);
     const struct audit_conf *conf = worker_conf(w);
+    enum rc rc = name_log(audit, worker_db(w), err);
+
+    if (rc != RC_OK)
+        return rc;
 
     if (!conf->pruner_url || audit->retention_ms == 0) {
         log_info("this replica prunes nothing");
@@ -88,31 +105,6 @@ stop(struct worker *w)
     audit_fini(audit);
     free(audit);
     worker_set_state(w, NULL);
-}
-
-/* --print-vkey: the verifier key that belongs to AUDIT_SIGNING_KEY, for GANTRY_AUDIT_VKEY. */
-static int
-command_line(int argc, char **argv, const struct worker_spec *spec)
-{
-    struct audit_conf conf = { 0 };
-    struct crypto_signer signer;
-    struct note_key key;
-    struct err err;
-    char text[NOTE_KEY_MAX];
-    const struct conf_table table = { ITEMS, 1 };
-
-    (void)spec;
-    if (argc != 2 || strcmp(argv[1], "--print-vkey") != 0)
-        return -1;
-    if (crypto_init(&err) != RC_OK || conf_read(&table, 1, &conf, &err) != RC_OK)
-        return EXIT_CONFIG;
-    crypto_signer_init(&signer, conf.signing_key);
-    note_key_init(&key, signer.public_key);
-    note_key_text(&key, text);
-    puts(text);
-    crypto_wipe(&signer, sizeof(signer));
-    conf_wipe(&table, 1, &conf);
-    return EXIT_OK;
 }
 
 static const struct worker_route ROUTES[] = {
@@ -140,5 +132,4 @@ const struct worker_spec AUDIT_SPEC = {
     .on_ready = ready,
     .on_tick = prune_tick,
     .on_stop = stop,
-    .command_line = command_line,
 };

@@ -43,6 +43,21 @@ answer_append(struct job *job, const struct leaf *event)
         job_answer(job, 200, &body);
 }
 
+/* What the log is given it keeps: an event with a credential in it is refused, and answered. */
+static bool
+holds_secret(struct job *job)
+{
+    char field[SECRETS_FIELD_MAX];
+    const char *kind = secrets_find_json(job->body, field);
+    struct field_errors errors = { .count = 0 };
+
+    if (!kind)
+        return false;
+    field_errors_add(&errors, field, "%s", kind);
+    job_problem(job, PROBLEM_SECRET_IN_TEXT, &errors, "The event holds what looks like a credential");
+    return true;
+}
+
 /* One or two leaves for each job, in order; returns how many. */
 static size_t
 make_leaves(struct job **jobs, size_t n, struct leaf *leaves)
@@ -51,10 +66,9 @@ make_leaves(struct job **jobs, size_t n, struct leaf *leaves)
 
     for (size_t i = 0; i < n; i++) {
         struct job *job = jobs[i];
-        bool append = job->command == CMD_AUDIT_APPEND;
-        if (!append) {
+        if (job->command == CMD_AUDIT_REQUEST) {
             leaf_of_request(job, &leaves[count++]);
-        } else if (secrets_in_json(job->body)) {
+        } else if (holds_secret(job)) {
             leaf_of_append(job, PROBLEM_SECRET_IN_TEXT, &leaves[count++]);
         } else {
             leaf_of_event(job, &leaves[count++]);
@@ -69,11 +83,7 @@ settle(const struct leaf *leaves, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct job *job = leaves[i].job;
-        if (leaves[i].problem != PROBLEM_COUNT)
-            job_problem(job, leaves[i].problem, NULL,
-                        "The event looks as if it held a credential; the log keeps what it is "
-                        "given for ever");
-        else if (leaves[i].kind == LEAF_EVENT)
+        if (leaves[i].kind == LEAF_EVENT)
             answer_append(job, &leaves[i]);
         else if (job->command == CMD_AUDIT_REQUEST)
             job->result = (struct result){ .rc = RC_OK, .status = 200, .code = PROBLEM_COUNT };
