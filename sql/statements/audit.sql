@@ -25,7 +25,7 @@ INSERT INTO audit_log (leaf_index, leaf_hash, event, kind, workspace, event_id, 
                        actor, action, status)
 SELECT $1::bigint + q.n - 1, substring($2::bytea FROM q.n::int * 32 - 31 FOR 32),
        substring($3::bytea FROM q.start + 1 FOR q.len), q.kind, q.workspace, q.event_id,
-       to_timestamp(q.time_ms / 1000.0), to_timestamp($9::bigint / 1000.0),
+       to_timestamp(q.time_ms / 1000.0::float8), to_timestamp($9::bigint / 1000.0::float8),
        q.actor, q.action, q.status
   FROM unnest($4::int[], $13::int[], $5::text[], $6::text[], $7::uuid[], $8::bigint[],
               $10::text[], $11::text[], $12::text[])

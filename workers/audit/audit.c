@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "audit.h"
 
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "log.h"
-#include "prune.h"
-#include "sql_audit.h"
-#include "sql_pruner.h"
-
 #define DAY_MS 86400000
-
-static const struct conf_item ITEMS[] = {
-    { "AUDIT_SIGNING_KEY", CONF_KEY32, offsetof(struct audit_conf, signing_key), NULL, 0, 0, NULL,
-      0, "Ed25519 seed that signs the audit log's checkpoints: 64 hexadecimal digits or base64." },
-    { "AUDIT_RETENTION_DAYS", CONF_INT, offsetof(struct audit_conf, retention_days), "90", 0, 36500,
-      NULL, 0,
-      "After so many days an audit event is pruned; its hash stays. 0 keeps events for ever." },
-    { "AUDIT_RETENTION_SECONDS", CONF_INT, offsetof(struct audit_conf, retention_seconds), "0", 0,
-      3153600000, NULL, 0, "The same in seconds, instead of days; for drills. 0 = by days." },
-    { "PRUNER_DATABASE_URL", CONF_URL, offsetof(struct audit_conf, pruner_url), NULL, 0, 0, NULL,
-      CONF_OPTIONAL, "PostgreSQL as the role gantry_pruner. Unset: this replica prunes nothing." },
-};
-
-const struct conf_table AUDIT_CONF = { ITEMS, ARRAY_LEN(ITEMS) };
 
 void
 audit_init(struct audit *audit, const struct audit_conf *conf, const char *region)
@@ -45,91 +23,3 @@ audit_fini(struct audit *audit)
     db_close(audit->pruner);
     crypto_wipe(audit, sizeof(*audit));
 }
-
-static enum rc
-start(struct worker *w, struct err *err)
-{
-    struct audit *audit = calloc(1, sizeof(*audit));
-
-    if (!audit)
-        return err_set(err, RC_TEMP, "no memory");
-    audit_init(audit, worker_conf(w), worker_region(w));
-    worker_set_state(w, audit);
-    return RC_OK;
-}
-
-/* The log's name holds the deployment's id. Were it changed in the database, no stored checkpoint
- * would fit any more, and the worker would stop (head.h). */
-static enum rc
-name_log(struct audit *audit, struct db *db, struct err *err)
-{
-    AUTO(pgresult) PGresult *row = NULL;
-    char text[NOTE_KEY_MAX];
-    enum rc rc = db_query(db, NULL, SQL_AUDIT_DEPLOYMENT, NULL, &row, err);
-
-    if (rc != RC_OK)
-        return rc;
-    if (PQntuples(row) != 1 || !db_text(row, 0, 0) ||
-        note_key_init(&audit->key, db_text(row, 0, 0), audit->signer.public_key) != RC_OK)
-        return err_set(err, RC_CONFIG, "the database does not say which deployment it is");
-    note_key_text(&audit->key, text);
-    log_fields(LOG_INFO, "the audit log's verifier key", "vkey", text, NULL);
-    return RC_OK;
-}
-
-static enum rc
-ready(struct worker *w, struct err *err)
-{
-    struct audit *audit = worker_state(w);
-    const struct audit_conf *conf = worker_conf(w);
-    enum rc rc = name_log(audit, worker_db(w), err);
-
-    if (rc != RC_OK)
-        return rc;
-
-    if (!conf->pruner_url || audit->retention_ms == 0) {
-        log_info("this replica prunes nothing");
-        return RC_OK;
-    }
-    return db_open(conf->pruner_url, "gantry-audit pruner", SQL_PRUNER, SQL_PRUNER_COUNT,
-                   &audit->pruner, err);
-}
-
-static void
-stop(struct worker *w)
-{
-    struct audit *audit = worker_state(w);
-
-    if (!audit)
-        return;
-    audit_fini(audit);
-    free(audit);
-    worker_set_state(w, NULL);
-}
-
-static const struct worker_route ROUTES[] = {
-    { CMD_AUDIT_APPEND, audit_handle_append, NULL },
-    { CMD_AUDIT_REQUEST, audit_handle_request, NULL },
-    { CMD_AUDIT_LIST, audit_handle_list, NULL },
-    { CMD_AUDIT_EVENT, audit_handle_event, NULL },
-    { CMD_AUDIT_CHECKPOINT, audit_handle_checkpoint, NULL },
-    { CMD_AUDIT_PROOF, audit_handle_proof, NULL },
-    { CMD_AUDIT_CONSISTENCY, audit_handle_consistency, NULL },
-};
-
-const struct worker_spec AUDIT_SPEC = {
-    .name = "audit",
-    .description = "appends to and proves the audit log",
-    .routes = ROUTES,
-    .n_routes = ARRAY_LEN(ROUTES),
-    .conf = &AUDIT_CONF,
-    .conf_size = sizeof(struct audit_conf),
-    .statements = SQL_AUDIT,
-    .n_statements = SQL_AUDIT_COUNT,
-    .audits_itself = true,
-    .batch_max = AUDIT_BATCH_MAX,
-    .on_start = start,
-    .on_ready = ready,
-    .on_tick = prune_tick,
-    .on_stop = stop,
-};

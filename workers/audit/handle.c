@@ -54,7 +54,8 @@ holds_secret(struct job *job)
     if (!kind)
         return false;
     field_errors_add(&errors, field, "%s", kind);
-    job_problem(job, PROBLEM_SECRET_IN_TEXT, &errors, "The event holds what looks like a credential");
+    job_problem(job, PROBLEM_SECRET_IN_TEXT, &errors,
+                "The event holds what looks like a credential");
     return true;
 }
 
