@@ -72,7 +72,7 @@ BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
               $(patsubst %,$(B)/gen/embed_%.h,sql nats lua schemas)
 
-.PHONY: all help up down status logs test check-unit check-replay lint tidy asan tsan fuzz bench \
+.PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench \
         images install clean missing generated print-flags FORCE
 
 all: $(PROGRAMS:%=$(B)/%) $(if $(filter build/release,$(B)),$(PROGRAMS:%=build/%)) ## build the programs (MODE=release)
@@ -149,6 +149,8 @@ $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libmodules.a $(B)/libcommon.a
 test: ## install what is missing, build, run every test
 	@tests/run
 
+test-bare: ## clone, make up and the curl lines in bare Debian 12 and 13 roots (needs root)
+	@tests/bare/run
 check-unit: $(TESTS) ## run the unit tests of this MODE
 	@tests/unit/run $(TESTS)
 check-replay: $(REPLAYS) ## run the fuzz corpus through the fuzz targets of this MODE

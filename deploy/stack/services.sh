@@ -181,15 +181,15 @@ configure_servers() {
     own nats "$stack/data/nats"
     own redis "$stack/data/redis"
 
-    install -m 644 nats/server.conf "$stack/etc/nats.conf"
-    install -m 644 nats/callout.conf "$stack/etc/callout.conf"
+    mkdir -p "$stack/etc/nats" && chmod 711 "$stack/etc/nats"
+    install -m 644 nats/*.conf "$stack/etc/nats/"
     env=("NATS_LISTEN=\"127.0.0.1:$NATS_PORT\"" "NATS_HTTP=\"127.0.0.1:$NATS_MONITOR_PORT\""
         "NATS_STORE_DIR=\"$root/data/nats\"" "JETSTREAM_KEY=\"$JETSTREAM_KEY\"")
     for name in $programs operator callout kick; do
         env+=("NATS_PASSWORD_${name^^}=$(secret "nats_$name")")
     done
     stamp=$(stamp_of "$stack/bin/nats-server")-$(cat nats/*.conf | cksum | cut -d' ' -f1)
-    service nats nats "$root/bin/nats-server" -c "$root/etc/nats.conf"
+    service nats nats "$root/bin/nats-server" -c "$root/etc/nats/server.conf"
 
     sed "s|@PORT@|$REDIS_PORT|; s|@ROOT@|$root|" deploy/stack/redis.conf >"$stack/etc/redis.conf"
     chmod 644 "$stack/etc/redis.conf"
@@ -315,6 +315,7 @@ configure_programs() {
         env=("NATS_URL=nats://$program:$(secret "nats_$program")@127.0.0.1:$NATS_PORT"
             "REDIS_URL=redis://$program:$(secret "redis_$program")@127.0.0.1:$REDIS_PORT/0")
         [ "$program" = executor ] || env+=("DATABASE_URL=$(postgres_url "gantry_$program")")
+        [ "$program" != audit ] || env+=("PRUNER_DATABASE_URL=$(postgres_url gantry_pruner)")
         [ "$program" != gateway ] || env+=("LISTEN_ADDR=127.0.0.1:$GATEWAY_PORT"
             "ADMIN_LISTEN_ADDR=127.0.0.1:$ADMIN_PORT")
         for name in $setting_names; do
