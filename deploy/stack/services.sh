@@ -147,11 +147,11 @@ restart_gently() {
     wait_for 60 eval "[ \"\$(running $1)\" != $2 ]" || fail "$1 does not stop"
 }
 
-# Copies of the programs: unprivileged users may not enter the clone, and a build does not change
+# Copies of the programs (PROGRAMS_FROM=build/asan for those of a MODE): unprivileged users may not enter the clone, and a build does not change
 # what runs.
 install_programs() {
     local file name
-    for file in build/gantry build/gantry-* "$(deploy/dependencies --nats-server)"; do
+    for file in "${PROGRAMS_FROM:-build}"/gantry "${PROGRAMS_FROM:-build}"/gantry-* "$(deploy/dependencies --nats-server)"; do
         name=${file##*/}
         [ -x "$file" ] || continue
         if ! cmp -s "$file" "$stack/bin/$name"; then
