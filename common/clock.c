@@ -195,7 +195,7 @@ clock_parse(const char *text, int64_t *wall_ms)
         !take_offset(&at, &offset) || *at != '\0' || hour > 23 || minute > 59 || second > 60)
         return RC_INVALID;
 
-    int64_t seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 + second - offset * 60;
+    int64_t seconds = days * DAY_SECONDS + hour * 3600LL + (minute - offset) * 60LL + second;
     /* A leap second exists only at the end of a UTC day; it is read as the second after it. */
     if (second == 60 && seconds % DAY_SECONDS != 0)
         return RC_INVALID;

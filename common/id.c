@@ -180,7 +180,7 @@ hex_decode(const char *text, size_t len, uint8_t *bytes)
         if (hex_value(text[i]) < 0)
             return RC_INVALID;
     for (size_t i = 0; i < len / 2; i++)
-        bytes[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        bytes[i] = (uint8_t)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
     return RC_OK;
 }
 

@@ -195,14 +195,36 @@ check_integer(struct scan *s, const char *digits, size_t count)
         note(s, "integer beyond 2^53");
 }
 
+/* At the first character of a fraction or exponent, if there is one: its digits are a must. */
+static bool
+scan_part(struct scan *s, const char *starts, bool with_sign, bool *present)
+{
+    *present = s->at < s->end && (*s->at == starts[0] || *s->at == starts[1]);
+    if (!*present)
+        return true;
+    s->at++;
+    if (with_sign && s->at < s->end && (*s->at == '+' || *s->at == '-'))
+        s->at++;
+    return skip_digits(s) > 0 || malformed(s, "bad number");
+}
+
+static bool
+is_finite(const char *start, const char *end)
+{
+    char copy[JSON_NUMBER_MAX + 1];
+
+    memcpy(copy, start, (size_t)(end - start));
+    copy[end - start] = '\0';
+    return isfinite(strtod(copy, NULL));
+}
+
 static bool
 scan_number(struct scan *s)
 {
     const char *start = s->at;
     const char *digits;
     size_t count;
-    bool whole = true;
-    bool scaled = false;
+    bool fraction, exponent;
 
     if (*s->at == '-')
         s->at++;
@@ -210,32 +232,14 @@ scan_number(struct scan *s)
     count = skip_digits(s);
     if (count == 0 || (count > 1 && *digits == '0'))
         return malformed(s, "bad number");
-    if (s->at < s->end && *s->at == '.') {
-        whole = false;
-        s->at++;
-        if (skip_digits(s) == 0)
-            return malformed(s, "bad number");
-    }
-    if (s->at < s->end && (*s->at == 'e' || *s->at == 'E')) {
-        whole = false;
-        scaled = true;
-        s->at++;
-        if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
-            s->at++;
-        if (skip_digits(s) == 0)
-            return malformed(s, "bad number");
-    }
-    if (whole) {
+    if (!scan_part(s, "..", false, &fraction) || !scan_part(s, "eE", true, &exponent))
+        return false;
+    if (!fraction && !exponent)
         check_integer(s, digits, count);
-    } else if (s->at - start > JSON_NUMBER_MAX) {
+    else if (s->at - start > JSON_NUMBER_MAX)
         note(s, "number of more than 60 characters");
-    } else if (scaled) {
-        char copy[JSON_NUMBER_MAX + 1];
-        memcpy(copy, start, (size_t)(s->at - start));
-        copy[s->at - start] = '\0';
-        if (!isfinite(strtod(copy, NULL)))
-            note(s, "number too large");
-    }
+    else if (exponent && !is_finite(start, s->at))
+        note(s, "number too large");
     return true;
 }
 
