@@ -36,8 +36,8 @@ def make_stack(built):
     made = []
 
     def make(**env):
-        made.append(Stack(**env).up())
-        return made[-1]
+        made.append(Stack(**env))
+        return made[-1].up()
 
     yield make
     for one in made:

@@ -36,7 +36,8 @@ def server(extra_users=""):
         env = {"NATS_LISTEN": f'"127.0.0.1:{port}"', "NATS_HTTP": f'"127.0.0.1:{servers.free_port()}"',
                "NATS_STORE_DIR": f'"{directory}/store"', "JETSTREAM_KEY": '"0123456789abcdef0123456789abcdef"'}
         env.update({f"NATS_PASSWORD_{user.upper()}": f"p{user}" for user in USERS})
-        command = ["env"] + [f"{k}={v}" for k, v in env.items()] + [servers.nats_server(), "-c", config]
+        command = ["env"] + [f"{k}={v}" for k, v in env.items()] + [
+            servers.lend(directory, servers.nats_server(), "nats-server"), "-c", config]
         running = NatsServer(command, port, directory, os.path.join(directory, "log"))
         running.start()
         try:

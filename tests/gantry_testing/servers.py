@@ -105,6 +105,19 @@ def nats_server():
     return found.stdout.strip()
 
 
+def lend(directory, path, name):
+    """A copy of a program that the unprivileged user can reach, wherever the clone lies."""
+    copy = os.path.join(directory, name)
+    shutil.copy(path, copy)
+    os.chmod(copy, 0o755)
+    return copy
+
+
+def redis_server():
+    """The path of the Redis server: in the package redis-tools it has another name."""
+    return shutil.which("redis-server") or shutil.which("redis-check-rdb")
+
+
 def postgres_bin(name):
     found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
     return found[-1] if found else name
@@ -155,7 +168,7 @@ def redis(*options):
     """A Redis with one user `tester`, password `secret`; yields a Server with .url."""
     with scratch() as directory:
         port = free_port()
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        command = [lend(directory, redis_server(), "redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", directory, "--user", "default", "off", "--user"]
         command += ["tester", "on", ">secret", "~*", "&*", "+@all", "-flushall"]
         server = Server(command + list(options), port, directory, os.path.join(directory, "log"))
