@@ -291,6 +291,7 @@ REDIS_URL=redis://admin:$(secret redis_admin)@127.0.0.1:$REDIS_PORT/0
 GANTRY_AUDIT_VKEY=$(quote "${GANTRY_AUDIT_VKEY-}")
 GANTRY_PIDS_DIR=$(quote "$stack/pids")
 ENV
+    echo "export $(sed 's/=.*//' "$file" | tr '\n' ' ')" >>"$file" # so that ". env; gantry status" works
     mv "$file" "$stack/env"
 }
 

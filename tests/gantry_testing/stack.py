@@ -67,7 +67,9 @@ class Stack:
 
     def _read_env(self):
         for line in (self.directory / "env").read_text().splitlines():
-            name, _, value = line.partition("=")
+            name, equals, value = line.partition("=")
+            if not equals:
+                continue
             self.env[name] = "".join(shlex.split(value))
 
     def down(self):
