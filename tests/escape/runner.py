@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Runs attempts through `gantry-executor --run-one`, as root or as an unprivileged user, and looks at
+the host before and after."""
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+USER = 64321  # a number that nothing else on a machine runs as
+CPU_MS = 1500
+
+
+def become_subreaper():
+    """What an executor leaves behind becomes our child, and is seen."""
+    assert ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0
+
+
+def children():
+    pid = os.getpid()
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def prepare(folder):
+    """The program and the task folders where every user may read them; less processor time allowed."""
+    folder = pathlib.Path(folder)
+    shutil.copy(ROOT / "build/gantry-executor", folder / "gantry-executor")
+    shutil.copytree(ROOT / "workers/executor/tasks", folder / "tasks")
+    for name in ("code.python", "code.shell"):
+        path = folder / "tasks" / name / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["limits"]["cpu_ms"] = CPU_MS
+        path.write_text(json.dumps(manifest))
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755)
+    canary = folder / "canary"
+    canary.write_text("CANARY")
+    canary.chmod(0o666)
+    return folder
+
+
+class RunOne:
+    """Submits tasks to --run-one. privileged: started as root, which it must give up by itself."""
+
+    def __init__(self, folder, privileged):
+        self.folder = folder
+        self.prefix = []
+        if os.geteuid() == 0 and not privileged:
+            self.prefix = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups",
+                           "--inh-caps=-all", "--bounding-set=-all"]
+
+    def submit(self, task, timeout):
+        command = [*self.prefix, str(self.folder / "gantry-executor"), "--run-one", "--timeout", str(timeout)]
+        env = {"EXECUTOR_TASKS_DIR": str(self.folder / "tasks"), "CANARY": "CANARY", "PATH": os.environ["PATH"]}
+        done = subprocess.run(command, input=json.dumps(task).encode(), capture_output=True, env=env,
+                              timeout=timeout + 30, pass_fds=(), check=False)
+        assert done.returncode in (0, 1), done.stderr.decode()
+        return json.loads(done.stdout)
+
+
+class Host:
+    """What must be the same before and after."""
+
+    FILES = ("/etc/passwd", "/etc/shadow", "/etc/hosts", "/usr/bin/bwrap", "/usr/bin/python3", "/usr/bin/su",
+             "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/kernel/randomize_va_space")
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.before = self.look()
+
+    def look(self):
+        seen = {}
+        for path in self.FILES:
+            info = os.stat(path)
+            seen[path] = (info.st_ino, info.st_mtime_ns, info.st_mode, info.st_uid) if not path.startswith("/proc") \
+                else open(path, encoding="ascii").read()
+        seen["canary"] = (self.folder / "canary").read_text()
+        seen["mounts"] = sorted(open("/proc/self/mounts", encoding="utf-8").read().splitlines())
+        seen["children"] = children()
+        return seen
+
+    def check(self):
+        deadline = time.monotonic() + 2
+        while (after := self.look()) != self.before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert after == self.before
+        left = [describe(pid) for pid in os.listdir("/proc") if pid.isdigit() and owner(pid) == USER]
+        assert not left, left
+
+
+def describe(pid):
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            return " ".join(file.read().split()[:16])
+    except OSError as error:
+        return str(error)
+
+
+def owner(pid):
+    try:
+        return os.stat("/proc/" + pid).st_uid
+    except FileNotFoundError:
+        return -1
