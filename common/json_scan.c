@@ -208,14 +208,25 @@ scan_part(struct scan *s, const char *starts, bool with_sign, bool *present)
     return skip_digits(s) > 0 || malformed(s, "bad number");
 }
 
-static bool
-is_finite(const char *start, const char *end)
+/* A double between 2^53 and 10^21 is written as a plain integer (RFC 8785), which nobody could read
+ * back; above that it is written with an exponent. */
+static void
+check_double(struct scan *s, const char *start)
 {
     char copy[JSON_NUMBER_MAX + 1];
+    size_t len = (size_t)(s->at - start);
 
-    memcpy(copy, start, (size_t)(end - start));
-    copy[end - start] = '\0';
-    return isfinite(strtod(copy, NULL));
+    if (len > JSON_NUMBER_MAX) {
+        note(s, "number of more than 60 characters");
+        return;
+    }
+    memcpy(copy, start, len);
+    copy[len] = '\0';
+    double size = fabs(strtod(copy, NULL));
+    if (!isfinite(size))
+        note(s, "number too large");
+    else if (size > (double)JSON_INT_MAX && size < 1e21)
+        note(s, "integer beyond 2^53");
 }
 
 static bool
@@ -236,10 +247,8 @@ scan_number(struct scan *s)
         return false;
     if (!fraction && !exponent)
         check_integer(s, digits, count);
-    else if (s->at - start > JSON_NUMBER_MAX)
-        note(s, "number of more than 60 characters");
-    else if (exponent && !is_finite(start, s->at))
-        note(s, "number too large");
+    else
+        check_double(s, start);
     return true;
 }
 

@@ -29,9 +29,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (json_canonical(doc, NULL, &first) != RC_OK)
         abort();
     rc = json_read(first.data, first.len, &again, &err);
-    /* 1e20 may come in, but as the integer that it then is written as it may not. */
-    if (rc == RC_INVALID && strncmp(err.text, "integer beyond", 14) == 0)
-        return 0;
     if (rc != RC_OK || json_canonical(again, NULL, &second) != RC_OK || first.len != second.len ||
         memcmp(first.data, second.data, first.len) != 0)
         abort();
