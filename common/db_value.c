@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "db.h"
+#include "db_internal.h"
 #include "id.h"
 
 static int
@@ -127,4 +128,16 @@ db_bytes(const PGresult *result, int row, int column, uint8_t **bytes, size_t *l
     *len = digits / 2 - 1;
     *bytes = TAKE(out);
     return RC_OK;
+}
+
+enum rc
+db_password_verifier(struct db *db, const char *role, const char *password, char **out,
+                     struct err *err)
+{
+    char *text = PQencryptPasswordConn(db->conn, password, role, "scram-sha-256");
+    if (!text)
+        return err_set(err, RC_TEMP, "no verifier for the password");
+    *out = strdup(text);
+    PQfreemem(text);
+    return *out ? RC_OK : err_set(err, RC_TEMP, "no memory for a verifier");
 }

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli - the command line: which subcommand, which options, help.
+ */
+#include "cli.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "conf.h"
+#include "crypto.h"
+
+#define VERSION "0.1.0"
+
+/* clang-format off */
+static const struct conf_item ITEMS[] = {
+    { "GANTRY_URL", CONF_URL, offsetof(struct cli_conf, url), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "Address of the gateway, for memory and status." },
+    { "GANTRY_API_KEY", CONF_SECRET, offsetof(struct cli_conf, api_key), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "API key, for memory." },
+    { "GANTRY_NATS_OPERATOR_URL", CONF_URL, offsetof(struct cli_conf, operator_url), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "NATS with the operator's user, for provision, workspace, dlq and status." },
+    { "DATABASE_URL", CONF_URL, offsetof(struct cli_conf, database_url), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "PostgreSQL as gantry_owner, for workspace, key and provision." },
+    { "DATABASE_SUPERUSER_URL", CONF_URL, offsetof(struct cli_conf, superuser_url), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "PostgreSQL as a superuser, for migrate." },
+    { "REDIS_URL", CONF_URL, offsetof(struct cli_conf, redis_url), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "Redis, for jobs and status." },
+    { "GANTRY_AUDIT_VKEY", CONF_STRING, offsetof(struct cli_conf, audit_vkey), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "The audit log's verifier key, for audit verify." },
+    { "TLS_CA_FILE", CONF_STRING, offsetof(struct cli_conf, tls_ca_file), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "Certificate authority of a tls:// NATS server." },
+    { "DB_PASSWORD_GATEWAY", CONF_SECRET, offsetof(struct cli_conf, role_passwords[0]), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "For migrate: password that the role gantry_gateway gets." },
+    { "DB_PASSWORD_INGEST", CONF_SECRET, offsetof(struct cli_conf, role_passwords[1]), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "For migrate: password that the role gantry_ingest gets." },
+    { "DB_PASSWORD_SEARCH", CONF_SECRET, offsetof(struct cli_conf, role_passwords[2]), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "For migrate: password that the role gantry_search gets." },
+    { "DB_PASSWORD_AUDIT", CONF_SECRET, offsetof(struct cli_conf, role_passwords[3]), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "For migrate: password that the role gantry_audit gets." },
+    { "DB_PASSWORD_PRUNER", CONF_SECRET, offsetof(struct cli_conf, role_passwords[4]), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "For migrate: password that the role gantry_pruner gets." },
+};
+/* clang-format on */
+static const struct conf_table TABLE = { ITEMS, ARRAY_LEN(ITEMS) };
+
+int
+cli_fail(const struct err *err)
+{
+    (void)fprintf(stderr, "gantry: %s\n", err->text);
+    return rc_exit(err->rc);
+}
+
+int
+cli_usage(const char *format, ...)
+{
+    va_list args;
+    (void)fputs("gantry: ", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    return EXIT_USAGE;
+}
+
+int
+cli_print_json(const struct buf *text)
+{
+    struct err err = { .rc = RC_OK };
+    if (buf_failed(text))
+        (void)err_set(&err, RC_LIMIT, "the answer is too large to print");
+    else if (fwrite(text->data, 1, text->len, stdout) != text->len || fputc('\n', stdout) == EOF ||
+             fflush(stdout) != 0)
+        (void)err_set(&err, RC_TEMP, "cannot write to standard output");
+    return err.rc == RC_OK ? EXIT_OK : cli_fail(&err);
+}
+
+/* --- help ------------------------------------------------------------------------------------- */
+
+static void
+print_command(FILE *out, const struct cli_command *command)
+{
+    (void)fprintf(out, "  gantry %s%s%s%s%s", command->group, command->verb ? " " : "",
+                  command->verb ? command->verb : "", command->arguments ? " " : "",
+                  command->arguments ? command->arguments : "");
+    for (size_t i = 0; i < CLI_OPTIONS_MAX && command->options[i]; i++) {
+        const char *option = command->options[i];
+        const char *equals = strchr(option, '=');
+        if (equals)
+            (void)fprintf(out, " [--%.*s %s]", (int)(equals - option), option, equals + 1);
+        else
+            (void)fprintf(out, " [--%s]", option);
+    }
+    (void)fprintf(out, "\n      %s\n", command->summary);
+}
+
+static void
+print_help(FILE *out, const struct cli_command *commands, size_t count, const char *group)
+{
+    (void)fputs("gantry - the operator's command line of Gantry\n\n", out);
+    for (size_t i = 0; i < count; i++)
+        if (!group || strcmp(commands[i].group, group) == 0)
+            print_command(out, &commands[i]);
+    (void)fputs("\nEvery command takes --json and --help. Exit codes: 0 done, 1 the answer is no,\n"
+                "2 usage, 100 configuration, 111 try again later.\n",
+                out);
+    if (group)
+        return;
+    (void)fputs("\nEnvironment:\n", out);
+    for (size_t i = 0; i < TABLE.count; i++)
+        (void)fprintf(out, "  %-26s %s\n", ITEMS[i].name, ITEMS[i].help);
+}
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static int
+find_option(const struct cli_command *command, const char *name, size_t len, bool *takes_value)
+{
+    for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i]; i++) {
+        size_t own = strcspn(command->options[i], "=");
+        if (own == len && strncmp(command->options[i], name, len) == 0) {
+            *takes_value = command->options[i][own] == '=';
+            return i;
+        }
+    }
+    return -1;
+}
+
+const char *
+cli_option(const struct cli *cli, const char *name)
+{
+    bool takes_value = false;
+    int i = find_option(cli->command, name, strlen(name), &takes_value);
+    return i < 0 ? NULL : cli->values[i];
+}
+
+enum rc
+cli_option_int(const struct cli *cli, const char *name, int64_t min, int64_t max, int64_t fallback,
+               int64_t *out, struct err *err)
+{
+    const char *text = cli_option(cli, name);
+    char *end = NULL;
+    if (!text) {
+        *out = fallback;
+        return RC_OK;
+    }
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || value < min || value > max)
+        return err_set(err, RC_INVALID, "--%s: a number from %lld to %lld, please", name,
+                       (long long)min, (long long)max);
+    *out = value;
+    return RC_OK;
+}
+
+enum rc
+cli_duration(const char *text, int64_t *out_ms, struct err *err)
+{
+    static const struct {
+        char unit;
+        int64_t ms;
+    } UNITS[] = {
+        { 's', 1000 }, { 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 }, { 'w', 7 * 86400000LL }
+    };
+    char *end = NULL;
+    long long value = strtoll(text, &end, 10);
+    if (end != text && value > 0 && value <= 100000 && end[0] && !end[1])
+        for (size_t i = 0; i < ARRAY_LEN(UNITS); i++)
+            if (UNITS[i].unit == *end) {
+                *out_ms = value * UNITS[i].ms;
+                return RC_OK;
+            }
+    return err_set(err, RC_INVALID, "'%.20s' is no duration such as 90d, 12h, 30m", text);
+}
+
+/* One word of the command line; *used is 2 when the next word was its value. Non-zero: exit. */
+static int
+take_option(struct cli *cli, const char *word, const char *next, int *used)
+{
+    bool takes_value = false;
+    size_t len = strcspn(word + 2, "=");
+    const char *value = word[2 + len] == '=' ? word + 2 + len + 1 : NULL;
+    int i = find_option(cli->command, word + 2, len, &takes_value);
+
+    *used = 1;
+    if (strcmp(word, "--json") == 0) {
+        cli->json = true;
+        return 0;
+    }
+    if (i < 0)
+        return cli_usage("%s: no such option; see gantry %s --help", word, cli->command->group);
+    if (!takes_value && value)
+        return cli_usage("--%.*s takes no value", (int)len, word + 2);
+    if (takes_value && !value) {
+        if (!next)
+            return cli_usage("%s takes a value", word);
+        value = next;
+        *used = 2;
+    }
+    cli->values[i] = value ? value : "";
+    return 0;
+}
+
+/* Options may stand anywhere after the command; "--" ends them. */
+static int
+parse_words(struct cli *cli, int argc, char **argv)
+{
+    bool options = true;
+    for (int i = 0; i < argc;) {
+        int used = 1;
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+        } else if (options && strncmp(argv[i], "--", 2) == 0) {
+            int code = take_option(cli, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used);
+            if (code)
+                return code;
+        } else {
+            cli->argv[cli->argc++] = argv[i];
+        }
+        i += used;
+    }
+    if (cli->argc < cli->command->min_arguments)
+        return cli_usage("%s is missing; see gantry %s --help", cli->command->arguments,
+                         cli->command->group);
+    if (cli->command->max_arguments >= 0 && cli->argc > cli->command->max_arguments)
+        return cli_usage("'%.60s' is one argument too many", cli->argv[cli->argc - 1]);
+    return 0;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static bool
+wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static const struct cli_command *
+find_command(const struct cli_command *commands, size_t count, int argc, char **argv, int *words)
+{
+    for (size_t i = 0; argc > 1 && i < count; i++) {
+        if (strcmp(commands[i].group, argv[1]) != 0)
+            continue;
+        *words = commands[i].verb ? 3 : 2;
+        if (!commands[i].verb || (argc > 2 && strcmp(commands[i].verb, argv[2]) == 0))
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static bool
+is_group(const struct cli_command *commands, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(commands[i].group, name) == 0)
+            return true;
+    return false;
+}
+
+static void
+close_all(struct cli *cli)
+{
+    fetch_pool_free(cli->http);
+    kv_free(cli->kv);
+    if (cli->bus)
+        bus_free(cli->bus);
+    loop_free(cli->loop);
+    db_close(cli->db);
+    conf_wipe(&TABLE, 1, &cli->conf);
+}
+
+static int
+run(struct cli *cli, int argc, char **argv)
+{
+    struct err err = { .rc = RC_OK };
+    AUTO(free) char **words = calloc((size_t)argc + 1, sizeof(*words));
+    if (!words)
+        return EXIT_TEMP;
+    cli->argv = words;
+    int code = parse_words(cli, argc, argv);
+    if (code)
+        return code;
+    if (conf_read(&TABLE, 1, &cli->conf, &err) != RC_OK)
+        return EXIT_CONFIG; /* conf has said everything */
+    if (crypto_init(&err) != RC_OK)
+        return cli_fail(&err);
+    return cli->command->run(cli);
+}
+
+int
+cli_main(int argc, char **argv, const struct cli_command *commands, size_t count)
+{
+    struct cli cli = { .command = NULL };
+    int words = 0;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && strcmp(argv[1], "--version") == 0)
+        return printf("gantry %s\n", VERSION) > 0 ? EXIT_OK : EXIT_TEMP;
+    bool known = argc > 1 && is_group(commands, count, argv[1]);
+    if (wants_help(argc, argv) || (argc > 1 && strcmp(argv[1], "help") == 0)) {
+        print_help(stdout, commands, count, known ? argv[1] : NULL);
+        return EXIT_OK;
+    }
+    cli.command = find_command(commands, count, argc, argv, &words);
+    if (!cli.command) {
+        if (argc > 1)
+            (void)cli_usage("there is no command '%.40s%s%.40s'", argv[1], argc > 2 ? " " : "",
+                            argc > 2 ? argv[2] : "");
+        print_help(stderr, commands, count, known ? argv[1] : NULL);
+        return EXIT_USAGE;
+    }
+    int code = run(&cli, argc - words, argv + words);
+    close_all(&cli);
+    return code;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * servers - the connections of a subcommand, opened at first use.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "sql_cli.h"
+
+#define NATS_WAIT_MS 5000
+#define HTTP_TRIES   6
+
+static enum rc
+missing(const char *name, struct err *err)
+{
+    return err_set(err, RC_CONFIG, "%s is not set (source the env file that make up leaves)", name);
+}
+
+enum rc
+cli_db(struct cli *cli, struct db **out, struct err *err)
+{
+    if (!cli->db) {
+        if (!cli->conf.database_url)
+            return missing("DATABASE_URL", err);
+        enum rc rc =
+            db_open(cli->conf.database_url, "gantry", SQL_CLI, SQL_CLI_COUNT, &cli->db, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    *out = cli->db;
+    return RC_OK;
+}
+
+static enum rc
+need_loop(struct cli *cli, struct err *err)
+{
+    return cli->loop ? RC_OK : loop_new(&cli->loop, err);
+}
+
+enum rc
+cli_bus(struct cli *cli, struct bus **out, struct err *err)
+{
+    if (!cli->bus) {
+        if (!cli->conf.operator_url)
+            return missing("GANTRY_NATS_OPERATOR_URL", err);
+        enum rc rc = need_loop(cli, err);
+        if (rc != RC_OK)
+            return rc;
+        const struct bus_options options = {
+            .url = cli->conf.operator_url,
+            .name = "gantry",
+            .tls_ca_file = cli->conf.tls_ca_file,
+        };
+        rc = bus_connect(cli->loop, &options, NATS_WAIT_MS, &cli->bus, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    *out = cli->bus;
+    return RC_OK;
+}
+
+enum rc
+cli_kv(struct cli *cli, const struct kv_script *scripts, size_t count, struct kv **out,
+       struct err *err)
+{
+    if (!cli->kv) {
+        if (!cli->conf.redis_url)
+            return missing("REDIS_URL", err);
+        enum rc rc = kv_open(NULL, cli->conf.redis_url, scripts, count, &cli->kv, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    *out = cli->kv;
+    return RC_OK;
+}
+
+enum rc
+cli_http(struct cli *cli, unsigned parallel, struct fetch_pool **out, struct err *err)
+{
+    if (!cli->http) {
+        if (!cli->conf.url)
+            return missing("GANTRY_URL", err);
+        enum rc rc =
+            fetch_pool_new(cli->conf.url, cli->conf.api_key, parallel, HTTP_TRIES, &cli->http, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    *out = cli->http;
+    return RC_OK;
+}
+
+static enum rc
+rc_from_js(int64_t status)
+{
+    if (status == 404)
+        return RC_NOTFOUND;
+    return status >= 400 && status < 500 ? RC_INVALID : RC_TEMP;
+}
+
+enum rc
+cli_js(struct cli *cli, const char *subject, const char *body, cJSON **out, int64_t *code,
+       struct err *err)
+{
+    struct bus *bus = NULL;
+    AUTO(free) char *answer = NULL;
+    AUTO(json) cJSON *doc = NULL;
+    size_t len = 0;
+
+    enum rc rc = cli_bus(cli, &bus, err);
+    if (rc != RC_OK)
+        return rc;
+    const struct bus_out request = { .subject = subject, .data = body, .len = strlen(body) };
+    rc = bus_request_sync(bus, &request, NATS_WAIT_MS, &answer, &len, err);
+    if (rc != RC_OK)
+        return err_wrap(err, "%s", subject);
+    if (json_read(answer, len, &doc, err) != RC_OK)
+        return err_set(err, RC_BUG, "%s: the answer is not JSON", subject);
+    const cJSON *error = json_member(doc, "error");
+    if (error) {
+        const char *text = json_string(error, "description");
+        if (code)
+            *code = json_int(error, "err_code", 0);
+        return err_set(err, rc_from_js(json_int(error, "code", 500)), "%s: %.200s", subject,
+                       text ? text : "an error");
+    }
+    *out = TAKE(doc);
+    return RC_OK;
+}

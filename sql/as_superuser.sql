@@ -1,0 +1,2 @@
+-- Back to the superuser, who alone may record the migration.
+RESET ROLE;
