@@ -4,12 +4,31 @@
  */
 #include "cleanup.h"
 #include "cli.h"
+#include "key.h"
 #include "migrate.h"
+#include "provision.h"
+#include "workspace.h"
 
 /* clang-format off */
 static const struct cli_command COMMANDS[] = {
     { "migrate", NULL, NULL, "Bring the database's schema and roles up to date.",
       { NULL }, 0, 0, cmd_migrate },
+    { "provision", NULL, NULL, "Create or update the NATS streams and consumers.",
+      { NULL }, 0, 0, cmd_provision },
+    { "workspace", "create", "NAME", "Create a workspace with its consumer; nothing happens if it is there.",
+      { NULL }, 1, 1, cmd_workspace_create },
+    { "workspace", "list", NULL, "All workspaces, and what they may run.",
+      { NULL }, 0, 0, cmd_workspace_list },
+    { "workspace", "allow", "NAME [ACTION...]", "Replace the default list of actions; with no action, nothing is allowed.",
+      { NULL }, 1, -1, cmd_workspace_allow },
+    { "key", "create", NULL, "Make an API key and print it, once.",
+      { "workspace=W", "role=R", "name=N", "expires=90d" }, 0, 0, cmd_key_create },
+    { "key", "list", NULL, "The keys of a workspace, or of all; never their secrets.",
+      { "workspace=W" }, 0, 0, cmd_key_list },
+    { "key", "revoke", "KEY_ID", "Revoke a key, everywhere within a second.",
+      { "workspace=W" }, 1, 1, cmd_key_revoke },
+    { "key", "rotate", "KEY_ID", "Make a successor; the old key stays valid for the overlap (1d).",
+      { "workspace=W", "overlap=1d" }, 1, 1, cmd_key_rotate },
 };
 /* clang-format on */
 

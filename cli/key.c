@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * key - the key's text is printed once and never stored; the database has its Argon2id hash.
+ */
+#include "key.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "apikey.h"
+#include "cleanup.h"
+#include "cli.h"
+#include "clock.h"
+#include "crypto.h"
+#include "principal.h"
+#include "sql_cli.h"
+
+#define NAME_MAX_BYTES  256
+#define OVERLAP_DEFAULT "1d"
+
+/* A new key: its text for the person, its hash for the database. */
+struct fresh {
+    char text[APIKEY_LEN + 1];
+    char id[KEY_ID_LEN + 1];
+    char hash[CRYPTO_PWHASH_MAX];
+};
+
+static enum rc
+make_key(struct fresh *out, struct err *err)
+{
+    struct apikey key;
+    apikey_new(&key, out->text);
+    memcpy(out->id, key.id, sizeof(out->id));
+    enum rc rc = crypto_password_hash(key.secret, APIKEY_SECRET_LEN, out->hash, err);
+    apikey_wipe(&key);
+    return rc;
+}
+
+static void
+scopes_json(enum role role, struct buf *out)
+{
+    struct json_writer w;
+    uint32_t scopes = role_scopes(role);
+    json_begin(&w, out);
+    json_array(&w, NULL);
+    for (unsigned i = 0; i < SCOPE_COUNT; i++)
+        if (scopes & (1u << i))
+            json_put_string(&w, NULL, scope_name((enum scope)i));
+    json_close(&w);
+    (void)json_end(&w);
+}
+
+/* What a person or a script is told about a new key. Times: 0 = none. */
+struct told {
+    const struct fresh *key;
+    const char *workspace, *role;
+    int64_t expires_ms, previous_until_ms;
+};
+
+static void
+put_time(struct json_writer *w, const char *name, int64_t ms)
+{
+    if (ms > 0)
+        json_put_time(w, name, ms);
+    else
+        json_put_null(w, name);
+}
+
+static int
+tell(const struct cli *cli, const struct told *told)
+{
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    char time[CLOCK_TEXT_MAX];
+
+    if (!cli->json) {
+        (void)fprintf(stderr, "key %s for workspace %s, role %s, expires %s; shown only now:\n",
+                      told->key->id, told->workspace, told->role,
+                      told->expires_ms > 0 ? clock_format(told->expires_ms, time) : "never");
+        if (told->previous_until_ms > 0)
+            (void)fprintf(stderr, "the previous key is valid until %s\n",
+                          clock_format(told->previous_until_ms, time));
+        (void)printf("%s\n", told->key->text);
+        return EXIT_OK;
+    }
+    buf_init(&out, 2048);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_string(&w, "key", told->key->text);
+    json_put_string(&w, "key_id", told->key->id);
+    json_put_string(&w, "workspace", told->workspace);
+    json_put_string(&w, "role", told->role);
+    put_time(&w, "expires_at", told->expires_ms);
+    if (told->previous_until_ms > 0)
+        json_put_time(&w, "previous_valid_until", told->previous_until_ms);
+    json_close(&w);
+    (void)json_end(&w);
+    int code = cli_print_json(&out);
+    buf_wipe(&out);
+    return code;
+}
+
+/* --- create ----------------------------------------------------------------------------------- */
+
+struct wanted {
+    const char *workspace, *name;
+    enum role role;
+    int64_t expires_ms; /* 0 = never */
+};
+
+static int
+read_wanted(const struct cli *cli, struct wanted *out)
+{
+    struct err err = { .rc = RC_OK };
+    const char *role = cli_option(cli, "role");
+    const char *expires = cli_option(cli, "expires");
+    const char *name = cli_option(cli, "name");
+    int64_t life_ms = 0;
+
+    out->workspace = cli_option(cli, "workspace");
+    out->name = name ? name : "";
+    if (!out->workspace || !role)
+        return cli_usage("key create needs --workspace and --role");
+    if (role_parse(role, &out->role) != RC_OK)
+        return cli_usage("--role: viewer, developer or admin, please");
+    if (strlen(out->name) > NAME_MAX_BYTES)
+        return cli_usage("--name: at most %d bytes, please", NAME_MAX_BYTES);
+    if (expires && cli_duration(expires, &life_ms, &err) != RC_OK)
+        return cli_usage("--expires: %s", err.text);
+    out->expires_ms = life_ms ? clock_wall_ms() + life_ms : 0;
+    return 0;
+}
+
+/* The foreign key of the row says whether the workspace exists, but as an error without words. */
+static enum rc
+check_workspace(struct db *db, const char *name, struct err *err)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    enum rc rc = db_query(db, NULL, SQL_CLI_WORKSPACE_LIST, NULL, &rows, err);
+    for (int row = 0; rc == RC_OK && row < PQntuples(rows); row++)
+        if (strcmp(db_text(rows, row, 0), name) == 0)
+            return RC_OK;
+    return rc != RC_OK ? rc : err_set(err, RC_NOTFOUND, "there is no workspace '%.63s'", name);
+}
+
+int
+cmd_key_create(struct cli *cli)
+{
+    AUTO(buf) struct buf scopes;
+    struct wanted want = { .role = ROLE_COUNT };
+    struct db_params params = { .count = 0 };
+    struct err err = { .rc = RC_OK };
+    struct fresh key;
+    struct db *db = NULL;
+
+    int code = read_wanted(cli, &want);
+    if (code)
+        return code;
+    enum rc rc = cli_db(cli, &db, &err);
+    if (rc == RC_OK)
+        rc = check_workspace(db, want.workspace, &err);
+    if (rc == RC_OK)
+        rc = make_key(&key, &err);
+    if (rc != RC_OK)
+        return cli_fail(&err);
+    buf_init(&scopes, 4096);
+    scopes_json(want.role, &scopes);
+    db_param_text(&params, key.id);
+    db_param_text(&params, role_name(want.role));
+    db_param_text(&params, buf_text(&scopes));
+    db_param_text(&params, want.name);
+    db_param_text(&params, key.hash);
+    if (want.expires_ms)
+        db_param_time(&params, want.expires_ms);
+    else
+        db_param_null(&params);
+    if (db_query(db, want.workspace, SQL_CLI_KEY_CREATE, &params, NULL, &err) != RC_OK)
+        return cli_fail(&err);
+    const struct told told = { &key, want.workspace, role_name(want.role), want.expires_ms, 0 };
+    code = tell(cli, &told);
+    crypto_wipe(&key, sizeof(key));
+    return code;
+}
+
+/* --- list ------------------------------------------------------------------------------------- */
+
+/* Calls fn for each workspace that --workspace names, or for all; stops when it returns true. */
+typedef bool each_fn(struct cli *cli, struct db *db, const char *workspace, void *arg);
+
+static enum rc
+each_workspace(struct cli *cli, each_fn *fn, void *arg, struct err *err)
+{
+    const char *only = cli_option(cli, "workspace");
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db *db = NULL;
+
+    enum rc rc = cli_db(cli, &db, err);
+    if (rc == RC_OK && only) {
+        rc = check_workspace(db, only, err);
+        if (rc == RC_OK)
+            (void)fn(cli, db, only, arg);
+        return rc;
+    }
+    if (rc == RC_OK)
+        rc = db_query(db, NULL, SQL_CLI_WORKSPACE_LIST, NULL, &rows, err);
+    for (int row = 0; rc == RC_OK && row < PQntuples(rows); row++)
+        if (fn(cli, db, db_text(rows, row, 0), arg))
+            break;
+    return rc;
+}
+
+struct listing {
+    struct json_writer w;
+    struct buf out;
+    struct err err;
+};
+
+static const char *
+state_of(const PGresult *rows, int row)
+{
+    int64_t expires_ms = db_int(rows, row, 4, 0);
+    if (db_text(rows, row, 5))
+        return "revoked";
+    if (expires_ms && expires_ms <= clock_wall_ms())
+        return "expired";
+    return db_text(rows, row, 7) ? "rotated" : "valid";
+}
+
+static void
+put_key(struct json_writer *w, const char *workspace, const PGresult *rows, int row)
+{
+    json_object(w, NULL);
+    json_put_string(w, "key_id", db_text(rows, row, 0));
+    json_put_string(w, "workspace", workspace);
+    json_put_string(w, "role", db_text(rows, row, 1));
+    json_put_string(w, "name", db_text(rows, row, 2));
+    json_put_string(w, "state", state_of(rows, row));
+    put_time(w, "created_at", db_int(rows, row, 3, 0));
+    put_time(w, "expires_at", db_int(rows, row, 4, 0));
+    put_time(w, "revoked_at", db_int(rows, row, 5, 0));
+    put_time(w, "last_used_at", db_int(rows, row, 6, 0));
+    json_close(w);
+}
+
+static bool
+list_one(struct cli *cli, struct db *db, const char *workspace, void *arg)
+{
+    struct listing *listing = arg;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { .count = 0 };
+    char created[CLOCK_TEXT_MAX];
+
+    db_param_text(&params, workspace);
+    if (db_query(db, workspace, SQL_CLI_KEY_LIST, &params, &rows, &listing->err) != RC_OK)
+        return true;
+    for (int row = 0; row < PQntuples(rows); row++) {
+        if (cli->json)
+            put_key(&listing->w, workspace, rows, row);
+        else
+            (void)printf("%s  %-9s  %-7s  %s  %-24s  %s\n", db_text(rows, row, 0),
+                         db_text(rows, row, 1), state_of(rows, row),
+                         clock_format(db_int(rows, row, 3, 0), created), workspace,
+                         db_text(rows, row, 2));
+    }
+    return false;
+}
+
+int
+cmd_key_list(struct cli *cli)
+{
+    struct listing listing = { .err = { .rc = RC_OK } };
+    int code = EXIT_OK;
+
+    buf_init(&listing.out, CLI_OUTPUT_MAX);
+    json_begin(&listing.w, &listing.out);
+    json_object(&listing.w, NULL);
+    json_array(&listing.w, "items");
+    if (each_workspace(cli, list_one, &listing, &listing.err) != RC_OK || listing.err.rc != RC_OK) {
+        code = cli_fail(&listing.err);
+    } else if (cli->json) {
+        json_close(&listing.w);
+        json_close(&listing.w);
+        (void)json_end(&listing.w);
+        code = cli_print_json(&listing.out);
+    }
+    buf_fini(&listing.out);
+    return code;
+}
+
+/* --- revoke and rotate ------------------------------------------------------------------------ */
+
+struct change {
+    const char *key_id;
+    const struct fresh *fresh; /* of a rotation */
+    int64_t overlap_s;
+    bool found;
+    char workspace[WORKSPACE_TEXT_MAX];
+    enum role role;
+    int64_t expires_ms, previous_until_ms;
+    struct err err;
+};
+
+static bool
+revoke_one(struct cli *cli, struct db *db, const char *workspace, void *arg)
+{
+    struct change *change = arg;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { .count = 0 };
+    (void)cli;
+
+    db_param_text(&params, change->key_id);
+    if (db_query(db, workspace, SQL_CLI_KEY_REVOKE, &params, &rows, &change->err) != RC_OK)
+        return true;
+    change->found = db_bool(rows, 0, 0);
+    (void)snprintf(change->workspace, sizeof(change->workspace), "%.63s", workspace);
+    return change->found;
+}
+
+static bool
+rotate_one(struct cli *cli, struct db *db, const char *workspace, void *arg)
+{
+    struct change *change = arg;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { .count = 0 };
+    (void)cli;
+
+    db_param_text(&params, change->key_id);
+    db_param_text(&params, change->fresh->id);
+    db_param_text(&params, change->fresh->hash);
+    db_param_int(&params, change->overlap_s);
+    if (db_query(db, workspace, SQL_CLI_KEY_ROTATE, &params, &rows, &change->err) != RC_OK)
+        return true;
+    if (PQntuples(rows) == 0)
+        return false;
+    change->found = true;
+    (void)snprintf(change->workspace, sizeof(change->workspace), "%.63s", workspace);
+    if (role_parse(db_text(rows, 0, 0), &change->role) != RC_OK)
+        change->role = ROLE_VIEWER;
+    change->expires_ms = db_int(rows, 0, 2, 0);
+    change->previous_until_ms = db_int(rows, 0, 3, 0);
+    return true;
+}
+
+static enum rc
+change_key(struct cli *cli, each_fn *fn, struct change *change)
+{
+    enum rc rc = each_workspace(cli, fn, change, &change->err);
+    if (rc == RC_OK)
+        rc = change->err.rc;
+    if (rc == RC_OK && !change->found)
+        rc = err_set(&change->err, RC_NOTFOUND, "there is no such key: %.40s", change->key_id);
+    return rc;
+}
+
+int
+cmd_key_revoke(struct cli *cli)
+{
+    AUTO(buf) struct buf out;
+    struct change change = { .key_id = cli->argv[0] };
+    struct json_writer w;
+
+    if (change_key(cli, revoke_one, &change) != RC_OK)
+        return cli_fail(&change.err);
+    if (!cli->json) {
+        (void)printf("key %s of workspace %s is revoked\n", change.key_id, change.workspace);
+        return EXIT_OK;
+    }
+    buf_init(&out, 1024);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_string(&w, "key_id", change.key_id);
+    json_put_string(&w, "workspace", change.workspace);
+    json_put_bool(&w, "revoked", true);
+    json_close(&w);
+    (void)json_end(&w);
+    return cli_print_json(&out);
+}
+
+int
+cmd_key_rotate(struct cli *cli)
+{
+    struct change change = { .key_id = cli->argv[0], .role = ROLE_COUNT };
+    struct fresh key;
+    int64_t overlap_ms = 0;
+    const char *overlap = cli_option(cli, "overlap");
+
+    if (cli_duration(overlap ? overlap : OVERLAP_DEFAULT, &overlap_ms, &change.err) != RC_OK)
+        return cli_usage("--overlap: %s", change.err.text);
+    if (make_key(&key, &change.err) != RC_OK)
+        return cli_fail(&change.err);
+    change.fresh = &key;
+    change.overlap_s = overlap_ms / 1000;
+    if (change_key(cli, rotate_one, &change) != RC_OK)
+        return cli_fail(&change.err);
+    const struct told told = { &key, change.workspace, role_name(change.role), change.expires_ms,
+                               change.previous_until_ms };
+    int code = tell(cli, &told);
+    crypto_wipe(&key, sizeof(key));
+    return code;
+}

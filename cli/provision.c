@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * provision - sends the literal bodies to the JetStream API; running it again changes nothing.
+ */
+#include "provision.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "embed_nats.h"
+#include "id.h"
+#include "progress.h"
+#include "sql_cli.h"
+
+#define STREAMS     "nats/streams/"
+#define CONSUMERS   "nats/consumers/"
+#define TEMPLATE    ".template.json"
+#define MARK        "@WORKSPACE@"
+#define BODY_MAX    65536 /* bytes */
+#define SUBJECT_LEN 200   /* bytes with the NUL */
+
+/* Error codes of the JetStream API. */
+#define STREAM_NOT_FOUND 10059
+
+struct counts {
+    unsigned created, updated, consumers;
+};
+
+static bool
+ends_with(const char *text, const char *tail)
+{
+    size_t len = strlen(text);
+    size_t own = strlen(tail);
+    return len >= own && strcmp(text + len - own, tail) == 0;
+}
+
+/* The text with every mark replaced. */
+static void
+fill_in(const char *text, const char *workspace, struct buf *out)
+{
+    const char *at;
+    while ((at = strstr(text, MARK)) != NULL) {
+        buf_add(out, text, (size_t)(at - text));
+        buf_puts(out, workspace);
+        text = at + strlen(MARK);
+    }
+    buf_puts(out, text);
+}
+
+static enum rc
+apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *counts,
+             struct err *err)
+{
+    AUTO(json) cJSON *body = NULL;
+    AUTO(json) cJSON *answer = NULL;
+    char subject[SUBJECT_LEN];
+    int64_t code = 0;
+
+    enum rc rc = json_read(file->text, strlen(file->text), &body, err);
+    const char *name = rc == RC_OK ? json_string(body, "name") : NULL;
+    if (!name)
+        return err_set(err, RC_BUG, "%s names no stream", file->path);
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", name);
+    rc = cli_js(cli, subject, "", &answer, &code, err);
+    if (rc != RC_OK && code != STREAM_NOT_FOUND)
+        return rc;
+    bool exists = rc == RC_OK;
+    json_cleanup(&answer);
+    answer = NULL;
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.%s.%s", exists ? "UPDATE" : "CREATE",
+                   name);
+    rc = cli_js(cli, subject, file->text, &answer, &code, err);
+    if (rc != RC_OK)
+        return rc;
+    if (exists)
+        counts->updated++;
+    else
+        counts->created++;
+    return RC_OK;
+}
+
+static enum rc
+apply_consumer(struct cli *cli, const char *path, const char *text, struct err *err)
+{
+    AUTO(json) cJSON *body = NULL;
+    AUTO(json) cJSON *answer = NULL;
+    char subject[SUBJECT_LEN];
+
+    enum rc rc = json_read(text, strlen(text), &body, err);
+    const cJSON *config = rc == RC_OK ? json_member(body, "config") : NULL;
+    const char *stream = rc == RC_OK ? json_string(body, "stream_name") : NULL;
+    const char *name = config ? json_string(config, "durable_name") : NULL;
+    if (!stream || !name)
+        return err_set(err, RC_BUG, "%s names no stream or no durable consumer", path);
+    (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DURABLE.CREATE.%s.%s", stream, name);
+    rc = cli_js(cli, subject, text, &answer, NULL, err);
+    return rc == RC_OK ? RC_OK : err_wrap(err, "%s", path);
+}
+
+enum rc
+provision_workspace(struct cli *cli, const char *workspace, struct err *err)
+{
+    for (size_t i = 0; EMBED_NATS[i].path; i++) {
+        AUTO(buf) struct buf body;
+        if (!ends_with(EMBED_NATS[i].path, TEMPLATE))
+            continue;
+        buf_init(&body, BODY_MAX);
+        fill_in(EMBED_NATS[i].text, workspace, &body);
+        if (buf_failed(&body))
+            return err_set(err, RC_BUG, "%s is too long", EMBED_NATS[i].path);
+        enum rc rc = apply_consumer(cli, EMBED_NATS[i].path, buf_text(&body), err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
+}
+
+static enum rc
+apply_workspaces(struct cli *cli, struct counts *counts, struct err *err)
+{
+    struct db *db = NULL;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct progress progress;
+
+    enum rc rc = cli_db(cli, &db, err);
+    if (rc == RC_OK)
+        rc = db_query(db, NULL, SQL_CLI_WORKSPACE_LIST, NULL, &rows, err);
+    if (rc != RC_OK)
+        return rc;
+    progress_begin(&progress, "consumers", (uint64_t)PQntuples(rows));
+    for (int row = 0; row < PQntuples(rows) && rc == RC_OK; row++) {
+        rc = provision_workspace(cli, db_text(rows, row, 0), err);
+        progress_show(&progress, (uint64_t)row + 1);
+        counts->consumers++;
+    }
+    progress_end(&progress);
+    return rc;
+}
+
+static enum rc
+apply_files(struct cli *cli, struct counts *counts, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++)
+        if (strncmp(EMBED_NATS[i].path, STREAMS, strlen(STREAMS)) == 0)
+            rc = apply_stream(cli, &EMBED_NATS[i], counts, err);
+    for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++) {
+        const struct embedded_file *file = &EMBED_NATS[i];
+        if (strncmp(file->path, CONSUMERS, strlen(CONSUMERS)) != 0 ||
+            ends_with(file->path, TEMPLATE))
+            continue;
+        rc = apply_consumer(cli, file->path, file->text, err);
+        counts->consumers++;
+    }
+    return rc;
+}
+
+int
+cmd_provision(struct cli *cli)
+{
+    AUTO(buf) struct buf out;
+    struct counts counts = { 0, 0, 0 };
+    struct err err = { .rc = RC_OK };
+    struct json_writer w;
+
+    enum rc rc = apply_files(cli, &counts, &err);
+    if (rc == RC_OK)
+        rc = apply_workspaces(cli, &counts, &err);
+    if (rc != RC_OK)
+        return cli_fail(&err);
+    if (!cli->json) {
+        (void)printf("streams: %u created, %u brought up to date; consumers: %u in place\n",
+                     counts.created, counts.updated, counts.consumers);
+        return EXIT_OK;
+    }
+    buf_init(&out, BODY_MAX);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_int(&w, "streams_created", counts.created);
+    json_put_int(&w, "streams_updated", counts.updated);
+    json_put_int(&w, "consumers", counts.consumers);
+    json_close(&w);
+    (void)json_end(&w);
+    return cli_print_json(&out);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * workspace - rows of the workspace register, and the consumers that belong to them.
+ */
+#include "workspace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "clock.h"
+#include "id.h"
+#include "provision.h"
+#include "sql_cli.h"
+
+#define ACTION_MAX  64    /* characters of an action's name */
+#define ACTIONS_MAX 65536 /* bytes of the list as JSON */
+
+static enum rc
+check_name(const char *name, struct err *err)
+{
+    if (workspace_valid(name, strlen(name)))
+        return RC_OK;
+    return err_set(err, RC_INVALID,
+                   "'%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning with a letter "
+                   "or a digit",
+                   name);
+}
+
+/* The consumers come first: a workspace that is in the register can always be served. */
+static enum rc
+create(struct cli *cli, const char *name, bool *created, struct err *err)
+{
+    struct db *db = NULL;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { .count = 0 };
+
+    enum rc rc = check_name(name, err);
+    if (rc == RC_OK)
+        rc = cli_db(cli, &db, err);
+    if (rc == RC_OK)
+        rc = provision_workspace(cli, name, err);
+    if (rc != RC_OK)
+        return rc;
+    db_param_text(&params, name);
+    rc = db_query(db, NULL, SQL_CLI_WORKSPACE_CREATE, &params, &rows, err);
+    if (rc == RC_OK)
+        *created = PQntuples(rows) == 1;
+    return rc;
+}
+
+int
+cmd_workspace_create(struct cli *cli)
+{
+    AUTO(buf) struct buf out;
+    struct err err = { .rc = RC_OK };
+    struct json_writer w;
+    bool created = false;
+
+    if (create(cli, cli->argv[0], &created, &err) != RC_OK)
+        return cli_fail(&err);
+    if (!cli->json) {
+        (void)printf("workspace %s %s\n", cli->argv[0], created ? "created" : "was there already");
+        return EXIT_OK;
+    }
+    buf_init(&out, 1024);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_string(&w, "workspace", cli->argv[0]);
+    json_put_bool(&w, "created", created);
+    json_close(&w);
+    (void)json_end(&w);
+    return cli_print_json(&out);
+}
+
+static int
+print_workspaces(const PGresult *rows)
+{
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+
+    buf_init(&out, CLI_OUTPUT_MAX);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_array(&w, "items");
+    for (int row = 0; row < PQntuples(rows); row++) {
+        const char *actions = db_text(rows, row, 2);
+        json_object(&w, NULL);
+        json_put_string(&w, "workspace", db_text(rows, row, 0));
+        json_put_time(&w, "created_at", db_int(rows, row, 1, 0));
+        if (actions)
+            json_put_raw(&w, "actions", actions, strlen(actions));
+        else
+            json_put_null(&w, "actions");
+        json_close(&w);
+    }
+    json_close(&w);
+    json_close(&w);
+    (void)json_end(&w);
+    return cli_print_json(&out);
+}
+
+int
+cmd_workspace_list(struct cli *cli)
+{
+    struct db *db = NULL;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct err err = { .rc = RC_OK };
+
+    enum rc rc = cli_db(cli, &db, &err);
+    if (rc == RC_OK)
+        rc = db_query(db, NULL, SQL_CLI_WORKSPACE_LIST, NULL, &rows, &err);
+    if (rc != RC_OK)
+        return cli_fail(&err);
+    if (cli->json)
+        return print_workspaces(rows);
+    for (int row = 0; row < PQntuples(rows); row++) {
+        char text[CLOCK_TEXT_MAX];
+        const char *actions = db_text(rows, row, 2);
+        (void)printf("%-32s %s  %s\n", db_text(rows, row, 0),
+                     clock_format(db_int(rows, row, 1, 0), text),
+                     actions ? actions : "(default actions)");
+    }
+    return EXIT_OK;
+}
+
+/* The same shape as a task folder's name: [a-z][a-z0-9_.-]*. */
+static bool
+is_action(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-");
+    return name[0] >= 'a' && name[0] <= 'z' && name[len] == '\0' && len <= ACTION_MAX;
+}
+
+static enum rc
+allow(struct cli *cli, const char *workspace, const char *actions, struct err *err)
+{
+    struct db *db = NULL;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { .count = 0 };
+
+    enum rc rc = check_name(workspace, err);
+    if (rc == RC_OK)
+        rc = cli_db(cli, &db, err);
+    if (rc != RC_OK)
+        return rc;
+    db_param_text(&params, workspace);
+    db_param_text(&params, actions);
+    rc = db_query(db, NULL, SQL_CLI_WORKSPACE_ALLOW, &params, &rows, err);
+    if (rc == RC_OK && PQntuples(rows) == 0)
+        rc = err_set(err, RC_NOTFOUND, "there is no workspace %s", workspace);
+    return rc;
+}
+
+int
+cmd_workspace_allow(struct cli *cli)
+{
+    AUTO(buf) struct buf list;
+    AUTO(buf) struct buf out;
+    struct err err = { .rc = RC_OK };
+    struct json_writer w;
+
+    buf_init(&list, ACTIONS_MAX);
+    json_begin(&w, &list);
+    json_array(&w, NULL);
+    for (int i = 1; i < cli->argc; i++) {
+        if (!is_action(cli->argv[i]))
+            return cli_usage("'%.80s' is no name of an action", cli->argv[i]);
+        json_put_string(&w, NULL, cli->argv[i]);
+    }
+    json_close(&w);
+    if (json_end(&w) != RC_OK)
+        return cli_usage("the list of actions is too long");
+    if (allow(cli, cli->argv[0], buf_text(&list), &err) != RC_OK)
+        return cli_fail(&err);
+    if (!cli->json) {
+        (void)printf("workspace %s may run %s\n", cli->argv[0],
+                     cli->argc > 1 ? buf_text(&list) : "nothing");
+        return EXIT_OK;
+    }
+    buf_init(&out, ACTIONS_MAX + 1024);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_string(&w, "workspace", cli->argv[0]);
+    json_put_raw(&w, "actions", buf_text(&list), list.len);
+    json_close(&w);
+    (void)json_end(&w);
+    return cli_print_json(&out);
+}
