@@ -162,31 +162,53 @@ read_size(const char *line, size_t len, uint64_t *out)
     return size >> MERKLE_LEVELS ? RC_INVALID : RC_OK;
 }
 
+/* The first three lines of a checkpoint; *origin_len is the length of the first. */
+static enum rc
+read_body(const char *text, size_t len, size_t *origin_len, struct merkle_head *out)
+{
+    const char *line[3];
+    size_t line_len[3], root_len;
+    struct merkle_head head;
+
+    for (size_t i = 0, at = 0; i < 3; i++) {
+        const char *stop = at < len ? memchr(text + at, '\n', len - at) : NULL;
+        if (!stop)
+            return RC_INVALID;
+        line[i] = text + at;
+        line_len[i] = (size_t)(stop - line[i]);
+        at += line_len[i] + 1;
+    }
+    if (read_size(line[1], line_len[1], &head.size) != RC_OK ||
+        base64_decode(line[2], line_len[2], head.root, HASH_LEN, &root_len) != RC_OK ||
+        root_len != HASH_LEN)
+        return RC_INVALID;
+    *origin_len = line_len[0];
+    *out = head;
+    return RC_OK;
+}
+
 enum rc
 note_open(const struct note_key *key, const char *text, size_t len, struct merkle_head *out,
           struct err *err)
 {
-    const char *line[3];
-    size_t line_len[3], body_len, root_len;
+    size_t body_len, origin_len;
     struct merkle_head head;
     enum rc rc;
 
     if ((rc = note_verify(key, text, len, &body_len, err)) != RC_OK)
         return rc;
-    for (size_t i = 0, at = 0; i < 3; i++) {
-        const char *stop = at < body_len ? memchr(text + at, '\n', body_len - at) : NULL;
-        if (!stop)
-            return err_set(err, RC_INVALID, "the note is not a checkpoint");
-        line[i] = text + at;
-        line_len[i] = (size_t)(stop - line[i]);
-        at += line_len[i] + 1;
-    }
-    if (line_len[0] != strlen(key->name) || memcmp(line[0], key->name, line_len[0]) != 0)
-        return err_set(err, RC_DENIED, "the checkpoint is of another log");
-    if (read_size(line[1], line_len[1], &head.size) != RC_OK ||
-        base64_decode(line[2], line_len[2], head.root, HASH_LEN, &root_len) != RC_OK ||
-        root_len != HASH_LEN)
+    if (read_body(text, body_len, &origin_len, &head) != RC_OK)
         return err_set(err, RC_INVALID, "the note is not a checkpoint");
+    if (origin_len != strlen(key->name) || memcmp(text, key->name, origin_len) != 0)
+        return err_set(err, RC_DENIED, "the checkpoint is of another log");
     *out = head;
     return RC_OK;
+}
+
+enum rc
+note_peek(const char *text, size_t len, struct merkle_head *out)
+{
+    size_t origin_len;
+
+    return read_body(text, len, &origin_len, out);
 }
