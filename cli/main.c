@@ -2,6 +2,7 @@
 /*
  * gantry - the operator's command line. One row for each subcommand.
  */
+#include "audit.h"
 #include "cleanup.h"
 #include "cli.h"
 #include "key.h"
@@ -29,6 +30,12 @@ static const struct cli_command COMMANDS[] = {
       { "workspace=W" }, 1, 1, cmd_key_revoke },
     { "key", "rotate", "KEY_ID", "Make a successor; the old key stays valid for the overlap (1d).",
       { "workspace=W", "overlap=1d" }, 1, 1, cmd_key_rotate },
+    { "audit", "verify", NULL, "Check the whole audit log, from the database or an export, against a checkpoint.",
+      { "checkpoint=FILE", "key=VKEY", "export=FILE" }, 0, 0, cmd_audit_verify },
+    { "audit", "export", NULL, "The audit log as JSON lines with proofs, for verifying offline.",
+      { "key=VKEY", "output=FILE" }, 0, 0, cmd_audit_export },
+    { "audit", "checkpoint", NULL, "Print the last signed checkpoint: keep it where the database's operator cannot reach.",
+      { "key=VKEY" }, 0, 0, cmd_audit_checkpoint },
 };
 /* clang-format on */
 
