@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transport - does a server's URL take credentials and data over a network in clear?
+ *
+ * Shape:  nats://, tls://, redis://, rediss://, postgresql://, http://, https:// with user
+ *         information, several hosts (comma-separated, with or without their own scheme), IPv6
+ * Source: contract section 3; issue "TLS everywhere it crosses a machine"
+ */
+#ifndef GANTRY_TRANSPORT_H
+#define GANTRY_TRANSPORT_H
+
+/* NULL when every host of the URL is this machine or is reached encrypted and verified; else what is
+ * wrong, as the end of a sentence. */
+const char *transport_problem(const char *url);
+
+/* Log a warning about the variable `name` when there is a problem. url may be NULL. */
+void transport_warn(const char *name, const char *url);
+
+#endif
