@@ -70,6 +70,15 @@ all_local(const char *url)
     return true;
 }
 
+/* libpq also takes its host from a parameter, which wins. */
+static bool
+parameter_local(const char *url)
+{
+    const char *query = strchr(url, '?');
+    const char *host = query ? strstr(query, "host=") : NULL;
+    return !host || is_local(host + 5, strcspn(host + 5, "&"));
+}
+
 static bool
 verifies_postgres(const char *url)
 {
@@ -82,7 +91,7 @@ transport_problem(const char *url)
 {
     size_t scheme = strcspn(url, ":");
     bool postgres = is(url, scheme, "postgresql") || is(url, scheme, "postgres");
-    if (all_local(url))
+    if (all_local(url) && (!postgres || parameter_local(url)))
         return NULL;
     if (postgres)
         return verifies_postgres(url) ? NULL : "leaves this machine without sslmode=verify-full";

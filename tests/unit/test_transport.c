@@ -47,6 +47,7 @@ is_readable_on_the_way(void **state)
         "nats://[2001:db8::1]:4222",
         "http://api.example/v1",
         "postgresql://r:p@db.example/gantry",
+        "postgresql:///gantry?host=db.example",
         "postgresql://r:p@db.example/gantry?sslmode=require",
         "postgresql://r:p@127.0.0.1,db.example/gantry?sslmode=verify-ca",
     };
