@@ -174,7 +174,7 @@ images: ## build the container images and try them
 
 # --- the local stack --------------------------------------------------------------------------
 up: ## start everything on this machine (STACK_DIR=var, GATEWAY_PORT=8080, INGEST=1 ...)
-	@deploy/dependencies build run && $(MAKE) -s all && deploy/stack/up
+	@deploy/dependencies build run && $(MAKE) -s -j$$(nproc) all && deploy/stack/up
 down: ## stop it; the data stays
 	@deploy/stack/down
 status: ## what runs, and what does not and why
