@@ -261,13 +261,18 @@ audit_vkey() {
         "$(printf '%b' "$key" | base64 -w0)"
 }
 
-# The roles come from sql/roles.sql without passwords: each gets one here, once.
-set_role_passwords() {
-    local role
-    superuser_sql gantry -c "SELECT rolname FROM pg_authid WHERE rolname LIKE 'gantry\\_%'
-        AND rolpassword IS NULL" | while read -r role; do
-        echo "ALTER ROLE $role PASSWORD '$(secret "postgres_$role")';"
-    done | superuser_sql gantry || fail "the roles' passwords cannot be set"
+# gantry with the variables of the stack's env file and, for migrate, the passwords of the roles.
+gantry() {
+    (
+        # shellcheck disable=SC1091
+        . "$stack/env"
+        if [ "$1" = migrate ]; then
+            for name in GATEWAY INGEST SEARCH AUDIT PRUNER; do
+                export "DB_PASSWORD_$name=$(secret "postgres_gantry_${name,,}")"
+            done
+        fi
+        exec "$stack/bin/gantry" "$@"
+    )
 }
 
 # --- what people and programs get to see ---------------------------------------------------------
