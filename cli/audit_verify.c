@@ -52,9 +52,14 @@ problem(struct run *run, uint64_t from, uint64_t to, const char *format, ...)
 static enum rc
 disagree(struct run *run, const struct merkle_head *head, const char *whose, struct err *err)
 {
+    /* Trees that were signed; in a larger one more leaves lie in full tiles. */
+    const struct merkle_head *const heads[] = { head, &run->held, &run->last };
     uint64_t index = 0;
-    enum rc rc = run->source->db ? audit_locate(run->source->db, head, &index, err) : RC_NOTFOUND;
+    enum rc rc = RC_NOTFOUND;
 
+    for (size_t i = 0; i < ARRAY_LEN(heads) && run->source->db && rc == RC_NOTFOUND; i++)
+        if (heads[i]->size >= head->size)
+            rc = audit_locate(run->source->db, heads[i], &index, err);
     if (rc == RC_OK)
         return problem(run, index, index + 1,
                        "leaf %" PRIu64 ": it is not the leaf that was signed (%s of size %" PRIu64

@@ -69,7 +69,8 @@ run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t 
         int64_t start_us = clock_mono_us();
         for (size_t i = 0; i < n; i++) {
             jobs[i] = (struct job){ .command = CMD_AUDIT_REQUEST, .program = "ingest" };
-            snprintf(jobs[i].actor.workspace, WORKSPACE_TEXT_MAX, "%s", i % 2 ? "b" : "a");
+            snprintf(jobs[i].actor.workspace, WORKSPACE_TEXT_MAX, "%s",
+                     (first + done + i) % 2 ? "b" : "a");
             jobs[i].body = make_body(first + done + i);
             leaf_of_request(&jobs[i], &leaves[i]);
         }

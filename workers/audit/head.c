@@ -148,8 +148,8 @@ head_check(struct audit *audit, struct db *db, int64_t *last_ms, struct err *err
     *last_ms = db_int(row, 0, 3, 0);
 
     rc = read_head(audit, row, &head, NULL, err);
-    if (rc != RC_OK && rc != RC_NOTFOUND)
-        return err_set(err, RC_CONFIG, "%s", err->text);
+    if (rc != RC_OK && rc != RC_NOTFOUND) /* whatever it is, it was not there when we signed */
+        return err->rc = RC_CONFIG;
     if ((uint64_t)leaves != head.size)
         return err_set(err, RC_CONFIG,
                        "the log ends at %" PRId64 " leaves, but %" PRIu64 " were signed last",
