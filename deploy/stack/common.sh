@@ -28,7 +28,7 @@ fail() {
 port_names="GATEWAY_PORT NATS_PORT POSTGRES_PORT REDIS_PORT ADMIN_PORT NATS_MONITOR_PORT"
 replica_names="INGEST SEARCH AUDIT EXECUTOR"
 setting_names=$(sed -nE 's/^#? ?([A-Z][A-Z0-9_]*)=.*/\1/p' .env.example |
-    grep -vxE 'LISTEN_ADDR|ADMIN_LISTEN_ADDR|[A-Z_]*(NATS|DATABASE|REDIS)_URL')
+    grep -vxE '(ADMIN_)?LISTEN_ADDR|([A-Z]+_)?(NATS|DATABASE|REDIS)(_[A-Z]+)?_URL|(GANTRY|DB_PASSWORD)_.*')
 
 # The value that a file of the stack records for a name.
 saved() {
