@@ -141,6 +141,9 @@ $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmodules.a $(B)/libcommon.a
 $(B)/integration/%: $(B)/tests/integration/%.o $(B)/libmodules.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka -lm
+$(B)/test-workers/%: $(B)/tests/workers/%/main.o $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lm
 $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libmodules.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS) -lm

@@ -112,6 +112,12 @@ flush_turn(void *arg)
     return -1;
 }
 
+void
+bus_push(struct bus *bus)
+{
+    (void)flush_turn(bus);
+}
+
 static void
 set_connected(struct bus *bus, bool connected)
 {
@@ -409,6 +415,9 @@ bus_connect(struct loop *loop, const struct bus_options *options, uint32_t wait_
     snprintf(subject, sizeof(subject), "%s.j.*", bus->inbox);
     if (rc == RC_OK)
         rc = bus_subscribe(bus, subject, NULL, NULL, bus, &bus->mux, err);
+    snprintf(subject, sizeof(subject), "%s.p.*", bus->inbox);
+    if (rc == RC_OK)
+        rc = bus_subscribe(bus, subject, NULL, NULL, bus, &bus->pulled, err);
     if (rc == RC_OK)
         rc = open_connection(bus, err);
     int64_t until_ms = clock_mono_ms() + wait_ms;

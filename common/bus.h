@@ -66,6 +66,8 @@ enum rc bus_connect(struct loop *loop, const struct bus_options *options, uint32
 /* Flushes, closes, releases. What is still awaited is forgotten: no callback runs any more. */
 void bus_free(struct bus *bus);
 bool bus_connected(const struct bus *bus);
+/* Write what was published now, from inside a long call that does not turn the loop. */
+void bus_push(struct bus *bus);
 /* Wait until everything published has reached the server. For shutdown and tools. */
 enum rc bus_flush(struct bus *bus, uint32_t timeout_ms, struct err *err);
 
@@ -95,6 +97,9 @@ enum rc bus_js_publish(struct bus *bus, const struct bus_out *out, const char *m
 enum rc bus_subscribe(struct bus *bus, const char *subject, const char *queue, bus_fn *fn,
                       void *arg, struct bus_sub **out, struct err *err);
 void bus_unsubscribe(struct bus_sub *sub);
+/* Take nothing new: the server stops sending, what is on its way is still delivered. */
+void bus_sub_drain(struct bus_sub *sub);
+void bus_pull_drain(struct bus *bus); /* the same for everything that is pulled; for good */
 
 /* Pull consumers: deliver up to batch messages of an existing durable consumer to fn, with credit
  * given by bus_pull_more(). fn gets JetStream messages; msg NULL means "the request ended" (time,

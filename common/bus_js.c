@@ -180,7 +180,7 @@ bus_pull_more(struct bus_pull *pull, unsigned batch, uint32_t wait_ms, struct er
     pending->pull = pull;
     pending->wanted = batch;
     pending_append(&pull->requests, pending);
-    pending_reply(bus, pending, "j", reply);
+    pending_reply(bus, pending, "p", reply);
     snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s", pull->key);
     AUTO(buf) struct buf text;
     struct json_writer json;

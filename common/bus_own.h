@@ -2,7 +2,7 @@
 /*
  * bus_own - what the files of the NATS door share; nobody else includes it.
  *
- * Shape:  replies come to <inbox>.j.<token> (JetStream: PubAcks, double acks, pulled messages) and
+ * Shape:  replies come to <inbox>.j.<token> (PubAcks, double acks), <inbox>.p.<token> (pulls) and
  *         <inbox>.r<class>.<token> (requests); token = slot and generation in hexadecimal
  * Source: bus.c has the theory of operation
  */
@@ -88,8 +88,9 @@ struct bus {
     struct loop_timer *reopen;
     char inbox[96];
     struct bus_sub *subs;
-    struct bus_sub *mux; /* borrowed from subs */
-    bool some_dead;      /* subscriptions to bury */
+    struct bus_sub *mux;    /* borrowed from subs: .j. PubAcks and confirmations */
+    struct bus_sub *pulled; /* borrowed from subs: .p. answers to pull requests */
+    bool some_dead;         /* subscriptions to bury */
     struct reply_class classes[BUS_CLASSES_MAX];
     size_t n_classes;
     struct pending **chunks; /* owned; of PENDING_CHUNK each */

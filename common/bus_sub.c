@@ -74,6 +74,19 @@ bus_unsubscribe(struct bus_sub *sub)
     sub->bus->some_dead = true;
 }
 
+void
+bus_sub_drain(struct bus_sub *sub)
+{
+    if (sub && !sub->dead && sub->sub)
+        (void)natsSubscription_Drain(sub->sub);
+}
+
+void
+bus_pull_drain(struct bus *bus)
+{
+    bus_sub_drain(bus->pulled);
+}
+
 static void
 bury(struct bus *bus)
 {
@@ -121,7 +134,7 @@ deliver(struct bus_sub *sub, natsMsg *nats)
         .nats = nats,
     };
     delivery.msg.handle = &delivery;
-    if (sub == sub->bus->mux) {
+    if (sub == sub->bus->mux || sub == sub->bus->pulled) {
         bus_js_deliver(sub->bus, &delivery);
     } else if (sub->class) {
         struct pending *pending = pending_find(sub->bus, delivery.msg.subject);

@@ -14,8 +14,10 @@
  *     VERDICT_DONE    answered and acknowledged, 2xx and 4xx alike
  *     VERDICT_RETRY   redelivered with growing delay; nothing is answered
  *     VERDICT_REJECT  to DEAD with reason and delivery count, then terminated
- * A message whose delivery count is past the limit is a dead letter before the handler sees it. A
- * redelivered message is handled alone. While a dependency is down nothing is fetched.
+ * RETRY keeps the message in this process, unacknowledged and kept alive, so that only crashes and
+ * restarts count as deliveries; a message delivered more than DELIVERY_LIMIT times is a dead letter
+ * before the handler sees it. A redelivered message is handled alone. While a dependency is down
+ * nothing is fetched. (docs/states.md)
  *
  * Handlers see jobs, memory and services; never a NATS type, never an ack, never a loop.
  * Source: Postfix's skeleton servers; contract sections 2, 5, 7
@@ -42,9 +44,9 @@ struct worker;
 
 /* What a handler says of a job. Set it with the functions below; the body lives in the arena. */
 struct result {
-    enum rc rc;             /* the verdict; RC_OK for any answer, good or bad */
-    int status;             /* HTTP status that a waiting caller gets; 0 = none was given */
-    const char *body;       /* JSON of the answer, without request_id */
+    enum rc rc;       /* the verdict; RC_OK for any answer, good or bad */
+    int status;       /* HTTP status that a waiting caller gets; 0 = none was given */
+    const char *body; /* JSON of the answer, without request_id */
     size_t body_len;
     enum problem_code code; /* of an error answer; PROBLEM_COUNT for success */
     struct err err;         /* for RETRY and REJECT: why */
@@ -52,26 +54,27 @@ struct result {
 
 struct job {
     enum command command;
-    char id[ID_TEXT_MAX];     /* the command's id: names its one recorded effect */
-    struct principal actor;   /* workspace always; key and role when known */
-    bool direct;              /* from a NATS client, without a claim of the gateway */
+    char id[ID_TEXT_MAX];   /* the command's id: names its one recorded effect */
+    struct principal actor; /* workspace always; key and role when known */
+    bool direct;            /* from a NATS client, without a claim of the gateway */
     char request_id[REQUEST_ID_MAX];
     char idem_hash[65];
-    int64_t accepted_ms;      /* signed accept time, or the server's receive time */
-    int64_t stream_ns;        /* JetStream receive time; 0 for core requests */
-    uint64_t deliveries;      /* 1 for the first; the fencing token */
+    int64_t accepted_ms; /* signed accept time, or the server's receive time */
+    int64_t stream_ns;   /* JetStream receive time; 0 for core requests */
+    uint64_t deliveries; /* 1 for the first; the fencing token */
     const char *payload;
     size_t payload_len;
-    const cJSON *body;        /* validated against the command's schema; borrowed */
-    struct result result;     /* filled in by the handler */
+    const cJSON *body;    /* validated against the command's schema; borrowed */
+    struct result result; /* filled in by the handler */
     /* For the audit event; the handler may refine them (arena or static memory). */
-    const char *audit_target; /* e.g. a memory's id; NULL = none */
-    const char *audit_decision; /* NULL = "allowed", or "denied" for 403 */
-    const char *params_sha256; /* audit_digest_json(); the audit worker turns it into an HMAC */
+    const char *audit_target;    /* e.g. a memory's id; NULL = none */
+    const char *audit_decision;  /* NULL = "allowed", or "denied" for 403 */
+    const char *params_sha256;   /* audit_digest_json(); the audit worker turns it into an HMAC */
     const char *params_prefix64; /* actions only: audit_params_prefix() */
-    const char *program;      /* CMD_AUDIT_REQUEST: the last token of the subject; else NULL */
-    struct arena *mem;        /* lives until the job is settled */
-    void *own;                /* the runtime's */
+    const char *audit_error;     /* of a success with a bad outcome (a task's); NULL = none */
+    const char *program;         /* CMD_AUDIT_REQUEST: the last token of the subject; else NULL */
+    struct arena *mem;           /* lives until the job is settled */
+    void *own;                   /* the runtime's */
 };
 
 /* All jobs of one call have the same command; workspaces may differ. One result per job. */
@@ -90,20 +93,20 @@ struct worker_spec {
     const char *description; /* for $SRV.INFO and --help */
     const struct worker_route *routes;
     size_t n_routes;
-    const struct conf_table *conf; /* the program's own variables; NULL = none */
-    size_t conf_size;              /* of its struct */
+    const struct conf_table *conf;         /* the program's own variables; NULL = none */
+    size_t conf_size;                      /* of its struct */
     const struct db_statement *statements; /* NULL = no PostgreSQL */
     size_t n_statements;
     const struct kv_script *scripts;
     size_t n_scripts;
-    bool uses_kv;            /* Redis */
-    bool kv_optional;        /* Redis down does not stop fetching */
+    bool uses_kv;     /* Redis */
+    bool kv_optional; /* Redis down does not stop fetching */
     /* The handlers of JetStream commands record their own `request` events with the effect (the
      * audit worker: both leaves in one transaction); the runtime publishes none for jobs that it
      * hands to them, but does for those that it refuses itself (a body that breaks its schema). */
     bool audits_itself;
-    unsigned batch_max;      /* messages in one call; default 64 */
-    size_t mem_max;          /* bytes of arena per batch; default 64 MiB */
+    unsigned batch_max; /* messages in one call; default 64 */
+    size_t mem_max;     /* bytes of arena per batch; default 64 MiB */
     /* One durable consumer per workspace on the stream, named <program>_<workspace>, found through
      * $JS.API.CONSUMER.LIST; free slots are handed round-robin. slots_free is asked before each
      * fetch. (The executor; the others share one consumer of the program's name.) */
@@ -115,6 +118,9 @@ struct worker_spec {
     enum rc (*on_ready)(struct worker *w, struct err *err);
     void (*on_tick)(struct worker *w);
     void (*on_stop)(struct worker *w);
+    /* A JetStream job becomes a dead letter: record what must be known of it (a job's state). May
+     * be called again for the same job. RC_TEMP: later. */
+    enum rc (*on_dead)(struct worker *w, struct job *job, const char *reason, struct err *err);
     /* Extra command line words: returns an exit code, or -1 for "not mine". */
     int (*command_line)(int argc, char **argv, const struct worker_spec *spec);
 };
@@ -134,6 +140,10 @@ struct bus *worker_bus(struct worker *w);
 void worker_keepalive(struct worker *w);
 /* Settle a job that a start function kept. */
 void worker_finish(struct worker *w, struct job *job);
+/* SIGTERM has come: nothing new is fetched, what was started has DRAIN_MS to end. */
+bool worker_draining(const struct worker *w);
+#define WORKER_DRAIN_MS 25000
+#define WORKER_VERSION  "1.0.0"
 
 /* Answers. body: finished JSON in out (copied into the job's arena). */
 void job_answer(struct job *job, int status, const struct buf *body);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * job - what handlers say of a job: an answer, a problem, or a failure that decides its fate.
+ */
+#include <string.h>
+
+#include "cleanup.h"
+#include "worker.h"
+
+#define PROBLEM_MAX (16u << 10) /* bytes: 16 field errors and a sentence */
+
+static void
+set_body(struct job *job, int status, enum problem_code code, const struct buf *body)
+{
+    char *copy = NULL;
+    if (body && body->len) {
+        copy = arena_strndup(job->mem, body->data, body->len);
+        if (!copy) {
+            job->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
+            (void)err_set(&job->result.err, RC_BUG, "the answer is larger than the job's memory");
+            return;
+        }
+    }
+    job->result = (struct result){ .rc = RC_OK, .status = status, .body = copy, .code = code };
+    job->result.body_len = copy ? body->len : 0;
+}
+
+void
+job_answer(struct job *job, int status, const struct buf *body)
+{
+    if (body && buf_failed((const struct buf *)body)) {
+        job->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
+        (void)err_set(&job->result.err, RC_BUG, "the answer is larger than its bound");
+        return;
+    }
+    set_body(job, status, PROBLEM_COUNT, body);
+}
+
+void
+job_problem(struct job *job, enum problem_code code, const struct field_errors *errors,
+            const char *detail)
+{
+    const struct problem problem = { .code = code, .detail = detail, .errors = errors };
+    AUTO(buf) struct buf text;
+    buf_init(&text, PROBLEM_MAX);
+    problem_write(&text, &problem, NULL, NULL);
+    set_body(job, problem_http(code), code, &text);
+}
+
+/* The problem that says generally what a code means; handlers that know better say it themselves. */
+static enum problem_code
+problem_of(enum rc rc)
+{
+    switch (rc) {
+    case RC_INVALID:
+        return PROBLEM_INVALID_REQUEST;
+    case RC_DENIED:
+        return PROBLEM_MISSING_SCOPE;
+    case RC_NOTFOUND:
+        return PROBLEM_NOT_FOUND;
+    case RC_CONFLICT:
+        return PROBLEM_REQUEST_IN_PROGRESS;
+    case RC_LIMIT:
+        return PROBLEM_BODY_TOO_LARGE;
+    case RC_OK:
+    case RC_TEMP:
+    case RC_CORRUPT:
+    case RC_CONFIG:
+    case RC_BUG:
+    case RC_COUNT:
+        break;
+    }
+    return PROBLEM_INTERNAL;
+}
+
+void
+job_fail(struct job *job, const struct err *err)
+{
+    if (rc_verdict(err->rc) == VERDICT_DONE && err->rc != RC_OK) {
+        job_problem(job, problem_of(err->rc), NULL, err->text);
+        return;
+    }
+    job->result = (struct result){ .rc = err->rc == RC_OK ? RC_BUG : err->rc,
+                                   .code = PROBLEM_COUNT,
+                                   .err = *err };
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * metrics - the numbers that every worker counts, declared once, and their two forms.
+ *
+ * Workers have no listening socket: each publishes a snapshot on
+ * gantry.sys.metrics.<program>.<instance> every few seconds, and the gateway turns the last snapshot
+ * of each instance into the Prometheus text format with the labels program and instance.
+ *
+ * Shape:   snapshot {"program":text,"instance":text,"values":{"jobs_done":n,…}}
+ * Errors:  RC_INVALID  a snapshot that is none
+ * Source:  contract section 3 (/metrics); Prometheus text format 0.0.4
+ */
+#ifndef GANTRY_METRICS_H
+#define GANTRY_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "rc.h"
+
+#define METRICS_SUBJECT_PREFIX "gantry.sys.metrics."
+#define METRICS_NAME_MAX       40 /* bytes of a program's or an instance's name with the NUL */
+
+/* clang-format off */
+/*    name              kind     help                                                           */
+#define METRICS_TABLE(X)                                                                          \
+    X(jobs_done,        COUNTER, "jobs answered and settled")                                     \
+    X(jobs_failed,      COUNTER, "of these, answers with a status of 400 or more")                \
+    X(jobs_retried,     COUNTER, "attempts that failed for now")                                  \
+    X(jobs_dead,        COUNTER, "messages that became dead letters")                             \
+    X(requests_done,    COUNTER, "core requests answered")                                        \
+    X(redelivered,      COUNTER, "messages that came again")                                      \
+    X(audit_retried,    COUNTER, "request events that AUDIT did not take at once")                \
+    X(ack_lost,         COUNTER, "acknowledgements that the server did not confirm")              \
+    X(handler_calls,    COUNTER, "calls of handlers")                                             \
+    X(handler_us,       COUNTER, "microseconds spent in handlers")                                \
+    X(settle_us,        COUNTER, "microseconds from a job's arrival to its settlement, summed")   \
+    X(in_hand,          GAUGE,   "jobs that are not settled yet")                                 \
+    X(held,             GAUGE,   "of these, jobs that wait for their next attempt")               \
+    X(healthy,          GAUGE,   "1 while every dependency answers")                              \
+    X(uptime_seconds,   GAUGE,   "since the program was ready")
+/* clang-format on */
+
+#define METRICS_FIELD(name, kind, help) uint64_t name;
+struct metrics {
+    METRICS_TABLE(METRICS_FIELD)
+};
+#undef METRICS_FIELD
+
+struct metrics_snapshot {
+    char program[METRICS_NAME_MAX];
+    char instance[METRICS_NAME_MAX];
+    struct metrics values;
+};
+
+void metrics_write(const struct metrics_snapshot *snapshot, struct buf *out);
+/* Members that this version does not know are passed over; missing ones are 0. */
+enum rc metrics_read(const char *text, size_t len, struct metrics_snapshot *out, struct err *err);
+
+/* Append the exposition of all snapshots: gantry_worker_<name>{program="…",instance="…"} n */
+void metrics_expose(const struct metrics_snapshot *snapshots, size_t count, struct buf *out);
+
+#endif

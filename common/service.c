@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+#include "worker_own.h"
+
+/*
+ * What a worker tells about itself: NATS ADR-32 ($SRV.PING|INFO|STATS, each for all, by name and by
+ * instance) as plain subscriptions, and a snapshot of its metrics every few seconds.
+ */
+#define ANSWER_MAX (64u << 10)
+
+enum verb { PING, INFO, STATS };
+static const char *const VERBS[] = { "PING", "INFO", "STATS" };
+static const char *const TYPES[] = { "io.nats.micro.v1.ping_response",
+                                     "io.nats.micro.v1.info_response",
+                                     "io.nats.micro.v1.stats_response" };
+
+/* The part after "$SRV." as the subject has it. */
+static enum verb
+verb_of(const char *subject)
+{
+    const char *word = subject + sizeof("$SRV.") - 1;
+    for (enum verb verb = INFO; verb <= STATS; verb++)
+        if (strncmp(word, VERBS[verb], strlen(VERBS[verb])) == 0)
+            return verb;
+    return PING;
+}
+
+static void
+put_endpoints(struct json_writer *json, const struct worker *w, enum verb verb)
+{
+    const struct metrics *m = &w->metrics;
+    char subject[SUBJECT_MAX];
+    json_array(json, "endpoints");
+    for (size_t i = 0; i < w->spec->n_routes; i++) {
+        const struct command_info *info = command_info(w->spec->routes[i].command);
+        command_subject(subject, "*", info->command);
+        json_object(json, NULL);
+        json_put_string(json, "name", info->schema);
+        json_put_string(json, "subject", subject);
+        json_put_string(json, "queue_group", w->spec->name);
+        json_close(json);
+    }
+    json_close(json);
+    if (verb != STATS)
+        return;
+    json_put_time(json, "started", w->ready_ms);
+    json_object(json, "data");
+    json_put_int(json, "num_requests", (int64_t)(m->requests_done + m->jobs_done));
+    json_put_int(json, "num_errors", (int64_t)(m->jobs_failed + m->jobs_dead));
+    json_put_int(json, "processing_time", (int64_t)m->handler_us * 1000);
+    json_close(json);
+}
+
+static void
+on_question(void *arg, const struct bus_msg *msg)
+{
+    struct worker *w = arg;
+    enum verb verb = verb_of(msg->subject);
+    AUTO(buf) struct buf text;
+    struct json_writer json;
+    char name[METRICS_NAME_MAX + 8];
+    if (!msg->reply)
+        return;
+    snprintf(name, sizeof(name), "gantry-%s", w->spec->name);
+    buf_init(&text, ANSWER_MAX);
+    json_begin(&json, &text);
+    json_object(&json, NULL);
+    json_put_string(&json, "name", name);
+    json_put_string(&json, "id", w->instance);
+    json_put_string(&json, "version", WORKER_VERSION);
+    json_put_string(&json, "type", TYPES[verb]);
+    json_object(&json, "metadata");
+    json_put_string(&json, "region", worker_region(w));
+    json_close(&json);
+    if (verb == INFO)
+        json_put_string(&json, "description", w->spec->description ? w->spec->description : "");
+    if (verb != PING)
+        put_endpoints(&json, w, verb);
+    json_close(&json);
+    if (json_end(&json) != RC_OK)
+        return;
+    struct bus_out out = { .subject = msg->reply, .data = text.data, .len = text.len };
+    (void)bus_publish(w->bus, &out, NULL);
+}
+
+enum rc
+service_listen(struct worker *w, struct err *err)
+{
+    char subject[SUBJECT_MAX];
+    enum rc rc = RC_OK;
+    for (enum verb verb = PING; verb <= STATS && rc == RC_OK; verb++) {
+        snprintf(subject, sizeof(subject), "$SRV.%s", VERBS[verb]);
+        rc = bus_subscribe(w->bus, subject, NULL, on_question, w, NULL, err);
+        snprintf(subject, sizeof(subject), "$SRV.%s.gantry-%s", VERBS[verb], w->spec->name);
+        if (rc == RC_OK)
+            rc = bus_subscribe(w->bus, subject, NULL, on_question, w, NULL, err);
+        snprintf(subject, sizeof(subject), "$SRV.%s.gantry-%s.%s", VERBS[verb], w->spec->name,
+                 w->instance);
+        if (rc == RC_OK)
+            rc = bus_subscribe(w->bus, subject, NULL, on_question, w, NULL, err);
+    }
+    return rc;
+}
+
+void
+service_publish(struct worker *w)
+{
+    struct metrics_snapshot snapshot = { .values = w->metrics };
+    char subject[SUBJECT_MAX];
+    AUTO(buf) struct buf text;
+    snapshot.values.in_hand = w->in_hand;
+    snapshot.values.held = w->held;
+    snapshot.values.healthy = w->healthy;
+    snapshot.values.uptime_seconds = (uint64_t)(clock_wall_ms() - w->ready_ms) / 1000;
+    snprintf(snapshot.program, sizeof(snapshot.program), "%s", w->spec->name);
+    snprintf(snapshot.instance, sizeof(snapshot.instance), "%s", w->instance);
+    snprintf(subject, sizeof(subject), METRICS_SUBJECT_PREFIX "%s.%s", w->spec->name, w->instance);
+    buf_init(&text, ANSWER_MAX);
+    metrics_write(&snapshot, &text);
+    if (buf_failed(&text))
+        return;
+    struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
+    (void)bus_publish(w->bus, &out, NULL);
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "clock.h"
+#include "log.h"
+#include "worker_own.h"
+
+/*
+ * Theory of operation. worker_main() goes through these phases, in Postfix's order:
+ *
+ *   arguments -> configuration (every problem at once) -> on_start -> hardening -> connect (for as
+ *   long as it takes) -> on_ready -> ready -> loop -> drain -> on_stop -> exit
+ *
+ * The loop is common/loop.h's: messages come in through the bus's callbacks (worker_task.c), the
+ * prepare hook hands them to handlers in batches (worker_run.c) and asks for more (worker_fetch.c),
+ * and confirmations move each task through settling (worker_settle.c). Handlers run on the loop's
+ * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile.
+ */
+#define TICK_MS          1000u
+#define METRICS_EVERY    5 /* ticks */
+#define CONNECT_RETRY_MS 1000
+#define CONNECT_WAIT_MS  2000u
+
+/* --- phases before the loop ------------------------------------------------------------------- */
+
+static enum rc
+harden(struct err *err)
+{
+    static const struct rlimit NONE = { 0, 0 };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+        setrlimit(RLIMIT_CORE, &NONE) != 0)
+        return err_set(err, RC_CONFIG, "the process cannot be hardened");
+    (void)signal(SIGPIPE, SIG_IGN);
+    return RC_OK;
+}
+
+static void
+on_terminate(void *arg)
+{
+    struct worker *w = arg;
+    if (w->stopping)
+        return;
+    w->stopping = true;
+    w->stop_by_ms = clock_mono_ms() + WORKER_DRAIN_MS;
+    if (w->ready)
+        worker_stop_listening(w);
+}
+
+static void
+on_state(void *arg, bool connected)
+{
+    struct worker *w = arg;
+    if (w->ready)
+        log_msg(connected ? LOG_INFO : LOG_WARN,
+                connected ? "NATS: connected again" : "NATS: connection lost, reconnecting");
+}
+
+/* Sleeps on the loop, so that SIGTERM ends it. */
+static void
+pause_ms(struct worker *w, int64_t ms)
+{
+    int64_t until_ms = clock_mono_ms() + ms;
+    while (!w->stopping && clock_mono_ms() < until_ms)
+        loop_turn(w->loop, 50);
+}
+
+static enum rc
+connect_bus(struct worker *w, struct err *err)
+{
+    char inbox[64], name[64];
+    snprintf(inbox, sizeof(inbox), "_INBOX.%s", w->spec->name);
+    snprintf(name, sizeof(name), "gantry-%s", w->spec->name);
+    const struct bus_options options = {
+        .url = w->common.nats_url,
+        .name = name,
+        .inbox_prefix = inbox,
+        .tls_ca_file = w->common.tls_ca,
+        .tls_cert_file = w->common.tls_cert,
+        .tls_key_file = w->common.tls_key,
+        .on_state = on_state,
+        .arg = w,
+    };
+    return bus_connect(w->loop, &options, CONNECT_WAIT_MS, &w->bus, err);
+}
+
+static enum rc
+connect_db(struct worker *w, struct err *err)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "gantry-%s", w->spec->name);
+    return db_open(w->common.database_url, name, w->spec->statements, w->spec->n_statements, &w->db,
+                   err);
+}
+
+static enum rc
+connect_kv(struct worker *w, struct err *err)
+{
+    enum rc rc = RC_OK;
+    if (!w->kv)
+        rc = kv_open(w->loop, w->common.redis_url, w->spec->scripts, w->spec->n_scripts, &w->kv,
+                     err);
+    int64_t until_ms = clock_mono_ms() + CONNECT_WAIT_MS;
+    while (rc == RC_OK && !kv_connected(w->kv) && clock_mono_ms() < until_ms && !w->stopping) {
+        if (kv_down(w->kv)->rc == RC_CONFIG)
+            break;
+        loop_turn(w->loop, 20);
+    }
+    if (rc != RC_OK || kv_connected(w->kv) || w->spec->kv_optional)
+        return rc;
+    if (err)
+        *err = *kv_down(w->kv);
+    return kv_down(w->kv)->rc == RC_CONFIG ? RC_CONFIG : RC_TEMP;
+}
+
+/* Every server, for as long as it takes. RC_TEMP is waited out, everything else ends the program. */
+static enum rc
+connect_all(struct worker *w, struct err *err)
+{
+    enum rc (*const steps[])(struct worker *,
+                             struct err *) = { connect_bus, w->spec->statements ? connect_db : NULL,
+                                               w->spec->uses_kv ? connect_kv : NULL };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        enum rc rc = RC_OK;
+        for (unsigned tries = 0; steps[i] && !w->stopping; tries++) {
+            rc = steps[i](w, err);
+            if (rc != RC_TEMP)
+                break;
+            if (tries % 30 == 0)
+                log_fields(LOG_WARN, "waiting for a server", "reason", err->text, NULL);
+            pause_ms(w, CONNECT_RETRY_MS);
+        }
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
+}
+
+/* --- timers ----------------------------------------------------------------------------------- */
+
+/* Messages in hand are kept from being delivered elsewhere while they wait here. */
+static void
+keep_alive(void *arg)
+{
+    struct worker *w = arg;
+    w->kept_alive_ms = clock_mono_ms();
+    for (const struct task *task = w->all; task; task = task->all_next)
+        if (task->lane && !(task->state == TASK_ACKING && task->awaiting))
+            (void)bus_settle(w->bus, task->msg, BUS_PROGRESS, 0, NULL, NULL, NULL);
+}
+
+void
+worker_keepalive(struct worker *w)
+{
+    if (clock_mono_ms() - w->kept_alive_ms < w->keepalive_ms)
+        return;
+    keep_alive(w);
+    bus_push(w->bus);
+}
+
+static void
+tick(void *arg)
+{
+    struct worker *w = arg;
+    (void)worker_check_health(w);
+    if (w->spec->on_tick && !w->stopping)
+        w->spec->on_tick(w);
+    if ((clock_wall_ms() - w->ready_ms) / TICK_MS % METRICS_EVERY == 0)
+        service_publish(w);
+}
+
+/* --- the loop and its end --------------------------------------------------------------------- */
+
+static enum rc
+get_ready(struct worker *w, struct err *err)
+{
+    enum rc rc = worker_listen(w, err);
+    if (rc == RC_OK)
+        rc = service_listen(w, err);
+    if (rc == RC_OK && w->spec->on_ready)
+        rc = w->spec->on_ready(w, err);
+    if (rc != RC_OK)
+        return rc;
+    w->tick = loop_timer_new(w->loop, tick, w);
+    w->keepalive = loop_timer_new(w->loop, keep_alive, w);
+    loop_timer_set(w->tick, TICK_MS, TICK_MS);
+    w->keepalive_ms = WORKER_KEEPALIVE_MS;
+    loop_timer_set(w->keepalive, WORKER_KEEPALIVE_MS, WORKER_KEEPALIVE_MS);
+    loop_prepare(w->loop, worker_turn, w);
+    w->kept_alive_ms = clock_mono_ms();
+    w->ready_ms = clock_wall_ms();
+    w->healthy = true;
+    w->ready = true;
+    log_fields(LOG_INFO, "ready", "instance", w->instance, "version", WORKER_VERSION, NULL);
+    return RC_OK;
+}
+
+static bool
+is_idle(const struct worker *w)
+{
+    for (const struct task *task = w->all; task; task = task->all_next)
+        if (task->state != TASK_HELD)
+            return false;
+    return true;
+}
+
+/* What is not settled by now goes back to the server at once, for another replica. */
+static void
+hand_all_back(struct worker *w)
+{
+    while (w->all) {
+        struct task *task = w->all;
+        if (task->lane)
+            task_hand_back(task, 0);
+        else
+            task_free(task);
+    }
+    w->held = 0;
+}
+
+static void
+run(struct worker *w)
+{
+    int64_t idle_since_ms = 0;
+    for (;;) {
+        loop_turn(w->loop, LOOP_WAIT_MAX_MS);
+        if (!w->stopping)
+            continue;
+        int64_t now_ms = clock_mono_ms();
+        if (!is_idle(w) || idle_since_ms == 0)
+            idle_since_ms = now_ms;
+        /* A moment for what was on its way when the subscriptions ended. */
+        if ((is_idle(w) && now_ms - idle_since_ms > 100) || now_ms > w->stop_by_ms)
+            break;
+        loop_turn(w->loop, 10);
+    }
+    if (!is_idle(w))
+        log_warn("not everything in hand could be ended in time: it goes back to the server");
+    hand_all_back(w);
+}
+
+static void
+worker_free(struct worker *w)
+{
+    if (w->spec->on_stop)
+        w->spec->on_stop(w);
+    hand_all_back(w);
+    bus_free(w->bus);
+    kv_free(w->kv);
+    db_close(w->db);
+    while (w->lanes) {
+        struct lane *lane = w->lanes;
+        w->lanes = lane->next;
+        free(lane);
+    }
+    loop_timer_free(w->waker);
+    loop_timer_free(w->tick);
+    loop_timer_free(w->keepalive);
+    loop_free(w->loop);
+    heap_fini(&w->waiting);
+    if (w->spec->conf)
+        conf_wipe(w->spec->conf, 1, w->conf);
+    free(w->conf);
+    free(w->batch);
+}
+
+static enum rc
+start(struct worker *w, struct err *err)
+{
+    char unique[ID_TEXT_MAX];
+    enum rc rc = worker_conf_read(w, err);
+    if (rc != RC_OK)
+        return rc;
+    log_init(w->spec->name, (enum log_level)w->common.log_level,
+             (enum log_format)w->common.log_format);
+    id_new_random(unique);
+    snprintf(w->instance, sizeof(w->instance), "%.8s", unique);
+    w->batch = calloc(WORKER_BATCH_CAP, sizeof(struct job *));
+    if (!w->batch)
+        return err_set(err, RC_TEMP, "no memory");
+    rc = schema_builtin_init(err);
+    if (rc == RC_OK)
+        rc = crypto_init(err);
+    if (rc == RC_OK)
+        rc = loop_new(&w->loop, err);
+    if (rc == RC_OK)
+        rc = loop_on_terminate(w->loop, on_terminate, w, err);
+    if (rc == RC_OK && w->spec->on_start)
+        rc = w->spec->on_start(w, err);
+    if (rc == RC_OK)
+        rc = harden(err);
+    if (rc == RC_OK) {
+        w->waker = loop_timer_new(w->loop, worker_wake_due, w);
+        rc = connect_all(w, err);
+    }
+    return rc;
+}
+
+int
+worker_main(int argc, char **argv, const struct worker_spec *spec)
+{
+    struct worker w = { .spec = spec };
+    struct err err = { .rc = RC_OK };
+    int code = worker_command_line(argc, argv, spec);
+    if (code >= 0)
+        return code;
+    log_init(spec->name, LOG_INFO, LOG_JSON);
+    enum rc rc = start(&w, &err);
+    if (rc == RC_OK && !w.stopping)
+        rc = get_ready(&w, &err);
+    if (rc == RC_OK && w.ready)
+        run(&w);
+    if (rc != RC_OK)
+        log_fields(LOG_FATAL, "cannot run", "reason", err.text, NULL);
+    if (w.loop)
+        worker_free(&w);
+    if (rc == RC_OK)
+        log_info("stopped");
+    return rc_exit(rc);
+}
+
+/* --- services --------------------------------------------------------------------------------- */
+
+const void *
+worker_conf(const struct worker *w)
+{
+    return w->conf;
+}
+
+void *
+worker_state(const struct worker *w)
+{
+    return w->state;
+}
+
+void
+worker_set_state(struct worker *w, void *state)
+{
+    w->state = state;
+}
+
+struct db *
+worker_db(struct worker *w)
+{
+    return w->db;
+}
+
+struct kv *
+worker_kv(struct worker *w)
+{
+    return w->kv;
+}
+
+struct loop *
+worker_loop(struct worker *w)
+{
+    return w->loop;
+}
+
+struct bus *
+worker_bus(struct worker *w)
+{
+    return w->bus;
+}
+
+const char *
+worker_region(const struct worker *w)
+{
+    return w->common.region ? w->common.region : "";
+}
+
+bool
+worker_draining(const struct worker *w)
+{
+    return w->stopping;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+#include "worker_own.h"
+
+/*
+ * Where messages come from. One shared consumer is asked for as much as the next batches can take.
+ * With a consumer for each workspace (the executor) each is asked for one message at a time, and
+ * only while it has none waiting here: so the queue of first deliveries holds at most one task of a
+ * workspace, and taking from its head hands the slots round-robin.
+ *
+ * Careful mode: after a crash somewhere the messages that it left behind come again. They are asked
+ * for one at a time, so that the one that kills is in hand alone, and its neighbours' deliveries are
+ * not counted up with it.
+ */
+#define LIST_EVERY_MS    2000
+#define INFO_EVERY_MS    2000
+#define KEEPALIVE_MIN_MS 200
+#define CAREFUL_MS       2000
+#define API_TIMEOUT_MS   5000u
+#define SETTLING_MAX     2048u
+
+/* --- what the server says of a consumer's backlog --------------------------------------------- */
+
+void
+worker_careful(struct worker *w)
+{
+    int64_t until_ms = clock_mono_ms() + CAREFUL_MS;
+    if (until_ms > w->careful_until_ms)
+        w->careful_until_ms = until_ms;
+}
+
+/* Which stream this program's JetStream commands are in; NULL when it has none. */
+static const char *
+stream_of(const struct worker *w)
+{
+    for (size_t i = 0; i < w->spec->n_routes; i++) {
+        const char *name = stream_name(command_info(w->spec->routes[i].command)->stream);
+        if (name)
+            return name;
+    }
+    return NULL;
+}
+
+/* The answer tells how long the server waits for an acknowledgement, and how many deliveries nobody
+ * has settled: more than ours are other replicas' or a dead one's. */
+static void
+on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct worker *w = arg;
+    AUTO(json) cJSON *doc = NULL;
+    (void)err;
+    if (rc != RC_OK || json_read(msg->data, msg->len, &doc, NULL) != RC_OK)
+        return;
+    int64_t wait_ms = json_int(json_member(doc, "config"), "ack_wait", 0) / 1000000;
+    int64_t every_ms = wait_ms / 3 > KEEPALIVE_MIN_MS ? wait_ms / 3 : KEEPALIVE_MIN_MS;
+    if (wait_ms > 0 && every_ms != w->keepalive_ms) {
+        w->keepalive_ms = every_ms;
+        loop_timer_set(w->keepalive, (uint32_t)every_ms, (uint32_t)every_ms);
+    }
+    if (!w->spec->consumer_per_workspace &&
+        json_int(doc, "num_ack_pending", 0) <= (int64_t)w->in_hand)
+        w->careful_until_ms = 0;
+}
+
+static void
+ask_info(struct worker *w, const struct lane *lane)
+{
+    char subject[256];
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - w->info_asked_ms < INFO_EVERY_MS)
+        return;
+    w->info_asked_ms = now_ms;
+    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.INFO.%s.%s", stream_of(w), lane->consumer);
+    struct bus_out out = { .subject = subject };
+    (void)bus_request(w->bus, &out, API_TIMEOUT_MS, on_info, w, NULL);
+}
+
+/* --- lanes ------------------------------------------------------------------------------------ */
+
+static void
+on_pulled(void *arg, const struct bus_msg *msg)
+{
+    struct lane *lane = arg;
+    if (msg)
+        task_receive(lane->w, lane, msg);
+}
+
+static enum rc
+lane_new(struct worker *w, const char *stream, const char *consumer, const char *workspace,
+         struct err *err)
+{
+    struct lane *lane = calloc(1, sizeof(*lane));
+    if (!lane)
+        exit(EXIT_TEMP);
+    lane->w = w;
+    lane->seen = true;
+    snprintf(lane->consumer, sizeof(lane->consumer), "%s", consumer);
+    snprintf(lane->workspace, sizeof(lane->workspace), "%s", workspace);
+    enum rc rc = bus_pull_new(w->bus, stream, consumer, on_pulled, lane, &lane->pull, err);
+    if (rc != RC_OK) {
+        free(lane);
+        return rc;
+    }
+    lane->next = w->lanes;
+    w->lanes = lane;
+    return RC_OK;
+}
+
+static bool
+has_lane(const struct worker *w, const char *consumer)
+{
+    for (struct lane *lane = w->lanes; lane; lane = lane->next)
+        if (strcmp(lane->consumer, consumer) == 0) {
+            lane->seen = true;
+            return true;
+        }
+    return false;
+}
+
+/* A consumer that is gone: its lane stays while tasks point to it. */
+static void
+drop_unseen(struct worker *w)
+{
+    for (struct lane **at = &w->lanes; *at;) {
+        struct lane *lane = *at;
+        bool used = lane->seen;
+        for (const struct task *task = w->all; task && !used; task = task->all_next)
+            used = task->lane == lane;
+        if (used) {
+            lane->seen = false;
+            at = &lane->next;
+            continue;
+        }
+        *at = lane->next;
+        bus_pull_free(lane->pull);
+        free(lane);
+    }
+}
+
+static void ask_names(struct worker *w);
+
+static void
+on_names(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct worker *w = arg;
+    AUTO(json) cJSON *doc = NULL;
+    const cJSON *item;
+    char prefix[32];
+    struct err why = { .rc = RC_OK };
+    (void)err;
+    w->listing = false;
+    if (rc != RC_OK || json_read(msg->data, msg->len, &doc, NULL) != RC_OK)
+        return;
+    snprintf(prefix, sizeof(prefix), "%s_", w->spec->name);
+    const cJSON *names = json_member(doc, "consumers");
+    int64_t total = json_int(doc, "total", 0);
+    size_t count = 0;
+    cJSON_ArrayForEach (item, names) {
+        const char *name = cJSON_IsString(item) ? item->valuestring : "";
+        const char *workspace = name + strlen(prefix);
+        count++;
+        if (strncmp(name, prefix, strlen(prefix)) != 0 || has_lane(w, name) ||
+            !workspace_valid(workspace, strlen(workspace)))
+            continue;
+        if (lane_new(w, stream_of(w), name, workspace, &why) != RC_OK)
+            log_warn("%s", why.text);
+    }
+    w->list_offset += count;
+    if (count && (int64_t)w->list_offset < total)
+        ask_names(w);
+    else if (names)
+        drop_unseen(w);
+}
+
+/* The listing comes in pages. */
+static void
+ask_names(struct worker *w)
+{
+    char subject[64], body[48];
+    AUTO(buf) struct buf text;
+    struct json_writer json;
+    buf_init(&text, sizeof(body));
+    json_begin(&json, &text);
+    json_object(&json, NULL);
+    json_put_int(&json, "offset", (int64_t)w->list_offset);
+    json_close(&json);
+    (void)json_end(&json);
+    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.NAMES.%s", stream_of(w));
+    struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
+    w->listing = bus_request(w->bus, &out, API_TIMEOUT_MS, on_names, w, NULL) == RC_OK;
+}
+
+static void
+list_lanes(struct worker *w)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (w->listing || now_ms - w->listed_ms < LIST_EVERY_MS)
+        return;
+    w->listed_ms = now_ms;
+    w->list_offset = 0;
+    ask_names(w);
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static void
+fetch_lanes(struct worker *w)
+{
+    list_lanes(w);
+    if (w->spec->slots_free && w->spec->slots_free(w) == 0)
+        return;
+    if (w->lanes && w->info_asked_ms == 0)
+        ask_info(w, w->lanes);
+    for (struct lane *lane = w->lanes; lane; lane = lane->next)
+        if (lane->queued == 0 && bus_pull_credit(lane->pull) == 0)
+            (void)bus_pull_more(lane->pull, 1, WORKER_PULL_MS, NULL);
+}
+
+static void
+fetch_shared(struct worker *w)
+{
+    struct lane *lane = w->lanes;
+    size_t batch = w->spec->batch_max ? w->spec->batch_max : 64;
+    size_t queued = w->fresh.count + w->suspects.count;
+    unsigned credit = bus_pull_credit(lane->pull);
+    if (clock_mono_ms() < w->careful_until_ms) {
+        ask_info(w, lane);
+        if (w->in_hand == w->held && credit == 0)
+            (void)bus_pull_more(lane->pull, 1, 1000, NULL);
+        return;
+    }
+    if (queued + credit < batch && w->in_hand < SETTLING_MAX)
+        (void)bus_pull_more(lane->pull, (unsigned)(2 * batch - queued - credit), WORKER_PULL_MS,
+                            NULL);
+}
+
+void
+worker_fetch(struct worker *w)
+{
+    if (!stream_of(w) || w->held >= WORKER_HELD_MAX || !worker_check_health(w))
+        return;
+    if (w->spec->consumer_per_workspace)
+        fetch_lanes(w);
+    else
+        fetch_shared(w);
+}
+
+/* --- listening -------------------------------------------------------------------------------- */
+
+static void
+on_request(void *arg, const struct bus_msg *msg)
+{
+    task_receive(arg, NULL, msg);
+}
+
+enum rc
+worker_listen(struct worker *w, struct err *err)
+{
+    char subject[SUBJECT_MAX];
+    const char *stream = stream_of(w);
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < w->spec->n_routes && rc == RC_OK; i++) {
+        enum command command = w->spec->routes[i].command;
+        if (command_info(command)->stream != STREAM_NONE)
+            continue;
+        command_subject(subject, "*", command);
+        rc = bus_subscribe(w->bus, subject, w->spec->name, on_request, w, &w->subs[command], err);
+    }
+    if (rc == RC_OK && stream && !w->spec->consumer_per_workspace)
+        rc = lane_new(w, stream, w->spec->name, "", err);
+    /* Until the server says that nobody before us left anything behind. */
+    w->careful_until_ms = clock_mono_ms() + 2 * (int64_t)WORKER_ACK_WAIT_MS;
+    return rc;
+}
+
+void
+worker_stop_listening(struct worker *w)
+{
+    for (size_t i = 0; i < CMD_COUNT; i++)
+        bus_sub_drain(w->subs[i]);
+    bus_pull_drain(w->bus);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker_own - what the files of the worker runtime share; programs do not include it.
+ *
+ * A task is a message that this process has taken and not yet settled: a job and the runtime's own
+ * knowledge about it. docs/states.md has the table of its states.
+ *
+ * Source: worker.c has the theory of operation
+ */
+#ifndef GANTRY_WORKER_OWN_H
+#define GANTRY_WORKER_OWN_H
+
+#include "bus.h"
+#include "heap.h"
+#include "metrics.h"
+#include "worker.h"
+
+#define WORKER_KEEPALIVE_MS   10000 /* until the server has told its ack_wait: a third of that */
+#define WORKER_ACK_WAIT_MS    30000 /* = ack_wait in nats/consumers */
+#define WORKER_PULL_MS        5000u
+#define WORKER_HELD_MAX       256u /* tasks that wait for another attempt; then nothing is fetched */
+#define WORKER_GIVE_UP_MS     (24 * 3600 * 1000LL) /* waited between attempts, all in all */
+#define WORKER_DEAD_FULL_MS   300000u
+#define WORKER_CORE_QUEUE_MAX 2048u
+#define WORKER_BATCH_CAP      256u
+
+/* Where a task is. QUEUED: in a queue. WITH_HANDLER: a start function has it. HELD: waits for its
+ * next attempt. The others are steps of settling, each waiting for a confirmation or a timer. */
+enum task_state {
+    TASK_QUEUED,
+    TASK_WITH_HANDLER,
+    TASK_HELD,
+    TASK_AUDITING,
+    TASK_DYING, /* on_dead, then the dead letter */
+    TASK_ACKING
+};
+
+struct lane; /* one consumer */
+
+struct task {
+    struct heap_node wake; /* first: the heap gives it back; HELD, or the next try of a step */
+    struct job job;
+    struct worker *w;
+    struct task *next, *prev;         /* in a queue */
+    struct task *all_next, *all_prev; /* all of the worker's */
+    enum task_state state;
+    bool awaiting;       /* a confirmation is under way: no timer */
+    struct bus_msg *msg; /* owned */
+    const struct worker_route *route;
+    struct lane *lane; /* NULL for core requests */
+    struct arena mem;
+    cJSON *doc; /* owned */
+    unsigned attempts;
+    int64_t waited_ms;
+    unsigned tries; /* of the step at hand */
+    int64_t arrived_us;
+    const char *reason; /* of a dead letter; in the arena or static */
+    bool refused;       /* answered by the runtime, the handler never saw it */
+    char audit_id[ID_TEXT_MAX];
+};
+
+struct queue {
+    struct task *first, *last;
+    size_t count;
+};
+
+struct lane {
+    struct worker *w;
+    struct bus_pull *pull;
+    char workspace[WORKSPACE_TEXT_MAX]; /* "" for the one shared consumer */
+    char consumer[WORKSPACE_TEXT_MAX + 32];
+    unsigned queued; /* its tasks that have not been given to a handler */
+    bool seen;       /* in the listing under way */
+    struct lane *next;
+};
+
+struct worker_common {
+    char *nats_url, *database_url, *redis_url, *region;
+    int log_level, log_format;
+    uint8_t actor_public_key[CRYPTO_PUBLIC_LEN];
+    char *tls_ca, *tls_cert, *tls_key;
+    int64_t delivery_limit;
+};
+
+struct worker {
+    const struct worker_spec *spec;
+    struct worker_common common;
+    void *conf; /* the program's own struct, owned */
+    void *state;
+    struct loop *loop;
+    struct bus *bus;
+    struct db *db;
+    struct kv *kv;
+    char instance[METRICS_NAME_MAX];
+    bool ready, stopping, in_turn, in_handler;
+    bool healthy;
+    int64_t healthy_checked_ms;
+    int64_t ready_ms, stop_by_ms;
+    int exit_code;
+    struct task *all;
+    size_t in_hand; /* all JetStream tasks */
+    size_t held;
+    struct queue core, fresh, suspects;
+    unsigned last_queue;
+    struct heap waiting; /* of tasks, by wake */
+    struct loop_timer *waker, *tick, *keepalive;
+    int64_t kept_alive_ms;
+    struct lane *lanes;
+    int64_t listed_ms;
+    size_t list_offset;
+    bool listing;
+    int64_t careful_until_ms;
+    int64_t info_asked_ms;
+    int64_t keepalive_ms; /* a third of the consumer's ack_wait */
+    struct bus_sub *subs[CMD_COUNT];
+    struct metrics metrics;
+    struct job **batch;
+};
+
+/* worker_conf.c */
+int worker_command_line(int argc, char **argv, const struct worker_spec *spec);
+enum rc worker_conf_read(struct worker *w, struct err *err);
+
+/* worker_task.c: from message to job */
+void task_receive(struct worker *w, struct lane *lane, const struct bus_msg *msg);
+void task_free(struct task *task);
+void task_wake_after(struct task *task, uint32_t delay_ms);
+void queue_push(struct queue *queue, struct task *task);
+void queue_remove(struct queue *queue, struct task *task);
+
+/* worker_run.c: handing jobs to handlers */
+int worker_turn(void *arg);
+void worker_wake_due(void *arg);
+bool worker_check_health(struct worker *w);
+
+/* worker_settle.c: what becomes of them */
+void task_settle(struct task *task);
+void task_bury(struct task *task, const char *reason);
+void task_step(struct task *task);
+void task_hand_back(struct task *task, uint32_t delay_ms);
+
+/* worker_fetch.c: consumers and subscriptions */
+enum rc worker_listen(struct worker *w, struct err *err);
+void worker_fetch(struct worker *w);
+void worker_stop_listening(struct worker *w);
+void worker_careful(struct worker *w);
+
+/* service.c: $SRV and metrics */
+enum rc service_listen(struct worker *w, struct err *err);
+void service_publish(struct worker *w);
+
+#ifdef GANTRY_FAULT
+void worker_fault(const char *point);
+#define FAULT(point) worker_fault(point)
+#else
+#define FAULT(point) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "worker_own.h"
+
+/*
+ * Handing jobs to handlers. Everything that arrived while the last batch was handled is the next
+ * batch: under load batches grow by themselves, without load nothing waits. Three queues take
+ * turns: core requests, messages delivered for the first time (in batches of one command), and
+ * suspects: redelivered ones and later attempts, each alone, so that one that kills the program or
+ * fails a transaction takes nobody with it.
+ */
+#define HEALTH_EVERY_MS 500
+
+bool
+worker_check_health(struct worker *w)
+{
+    const struct worker_spec *spec = w->spec;
+    struct err err = { .rc = RC_OK };
+    bool healthy = bus_connected(w->bus);
+    int64_t now_ms = clock_mono_ms();
+    /* A look at a healthy connection costs one poll(2); an attempt to connect can block. */
+    if (!w->healthy && now_ms - w->healthy_checked_ms < HEALTH_EVERY_MS)
+        return false;
+    w->healthy_checked_ms = now_ms;
+    if (healthy && w->db)
+        healthy = db_ready(w->db, &err) == RC_OK;
+    if (healthy && w->kv && !spec->kv_optional && !kv_connected(w->kv)) {
+        healthy = false;
+        err = *kv_down(w->kv);
+    }
+    if (healthy != w->healthy)
+        log_fields(healthy ? LOG_INFO : LOG_WARN,
+                   healthy ? "every dependency answers again: working"
+                           : "a dependency is down: nothing is fetched until it answers",
+                   "reason",
+                   healthy                 ? ""
+                   : bus_connected(w->bus) ? err.text
+                                           : "NATS",
+                   NULL);
+    w->healthy = healthy;
+    return healthy;
+}
+
+static void
+refuse_now(struct task *task)
+{
+    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, "A part of the service is down.");
+    task_settle(task);
+}
+
+static void
+take(struct queue *queue, struct task *task)
+{
+    queue_remove(queue, task);
+    if (task->lane)
+        task->lane->queued--;
+}
+
+/* Up to max tasks from the head, as long as they name the same command. */
+static size_t
+take_batch(struct worker *w, struct queue *queue, size_t max)
+{
+    size_t count = 0;
+    while (queue->first && count < max) {
+        struct task *task = queue->first;
+        if (count && task->job.command != w->batch[0]->command)
+            break;
+        take(queue, task);
+        w->batch[count++] = &task->job;
+    }
+    return count;
+}
+
+static void
+call_handler(struct worker *w, const struct worker_route *route, size_t count)
+{
+    int64_t start_us = clock_mono_us();
+    for (size_t i = 0; i < count; i++) {
+        struct task *task = w->batch[i]->own;
+        task->state = TASK_WITH_HANDLER;
+        w->batch[i]->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
+        (void)err_set(&w->batch[i]->result.err, RC_BUG, "the handler gave no result");
+    }
+    w->in_handler = true;
+    FAULT("before_handler");
+    if (route->handle)
+        route->handle(w, w->batch, count);
+    else
+        route->start(w, w->batch[0]);
+    FAULT("after_effect");
+    w->in_handler = false;
+    w->metrics.handler_calls++;
+    w->metrics.handler_us += (uint64_t)(clock_mono_us() - start_us);
+    for (size_t i = 0; i < count && route->handle; i++)
+        task_settle(w->batch[i]->own);
+}
+
+static bool
+slots_left(struct worker *w)
+{
+    return !w->spec->slots_free || w->spec->slots_free(w) > 0;
+}
+
+/* What may be taken from a queue now: 0, one, or a batch. */
+static size_t
+may_take(struct worker *w, const struct queue *queue)
+{
+    if (!queue->first)
+        return 0;
+    const struct worker_route *route = queue->first->route;
+    if (route->start)
+        return queue == &w->core || slots_left(w) ? 1 : 0;
+    if (queue == &w->suspects)
+        return 1;
+    size_t max = w->spec->batch_max ? w->spec->batch_max : 64;
+    return max < WORKER_BATCH_CAP ? max : WORKER_BATCH_CAP;
+}
+
+/* One call of a handler; false when there was nothing to do. */
+static bool
+work(struct worker *w)
+{
+    struct queue *const queues[] = { &w->core, &w->fresh, &w->suspects };
+    bool waiting = w->core.first || w->fresh.first || w->suspects.first;
+    if (!waiting)
+        return false;
+    if (!worker_check_health(w)) {
+        while (w->core.first) {
+            struct task *task = w->core.first;
+            take(&w->core, task);
+            refuse_now(task);
+        }
+        return false;
+    }
+    for (unsigned i = 1; i <= 3; i++) {
+        unsigned which = (w->last_queue + i) % 3;
+        size_t max = may_take(w, queues[which]);
+        if (max == 0)
+            continue;
+        w->last_queue = which;
+        const struct worker_route *route = queues[which]->first->route;
+        call_handler(w, route, take_batch(w, queues[which], max));
+        return true;
+    }
+    return false;
+}
+
+/* The worker's prepare hook: it runs before the bus's, so what it publishes leaves in this turn. */
+int
+worker_turn(void *arg)
+{
+    struct worker *w = arg;
+    if (w->in_turn || !w->ready)
+        return -1;
+    w->in_turn = true;
+    bool worked = work(w);
+    if (!w->stopping)
+        worker_fetch(w);
+    w->in_turn = false;
+    return worked ? 0 : -1;
+}
+
+/* --- timers of tasks -------------------------------------------------------------------------- */
+
+void
+worker_wake_due(void *arg)
+{
+    struct worker *w = arg;
+    int64_t now_ms = clock_mono_ms();
+    struct heap_node *node;
+    while ((node = heap_first(&w->waiting)) != NULL && node->at_ms <= now_ms) {
+        struct task *task = (struct task *)(void *)node;
+        heap_remove(&w->waiting, node);
+        if (task->state == TASK_HELD) {
+            w->held--;
+            task->state = TASK_QUEUED;
+            if (task->lane)
+                task->lane->queued++;
+            queue_push(&w->suspects, task);
+        } else {
+            task_step(task);
+        }
+    }
+    if (node)
+        loop_timer_set(w->waker, (uint32_t)(node->at_ms - now_ms), 0);
+}
+
+void
+worker_finish(struct worker *w, struct job *job)
+{
+    (void)w;
+    task_settle(job->own);
+}

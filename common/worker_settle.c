@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+#include <ctype.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit_event.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "hash.h"
+#include "log.h"
+#include "worker_own.h"
+
+/*
+ * Settling. The only place that acknowledges:
+ *
+ *   done     request event -> answer -> ack, each confirmed before the next
+ *   retry    held in this process, kept alive, handled again later
+ *   reject   request event -> on_dead -> dead letter -> .done with 500 -> term
+ *
+ * Many tasks are in these steps at once; each publishes and goes on when its confirmation comes. A
+ * step that fails is tried again with growing delay; a crash anywhere redelivers the message, and
+ * every step absorbs its repetition (command_done, the event's id, the dead letter's Nats-Msg-Id).
+ */
+#define CONFIRM_MS      5000u
+#define CORE_CONFIRM_MS 3000u
+#define RETRY_FIRST_MS  1000u
+#define RETRY_MAX_MS    60000u
+#define STEP_MAX_MS     30000u
+#define ACK_TRIES       3u
+#define REASON_MAX      256
+#define DONE_EXTRA      64 /* bytes around the body of a .done event */
+
+static uint32_t
+grown(uint32_t first_ms, uint32_t max_ms, unsigned n)
+{
+    uint64_t delay_ms = (uint64_t)first_ms << (n > 16 ? 16 : n);
+    return delay_ms > max_ms ? max_ms : (uint32_t)delay_ms;
+}
+
+static void
+step_later(struct task *task)
+{
+    task->awaiting = false;
+    task_wake_after(task, grown(RETRY_FIRST_MS, STEP_MAX_MS, task->tries++));
+}
+
+static void
+enter(struct task *task, enum task_state state)
+{
+    task->state = state;
+    task->tries = 0;
+    task_step(task);
+}
+
+static void
+finished(struct task *task)
+{
+    struct worker *w = task->w;
+    const struct result *result = &task->job.result;
+    if (!task->lane)
+        w->metrics.requests_done++;
+    else if (!task->reason)
+        w->metrics.jobs_done++;
+    if (!task->reason && result->status >= 400)
+        w->metrics.jobs_failed++;
+    w->metrics.settle_us += (uint64_t)(clock_mono_us() - task->arrived_us);
+    if (log_enabled(LOG_DEBUG))
+        log_fields(LOG_DEBUG, "settled", "command", command_info(task->job.command)->tail,
+                   "workspace", task->job.actor.workspace, "id", task->job.id, NULL);
+    task_free(task);
+}
+
+/* --- the last step: ack or term --------------------------------------------------------------- */
+
+static void
+on_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct task *task = arg;
+    (void)duplicate;
+    (void)err;
+    if (rc == RC_OK) {
+        finished(task);
+    } else if (task->tries < ACK_TRIES) {
+        step_later(task);
+    } else {
+        /* It will come again and find its effect done. */
+        task->w->metrics.ack_lost++;
+        task_free(task);
+    }
+}
+
+static void
+ack(struct task *task)
+{
+    enum bus_settle how = task->reason ? BUS_TERM : BUS_ACK;
+    FAULT("before_ack");
+    if (bus_settle(task->w->bus, task->msg, how, 0, on_acked, task, NULL) == RC_OK)
+        task->awaiting = true;
+    else
+        on_acked(task, RC_TEMP, false, NULL);
+}
+
+void
+task_hand_back(struct task *task, uint32_t delay_ms)
+{
+    (void)bus_settle(task->w->bus, task->msg, BUS_NAK, delay_ms, NULL, NULL, NULL);
+    task_free(task);
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static void
+reply_core(struct task *task)
+{
+    const struct result *result = &task->job.result;
+    struct bus_header headers[2];
+    char code[16];
+    size_t n = 0;
+    if (result->status >= 400) {
+        snprintf(code, sizeof(code), "%d", result->status);
+        const char *name = result->code < PROBLEM_COUNT ? problem_name(result->code) : "internal";
+        headers[n++] = (struct bus_header){ "Nats-Service-Error", name };
+        headers[n++] = (struct bus_header){ "Nats-Service-Error-Code", code };
+    }
+    struct bus_out out = { .subject = task->msg->reply,
+                           .headers = headers,
+                           .n_headers = n,
+                           .data = result->body,
+                           .len = result->body_len };
+    (void)bus_publish(task->w->bus, &out, NULL); /* not connected: the asker's time-out tells */
+    finished(task);
+}
+
+static void
+publish_done(struct task *task)
+{
+    static const struct bus_header HEADERS[] = { { EVENT_HEADER, "done" } };
+    const struct job *job = &task->job;
+    const struct command_info *info = command_info(job->command);
+    char subject[SUBJECT_MAX];
+    AUTO(buf) struct buf text;
+    struct json_writer json;
+    if (!info->family || job->command == CMD_AUDIT_REQUEST || !job->id[0])
+        return;
+    done_subject(subject, job->actor.workspace, info->family, job->id);
+    buf_init(&text, job->result.body_len + DONE_EXTRA);
+    json_begin(&json, &text);
+    json_object(&json, NULL);
+    json_put_int(&json, "status", job->result.status);
+    if (job->result.body_len)
+        json_put_raw(&json, "body", job->result.body, job->result.body_len);
+    else
+        json_put_null(&json, "body");
+    json_close(&json);
+    if (json_end(&json) != RC_OK)
+        return;
+    struct bus_out out = {
+        .subject = subject, .headers = HEADERS, .n_headers = 1, .data = text.data, .len = text.len
+    };
+    (void)bus_publish(task->w->bus, &out, NULL); /* lost: the caller polls, or asks again */
+}
+
+/* --- the request event ------------------------------------------------------------------------ */
+
+static bool
+needs_audit(const struct task *task)
+{
+    if (task->job.command == CMD_AUDIT_REQUEST || !task->route)
+        return false;
+    return !(task->w->spec->audits_itself && task->lane && !task->refused && !task->reason);
+}
+
+static enum audit_status
+audit_status(const struct task *task)
+{
+    const struct job *job = &task->job;
+    if (job->audit_decision && strcmp(job->audit_decision, "denied") == 0)
+        return AUDIT_DENIED;
+    if (task->reason || job->result.status >= 400)
+        return job->result.status == 401 || job->result.status == 403 ? AUDIT_DENIED : AUDIT_FAILED;
+    return AUDIT_SUCCESS;
+}
+
+static void
+after_audit(struct task *task)
+{
+    FAULT("after_audit");
+    if (task->reason) {
+        enter(task, TASK_DYING);
+    } else if (task->lane) {
+        publish_done(task);
+        FAULT("after_answer");
+        enter(task, TASK_ACKING);
+    } else {
+        reply_core(task);
+    }
+}
+
+static void
+on_audited(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct task *task = arg;
+    (void)duplicate;
+    task->awaiting = false;
+    if (rc == RC_OK) {
+        after_audit(task);
+        return;
+    }
+    if (task->w->metrics.audit_retried++ % 1000 == 0)
+        log_fields(LOG_WARN, "AUDIT did not take a request event: trying again", "reason",
+                   err ? err->text : "", NULL);
+    if (task->lane) {
+        step_later(task);
+        return;
+    }
+    /* What cannot be audited is not answered. */
+    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
+    reply_core(task);
+}
+
+static void
+audit(struct task *task)
+{
+    const struct job *job = &task->job;
+    const struct result *result = &job->result;
+    char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 8];
+    AUTO(buf) struct buf text;
+    if (!needs_audit(task)) {
+        after_audit(task);
+        return;
+    }
+    int64_t took_ms = clock_wall_ms() - job->accepted_ms;
+    bool known = job->actor.key_id[0] != '\0';
+    const struct audit_request_event event = {
+        .event_id = task->audit_id,
+        .actor = known ? AUDIT_ACTOR_KEY : AUDIT_ACTOR_NATS,
+        .key_id = known ? job->actor.key_id : NULL,
+        .request_id = job->request_id[0] ? job->request_id : NULL,
+        .action = command_info(job->command)->tail,
+        .target = job->audit_target,
+        .status = audit_status(task),
+        .http_status = job->direct    ? 0
+                       : task->reason ? 500
+                                      : result->status,
+        .error_code = task->reason                   ? "dead_letter"
+                      : result->code < PROBLEM_COUNT ? problem_name(result->code)
+                                                     : job->audit_error,
+        .duration_ms = took_ms < 0 ? 0 : took_ms,
+        .idempotency_sha256 = job->idem_hash[0] ? job->idem_hash : NULL,
+        .params_sha256 = job->params_sha256,
+        .params_prefix64 = job->params_prefix64,
+        .region = worker_region(task->w),
+        .time_ms = job->accepted_ms,
+    };
+    buf_init(&text, AUDIT_EVENT_MAX);
+    if (audit_event_write(&event, &text) != RC_OK) {
+        log_fields(LOG_ERROR, "a request event cannot be written", "command", event.action, NULL);
+        step_later(task);
+        return;
+    }
+    snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.audit.request.%s", job->actor.workspace,
+             task->w->spec->name);
+    snprintf(msg_id, sizeof(msg_id), "%s.audit", task->audit_id);
+    struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
+    struct err err = { .rc = RC_OK };
+    task->awaiting = true;
+    enum rc rc = bus_js_publish(task->w->bus, &out, msg_id,
+                                task->lane ? CONFIRM_MS : CORE_CONFIRM_MS, on_audited, task, &err);
+    if (rc != RC_OK)
+        on_audited(task, rc, false, &err);
+}
+
+/* --- dead letters ----------------------------------------------------------------------------- */
+
+static void
+on_buried(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct task *task = arg;
+    (void)duplicate;
+    task->awaiting = false;
+    if (rc == RC_OK) {
+        task->w->metrics.jobs_dead++;
+        FAULT("after_dead");
+        job_problem(&task->job, PROBLEM_INTERNAL, NULL, "The command could not be carried out.");
+        publish_done(task);
+        enter(task, TASK_ACKING);
+    } else if (rc == RC_LIMIT) {
+        log_fields(LOG_ERROR, "DEAD is full for this workspace: the message goes back", "workspace",
+                   task->job.actor.workspace, "reason", task->reason, NULL);
+        task_hand_back(task, WORKER_DEAD_FULL_MS);
+    } else {
+        log_fields(LOG_WARN, "a dead letter was not taken: trying again", "reason", err->text,
+                   NULL);
+        step_later(task);
+    }
+}
+
+/* A header's value is one line of printable text. */
+static const char *
+one_line(struct task *task, const char *text)
+{
+    char *copy = arena_strndup(&task->mem, text, strnlen(text, REASON_MAX));
+    for (char *c = copy; c && *c; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = ' ';
+    return copy ? copy : "";
+}
+
+/* So that forget can find the dead letters of a scope without reading their bodies. */
+static bool
+scope_hash(const struct task *task, char hex[HASH_TEXT_MAX])
+{
+    const char *scope = json_string(task->doc, "scope");
+    const char *workspace = task->job.actor.workspace;
+    uint8_t digest[HASH_LEN];
+    if (!scope)
+        return false;
+    const struct hash_part parts[] = { { workspace, strlen(workspace) + 1 },
+                                       { scope, strlen(scope) } };
+    hash_sha256(parts, ARRAY_LEN(parts), digest);
+    hex_encode(digest, HASH_LEN, hex);
+    return true;
+}
+
+static void
+publish_dead(struct task *task)
+{
+    const struct job *job = &task->job;
+    const char *actor = bus_msg_header(task->msg, ACTOR_HEADER);
+    const char *original_id = bus_msg_header(task->msg, MSG_ID_HEADER);
+    char subject[SUBJECT_MAX], deliveries[24], time[CLOCK_TEXT_MAX], hash[HASH_TEXT_MAX];
+    char msg_id[96];
+    struct bus_header headers[8];
+    size_t n = 0;
+    snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.%s", job->actor.workspace,
+             task->w->spec->name);
+    snprintf(deliveries, sizeof(deliveries), "%llu", (unsigned long long)job->deliveries);
+    snprintf(msg_id, sizeof(msg_id), "dead.%s.%llu.%lld", task->w->spec->name,
+             (unsigned long long)task->msg->stream_seq, (long long)job->stream_ns);
+    headers[n++] = (struct bus_header){ "Gantry-Reason", one_line(task, task->reason) };
+    headers[n++] = (struct bus_header){ "Gantry-Deliveries", deliveries };
+    headers[n++] = (struct bus_header){ "Gantry-Subject", task->msg->subject };
+    headers[n++] = (struct bus_header){ "Gantry-Time", clock_format(clock_wall_ms(), time) };
+    if (original_id)
+        headers[n++] = (struct bus_header){ "Gantry-Msg-Id", one_line(task, original_id) };
+    if (actor)
+        headers[n++] = (struct bus_header){ ACTOR_HEADER, actor };
+    if (scope_hash(task, hash))
+        headers[n++] = (struct bus_header){ "Gantry-Scope-Hash", hash };
+    struct bus_out out = { .subject = subject,
+                           .headers = headers,
+                           .n_headers = n,
+                           .data = job->payload,
+                           .len = job->payload_len };
+    struct err err = { .rc = RC_OK };
+    task->awaiting = true;
+    enum rc rc = bus_js_publish(task->w->bus, &out, msg_id, CONFIRM_MS, on_buried, task, &err);
+    if (rc != RC_OK)
+        on_buried(task, rc, false, &err);
+}
+
+static void
+die(struct task *task)
+{
+    struct worker *w = task->w;
+    struct err err = { .rc = RC_OK };
+    bool known = task->route && id_valid(task->job.id);
+    if (known && w->spec->on_dead &&
+        w->spec->on_dead(w, &task->job, task->reason, &err) == RC_TEMP) {
+        step_later(task);
+        return;
+    }
+    publish_dead(task);
+}
+
+void
+task_bury(struct task *task, const char *reason)
+{
+    task->reason = reason ? reason : "no memory for the reason";
+    log_fields(LOG_ERROR, "dead letter", "reason", task->reason, "workspace",
+               task->job.actor.workspace, "id", task->job.id, NULL);
+    if (!task->job.actor.workspace[0]) { /* no subject of ours: nowhere to put it */
+        (void)bus_settle(task->w->bus, task->msg, BUS_TERM, 0, NULL, NULL, NULL);
+        task_free(task);
+        return;
+    }
+    enter(task, TASK_AUDITING);
+}
+
+/* --- the verdict ------------------------------------------------------------------------------ */
+
+static void
+hold(struct task *task)
+{
+    struct worker *w = task->w;
+    const struct err *err = &task->job.result.err;
+    uint32_t delay_ms = grown(RETRY_FIRST_MS, RETRY_MAX_MS, task->attempts++);
+    w->metrics.jobs_retried++;
+    log_fields(err->rc == RC_CONFIG ? LOG_ERROR : LOG_WARN, "failed for now: trying again later",
+               "command", command_info(task->job.command)->tail, "id", task->job.id, "reason",
+               err->text, NULL);
+    task->waited_ms += delay_ms;
+    if (task->waited_ms > WORKER_GIVE_UP_MS) {
+        task_bury(task, arena_printf(&task->mem, "failed for 24 hours: %.200s", err->text));
+        return;
+    }
+    task->state = TASK_HELD;
+    w->held++;
+    task_wake_after(task, delay_ms);
+}
+
+void
+task_settle(struct task *task)
+{
+    struct job *job = &task->job;
+    enum verdict verdict = rc_verdict(job->result.rc);
+    if (verdict == VERDICT_DONE && job->result.status == 0) {
+        (void)err_set(&job->result.err, RC_BUG, "the handler gave no answer");
+        verdict = VERDICT_REJECT;
+    }
+    if (!task->lane && verdict == VERDICT_RETRY) {
+        job_problem(job, PROBLEM_UNAVAILABLE, NULL, "A part of the service is down.");
+    } else if (!task->lane && verdict == VERDICT_REJECT) {
+        log_fields(LOG_ERROR, "a request failed", "command", command_info(job->command)->tail,
+                   "reason", job->result.err.text, NULL);
+        job_problem(job, PROBLEM_INTERNAL, NULL, "The request could not be carried out.");
+    } else if (verdict == VERDICT_RETRY) {
+        hold(task);
+        return;
+    } else if (verdict == VERDICT_REJECT) {
+        task_bury(task, arena_strdup(&task->mem, job->result.err.text));
+        return;
+    }
+    enter(task, TASK_AUDITING);
+}
+
+void
+task_step(struct task *task)
+{
+    switch (task->state) {
+    case TASK_AUDITING:
+        audit(task);
+        break;
+    case TASK_DYING:
+        die(task);
+        break;
+    case TASK_ACKING:
+        ack(task);
+        break;
+    case TASK_QUEUED:
+    case TASK_WITH_HANDLER:
+    case TASK_HELD:
+        break;
+    }
+}
+
+#ifdef GANTRY_FAULT
+/* FAULT_POINT=name or name:n dies at the n-th passing of that point, as kill -9 would. */
+void
+worker_fault(const char *point)
+{
+    static unsigned passed; /* one point is asked for in a process */
+    const char *wanted = conf_env("FAULT_POINT");
+    size_t len = strlen(point);
+    if (!wanted || strncmp(wanted, point, len) != 0 || (wanted[len] != '\0' && wanted[len] != ':'))
+        return;
+    unsigned long n = wanted[len] == ':' ? strtoul(wanted + len + 1, NULL, 10) : 1;
+    if (++passed == n)
+        (void)raise(SIGKILL);
+}
+#endif

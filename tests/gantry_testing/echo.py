@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The test worker `echo` and what the gateway would send it."""
+import base64
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from . import servers
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = SIGNER.public_key().public_bytes(
+    serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
+
+
+def build(mode="release"):
+    path = f"build/{mode}/test-workers/echo"
+    made = subprocess.run(["make", "-s", f"MODE={mode}", path], cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return os.path.join(ROOT, path)
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def claim(subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", signer=SIGNER, **more):
+    """The header Gantry-Actor, made by a second implementation."""
+    body = {"id": command_id, "kid": key_id, "role": role, "at": int(time.time() * 1000),
+            "rid": f"req-{command_id[:8]}", **more}
+    wire = json.dumps(body, separators=(",", ":")).encode()
+    text = b"gantry-actor-v1\n%s\n%s\n%s" % (
+        subject.encode(), hashlib.sha256(payload).hexdigest().encode(), wire)
+    return f"{b64(wire)}.{b64(signer.sign(text))}"
+
+
+class Echo:
+    """One worker process with its log of handler calls."""
+
+    def __init__(self, program, nats_server, role="ingest", user=None, **env):
+        self.role, self.program = role, program
+        self.user = user or {"database": "ingest"}.get(role, role)
+        self.directory = nats_server.directory
+        self.log = os.path.join(self.directory, f"echo-{uuid.uuid4().hex}")
+        self.errors = self.log + ".err"
+        self.env = {"PATH": "/usr/bin:/bin", "ECHO_ROLE": role, "ECHO_LOG": self.log,
+                    "NATS_URL": nats_server.url(self.user), "ACTOR_PUBLIC_KEY": PUBLIC,
+                    "REGION": "test", "LOG_LEVEL": "info", **env}
+        self.process = None
+
+    def start(self, wait=True, **env):
+        with open(self.errors, "ab") as errors:
+            self.process = subprocess.Popen([self.program], env={**self.env, **env}, stderr=errors)
+        if wait:
+            seen = self.said('"ready"')
+            servers.wait_until(lambda: self.process.poll() is not None or self.said('"ready"') > seen, 15,
+                               "the worker is ready: " + self.errors)
+            assert self.process.poll() is None, open(self.errors).read()[-3000:]
+        return self
+
+    def said(self, text):
+        with open(self.errors, errors="replace") as f:
+            return f.read().count(text)
+
+    def calls(self):
+        """(pid, id, deliveries, jobs in the call, text) of each job that a handler saw."""
+        if not os.path.exists(self.log):
+            return []
+        with open(self.log) as f:
+            rows = [line.rstrip("\n").split(" ", 4) for line in f]
+        return [(int(a), b, int(c), int(d), e) for a, b, c, d, e in rows]
+
+    def texts(self):
+        return [call[4] for call in self.calls()]
+
+    def stop(self, how=signal.SIGTERM, timeout=40):
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(timeout)
+        self.process = None
+        return code
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exc):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None

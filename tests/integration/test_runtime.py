@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: MIT
+"""The worker runtime: what becomes of a message, whatever happens to it or to the worker."""
+import json
+import signal
+import time
+import uuid
+
+import pytest
+
+from gantry_testing import echo, nats_files, servers
+from gantry_testing.echo import Echo, claim
+
+ACK_WAIT = 1  # seconds; 30 in nats/, too long for tests
+
+
+@pytest.fixture(scope="module")
+def program():
+    return echo.build()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with nats_files.server('{ user: AAAAAAAAAAAA, password: pclient }') as running:
+        nats_files.provision(running, ["w1", "w2", "w3"])
+        yield running
+
+
+@pytest.fixture
+def bus(server):
+    """The operator's connection, with empty streams."""
+    with server.connect("operator") as client:
+        shorten(client)
+        for stream in ("MEMORY", "TASKS", "AUDIT", "DEAD"):
+            nats_files.taken(client.api(f"STREAM.PURGE.{stream}"))
+        yield client
+
+
+def shorten(client):
+    for consumer in ("MEMORY.ingest", "TASKS.executor_w1", "TASKS.executor_w2", "TASKS.executor_w3"):
+        config = client.api(f"CONSUMER.INFO.{consumer}")["config"]
+        config["ack_wait"] = ACK_WAIT * 10**9
+        stream, name = consumer.split(".")
+        nats_files.taken(client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}",
+                                    {"stream_name": stream, "config": config}))
+
+
+def left(client, stream):
+    return client.api(f"STREAM.INFO.{stream}")["state"]["messages"]
+
+
+def stored(client, stream):
+    """All messages of a stream: (subject, headers, data)."""
+    state = client.api(f"STREAM.INFO.{stream}")["state"]
+    found = []
+    for seq in range(state["first_seq"], state["last_seq"] + 1):
+        got = client.api(f"STREAM.MSG.GET.{stream}", {"seq": seq})
+        if "message" in got:
+            m = got["message"]
+            headers = echo.base64.b64decode(m.get("hdrs", "")).decode().split("\r\n")
+            headers = dict(h.split(": ", 1) for h in headers if ": " in h)
+            found.append((m["subject"], headers, echo.base64.b64decode(m.get("data", ""))))
+    return found
+
+
+def events(client):
+    return [json.loads(data) for _, _, data in stored(client, "AUDIT")]
+
+
+def ingest(client, text, workspace="w1", signed=True, command_id=None, headers=None, **body):
+    command_id = command_id or str(uuid.uuid4())
+    subject = f"gantry.v1.{workspace}.memory.ingest"
+    payload = json.dumps({"scope": "s", "text": text, **body}).encode()
+    headers = dict(headers or {})
+    if signed:
+        headers["Gantry-Actor"] = claim(subject, payload, command_id)
+    ack = client.js_publish(subject, payload, command_id + (".1" if signed else ""), headers)
+    nats_files.taken(ack)
+    return command_id
+
+
+class Done:
+    """Listens to the .done events from now on."""
+
+    def __init__(self, client):
+        self.client = client
+        self.sid = client.subscribe("gantry.v1.*.*.*.done")
+        client.flush()
+
+    def next(self, timeout=10):
+        message = self.client.next(timeout, self.sid)
+        assert message.headers["Gantry-Event"] == "done"
+        return message.subject.split(".")[4], json.loads(message.data)
+
+
+def test_a_command_is_done_answered_audited_acknowledged(server, bus, program):
+    done = Done(bus)
+    with Echo(program, server) as worker:
+        one = ingest(bus, "hello")
+        assert done.next() == (one, {"status": 200, "body": {
+            "id": one, "echo": "hello", "workspace": "w1", "key_id": "AAAAAAAAAAAA", "direct": False}})
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
+        two = ingest(bus, "hello", signed=False, workspace="w2")
+        answer = done.next()
+        assert answer[0] == two and answer[1]["body"]["direct"] and answer[1]["body"]["key_id"] == ""
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
+        assert worker.stop() == 0
+    first, second = events(bus)
+    assert first["event_id"] == one and first["action"] == "memory.ingest" and first["http_status"] == 200
+    assert first["key_id"] == "AAAAAAAAAAAA" and first["status"] == "success" and first["region"] == "test"
+    assert first["actor_type"] == "key" and first["duration_ms"] >= 0
+    assert second["event_id"] == two and second["actor_type"] == "nats" and second["key_id"] is None
+    assert second["http_status"] is None
+    subject, headers, _ = stored(bus, "AUDIT")[0]
+    assert subject == "gantry.v1.w1.audit.request.ingest" and headers["Nats-Msg-Id"] == f"{one}.audit"
+    assert left(bus, "DEAD") == 0
+
+
+def test_answers_are_not_failures(server, bus, program):
+    done = Done(bus)
+    with Echo(program, server) as worker:
+        one = ingest(bus, "missing")
+        command, answer = done.next()
+        assert (command, answer["status"], answer["body"]["code"]) == (one, 404, "not_found")
+        two = ingest(bus, "x", colour="green")  # breaks the schema: no handler sees it
+        command, answer = done.next()
+        assert (command, answer["status"], answer["body"]["code"]) == (two, 422, "invalid_request")
+        assert answer["body"]["errors"][0]["field"] == "colour"
+        ingest(bus, "x", tenant_id="w2")
+        assert done.next()[1]["body"]["code"] == "tenant_mismatch"
+        body = json.dumps({"id": str(uuid.uuid4())}).encode()
+        subject, command = "gantry.v1.w1.memory.delete", str(uuid.uuid4())
+        bus.js_publish(subject, body, command + ".1",
+                       {"Gantry-Actor": claim(subject, body, command, role="viewer")})
+        assert done.next()[1]["body"]["code"] == "missing_scope"
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
+        assert worker.texts() == ["missing"]
+    assert [e["status"] for e in events(bus)] == ["failed", "failed", "denied", "denied"]
+    assert left(bus, "DEAD") == 0
+
+
+def test_dead_letters(server, bus, program):
+    done = Done(bus)
+    with Echo(program, server):
+        bug = ingest(bus, "bug")
+        command, answer = done.next()
+        assert command == bug and answer["status"] == 500
+        subject = "gantry.v1.w1.memory.ingest"
+        bus.js_publish(subject, b"{nonsense", str(uuid.uuid4()))
+        bus.js_publish(subject, b"{}", "no-uuid")
+        payload, command = b'{"scope":"s","text":"forged"}', str(uuid.uuid4())
+        right = claim(subject, payload, command)
+        bus.js_publish(subject, payload + b" ", command + ".1", {"Gantry-Actor": right})
+        bus.js_publish("gantry.v1.w2.memory.ingest", payload, command + ".2", {"Gantry-Actor": right})
+        other = echo.Ed25519PrivateKey.from_private_bytes(bytes(32))
+        forged = claim(subject, payload, command, signer=other)
+        bus.js_publish(subject, payload, command + ".3", {"Gantry-Actor": forged})
+        bus.js_publish("gantry.v1.w1.memory.patch", b"{}", str(uuid.uuid4()))  # no route of this worker
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 7, what="buried")
+    letters = stored(bus, "DEAD")
+    subject, headers, data = letters[0]
+    assert subject == "gantry.v1.w1.dead.ingest"
+    assert json.loads(data) == {"scope": "s", "text": "bug"}
+    assert headers["Gantry-Reason"] == "an invariant" and headers["Gantry-Deliveries"] == "1"
+    assert headers["Gantry-Subject"] == "gantry.v1.w1.memory.ingest"
+    assert headers["Gantry-Msg-Id"] == f"{bug}.1" and "Gantry-Actor" in headers
+    assert headers["Gantry-Scope-Hash"] == echo.hashlib.sha256(b"w1\0s").hexdigest()
+    assert headers["Gantry-Time"].endswith("Z")
+    reasons = [h["Gantry-Reason"] for _, h, _ in letters]
+    assert "UUID" in reasons[2] and "no command" in reasons[6]
+    assert letters[4][0] == "gantry.v1.w2.dead.ingest"
+    seen = events(bus)
+    assert len(seen) == 6 and all(e["error_reason"] == "dead_letter" for e in seen)
+
+
+def test_temporary_failures_are_retried_with_growing_delay(server, bus, program):
+    done = Done(bus)
+    with Echo(program, server) as worker:
+        start = time.monotonic()
+        one = ingest(bus, "temp:3")
+        two = ingest(bus, "neighbour")
+        assert done.next()[0] == two
+        assert done.next(20)[0] == one
+        assert 6.5 < time.monotonic() - start < 10  # 1 + 2 + 4 seconds
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
+        mine = [c for c in worker.calls() if c[1] == one]
+        # kept alive here: never delivered again, although ack_wait passed several times
+        assert [c[2] for c in mine] == [1, 1, 1, 1] or ACK_WAIT < 10
+
+
+def test_poison_becomes_a_dead_letter_and_condemns_nobody(server, bus, program):
+    """The limit counts deliveries; each crash costs one. The neighbours come through."""
+    done = Done(bus)
+    neighbours = [ingest(bus, f"good {i}") for i in range(10)]
+    poison = ingest(bus, "die")
+    neighbours += [ingest(bus, f"good {i}") for i in range(10, 30)]
+    worker = Echo(program, server, DELIVERY_LIMIT="3")
+    try:
+        for _ in range(40):
+            worker.start(wait=False)
+            servers.wait_until(lambda: worker.process.poll() is not None or left(bus, "MEMORY") == 0, 20,
+                               "dead or done")
+            if worker.process.poll() is None:
+                break
+        assert worker.process.poll() is None, "the poison went on and on"
+        answers = dict(done.next() for _ in range(31))
+        assert answers.pop(poison)["status"] == 500
+        assert set(answers) == set(neighbours)
+        assert all(a["status"] == 200 for a in answers.values())
+    finally:
+        worker.__exit__()
+    deaths = [c for c in worker.calls() if c[1] == poison]
+    assert [c[2] for c in deaths] == [1, 2, 3]
+    assert all(c[3] == 1 for c in worker.calls() if c[2] > 1), "a redelivered message is handled alone"
+    assert stored(bus, "DEAD")[0][1]["Gantry-Reason"].startswith("delivered 4 times")
+    assert left(bus, "DEAD") == 1
+
+
+def test_killed_under_load_everything_is_done(server, bus, program):
+    done = Done(bus)
+    first = Echo(program, server).start()
+    second = Echo(program, server).start()
+    wanted = set()
+    try:
+        for i in range(300):
+            wanted.add(ingest(bus, "slow:1" if i % 3 else f"text {i}"))
+            if i in (60, 140, 220):
+                first.process.kill()
+                first.process.wait()
+                first.start(wait=False)
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, 60, "everything settled")
+    finally:
+        first.__exit__()
+        second.__exit__()
+    seen = set()
+    while seen != wanted:
+        seen.add(done.next(5)[0])
+    assert sorted(e["event_id"] for e in events(bus)) == sorted(wanted)  # one event each
+    assert left(bus, "DEAD") == 0
+
+
+def test_drain_finishes_what_is_in_hand(server, bus, program):
+    done = Done(bus)
+    with Echo(program, server) as worker:
+        sent = {ingest(bus, "slow:20") for _ in range(40)}
+        servers.wait_until(lambda: worker.calls(), what="working")
+        assert worker.stop() == 0
+        answered = set()
+        while len(answered) < len(sent) - left(bus, "MEMORY"):
+            answered.add(done.next(2)[0])
+        assert left(bus, "MEMORY") + len(answered) == len(sent) and len(answered) > 0
+        worker.start()
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="the rest")
+        assert {c[1] for c in worker.calls()} == sent
+        # Nothing was taken and dropped: what the first did not do came for the first time.
+        assert all(c[2] == 1 for c in worker.calls())
+
+
+def test_survives_a_restart_of_the_server(server, bus, program):
+    with Echo(program, server) as worker:
+        ingest(bus, "before")
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="done")
+        server.restart(signal.SIGKILL)
+        with server.connect("operator") as client:
+            shorten(client)
+            done = Done(client)
+            after = ingest(client, "after")
+            assert done.next(20)[0] == after
+            servers.wait_until(lambda: left(client, "MEMORY") == 0, what="acknowledged")
+        assert worker.texts() == ["before", "after"]
+
+
+def test_the_audit_stream_down_holds_everything(server, bus, program):
+    """Without its request event a command is neither answered nor acknowledged."""
+    body = next(json.loads(t) for p, t in nats_files.bodies("streams") if p.endswith("AUDIT.json"))
+    done = Done(bus)
+    with Echo(program, server), Echo(program, server, role="search"):
+        nats_files.taken(bus.api("STREAM.UPDATE.AUDIT", dict(body, max_msgs_per_subject=1)))
+        first = ingest(bus, "first")
+        assert done.next()[0] == first
+        second = ingest(bus, "second")
+        with pytest.raises(Exception):
+            done.next(1.5)
+        assert left(bus, "MEMORY") == 1
+        request(bus, "one")
+        refused = request(bus, "two")
+        assert refused.headers["Nats-Service-Error-Code"] == "503"
+        nats_files.taken(bus.api("STREAM.UPDATE.AUDIT", body))
+        assert done.next()[0] == second
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
+
+
+def request(client, query, workspace="w1", headers=None, raw=None, signed=False):
+    subject = f"gantry.v1.{workspace}.memory.search"
+    payload = raw if raw is not None else json.dumps({"query": query}).encode()
+    headers = dict(headers or {})
+    if signed:
+        headers["Gantry-Actor"] = claim(subject, payload, str(uuid.uuid4()), role="viewer")
+    return client.request(subject, payload, headers, timeout=10)
+
+
+def test_core_requests(server, bus, program):
+    with Echo(program, server, role="search"):
+        answer = request(bus, "hello", signed=True)
+        assert json.loads(answer.data)["echo"] == "hello" and "Nats-Service-Error" not in answer.headers
+        missing = request(bus, "missing")
+        assert missing.headers["Nats-Service-Error"] == "not_found"
+        assert missing.headers["Nats-Service-Error-Code"] == "404"
+        assert json.loads(missing.data)["code"] == "not_found"
+        assert request(bus, "", raw=b"{").headers["Nats-Service-Error-Code"] == "400"
+        assert request(bus, "", raw=b'{"k":1}').headers["Nats-Service-Error-Code"] == "422"
+        assert request(bus, "temp:1").headers["Nats-Service-Error-Code"] == "503"
+        assert request(bus, "bug").headers["Nats-Service-Error-Code"] == "500"
+        forged = request(bus, "x", headers={"Gantry-Actor": "bm8.bm8"})
+        assert forged.headers["Nats-Service-Error-Code"] == "401"
+    seen = events(bus)
+    assert [e["status"] for e in seen] == ["success", "failed", "failed", "failed", "failed", "failed", "denied"]
+    assert seen[0]["key_id"] == "AAAAAAAAAAAA" and seen[0]["http_status"] == 200
+    assert all(e["program"] == "search" if "program" in e else True for e in seen)
+
+
+def test_clients_are_named_by_the_server(server, bus, program):
+    from gantry_testing.nats import Nats
+    with Echo(program, server, role="search"):
+        client = Nats(f"nats://AAAAAAAAAAAA:pclient@127.0.0.1:{server.port}", inbox="_INBOX.AAAAAAAAAAAA")
+        answer = json.loads(request(client, "who am I").data)
+        client.close()
+        assert answer["direct"] and answer["key_id"] == "AAAAAAAAAAAA"
+    event, = events(bus)
+    assert event["actor_type"] == "key" and event["key_id"] == "AAAAAAAAAAAA"
+
+
+def test_service_discovery_and_metrics(server, bus, program):
+    sid = bus.subscribe("gantry.sys.metrics.ingest.*")
+    bus.flush()
+    with Echo(program, server) as worker:
+        ping = json.loads(bus.request("$SRV.PING.gantry-ingest", b"").data)
+        assert ping["type"] == "io.nats.micro.v1.ping_response" and ping["name"] == "gantry-ingest"
+        info = json.loads(bus.request(f"$SRV.INFO.gantry-ingest.{ping['id']}", b"").data)
+        assert [e["subject"] for e in info["endpoints"]] == [
+            "gantry.v1.*.memory.ingest", "gantry.v1.*.memory.delete"]
+        ingest(bus, "counted")
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="done")
+        stats = json.loads(bus.request("$SRV.STATS", b"").data)
+        assert stats["data"]["num_requests"] == 1
+        values = {}
+        while values.get("jobs_done") != 1:
+            values = json.loads(bus.next(12, sid).data)["values"]
+        assert values["healthy"] == 1 and worker.process.poll() is None
+
+
+def test_a_missing_right_is_a_configuration_error(server, bus, program):
+    """The user of another program may not pull: exit 100, loudly, instead of endless time-outs."""
+    worker = Echo(program, server, role="ingest", user="search")
+    worker.env["NATS_URL"] = server.url("search")
+    worker.start(wait=False)
+    assert worker.process.wait(20) == 100
+    assert worker.said("nats/server.conf") == 1
+
+
+def test_configuration_problems_are_told_at_once(server, program):
+    import subprocess
+    run = subprocess.run([program, "--check-config"], capture_output=True, text=True,
+                         env={"ECHO_ROLE": "database", "LOG_LEVEL": "loud"})
+    assert run.returncode == 100
+    for name in ("NATS_URL", "DATABASE_URL", "ACTOR_PUBLIC_KEY", "LOG_LEVEL"):
+        assert name in run.stderr
+    worker = Echo(program, server)
+    run = subprocess.run([program, "--print-config"], capture_output=True, text=True, env=worker.env)
+    assert run.returncode == 0 and "(set)" in run.stdout and echo.PUBLIC not in run.stdout
+    assert "pingest" not in run.stdout
+    for argument, code in (("--help", 0), ("--version", 0), ("--document-config", 0), ("--nonsense", 2)):
+        assert subprocess.run([program, argument], capture_output=True, env=worker.env).returncode == code
+
+
+def task(client, workspace, ms):
+    command, subject = str(uuid.uuid4()), f"gantry.v1.{workspace}.executor.run"
+    payload = json.dumps({"task": {"type": "ping", "message": str(ms)}}).encode()
+    ack = client.js_publish(subject, payload, command + ".1",
+                            {"Gantry-Actor": claim(subject, payload, command)})
+    nats_files.taken(ack)
+    return command
+
+
+def test_slots_are_handed_round_robin(server, bus, program):
+    """One workspace with a long queue does not delay the others: each gets its share of two slots."""
+    done = Done(bus)
+    flood = [task(bus, "w1", 100) for _ in range(30)]
+    with Echo(program, server, role="executor"):
+        for _ in range(4):
+            done.next()
+        late = [task(bus, w, 100) for w in ("w2", "w3", "w2", "w3")]
+        order = [done.next()[0] for _ in range(12)]
+        places = [order.index(command) for command in late]
+        assert max(places) <= 8, places
+        for _ in range(len(flood) + len(late) - 16):
+            done.next()
+        servers.wait_until(lambda: left(bus, "TASKS") == 0, what="acknowledged")
+
+
+def test_a_new_workspace_is_served_without_a_restart(server, bus, program):
+    done = Done(bus)
+    with Echo(program, server, role="executor"):
+        nats_files.provision(server, ["later"])
+        one = task(bus, "later", 1)
+        assert done.next(10)[0] == one
