@@ -17,9 +17,11 @@
 #ifndef GANTRY_EMBED_H
 #define GANTRY_EMBED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf.h"
 #include "rc.h"
 
 #define EMBED_BUILTIN_DIM   256
@@ -30,17 +32,17 @@
 
 enum embed_provider { EMBED_BUILTIN, EMBED_OPENAI };
 
-/* The variables of contract section 3; strings are borrowed for the embedder's life. */
-struct embed_options {
-    int provider;                     /* enum embed_provider */
-    const char *url;                  /* base, e.g. https://api.openai.com/v1; openai only */
-    const char *model;                /* openai only */
-    const char *api_key;              /* may be NULL */
-    int64_t dim;                      /* 0 = the builtin's; asked of the server and checked */
-    uint32_t timeout_ms;              /* of one request; 0 = 20 s */
-    void (*keepalive)(void *context); /* called between requests and retries; may be NULL */
-    void *context;
+#define EMBED_TEXT_MAX 16384 /* bytes of a text that a server is asked about; the rest is cut */
+
+/* The variables of contract section 3, for the table of a program that embeds. */
+struct embed_conf {
+    int provider;  /* enum embed_provider */
+    char *url;     /* base, e.g. https://api.openai.com/v1; openai only, as all that follow */
+    char *model;   /* must be set */
+    char *api_key; /* may be NULL: servers of one's own often want none */
+    int64_t dim;   /* must be set; the server is asked for it, and what comes is checked */
 };
+extern const struct conf_table EMBED_CONF; /* a table of struct embed_conf */
 
 struct embed_text {
     const char *text; /* borrowed; UTF-8 */
@@ -49,13 +51,15 @@ struct embed_text {
 
 struct embedder; /* opaque */
 
-enum rc embed_new(const struct embed_options *options, struct embedder **out, struct err *err);
+/* conf is borrowed for the embedder's life. RC_CONFIG: something is missing or does not fit. */
+enum rc embed_new(const struct embed_conf *conf, struct embedder **out, struct err *err);
 void embed_free(struct embedder *embedder);
 void embedder_cleanup(struct embedder **embedder);
 
 /* "builtin-hash-256-v1" or "openai:<model>:<dim>". */
 const char *embed_model(const struct embedder *embedder);
 size_t embed_dim(const struct embedder *embedder);
+bool embed_is_remote(const struct embedder *embedder);
 
 /* One vector a text into out[count * dim]; all or nothing. */
 enum rc embed_batch(struct embedder *embedder, const struct embed_text *texts, size_t count,
@@ -64,8 +68,11 @@ enum rc embed_batch(struct embedder *embedder, const struct embed_text *texts, s
 /* The builtin alone: out[EMBED_BUILTIN_DIM]. */
 void embed_builtin(const char *text, size_t len, float *out);
 
-/* "[0.1,0.2,…]", the text form of vector and halfvec; size bounds it: EMBED_LITERAL_MAX(dim). */
-#define EMBED_LITERAL_MAX(dim) ((dim)*14 + 3)
-size_t embed_literal(const float *vector, size_t dim, char *text, size_t size);
+/* The binary form of a halfvec parameter, EMBED_HALF_BYTES(dim) bytes, and back. Values are rounded
+ * to IEEE half precision. False for a vector of zeros, which has no direction. */
+#define EMBED_HALF_BYTES(dim) (4 + 2 * (dim))
+bool embed_to_half(const float *vector, size_t dim, uint8_t *bytes);
+/* The dimension, or 0 if the bytes are no halfvec or do not fit cap. */
+size_t embed_from_half(const uint8_t *bytes, size_t len, float *vector, size_t cap);
 
 #endif

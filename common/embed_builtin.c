@@ -18,8 +18,8 @@
 #include "embed_fold.h"
 
 #define WORD_MAX     48 /* code points that make n-grams; what is longer is hashed all the same */
-#define WEIGHT_PAIR  0.5F
-#define WEIGHT_GRAMS 0.7F /* of all n-grams of a word together */
+#define WEIGHT_PAIR  0.4F
+#define WEIGHT_GRAMS 1.0F /* of all n-grams of a word together */
 #define WEIGHT_STOP  0.2F /* "the", "and": they say little */
 #define GRAM_MIN     3
 #define GRAM_MAX     4

@@ -6,26 +6,9 @@
 
 #include <stdbool.h>
 
-#define REPLACEMENT 0xFFFD
+#include "utf8.h"
 
-static uint32_t
-decode(const unsigned char *p, size_t left, size_t *used)
-{
-    *used = 1;
-    if (p[0] < 0x80)
-        return p[0];
-    size_t n = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : p[0] >= 0xC2 ? 2 : 0;
-    if (n == 0 || p[0] > 0xF4 || n > left)
-        return REPLACEMENT;
-    uint32_t cp = p[0] & (0xFFU >> (n + 1));
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xC0) != 0x80)
-            return REPLACEMENT;
-        cp = cp << 6 | (p[i] & 0x3FU);
-    }
-    *used = n;
-    return cp;
-}
+#define REPLACEMENT 0xFFFD
 
 static bool
 between(uint32_t cp, uint32_t low, uint32_t high)
@@ -66,10 +49,10 @@ fold(uint32_t cp)
 uint32_t
 fold_next(const char *text, size_t len, size_t *at)
 {
-    size_t used;
-    uint32_t cp = decode((const unsigned char *)text + *at, len - *at, &used);
-    *at += used;
-    return fold(cp);
+    uint32_t cp = REPLACEMENT;
+    size_t used = utf8_decode(text + *at, len - *at, &cp);
+    *at += used ? used : 1;
+    return used ? fold(cp) : REPLACEMENT;
 }
 
 enum fold_class

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * embed - the two providers behind one interface.
+ *
+ * A server is asked in requests of EMBED_BATCH_MAX texts. It may refuse a batch because of one text
+ * (too many tokens): then each is asked alone, and a text that is refused alone is asked again cut
+ * short, so that no memory is lost to a tokenizer's limit.
+ */
+#include "embed.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "fetch.h"
+#include "json.h"
+
+#define REQUEST_MAX (4u * 1024 * 1024)  /* bytes */
+#define ANSWER_MAX  (16u * 1024 * 1024) /* bytes */
+#define SHORT_TEXT  4096                /* bytes, for a text that was refused */
+#define CONNECT_MS  2000
+#define TRY_MS      8000
+#define DEADLINE_MS 9000 /* below the runtime's keep-alive */
+#define TRIES       4
+#define URL_MAX     1024
+
+struct embedder {
+    const struct embed_conf *conf; /* borrowed */
+    char model[EMBED_MODEL_MAX];
+    size_t dim;
+    struct fetch *fetch; /* owned; NULL for the builtin */
+};
+
+static const char *const PROVIDERS[] = { "builtin", "openai", NULL };
+
+static const struct conf_item ITEMS[] = {
+    { .name = "EMBED_PROVIDER",
+      .type = CONF_CHOICE,
+      .offset = offsetof(struct embed_conf, provider),
+      .default_text = "builtin",
+      .choices = PROVIDERS,
+      .help = "What makes vectors: builtin, or any server with OpenAI's /v1/embeddings." },
+    { .name = "EMBED_URL",
+      .type = CONF_URL,
+      .offset = offsetof(struct embed_conf, url),
+      .default_text = "https://api.openai.com/v1",
+      .help = "Base URL of the embedding server (openai)." },
+    { .name = "EMBED_MODEL",
+      .type = CONF_STRING,
+      .offset = offsetof(struct embed_conf, model),
+      .max = 128,
+      .flags = CONF_OPTIONAL,
+      .help = "Model to ask for (openai: must be set)." },
+    { .name = "EMBED_API_KEY",
+      .type = CONF_SECRET,
+      .offset = offsetof(struct embed_conf, api_key),
+      .flags = CONF_OPTIONAL,
+      .help = "Key of the embedding server (openai)." },
+    { .name = "EMBED_DIM",
+      .type = CONF_INT,
+      .offset = offsetof(struct embed_conf, dim),
+      .default_text = "0",
+      .min = 0,
+      .max = EMBED_DIM_MAX,
+      .help = "Dimension of the vectors (openai: must be set; builtin: 0 or 256)." },
+};
+const struct conf_table EMBED_CONF = { ITEMS, ARRAY_LEN(ITEMS) };
+
+static enum rc
+new_remote(struct embedder *e, struct err *err)
+{
+    const struct embed_conf *conf = e->conf;
+    char url[URL_MAX];
+    if (!conf->model || !conf->model[0])
+        return err_set(err, RC_CONFIG, "EMBED_MODEL must be set for EMBED_PROVIDER=openai");
+    if (conf->dim <= 0)
+        return err_set(err, RC_CONFIG, "EMBED_DIM must be set for EMBED_PROVIDER=openai");
+    size_t len = strlen(conf->url);
+    while (len > 0 && conf->url[len - 1] == '/')
+        len--;
+    if (snprintf(url, sizeof(url), "%.*s/embeddings", (int)len, conf->url) >= (int)sizeof(url))
+        return err_set(err, RC_CONFIG, "EMBED_URL is too long");
+    e->dim = (size_t)conf->dim;
+    (void)snprintf(e->model, sizeof(e->model), "openai:%s:%zu", conf->model, e->dim);
+    const struct fetch_options options = {
+        .url = url,
+        .bearer = conf->api_key && conf->api_key[0] ? conf->api_key : NULL,
+        .connect_ms = CONNECT_MS,
+        .total_ms = TRY_MS,
+        .deadline_ms = DEADLINE_MS,
+        .tries = TRIES,
+    };
+    return fetch_new(&options, &e->fetch, err);
+}
+
+enum rc
+embed_new(const struct embed_conf *conf, struct embedder **out, struct err *err)
+{
+    AUTO(embedder) struct embedder *e = calloc(1, sizeof(*e));
+    if (!e)
+        return err_set(err, RC_TEMP, "no memory for an embedder");
+    e->conf = conf;
+    enum rc rc = RC_OK;
+    if (conf->provider == EMBED_OPENAI) {
+        rc = new_remote(e, err);
+    } else if (conf->dim != 0 && conf->dim != EMBED_BUILTIN_DIM) {
+        rc = err_set(err, RC_CONFIG, "EMBED_DIM of the builtin provider is %d", EMBED_BUILTIN_DIM);
+    } else {
+        e->dim = EMBED_BUILTIN_DIM;
+        (void)snprintf(e->model, sizeof(e->model), "%s", EMBED_BUILTIN_MODEL);
+    }
+    if (rc == RC_OK)
+        *out = TAKE(e);
+    return rc;
+}
+
+void
+embed_free(struct embedder *e)
+{
+    if (!e)
+        return;
+    fetch_free(e->fetch);
+    free(e);
+}
+
+void
+embedder_cleanup(struct embedder **e)
+{
+    embed_free(*e);
+}
+
+const char *
+embed_model(const struct embedder *e)
+{
+    return e->model;
+}
+
+size_t
+embed_dim(const struct embedder *e)
+{
+    return e->dim;
+}
+
+bool
+embed_is_remote(const struct embedder *e)
+{
+    return e->fetch != NULL;
+}
+
+/* The length of text cut to max bytes, at the start of a character. */
+static size_t
+cut(const struct embed_text *text, size_t max)
+{
+    size_t len = text->len;
+    if (len <= max)
+        return len;
+    len = max;
+    while (len > 0 && ((unsigned char)text->text[len] & 0xC0) == 0x80)
+        len--;
+    return len;
+}
+
+static enum rc
+write_request(const struct embedder *e, const struct embed_text *texts, size_t count, size_t max,
+              struct buf *out)
+{
+    struct json_writer w;
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_put_string(&w, "model", e->conf->model);
+    json_array(&w, "input");
+    for (size_t i = 0; i < count; i++) {
+        size_t len = cut(&texts[i], max);
+        if (len == 0)
+            json_put_string(&w, NULL, " "); /* servers refuse an empty text */
+        else
+            json_put_bytes(&w, NULL, texts[i].text, len);
+    }
+    json_close(&w);
+    json_put_string(&w, "encoding_format", "float");
+    /* Only the third generation knows the member; others answer 400. */
+    if (strstr(e->conf->model, "text-embedding-3"))
+        json_put_int(&w, "dimensions", (int64_t)e->dim);
+    json_close(&w);
+    return json_end(&w);
+}
+
+static bool
+read_vector(const cJSON *values, size_t dim, float *out)
+{
+    double sum = 0;
+    size_t n = 0;
+    const cJSON *value;
+    cJSON_ArrayForEach (value, values) {
+        if (n == dim || !cJSON_IsNumber(value))
+            return false;
+        out[n++] = (float)value->valuedouble;
+        sum += value->valuedouble * value->valuedouble;
+    }
+    if (n != dim || !isfinite(sum))
+        return false;
+    for (size_t i = 0; i < n && sum > 0; i++)
+        out[i] = (float)((double)out[i] / sqrt(sum));
+    return true;
+}
+
+static enum rc
+read_answer(const struct embedder *e, const struct buf *answer, size_t count, float *out,
+            struct err *err)
+{
+    AUTO(json) cJSON *doc = NULL;
+    if (json_read(buf_text(answer), answer->len, &doc, NULL) != RC_OK)
+        return err_set(err, RC_CONFIG, "the embedding server's answer is not JSON");
+    const cJSON *data = json_member(doc, "data");
+    if (!cJSON_IsArray(data) || (size_t)cJSON_GetArraySize(data) != count)
+        return err_set(err, RC_CONFIG, "the embedding server answered another number of vectors");
+    AUTO(free) bool *seen = calloc(count, sizeof(*seen));
+    if (!seen)
+        return err_set(err, RC_TEMP, "no memory for vectors");
+    size_t place = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach (item, data) {
+        size_t index = (size_t)json_int(item, "index", (int64_t)place++);
+        if (index >= count || seen[index])
+            return err_set(err, RC_CONFIG, "the embedding server answered a wrong index");
+        seen[index] = true;
+        if (!read_vector(json_member(item, "embedding"), e->dim, out + index * e->dim))
+            return err_set(err, RC_CONFIG,
+                           "the embedding server's vectors are not of dimension %zu", e->dim);
+    }
+    return RC_OK;
+}
+
+static enum rc
+ask(struct embedder *e, const struct embed_text *texts, size_t count, size_t max, float *out,
+    struct err *err)
+{
+    AUTO(buf) struct buf request, answer;
+    buf_init(&request, REQUEST_MAX);
+    buf_init(&answer, ANSWER_MAX);
+    enum rc rc = write_request(e, texts, count, max, &request);
+    if (rc != RC_OK)
+        return err_set(err, rc, "embedding request is too large");
+    rc = fetch_post(e->fetch, request.data, request.len, &answer, err);
+    if (rc != RC_OK)
+        return rc == RC_LIMIT ? err_set(err, RC_CONFIG, "the embedding server answers too much")
+                              : rc;
+    return read_answer(e, &answer, count, out, err);
+}
+
+/* A refused batch, text by text. */
+static enum rc
+ask_each(struct embedder *e, const struct embed_text *texts, size_t count, float *out,
+         struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        float *place = out + i * e->dim;
+        enum rc rc = ask(e, &texts[i], 1, EMBED_TEXT_MAX, place, err);
+        if (rc == RC_INVALID)
+            rc = ask(e, &texts[i], 1, SHORT_TEXT, place, err);
+        if (rc == RC_INVALID)
+            return err_set(err, RC_CONFIG, "the embedding server refuses a short text");
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
+}
+
+enum rc
+embed_batch(struct embedder *e, const struct embed_text *texts, size_t count, float *out,
+            struct err *err)
+{
+    for (size_t at = 0; at < count;) {
+        if (!e->fetch) {
+            embed_builtin(texts[at].text, texts[at].len, out + at * e->dim);
+            at++;
+            continue;
+        }
+        size_t n = count - at < EMBED_BATCH_MAX ? count - at : EMBED_BATCH_MAX;
+        enum rc rc = ask(e, texts + at, n, EMBED_TEXT_MAX, out + at * e->dim, err);
+        if (rc == RC_INVALID)
+            rc = ask_each(e, texts + at, n, out + at * e->dim, err);
+        if (rc != RC_OK)
+            return rc;
+        at += n;
+    }
+    return RC_OK;
+}
