@@ -41,7 +41,11 @@ WITH done AS MATERIALIZED (
                         content_hash, source, tags, metadata, text, embedding)
     SELECT $1, $2::uuid, $3, $4, $4,
            to_timestamp($4 / 1000000000.0) + make_interval(secs => $5::double precision),
-           $6::smallint, $7::integer, $8::bytea, $9,
+           $6::smallint,
+           -- A cell that is gone by now is not searched: then the row waits in cell 0.
+           CASE WHEN EXISTS (SELECT FROM memory_cell WHERE workspace = $1
+                             AND model = $6::smallint AND cell = $7::integer) THEN $7 ELSE 0 END,
+           $8::bytea, $9,
            ARRAY(SELECT json_array_elements_text($10::json)), $11::json, $12, $13::halfvec
     WHERE NOT EXISTS (SELECT FROM done) AND NOT EXISTS (SELECT FROM forgotten)
     ON CONFLICT (workspace, scope, content_hash) DO UPDATE SET
@@ -105,7 +109,10 @@ WITH done AS MATERIALIZED (
         text = coalesce($4::text, m.text),
         content_hash = CASE WHEN $4::text IS NULL THEN m.content_hash ELSE $5::bytea END,
         model = CASE WHEN $4::text IS NULL THEN m.model ELSE $6::smallint END,
-        cell = CASE WHEN $4::text IS NULL THEN m.cell ELSE $7::integer END,
+        cell = CASE WHEN $4::text IS NULL THEN m.cell
+                    WHEN EXISTS (SELECT FROM memory_cell c WHERE c.workspace = $1
+                                 AND c.model = $6::smallint AND c.cell = $7::integer) THEN $7
+                    ELSE 0 END,
         embedding = CASE WHEN $4::text IS NULL THEN m.embedding ELSE $8::halfvec END,
         tags = CASE WHEN $9::json IS NULL THEN m.tags
                     ELSE ARRAY(SELECT json_array_elements_text($9::json)) END,
@@ -180,3 +187,105 @@ SELECT answer ->> 'deleted' FROM record UNION ALL SELECT answer ->> 'deleted' FR
 -- in:  1 rows at most
 -- out: expired memories and old command_done rows that were deleted, in all workspaces
 SELECT memory_sweep($1::integer), command_sweep('2 days', $1::integer)
+
+-- name: cell_newest
+-- in:  1 workspace, 2 model
+-- out: number of the newest cell; 0 = the workspace has none
+SELECT coalesce(max(cell), 0) FROM memory_cell
+WHERE workspace = $1 AND model = $2::smallint AND NOT retired
+
+-- name: cell_load
+-- in:  1 workspace, 2 model
+-- out: cell, centroid in binary
+SELECT cell, halfvec_send(centroid) FROM memory_cell
+WHERE workspace = $1 AND model = $2::smallint AND NOT retired ORDER BY cell
+
+-- name: cell_sizes
+-- in:  1 workspace, 2 model, 3 limit
+-- out: rows in no cell (counted up to the limit), rows in cells by the last count, rows when the
+--      cells were made
+SELECT (SELECT count(*) FROM (SELECT FROM memory
+                              WHERE workspace = $1 AND model = $2::smallint AND cell = 0
+                                AND vector_dims(embedding) <= 1000 LIMIT $3::bigint) loose),
+       (SELECT coalesce(sum(rows), 0) FROM memory_cell
+        WHERE workspace = $1 AND model = $2::smallint),
+       (SELECT coalesce(max(trained_rows), 0) FROM memory_training
+        WHERE workspace = $1 AND model = $2::smallint)
+
+-- name: train_begin
+-- in:  1 workspace, 2 model, 3 this trainer
+-- out: 0 rows: another trainer is at it
+INSERT INTO memory_training (workspace, model, trainer, trainer_until)
+VALUES ($1, $2::smallint, $3::uuid, now() + interval '2 minutes')
+ON CONFLICT (workspace, model) DO UPDATE SET
+    trainer = excluded.trainer, trainer_until = excluded.trainer_until
+WHERE memory_training.trainer = excluded.trainer OR memory_training.trainer_until < now()
+RETURNING trained_rows
+
+-- name: train_end
+-- in:  1 workspace, 2 model, 3 this trainer, 4 rows that the cells were made for, or null
+UPDATE memory_training SET trainer_until = '-infinity',
+       trained_rows = coalesce($4::bigint, trained_rows)
+WHERE workspace = $1 AND model = $2::smallint AND trainer = $3::uuid
+
+-- name: train_size
+-- in:  1 workspace, 2 model
+SELECT count(*) FROM memory
+WHERE workspace = $1 AND model = $2::smallint AND vector_dims(embedding) <= 1000
+
+-- name: train_sample
+-- in:  1 workspace, 2 model, 3 share of the rows (0..1), 4 rows at most
+SELECT halfvec_send(embedding) FROM memory
+WHERE workspace = $1 AND model = $2::smallint AND vector_dims(embedding) <= 1000
+  AND random() < $3::float8
+LIMIT $4::bigint
+
+-- name: train_retire
+-- in:  1 workspace, 2 model
+UPDATE memory_cell SET retired = true WHERE workspace = $1 AND model = $2::smallint AND NOT retired
+
+-- name: train_add
+-- in:  1 workspace, 2 model, 3 centroid
+-- out: its number
+INSERT INTO memory_cell (workspace, model, centroid) VALUES ($1, $2::smallint, $3::halfvec)
+RETURNING cell
+
+-- name: train_moving
+-- in:  1 workspace, 2 model, 3 first of the new cells, 4 rows at most
+-- out: rows that lie in older cells: id, vector
+SELECT id, halfvec_send(embedding) FROM memory
+WHERE workspace = $1 AND model = $2::smallint AND cell < $3::integer
+  AND vector_dims(embedding) <= 1000
+LIMIT $4::bigint
+
+-- name: train_move
+-- in:  1 workspace, 2 model, 3 ids, 4 their cells, 5 first of the new cells
+UPDATE memory m SET cell = moved.cell
+FROM unnest($3::uuid[], $4::integer[]) AS moved (id, cell)
+WHERE m.workspace = $1 AND m.id = moved.id AND m.model = $2::smallint AND m.cell < $5::integer
+
+-- name: train_count
+-- in:  1 workspace, 2 model, 3 cells greater than, 4 cells at most
+-- out: the cells counted: number, rows
+UPDATE memory_cell c SET rows = s.rows, mean = s.mean, deviation = s.deviation
+FROM (SELECT cell FROM memory_cell
+      WHERE workspace = $1 AND model = $2::smallint AND NOT retired AND cell > $3::integer
+      ORDER BY cell LIMIT $4::bigint) next
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, coalesce(avg(1 - (m.embedding <=> own.centroid)), 0) AS mean,
+           coalesce(stddev(1 - (m.embedding <=> own.centroid)), 0) AS deviation
+    FROM memory m, memory_cell own
+    WHERE own.workspace = $1 AND own.model = $2::smallint AND own.cell = next.cell
+      AND m.workspace = $1 AND m.model = $2::smallint AND m.cell = next.cell
+      AND vector_dims(m.embedding) <= 1000
+) s
+WHERE c.workspace = $1 AND c.model = $2::smallint AND c.cell = next.cell
+RETURNING c.cell, c.rows
+
+-- name: train_drop
+-- in:  1 workspace, 2 model (after "exclude", so that no insert is under way)
+-- Retired cells without rows.
+DELETE FROM memory_cell c
+WHERE c.workspace = $1 AND c.model = $2::smallint AND c.retired
+  AND NOT EXISTS (SELECT FROM memory m
+                  WHERE m.workspace = $1 AND m.model = $2::smallint AND m.cell = c.cell)

@@ -89,7 +89,7 @@ WHERE workspace = $1 AND scope = $9
   AND ($5::json IS NULL OR tags @> ARRAY(SELECT json_array_elements_text($5::json)))
   AND ($6::text IS NULL OR source = $6)
   AND created_ns >= coalesce($7::bigint * 1000000, 0)
-  AND created_ns < coalesce(($8::bigint + 1) * 1000000, 9223372036854775807)
+  AND created_ns < coalesce($8::bigint * 1000000, 9223372036854775807)
 ORDER BY 2 NULLS LAST, created_ns DESC, id LIMIT $4::bigint
 
 -- name: vector_filter
@@ -101,7 +101,7 @@ WHERE workspace = $1
   AND ($5::json IS NULL OR tags @> ARRAY(SELECT json_array_elements_text($5::json)))
   AND ($6::text IS NULL OR source = $6)
   AND created_ns >= coalesce($7::bigint * 1000000, 0)
-  AND created_ns < coalesce(($8::bigint + 1) * 1000000, 9223372036854775807)
+  AND created_ns < coalesce($8::bigint * 1000000, 9223372036854775807)
 ORDER BY 2 NULLS LAST, created_ns DESC, id LIMIT $4::bigint
 
 -- name: text
@@ -119,7 +119,7 @@ WITH query AS MATERIALIZED (
       AND ($5::json IS NULL OR tags @> ARRAY(SELECT json_array_elements_text($5::json)))
       AND ($6::text IS NULL OR source = $6)
       AND created_ns >= coalesce($7::bigint * 1000000, 0)
-      AND created_ns < coalesce(($8::bigint + 1) * 1000000, 9223372036854775807)
+      AND created_ns < coalesce($8::bigint * 1000000, 9223372036854775807)
       AND ($9::text IS NULL OR scope = $9)
     LIMIT $10::bigint
 )

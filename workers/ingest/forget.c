@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forget - memory.forget: rows, history, vectors and facts in one transaction, then the dead letters
+ * of the scope, one by one through JetStream's message API.
+ *
+ * The mark in memory_forget drops commands of the scope that were accepted before and come later.
+ * Dead letters carry a hash of their scope in a header. The purge runs at every delivery of the
+ * command, so that a crash in between leaves nothing behind.
+ */
+#include <string.h>
+
+#include "base64.h"
+#include "bus.h"
+#include "cleanup.h"
+#include "hash.h"
+#include "ingest.h"
+#include "sql_ingest.h"
+
+#define GET_SUBJECT    "$JS.API.STREAM.MSG.GET.DEAD"
+#define DELETE_SUBJECT "$JS.API.STREAM.MSG.DELETE.DEAD"
+#define HASH_HEADER    "Gantry-Scope-Hash: "
+#define API_MS         5000
+#define REQUEST_MAX    512 /* bytes */
+#define HEADERS_MAX    16384
+
+/* A purge under way; lives in the job's arena. */
+struct purge {
+    struct worker *w;
+    struct job *job;
+    int64_t deleted;
+    uint64_t seq; /* of the letter in hand */
+    char scope_hash[HASH_TEXT_MAX];
+};
+
+static void look(struct purge *purge, uint64_t from);
+
+static void
+finish(struct purge *purge, const struct err *failed)
+{
+    struct job *job = purge->job;
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    if (failed) {
+        job_fail(job, failed);
+        worker_finish(purge->w, job);
+        return;
+    }
+    buf_init(&out, REQUEST_MAX);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_string(&w, "status", "success");
+    json_put_int(&w, "deleted", purge->deleted);
+    json_close(&w);
+    if (json_end(&w) == RC_OK)
+        job_answer(job, 200, &out);
+    worker_finish(purge->w, job);
+}
+
+static void
+call(struct purge *purge, const char *subject, const struct buf *body, bus_reply_fn *fn)
+{
+    struct err err;
+    const struct bus_out out = { .subject = subject, .data = buf_text(body), .len = body->len };
+    if (bus_request(worker_bus(purge->w), &out, API_MS, fn, purge, &err) != RC_OK)
+        finish(purge, &err);
+}
+
+/* The hash header in the message's base64 headers. */
+static bool
+is_of_scope(const struct purge *purge, const cJSON *message)
+{
+    const char *text = json_string(message, "hdrs");
+    AUTO(free) uint8_t *headers = calloc(1, HEADERS_MAX + 1);
+    size_t len = 0;
+    if (!text || !headers || base64_decode(text, strlen(text), headers, HEADERS_MAX, &len) != RC_OK)
+        return false;
+    const char *at = memmem(headers, len, HASH_HEADER, strlen(HASH_HEADER));
+    return at && strncmp(at + strlen(HASH_HEADER), purge->scope_hash, HASH_TEXT_MAX - 1) == 0;
+}
+
+static void
+on_deleted(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct purge *purge = arg;
+    (void)msg; /* an error says that the letter is gone already */
+    if (rc != RC_OK)
+        finish(purge, err);
+    else
+        look(purge, purge->seq + 1);
+}
+
+static void
+delete_letter(struct purge *purge)
+{
+    AUTO(buf) struct buf body;
+    struct json_writer w;
+    buf_init(&body, REQUEST_MAX);
+    json_begin(&w, &body);
+    json_object(&w, NULL);
+    json_put_int(&w, "seq", (int64_t)purge->seq);
+    json_put_bool(&w, "no_erase", false); /* overwrite its bytes in the file */
+    json_close(&w);
+    if (json_end(&w) == RC_OK)
+        call(purge, DELETE_SUBJECT, &body, on_deleted);
+}
+
+static void
+on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct purge *purge = arg;
+    AUTO(json) cJSON *doc = NULL;
+    struct err why;
+    if (rc != RC_OK) {
+        finish(purge, err);
+        return;
+    }
+    if (json_read(msg->data, msg->len, &doc, &why) != RC_OK) {
+        (void)err_set(&why, RC_TEMP, "the server's answer about a dead letter cannot be read");
+        finish(purge, &why);
+        return;
+    }
+    const cJSON *message = json_member(doc, "message"), *error = json_member(doc, "error");
+    if (!message && json_int(error, "code", 0) == 404) {
+        finish(purge, NULL); /* none left */
+        return;
+    }
+    int64_t seq = json_int(message, "seq", 0);
+    if (seq <= 0) {
+        (void)err_set(&why, RC_TEMP, "the server does not show the dead letters");
+        finish(purge, &why);
+        return;
+    }
+    purge->seq = (uint64_t)seq;
+    if (is_of_scope(purge, message))
+        delete_letter(purge);
+    else
+        look(purge, purge->seq + 1);
+}
+
+/* The next dead letter of this workspace from a sequence number on. */
+static void
+look(struct purge *purge, uint64_t from)
+{
+    AUTO(buf) struct buf body;
+    struct json_writer w;
+    char subject[SUBJECT_MAX];
+    (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.ingest",
+                   purge->job->actor.workspace);
+    buf_init(&body, REQUEST_MAX);
+    json_begin(&w, &body);
+    json_object(&w, NULL);
+    json_put_int(&w, "seq", (int64_t)from);
+    json_put_string(&w, "next_by_subj", subject);
+    json_close(&w);
+    if (json_end(&w) == RC_OK)
+        call(purge, GET_SUBJECT, &body, on_letter);
+}
+
+static enum rc
+delete_rows(struct ingest *in, struct job *job, int64_t *deleted, struct err *err)
+{
+    struct db *db = worker_db(in->worker);
+    struct db_params lock = { 0 }, p = { 0 };
+    size_t unused, index;
+    db_param_text(&lock, job->actor.workspace);
+    db_param_text(&p, job->actor.workspace);
+    db_param_text(&p, job->id);
+    db_param_text(&p, json_string(job->body, "scope"));
+    db_param_int(&p, job->stream_ns);
+    enum rc rc = db_begin(db, job->actor.workspace, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_INGEST_EXCLUDE, &lock, &unused, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_INGEST_FORGET, &p, &index, err);
+    if (rc != RC_OK) {
+        db_abort(db);
+        return rc;
+    }
+    rc = db_commit(db, err);
+    if (rc == RC_OK)
+        *deleted = db_int(db_result(db, index), 0, 0, 0);
+    return rc;
+}
+
+void
+ingest_forget(struct worker *w, struct job *job)
+{
+    struct ingest *in = worker_state(w);
+    struct err err;
+    struct purge *purge = arena_alloc(job->mem, sizeof(*purge));
+    const char *workspace = job->actor.workspace, *scope = json_string(job->body, "scope");
+    uint8_t digest[HASH_LEN];
+    int64_t deleted = 0;
+    enum rc rc = purge ? delete_rows(in, job, &deleted, &err)
+                       : err_set(&err, RC_TEMP, "no room for the command");
+    if (rc == RC_CONFLICT) /* with its own other delivery: that one is done by now */
+        rc = delete_rows(in, job, &deleted, &err);
+    if (rc != RC_OK) {
+        job_fail(job, &err);
+        worker_finish(w, job);
+        return;
+    }
+    *purge = (struct purge){ .w = w, .job = job, .deleted = deleted };
+    const struct hash_part parts[] = { { workspace, strlen(workspace) + 1 },
+                                       { scope, strlen(scope) } };
+    hash_sha256(parts, ARRAY_LEN(parts), digest);
+    hex_encode(digest, HASH_LEN, purge->scope_hash);
+    look(purge, 1);
+}

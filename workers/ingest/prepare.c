@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * prepare - hashes, tags, JSON; and what no schema can check.
+ */
+#include "prepare.h"
+
+#include <string.h>
+
+#include "cleanup.h"
+#include "ingest.h"
+#include "secrets.h"
+
+#define JSON_TEXT_MAX (256u * 1024) /* bytes: 16 KiB of metadata, escaped */
+
+void
+prepare_hash(const char *text, uint8_t hash[HASH_LEN], char hex[HASH_TEXT_MAX])
+{
+    hash_sha256_bytes(text, strlen(text), hash);
+    hex_encode(hash, HASH_LEN, hex);
+}
+
+static bool
+seen_before(const cJSON *tags, const cJSON *tag)
+{
+    for (const cJSON *other = tags->child; other != tag; other = other->next)
+        if (strcmp(other->valuestring, tag->valuestring) == 0)
+            return true;
+    return false;
+}
+
+const char *
+prepare_tags(struct job *job, const cJSON *tags)
+{
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    const cJSON *tag;
+    buf_init(&out, JSON_TEXT_MAX);
+    json_begin(&w, &out);
+    json_array(&w, NULL);
+    cJSON_ArrayForEach (tag, tags) {
+        if (!seen_before(tags, tag))
+            json_put_string(&w, NULL, tag->valuestring);
+    }
+    json_close(&w);
+    return json_end(&w) == RC_OK ? arena_strndup(job->mem, buf_text(&out), out.len) : NULL;
+}
+
+const char *
+prepare_json(struct job *job, const cJSON *doc, const char *fallback)
+{
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    if (!doc)
+        return fallback;
+    buf_init(&out, JSON_TEXT_MAX);
+    json_begin(&w, &out);
+    json_put_doc(&w, NULL, doc);
+    return json_end(&w) == RC_OK ? arena_strndup(job->mem, buf_text(&out), out.len) : NULL;
+}
+
+bool
+ingest_check_secrets(struct job *job)
+{
+    char field[SECRETS_FIELD_MAX];
+    struct field_errors errors = { 0 };
+    const char *kind = secrets_find_json(job->body, field);
+    if (!kind)
+        return true;
+    field_errors_add(&errors, field, "looks like a credential: %s", kind);
+    job_problem(job, PROBLEM_SECRET_IN_TEXT, &errors,
+                "A credential must not be stored as a memory.");
+    return false;
+}

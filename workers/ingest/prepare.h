@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * prepare - the parts of a command's body as the database takes them; results live in the job's
+ * arena, NULL when that is full.
+ */
+#ifndef PREPARE_H
+#define PREPARE_H
+
+#include "hash.h"
+#include "worker.h"
+
+/* SHA-256 of the text: content_hash. */
+void prepare_hash(const char *text, uint8_t hash[HASH_LEN], char hex[HASH_TEXT_MAX]);
+/* A JSON array of the distinct tags, in their order; "[]" for NULL. */
+const char *prepare_tags(struct job *job, const cJSON *tags);
+/* The document as JSON text; fallback for NULL. */
+const char *prepare_json(struct job *job, const cJSON *doc, const char *fallback);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start - the hooks that the program's table names.
+ */
+#ifndef INGEST_START_H
+#define INGEST_START_H
+
+#include "worker.h"
+
+enum rc ingest_start(struct worker *w, struct err *err);
+enum rc ingest_ready(struct worker *w, struct err *err);
+void ingest_stop(struct worker *w);
+
+#endif

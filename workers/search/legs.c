@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * legs - which statement finds the ids.
+ *
+ *   no filter, small workspace      vector_all: one index-only scan, exact
+ *   no filter, large workspace      vector_cells
+ *   scope only, large scope         vector_cells with the scope
+ *   anything else                   vector_scope or vector_filter: exact over the filtered rows
+ *
+ * The first two see only rows of the same model that have a vector. When they find too few, the
+ * exact form adds the others, so that there are always min(k, matching) results.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "search.h"
+#include "sql_search.h"
+
+#define INDEX_DIM_MAX 1000  /* the predicate of memory_cells */
+#define SCAN_FIRST    10000 /* rows of the nearest cells */
+#define MISSED_MAX    0.02  /* hits that all cells left out may be expected to hold */
+#define SCOPE_LARGE   20000 /* rows */
+#define RANK_MAX      10000 /* rows that a hybrid search ranks by text */
+#define FLAGS         1024
+#define FLAG_FRESH_MS 2000
+
+struct cell_flags {
+    struct {
+        char workspace[WORKSPACE_TEXT_MAX];
+        int64_t checked_ms;
+        bool has_cells;
+    } entries[FLAGS];
+};
+
+struct cell_flags *
+cell_flags_new(void)
+{
+    return calloc(1, sizeof(struct cell_flags));
+}
+
+static enum rc
+ask(struct search *s, unsigned statement, const struct db_params *p, const PGresult **out,
+    struct err *err)
+{
+    struct db *db = worker_db(s->worker);
+    size_t index;
+    enum rc rc = db_send(db, statement, p, &index, err);
+    if (rc == RC_OK)
+        rc = db_sync(db, err);
+    if (rc == RC_OK)
+        *out = db_result(db, index);
+    return rc;
+}
+
+/* FNV-1a; a collision costs a question to the database. */
+static size_t
+slot(const char *workspace)
+{
+    uint64_t hash = 0xcbf29ce484222325ULL;
+    for (; *workspace; workspace++)
+        hash = (hash ^ (unsigned char)*workspace) * 0x100000001b3ULL;
+    return (size_t)(hash % FLAGS);
+}
+
+/* Wrong for a moment after cells were made: then the search is exact, and only slower. */
+static enum rc
+has_cells(struct search *s, const char *workspace, bool *has, struct err *err)
+{
+    size_t i = slot(workspace);
+    int64_t now = clock_mono_ms();
+    bool ours = strcmp(s->flags->entries[i].workspace, workspace) == 0;
+    if (!ours || now - s->flags->entries[i].checked_ms > FLAG_FRESH_MS) {
+        const PGresult *result;
+        struct db_params p = { 0 };
+        db_param_text(&p, workspace);
+        db_param_int(&p, s->model);
+        enum rc rc = ask(s, SQL_SEARCH_HAS_CELLS, &p, &result, err);
+        if (rc != RC_OK)
+            return rc;
+        (void)snprintf(s->flags->entries[i].workspace, WORKSPACE_TEXT_MAX, "%s", workspace);
+        s->flags->entries[i].checked_ms = now;
+        s->flags->entries[i].has_cells = db_bool(result, 0, 0);
+    }
+    *has = s->flags->entries[i].has_cells;
+    return RC_OK;
+}
+
+static enum rc
+is_large_scope(struct search *s, const struct request *r, bool *large, struct err *err)
+{
+    const PGresult *result;
+    struct db_params p = { 0 };
+    db_param_text(&p, r->job->actor.workspace);
+    db_param_text(&p, r->scope);
+    db_param_int(&p, SCOPE_LARGE);
+    enum rc rc = ask(s, SQL_SEARCH_SCOPE_SIZE, &p, &result, err);
+    if (rc == RC_OK)
+        *large = db_int(result, 0, 0, 0) >= SCOPE_LARGE;
+    return rc;
+}
+
+static void
+read_leg(const PGresult *result, struct leg *out)
+{
+    out->n = 0;
+    for (int i = 0; i < PQntuples(result) && out->n < LEG_MAX; i++) {
+        struct hit *hit = &out->hits[out->n++];
+        (void)snprintf(hit->id, sizeof(hit->id), "%s", db_text(result, i, 0));
+        hit->value = db_number(result, i, 1, (double)NAN);
+    }
+}
+
+static void
+add_time(struct db_params *p, int64_t ms)
+{
+    if (ms < 0)
+        db_param_null(p);
+    else
+        db_param_time(p, ms);
+}
+
+static void
+add_filters(struct db_params *p, const struct request *r)
+{
+    db_param_text(p, r->tags);
+    db_param_text(p, r->source);
+    add_time(p, r->since_ms);
+    add_time(p, r->until_ms);
+}
+
+static bool
+has_filters(const struct request *r)
+{
+    return r->tags || r->source || r->since_ms >= 0 || r->until_ms >= 0;
+}
+
+static void
+add_vector(struct db_params *p, const struct request *r)
+{
+    if (r->half)
+        db_param_bytes(p, r->half, r->half_len);
+    else
+        db_param_null(p);
+}
+
+/* Every row that passes the filters, exactly. */
+static enum rc
+exact(struct search *s, const struct request *r, size_t wanted, struct leg *out, struct err *err)
+{
+    const PGresult *result;
+    struct db_params p = { 0 };
+    db_param_text(&p, r->job->actor.workspace);
+    db_param_int(&p, s->model);
+    add_vector(&p, r);
+    db_param_int(&p, (int64_t)wanted);
+    add_filters(&p, r);
+    if (r->scope)
+        db_param_text(&p, r->scope);
+    enum rc rc =
+        ask(s, r->scope ? SQL_SEARCH_VECTOR_SCOPE : SQL_SEARCH_VECTOR_FILTER, &p, &result, err);
+    if (rc == RC_OK)
+        read_leg(result, out);
+    return rc;
+}
+
+static enum rc
+by_index(struct search *s, const struct request *r, size_t wanted, bool cells, struct leg *out,
+         struct err *err)
+{
+    const PGresult *result;
+    struct db_params p = { 0 };
+    db_param_text(&p, r->job->actor.workspace);
+    db_param_int(&p, s->model);
+    add_vector(&p, r);
+    db_param_int(&p, (int64_t)wanted);
+    if (cells) {
+        db_param_int(&p, SCAN_FIRST);
+        db_param_int(&p, (int64_t)embed_dim(s->embedder) / 2);
+        db_param_number(&p, MISSED_MAX);
+        db_param_text(&p, r->scope);
+    }
+    enum rc rc = ask(s, cells ? SQL_SEARCH_VECTOR_CELLS : SQL_SEARCH_VECTOR_ALL, &p, &result, err);
+    if (rc == RC_OK)
+        read_leg(result, out);
+    return rc;
+}
+
+enum rc
+leg_vector(struct search *s, const struct request *r, size_t wanted, struct leg *out,
+           struct err *err)
+{
+    bool cells = false, large = false;
+    enum rc rc = RC_OK;
+    if (!r->half || s->model == 0 || has_filters(r) || embed_dim(s->embedder) > INDEX_DIM_MAX)
+        return exact(s, r, wanted, out, err);
+    rc = has_cells(s, r->job->actor.workspace, &cells, err);
+    if (rc == RC_OK && cells && r->scope)
+        rc = is_large_scope(s, r, &large, err);
+    if (rc != RC_OK)
+        return rc;
+    if (r->scope && !large)
+        return exact(s, r, wanted, out, err);
+    rc = by_index(s, r, wanted, cells, out, err);
+    if (rc == RC_OK && out->n < wanted)
+        rc = exact(s, r, wanted, out, err);
+    return rc;
+}
+
+enum rc
+leg_text(struct search *s, const struct request *r, size_t wanted, struct leg *out, struct err *err)
+{
+    const PGresult *result;
+    struct db_params p = { 0 };
+    db_param_text(&p, r->job->actor.workspace);
+    db_param_text(&p, r->query);
+    db_param_bool(&p, r->mode == MODE_HYBRID);
+    db_param_int(&p, (int64_t)wanted);
+    add_filters(&p, r);
+    db_param_text(&p, r->scope);
+    if (r->mode == MODE_HYBRID)
+        db_param_int(&p, RANK_MAX);
+    else
+        db_param_null(&p); /* LIMIT NULL: all */
+    enum rc rc = ask(s, SQL_SEARCH_TEXT, &p, &result, err);
+    if (rc == RC_OK)
+        read_leg(result, out);
+    return rc;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read - memory.get and memory.list.
+ *
+ * A page is ordered by (created ns, id), newest first; its cursor is base64url of "<ns>:<id>" of the
+ * last item, so that pages stay stable while memories come and go.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "memory_item.h"
+#include "search.h"
+#include "sql_search.h"
+
+#define LIMIT_DEFAULT 20
+#define CURSOR_MAX    96 /* bytes decoded */
+#define NS_COLUMN     10
+
+static void
+fail(struct job *job, enum rc rc, const char *text)
+{
+    struct err err;
+    (void)err_set(&err, rc, "%s", text);
+    job_fail(job, &err);
+}
+
+static void
+get_one(struct search *s, struct job *job)
+{
+    AUTO(pgresult) PGresult *result = NULL;
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    struct db_params p = { 0 };
+    struct err err;
+    db_param_text(&p, job->actor.workspace);
+    db_param_text(&p, json_string(job->body, "id"));
+    if (db_query(worker_db(s->worker), job->actor.workspace, SQL_SEARCH_GET, &p, &result, &err) !=
+        RC_OK) {
+        job_fail(job, &err);
+        return;
+    }
+    if (PQntuples(result) == 0) {
+        job_problem(job, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
+        return;
+    }
+    buf_init(&out, MEMORY_ANSWER_MAX);
+    json_begin(&w, &out);
+    memory_item_write(&w, NULL, result, 0);
+    if (json_end(&w) == RC_OK)
+        job_answer(job, 200, &out);
+    else
+        fail(job, RC_BUG, "the answer does not fit");
+}
+
+void
+search_get(struct worker *w, struct job **jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        jobs[i]->audit_target = json_string(jobs[i]->body, "id");
+        get_one(worker_state(w), jobs[i]);
+    }
+}
+
+struct cursor {
+    int64_t ns;
+    char id[ID_TEXT_MAX];
+};
+
+static enum rc
+read_cursor(const char *text, struct cursor *out)
+{
+    uint8_t bytes[CURSOR_MAX + 1];
+    char *end, *plain = (char *)bytes;
+    size_t len;
+    if (base64url_decode(text, strlen(text), bytes, CURSOR_MAX, &len) != RC_OK)
+        return RC_INVALID;
+    bytes[len] = '\0';
+    errno = 0;
+    long long ns = strtoll(plain, &end, 10);
+    if (errno || end == plain || *end != ':')
+        return RC_INVALID;
+    out->ns = ns;
+    return id_parse(end + 1, strlen(end + 1), out->id);
+}
+
+static void
+write_cursor(struct json_writer *w, const PGresult *rows, int row)
+{
+    char plain[CURSOR_MAX], text[BASE64URL_LEN(CURSOR_MAX)];
+    int len = snprintf(plain, sizeof(plain), "%lld:%s", (long long)db_int(rows, row, NS_COLUMN, 0),
+                       db_text(rows, row, 0));
+    base64url_encode((const uint8_t *)plain, (size_t)len, text);
+    json_put_string(w, "next_cursor", text);
+}
+
+static void
+answer_page(struct job *job, const PGresult *rows, int limit)
+{
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    int row = 0;
+    buf_init(&out, MEMORY_ANSWER_MAX);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_array(&w, "items");
+    /* At least one item a page, however large. */
+    for (; row < PQntuples(rows) && row < limit; row++) {
+        size_t next = (size_t)PQgetlength(rows, row, 2) + (size_t)PQgetlength(rows, row, 5) +
+                      (size_t)PQgetlength(rows, row, 9);
+        if (row > 0 && out.len + next > MEMORY_PAGE_MAX)
+            break;
+        memory_item_write(&w, NULL, rows, row);
+    }
+    json_close(&w);
+    if (row > 0 && row < PQntuples(rows))
+        write_cursor(&w, rows, row - 1);
+    else
+        json_put_null(&w, "next_cursor");
+    json_close(&w);
+    if (json_end(&w) == RC_OK)
+        job_answer(job, 200, &out);
+    else
+        fail(job, RC_BUG, "the page does not fit");
+}
+
+static void
+list_one(struct search *s, struct job *job)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    const char *scope = json_string(job->body, "scope"), *text = json_string(job->body, "cursor");
+    int limit = (int)json_int(job->body, "limit", LIMIT_DEFAULT);
+    struct db_params p = { 0 };
+    struct cursor cursor;
+    struct err err;
+    if (text && read_cursor(text, &cursor) != RC_OK) {
+        struct field_errors errors = { 0 };
+        field_errors_add(&errors, "cursor", "must be next_cursor of a page");
+        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        return;
+    }
+    db_param_text(&p, job->actor.workspace);
+    db_param_int(&p, limit + 1); /* one more tells whether there is a next page */
+    if (text) {
+        db_param_int(&p, cursor.ns);
+        db_param_text(&p, cursor.id);
+    } else {
+        db_param_null(&p);
+        db_param_null(&p);
+    }
+    if (scope)
+        db_param_text(&p, scope);
+    if (db_query(worker_db(s->worker), job->actor.workspace,
+                 scope ? SQL_SEARCH_LIST_SCOPE : SQL_SEARCH_LIST, &p, &rows, &err) == RC_OK)
+        answer_page(job, rows, limit);
+    else
+        job_fail(job, &err);
+}
+
+void
+search_list(struct worker *w, struct job **jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        jobs[i]->audit_target = json_string(jobs[i]->body, "scope");
+        list_one(worker_state(w), jobs[i]);
+    }
+}
