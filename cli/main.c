@@ -5,9 +5,12 @@
 #include "audit.h"
 #include "cleanup.h"
 #include "cli.h"
+#include "dlq.h"
 #include "key.h"
+#include "memory.h"
 #include "migrate.h"
 #include "provision.h"
+#include "status.h"
 #include "workspace.h"
 
 /* clang-format off */
@@ -30,6 +33,20 @@ static const struct cli_command COMMANDS[] = {
       { "workspace=W" }, 1, 1, cmd_key_revoke },
     { "key", "rotate", "KEY_ID", "Make a successor; the old key stays valid for the overlap (1d).",
       { "workspace=W", "overlap=1d" }, 1, 1, cmd_key_rotate },
+    { "memory", "import", "FILE.jsonl", "Store a memory for each line (- is standard input); going on where it stopped is safe.",
+      { NULL }, 1, 1, cmd_memory_import },
+    { "memory", "export", NULL, "Write all memories of the key's workspace, one a line.",
+      { "scope=S", "output=FILE" }, 0, 0, cmd_memory_export },
+    { "dlq", "list", NULL, "The dead letters: what no worker could settle, and why.",
+      { "workspace=W", "program=P", "limit=100" }, 0, 0, cmd_dlq_list },
+    { "dlq", "show", "SEQ", "One dead letter with its payload.",
+      { NULL }, 1, 1, cmd_dlq_show },
+    { "dlq", "replay", "[SEQ...]", "Send dead letters again to where they were for.",
+      { "all", "workspace=W", "program=P" }, 0, -1, cmd_dlq_replay },
+    { "dlq", "discard", "[SEQ...]", "Throw dead letters away.",
+      { "all", "workspace=W", "program=P" }, 0, -1, cmd_dlq_discard },
+    { "status", NULL, NULL, "Whether everything is up, and what waits; exit code 1 if something is not.",
+      { NULL }, 0, 0, cmd_status },
     { "audit", "verify", NULL, "Check the whole audit log, from the database or an export, against a checkpoint.",
       { "checkpoint=FILE", "key=VKEY", "export=FILE" }, 0, 0, cmd_audit_verify },
     { "audit", "export", NULL, "The audit log as JSON lines with proofs, for verifying offline.",

@@ -25,7 +25,7 @@ struct slot {
     void *arg;
     unsigned attempt;
     int64_t again_ms; /* > 0: waits until then before it is sent again */
-    bool busy;
+    bool busy, once, retry_conflict;
 };
 
 struct fetch_pool {
@@ -111,10 +111,12 @@ fetch_pool_cleanup(struct fetch_pool **pool)
 }
 
 static bool
-send_again(struct fetch_pool *pool, struct slot *slot, enum rc rc)
+send_again(struct fetch_pool *pool, struct slot *slot, enum rc rc, long status)
 {
     curl_off_t retry_after_s = 0;
-    if (rc != RC_TEMP || ++slot->attempt >= pool->tries)
+    if (rc != RC_TEMP || slot->once)
+        return false;
+    if (status != 429 && ++slot->attempt >= pool->tries)
         return false;
     (void)curl_easy_getinfo(slot->curl, CURLINFO_RETRY_AFTER, &retry_after_s);
     slot->again_ms = clock_mono_ms() + fetch_delay_ms(slot->attempt, (long)retry_after_s);
@@ -131,9 +133,11 @@ finish(struct fetch_pool *pool, struct slot *slot, CURLcode code)
 
     if (code == CURLE_OK) {
         (void)curl_easy_getinfo(slot->curl, CURLINFO_RESPONSE_CODE, &status);
-        answer.rc = fetch_rc_from_status(status) == RC_TEMP ? RC_TEMP : RC_OK;
+        bool again =
+            fetch_rc_from_status(status) == RC_TEMP || (status == 409 && slot->retry_conflict);
+        answer.rc = again ? RC_TEMP : RC_OK;
     }
-    if (send_again(pool, slot, answer.rc))
+    if (send_again(pool, slot, answer.rc, status))
         return;
     answer.status = (int)status;
     answer.body = buf_text(&slot->answer);
@@ -253,6 +257,8 @@ fetch_pool_send(struct fetch_pool *pool, const struct fetch_request *request, fe
     slot->arg = arg;
     slot->attempt = 0;
     slot->again_ms = 0;
+    slot->once = request->once;
+    slot->retry_conflict = request->retry_conflict;
     slot->busy = true;
     pool->n_busy++;
     (void)curl_multi_add_handle(pool->multi, slot->curl);

@@ -3,8 +3,8 @@
  * fetch_pool - many requests to one server at once, over a few kept-alive connections.
  *
  * For tools that send thousands of requests: fetch_pool_send() blocks only while all connections
- * are busy. 408, 429, 5xx and network errors are retried; a request that changes something must
- * therefore carry an idempotency key.
+ * are busy. 408, 5xx and network errors are tried again; 429 for as long as the server wishes. A
+ * request that changes something must therefore carry an idempotency key.
  *
  * Errors:  done() gets RC_OK and the status of any answer that is no retry (2xx, 4xx), or RC_TEMP
  *          after the last try, RC_CONFIG for a certificate that does not verify, RC_LIMIT
@@ -13,6 +13,7 @@
 #ifndef GANTRY_FETCH_POOL_H
 #define GANTRY_FETCH_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "buf.h"
@@ -44,6 +45,8 @@ struct fetch_request {
     const char *idempotency_key; /* NULL = none */
     const void *body;            /* copied; NULL = none */
     size_t len;
+    bool once;           /* never tried again */
+    bool retry_conflict; /* 409 is tried again: the same request is still under way */
 };
 
 enum rc fetch_pool_send(struct fetch_pool *pool, const struct fetch_request *request,

@@ -129,7 +129,9 @@ pool_sends_many(void **state)
     struct err err;
     assert_int_equal(fetch_pool_new(getenv("FETCH_URL"), "k3y", 8, 6, &pool, &err), RC_OK);
     for (int i = 0; i < 60; i++) {
-        const struct fetch_request request = { "POST", "/half", NULL, "{}", 2 };
+        const struct fetch_request request = {
+            .method = "POST", .path = "/half", .body = "{}", .len = 2
+        };
         assert_int_equal(fetch_pool_send(pool, &request, count, &seen, &err), RC_OK);
     }
     fetch_pool_wait(pool);
@@ -137,10 +139,12 @@ pool_sends_many(void **state)
     assert_int_equal(seen.good, 60);
 
     buf_init(&answer, 4096);
-    const struct fetch_request keyed = { "POST", "/keyed", "idem-1", "{}", 2 };
+    const struct fetch_request keyed = {
+        .method = "POST", .path = "/keyed", .idempotency_key = "idem-1", .body = "{}", .len = 2
+    };
     assert_int_equal(fetch_pool_call(pool, &keyed, &answer, &err), RC_OK);
     assert_string_equal(buf_text(&answer), "k3y idem-1");
-    const struct fetch_request get = { "GET", "/problem", NULL, NULL, 0 };
+    const struct fetch_request get = { .method = "GET", .path = "/problem" };
     assert_int_equal(fetch_pool_call(pool, &get, &answer, &err), RC_NOTFOUND);
     assert_string_equal(err.text, "no such thing (HTTP 404)");
 }

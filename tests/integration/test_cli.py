@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: MIT
 """gantry, the operator's command, against real servers: what it does, prints and exits with."""
+import base64
+import collections
+import http.server
 import json
 import os
 import re
 import subprocess
+import threading
+import time
+import urllib.parse
 import zlib
 
 import psycopg2
@@ -262,3 +268,193 @@ def test_key_life(cli):
     cli.run("key", "revoke", "000000000000", code=NO)
     cli.run("key", "revoke", made["key_id"], "--workspace", "nowhere", code=NO)
     cli.run("key", "create", "--workspace", "nowhere", "--role", "admin", code=NO)
+
+
+# --- dead letters -----------------------------------------------------------------------------
+
+
+def bury(nats, workspace, program, subject, payload, **headers):
+    headers = {"Gantry-Reason": "a reason", "Gantry-Deliveries": "7", "Gantry-Subject": subject,
+               **{k.replace("_", "-"): v for k, v in headers.items()}}
+    with nats.connect() as client:
+        return client.js_publish(f"gantry.v1.{workspace}.dead.{program}", payload, headers=headers)["seq"]
+
+
+def test_dead_letters(cli, nats):
+    subject = "gantry.v1.dl.memory.ingest"
+    first = bury(nats, "dl", "ingest", subject, b'{"scope":"s","text":"t"}',
+                 Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6071.1", Gantry_Actor="claim.sig")
+    second = bury(nats, "dl", "ingest", subject, b"\xff\x00no json",
+                  Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6072")
+    third = bury(nats, "other", "audit", "$JS.API.STREAM.PURGE.AUDIT", b"{}")
+
+    listed = cli.json("dlq", "list", "--workspace", "dl")
+    assert [i["seq"] for i in listed["items"]] == [first, second] and listed["count"] == 2
+    assert listed["items"][0]["reason"] == "a reason" and listed["items"][0]["deliveries"] == "7"
+    assert listed["items"][0]["program"] == "ingest" and listed["items"][0]["subject"] == subject
+    assert cli.json("dlq", "list", "--program", "audit")["count"] == 1
+    assert cli.json("dlq", "list", "--limit", "1")["count"] == 1
+    assert "a reason" in cli.run("dlq", "list").stdout
+    cli.run("dlq", "list", "--workspace", "a.*", code=USAGE)
+
+    assert cli.json("dlq", "show", str(first))["payload"] == {"scope": "s", "text": "t"}
+    assert base64.b64decode(cli.json("dlq", "show", str(second))["payload_base64"]) == b"\xff\x00no json"
+    cli.run("dlq", "show", "999999", code=NO)
+    cli.run("dlq", "show", "x", code=USAGE)
+
+    # A letter cannot be made into a command that is none of ours, with the operator's rights.
+    assert "no command" in cli.run("dlq", "replay", str(third), code=NO).stderr
+    cli.run("dlq", "replay", code=USAGE)
+    cli.run("dlq", "replay", "1", "--all", code=USAGE)
+
+    assert cli.json("dlq", "replay", "--all", "--workspace", "dl") == {"replayed": 2}
+    with nats.connect() as client:
+        stored = [client.api("STREAM.MSG.GET.MEMORY", json.dumps({"seq": seq, "next_by_subj": subject}))["message"]
+                  for seq in (1, 2)]
+    assert [base64.b64decode(m["data"]) for m in stored] == [b'{"scope":"s","text":"t"}', b"\xff\x00no json"]
+    head = base64.b64decode(stored[0]["hdrs"]).decode()
+    assert "Gantry-Actor: claim.sig" in head
+    assert f"Nats-Msg-Id: 0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6071.1.replay.{first}" in head
+    head = base64.b64decode(stored[1]["hdrs"]).decode()
+    assert "Nats-Msg-Id: 0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6072\r" in head
+
+    # The same message again within JetStream's duplicate window is not lost: it stays a letter.
+    again = bury(nats, "dl", "ingest", subject, b"x", Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6072")
+    cli.run("dlq", "replay", str(again), code=TEMP)
+    assert cli.json("dlq", "list", "--workspace", "dl")["count"] == 1
+    assert cli.json("dlq", "discard", str(again), str(third)) == {"discarded": 2}
+    assert cli.json("dlq", "list")["count"] == 0
+    cli.run("dlq", "discard", str(again), code=NO)
+
+
+# --- memories over HTTP -----------------------------------------------------------------------
+
+
+class Gateway(http.server.BaseHTTPRequestHandler):
+    """As much of the gateway as import and export see; it stumbles now and then."""
+
+    protocol_version = "HTTP/1.1"
+    lock = threading.Lock()
+    stored, answers, seen = {}, {}, collections.Counter()
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, doc, **headers):
+        body = json.dumps(doc).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        key = self.headers["Idempotency-Key"]
+        with self.lock:
+            if self.headers["X-API-Key"] != "good":
+                return self.answer(403, {"detail": "missing scope"})
+            self.seen[key] += 1
+            number = len(self.seen)
+            if self.seen[key] == 1 and number % 5 == 0:
+                return self.answer([503, 429, 409][number // 5 % 3], {"detail": "later"}, Retry_After="0")
+            if body["text"] == "bad":
+                return self.answer(422, {"detail": "a rule"})
+            if key not in self.answers:
+                same = [i for i, b in self.stored.items() if (b["scope"], b["text"]) == (body["scope"], body["text"])]
+                if not same:
+                    self.stored[len(self.stored)] = body
+                self.answers[key] = {"status": "success", "deduplicated": bool(same)}
+            return self.answer(200, self.answers[key])
+
+    def do_GET(self):
+        url = urllib.parse.urlparse(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        if url.path == "/readyz":
+            return self.answer(503, {"status": "not_ready", "dependencies": {"nats": "down"}})
+        start = int(query.get("cursor", "0 &").split()[0])
+        items = [{"id": str(i), "content": b["text"], "scope": b["scope"], "tags": b.get("tags", []),
+                  "facts": b.get("facts", []), "metadata": b.get("metadata", {}), "source": "x", "expires_at": None}
+                 for i, b in self.stored.items() if query.get("scope") in (None, b["scope"])]
+        page = items[start:start + 100]
+        more = f"{start + 100} &" if start + 100 < len(items) else None
+        return self.answer(200, {"items": page, "next_cursor": more})
+
+
+class Many(http.server.ThreadingHTTPServer):
+    request_queue_size = 256
+    daemon_threads = True
+
+
+@pytest.fixture
+def gateway():
+    Gateway.stored.clear(), Gateway.answers.clear(), Gateway.seen.clear()
+    server = Many(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_memory_import_and_export(gateway, tmp_path):
+    cli = Cli(GANTRY_URL=gateway, GANTRY_API_KEY="good")
+    lines = [{"scope": "a&b ü" if i % 2 else "s", "text": f"text {i} \"'\\ 🦊", "metadata": {"n": i}, "tags": ["t"],
+              "facts": [{"subject": "a", "predicate": "b", "object": "c", "confidence": 0.9}]} for i in range(250)]
+    file = tmp_path / "in.jsonl"
+    file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines + [lines[0]]) + "\n")
+    done = cli.json("memory", "import", str(file))
+    assert done == {"stored": 251, "deduplicated": 1, "accepted": 0, "expired": 0, "failed": 0}
+    assert sorted(b["metadata"]["n"] for b in Gateway.stored.values()) == list(range(250))
+    # Again: the same keys, so the same answers.
+    assert cli.json("memory", "import", "-", stdin=file.read_text())["stored"] == 251
+    assert len(Gateway.stored) == 250 and len(Gateway.answers) == 251
+
+    exported = cli.run("memory", "export").stdout
+    assert len(exported.splitlines()) == 250
+    before = {b["text"]: b for b in Gateway.stored.values()}
+    cli.run("memory", "export", "--scope", "a&b ü", "--output", str(tmp_path / "out.jsonl"))
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 125
+    Gateway.stored.clear(), Gateway.answers.clear()
+    assert cli.json("memory", "import", "-", stdin=exported)["stored"] == 250
+    after = {b["text"]: b for b in Gateway.stored.values()}
+    assert all(after[text]["facts"] == b["facts"] and after[text]["metadata"] == b["metadata"]
+               and after[text]["scope"] == b["scope"] for text, b in before.items())
+
+
+def test_memory_import_tells_what_failed(gateway, tmp_path):
+    cli = Cli(GANTRY_URL=gateway, GANTRY_API_KEY="good")
+    old = json.dumps({"scope": "s", "content": "gone", "expires_at": "2020-01-01T00:00:00.000Z"})
+    text = '{"scope":"s","text":"ok"}\n{"scope":"s","text":"bad"}\nnonsense\n[]\n' + old + "\n"
+    done = cli.run("memory", "import", "-", "--json", stdin=text, code=NO)
+    assert json.loads(done.stdout) == {"stored": 1, "deduplicated": 0, "accepted": 0, "expired": 1, "failed": 3}
+    assert "line 2: a rule (HTTP 422)" in done.stderr and "line 3: " in done.stderr and "line 4: " in done.stderr
+    cli.run("memory", "import", str(tmp_path / "none"), code=NO)
+    assert "may not" in Cli(GANTRY_URL=gateway, GANTRY_API_KEY="bad").run("memory", "import", "-", stdin=text, code=NO).stderr
+    Cli(GANTRY_URL=gateway).run("memory", "import", "-", stdin=text, code=CONFIG)
+    Cli(GANTRY_URL="http://127.0.0.1:1", GANTRY_API_KEY="good").run("memory", "export", code=TEMP)
+
+
+# --- status -----------------------------------------------------------------------------------
+
+
+def test_status(cli, nats, gateway):
+    def answer():
+        with nats.connect("ingest") as client:
+            client.subscribe("$SRV.PING")
+            client.flush()
+            ready.set()
+            message = client.next(10)
+            client.publish(message.reply, b'{"name":"gantry-ingest","id":"x"}')
+            client.flush()
+
+    ready = threading.Event()
+    threading.Thread(target=answer, daemon=True).start()
+    assert ready.wait(5)
+    with servers.redis() as redis:
+        whole = cli.json("status", REDIS_URL=redis.url)
+        assert whole["ok"] is True and whole["redis"] == whole["nats"] == whole["postgresql"] == "up"
+        assert whole["gateway"] == "not asked" and whole["workers"] == {"gantry-ingest": 1}
+        assert set(whole["streams"]) == {"MEMORY", "TASKS", "AUDIT", "DEAD"}
+        assert "gantry" not in cli.run("status").stderr
+    broken = Cli().run("status", "--json", code=NO, GANTRY_URL=gateway, REDIS_URL=redis.url)
+    assert json.loads(broken.stdout)["gateway"] == "not_ready" and json.loads(broken.stdout)["redis"] == "down"

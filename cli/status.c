@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status - asks each part what it can say of itself: the gateway's /readyz, the workers' ADR-32
+ * answers, the streams' counts, PostgreSQL and Redis. What has no address in the environment is not
+ * asked.
+ */
+#include "status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "clock.h"
+#include "sql_cli.h"
+
+#define PING_MS     400
+#define WORKERS_MAX 16
+#define STREAMS_MAX 8
+#define NAME_ROOM   64
+#define INBOX       "_INBOX.operator.status"
+
+struct worker_count {
+    char name[NAME_ROOM];
+    unsigned instances;
+};
+
+struct stream_count {
+    const char *name;
+    int64_t messages, consumers, pending, unsettled;
+};
+
+struct status {
+    struct cli *cli;
+    bool good, asked_gateway, asked_nats, asked_database, asked_redis;
+    char gateway[32];
+    char dependencies[256];
+    struct err nats, database, redis;
+    struct worker_count workers[WORKERS_MAX];
+    size_t n_workers;
+    struct stream_count streams[STREAMS_MAX];
+    size_t n_streams;
+    int workspaces;
+};
+
+/* --- gateway ---------------------------------------------------------------------------------- */
+
+static void
+on_ready(void *arg, const struct fetch_answer *answer)
+{
+    struct status *status = arg;
+    AUTO(json) cJSON *doc = NULL;
+    const cJSON *item = NULL;
+    size_t used = 0;
+
+    (void)snprintf(status->gateway, sizeof(status->gateway), "down");
+    if (!answer->status || json_read(answer->body, answer->len, &doc, NULL) != RC_OK)
+        return;
+    const char *text = json_string(doc, "status");
+    (void)snprintf(status->gateway, sizeof(status->gateway), "%.31s", text ? text : "unknown");
+    cJSON_ArrayForEach (item, json_member(doc, "dependencies")) {
+        const char *value = cJSON_GetStringValue(item);
+        int n = snprintf(status->dependencies + used, sizeof(status->dependencies) - used,
+                         "%s%.40s %.40s", used ? ", " : "", item->string, value ? value : "?");
+        used += n > 0 ? (size_t)n : 0;
+        if (used >= sizeof(status->dependencies))
+            break;
+    }
+    status->good = status->good && answer->status == 200;
+}
+
+static void
+ask_gateway(struct status *status)
+{
+    struct fetch_pool *pool = NULL;
+    struct err err = { .rc = RC_OK };
+    const struct fetch_request request = { .method = "GET", .path = "/readyz", .once = true };
+
+    if (!status->cli->conf.url)
+        return;
+    status->asked_gateway = true;
+    if (cli_http(status->cli, 1, &pool, &err) != RC_OK ||
+        fetch_pool_send(pool, &request, on_ready, status, &err) != RC_OK)
+        (void)snprintf(status->gateway, sizeof(status->gateway), "down");
+    else
+        fetch_pool_wait(pool);
+    if (strcmp(status->gateway, "down") == 0)
+        status->good = false;
+}
+
+/* --- NATS ------------------------------------------------------------------------------------- */
+
+static void
+on_pong(void *arg, const struct bus_msg *msg)
+{
+    struct status *status = arg;
+    AUTO(json) cJSON *doc = NULL;
+    if (json_read(msg->data, msg->len, &doc, NULL) != RC_OK || !json_string(doc, "name"))
+        return;
+    const char *name = json_string(doc, "name");
+    for (size_t i = 0; i < status->n_workers; i++)
+        if (strcmp(status->workers[i].name, name) == 0) {
+            status->workers[i].instances++;
+            return;
+        }
+    if (status->n_workers == WORKERS_MAX || strlen(name) >= NAME_ROOM)
+        return;
+    struct worker_count *count = &status->workers[status->n_workers++];
+    memcpy(count->name, name, strlen(name) + 1);
+    count->instances = 1;
+}
+
+static enum rc
+ask_workers(struct status *status, struct bus *bus, struct err *err)
+{
+    struct bus_sub *sub = NULL;
+    const struct bus_out ping = { .subject = "$SRV.PING", .reply = INBOX };
+
+    enum rc rc = bus_subscribe(bus, INBOX, NULL, on_pong, status, &sub, err);
+    if (rc == RC_OK)
+        rc = bus_publish(bus, &ping, err);
+    if (rc != RC_OK)
+        return rc;
+    int64_t end_ms = clock_mono_ms() + PING_MS;
+    while (clock_mono_ms() < end_ms)
+        loop_turn(status->cli->loop, 20);
+    bus_unsubscribe(sub);
+    return RC_OK;
+}
+
+static enum rc
+ask_stream(struct status *status, const char *name, struct err *err)
+{
+    AUTO(json) cJSON *info = NULL;
+    AUTO(json) cJSON *list = NULL;
+    const cJSON *consumer = NULL;
+    char subject[128];
+    struct stream_count *count = &status->streams[status->n_streams];
+
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", name);
+    enum rc rc = cli_js(status->cli, subject, "", &info, NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.LIST.%s", name);
+    rc = cli_js(status->cli, subject, "", &list, NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    count->name = name;
+    count->messages = json_int(json_member(info, "state"), "messages", 0);
+    count->consumers = json_int(list, "total", 0);
+    cJSON_ArrayForEach (consumer, json_member(list, "consumers")) {
+        count->pending += json_int(consumer, "num_pending", 0);
+        count->unsettled += json_int(consumer, "num_ack_pending", 0);
+    }
+    status->n_streams++;
+    return RC_OK;
+}
+
+static const char *const STREAM_NAMES[] = { "MEMORY", "TASKS", "AUDIT", "DEAD" };
+
+static void
+ask_nats(struct status *status)
+{
+    struct bus *bus = NULL;
+    if (!status->cli->conf.operator_url)
+        return;
+    status->asked_nats = true;
+    enum rc rc = cli_bus(status->cli, &bus, &status->nats);
+    for (size_t i = 0; i < ARRAY_LEN(STREAM_NAMES) && rc == RC_OK; i++)
+        rc = ask_stream(status, STREAM_NAMES[i], &status->nats);
+    if (rc == RC_OK)
+        rc = ask_workers(status, bus, &status->nats);
+    status->good = status->good && rc == RC_OK;
+}
+
+/* --- PostgreSQL and Redis ---------------------------------------------------------------------- */
+
+static void
+ask_database(struct status *status)
+{
+    struct db *db = NULL;
+    AUTO(pgresult) PGresult *rows = NULL;
+    if (!status->cli->conf.database_url)
+        return;
+    status->asked_database = true;
+    enum rc rc = cli_db(status->cli, &db, &status->database);
+    if (rc == RC_OK)
+        rc = db_query(db, NULL, SQL_CLI_WORKSPACE_LIST, NULL, &rows, &status->database);
+    if (rc == RC_OK)
+        status->workspaces = PQntuples(rows);
+    status->good = status->good && rc == RC_OK;
+}
+
+static void
+ask_redis(struct status *status)
+{
+    struct kv *kv = NULL;
+    struct kv_reply *reply = NULL;
+    struct kv_command ping = { .count = 0 };
+    if (!status->cli->conf.redis_url)
+        return;
+    status->asked_redis = true;
+    kv_add(&ping, "PING");
+    enum rc rc = cli_kv(status->cli, NULL, 0, &kv, &status->redis);
+    if (rc == RC_OK)
+        rc = kv_call_sync(kv, &ping, &reply, &status->redis);
+    kv_reply_free(reply);
+    status->good = status->good && rc == RC_OK;
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static const char *
+word(bool asked, const struct err *err)
+{
+    if (!asked)
+        return "not asked";
+    return err->rc == RC_OK ? "up" : "down";
+}
+
+static void
+print_part(const char *name, bool asked, const struct err *err)
+{
+    (void)printf("%-12s %s%s%s\n", name, word(asked, err), err->rc == RC_OK ? "" : ": ",
+                 err->rc == RC_OK ? "" : err->text);
+}
+
+static int
+print_text(const struct status *status)
+{
+    (void)printf("%-12s %s%s%s\n", "gateway", status->asked_gateway ? status->gateway : "not asked",
+                 status->dependencies[0] ? ": " : "", status->dependencies);
+    print_part("postgresql", status->asked_database, &status->database);
+    print_part("redis", status->asked_redis, &status->redis);
+    print_part("nats", status->asked_nats, &status->nats);
+    for (size_t i = 0; i < status->n_workers; i++)
+        (void)printf("%-12s %u running\n", status->workers[i].name, status->workers[i].instances);
+    for (size_t i = 0; i < status->n_streams; i++)
+        (void)printf("%-12s %lld messages, %lld waiting, %lld under way\n", status->streams[i].name,
+                     (long long)status->streams[i].messages, (long long)status->streams[i].pending,
+                     (long long)status->streams[i].unsettled);
+    return status->good ? EXIT_OK : EXIT_NO;
+}
+
+static int
+print_document(const struct status *status)
+{
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+
+    buf_init(&out, CLI_OUTPUT_MAX);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_bool(&w, "ok", status->good);
+    json_put_string(&w, "gateway", status->asked_gateway ? status->gateway : "not asked");
+    json_put_string(&w, "postgresql", word(status->asked_database, &status->database));
+    json_put_string(&w, "redis", word(status->asked_redis, &status->redis));
+    json_put_string(&w, "nats", word(status->asked_nats, &status->nats));
+    if (status->asked_database && status->database.rc == RC_OK)
+        json_put_int(&w, "workspaces", status->workspaces);
+    json_object(&w, "workers");
+    for (size_t i = 0; i < status->n_workers; i++)
+        json_put_int(&w, status->workers[i].name, status->workers[i].instances);
+    json_close(&w);
+    json_object(&w, "streams");
+    for (size_t i = 0; i < status->n_streams; i++) {
+        const struct stream_count *stream = &status->streams[i];
+        json_object(&w, stream->name);
+        json_put_int(&w, "messages", stream->messages);
+        json_put_int(&w, "consumers", stream->consumers);
+        json_put_int(&w, "pending", stream->pending);
+        json_put_int(&w, "unsettled", stream->unsettled);
+        json_close(&w);
+    }
+    json_close(&w);
+    json_close(&w);
+    (void)json_end(&w);
+    int code = cli_print_json(&out);
+    return code ? code : status->good ? EXIT_OK : EXIT_NO;
+}
+
+int
+cmd_status(struct cli *cli)
+{
+    struct status status = { .cli = cli, .good = true };
+    ask_gateway(&status);
+    ask_database(&status);
+    ask_redis(&status);
+    ask_nats(&status);
+    return cli->json ? print_document(&status) : print_text(&status);
+}
