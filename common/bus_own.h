@@ -4,7 +4,7 @@
  *
  * Shape:  replies come to <inbox>.j.<token> (PubAcks, double acks), <inbox>.p.<token> (pulls) and
  *         <inbox>.r<class>.<token> (requests); token = slot and generation in hexadecimal
- * Source: bus.c has the theory of operation
+ * Source: bus_link.c has the theory of operation
  */
 #ifndef GANTRY_BUS_OWN_H
 #define GANTRY_BUS_OWN_H
@@ -19,6 +19,7 @@
 #define BUS_SUBJECT_MAX                                                                            \
     256 /* bytes with the NUL: any subject of ours, of JetStream's API, of acks */
 #define BUS_CLASSES_MAX 32
+#define BUS_REOPEN_MS   1000 /* between attempts after nats.c has given up */
 #define BUS_PULL_SLOTS  1024 /* hash chains of pull consumers */
 
 enum pending_kind { PENDING_FREE, PENDING_REPLY, PENDING_PUBACK, PENDING_SETTLE, PENDING_PULL };
@@ -112,6 +113,11 @@ enum rc bus_send(struct bus *bus, const struct bus_out *out, const char *reply, 
                  struct err *err);
 enum rc bus_need(const struct bus *bus, struct err *err);
 enum rc rc_from_nats(natsStatus status, const char *what, struct err *err);
+
+/* bus_link.c: nats.c on the loop */
+natsStatus bus_link_options(struct bus *bus, natsOptions *o);
+int bus_link_turn(void *arg); /* the bus's prepare hook */
+void bus_link_end(struct bus *bus);
 
 /* bus_sub.c */
 enum rc bus_sub_open(struct bus_sub *sub, struct err *err);

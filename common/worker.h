@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker - the runtime that every worker program shares: main() is one call, a handler is a function
- * from validated jobs to results.
+ * worker - the runtime that every worker program shares; a handler turns validated jobs into results.
  *
- * The runtime reads the configuration, connects (and reconnects), pulls JetStream commands in
- * batches and collects core requests, checks subject, claim and body, calls the handler, and settles
- * each job by its result, in this order (architecture, decision 9):
+ * The runtime reads the configuration, connects (and reconnects), takes JetStream commands and core
+ * requests in batches, checks subject, claim and body, calls the handler, and settles each job by
+ * its result, in this order (architecture, decision 9):
  *     effect durable (the handler's return) -> `request` audit event acknowledged by AUDIT
  *     -> answer (.done event, or reply) -> ack confirmed by the server
  * A crash in between redelivers; handlers are idempotent by (workspace, command id).
  *
  * Verdict of a job, from result.rc by RC_TABLE:
  *     VERDICT_DONE    answered and acknowledged, 2xx and 4xx alike
- *     VERDICT_RETRY   redelivered with growing delay; nothing is answered
+ *     VERDICT_RETRY   handled again with growing delay; nothing is answered
  *     VERDICT_REJECT  to DEAD with reason and delivery count, then terminated
  * RETRY keeps the message in this process, unacknowledged and kept alive, so that only crashes and
  * restarts count as deliveries; a message delivered more than DELIVERY_LIMIT times is a dead letter
@@ -37,8 +36,10 @@
 #include "json.h"
 #include "kv.h"
 #include "loop.h"
-#include "principal.h"
 #include "problem.h"
+
+#define WORKER_DRAIN_MS 25000
+#define WORKER_VERSION  "1.0.0"
 
 struct worker;
 
@@ -77,7 +78,7 @@ struct job {
     void *own;                   /* the runtime's */
 };
 
-/* All jobs of one call have the same command; workspaces may differ. One result per job. */
+/* All jobs of a call have the same command; workspaces may differ. One result per job. */
 typedef void worker_handle_fn(struct worker *w, struct job **jobs, size_t n);
 /* For work that goes on after the call (the executor): the job is kept until worker_finish(). */
 typedef void worker_start_fn(struct worker *w, struct job *job);
@@ -107,26 +108,23 @@ struct worker_spec {
     bool audits_itself;
     unsigned batch_max; /* messages in one call; default 64 */
     size_t mem_max;     /* bytes of arena per batch; default 64 MiB */
-    /* One durable consumer per workspace on the stream, named <program>_<workspace>, found through
-     * $JS.API.CONSUMER.LIST; free slots are handed round-robin. slots_free is asked before each
-     * fetch. (The executor; the others share one consumer of the program's name.) */
+    /* One durable consumer per workspace on the stream, named <program>_<workspace>; free slots
+     * are handed round-robin. (The executor; the others share one of the program's name.) */
     bool consumer_per_workspace;
     unsigned (*slots_free)(struct worker *w);
-    /* Hooks, all optional. on_start: privileged, configuration read, nothing connected.
-     * on_ready: once, everything connected. on_tick: each second. on_stop: before exit. */
+    /* Hooks, all optional. on_start: configuration read, nothing connected. on_ready: once,
+     * everything connected. on_tick: each second. on_stop: before exit. */
     enum rc (*on_start)(struct worker *w, struct err *err);
     enum rc (*on_ready)(struct worker *w, struct err *err);
     void (*on_tick)(struct worker *w);
     void (*on_stop)(struct worker *w);
-    /* A JetStream job becomes a dead letter: record what must be known of it (a job's state). May
-     * be called again for the same job. RC_TEMP: later. */
+    /* A JetStream job becomes a dead letter: record it. May be called again. RC_TEMP: later. */
     enum rc (*on_dead)(struct worker *w, struct job *job, const char *reason, struct err *err);
     /* Extra command line words: returns an exit code, or -1 for "not mine". */
     int (*command_line)(int argc, char **argv, const struct worker_spec *spec);
 };
 
 int worker_main(int argc, char **argv, const struct worker_spec *spec);
-
 /* Services for handlers and hooks. */
 const void *worker_conf(const struct worker *w);
 void *worker_state(const struct worker *w); /* the program's own, set in on_start */
@@ -140,10 +138,8 @@ struct bus *worker_bus(struct worker *w);
 void worker_keepalive(struct worker *w);
 /* Settle a job that a start function kept. */
 void worker_finish(struct worker *w, struct job *job);
-/* SIGTERM has come: nothing new is fetched, what was started has DRAIN_MS to end. */
+/* SIGTERM has come: nothing new is fetched, what was started has WORKER_DRAIN_MS to end. */
 bool worker_draining(const struct worker *w);
-#define WORKER_DRAIN_MS 25000
-#define WORKER_VERSION  "1.0.0"
 
 /* Answers. body: finished JSON in out (copied into the job's arena). */
 void job_answer(struct job *job, int status, const struct buf *body);

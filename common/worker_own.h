@@ -2,15 +2,14 @@
 /*
  * worker_own - what the files of the worker runtime share; programs do not include it.
  *
- * A task is a message that this process has taken and not yet settled: a job and the runtime's own
- * knowledge about it. docs/states.md has the table of its states.
- *
+ * A task is a message that this process has taken and not yet settled (docs/states.md).
  * Source: worker.c has the theory of operation
  */
 #ifndef GANTRY_WORKER_OWN_H
 #define GANTRY_WORKER_OWN_H
 
 #include "bus.h"
+#include "fault.h"
 #include "heap.h"
 #include "metrics.h"
 #include "worker.h"
@@ -24,12 +23,11 @@
 #define WORKER_CORE_QUEUE_MAX 2048u
 #define WORKER_BATCH_CAP      256u
 
-/* Where a task is. QUEUED: in a queue. WITH_HANDLER: a start function has it. HELD: waits for its
- * next attempt. The others are steps of settling, each waiting for a confirmation or a timer. */
+/* Where a task is; the last three are steps of settling, each awaits a confirmation or a timer. */
 enum task_state {
     TASK_QUEUED,
-    TASK_WITH_HANDLER,
-    TASK_HELD,
+    TASK_WITH_HANDLER, /* a start function has it */
+    TASK_HELD,         /* waits for its next attempt */
     TASK_AUDITING,
     TASK_DYING, /* on_dead, then the dead letter */
     TASK_ACKING
@@ -96,7 +94,6 @@ struct worker {
     bool healthy;
     int64_t healthy_checked_ms;
     int64_t ready_ms, stop_by_ms;
-    int exit_code;
     struct task *all;
     size_t in_hand; /* all JetStream tasks */
     size_t held;
@@ -148,12 +145,5 @@ void worker_careful(struct worker *w);
 /* service.c: $SRV and metrics */
 enum rc service_listen(struct worker *w, struct err *err);
 void service_publish(struct worker *w);
-
-#ifdef GANTRY_FAULT
-void worker_fault(const char *point);
-#define FAULT(point) worker_fault(point)
-#else
-#define FAULT(point) ((void)0)
-#endif
 
 #endif

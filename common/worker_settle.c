@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -455,19 +454,3 @@ task_step(struct task *task)
         break;
     }
 }
-
-#ifdef GANTRY_FAULT
-/* FAULT_POINT=name or name:n dies at the n-th passing of that point, as kill -9 would. */
-void
-worker_fault(const char *point)
-{
-    static unsigned passed; /* one point is asked for in a process */
-    const char *wanted = conf_env("FAULT_POINT");
-    size_t len = strlen(point);
-    if (!wanted || strncmp(wanted, point, len) != 0 || (wanted[len] != '\0' && wanted[len] != ':'))
-        return;
-    unsigned long n = wanted[len] == ':' ? strtoul(wanted + len + 1, NULL, 10) : 1;
-    if (++passed == n)
-        (void)raise(SIGKILL);
-}
-#endif
