@@ -37,7 +37,7 @@ CREATE TABLE api_key (
     -- gateway polls the keys changed in the last half minute and drops what it had cached before.
     changed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE INDEX api_key_changed ON api_key (changed_at);
+CREATE INDEX api_key_changed ON api_key (changed_at, key_id);
 CREATE INDEX api_key_workspace ON api_key (workspace, created_at);
 
 ALTER TABLE api_key ENABLE ROW LEVEL SECURITY;

@@ -9,10 +9,18 @@ SELECT workspace, role, hash,
        floor(extract(epoch FROM changed_at) * 1000000)::bigint AS changed_us
 FROM api_key WHERE key_id = $1;
 
--- name: key_changes
--- out:  the keys whose cached verification may be stale; overlaps on purpose, see 0001_core.sql
-SELECT key_id, floor(extract(epoch FROM changed_at) * 1000000)::bigint AS changed_us
-FROM api_key WHERE changed_at > clock_timestamp() - interval '30 seconds';
+-- name: keys_changed
+-- in:   1 bigint microseconds: changes after this; 2 key id: beyond this one if at that very time
+-- out:  keys in the order of their changes; a full page = ask again. The caller asks again for the
+--       last half minute each time, because changes become visible out of order (0001_core.sql)
+SELECT key_id, workspace, hash, role, array_to_string(scopes, ' '),
+       floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms,
+       revoked_at IS NOT NULL AS revoked,
+       floor(extract(epoch FROM changed_at) * 1000000)::bigint AS changed_us
+FROM api_key
+WHERE (changed_at, key_id) > (to_timestamp(0) + $1::bigint * interval '1 microsecond', $2)
+ORDER BY changed_at, key_id
+LIMIT 2000;
 
 -- name: key_list
 -- in:   1 workspace

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gateway - what the whole program holds: connections, caches, counters.
+ *
+ * Threads: the loop's thread only; the key pool's threads see nothing of it (keys.h)
+ */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bus.h"
+#include "crypto.h"
+#include "kv.h"
+#include "loop.h"
+#include "settings.h"
+
+struct keys;
+struct limiter;
+struct waiters;
+struct http_server;
+struct allowlist;
+
+/* Redis scripts, by the names of their files (common/lua). */
+enum gateway_script {
+    SCRIPT_RATE_TAKE,
+    SCRIPT_IDEM_RESERVE,
+    SCRIPT_IDEM_RECORD,
+    SCRIPT_IDEM_RELEASE,
+    SCRIPT_COUNT
+};
+
+/* clang-format off */
+#define COUNTER_TABLE(X)                                                                       \
+    X(requests_total,       "requests that reached a route's checks")                          \
+    X(answers_2xx_total,    "answers with a status of 200 to 299")                             \
+    X(answers_4xx_total,    "answers with a status of 400 to 499")                             \
+    X(answers_5xx_total,    "answers with a status of 500 to 599")                             \
+    X(unauthorized_total,   "requests without a valid key")                                    \
+    X(rate_limited_total,   "requests answered 429")                                           \
+    X(rate_local_total,     "requests limited by the local limiter because Redis was away")    \
+    X(published_total,      "commands acknowledged by JetStream")                              \
+    X(publish_failed_total, "commands that JetStream did not acknowledge in time")             \
+    X(accepted_total,       "commands answered 202 because the wait ran out or was not wanted")\
+    X(replayed_total,       "requests answered from the idempotency record")                   \
+    X(memory_refused_total, "requests refused because too many bodies were in memory")
+/* clang-format on */
+
+struct counters {
+#define COUNTER_MEMBER(name, help) uint64_t name;
+    COUNTER_TABLE(COUNTER_MEMBER)
+#undef COUNTER_MEMBER
+};
+
+struct gateway {
+    const struct settings *settings; /* borrowed */
+    struct loop *loop;
+    struct bus *bus;
+    struct kv *kv;
+    struct keys *keys;
+    struct limiter *limiter;
+    struct waiters *waiters;
+    struct allowlist *allowlist;
+    struct http_server *http;
+    struct http_server *admin;
+    struct crypto_signer signer;
+    uint8_t idem_key[CRYPTO_KEY_LEN]; /* keyed hashes of idempotency keys and bodies */
+    struct counters count;
+    uint64_t buffered_bytes; /* bodies in memory */
+    unsigned in_flight;      /* requests that are not finished */
+    bool draining;
+    int64_t started_ms; /* wall */
+};
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * idem - the same request again gives the same answer (decision 5 of the architecture).
+ *
+ * Theory of operation. One Redis record per (workspace, route, client's key) holds the command id,
+ * a keyed hash of the body, the lease, the attempt and, once there is one, the answer. Every step is
+ * one Lua script (common/lua/idem_*.lua). The id is fixed by the first reservation, so whoever comes
+ * after a crash carries out the same command, which the worker absorbs and answers again. An answer
+ * is recorded before it is sent; if recording fails it is sent all the same, since a retry finds the
+ * effect by its id. 5xx answers release the lease instead.
+ *
+ * Shape:   answer {"status":200,"body":{members named in the route's record}}; a problem's type,
+ *          title, status, detail, code and errors. Never content.
+ * Errors:  503 when Redis is away; 409, 422 as in the contract
+ */
+#ifndef GATEWAY_IDEM_H
+#define GATEWAY_IDEM_H
+
+#include "request.h"
+
+/* The record of r's answer, as text; RC_INVALID if it is not of a kind that is recorded. */
+enum rc idem_encode(const struct request *r, struct buf *out);
+/* r's answer from a record. */
+enum rc idem_decode(struct request *r, const char *text, size_t len);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "apikey.h"
+#include "cleanup.h"
+#include "handlers.h"
+
+static const struct route_param ID[] = { { "id", MEMBER_UUID, "the memory's id" } };
+static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
+
+static const struct route_param LIST_MEMORIES[] = {
+    { "scope", MEMBER_STRING, "only this scope" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "items on a page, 1 to 100" },
+};
+
+static const char *const INGEST_RECORD[] = { "status",       "message",      "id",
+                                             "tenant_id",    "content_hash", "deduplicated",
+                                             "facts_stored", "facts_skipped", NULL };
+static const char *const FORGET_RECORD[] = { "status", "deleted", NULL };
+static const char *const KEY_RECORD[] = { "key_id", "role", "expires_at", "previous_valid_until",
+                                          NULL };
+
+#define PARAMS(list)  .params = (list), .n_params = ARRAY_LEN(list)
+#define QUERIES(list) .queries = (list), .n_queries = ARRAY_LEN(list)
+
+/* clang-format off */
+const struct route ROUTES[] = {
+    { METHOD_POST, "/webhook/memory/ingest", SCOPE_MEMORY_WRITE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_SECRETS | ROUTE_NAMED, CMD_MEMORY_INGEST, "memory_ingest", 200,
+      .replay = replay_scope, .location = "/memory", .id_name = "id", .record = INGEST_RECORD,
+      .summary = "Store a memory" },
+    { METHOD_POST, "/webhook/memory/search", SCOPE_MEMORY_READ, ROUTE_QUERY,
+      ROUTE_NAMED, CMD_MEMORY_SEARCH, "memory_search", 200,
+      .summary = "Search memories" },
+    { METHOD_GET, "/memory", SCOPE_MEMORY_READ, ROUTE_QUERY,
+      0, CMD_MEMORY_LIST, "memory_list", 200, QUERIES(LIST_MEMORIES),
+      .summary = "List memories, newest first" },
+    { METHOD_GET, "/memory/{id}", SCOPE_MEMORY_READ, ROUTE_QUERY,
+      0, CMD_MEMORY_GET, "memory_get", 200, PARAMS(ID),
+      .summary = "Read a memory" },
+    { METHOD_PATCH, "/memory/{id}", SCOPE_MEMORY_WRITE, ROUTE_COMMAND,
+      ROUTE_SECRETS, CMD_MEMORY_PATCH, "memory_patch", 200, PARAMS(ID),
+      .location = "/memory", .id_name = "id",
+      .summary = "Change a memory; its history is kept" },
+    { METHOD_DELETE, "/memory/{id}", SCOPE_MEMORY_DELETE, ROUTE_COMMAND,
+      0, CMD_MEMORY_DELETE, "memory_delete", 204, PARAMS(ID),
+      .location = "/memory", .id_name = "id",
+      .summary = "Delete a memory" },
+    { METHOD_POST, "/memory/forget", SCOPE_MEMORY_DELETE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_NAMED, CMD_MEMORY_FORGET, "memory_forget", 200,
+      .location = "/memory", .id_name = "id", .record = FORGET_RECORD,
+      .summary = "Delete every memory of a scope" },
+
+    { METHOD_POST, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,
+      .summary = "Create a key; it is shown once" },
+    { METHOD_GET, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      0, CMD_COUNT, "key_list", 200, .local = key_list,
+      .summary = "List the workspace's keys" },
+    { METHOD_POST, "/keys/{key_id}/rotate", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT | ROUTE_BODY_EMPTY, CMD_COUNT, "key_rotate", 200, PARAMS(KEY_ID),
+      .local = key_rotate, .record = KEY_RECORD,
+      .summary = "Give a key a new secret; the old one stays valid for a while" },
+    { METHOD_DELETE, "/keys/{key_id}", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      0, CMD_COUNT, "key_revoke", 204, PARAMS(KEY_ID), .local = key_revoke,
+      .summary = "Revoke a key" },
+
+    { METHOD_GET, "/healthz", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_live,
+      .summary = "The process is alive" },
+    { METHOD_GET, "/readyz", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_ready,
+      .summary = "Each dependency's state; 503 if not ready" },
+    { METHOD_GET, "/openapi.json", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = openapi_get,
+      .summary = "This document" },
+};
+/* clang-format on */
+const size_t N_ROUTES = ARRAY_LEN(ROUTES);
+
+static const char *const METHODS[METHOD_COUNT] = { "GET", "POST", "PATCH", "DELETE" };
+
+const char *
+method_name(enum http_method method)
+{
+    return method < METHOD_COUNT ? METHODS[method] : "OTHER";
+}
+
+void
+route_allowed_text(unsigned allowed, char text[64])
+{
+    size_t len = 0;
+    text[0] = '\0';
+    for (unsigned m = 0; m < METHOD_COUNT && len < 64; m++)
+        if (allowed & 1u << m)
+            len += (size_t)snprintf(text + len, 64 - len, "%s%s", len ? ", " : "",
+                                    m == METHOD_GET ? "GET, HEAD" : METHODS[m]);
+}
+
+static int
+hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+enum rc
+percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '%') {
+            int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+            int low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return RC_INVALID;
+            c = (char)(high * 16 + low);
+            i += 2;
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+        if ((unsigned char)c < 0x20 || c == 0x7f || n + 1 >= cap)
+            return RC_INVALID;
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return RC_OK;
+}
+
+static bool
+param_fits(enum member_type type, const char *text)
+{
+    size_t len = strlen(text);
+    switch (type) {
+    case MEMBER_STRING:
+        return len > 0;
+    case MEMBER_INT:
+        return len > 0 && len <= 15 && strspn(text, "0123456789") == len &&
+               (text[0] != '0' || len == 1);
+    case MEMBER_UUID: {
+        char id[ID_TEXT_MAX];
+        return id_parse(text, len, id) == RC_OK;
+    }
+    case MEMBER_KEY_ID:
+        return len == KEY_ID_LEN && strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                 "abcdefghijklmnopqrstuvwxyz") == len;
+    }
+    return false;
+}
+
+/* One segment after the other: literal, or a parameter that is decoded into params. */
+static bool
+fits(const struct route *route, const char *path, size_t len, struct route_match *out)
+{
+    const char *t = route->path;
+    const char *end = path + len;
+    size_t n = 0;
+    while (*t == '/' && path < end && *path == '/') {
+        t++;
+        path++;
+        size_t want = strcspn(t, "/");
+        const char *slash = memchr(path, '/', (size_t)(end - path));
+        size_t have = slash ? (size_t)(slash - path) : (size_t)(end - path);
+        if (want && t[0] == '{') {
+            if (n == route->n_params || have == 0 ||
+                percent_decode(path, have, false, out->params[n], PATH_PARAM_MAX) != RC_OK ||
+                !param_fits(route->params[n].type, out->params[n]))
+                return false;
+            if (route->params[n].type == MEMBER_UUID)
+                (void)id_parse(out->params[n], strlen(out->params[n]), out->params[n]);
+            n++;
+        } else if (want != have || memcmp(t, path, want) != 0) {
+            return false;
+        }
+        t += want;
+        path += have;
+    }
+    return *t == '\0' && path == end;
+}
+
+void
+route_find(enum http_method method, const char *path, size_t len, struct route_match *out)
+{
+    *out = (struct route_match){ 0 };
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        struct route_match try = { 0 };
+        if (!fits(&ROUTES[i], path, len, &try))
+            continue;
+        out->allowed |= 1u << ROUTES[i].method;
+        if (ROUTES[i].method != method || out->route)
+            continue;
+        out->route = &ROUTES[i];
+        memcpy(out->params, try.params, sizeof(out->params));
+    }
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "settings.h"
+
+#include <stddef.h>
+
+#include "cleanup.h"
+
+#define AT(member) offsetof(struct settings, member)
+
+static const char *const LEVELS[] = { "debug", "info", "warn", "error", NULL };
+static const char *const FORMATS[] = { "json", "text", NULL };
+static const char *const NATS_SCHEMES[] = { "nats", "tls", NULL };
+static const char *const POSTGRES_SCHEMES[] = { "postgresql", "postgres", NULL };
+static const char *const REDIS_SCHEMES[] = { "redis", "rediss", NULL };
+
+/* clang-format off */
+static const struct conf_item ITEMS[] = {
+    { "LISTEN_ADDR", CONF_STRING, AT(listen_addr), "127.0.0.1:8080", 0, 128, NULL, 0,
+      "address and port of the HTTP service" },
+    { "ADMIN_LISTEN_ADDR", CONF_STRING, AT(admin_listen_addr), "127.0.0.1:9090", 0, 128, NULL, 0,
+      "address and port of /metrics and /debug/status; never expose it" },
+    { "NATS_URL", CONF_URL, AT(nats_url), NULL, 0, 0, NATS_SCHEMES, 0,
+      "NATS servers, with the gateway's user and password" },
+    { "NATS_CA_FILE", CONF_STRING, AT(nats_ca_file), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "authority that the NATS server's certificate is checked against" },
+    { "NATS_CERT_FILE", CONF_STRING, AT(nats_cert_file), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "client certificate for NATS" },
+    { "NATS_KEY_FILE", CONF_STRING, AT(nats_key_file), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "path of the client certificate's private key" },
+    { "DATABASE_URL", CONF_URL, AT(database_url), NULL, 0, 0, POSTGRES_SCHEMES, 0,
+      "PostgreSQL, as the role gantry_gateway" },
+    { "REDIS_URL", CONF_URL, AT(redis_url), NULL, 0, 0, REDIS_SCHEMES, 0,
+      "Redis, as the ACL user of the gateway; rediss:// for TLS" },
+    { "ACTOR_SIGNING_KEY", CONF_KEY32, AT(actor_signing_key), NULL, 0, 0, NULL, 0,
+      "Ed25519 seed with which the gateway vouches for callers; workers hold the public key" },
+    { "ALLOW_ACTIONS_DEFAULT", CONF_STRING, AT(allow_actions_default), "", 0, 4096, NULL, 0,
+      "comma-separated actions of workspaces without a list of their own; empty = none" },
+    { "REGION", CONF_STRING, AT(region), "", 0, 64, NULL, 0,
+      "written into audit events" },
+    { "TRUSTED_PROXIES", CONF_STRING, AT(trusted_proxies), "127.0.0.0/8,::1/128", 0, 1024, NULL, 0,
+      "networks whose X-Forwarded-For and X-Forwarded-Proto are believed" },
+    { "RATE_LIMIT_PER_MINUTE", CONF_INT, AT(rate_limit_per_minute), "600", 0, 100000000, NULL, 0,
+      "requests of one workspace in a minute; 0 = off" },
+    { "RATE_LIMIT_KEY_PER_MINUTE", CONF_INT, AT(rate_limit_key_per_minute), "0", 0, 100000000,
+      NULL, 0, "requests of one key in a minute; 0 = off" },
+    { "MAX_BODY_BYTES", CONF_INT, AT(max_body_bytes), "524288", 1024, 1000000, NULL, 0,
+      "largest request body" },
+    { "SYNC_WAIT_MS", CONF_INT, AT(sync_wait_ms), "10000", 0, 60000, NULL, 0,
+      "how long a request waits for its worker unless it says Prefer: wait=N" },
+    { "IDEMPOTENCY_TTL_SECONDS", CONF_INT, AT(idempotency_ttl_seconds), "86400", 60, 2592000,
+      NULL, 0, "how long the answer to an idempotency key is kept" },
+    { "MAX_CONNECTIONS", CONF_INT, AT(max_connections), "8192", 16, 200000, NULL, 0,
+      "HTTP connections at once; more wait in the listen queue" },
+    { "MAX_BUFFERED_BYTES", CONF_INT, AT(max_buffered_bytes), "268435456", 1048576, 68719476736,
+      NULL, 0, "request bodies held in memory at once; more are answered 503" },
+    { "CONNECTION_TIMEOUT_SECONDS", CONF_INT, AT(connection_timeout_seconds), "60", 1, 3600, NULL,
+      0, "a connection without a byte for so long is closed" },
+    { "KEY_HASH_THREADS", CONF_INT, AT(key_hash_threads), "2", 1, 64, NULL, 0,
+      "threads that check keys never seen before (Argon2id, 20 ms and 19 MiB each)" },
+    { "LOG_LEVEL", CONF_CHOICE, AT(log_level), "info", 0, 0, LEVELS, 0,
+      "debug, info, warn or error" },
+    { "LOG_FORMAT", CONF_CHOICE, AT(log_format), "json", 0, 0, FORMATS, 0, "json or text" },
+};
+/* clang-format on */
+
+const struct conf_table SETTINGS = { ITEMS, ARRAY_LEN(ITEMS) };

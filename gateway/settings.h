@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * settings - the gateway's configuration, from the environment (contract, section 3).
+ *
+ * Units: *_ms milliseconds, *_bytes bytes
+ */
+#ifndef GATEWAY_SETTINGS_H
+#define GATEWAY_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "crypto.h"
+
+struct settings {
+    char *listen_addr;
+    char *admin_listen_addr;
+    char *nats_url;
+    char *nats_ca_file, *nats_cert_file, *nats_key_file;
+    char *database_url;
+    char *redis_url;
+    uint8_t actor_signing_key[CRYPTO_SEED_LEN];
+    char *allow_actions_default;
+    char *region;
+    char *trusted_proxies;
+    int64_t rate_limit_per_minute;     /* a workspace; 0 = off */
+    int64_t rate_limit_key_per_minute; /* a key; 0 = off */
+    int64_t max_body_bytes;
+    int64_t sync_wait_ms;
+    int64_t idempotency_ttl_seconds;
+    int64_t max_connections;
+    int64_t max_buffered_bytes;
+    int64_t connection_timeout_seconds;
+    int64_t key_hash_threads;
+    int log_level;  /* enum log_level */
+    int log_format; /* enum log_format */
+};
+
+extern const struct conf_table SETTINGS;
+
+#endif
