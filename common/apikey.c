@@ -84,16 +84,25 @@ random_base62(char *out, size_t len)
 }
 
 void
-apikey_new(struct apikey *out, char text[APIKEY_LEN + 1])
+apikey_new_with_id(const char *id, struct apikey *out, char text[APIKEY_LEN + 1])
 {
     memcpy(text, APIKEY_PREFIX, PREFIX_LEN);
-    random_base62(text + PREFIX_LEN, KEY_ID_LEN + APIKEY_SECRET_LEN);
+    memcpy(text + PREFIX_LEN, id, KEY_ID_LEN);
+    random_base62(text + PREFIX_LEN + KEY_ID_LEN, APIKEY_SECRET_LEN);
     checksum(text, text + BODY_LEN);
     text[APIKEY_LEN] = '\0';
-    memcpy(out->id, text + PREFIX_LEN, KEY_ID_LEN);
+    memcpy(out->id, id, KEY_ID_LEN);
     out->id[KEY_ID_LEN] = '\0';
     memcpy(out->secret, text + PREFIX_LEN + KEY_ID_LEN, APIKEY_SECRET_LEN);
     out->secret[APIKEY_SECRET_LEN] = '\0';
+}
+
+void
+apikey_new(struct apikey *out, char text[APIKEY_LEN + 1])
+{
+    char id[KEY_ID_LEN];
+    random_base62(id, sizeof(id));
+    apikey_new_with_id(id, out, text);
 }
 
 void

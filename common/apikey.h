@@ -27,8 +27,11 @@ struct apikey {
 };
 
 enum rc apikey_parse(const char *text, size_t len, struct apikey *out);
-/* A new random key; text has room for APIKEY_LEN + 1. */
+/* A new random key; text has room for APIKEY_LEN + 1. What is kept of it is the id and
+ * crypto_password_hash(secret, APIKEY_SECRET_LEN). */
 void apikey_new(struct apikey *out, char text[APIKEY_LEN + 1]);
+/* The same with an id that is given (12 base62 digits), so that making it can be repeated. */
+void apikey_new_with_id(const char *id, struct apikey *out, char text[APIKEY_LEN + 1]);
 void apikey_wipe(struct apikey *key);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "bus.h"
 #include "crypto.h"
 #include "kv.h"
@@ -21,6 +22,8 @@ struct limiter;
 struct waiters;
 struct http_server;
 struct allowlist;
+struct dbjobs;
+struct uses;
 
 /* Redis scripts, by the names of their files (common/lua). */
 enum gateway_script {
@@ -62,6 +65,8 @@ struct gateway {
     struct limiter *limiter;
     struct waiters *waiters;
     struct allowlist *allowlist;
+    struct dbjobs *dbjobs;
+    struct uses *uses;
     struct http_server *http;
     struct http_server *admin;
     struct crypto_signer signer;
@@ -70,6 +75,7 @@ struct gateway {
     uint64_t buffered_bytes; /* bodies in memory */
     unsigned in_flight;      /* requests that are not finished */
     bool draining;
+    struct buf openapi;  /* the document, made at the start */
     int64_t started_ms; /* wall */
 };
 

@@ -35,7 +35,6 @@ struct check {
     uint8_t proof[CRYPTO_HASH_LEN];
     char client[CLIENT_MAX];
     uint64_t ticket; /* of the poll that it waits for; 0 = none */
-    int64_t change_seq; /* of the row that is being hashed against */
     struct waiter *waiters;
 };
 
@@ -149,7 +148,6 @@ static void
 hash(struct check *check, const struct key *key)
 {
     check->ticket = 0;
-    check->change_seq = key->change_seq;
     memcpy(check->job.secret, check->key.secret, sizeof(check->job.secret));
     memcpy(check->job.phc, key->phc, sizeof(check->job.phc));
     check->job.done = on_hashed;
@@ -219,7 +217,6 @@ wait_for(struct keys *keys, const struct apikey *parsed, const uint8_t proof[CRY
         check->ticket = keywatch_ask(keys->watch);
         return RC_OK;
     }
-    check->change_seq = key->change_seq;
     memcpy(check->job.secret, parsed->secret, sizeof(check->job.secret));
     memcpy(check->job.phc, key->phc, sizeof(check->job.phc));
     check->job.done = on_hashed;
@@ -292,8 +289,8 @@ on_batch(void *arg)
     struct keys *keys = batch->arg;
     for (size_t i = 0; i < batch->count; i++) {
         const char *key_id = batch->rows[i].principal.key_id;
-        keytable_apply(&keys->table, &batch->rows[i]);
-        if (!batch->first && keys->options.on_change)
+        bool changed = keytable_apply(&keys->table, &batch->rows[i]);
+        if (changed && !batch->first && keys->options.on_change)
             keys->options.on_change(keys->options.arg, key_id);
     }
     if (batch->ok && !batch->more)

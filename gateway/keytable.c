@@ -96,14 +96,16 @@ keytable_remove(struct keytable *table, const char *key_id)
     free(key);
 }
 
-void
+bool
 keytable_apply(struct keytable *table, const struct key_row *row)
 {
+    struct key *key = *find(table, row->principal.key_id);
+    if (key && !row->revoked && key->changed_us == row->changed_us)
+        return false;
     if (row->revoked) {
         keytable_remove(table, row->principal.key_id);
-        return;
+        return key != NULL;
     }
-    struct key *key = *find(table, row->principal.key_id);
     if (!key) {
         if (table->count >= table->n_buckets)
             grow(table);
@@ -112,10 +114,10 @@ keytable_apply(struct keytable *table, const struct key_row *row)
         *at = key;
         table->count++;
     }
-    bool same = strcmp(key->phc, row->phc) == 0;
+    key->verified = key->verified && strcmp(key->phc, row->phc) == 0;
     key->principal = row->principal;
     memcpy(key->phc, row->phc, sizeof(key->phc));
     key->expires_ms = row->expires_ms;
-    key->change_seq = row->change_seq;
-    key->verified = key->verified && same;
+    key->changed_us = row->changed_us;
+    return true;
 }

@@ -20,7 +20,7 @@ struct key {
     struct principal principal;
     char phc[CRYPTO_PWHASH_MAX];
     int64_t expires_ms; /* wall; 0 = never */
-    int64_t change_seq;
+    int64_t changed_us;
     bool verified;
     uint8_t proof[CRYPTO_HASH_LEN]; /* keyed hash of the text that was verified */
     int64_t used_ms;                /* wall; 0 = not since the last flush */
@@ -32,7 +32,7 @@ struct key_row {
     char phc[CRYPTO_PWHASH_MAX];
     int64_t expires_ms;
     bool revoked;
-    int64_t change_seq;
+    int64_t changed_us;
 };
 
 struct keytable {
@@ -45,8 +45,8 @@ void keytable_init(struct keytable *table);
 void keytable_fini(struct keytable *table);
 /* Borrowed until the row changes; NULL when absent. */
 struct key *keytable_get(const struct keytable *table, const char *key_id);
-/* Put in, replace (what was verified must be verified again), or remove a revoked key. */
-void keytable_apply(struct keytable *table, const struct key_row *row);
+/* Put in, replace, or remove a revoked key; true if that changed anything. */
+bool keytable_apply(struct keytable *table, const struct key_row *row);
 void keytable_remove(struct keytable *table, const char *key_id);
 
 #endif

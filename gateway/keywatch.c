@@ -13,7 +13,8 @@
 #include "keys.h"
 #include "sql_gateway.h"
 
-#define PAGE 2000 /* the LIMIT of keys_changed */
+#define PAGE       2000     /* the LIMIT of keys_changed */
+#define OVERLAP_US 30000000 /* changes become visible out of order, but not by more */
 
 struct keywatch {
     struct loop *loop; /* borrowed */
@@ -27,8 +28,10 @@ struct keywatch {
     uint64_t asked;  /* the last ticket that a query began after */
     bool stopping;
     struct db *db;    /* the thread's */
-    int64_t last_seq; /* the thread's */
-    bool loaded;      /* the thread's: a first page was read */
+    int64_t newest_us; /* the thread's: the latest change seen */
+    int64_t after_us;  /* the thread's: of the next page */
+    char after_id[KEY_ID_LEN + 1];
+    bool loaded; /* the thread's: all pages were read once */
 };
 
 static uint32_t
@@ -61,16 +64,17 @@ copy(char *to, size_t cap, const char *from)
 static void
 read_row(const PGresult *result, int i, struct key_row *row)
 {
-    row->change_seq = db_int(result, i, 7, 0);
+    row->changed_us = db_int(result, i, 7, 0);
     row->expires_ms = db_int(result, i, 5, 0);
-    row->revoked = db_bool(result, i, 6);
+    row->revoked = true;
     row->principal.scopes = scope_bits(db_text(result, i, 4));
     if (!copy(row->principal.key_id, sizeof(row->principal.key_id), db_text(result, i, 0)))
         return;
     if (!copy(row->principal.workspace, sizeof(row->principal.workspace), db_text(result, i, 1)) ||
         !copy(row->phc, sizeof(row->phc), db_text(result, i, 2)) ||
         role_parse(db_text(result, i, 3), &row->principal.role) != RC_OK)
-        row->revoked = true;
+        return;
+    row->revoked = db_bool(result, i, 6);
 }
 
 static enum rc
@@ -86,8 +90,26 @@ ask(struct keywatch *watch, PGresult **result, struct err *err)
     enum rc rc = db_ready(watch->db, err);
     if (rc != RC_OK)
         return rc;
-    db_param_int(&params, watch->last_seq);
+    db_param_int(&params, watch->after_us);
+    db_param_text(&params, watch->after_id);
     return db_query(watch->db, NULL, SQL_GATEWAY_KEYS_CHANGED, &params, result, err);
+}
+
+/* Where to go on: behind this page, or, after the last one, half a minute before the newest. */
+static void
+next_page(struct keywatch *watch, const struct keywatch_batch *batch)
+{
+    const struct key_row *last = batch->count ? &batch->rows[batch->count - 1] : NULL;
+    if (last && last->changed_us > watch->newest_us)
+        watch->newest_us = last->changed_us;
+    if (batch->more) {
+        watch->after_us = last->changed_us;
+        memcpy(watch->after_id, last->principal.key_id, sizeof(watch->after_id));
+        return;
+    }
+    watch->after_us = watch->newest_us > OVERLAP_US ? watch->newest_us - OVERLAP_US : 0;
+    watch->after_id[0] = '\0';
+    watch->loaded = true;
 }
 
 static bool
@@ -112,9 +134,7 @@ poll_once(struct keywatch *watch, uint64_t ticket)
             read_row(result, i, &batch->rows[i]);
         batch->count = (size_t)n;
         batch->more = n == PAGE;
-        if (n)
-            watch->last_seq = batch->rows[n - 1].change_seq;
-        watch->loaded = true;
+        next_page(watch, batch);
     } else {
         (void)snprintf(batch->problem, sizeof(batch->problem), "%.199s", err.text);
     }

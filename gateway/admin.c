@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "admin.h"
+
+#include <string.h>
+
+#include "answer.h"
+#include "clock.h"
+#include "gateway.h"
+#include "http.h"
+#include "keys.h"
+
+#define METRICS_MAX (1u << 20)
+
+struct gauge {
+    const char *name;
+    const char *help;
+    int64_t value;
+};
+
+static unsigned
+read_gauges(const struct gateway *gw, struct gauge gauges[12])
+{
+    const struct gauge all[] = {
+        { "connections", "open HTTP connections", http_connections(gw->http) },
+        { "requests_in_flight", "requests that are not finished", gw->in_flight },
+        { "buffered_bytes", "bytes of request bodies in memory", (int64_t)gw->buffered_bytes },
+        { "keys", "valid API keys known", (int64_t)keys_count(gw->keys) },
+        { "nats_up", "NATS is connected", bus_connected(gw->bus) },
+        { "redis_up", "Redis is connected", kv_connected(gw->kv) },
+        { "postgresql_up", "keys were read in the last seconds", keys_fresh(gw->keys) },
+        { "uptime_seconds", "since the start", (clock_wall_ms() - gw->started_ms) / 1000 },
+        { "http_refused", "requests that the HTTP library refused", (int64_t)http_refused(gw->http) },
+    };
+    memcpy(gauges, all, sizeof(all));
+    return sizeof(all) / sizeof(all[0]);
+}
+
+static enum step
+metrics(struct request *r)
+{
+    AUTO(buf) struct buf out;
+    struct gauge gauges[12];
+    unsigned n = read_gauges(r->gw, gauges);
+    const struct counters *count = &r->gw->count;
+    buf_init(&out, METRICS_MAX);
+#define METRIC(name, help)                                                                         \
+    buf_printf(&out,                                                                               \
+               "# HELP gantry_gateway_" #name " " help "\n"                                        \
+               "# TYPE gantry_gateway_" #name " counter\n"                                         \
+               "gantry_gateway_" #name " %llu\n",                                                  \
+               (unsigned long long)count->name);
+    COUNTER_TABLE(METRIC)
+#undef METRIC
+    for (unsigned i = 0; i < n; i++)
+        buf_printf(&out,
+                   "# HELP gantry_gateway_%s %s\n# TYPE gantry_gateway_%s gauge\n"
+                   "gantry_gateway_%s %lld\n",
+                   gauges[i].name, gauges[i].help, gauges[i].name, gauges[i].name,
+                   (long long)gauges[i].value);
+    return answer_raw(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out), out.len);
+}
+
+static enum step
+status(struct request *r)
+{
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    struct gauge gauges[12];
+    unsigned n = read_gauges(r->gw, gauges);
+    buf_init(&out, METRICS_MAX);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_string(&w, "program", "gantry-gateway");
+    json_put_time(&w, "started_at", r->gw->started_ms);
+    json_put_bool(&w, "draining", r->gw->draining);
+    for (unsigned i = 0; i < n; i++)
+        json_put_int(&w, gauges[i].name, gauges[i].value);
+#define PUT(name, help) json_put_int(&w, #name, (int64_t)r->gw->count.name);
+    COUNTER_TABLE(PUT)
+#undef PUT
+    json_close(&w);
+    if (json_end(&w) != RC_OK)
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+    return answer_object(r, 200, buf_text(&out), out.len);
+}
+
+static bool
+is(const char *path, size_t len, const char *want)
+{
+    return len == strlen(want) && memcmp(path, want, len) == 0;
+}
+
+enum step
+admin_answer(struct request *r, const char *path, size_t len)
+{
+    bool known = is(path, len, "/metrics") || is(path, len, "/debug/status");
+    if (!known)
+        return answer_problem(r, PROBLEM_NOT_FOUND, "there is nothing at this path");
+    if (r->method != METHOD_GET) {
+        answer_header(r, "Allow", "GET, HEAD");
+        return answer_problem(r, PROBLEM_METHOD_NOT_ALLOWED, "this path has GET, HEAD");
+    }
+    return is(path, len, "/metrics") ? metrics(r) : status(r);
+}

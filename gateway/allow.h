@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * allow - which actions a workspace may run: its own list, or ALLOW_ACTIONS_DEFAULT.
+ *
+ * Also the service on gantry.sys.allowlist.<workspace>, which executors ask: the answer is
+ * {"workspace":…,"actions":[…]}. Without PostgreSQL there is no answer: the executor tries again,
+ * it never allows and never rejects on a guess. Answers are cached for ALLOW_FRESH_MS.
+ *
+ * Errors:  RC_TEMP  PostgreSQL is away · RC_NOTFOUND  no such workspace
+ * Threads: the loop's thread only
+ * Source:  contract 6
+ */
+#ifndef GATEWAY_ALLOW_H
+#define GATEWAY_ALLOW_H
+
+#include <stdbool.h>
+
+#include "rc.h"
+
+#define ALLOW_FRESH_MS     1000
+#define ALLOW_SUBJECT      "gantry.sys.allowlist."
+#define ALLOW_ACTIONS_MAX  256
+#define ALLOW_ACTION_BYTES 257
+
+struct gateway;
+struct allowlist;
+
+/* The actions of one workspace; borrowed during the call. */
+struct allow_view {
+    unsigned count;
+    char (*actions)[ALLOW_ACTION_BYTES];
+};
+
+typedef void allow_fn(void *arg, enum rc rc, const struct allow_view *view);
+
+enum rc allow_open(struct gateway *gw, struct allowlist **out, struct err *err);
+void allow_close(struct allowlist *list);
+/* fn is called once, now or later. */
+void allow_ask(struct allowlist *list, const char *workspace, allow_fn *fn, void *arg);
+bool allow_has(const struct allow_view *view, const char *action);
+
+#endif

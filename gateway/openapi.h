@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * openapi - the OpenAPI 3.1 document, made from the route table and the schemas of the bodies.
+ *
+ * Source: OpenAPI 3.1.0
+ */
+#ifndef GATEWAY_OPENAPI_H
+#define GATEWAY_OPENAPI_H
+
+#include "buf.h"
+#include "rc.h"
+
+#define OPENAPI_MAX (1u << 20)
+
+enum rc openapi_write(struct buf *out, struct err *err);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allow.h"
+#include "carry.h"
+#include "clock.h"
+#include "dbjobs.h"
+#include "embed_lua.h"
+#include "gateway.h"
+#include "http.h"
+#include "keys.h"
+#include "limit.h"
+#include "log.h"
+#include "openapi.h"
+#include "schema.h"
+#include "sql_gateway.h"
+#include "uses.h"
+#include "waiters.h"
+
+#define FIRST_CONNECT_MS  5000
+#define DRAIN_MS          30000
+#define DRAIN_TURN_MS     50
+
+static const char *const SCRIPT_FILES[SCRIPT_COUNT] = {
+    [SCRIPT_RATE_TAKE] = "rate_take.lua",
+    [SCRIPT_IDEM_RESERVE] = "idem_reserve.lua",
+    [SCRIPT_IDEM_RECORD] = "idem_record.lua",
+    [SCRIPT_IDEM_RELEASE] = "idem_release.lua",
+};
+
+static enum rc
+find_scripts(struct kv_script scripts[SCRIPT_COUNT], struct err *err)
+{
+    for (unsigned s = 0; s < SCRIPT_COUNT; s++) {
+        scripts[s] = (struct kv_script){ SCRIPT_FILES[s], NULL };
+        for (const struct embedded_file *file = EMBED_LUA; file->path; file++) {
+            const char *slash = strrchr(file->path, '/');
+            if (strcmp(slash ? slash + 1 : file->path, SCRIPT_FILES[s]) == 0)
+                scripts[s].text = file->text;
+        }
+        if (!scripts[s].text)
+            return err_set(err, RC_BUG, "the script %s is not built in", SCRIPT_FILES[s]);
+    }
+    return RC_OK;
+}
+
+static void
+on_done_event(void *arg, const struct bus_msg *msg)
+{
+    carry_done(arg, msg);
+}
+
+static enum rc
+subscribe(struct gateway *gw, struct err *err)
+{
+    static const char *const SUBJECTS[] = { SUBJECT_PREFIX "*.memory.*.done",
+                                            SUBJECT_PREFIX "*.audit.*.done",
+                                            SUBJECT_PREFIX "*.job.*.done" };
+    for (size_t i = 0; i < sizeof(SUBJECTS) / sizeof(SUBJECTS[0]); i++) {
+        struct bus_sub *sub;
+        enum rc rc = bus_subscribe(gw->bus, SUBJECTS[i], NULL, on_done_event, gw, &sub, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static enum rc
+connect_servers(struct gateway *gw, struct err *err)
+{
+    const struct settings *s = gw->settings;
+    static struct kv_script scripts[SCRIPT_COUNT]; /* kept by kv */
+    struct bus_options bus = { .url = s->nats_url,
+                               .name = "gantry-gateway",
+                               .inbox_prefix = "_INBOX_gateway",
+                               .tls_ca_file = s->nats_ca_file,
+                               .tls_cert_file = s->nats_cert_file,
+                               .tls_key_file = s->nats_key_file };
+    struct keys_options keys = { .database_url = s->database_url,
+                                 .hash_threads = (unsigned)s->key_hash_threads };
+    enum rc rc = find_scripts(scripts, err);
+    if (rc == RC_OK)
+        rc = kv_open(gw->loop, s->redis_url, scripts, SCRIPT_COUNT, &gw->kv, err);
+    if (rc == RC_OK)
+        rc = bus_connect(gw->loop, &bus, FIRST_CONNECT_MS, &gw->bus, err);
+    if (rc == RC_OK)
+        rc = dbjobs_open(gw->loop, s->database_url, &gw->dbjobs, err);
+    if (rc == RC_OK)
+        rc = keys_open(gw->loop, &keys, &gw->keys, err);
+    if (rc == RC_OK)
+        rc = allow_open(gw, &gw->allowlist, err);
+    if (rc == RC_OK)
+        rc = subscribe(gw, err);
+    return rc;
+}
+
+static enum rc
+listen_http(struct gateway *gw, struct err *err)
+{
+    const struct settings *s = gw->settings;
+    struct http_options options = { .address = s->listen_addr,
+                                    .max_connections = (unsigned)s->max_connections,
+                                    .timeout_seconds = (unsigned)s->connection_timeout_seconds,
+                                    .trusted_proxies = s->trusted_proxies };
+    struct http_options admin = { .address = s->admin_listen_addr,
+                                  .max_connections = 64,
+                                  .timeout_seconds = 30,
+                                  .trusted_proxies = "",
+                                  .admin = true };
+    enum rc rc = http_open(gw, gw->loop, &options, &gw->http, err);
+    if (rc == RC_OK)
+        rc = http_open(gw, gw->loop, &admin, &gw->admin, err);
+    return rc;
+}
+
+/* --- stop ------------------------------------------------------------------------------------- */
+
+static void
+on_terminate(void *arg)
+{
+    struct gateway *gw = arg;
+    if (!gw->draining)
+        log_info("draining");
+    gw->draining = true;
+    loop_stop(gw->loop);
+}
+
+/* New connections are refused; what is under way is finished; idle connections end. */
+static void
+drain(struct gateway *gw)
+{
+    int64_t until_ms = clock_mono_ms() + DRAIN_MS;
+    gw->draining = true;
+    http_quiesce(gw->http);
+    while (gw->in_flight && clock_mono_ms() < until_ms)
+        loop_turn(gw->loop, DRAIN_TURN_MS);
+    if (gw->in_flight)
+        log_warn("%u requests were not finished when the time to drain ran out", gw->in_flight);
+}
+
+static void
+release(struct gateway *gw)
+{
+    /* A request that still waits would be suspended when its connection ends: leave it to exit. */
+    if (!gw->in_flight) {
+        http_close(gw->http);
+        http_close(gw->admin);
+    }
+    uses_close(gw->uses);
+    keys_close(gw->keys);
+    dbjobs_close(gw->dbjobs);
+    bus_free(gw->bus);
+    kv_free(gw->kv);
+    allow_close(gw->allowlist);
+    waiters_free(gw->waiters);
+    limiter_free(gw->limiter);
+    buf_fini(&gw->openapi);
+    loop_free(gw->loop);
+}
+
+static enum rc
+start(struct gateway *gw, struct err *err)
+{
+    enum rc rc = crypto_init(err);
+    if (rc == RC_OK)
+        rc = openapi_write(&gw->openapi, err);
+    if (rc == RC_OK)
+        rc = loop_new(&gw->loop, err);
+    if (rc == RC_OK)
+        rc = loop_on_terminate(gw->loop, on_terminate, gw, err);
+    if (rc == RC_OK)
+        rc = limiter_new(&gw->limiter, err);
+    if (rc == RC_OK)
+        rc = waiters_new(&gw->waiters, err);
+    if (rc != RC_OK)
+        return rc;
+    crypto_signer_init(&gw->signer, gw->settings->actor_signing_key);
+    crypto_subkey(gw->settings->actor_signing_key, "idempotency", gw->idem_key);
+    rc = connect_servers(gw, err);
+    if (rc == RC_OK)
+        rc = uses_open(gw, &gw->uses, err);
+    if (rc == RC_OK)
+        rc = listen_http(gw, err);
+    return rc;
+}
+
+int
+serve(const struct settings *settings)
+{
+    struct gateway gw = { .settings = settings, .started_ms = clock_wall_ms() };
+    struct err err = { 0 };
+    buf_init(&gw.openapi, OPENAPI_MAX);
+    (void)signal(SIGPIPE, SIG_IGN);
+    enum rc rc = start(&gw, &err);
+    if (rc != RC_OK) {
+        log_fatal("cannot start: %s", err.text);
+        return rc_exit(rc);
+    }
+    log_fields(LOG_INFO, "listening", "address", settings->listen_addr, "admin",
+               settings->admin_listen_addr, NULL);
+    loop_run(gw.loop);
+    drain(&gw);
+    release(&gw);
+    log_info("drained");
+    return EXIT_OK;
+}
