@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "dbjobs.h"
 #include "gateway.h"
+#include "id.h"
 #include "json.h"
 #include "log.h"
 #include "sql_gateway.h"

@@ -470,14 +470,3 @@ http_refused(const struct http_server *server)
 {
     return server->refused;
 }
-
-int
-http_port(const struct http_server *server)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof(ss);
-    if (getsockname(server->fd, (struct sockaddr *)&ss, &len) < 0)
-        return -1;
-    return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-                                          : ((struct sockaddr_in *)&ss)->sin_port);
-}

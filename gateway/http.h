@@ -38,7 +38,6 @@ void http_quiesce(struct http_server *server);
 void http_close(struct http_server *server);
 unsigned http_connections(const struct http_server *server);
 uint64_t http_refused(const struct http_server *server);
-int http_port(const struct http_server *server);
 
 /* A header of the request; NULL when absent. Several of one name: the first, and *count of them. */
 const char *http_header(const struct exchange *exchange, const char *name, unsigned *count);

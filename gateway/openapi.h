@@ -8,6 +8,7 @@
 #define GATEWAY_OPENAPI_H
 
 #include "buf.h"
+#include "cleanup.h"
 #include "rc.h"
 
 #define OPENAPI_MAX (1u << 20)

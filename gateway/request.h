@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "cleanup.h"
 #include "id.h"
 #include "json.h"
 #include "loop.h"
