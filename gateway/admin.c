@@ -29,7 +29,8 @@ read_gauges(const struct gateway *gw, struct gauge gauges[12])
         { "redis_up", "Redis is connected", kv_connected(gw->kv) },
         { "postgresql_up", "keys were read in the last seconds", keys_fresh(gw->keys) },
         { "uptime_seconds", "since the start", (clock_wall_ms() - gw->started_ms) / 1000 },
-        { "http_refused", "requests that the HTTP library refused", (int64_t)http_refused(gw->http) },
+        { "http_refused", "requests that the HTTP library refused",
+          (int64_t)http_refused(gw->http) },
     };
     memcpy(gauges, all, sizeof(all));
     return sizeof(all) / sizeof(all[0]);

@@ -15,9 +15,9 @@
 #include "log.h"
 #include "sql_gateway.h"
 
-#define SLOTS          1024 /* cached workspaces; a newer one takes its slot */
-#define ANSWER_BYTES   131072
-#define SUBJECT_BYTES  256
+#define SLOTS         1024 /* cached workspaces; a newer one takes its slot */
+#define ANSWER_BYTES  131072
+#define SUBJECT_BYTES 256
 
 struct slot {
     char workspace[WORKSPACE_TEXT_MAX];
@@ -122,8 +122,9 @@ keep(struct allowlist *list, const struct question *q, struct slot **out)
     }
     if (json_read(q->actions, strlen(q->actions), &own, &err) != RC_OK)
         return RC_BUG;
-    cJSON_ArrayForEach(item, own) if (cJSON_IsString(item))
-        (void)view_add(&slot->view, item->valuestring, strlen(item->valuestring));
+    cJSON_ArrayForEach (item, own)
+        if (cJSON_IsString(item))
+            (void)view_add(&slot->view, item->valuestring, strlen(item->valuestring));
     return RC_OK;
 }
 
@@ -192,8 +193,7 @@ on_answer(void *arg, enum rc rc, const struct allow_view *view)
         json_close(&w);
         json_close(&w);
         struct bus_out message = { .subject = inquiry->reply, .data = out.data, .len = out.len };
-        if (json_end(&w) == RC_OK &&
-            bus_publish(inquiry->list->gw->bus, &message, &err) != RC_OK)
+        if (json_end(&w) == RC_OK && bus_publish(inquiry->list->gw->bus, &message, &err) != RC_OK)
             log_fields(LOG_DEBUG, "an allowlist could not be answered", "why", err.text, NULL);
     }
     free(inquiry);
@@ -222,7 +222,8 @@ read_defaults(struct allowlist *list, const char *text, struct err *err)
     for (const char *at = text; *at;) {
         size_t len = strcspn(at, ", ");
         if (len && view_add(&list->defaults, at, len) != RC_OK)
-            return err_set(err, RC_CONFIG, "ALLOW_ACTIONS_DEFAULT holds too many or too long names");
+            return err_set(err, RC_CONFIG,
+                           "ALLOW_ACTIONS_DEFAULT holds too many or too long names");
         at += len + (at[len] != '\0');
     }
     return RC_OK;

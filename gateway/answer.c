@@ -166,6 +166,8 @@ enum step
 answer_accepted(struct request *r)
 {
     struct json_writer w;
+    /* What was changed has its id in the path; what is made gets the command's. */
+    const char *id = r->route->n_params ? r->match.params[0] : r->id;
     answer_reset(r);
     r->gw->count.accepted_total++;
     r->answer.status = 202;
@@ -173,12 +175,12 @@ answer_accepted(struct request *r)
     json_begin(&w, &r->answer.body);
     json_object(&w, NULL);
     json_put_string(&w, "status", "accepted");
-    json_put_string(&w, r->route->id_name, r->id);
+    json_put_string(&w, r->route->id_name, id);
     json_put_string(&w, "request_id", r->request_id);
     json_close(&w);
     if (json_end(&w) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
-    answer_header(r, "Location", "%s/%s", r->route->location, r->id);
+    answer_header(r, "Location", "%s/%s", r->route->location, id);
     return STEP_ANSWERED;
 }
 

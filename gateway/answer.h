@@ -12,9 +12,8 @@
 #include "request.h"
 
 /* The sentence is for the client: no secret, nothing of the body. */
-__attribute__((format(printf, 3, 4))) enum step answer_problem(struct request *r,
-                                                               enum problem_code code,
-                                                               const char *format, ...);
+__attribute__((format(printf, 3, 4))) enum step
+answer_problem(struct request *r, enum problem_code code, const char *format, ...);
 enum step answer_fields(struct request *r, const struct field_errors *errors);
 
 /* A finished JSON object without request_id: it is put in front of the members. */

@@ -82,11 +82,9 @@ carry_query(struct request *r)
     if (sign(r, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     struct bus_header header = { ACTOR_HEADER, head.actor };
-    struct bus_out out = { .subject = head.subject,
-                           .headers = &header,
-                           .n_headers = 1,
-                           .data = payload,
-                           .len = len };
+    struct bus_out out = {
+        .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
+    };
     if (r->wait_ms < QUERY_MIN_MS)
         r->wait_ms = QUERY_MIN_MS;
     if (bus_request(r->gw->bus, &out, r->wait_ms, on_reply, r, &err) != RC_OK)
@@ -203,11 +201,9 @@ carry_command(struct request *r)
     if (sign(r, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     struct bus_header header = { ACTOR_HEADER, head.actor };
-    struct bus_out out = { .subject = head.subject,
-                           .headers = &header,
-                           .n_headers = 1,
-                           .data = payload,
-                           .len = len };
+    struct bus_out out = {
+        .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
+    };
     (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
     waiters_add(r->gw->waiters, r);
     if (bus_js_publish(r->gw->bus, &out, msg_id, PUBLISH_MS, on_ack, r, &err) != RC_OK) {

@@ -70,8 +70,9 @@ check_size(struct request *r)
     const char *length = http_header(r->exchange, "Content-Length", NULL);
     if (!framing_is_plain(r)) {
         http_close_after(r->exchange);
-        return answer_problem(r, PROBLEM_MALFORMED_JSON,
-                              "the length of the body is given in two ways or in none that is known");
+        return answer_problem(
+            r, PROBLEM_MALFORMED_JSON,
+            "the length of the body is given in two ways or in none that is known");
     }
     r->body_max = (size_t)r->gw->settings->max_body_bytes;
     if (length && (strlen(length) > 15 || strtoull(length, NULL, 10) > r->body_max))

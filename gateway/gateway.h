@@ -75,7 +75,7 @@ struct gateway {
     uint64_t buffered_bytes; /* bodies in memory */
     unsigned in_flight;      /* requests that are not finished */
     bool draining;
-    struct buf openapi;  /* the document, made at the start */
+    struct buf openapi; /* the document, made at the start */
     int64_t started_ms; /* wall */
 };
 

@@ -12,9 +12,9 @@
 
 #include "routes.h"
 
-route_fn health_live, health_ready;       /* health.c */
-route_fn openapi_get;                     /* openapi.c */
+route_fn health_live, health_ready;                    /* health.c */
+route_fn openapi_get;                                  /* openapi.c */
 route_fn key_create, key_list, key_rotate, key_revoke; /* keys_http.c */
-route_fn replay_scope;                    /* idem.c: puts the body's scope into a recorded answer */
+route_fn replay_scope; /* idem.c: puts the body's scope into a recorded answer */
 
 #endif

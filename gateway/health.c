@@ -46,7 +46,10 @@ health_ready(struct request *r)
     json_begin(&w, &out);
     json_object(&w, NULL);
     json_put_string(&w, "status",
-                    gw->draining ? "draining" : !ready ? "not_ready" : redis ? "ready" : "degraded");
+                    gw->draining ? "draining"
+                    : !ready     ? "not_ready"
+                    : redis      ? "ready"
+                                 : "degraded");
     json_object(&w, "dependencies");
     json_put_string(&w, "nats", nats ? "up" : "down");
     json_put_string(&w, "postgresql", postgresql ? "up" : "down");

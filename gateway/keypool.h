@@ -19,9 +19,9 @@
 #include "loop.h"
 #include "rc.h"
 
-#define KEYPOOL_LANES     64
-#define KEYPOOL_LANE_MAX  32
-#define KEYPOOL_JOBS_MAX  1024
+#define KEYPOOL_LANES    64
+#define KEYPOOL_LANE_MAX 32
+#define KEYPOOL_JOBS_MAX 1024
 
 struct keypool;
 

@@ -14,11 +14,11 @@
 #include "keywatch.h"
 #include "log.h"
 
-#define REFUSED_SLOTS   4096 /* remembered wrong keys; a newer one takes its slot */
-#define REFUSED_MS      5000
-#define UNKNOWN_MAX     8192 /* requests that wait for a poll */
-#define HASH_BUCKETS    256
-#define CLIENT_MAX      48
+#define REFUSED_SLOTS 4096 /* remembered wrong keys; a newer one takes its slot */
+#define REFUSED_MS    5000
+#define UNKNOWN_MAX   8192 /* requests that wait for a poll */
+#define HASH_BUCKETS  256
+#define CLIENT_MAX    48
 
 struct waiter { /* one caller */
     struct waiter *next;
@@ -50,8 +50,8 @@ struct keys {
     struct keywatch *watch;
     struct keypool *pool;
     uint8_t secret[CRYPTO_KEY_LEN]; /* of the proofs; new in every process */
-    int64_t fresh_ms; /* monotonic time of the last good poll; 0 = none yet */
-    bool away;        /* the last poll failed */
+    int64_t fresh_ms;               /* monotonic time of the last good poll; 0 = none yet */
+    bool away;                      /* the last poll failed */
     struct check *checks[HASH_BUCKETS];
     unsigned n_checks;
     struct refused refused[REFUSED_SLOTS];
@@ -335,8 +335,7 @@ keys_take_uses(struct keys *keys, struct key_use *uses, size_t max)
 /* --- life ------------------------------------------------------------------------------------- */
 
 enum rc
-keys_open(struct loop *loop, const struct keys_options *options, struct keys **out,
-          struct err *err)
+keys_open(struct loop *loop, const struct keys_options *options, struct keys **out, struct err *err)
 {
     struct keys *keys = calloc(1, sizeof(*keys));
     if (!keys)

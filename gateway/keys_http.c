@@ -23,11 +23,11 @@
 #include "keys.h"
 #include "sql_gateway.h"
 
-#define DAY_MS            86400000LL
-#define OVERLAP_SECONDS   86400 /* the old key's life after a rotation */
-#define ATTEMPTS_MAX      50
-#define NAME_BYTES        257
-#define LIST_BYTES_MAX    (1u << 20)
+#define DAY_MS          86400000LL
+#define OVERLAP_SECONDS 86400 /* the old key's life after a rotation */
+#define ATTEMPTS_MAX    50
+#define NAME_BYTES      257
+#define LIST_BYTES_MAX  (1u << 20)
 
 struct key_job {
     struct dbjob job; /* first: the thread gives it back */

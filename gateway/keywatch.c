@@ -27,7 +27,7 @@ struct keywatch {
     uint64_t wanted; /* the last ticket given out */
     uint64_t asked;  /* the last ticket that a query began after */
     bool stopping;
-    struct db *db;    /* the thread's */
+    struct db *db;     /* the thread's */
     int64_t newest_us; /* the thread's: the latest change seen */
     int64_t after_us;  /* the thread's: of the next page */
     char after_id[KEY_ID_LEN + 1];

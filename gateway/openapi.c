@@ -134,7 +134,8 @@ put_responses(struct json_writer *w, const struct route *route)
     json_object(w, "responses");
     put_response(w, route->success, "Done", route->content_type);
     if (route->kind == ROUTE_COMMAND)
-        put_response(w, 202, "Accepted and stored, not yet done; Location says where to look", NULL);
+        put_response(w, 202, "Accepted and stored, not yet done; Location says where to look",
+                     NULL);
     json_object(w, "default");
     json_put_string(w, "$ref", "#/components/responses/Problem");
     json_close(w);
@@ -215,8 +216,9 @@ put_paths(struct json_writer *w)
 static void
 put_problem_schema(struct json_writer *w)
 {
-    static const char *const TEXTS[] = { "type",     "title", "detail",
-                                         "instance", "code",  "request_id" };
+    static const char *const TEXTS[] = {
+        "type", "title", "detail", "instance", "code", "request_id"
+    };
     json_object(w, "schemas");
     json_object(w, "Problem");
     json_put_string(w, "type", "object");

@@ -156,11 +156,12 @@ request_continue(struct request *r, enum step step)
 }
 
 void
-request_head(struct request *r)
+request_begin(struct request *r, size_t body_max)
 {
     r->accepted_ms = clock_wall_ms();
     r->start_us = clock_mono_us();
     r->gw->count.requests_total++;
+    r->body_max = body_max;
     const char *given = http_header(r->exchange, "X-Request-ID", NULL);
     if (given && request_id_valid(given, strlen(given)))
         (void)snprintf(r->request_id, sizeof(r->request_id), "%s", given);
@@ -168,6 +169,11 @@ request_head(struct request *r)
         id_new(r->request_id);
     id_new(r->id);
     r->path_len = strcspn(r->uri, "?#");
+}
+
+void
+request_head(struct request *r)
+{
     advance(r);
 }
 

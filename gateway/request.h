@@ -31,11 +31,11 @@ struct exchange; /* http.h: the connection's side */
 struct gateway;
 struct key;
 
-#define CLIENT_TEXT_MAX 48
+#define CLIENT_TEXT_MAX    48
 #define ANSWER_HEADERS_MAX 8
 #define ANSWER_HEADER_TEXT 192
-#define ANSWER_MAX (8u << 20) /* bytes of an answer's body */
-#define WAIT_MS_MAX 60000
+#define ANSWER_MAX         (8u << 20) /* bytes of an answer's body */
+#define WAIT_MS_MAX        60000
 
 struct answer_header {
     const char *name; /* static */
@@ -54,9 +54,9 @@ struct answer {
 /* Idempotency of this request (idem.c). */
 struct idem {
     bool on;
-    bool reserved;  /* we hold the lease and must record or release */
-    bool replayed;  /* the answer is the record's */
-    char hash[65];  /* SHA-256 of the client's key, for the audit */
+    bool reserved;      /* we hold the lease and must record or release */
+    bool replayed;      /* the answer is the record's */
+    char hash[65];      /* SHA-256 of the client's key, for the audit */
     char body_hash[65]; /* keyed, of the body without client_request_id */
     char place[200];    /* the Redis key */
     int64_t attempt;
@@ -69,8 +69,8 @@ struct request {
     struct route_match match;
     enum http_method method;
     bool method_known;
-    bool head;        /* HEAD: answered as GET */
-    char *uri;        /* owned; raw, with the query */
+    bool head; /* HEAD: answered as GET */
+    char *uri; /* owned; raw, with the query */
     size_t path_len;
     char request_id[REQUEST_ID_MAX];
     char client[CLIENT_TEXT_MAX]; /* the client's address */
@@ -78,15 +78,15 @@ struct request {
     const struct key *key;        /* borrowed for the current stage only */
     struct principal actor;
     bool authenticated;
-    bool key_tried;               /* the credentials were looked at */
+    bool key_tried;      /* the credentials were looked at */
     int64_t accepted_ms; /* wall */
     int64_t start_us;
     size_t body_max;
-    struct buf body;    /* as the client sent it */
-    size_t swallowed;   /* bytes read and dropped after an early answer */
-    cJSON *doc;         /* owned; body with the parameters in it */
-    struct buf payload; /* what is published when it is not the body itself */
-    bool rebuilt;       /* payload holds it */
+    struct buf body;      /* as the client sent it */
+    size_t swallowed;     /* bytes read and dropped after an early answer */
+    cJSON *doc;           /* owned; body with the parameters in it */
+    struct buf payload;   /* what is published when it is not the body itself */
+    bool rebuilt;         /* payload holds it */
     char id[ID_TEXT_MAX]; /* of the command */
     uint32_t wait_ms;
     bool respond_async;
@@ -94,22 +94,25 @@ struct request {
     struct answer answer;
     /* the machine */
     unsigned stage;
-    bool waiting;   /* a continuation is under way */
-    bool closing;   /* in the closing stages */
-    bool ready;     /* the answer may leave */
-    bool complete;  /* the body was read to its end */
+    bool waiting;  /* a continuation is under way */
+    bool closing;  /* in the closing stages */
+    bool ready;    /* the answer may leave */
+    bool complete; /* the body was read to its end */
     bool counted_refusal;
     struct loop_timer *timer; /* owned; made when first needed */
     void (*on_timer)(struct request *r);
-    bool acked;     /* its command is in JetStream: a worker settles and audits it */
+    bool acked; /* its command is in JetStream: a worker settles and audits it */
     struct request *next_waiter, **prev_waiter; /* waiters.c */
-    void *own; /* of the route's function; freed with free() */
+    void *own;                                  /* of the route's function; freed with free() */
 };
 
 struct request *request_new(struct gateway *gw, struct exchange *exchange, const char *uri);
 void request_free(struct request *r);
 
-/* The three calls of http.c. After each: r->waiting, or r->ready, or more of the body is wanted. */
+/* The calls of http.c, in this order: begin; head, unless the body is so short that the checks of
+ * the head may come after it; body; complete. After head, body and complete: r->waiting, or r->ready,
+ * or more of the body is wanted. */
+void request_begin(struct request *r, size_t body_max);
 void request_head(struct request *r);
 /* false: the connection must be closed. */
 bool request_body(struct request *r, const char *data, size_t len);

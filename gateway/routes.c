@@ -17,8 +17,8 @@ static const struct route_param LIST_MEMORIES[] = {
     { "limit", MEMBER_INT, "items on a page, 1 to 100" },
 };
 
-static const char *const INGEST_RECORD[] = { "status",       "message",      "id",
-                                             "tenant_id",    "content_hash", "deduplicated",
+static const char *const INGEST_RECORD[] = { "status",       "message",       "id",
+                                             "tenant_id",    "content_hash",  "deduplicated",
                                              "facts_stored", "facts_skipped", NULL };
 static const char *const FORGET_RECORD[] = { "status", "deleted", NULL };
 static const char *const KEY_RECORD[] = { "key_id", "role", "expires_at", "previous_valid_until",

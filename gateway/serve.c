@@ -21,9 +21,9 @@
 #include "uses.h"
 #include "waiters.h"
 
-#define FIRST_CONNECT_MS  5000
-#define DRAIN_MS          30000
-#define DRAIN_TURN_MS     50
+#define FIRST_CONNECT_MS 5000
+#define DRAIN_MS         30000
+#define DRAIN_TURN_MS    50
 
 static const char *const SCRIPT_FILES[SCRIPT_COUNT] = {
     [SCRIPT_RATE_TAKE] = "rate_take.lua",
@@ -78,7 +78,7 @@ connect_servers(struct gateway *gw, struct err *err)
     static struct kv_script scripts[SCRIPT_COUNT]; /* kept by kv */
     struct bus_options bus = { .url = s->nats_url,
                                .name = "gantry-gateway",
-                               .inbox_prefix = "_INBOX_gateway",
+                               .inbox_prefix = "_INBOX.gateway",
                                .tls_ca_file = s->nats_ca_file,
                                .tls_cert_file = s->nats_cert_file,
                                .tls_key_file = s->nats_key_file };

@@ -26,8 +26,8 @@ run(struct dbjob *base, struct db *db, struct err *err)
         AUTO(pgresult) PGresult *result = NULL;
         struct db_params params = { 0 };
         db_param_text(&params, uses->items[i].key_id);
-        enum rc rc = db_query(db, uses->items[i].workspace, SQL_GATEWAY_KEY_TOUCH, &params,
-                              &result, err);
+        enum rc rc =
+            db_query(db, uses->items[i].workspace, SQL_GATEWAY_KEY_TOUCH, &params, &result, err);
         if (rc != RC_OK)
             return rc;
     }
