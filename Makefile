@@ -93,7 +93,7 @@ $(B)/%.o: %.c $(B)/flags | $(GEN) $(if $(LIB_LIBS),,missing)
 missing:
 	@command -v pkg-config >/dev/null || echo "missing: pkg-config"
 	@for l in $(LIBRARIES); do pkg-config --exists $$l 2>/dev/null || echo "missing library: $$l"; done
-	@deploy/dependencies --list build; exit 1
+	@echo "Debian packages: $$(deploy/dependencies --list build)   (deploy/dependencies installs them)"; exit 1
 
 generated: $(GEN)
 print-flags:
