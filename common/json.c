@@ -99,6 +99,17 @@ json_read(const char *text, size_t len, cJSON **out, struct err *err)
     return RC_OK;
 }
 
+enum rc
+json_read_foreign(const char *text, size_t len, cJSON **out, struct err *err)
+{
+    cJSON *doc = cJSON_ParseWithLength(text, len);
+
+    if (!doc)
+        return err_set(err, RC_CORRUPT, "malformed JSON");
+    *out = doc;
+    return RC_OK;
+}
+
 const cJSON *
 json_member(const cJSON *object, const char *name)
 {

@@ -33,6 +33,10 @@ void json_cleanup(cJSON **doc); /* AUTO(json) cJSON *doc = NULL */
 /* On RC_OK *out is owned by the caller (json_cleanup, cJSON_Delete). */
 enum rc json_read(const char *text, size_t len, cJSON **out, struct err *err);
 
+/* For what a server of ours says about others: well-formed, but not held to our bounds. Nobody may
+ * hide from a list of connections by a control character in a name. */
+enum rc json_read_foreign(const char *text, size_t len, cJSON **out, struct err *err);
+
 /* Members by name, case-sensitive; NULL or the fallback when absent or of another type. */
 const cJSON *json_member(const cJSON *object, const char *name);
 const char *json_string(const cJSON *object, const char *name); /* NULL when absent */
