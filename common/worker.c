@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "clock.h"
+#include "confine.h"
 #include "log.h"
+#include "transport.h"
 #include "worker_own.h"
 
 /*
@@ -30,15 +30,23 @@
 
 /* --- phases before the loop ------------------------------------------------------------------- */
 
+/* After on_start, which may need more than the rest of the program's life. */
 static enum rc
-harden(struct err *err)
+harden(struct worker *w, struct err *err)
 {
-    static const struct rlimit NONE = { 0, 0 };
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
-        setrlimit(RLIMIT_CORE, &NONE) != 0)
-        return err_set(err, RC_CONFIG, "the process cannot be hardened");
+    enum rc rc = w->spec->spawns ? RC_OK : confine_drop_root(err);
     (void)signal(SIGPIPE, SIG_IGN);
-    return RC_OK;
+    return rc == RC_OK ? confine_calls(w->spec->spawns ? CONFINE_SPAWN : 0, err) : rc;
+}
+
+static void
+warn_of_plaintext(const struct worker *w)
+{
+    if (w->common.allow_plaintext)
+        return;
+    transport_warn("NATS_URL", w->common.nats_url);
+    transport_warn("DATABASE_URL", w->common.database_url);
+    transport_warn("REDIS_URL", w->common.redis_url);
 }
 
 static void
@@ -274,11 +282,14 @@ static enum rc
 start(struct worker *w, struct err *err)
 {
     char unique[ID_TEXT_MAX];
-    enum rc rc = worker_conf_read(w, err);
+    enum rc rc = confine_memory(err);
+    if (rc == RC_OK)
+        rc = worker_conf_read(w, err);
     if (rc != RC_OK)
         return rc;
     log_init(w->spec->name, (enum log_level)w->common.log_level,
              (enum log_format)w->common.log_format);
+    warn_of_plaintext(w);
     id_new_random(unique);
     snprintf(w->instance, sizeof(w->instance), "%.8s", unique);
     w->batch = calloc(WORKER_BATCH_CAP, sizeof(struct job *));
@@ -294,7 +305,7 @@ start(struct worker *w, struct err *err)
     if (rc == RC_OK && w->spec->on_start)
         rc = w->spec->on_start(w, err);
     if (rc == RC_OK)
-        rc = harden(err);
+        rc = harden(w, err);
     if (rc == RC_OK) {
         w->waker = loop_timer_new(w->loop, worker_wake_due, w);
         rc = connect_all(w, err);

@@ -106,6 +106,7 @@ struct worker_spec {
      * audit worker: both leaves in one transaction); the runtime publishes none for jobs that it
      * hands to them, but does for those that it refuses itself (a body that breaks its schema). */
     bool audits_itself;
+    bool spawns;        /* starts sandboxes: exec stays possible (confine.h) */
     unsigned batch_max; /* messages in one call; default 64 */
     size_t mem_max;     /* bytes of arena per batch; default 64 MiB */
     /* One durable consumer per workspace on the stream, named <program>_<workspace>; free slots

@@ -32,6 +32,8 @@ static const struct conf_item ITEMS[] = {
       "File with this program's certificate for NATS." },
     { "NATS_TLS_KEY", CONF_STRING, COMMON(tls_key), NULL, 0, 0, NULL, CONF_OPTIONAL,
       "File with the key of NATS_TLS_CERT." },
+    { "ALLOW_PLAINTEXT", CONF_BOOL, COMMON(allow_plaintext), "0", 0, 0, NULL, 0,
+      "1 = no warning about servers on other machines that are reached unencrypted." },
 };
 static const struct conf_item DATABASE_ITEM[] = {
     { "DATABASE_URL", CONF_URL, COMMON(database_url), NULL, 0, 0, NULL, 0,

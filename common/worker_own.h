@@ -78,6 +78,7 @@ struct worker_common {
     uint8_t actor_public_key[CRYPTO_PUBLIC_LEN];
     char *tls_ca, *tls_cert, *tls_key;
     int64_t delivery_limit;
+    bool allow_plaintext;
 };
 
 struct worker {
