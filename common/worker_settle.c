@@ -224,12 +224,14 @@ audit(struct task *task)
 {
     const struct job *job = &task->job;
     const struct result *result = &job->result;
-    char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 8];
+    char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 8], params[AUDIT_DIGEST_MAX];
     AUTO(buf) struct buf text;
     if (!needs_audit(task)) {
         after_audit(task);
         return;
     }
+    if (!task->doc || audit_digest_json(task->doc, params) != RC_OK)
+        params[0] = '\0';
     int64_t took_ms = clock_wall_ms() - job->accepted_ms;
     bool known = job->actor.key_id[0] != '\0';
     const struct audit_request_event event = {
@@ -248,7 +250,7 @@ audit(struct task *task)
                                                      : job->audit_error,
         .duration_ms = took_ms < 0 ? 0 : took_ms,
         .idempotency_sha256 = job->idem_hash[0] ? job->idem_hash : NULL,
-        .params_sha256 = job->params_sha256,
+        .params_sha256 = job->params_sha256 ? job->params_sha256 : params,
         .params_prefix64 = job->params_prefix64,
         .region = worker_region(task->w),
         .time_ms = job->accepted_ms,

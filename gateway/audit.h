@@ -2,14 +2,38 @@
 /*
  * audit - the audit events of requests that never became a command.
  *
- * close_audit() is the last stage of every request, with its answer complete and held back. A
- * request whose command was published (r->acked) is audited by the worker that settles it.
+ * close_audit() is the last stage of every request, with its answer complete and held back until
+ * AUDIT has acknowledged the event. Who settles a command or a query audits it; the gateway writes
+ * an event of its own when nobody else has, and, where it cannot know (a query that ran out of
+ * time), under the same event id, so that the log keeps one. Without a valid key a request is only
+ * counted (refusals.h).
  *
- * Source: architecture, decision 9; contract 7.3
+ * Fail closed: an event that AUDIT did not take makes the answer a 503, is kept and sent again
+ * until it is taken, and as long as any waits, every route with a key answers 503 and the gateway
+ * is not ready.
+ *
+ * Source: architecture, decision 9; contract 4.1 and 7.3
  */
 #ifndef GATEWAY_AUDIT_H
 #define GATEWAY_AUDIT_H
 
+#include "audit_event.h"
 #include "request.h"
+
+struct audit;
+
+enum rc audit_open(struct gateway *gw, struct audit **out, struct err *err);
+/* Sends what is counted; what AUDIT does not take then is lost with the process, and logged. */
+void audit_close(struct audit *audit);
+/* False while events wait that AUDIT has not taken. */
+bool audit_healthy(const struct audit *audit);
+
+typedef void audit_taken_fn(void *arg, bool taken);
+
+/* Publish an event. RC_OK: taken (NULL = nobody waits) is called once, later; with false when it was
+ * not acknowledged in time: it is then kept and sent again. RC_TEMP: it could not even be sent and
+ * is kept. RC_LIMIT: too many wait already, it was not kept. */
+enum rc audit_send(struct audit *audit, const char *workspace,
+                   const struct audit_request_event *event, audit_taken_fn *taken, void *arg);
 
 #endif

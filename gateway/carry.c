@@ -59,6 +59,7 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     if (rc == RC_OK) {
         const char *code = bus_msg_header(msg, "Nats-Service-Error-Code");
         int status = code ? (int)strtol(code, NULL, 10) : r->route->success;
+        r->settled = status != 503; /* a worker that cannot audit says so with a 503 */
         if (!code && r->route->content_type)
             step = answer_raw(r, status, r->route->content_type, msg->data, msg->len);
         else
@@ -87,6 +88,7 @@ carry_query(struct request *r)
     };
     if (r->wait_ms < QUERY_MIN_MS)
         r->wait_ms = QUERY_MIN_MS;
+    r->sent = true;
     if (bus_request(r->gw->bus, &out, r->wait_ms, on_reply, r, &err) != RC_OK)
         return unavailable(r, "NATS is away");
     return STEP_WAIT;
@@ -147,6 +149,7 @@ carry_done(struct gateway *gw, const struct bus_msg *msg)
         return;
     while ((r = waiters_find(gw->waiters, workspace, id)) != NULL) {
         waiters_remove(r);
+        r->settled = true;
         if (read_done(msg->data, msg->len, &status, &body, &body_len) != RC_OK)
             (void)answer_problem(r, PROBLEM_INTERNAL, "a worker's answer is not of its form");
         else
@@ -168,8 +171,10 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     struct request *r = arg;
     (void)duplicate;
     r->acked = true;
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        r->settled = true;
         r->gw->count.published_total++;
+    }
     if (r->answer.status) { /* the event overtook it */
         go_on(r, STEP_ANSWERED);
         return;
@@ -205,6 +210,7 @@ carry_command(struct request *r)
         .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
     };
     (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
+    r->sent = true;
     waiters_add(r->gw->waiters, r);
     if (bus_js_publish(r->gw->bus, &out, msg_id, PUBLISH_MS, on_ack, r, &err) != RC_OK) {
         waiters_remove(r);

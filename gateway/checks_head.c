@@ -5,6 +5,7 @@
 
 #include "admin.h"
 #include "answer.h"
+#include "audit.h"
 #include "checks.h"
 #include "gateway.h"
 #include "http.h"
@@ -205,10 +206,14 @@ check_servers(struct request *r)
     if (r->route->flags & ROUTE_OPEN)
         return STEP_NEXT;
     bool nats = bus_connected(r->gw->bus);
-    if (nats && (!(r->route->flags & ROUTE_JOBS) || kv_connected(r->gw->kv)))
+    bool audit = audit_healthy(r->gw->audit);
+    if (nats && audit && (!(r->route->flags & ROUTE_JOBS) || kv_connected(r->gw->kv)))
         return STEP_NEXT;
     answer_header(r, "Retry-After", "2");
-    return answer_problem(r, PROBLEM_UNAVAILABLE, "%s", nats ? "Redis is away" : "NATS is away");
+    return answer_problem(r, PROBLEM_UNAVAILABLE, "%s",
+                          !nats    ? "NATS is away"
+                          : !audit ? "the audit log takes no events"
+                                   : "Redis is away");
 }
 
 static bool

@@ -24,6 +24,7 @@ struct http_server;
 struct allowlist;
 struct dbjobs;
 struct uses;
+struct audit;
 
 /* Redis scripts, by the names of their files (common/lua). */
 enum gateway_script {
@@ -67,6 +68,7 @@ struct gateway {
     struct allowlist *allowlist;
     struct dbjobs *dbjobs;
     struct uses *uses;
+    struct audit *audit;
     struct http_server *http;
     struct http_server *admin;
     struct crypto_signer signer;

@@ -7,6 +7,7 @@
  * answers 200: else an outage of Redis would take every gateway out of a balancer's list.
  */
 #include "answer.h"
+#include "audit.h"
 #include "gateway.h"
 #include "handlers.h"
 #include "keys.h"
@@ -41,7 +42,8 @@ health_ready(struct request *r)
     bool nats = bus_connected(gw->bus);
     bool postgresql = keys_fresh(gw->keys);
     bool redis = kv_connected(gw->kv);
-    bool ready = nats && postgresql && !gw->draining;
+    bool audit = nats && audit_healthy(gw->audit);
+    bool ready = nats && postgresql && audit && !gw->draining;
     buf_init(&out, 512);
     json_begin(&w, &out);
     json_object(&w, NULL);
@@ -54,6 +56,7 @@ health_ready(struct request *r)
     json_put_string(&w, "nats", nats ? "up" : "down");
     json_put_string(&w, "postgresql", postgresql ? "up" : "down");
     json_put_string(&w, "redis", redis ? "up" : "down");
+    json_put_string(&w, "audit", audit ? "up" : "down");
     json_close(&w);
     return answer_state(r, ready ? 200 : 503, &out, &w);
 }

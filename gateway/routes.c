@@ -24,6 +24,29 @@ static const char *const FORGET_RECORD[] = { "status", "deleted", NULL };
 static const char *const KEY_RECORD[] = { "key_id", "role", "expires_at", "previous_valid_until",
                                           NULL };
 
+static const struct route_param EVENT_ID[] = { { "event_id", MEMBER_UUID, "the event's id" } };
+static const struct route_param LEAF_INDEX[] = {
+    { "leaf_index", MEMBER_INT, "the event's place in the log" },
+};
+static const struct route_param TREE_SIZE[] = {
+    { "tree_size", MEMBER_INT, "size of the tree to prove it in; absent = the current one" },
+};
+static const struct route_param TWO_SIZES[] = {
+    { "from", MEMBER_INT, "size of the older tree" },
+    { "to", MEMBER_INT, "size of the newer tree; absent = the current one" },
+};
+static const struct route_param LIST_AUDIT[] = {
+    { "limit", MEMBER_INT, "items on a page, 1 to 100" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "action", MEMBER_STRING, "only this action" },
+    { "status", MEMBER_STRING, "only this status, or decision of an appended event" },
+    { "actor", MEMBER_STRING, "only this actor: a key id, or that of an appended event" },
+    { "from", MEMBER_STRING, "only at or after this time" },
+    { "to", MEMBER_STRING, "only before this time" },
+};
+static const char *const APPEND_RECORD[] = { "status",     "message",   "event_id",
+                                             "leaf_index", "leaf_hash", NULL };
+
 #define PARAMS(list)  .params = (list), .n_params = ARRAY_LEN(list)
 #define QUERIES(list) .queries = (list), .n_queries = ARRAY_LEN(list)
 
@@ -54,6 +77,27 @@ const struct route ROUTES[] = {
       ROUTE_IDEMPOTENT | ROUTE_NAMED, CMD_MEMORY_FORGET, "memory_forget", 200,
       .location = "/memory", .id_name = "id", .record = FORGET_RECORD,
       .summary = "Delete every memory of a scope" },
+
+    { METHOD_POST, "/webhook/audit/append", SCOPE_AUDIT_WRITE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_SECRETS | ROUTE_NAMED, CMD_AUDIT_APPEND, "audit_append", 200,
+      .location = "/ai/audit/events", .id_name = "event_id", .record = APPEND_RECORD,
+      .summary = "Record an event in the audit log" },
+    { METHOD_GET, "/ai/audit", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_LIST, "audit_list", 200, QUERIES(LIST_AUDIT),
+      .summary = "List audit events, newest first" },
+    { METHOD_GET, "/ai/audit/events/{event_id}", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_EVENT, "audit_event", 200, PARAMS(EVENT_ID),
+      .summary = "Read an audit event" },
+    { METHOD_GET, "/ai/audit/checkpoint", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      ROUTE_RAW, CMD_AUDIT_CHECKPOINT, "audit_checkpoint", 200,
+      .content_type = "text/plain; charset=utf-8",
+      .summary = "The log's signed checkpoint (C2SP tlog-checkpoint)" },
+    { METHOD_GET, "/ai/audit/consistency", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_CONSISTENCY, "audit_consistency", 200, QUERIES(TWO_SIZES),
+      .summary = "Prove that the log only grew (RFC 6962)" },
+    { METHOD_GET, "/ai/audit/{leaf_index}/proof", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_PROOF, "audit_proof", 200, PARAMS(LEAF_INDEX), QUERIES(TREE_SIZE),
+      .summary = "Prove that an event is in the log (RFC 6962)" },
 
     { METHOD_POST, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
       ROUTE_IDEMPOTENT, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "allow.h"
+#include "audit.h"
 #include "carry.h"
 #include "clock.h"
 #include "dbjobs.h"
@@ -152,6 +153,7 @@ release(struct gateway *gw)
         http_close(gw->http);
         http_close(gw->admin);
     }
+    audit_close(gw->audit);
     uses_close(gw->uses);
     keys_close(gw->keys);
     dbjobs_close(gw->dbjobs);
@@ -182,7 +184,9 @@ start(struct gateway *gw, struct err *err)
         return rc;
     crypto_signer_init(&gw->signer, gw->settings->actor_signing_key);
     crypto_subkey(gw->settings->actor_signing_key, "idempotency", gw->idem_key);
-    rc = connect_servers(gw, err);
+    rc = audit_open(gw, &gw->audit, err);
+    if (rc == RC_OK)
+        rc = connect_servers(gw, err);
     if (rc == RC_OK)
         rc = uses_open(gw, &gw->uses, err);
     if (rc == RC_OK)
