@@ -144,6 +144,8 @@ connect_all(struct worker *w, struct err *err)
                 log_fields(LOG_WARN, "waiting for a server", "reason", err->text, NULL);
             pause_ms(w, CONNECT_RETRY_MS);
         }
+        if (w->stopping)
+            return RC_OK;
         if (rc != RC_OK)
             return rc;
     }

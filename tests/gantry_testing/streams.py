@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""What tests of workers look at in JetStream, and the commands they send."""
+import base64
+import json
+import uuid
+
+from . import nats_files
+from .echo import claim
+
+ACK_WAIT = 1  # seconds; the 30 of nats/consumers are too long for tests
+CONSUMERS = ["MEMORY.ingest", "TASKS.executor_w1", "TASKS.executor_w2", "TASKS.executor_w3"]
+
+
+def shorten(client):
+    """Let what a dead worker left behind come again after ACK_WAIT."""
+    for consumer in CONSUMERS:
+        config = client.api(f"CONSUMER.INFO.{consumer}")["config"]
+        config["ack_wait"] = ACK_WAIT * 10**9
+        stream, name = consumer.split(".")
+        nats_files.taken(client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}",
+                                    {"stream_name": stream, "config": config}))
+
+
+def empty(client):
+    for stream in ("MEMORY", "TASKS", "AUDIT", "DEAD"):
+        nats_files.taken(client.api(f"STREAM.PURGE.{stream}"))
+
+
+def left(client, stream):
+    return client.api(f"STREAM.INFO.{stream}")["state"]["messages"]
+
+
+def stored(client, stream):
+    """All messages of a stream: (subject, headers, data)."""
+    state = client.api(f"STREAM.INFO.{stream}")["state"]
+    found = []
+    for seq in range(state["first_seq"], state["last_seq"] + 1):
+        got = client.api(f"STREAM.MSG.GET.{stream}", {"seq": seq})
+        if "message" in got:
+            m = got["message"]
+            headers = base64.b64decode(m.get("hdrs", "")).decode().split("\r\n")
+            headers = dict(h.split(": ", 1) for h in headers if ": " in h)
+            found.append((m["subject"], headers, base64.b64decode(m.get("data", ""))))
+    return found
+
+
+def events(client):
+    return [json.loads(data) for _, _, data in stored(client, "AUDIT")]
+
+
+def ingest(client, text, workspace="w1", signed=True, command_id=None, headers=None, **body):
+    command_id = command_id or str(uuid.uuid4())
+    subject = f"gantry.v1.{workspace}.memory.ingest"
+    payload = json.dumps({"scope": "s", "text": text, **body}).encode()
+    headers = dict(headers or {})
+    if signed:
+        headers["Gantry-Actor"] = claim(subject, payload, command_id)
+    nats_files.taken(client.js_publish(subject, payload, command_id + (".1" if signed else ""), headers))
+    return command_id
+
+
+class Done:
+    """Listens to the .done events from now on."""
+
+    def __init__(self, client):
+        self.client = client
+        self.sid = client.subscribe("gantry.v1.*.*.*.done")
+        client.flush()
+
+    def next(self, timeout=10):
+        message = self.client.next(timeout, self.sid)
+        assert message.headers["Gantry-Event"] == "done"
+        return message.subject.split(".")[4], json.loads(message.data)
