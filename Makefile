@@ -73,7 +73,7 @@ GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/st
               $(patsubst %,$(B)/gen/embed_%.h,sql nats lua schemas)
 
 .PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench \
-        images install clean missing generated print-flags FORCE
+        images install docs clean missing generated print-flags FORCE
 
 all: $(PROGRAMS:%=$(B)/%) $(if $(filter build/release,$(B)),$(PROGRAMS:%=build/%)) ## build the programs (MODE=release)
 
@@ -160,6 +160,8 @@ check-replay: $(REPLAYS) ## run the fuzz corpus through the fuzz targets of this
 	@tests/fuzz/run-replay $(REPLAYS)
 lint: ## doors, banned functions, formats, secrets
 	@deploy/dependencies build lint && tests/lint.sh
+docs: all ## write docs/configuration.md from the programs' tables
+	@deploy/document > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
 tidy: ## clang-tidy over every source, one process each
 	@deploy/dependencies build tidy && tests/lint.sh --tidy
 asan: ## build and run the unit tests and the corpus under ASan and UBSan

@@ -32,8 +32,12 @@ static const struct conf_item ITEMS[] = {
       "Redis, for jobs and status." },
     { "GANTRY_AUDIT_VKEY", CONF_STRING, offsetof(struct cli_conf, audit_vkey), NULL, 0, 0, NULL, CONF_OPTIONAL,
       "The audit log's verifier key, for audit verify." },
-    { "TLS_CA_FILE", CONF_STRING, offsetof(struct cli_conf, tls_ca_file), NULL, 0, 0, NULL, CONF_OPTIONAL,
-      "Certificate authority of a tls:// NATS server." },
+    { "NATS_TLS_CA", CONF_STRING, offsetof(struct cli_conf, tls_ca), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "File with the certificates that may sign the NATS server's." },
+    { "NATS_TLS_CERT", CONF_STRING, offsetof(struct cli_conf, tls_cert), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "File with this program's certificate for NATS." },
+    { "NATS_TLS_KEY", CONF_STRING, offsetof(struct cli_conf, tls_key), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "File with the key of NATS_TLS_CERT." },
     { "DB_PASSWORD_GATEWAY", CONF_SECRET, offsetof(struct cli_conf, role_passwords[0]), NULL, 0, 0, NULL, CONF_OPTIONAL,
       "For migrate: password that the role gantry_gateway gets." },
     { "DB_PASSWORD_INGEST", CONF_SECRET, offsetof(struct cli_conf, role_passwords[1]), NULL, 0, 0, NULL, CONF_OPTIONAL,
@@ -302,6 +306,10 @@ cli_main(int argc, char **argv, const struct cli_command *commands, size_t count
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
         return printf("gantry %s\n", VERSION) > 0 ? EXIT_OK : EXIT_TEMP;
+    if (argc == 2 && strcmp(argv[1], "--document-config") == 0) {
+        conf_document(stdout, &TABLE, 1);
+        return EXIT_OK;
+    }
     bool known = argc > 1 && is_group(commands, count, argv[1]);
     if (wants_help(argc, argv) || (argc > 1 && strcmp(argv[1], "help") == 0)) {
         print_help(stdout, commands, count, known ? argv[1] : NULL);

@@ -52,7 +52,9 @@ cli_bus(struct cli *cli, struct bus **out, struct err *err)
         const struct bus_options options = {
             .url = cli->conf.operator_url,
             .name = "gantry",
-            .tls_ca_file = cli->conf.tls_ca_file,
+            .tls_ca_file = cli->conf.tls_ca,
+            .tls_cert_file = cli->conf.tls_cert,
+            .tls_key_file = cli->conf.tls_key,
         };
         rc = bus_connect(cli->loop, &options, NATS_WAIT_MS, &cli->bus, err);
         if (rc != RC_OK)

@@ -2,6 +2,7 @@
 /*
  * conf_print - the effective configuration, and the page about it.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "conf_value.h"
@@ -92,7 +93,9 @@ document_item(FILE *out, const struct conf_item *item)
     else
         (void)fputs(item->default_text || (item->flags & CONF_OPTIONAL) ? "(none)" : "required",
                     out);
-    (void)fprintf(out, " | %s", item->help);
+    size_t len = strlen(item->help);
+    (void)fprintf(out, " | %c%s%s", toupper((unsigned char)item->help[0]),
+                  len ? item->help + 1 : "", len && item->help[len - 1] == '.' ? "" : ".");
     if (item->type == CONF_INT && (item->min != 0 || item->max != 0))
         (void)fprintf(out, " From %lld to %lld.", (long long)item->min, (long long)item->max);
     for (int i = 0; item->choices && item->choices[i]; i++)

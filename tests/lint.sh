@@ -99,10 +99,12 @@ for host in $hosts; do
     grep -HnF "$host" "${files[@]}" | report 'name of a package mirror'
 done
 
-# --- configuration ---------------------------------------------------------------------------------
-grep -hoE '^ *\{ "[A-Z][A-Z0-9_]+", CONF_' "${product[@]}" | cut -d'"' -f2 | sort -u | while read -r name; do
-    grep -qE "^#? ?$name=" .env.example || echo "$name"
-done | report 'variable missing in .env.example'
+# --- configuration: the page and .env.example say what the programs' tables say ------------------
+if make -s all >/dev/null 2>&1; then
+    deploy/document --check 2>&1 | report 'configuration'
+else
+    echo 'the programs do not build' | report 'configuration'
+fi
 
 # --- compilers and formatters ------------------------------------------------------------------------
 make -s generated >/dev/null 2>&1
