@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "cleanup.h"
+#include "test.h"
+#include "worker.h"
+
+static void
+answers_are_copied_into_the_job(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena mem;
+    struct job job = { .mem = &mem };
+    struct buf text;
+    arena_init(&mem, 1 << 16);
+    buf_init(&text, 100);
+    buf_puts(&text, "{\"a\":1}");
+    job_answer(&job, 200, &text);
+    memset(text.data, 'x', text.len);
+    buf_fini(&text);
+    assert_int_equal(job.result.rc, RC_OK);
+    assert_int_equal(job.result.status, 200);
+    assert_int_equal(job.result.body_len, 7);
+    assert_memory_equal(job.result.body, "{\"a\":1}", 7);
+    assert_int_equal(job.result.code, PROBLEM_COUNT);
+    job_answer(&job, 204, NULL);
+    assert_int_equal(job.result.status, 204);
+    assert_int_equal(job.result.body_len, 0);
+}
+
+static void
+answers_beyond_a_bound_are_bugs(void **state)
+{
+    (void)state;
+    AUTO(arena) struct arena mem;
+    AUTO(buf) struct buf text;
+    struct job job = { .mem = &mem };
+    arena_init(&mem, 64);
+    buf_init(&text, 4);
+    buf_puts(&text, "too long");
+    job_answer(&job, 200, &text);
+    assert_int_equal(job.result.rc, RC_BUG);
+    buf_fini(&text);
+    buf_init(&text, 1000);
+    for (int i = 0; i < 100; i++)
+        buf_puts(&text, "12345678");
+    job_answer(&job, 200, &text);
+    assert_int_equal(job.result.rc, RC_BUG);
+    assert_int_equal(job.result.status, 0);
+}
+
+static void
+failures_become_answers_or_verdicts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum rc rc;
+        enum rc result;
+        int status;
+        enum problem_code code;
+    } CASES[] = {
+        { RC_INVALID, RC_OK, 422, PROBLEM_INVALID_REQUEST },
+        { RC_DENIED, RC_OK, 403, PROBLEM_MISSING_SCOPE },
+        { RC_NOTFOUND, RC_OK, 404, PROBLEM_NOT_FOUND },
+        { RC_CONFLICT, RC_OK, 409, PROBLEM_REQUEST_IN_PROGRESS },
+        { RC_LIMIT, RC_OK, 413, PROBLEM_BODY_TOO_LARGE },
+        { RC_TEMP, RC_TEMP, 0, PROBLEM_COUNT },
+        { RC_CONFIG, RC_CONFIG, 0, PROBLEM_COUNT },
+        { RC_CORRUPT, RC_CORRUPT, 0, PROBLEM_COUNT },
+        { RC_BUG, RC_BUG, 0, PROBLEM_COUNT },
+        { RC_OK, RC_BUG, 0, PROBLEM_COUNT },
+    };
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        AUTO(arena) struct arena mem;
+        struct job job = { .mem = &mem };
+        struct err err;
+        arena_init(&mem, 1 << 16);
+        (void)err_set(&err, CASES[i].rc, "the reason");
+        job_fail(&job, &err);
+        assert_int_equal(job.result.rc, CASES[i].result);
+        assert_int_equal(job.result.status, CASES[i].status);
+        assert_int_equal(job.result.code, CASES[i].code);
+        if (CASES[i].status)
+            assert_non_null(strstr(job.result.body, "the reason"));
+        else
+            assert_string_equal(job.result.err.text, "the reason");
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_are_copied_into_the_job),
+        cmocka_unit_test(answers_beyond_a_bound_are_bugs),
+        cmocka_unit_test(failures_become_answers_or_verdicts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "cleanup.h"
+#include "metrics.h"
+#include "test.h"
+
+static void
+snapshot_goes_round(void **state)
+{
+    (void)state;
+    struct metrics_snapshot in = { "ingest", "0a1b2c3d", { .jobs_done = 7, .in_hand = 2 } };
+    struct metrics_snapshot out = { 0 };
+    struct err err;
+    AUTO(buf) struct buf text;
+    buf_init(&text, 4096);
+    metrics_write(&in, &text);
+    assert_false(buf_failed(&text));
+    assert_int_equal(metrics_read(text.data, text.len, &out, &err), RC_OK);
+    assert_string_equal(out.program, "ingest");
+    assert_string_equal(out.instance, "0a1b2c3d");
+    assert_int_equal(out.values.jobs_done, 7);
+    assert_int_equal(out.values.in_hand, 2);
+    assert_int_equal(out.values.jobs_dead, 0);
+}
+
+static void
+bad_snapshots_are_refused(void **state)
+{
+    (void)state;
+    static const char *const BAD[] = {
+        "",
+        "[]",
+        "{",
+        "{\"program\":\"a\"}",
+        "{\"program\":\"a\",\"instance\":\"\"}",
+        "{\"program\":\"a\\\"} 1\",\"instance\":\"b\"}",
+        "{\"program\":\"a b\",\"instance\":\"b\"}",
+        "{\"program\":1,\"instance\":\"b\"}",
+        "{\"program\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"instance\":\"b\"}",
+    };
+    for (size_t i = 0; i < TEST_COUNT(BAD); i++) {
+        struct metrics_snapshot out;
+        struct err err;
+        memset(&out, 7, sizeof(out));
+        assert_int_equal(metrics_read(BAD[i], strlen(BAD[i]), &out, &err), RC_INVALID);
+        assert_int_equal(out.program[0], 7);
+    }
+}
+
+static void
+unknown_and_odd_values_are_passed_over(void **state)
+{
+    (void)state;
+    static const char TEXT[] = "{\"program\":\"a\",\"instance\":\"b\",\"values\":{\"jobs_done\":-1,"
+                               "\"jobs_dead\":\"x\",\"jobs_failed\":3,\"novel\":4}}";
+    struct metrics_snapshot out;
+    struct err err;
+    assert_int_equal(metrics_read(TEXT, sizeof(TEXT) - 1, &out, &err), RC_OK);
+    assert_int_equal(out.values.jobs_done, 0);
+    assert_int_equal(out.values.jobs_dead, 0);
+    assert_int_equal(out.values.jobs_failed, 3);
+}
+
+static void
+exposition_groups_by_name(void **state)
+{
+    (void)state;
+    struct metrics_snapshot all[] = { { "ingest", "a", { .jobs_done = 1 } },
+                                      { "search", "b", { .jobs_done = 2 } } };
+    AUTO(buf) struct buf text;
+    buf_init(&text, 65536);
+    metrics_expose(all, 2, &text);
+    assert_non_null(strstr(text.data,
+                           "# HELP gantry_worker_jobs_done jobs answered and settled\n"
+                           "# TYPE gantry_worker_jobs_done counter\n"
+                           "gantry_worker_jobs_done{program=\"ingest\",instance=\"a\"} 1\n"
+                           "gantry_worker_jobs_done{program=\"search\",instance=\"b\"} 2\n"));
+    assert_non_null(strstr(text.data, "# TYPE gantry_worker_in_hand gauge\n"));
+    buf_reset(&text);
+    metrics_expose(all, 0, &text);
+    assert_int_equal(text.len, 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(snapshot_goes_round),
+        cmocka_unit_test(bad_snapshots_are_refused),
+        cmocka_unit_test(unknown_and_odd_values_are_passed_over),
+        cmocka_unit_test(exposition_groups_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
