@@ -182,6 +182,7 @@ bus_free(struct bus *bus)
     loop_timer_free(bus->reopen);
     close_connection(bus);
     bus_subs_free(bus);
+    bus_waste_burn(bus);
     bus_link_end(bus);
     loop_unprepare(bus->loop, bus_link_turn, bus);
     loop_timer_free(bus->expiry);
@@ -220,7 +221,8 @@ bus_send(struct bus *bus, const struct bus_out *out, const char *reply, const ch
         s = natsMsgHeader_Set(msg, "Nats-Msg-Id", msg_id);
     if (s == NATS_OK)
         s = natsConnection_PublishMsg(bus->nc, msg);
-    natsMsg_Destroy(msg);
+    if (msg)
+        bus_waste(bus, msg);
     return rc_from_nats(s, "publishing", err);
 }
 

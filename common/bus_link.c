@@ -22,6 +22,9 @@
  * The socket belongs to nats.c, which closes it on whatever thread notices a failure: the loop
  * watches a duplicate, so that the number cannot be another file's when the watch ends.
  *
+ * natsMsg_Destroy() hands a message to a thread of nats.c and wakes it: one by one that costs more than
+ * all else together. bus_waste() collects them, and they are destroyed in one go once a turn.
+ *
  * nats.c gives up after the same authentication error twice. reopen_now() then makes a new
  * connection with the same subscriptions: a server that was reconfigured must not end the program.
  */
@@ -72,10 +75,27 @@ on_socket(void *arg, unsigned events)
     /* Writing happens in bus_link_turn(): being here has ended the wait. */
 }
 
+void
+bus_waste_burn(struct bus *bus)
+{
+    for (size_t i = 0; i < bus->n_waste; i++)
+        natsMsg_Destroy(bus->waste[i]);
+    bus->n_waste = 0;
+}
+
+void
+bus_waste(struct bus *bus, natsMsg *msg)
+{
+    if (bus->n_waste == BUS_WASTE_MAX)
+        bus_waste_burn(bus);
+    bus->waste[bus->n_waste++] = msg;
+}
+
 int
 bus_link_turn(void *arg)
 {
     struct bus *bus = arg;
+    bus_waste_burn(bus);
     if (!bus->nc || !atomic_load(&bus->want_write))
         return -1;
     natsConnection_ProcessWriteEvent(bus->nc);

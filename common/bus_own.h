@@ -19,6 +19,7 @@
 #define BUS_SUBJECT_MAX                                                                            \
     256 /* bytes with the NUL: any subject of ours, of JetStream's API, of acks */
 #define BUS_CLASSES_MAX 32
+#define BUS_WASTE_MAX   512
 #define BUS_REOPEN_MS   1000 /* between attempts after nats.c has given up */
 #define BUS_PULL_SLOTS  1024 /* hash chains of pull consumers */
 
@@ -99,10 +100,13 @@ struct bus {
     struct pending_list free_slots;
     struct heap deadlines;
     struct bus_pull *pulls[BUS_PULL_SLOTS];
+    natsMsg *waste[BUS_WASTE_MAX]; /* to be destroyed at the end of the turn */
+    size_t n_waste;
 };
 
 /* A delivered message while its callback runs. */
 struct delivery {
+    struct bus *bus;
     struct bus_msg msg;
     natsMsg *nats; /* owned until kept */
     bool kept;
@@ -118,6 +122,8 @@ enum rc rc_from_nats(natsStatus status, const char *what, struct err *err);
 natsStatus bus_link_options(struct bus *bus, natsOptions *o);
 int bus_link_turn(void *arg); /* the bus's prepare hook */
 void bus_link_end(struct bus *bus);
+void bus_waste(struct bus *bus, natsMsg *msg);
+void bus_waste_burn(struct bus *bus);
 
 /* bus_sub.c */
 enum rc bus_sub_open(struct bus_sub *sub, struct err *err);

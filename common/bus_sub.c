@@ -132,6 +132,7 @@ deliver(struct bus_sub *sub, natsMsg *nats)
                  .data = natsMsg_GetData(nats),
                  .len = (size_t)natsMsg_GetDataLength(nats) },
         .nats = nats,
+        .bus = sub->bus,
     };
     delivery.msg.handle = &delivery;
     if (sub == sub->bus->mux || sub == sub->bus->pulled) {
@@ -144,7 +145,7 @@ deliver(struct bus_sub *sub, natsMsg *nats)
         sub->fn(sub->arg, &delivery.msg);
     }
     if (!delivery.kept)
-        natsMsg_Destroy(nats);
+        bus_waste(delivery.bus, nats);
 }
 
 /* Everything that the last read has put into the queues. */
@@ -203,7 +204,7 @@ bus_msg_release(struct bus_msg *msg)
     if (!msg)
         return;
     struct delivery *delivery = (struct delivery *)(uintptr_t)msg->handle;
-    natsMsg_Destroy(delivery->nats);
+    bus_waste(delivery->bus, delivery->nats);
     free(delivery);
 }
 
