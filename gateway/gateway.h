@@ -25,6 +25,7 @@ struct allowlist;
 struct dbjobs;
 struct uses;
 struct audit;
+struct direct;
 
 /* Redis scripts, by the names of their files (common/lua). */
 enum gateway_script {
@@ -48,7 +49,11 @@ enum gateway_script {
     X(publish_failed_total, "commands that JetStream did not acknowledge in time")             \
     X(accepted_total,       "commands answered 202 because the wait ran out or was not wanted")\
     X(replayed_total,       "requests answered from the idempotency record")                   \
-    X(memory_refused_total, "requests refused because too many bodies were in memory")
+    X(memory_refused_total, "requests refused because too many bodies were in memory")         \
+    X(nats_logins_total,    "NATS logins with a valid key")                                    \
+    X(nats_logins_refused_total, "NATS logins without a valid key")                            \
+    X(nats_logins_failed_total,  "NATS logins that could not be decided")                      \
+    X(nats_kicks_total,     "NATS connections ended because their key was revoked or changed")
 /* clang-format on */
 
 struct counters {
@@ -69,6 +74,7 @@ struct gateway {
     struct dbjobs *dbjobs;
     struct uses *uses;
     struct audit *audit;
+    struct direct *direct; /* NULL: off */
     struct http_server *http;
     struct http_server *admin;
     struct crypto_signer signer;

@@ -91,6 +91,13 @@ expired(const struct key *key)
     return key->expires_ms && key->expires_ms <= clock_wall_ms();
 }
 
+bool
+keys_known(const struct keys *keys, const char *key_id)
+{
+    const struct key *key = keytable_get(&keys->table, key_id);
+    return key && !expired(key);
+}
+
 /* RC_OK, RC_DENIED, or RC_NOTFOUND: not known yet. */
 static enum rc
 look(struct keys *keys, const char *key_id, const uint8_t proof[CRYPTO_HASH_LEN],

@@ -65,6 +65,8 @@ bool keys_verify(struct keys *keys, const struct key_text *text, keys_fn *fn, vo
 void keys_forget(struct keys *keys, const char *key_id);
 
 bool keys_fresh(const struct keys *keys);
+/* Whether there is a valid key of this id. */
+bool keys_known(const struct keys *keys, const char *key_id);
 size_t keys_count(const struct keys *keys);
 
 /* Key ids used since the last call, at most max: for last_used. Returns how many. */

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "conf.h"
+#include "confine.h"
+#include "direct.h"
 #include "log.h"
 #include "openapi.h"
 #include "serve.h"
@@ -13,7 +15,7 @@
 
 static const char USAGE[] =
     "usage: gantry-gateway [--check-config | --print-config | --document-config |\n"
-    "                       --print-openapi | --version | --help]\n"
+    "                       --print-openapi | --print-callout-issuer | --version | --help]\n"
     "The gateway of Gantry. Configuration is by environment variables: docs/configuration.md.\n";
 
 static int
@@ -48,13 +50,15 @@ main(int argc, char **argv)
         conf_document(stdout, &SETTINGS, 1);
         return EXIT_OK;
     }
+    if (strcmp(word, "--print-callout-issuer") == 0)
+        return direct_print_issuer();
     bool check = strcmp(word, "--check-config") == 0;
     bool print = strcmp(word, "--print-config") == 0;
     if (word[0] && !check && !print) {
         (void)fputs(USAGE, stderr);
         return EXIT_USAGE;
     }
-    if (conf_read(&SETTINGS, 1, &settings, &err) != RC_OK) {
+    if (confine_memory(&err) != RC_OK || conf_read(&SETTINGS, 1, &settings, &err) != RC_OK) {
         (void)fprintf(stderr, "gantry-gateway: %s\n", err.text);
         return EXIT_CONFIG;
     }

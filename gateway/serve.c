@@ -9,7 +9,9 @@
 #include "audit.h"
 #include "carry.h"
 #include "clock.h"
+#include "confine.h"
 #include "dbjobs.h"
+#include "direct.h"
 #include "embed_lua.h"
 #include "gateway.h"
 #include "http.h"
@@ -19,6 +21,7 @@
 #include "openapi.h"
 #include "schema.h"
 #include "sql_gateway.h"
+#include "transport.h"
 #include "uses.h"
 #include "waiters.h"
 
@@ -72,6 +75,25 @@ subscribe(struct gateway *gw, struct err *err)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+static void
+on_key_change(void *arg, const char *key_id)
+{
+    const struct gateway *gw = arg;
+    direct_key_changed(gw->direct, key_id);
+}
+
+static void
+warn_of_plaintext(const struct settings *s)
+{
+    if (s->allow_plaintext)
+        return;
+    transport_warn("NATS_URL", s->nats_url);
+    transport_warn("CALLOUT_NATS_URL", s->callout_nats_url);
+    transport_warn("KICK_NATS_URL", s->kick_nats_url);
+    transport_warn("DATABASE_URL", s->database_url);
+    transport_warn("REDIS_URL", s->redis_url);
+}
+
 static enum rc
 connect_servers(struct gateway *gw, struct err *err)
 {
@@ -80,11 +102,13 @@ connect_servers(struct gateway *gw, struct err *err)
     struct bus_options bus = { .url = s->nats_url,
                                .name = "gantry-gateway",
                                .inbox_prefix = "_INBOX.gateway",
-                               .tls_ca_file = s->nats_ca_file,
-                               .tls_cert_file = s->nats_cert_file,
-                               .tls_key_file = s->nats_key_file };
+                               .tls_ca_file = s->nats_tls_ca,
+                               .tls_cert_file = s->nats_tls_cert,
+                               .tls_key_file = s->nats_tls_key };
     struct keys_options keys = { .database_url = s->database_url,
-                                 .hash_threads = (unsigned)s->key_hash_threads };
+                                 .hash_threads = (unsigned)s->key_hash_threads,
+                                 .on_change = on_key_change,
+                                 .arg = gw };
     enum rc rc = find_scripts(scripts, err);
     if (rc == RC_OK)
         rc = kv_open(gw->loop, s->redis_url, scripts, SCRIPT_COUNT, &gw->kv, err);
@@ -98,6 +122,8 @@ connect_servers(struct gateway *gw, struct err *err)
         rc = allow_open(gw, &gw->allowlist, err);
     if (rc == RC_OK)
         rc = subscribe(gw, err);
+    if (rc == RC_OK)
+        rc = direct_open(gw, &gw->direct, err);
     return rc;
 }
 
@@ -155,6 +181,8 @@ release(struct gateway *gw)
     }
     audit_close(gw->audit);
     uses_close(gw->uses);
+    direct_close(gw->direct);
+    gw->direct = NULL;
     keys_close(gw->keys);
     dbjobs_close(gw->dbjobs);
     bus_free(gw->bus);
@@ -169,7 +197,11 @@ release(struct gateway *gw)
 static enum rc
 start(struct gateway *gw, struct err *err)
 {
-    enum rc rc = crypto_init(err);
+    enum rc rc = confine_drop_root(err);
+    if (rc == RC_OK)
+        rc = confine_calls(CONFINE_LISTEN, err);
+    if (rc == RC_OK)
+        rc = crypto_init(err);
     if (rc == RC_OK)
         rc = openapi_write(&gw->openapi, err);
     if (rc == RC_OK)
@@ -182,6 +214,7 @@ start(struct gateway *gw, struct err *err)
         rc = waiters_new(&gw->waiters, err);
     if (rc != RC_OK)
         return rc;
+    warn_of_plaintext(gw->settings);
     crypto_signer_init(&gw->signer, gw->settings->actor_signing_key);
     crypto_subkey(gw->settings->actor_signing_key, "idempotency", gw->idem_key);
     rc = audit_open(gw, &gw->audit, err);

@@ -17,7 +17,10 @@ struct settings {
     char *listen_addr;
     char *admin_listen_addr;
     char *nats_url;
-    char *nats_ca_file, *nats_cert_file, *nats_key_file;
+    char *nats_tls_ca, *nats_tls_cert, *nats_tls_key;
+    char *callout_nats_url, *kick_nats_url; /* NULL: no logins over NATS */
+    uint8_t callout_issuer_key[CRYPTO_SEED_LEN];
+    bool allow_plaintext;
     char *database_url;
     char *redis_url;
     uint8_t actor_signing_key[CRYPTO_SEED_LEN];

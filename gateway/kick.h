@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kick - ends the NATS connections of keys that are not valid any more.
+ *
+ * Two ways, because either alone can miss one. When a key changes (keys.h tells within a third of a
+ * second), the servers are asked for its connections at once and a second time a moment later, for a
+ * login that was under way. And every KICK_SWEEP_MS all connections of the account CLIENTS are gone
+ * through, for what changed while no gateway looked. A connection whose key was only changed may log
+ * in again at once and gets the new rights.
+ *
+ * Uses the user "kick" of the system account, which may list connections and end them.
+ *
+ * Threads: the loop's thread only
+ * Source:  nats-server's system services ($SYS.REQ.SERVER.*.CONNZ and .KICK)
+ */
+#ifndef GATEWAY_KICK_H
+#define GATEWAY_KICK_H
+
+#include <stdint.h>
+
+#include "bus.h"
+#include "loop.h"
+#include "rc.h"
+
+#define KICK_USER     "kick" /* of nats/server.conf */
+#define KICK_SWEEP_MS 10000
+#define KICK_AGAIN_MS 1000
+
+struct kick;
+struct keys;
+
+struct kick_options {
+    struct bus_options bus;  /* url of the user kick */
+    const struct keys *keys; /* borrowed */
+    uint64_t *kicked;        /* counted here */
+};
+
+enum rc kick_open(struct loop *loop, const struct kick_options *options, struct kick **out,
+                  struct err *err);
+void kick_close(struct kick *kick); /* NULL allowed */
+
+/* This key was revoked, or what it may do has changed. */
+void kick_key(struct kick *kick, const char *key_id);
+/* End the callout connection of another gateway, by the connection's name: it hangs (peers.h). */
+void kick_peer(struct kick *kick, const char *name);
+
+#endif
