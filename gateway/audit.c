@@ -167,6 +167,12 @@ close_audit(struct request *r)
     return STEP_NEXT;
 }
 
+void
+audit_count_login(struct audit *audit, const char *client)
+{
+    refusals_count_login(&audit->refusals, client);
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 enum rc

@@ -25,6 +25,8 @@ struct audit;
 enum rc audit_open(struct gateway *gw, struct audit **out, struct err *err);
 /* Sends what is counted; what AUDIT does not take then is lost with the process, and logged. */
 void audit_close(struct audit *audit);
+/* A NATS login without a valid key is counted like a request without one. */
+void audit_count_login(struct audit *audit, const char *client);
 /* False while events wait that AUDIT has not taken. */
 bool audit_healthy(const struct audit *audit);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "callout.h"
 #include "cleanup.h"
 #include "kick.h"
@@ -39,6 +40,13 @@ has_issuer(const struct settings *s)
     return !crypto_equal(s->callout_issuer_key, NONE, sizeof(NONE));
 }
 
+static void
+on_refused(void *arg, const char *client)
+{
+    const struct gateway *gw = arg;
+    audit_count_login(gw->audit, client);
+}
+
 static enum rc
 open_callout(struct gateway *gw, struct direct *direct, struct err *err)
 {
@@ -51,6 +59,8 @@ open_callout(struct gateway *gw, struct direct *direct, struct err *err)
         .failed = &gw->count.nats_logins_failed_total,
     };
     memcpy(options.issuer_seed, s->callout_issuer_key, sizeof(options.issuer_seed));
+    options.on_refused = on_refused;
+    options.arg = gw;
     enum rc rc = callout_open(gw->loop, &options, &direct->callout, err);
     crypto_wipe(options.issuer_seed, sizeof(options.issuer_seed));
     return rc;

@@ -34,5 +34,7 @@ struct refusals {
 };
 
 void refusals_count(struct refusals *refusals, const struct request *r);
+/* A NATS login without a valid key. */
+void refusals_count_login(struct refusals *refusals, const char *client);
 
 #endif

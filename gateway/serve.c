@@ -179,10 +179,10 @@ release(struct gateway *gw)
         http_close(gw->http);
         http_close(gw->admin);
     }
-    audit_close(gw->audit);
-    uses_close(gw->uses);
     direct_close(gw->direct);
     gw->direct = NULL;
+    audit_close(gw->audit);
+    uses_close(gw->uses);
     keys_close(gw->keys);
     dbjobs_close(gw->dbjobs);
     bus_free(gw->bus);

@@ -13,6 +13,7 @@ stack=$(realpath -m "$STACK_DIR")
 settings=$stack/settings
 programs="gateway ingest search audit executor"
 servers="nats postgres redis"
+redis_users="gateway search executor admin"
 
 say() {
     echo "  $*" >&2

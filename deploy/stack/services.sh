@@ -88,8 +88,9 @@ make_secrets() {
         ed25519_public "$ACTOR_SIGNING_KEY" >"$stack/secrets/ACTOR_PUBLIC_KEY"
     fi
     ACTOR_PUBLIC_KEY=$(cat "$stack/secrets/ACTOR_PUBLIC_KEY")
+    CALLOUT_ISSUER_KEY=$(secret CALLOUT_ISSUER_KEY)
     for name in $programs operator callout kick; do secret "nats_$name" p >/dev/null; done
-    for name in $programs admin; do secret "redis_$name" >/dev/null; done
+    for name in $redis_users; do secret "redis_$name" >/dev/null; done
 }
 
 # The public key of a seed (hexadecimal digits or base64), as hexadecimal digits.
@@ -172,6 +173,10 @@ stamp_of() { # file or folder...: changes when they do
     find -L "$@" -type f -printf '%s %T@\n' 2>/dev/null | cksum | cut -d' ' -f1
 }
 
+nats_url() { # user
+    echo "nats://$1:$(secret "nats_$1")@127.0.0.1:$NATS_PORT"
+}
+
 # --- servers -----------------------------------------------------------------------------------
 
 configure_servers() {
@@ -185,6 +190,8 @@ configure_servers() {
     install -m 644 nats/*.conf "$stack/etc/nats/"
     env=("NATS_LISTEN=\"127.0.0.1:$NATS_PORT\"" "NATS_HTTP=\"127.0.0.1:$NATS_MONITOR_PORT\""
         "NATS_STORE_DIR=\"$root/data/nats\"" "JETSTREAM_KEY=\"$JETSTREAM_KEY\"")
+    env+=("CALLOUT_ISSUER=$(CALLOUT_ISSUER_KEY=$CALLOUT_ISSUER_KEY "$stack/bin/gantry-gateway" --print-callout-issuer)") ||
+        fail "the gateway cannot derive the callout's issuer"
     for name in $programs operator callout kick; do
         env+=("NATS_PASSWORD_${name^^}=$(secret "nats_$name")")
     done
@@ -195,7 +202,7 @@ configure_servers() {
     chmod 644 "$stack/etc/redis.conf"
     local acl
     acl=$(cat deploy/stack/redis.acl)
-    for name in $programs admin; do
+    for name in $redis_users; do
         acl=${acl//@PASSWORD_${name^^}@/$(secret "redis_$name" | sha256sum | cut -d' ' -f1)}
     done
     printf '%s\n' "$acl" >"$stack/etc/redis.acl"
@@ -305,25 +312,27 @@ ENV
 # Which secrets a program is given; everything else of .env.example goes to all.
 secrets_of() {
     case $1 in
-    gateway) echo DATA_KEY ACTOR_SIGNING_KEY ;;
+    gateway) echo DATA_KEY ACTOR_SIGNING_KEY CALLOUT_ISSUER_KEY ;;
     ingest) echo ACTOR_PUBLIC_KEY EMBED_API_KEY ;;
     search) echo ACTOR_PUBLIC_KEY EMBED_API_KEY DATA_KEY ;;
     audit) echo ACTOR_PUBLIC_KEY AUDIT_SIGNING_KEY ;;
     executor) echo ACTOR_PUBLIC_KEY DATA_KEY ;;
     esac
 }
-secret_names="DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY ACTOR_SIGNING_KEY ACTOR_PUBLIC_KEY EMBED_API_KEY"
+secret_names="DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY ACTOR_SIGNING_KEY ACTOR_PUBLIC_KEY EMBED_API_KEY CALLOUT_ISSUER_KEY"
 
 configure_programs() {
     local program name count i env stamp
     for program in $programs; do
         [ -x "$stack/bin/gantry-$program" ] || continue
-        env=("NATS_URL=nats://$program:$(secret "nats_$program")@127.0.0.1:$NATS_PORT"
-            "REDIS_URL=redis://$program:$(secret "redis_$program")@127.0.0.1:$REDIS_PORT/0")
+        env=("NATS_URL=$(nats_url "$program")")
+        [[ " $redis_users " != *" $program "* ]] ||
+            env+=("REDIS_URL=redis://$program:$(secret "redis_$program")@127.0.0.1:$REDIS_PORT/0")
         [ "$program" = executor ] || env+=("DATABASE_URL=$(postgres_url "gantry_$program")")
         [ "$program" != audit ] || env+=("PRUNER_DATABASE_URL=$(postgres_url gantry_pruner)")
         [ "$program" != gateway ] || env+=("LISTEN_ADDR=127.0.0.1:$GATEWAY_PORT"
-            "ADMIN_LISTEN_ADDR=127.0.0.1:$ADMIN_PORT")
+            "ADMIN_LISTEN_ADDR=127.0.0.1:$ADMIN_PORT"
+            "CALLOUT_NATS_URL=$(nats_url callout)" "KICK_NATS_URL=$(nats_url kick)")
         for name in $setting_names; do
             [[ " $secret_names " == *" $name "* ]] || [ -z "${!name+given}" ] || env+=("$name=${!name}")
         done

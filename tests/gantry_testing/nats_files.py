@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: MIT
 """A nats-server that runs with nats/server.conf as it is, with the streams and consumers of nats/."""
+import base64
+import binascii
 import contextlib
 import glob
 import json
 import os
+import re
 import shutil
+import struct
 
 from . import servers
 from .nats import Nats
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 USERS = ["operator", "gateway", "ingest", "search", "audit", "executor", "callout", "kick"]
+
+
+def account_nkey(public_key):
+    """The text of an account's public key: base32 of a kind, the key and a CRC-16."""
+    raw = b"\0" + public_key
+    return base64.b32encode(raw + struct.pack("<H", binascii.crc_hqx(raw, 0))).decode().rstrip("=")
 
 
 class NatsServer(servers.Server):
@@ -32,9 +42,16 @@ def server(extra_users=""):
             text = f.read()
         with open(config, "w") as f:
             f.write(text.replace("    CLIENTS {", "    CLIENTS {\n        users: [" + extra_users + "]"))
+        callout = os.path.join(directory, "callout.conf")
+        with open(callout) as f:
+            text = f.read()
+        with open(callout, "w") as f:  # nobody answers the callout here: all users are static
+            names = "".join(f", {name}" for name in re.findall(r"user: (\w+)", extra_users))
+            f.write(text.replace("callout, kick ]", f"callout, kick{names} ]"))
         port = servers.free_port()
         env = {"NATS_LISTEN": f'"127.0.0.1:{port}"', "NATS_HTTP": f'"127.0.0.1:{servers.free_port()}"',
                "NATS_STORE_DIR": f'"{directory}/store"', "JETSTREAM_KEY": '"0123456789abcdef0123456789abcdef"'}
+        env["CALLOUT_ISSUER"] = account_nkey(bytes(32))
         env.update({f"NATS_PASSWORD_{user.upper()}": f"p{user}" for user in USERS})
         command = ["env"] + [f"{k}={v}" for k, v in env.items()] + [
             servers.lend(directory, servers.nats_server(), "nats-server"), "-c", config]
