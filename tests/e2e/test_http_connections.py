@@ -22,15 +22,15 @@ def exchange(stack, data, timeout=10, shut=True):
     """Send raw bytes; everything that comes back until the end."""
     with connect(stack) as s:
         s.settimeout(timeout)
-        s.sendall(data)
-        if shut:
-            s.shutdown(socket.SHUT_WR)
         back = b""
         try:
+            s.sendall(data)
+            if shut:
+                s.shutdown(socket.SHUT_WR)
             while chunk := s.recv(65536):
                 back += chunk
-        except (TimeoutError, ConnectionResetError):
-            pass
+        except OSError:
+            pass  # the server has had enough
         return back
 
 
