@@ -41,13 +41,14 @@ saved() {
     )
 }
 
-# The pid of a process of this stack, if it runs.
+# The pid of a process of this stack, if it runs. (No other program is started for it: make up asks
+# often.)
+read -r boot_id </proc/sys/kernel/random/boot_id
 running() {
     local pid started boot line
-    [ -r "$stack/state/$1.start" ] || return 1
-    read -r pid started boot <"$stack/state/$1.start" || return 1
-    [ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 1
-    line=$(cat "/proc/$pid/stat" 2>/dev/null) || return 1
+    { read -r pid started boot <"$stack/state/$1.start"; } 2>/dev/null || return 1
+    [ "$boot" = "$boot_id" ] || return 1
+    { read -r line <"/proc/$pid/stat"; } 2>/dev/null || return 1
     line=${line##*)}
     # shellcheck disable=SC2086
     set -- $line
@@ -80,7 +81,7 @@ wait_for() {
     shift
     until "$@"; do
         [ $SECONDS -lt $end ] || return 1
-        sleep 0.05
+        sleep 0.1
     done
 }
 

@@ -73,9 +73,10 @@ random_hex() {
 
 # Prints a secret; made at the first call. Begins with a letter where NATS reads it as a password.
 secret() {
-    local file=$stack/secrets/$1
-    [ -s "$file" ] || { printf '%s%s' "${2-}" "$(random_hex)" >"$file.new" && mv "$file.new" "$file"; }
-    cat "$file"
+    local file=$stack/secrets/$1 value
+    [ -s "$file" ] || { printf '%s%s\n' "${2-}" "$(random_hex)" >"$file.new" && mv "$file.new" "$file"; }
+    read -r value <"$file"
+    printf '%s' "$value"
 }
 
 make_secrets() {
@@ -85,9 +86,9 @@ make_secrets() {
     done
     ACTOR_SIGNING_KEY=$(secret ACTOR_SIGNING_KEY)
     if [ ! -s "$stack/secrets/ACTOR_PUBLIC_KEY" ]; then
-        ed25519_public "$ACTOR_SIGNING_KEY" >"$stack/secrets/ACTOR_PUBLIC_KEY"
+        echo "$(ed25519_public "$ACTOR_SIGNING_KEY")" >"$stack/secrets/ACTOR_PUBLIC_KEY"
     fi
-    ACTOR_PUBLIC_KEY=$(cat "$stack/secrets/ACTOR_PUBLIC_KEY")
+    ACTOR_PUBLIC_KEY=$(secret ACTOR_PUBLIC_KEY)
     CALLOUT_ISSUER_KEY=$(secret CALLOUT_ISSUER_KEY)
     for name in $programs operator callout kick; do secret "nats_$name" p >/dev/null; done
     for name in $redis_users; do secret "redis_$name" >/dev/null; done
@@ -261,11 +262,16 @@ SQL
 # The audit log's verifier key as a C2SP vkey: name+hash+key. The log's name holds the deployment's
 # id, which the first migration makes.
 audit_vkey() {
-    local name key
+    local name key cache=$stack/secrets/audit_vkey seed vkey
+    if { read -r seed && read -r vkey; } 2>/dev/null <"$cache" && [ "$seed" = "$AUDIT_SIGNING_KEY" ]; then
+        printf '%s' "$vkey"
+        return
+    fi
     name=gantry/$(superuser_sql gantry -c 'SELECT id FROM deployment')
     key='\x01'$(ed25519_public "$AUDIT_SIGNING_KEY" | sed 's/../\\x&/g')
-    printf '%s+%s+%s' "$name" "$(printf '%s\n%b' "$name" "$key" | sha256sum | cut -c1-8)" \
-        "$(printf '%b' "$key" | base64 -w0)"
+    vkey=$name+$(printf '%s\n%b' "$name" "$key" | sha256sum | cut -c1-8)+$(printf '%b' "$key" | base64 -w0)
+    printf '%s\n%s\n' "$AUDIT_SIGNING_KEY" "$vkey" >"$cache"
+    printf '%s' "$vkey"
 }
 
 # gantry with the variables of the stack's env file and, for migrate, the passwords of the roles.
