@@ -109,6 +109,7 @@ own_checkpoints(void **state)
     snprintf(back.name, sizeof(back.name), "gantry/other");
     len = note_sign(&back, &signer, &head, text);
     assert_int_equal(note_open(&key, text, len, &out, NULL), RC_DENIED);
+    len = note_sign(&key, &signer, &head, text);
     for (size_t i = 0; i < len; i++) {
         note_sign(&key, &signer, &head, text);
         text[i] ^= 4;

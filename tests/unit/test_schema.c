@@ -272,7 +272,9 @@ test_bodies(void **unused)
         { "audit_request",
           "{\"v\":1,\"type\":\"request\",\"event_id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\","
           "\"more\":1}",
-          "" },
+          "actor_type: is required\naction: is required\ndecision: is required\nstatus: is "
+          "required\n"
+          "time: is required\ncount: is required\nmore: is not known here" },
         { "executor_run",
           "{\"tenant_id\":\"default\",\"scope\":\"user:1\",\"task\":{\"type\":\"ping\",\"message\":"
           "\"test\"}}",
