@@ -24,7 +24,7 @@ PROGRAMS := $(foreach d,$(HAVE),$(lastword $(subst :, ,$d)))
 
 # Libraries, from pkg-config; the packages that hold them are named in deploy/dependencies.
 LIBRARIES := libnats libpq hiredis libmicrohttpd libsodium libargon2 libcjson libcurl libseccomp \
-             libbsd libcrypto $(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo hiredis_ssl)
+             libbsd libcrypto $(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo hiredis_ssl libssl)
 LIB_CFLAGS := $(patsubst -I%,-isystem%,$(filter-out -I/usr/include/%-linux-gnu,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)))
 LIB_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 

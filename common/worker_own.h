@@ -20,7 +20,7 @@
 #define WORKER_HELD_MAX       256u /* tasks that wait for another attempt; then nothing is fetched */
 #define WORKER_GIVE_UP_MS     (24 * 3600 * 1000LL) /* waited between attempts, all in all */
 #define WORKER_DEAD_FULL_MS   300000u
-#define WORKER_CORE_QUEUE_MAX 2048u
+#define WORKER_CORE_QUEUE_MAX 8192u
 #define WORKER_BATCH_CAP      256u
 
 /* Where a task is; the last three are steps of settling, each awaits a confirmation or a timer. */

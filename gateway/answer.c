@@ -71,11 +71,12 @@ answer_problem(struct request *r, enum problem_code code, const char *format, ..
 }
 
 enum step
-answer_fields(struct request *r, const struct field_errors *errors)
+answer_fields(struct request *r, enum problem_code code, const struct field_errors *errors)
 {
-    return problem(r, &(struct problem){ .code = PROBLEM_INVALID_REQUEST,
-                                         .detail = "The request breaks the rules listed in errors.",
-                                         .errors = errors });
+    const char *detail = code == PROBLEM_SECRET_IN_TEXT
+                             ? "A credential is not stored; take it out of the fields in errors."
+                             : "The request breaks the rules listed in errors.";
+    return problem(r, &(struct problem){ .code = code, .detail = detail, .errors = errors });
 }
 
 /* Put members in front of those of a finished object: the rest of the text is not read again. */

@@ -14,7 +14,9 @@
 /* The sentence is for the client: no secret, nothing of the body. */
 __attribute__((format(printf, 3, 4))) enum step
 answer_problem(struct request *r, enum problem_code code, const char *format, ...);
-enum step answer_fields(struct request *r, const struct field_errors *errors);
+/* PROBLEM_INVALID_REQUEST or PROBLEM_SECRET_IN_TEXT, with the fields that are to blame. */
+enum step answer_fields(struct request *r, enum problem_code code,
+                        const struct field_errors *errors);
 
 /* A finished JSON object without request_id: it is put in front of the members. */
 enum step answer_object(struct request *r, int status, const char *json, size_t len);

@@ -100,11 +100,11 @@ carry_query(struct request *r)
 static enum rc
 read_done(const char *text, size_t len, int *status, const char **body, size_t *body_len)
 {
-    static const char STATUS[] = "{\"status\":";
+    static const char STATUS[] = "\"status\":"; /* after the brace */
     static const char BODY[] = ",\"body\":";
-    size_t at = sizeof(STATUS) - 1;
+    size_t at = sizeof(STATUS); /* with the brace, without the NUL */
     int value = 0;
-    if (len < at + 4 || memcmp(text, STATUS, at) != 0)
+    if (len < at + 4 || text[0] != '{' || memcmp(text + 1, STATUS, at - 1) != 0)
         return RC_CORRUPT;
     for (; at < len && text[at] >= '0' && text[at] <= '9' && value < 1000; at++)
         value = value * 10 + (text[at] - '0');

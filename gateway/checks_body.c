@@ -6,6 +6,7 @@
 #include "checks.h"
 #include "gateway.h"
 #include "schema.h"
+#include "secrets.h"
 
 #define QUERY_VALUE_MAX 1024
 
@@ -139,14 +140,21 @@ check_body(struct request *r)
             return rebuild(r);
         return STEP_NEXT;
     }
-    return answer_fields(r, &errors);
+    return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
 }
 
 enum step
 check_secrets(struct request *r)
 {
-    (void)r;
-    return STEP_NEXT;
+    struct field_errors errors = { 0 };
+    char field[SECRETS_FIELD_MAX] = "";
+    if (!(r->route->flags & ROUTE_SECRETS))
+        return STEP_NEXT;
+    const char *kind = secrets_find_json(r->doc, field);
+    if (!kind)
+        return STEP_NEXT;
+    field_errors_add(&errors, field, "holds what looks like a credential: %s", kind);
+    return answer_fields(r, PROBLEM_SECRET_IN_TEXT, &errors);
 }
 
 enum step

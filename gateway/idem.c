@@ -224,7 +224,7 @@ check_idempotency(struct request *r)
     if (!(r->route->flags & ROUTE_IDEMPOTENT))
         return STEP_NEXT;
     if (!client_key(r, key, &errors))
-        return answer_fields(r, &errors);
+        return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
     if (!key[0])
         return STEP_NEXT;
     r->idem.on = true;

@@ -45,6 +45,26 @@ def test_kv():
         run(build("door_kv"), REDIS_URL=server.url)
 
 
+def needs_tls():
+    if subprocess.run(["pkg-config", "--exists", "hiredis_ssl"]).returncode != 0:
+        pytest.skip("hiredis has no TLS on this system (Debian 13 has it)")
+
+
+def test_kv_over_tls():
+    needs_tls()
+    with servers.redis(tls_host="127.0.0.1") as server:
+        run(build("door_kv"), REDIS_URL=server.url)
+
+
+def test_kv_verifies_the_server():
+    needs_tls()
+    program = build("door_kv")
+    with servers.redis(tls_host="elsewhere.example") as server:
+        wrong_name = subprocess.run([program], env={"REDIS_URL": server.url, "KV_MUST_FAIL": "1"})
+        unknown = subprocess.run([program], env={"REDIS_URL": server.url.split("?")[0], "KV_MUST_FAIL": "1"})
+    assert (wrong_name.returncode, unknown.returncode) == (0, 0)
+
+
 class StandIn(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     seen = collections.Counter()

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: MIT
+"""The audit log of a running system: one event for every request, reading, proofs, retention."""
+import json
+import os
+import re
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from gantry_testing import merkle
+from gantry_testing.stack import ROOT
+from gantry_testing.wait import wait_until
+
+UNKNOWN = "0198c0de-7a2b-7c3d-8e4f-5a6b7c8d9e0f"
+# What makes each route succeed. A path parameter in braces is filled in by the test.
+GOOD = {
+    "POST /webhook/memory/ingest": {"scope": "s", "text": "a text"},
+    "POST /webhook/memory/search": {"query": "text"},
+    "POST /memory/forget": {"scope": "forgotten"},
+    "PATCH /memory/{id}": {"tags": ["x"]},
+    "POST /webhook/audit/append": {"actor": "a", "action": "b", "target": "c", "decision": "denied"},
+    "GET /ai/audit/consistency": "?from=1",
+    "POST /webhook/executor/run": {"task": {"type": "ping", "message": "m"}},
+    "POST /ai/preview": {"action": "ping", "params": {"message": "m"}},
+    "POST /ai/execute": {"actions": [{"action": "ping", "params": {"message": "m"}}]},
+    "POST /keys": {"role": "viewer", "name": "n"},
+}
+
+
+@pytest.fixture(scope="module")
+def database(stack):
+    connection = stack.database()
+    yield connection
+    connection.close()
+
+
+def events(database, request_id):
+    with database.cursor() as cursor:
+        cursor.execute("SELECT event FROM audit_events WHERE request_id = %s AND kind = 'request'", (request_id,))
+        return [row[0] for row in cursor.fetchall()]
+
+
+def the_event(database, request_id):
+    """The one event of a request; there is no second a moment later."""
+    found = wait_until(lambda: events(database, request_id), 10, f"the event of {request_id}")
+    assert len(found) == 1, found
+    return found[0]
+
+
+def send(client, method, path, body=None):
+    """A request with an id of its own; returns the answer and that id."""
+    request_id = f"t-{uuid.uuid4()}"
+    return client.request(method, path, body, {"X-Request-ID": request_id}), request_id
+
+
+def key_id(client):
+    return client.key[len("relay_sk_"):][:12]
+
+
+def routes(stack):
+    document = stack.anonymous().get("/openapi.json").json
+    return [(method.upper(), path) for path, item in document["paths"].items() for method in item
+            if method in ("get", "post", "patch", "delete", "put")]
+
+
+def open_route(path):
+    return path in ("/healthz", "/readyz", "/openapi.json")
+
+
+def fill_in(client, path):
+    """Ids for the parameters of a path: of things that are there."""
+    if path.startswith("/memory/{id}"):
+        made = client.post("/webhook/memory/ingest", {"scope": "fill", "text": uuid.uuid4().hex}).ok().json
+        return path.replace("{id}", made["id"])
+    if "{key_id}" in path:
+        made = client.post("/keys", {"role": "viewer"}).ok(201).json
+        return path.replace("{key_id}", made["key_id"])
+    if "{event_id}" in path:
+        made = client.post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok().json
+        return path.replace("{event_id}", made["event_id"])
+    if path.startswith("/ai/jobs/{"):
+        made = client.post("/webhook/executor/run", GOOD["POST /webhook/executor/run"]).ok().json
+        return re.sub(r"\{\w+\}", made["job_id"], path)
+    return path.replace("{leaf_index}", "0")
+
+
+# --- exactly one event for every request ----------------------------------------------------------
+
+def test_every_route_leaves_one_event(stack, database):
+    """Success, denial and failure of every route in the table."""
+    admin, viewer = stack.client(), stack.client("viewer")
+    expected = []
+    for method, path in routes(stack):
+        if open_route(path):
+            continue
+        good = GOOD.get(f"{method} {path}")
+        target = fill_in(admin, path) + (good if isinstance(good, str) else "")
+        body = good if isinstance(good, dict) else None
+        cases = [(admin, target, body), (viewer, target, body),
+                 (admin, re.sub(r"\{\w+\}", UNKNOWN, path), {"unknown member": 1} if method in ("POST", "PATCH") else None)]
+        for client, url, content in cases:
+            answer, request_id = send(client, method, url, content)
+            expected.append((f"{method} {path}", answer, request_id, key_id(client)))
+    assert len(expected) > 30
+    for name, answer, request_id, key in expected:
+        event = the_event(database, request_id)
+        assert event["http_status"] == answer.status, (name, answer, event)
+        assert event["key_id"] == event["actor_id"] == key and event["actor_type"] == "key", (name, event)
+        assert event["workspace_id"] == "default" and event["count"] == 1, (name, event)
+        denied = answer.status in (401, 403, 429)
+        assert event["decision"] == ("denied" if denied else "allowed"), (name, event)
+        assert event["status"] == ("denied" if denied else "failed" if answer.status >= 400 else "success"), (name, event)
+        assert event["error_reason"] == answer.code, (name, event)
+        assert event["duration_ms"] is not None and 0 <= event["duration_ms"] < 60000, (name, event)
+    answered = {answer.status for _, answer, _, _ in expected}
+    assert {200, 201, 204, 403, 404, 422} <= answered, answered
+
+
+def test_requests_outside_the_table_leave_one_event(stack, database):
+    client = stack.client()
+    for method, path, status in [("GET", "/none", 404), ("PUT", "/memory", 405), ("GET", "/webhook/memory/ingest", 405)]:
+        answer, request_id = send(client, method, path)
+        assert answer.status == status
+        assert the_event(database, request_id)["http_status"] == status
+    answer, request_id = send(client, "POST", "/webhook/memory/ingest", b"x" * 600000)
+    assert answer.status == 413 and the_event(database, request_id)["error_reason"] == "body_too_large"
+    answer, request_id = send(client, "POST", "/webhook/memory/ingest", b'{"scope":')
+    assert answer.status == 400 and the_event(database, request_id)["error_reason"] == "malformed_json"
+
+
+def test_a_replayed_answer_has_an_event_of_its_own(stack, database):
+    client = stack.client()
+    body = {**GOOD["POST /webhook/audit/append"], "client_request_id": str(uuid.uuid4())}
+    first, one = send(client, "POST", "/webhook/audit/append", body)
+    second, two = send(client, "POST", "/webhook/audit/append", body)
+    assert second.headers["Idempotency-Replayed"] == "true" and second.json["event_id"] == first.json["event_id"]
+    events = [the_event(database, one), the_event(database, two)]
+    assert events[0]["event_id"] != events[1]["event_id"]
+    assert events[0]["idempotency_key_hash"] == events[1]["idempotency_key_hash"] != None  # noqa: E711
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM audit_log WHERE kind = 'event' AND event_id = %s", (first.json["event_id"],))
+        assert cursor.fetchone() == (1,)
+
+
+def test_asynchronous_commands_are_audited(stack, database):
+    client = stack.client()
+    request_id = f"t-{uuid.uuid4()}"
+    answer = client.request("POST", "/webhook/audit/append", GOOD["POST /webhook/audit/append"],
+                            {"X-Request-ID": request_id, "Prefer": "respond-async"}).ok(202)
+    assert the_event(database, request_id)["event_id"] == answer.json["event_id"]
+    location = answer.headers["Location"]
+    assert location == f"/ai/audit/events/{answer.json['event_id']}"
+    assert wait_until(lambda: client.get(location).ok(), 10).json["type"] == "event"
+
+
+def test_refusals_without_a_key_are_counted(stack, database):
+    """Ten thousand of them are one event, and wrong keys are the same as none."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(leaf_index), 0) FROM audit_log")
+        before = cursor.fetchone()[0]
+    client = stack.anonymous()
+    bad = "relay_sk_" + "0" * 50
+    for i in range(1000):
+        assert client.request("GET", "/memory", None, {"X-API-Key": bad} if i % 2 else None).status == 401
+    def counted():
+        with database.cursor() as cursor:
+            cursor.execute("SELECT event FROM audit_events WHERE leaf_index > %s AND actor_type = 'anonymous'", (before,))
+            found = [row[0] for row in cursor.fetchall()]
+        return found if sum(event["count"] for event in found) >= 1000 else None
+    found = wait_until(counted, 15, "the counted refusals")
+    assert len(found) <= 2 and sum(event["count"] for event in found) == 1000
+    for event in found:
+        assert (event["action"], event["error_reason"], event["http_status"]) == ("memory.list", "unauthorized", 401)
+        assert event["workspace_id"] is None and event["key_id"] is None and event["client"] == "127.0.0.1"
+        assert event["decision"] == "denied" and event["request_id"] is None
+    assert all(item["actor_type"] != "anonymous" for item in stack.client().get("/ai/audit?limit=100").ok().json["items"])
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+def test_appended_event(stack):
+    client = stack.client("developer")
+    payload = {"z": [1, 2.5, "é\U0001f600", None, True], "a": {"deep": {"er": "\t\n"}}, "quote\"s": "\\ %s $1"}
+    made = client.post("/webhook/audit/append", {"actor": "agent-7", "action": "deploy", "target": "prod",
+                                                 "decision": "requires_approval", "payload": payload}).ok().json
+    assert set(made) == {"status", "message", "event_id", "leaf_index", "leaf_hash", "request_id"}
+    assert (made["status"], made["message"]) == ("success", "Audit event recorded")
+    item = stack.client().get(f"/ai/audit/events/{made['event_id']}").ok().json
+    assert item["payload"] == payload and item["actor"] == "agent-7" and item["decision"] == "requires_approval"
+    assert item["leaf_index"] == made["leaf_index"] and item["leaf_hash"] == made["leaf_hash"]
+    leaf = {name: value for name, value in item.items() if name not in ("leaf_index", "leaf_hash", "request_id")}
+    leaf["request_id"] = made["request_id"]
+    canonical = json.dumps(leaf, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert merkle.leaf_hash(canonical.encode()).hex() == made["leaf_hash"]
+    assert client.get(f"/ai/audit/events/{made['event_id']}").status == 403
+    assert stack.client().get(f"/ai/audit/events/{UNKNOWN}").ok(404).code == "not_found"
+
+
+def test_another_workspace_sees_nothing(stack):
+    made = stack.client().post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok().json
+    other = stack.client(workspace="other")
+    assert other.get(f"/ai/audit/events/{made['event_id']}").status == 404
+    items = other.get("/ai/audit?limit=100").ok().json["items"]
+    assert items and all(item["workspace_id"] == "other" for item in items)
+
+
+def test_list_filters_and_cursor(stack):
+    client = stack.client(workspace="listed")
+    ids = []
+    for i in range(25):
+        ids.append(client.post("/webhook/audit/append", {
+            "actor": f"actor-{i % 2}", "action": f"action-{i % 5}", "target": "t", "decision": "allowed"}).ok().json["event_id"])
+        if i == 11:
+            middle = client.get(f"/ai/audit/events/{ids[-1]}").ok().json["time"]
+
+    def pages(query, limit=7):
+        items, cursor = [], ""
+        while True:
+            page = client.get(f"/ai/audit?limit={limit}{query}{cursor}").ok().json
+            assert page["count"] == len(page["items"]) <= limit
+            items += page["items"]
+            if not page["next_cursor"]:
+                return items
+            cursor = f"&cursor={page['next_cursor']}"
+            client.post("/webhook/audit/append", GOOD["POST /webhook/audit/append"])  # newer ones do not disturb
+
+    appended = [item["event_id"] for item in pages("&actor=actor-1")]
+    assert appended == ids[1::2][::-1]
+    assert [i["event_id"] for i in pages("&action=action-3")] == ids[3::5][::-1]
+    assert [i["event_id"] for i in pages("&actor=actor-0&action=action-2")] == [ids[22], ids[12], ids[2]]
+    assert all(i["status"] == "failed" for i in pages("&status=failed") if i["type"] == "request")
+    assert {i["event_id"] for i in pages(f"&actor=actor-1&to={middle}")} <= set(ids[:12])
+    assert [i["event_id"] for i in pages(f"&actor=actor-0&from={middle}", 3)][-1] in ids[10:13]
+    everything = pages("", 10)
+    assert [i["leaf_index"] for i in everything] == sorted({i["leaf_index"] for i in everything}, reverse=True)
+    for bad in ("limit=0", "limit=101", "limit=x", "cursor=x", "from=yesterday", "nonsense=1"):
+        assert client.get(f"/ai/audit?{bad}").ok(422).code == "invalid_request"
+
+
+def test_proofs_over_http(stack):
+    client, vkey = stack.client(), stack.env["GANTRY_AUDIT_VKEY"]
+    first = merkle.Note(client.get("/ai/audit/checkpoint").ok().body.decode()).verify(vkey)
+    assert client.get("/ai/audit/checkpoint").headers["Content-Type"].startswith("text/plain")
+    made = client.post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok().json
+    second = merkle.Note(client.get("/ai/audit/checkpoint").ok().body.decode()).verify(vkey)
+    assert first.origin == second.origin == vkey.split("+")[0] and second.size > first.size
+
+    answer = client.get(f"/ai/audit/{made['leaf_index']}/proof?tree_size={second.size}").ok().json
+    assert answer["leaf_hash"] == made["leaf_hash"] and answer["root_hash"] == second.root.hex()
+    merkle.verify_inclusion(bytes.fromhex(made["leaf_hash"]), made["leaf_index"], second.size,
+                            [bytes.fromhex(h) for h in answer["audit_path"]], second.root)
+    answer = client.get(f"/ai/audit/consistency?from={first.size}&to={second.size}").ok().json
+    assert (answer["from_root"], answer["to_root"]) == (first.root.hex(), second.root.hex())
+    merkle.verify_consistency(first.size, first.root, second.size, second.root,
+                              [bytes.fromhex(h) for h in answer["consistency"]])
+    assert client.get(f"/ai/audit/{made['leaf_index']}/proof").ok().json["tree_size"] >= second.size
+    for path, status in [("/ai/audit/999999999/proof", 404), (f"/ai/audit/{second.size}/proof?tree_size={second.size}", 404),
+                         ("/ai/audit/0/proof?tree_size=999999999", 422), ("/ai/audit/0/proof?tree_size=0", 422),
+                         ("/ai/audit/x/proof", 404), ("/ai/audit/consistency?from=0", 422),
+                         ("/ai/audit/consistency?from=5&to=4", 422), ("/ai/audit/consistency", 422)]:
+        assert client.get(path).status == status, path
+
+
+def test_verify_from_the_command_line(stack, tmp_path):
+    checkpoint = stack.gantry("audit", "checkpoint", check=False)
+    held = tmp_path / "checkpoint"
+    held.write_text(json.loads(checkpoint.stdout)["checkpoint"])
+    stack.client().post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok()
+    result = stack.gantry("audit", "verify", "--checkpoint", str(held))
+    assert result["ok"] and result["unproven"] > 0 and result["checkpoint_size"] == merkle.Note(held.read_text()).size
+
+
+# --- what must not get in -------------------------------------------------------------------------
+
+def test_credentials_are_not_kept(stack, database):
+    canary = "relay_" "sk_" + "Canary7Xq" * 5 + "Zz012"
+    client = stack.client()
+    append = GOOD["POST /webhook/audit/append"]
+    for body in [{**append, "actor": canary}, {**append, "target": f"see {canary}"}, {**append, "payload": {"a": [canary]}},
+                 {**append, "payload": {"Authorization": "Bearer " + canary}}, {**append, "payload": {canary: 1}}]:
+        assert client.post("/webhook/audit/append", body).ok(422).code == "secret_in_text"
+    for path in (f"/memory/{canary}", f"/memory?scope={canary}", f"/{canary}", f"/ai/audit?actor={canary}"):
+        client.get(path)
+    client.request("GET", "/memory", None, {"X-Request-ID": canary, "Idempotency-Key": canary})
+    client.post("/webhook/memory/search", {"query": canary, "scope": canary})
+    client.post("/webhook/memory/forget", {"scope": canary})
+    client.post("/memory/forget", {"scope": canary})
+    stack.anonymous().request("GET", f"/{canary}", None, {"X-API-Key": canary})
+    time.sleep(11)  # the counted refusals
+    with database.cursor() as cursor:
+        cursor.execute("SELECT event FROM audit_events WHERE event::text LIKE '%Canary7Xq%'")
+        assert cursor.fetchall() == []
+    for name in ("gateway", "ingest", "search", "audit"):
+        assert "Canary7Xq" not in stack.log(name)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""Many connections, hostile framing, slow clients, rate limits, servers that are away."""
+import json
+import resource
+import selectors
+import socket
+import time
+import uuid
+
+import pytest
+from gantry_testing.wait import wait_until
+
+INGEST = "/webhook/memory/ingest"
+
+
+def connect(stack):
+    host, port = stack.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), 10)
+
+
+def exchange(stack, data, timeout=10, shut=True):
+    """Send raw bytes; everything that comes back until the end."""
+    with connect(stack) as s:
+        s.settimeout(timeout)
+        back = b""
+        try:
+            s.sendall(data)
+            if shut:
+                s.shutdown(socket.SHUT_WR)
+            while chunk := s.recv(65536):
+                back += chunk
+        except OSError:
+            pass  # the server has had enough
+        return back
+
+
+@pytest.mark.parametrize("count", [300, 1000, 4000])
+def test_keep_alive_connections(stack, count):
+    """All of them idle, then all of them busy at once, several rounds; none is forgotten."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count + 200:
+        pytest.skip(f"only {hard} descriptors allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    request = f"GET /memory?limit=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {stack.api_key}\r\n\r\n".encode()
+    selector = selectors.DefaultSelector()
+    sockets = [connect(stack) for _ in range(count)]
+    try:
+        for s in sockets:
+            selector.register(s, selectors.EVENT_READ, {"data": b""})
+        for _ in range(3):
+            for s in sockets:
+                s.sendall(request)
+            waiting, deadline = set(sockets), time.monotonic() + 30
+            for s in sockets:
+                selector.get_key(s).data["data"] = b""
+            while waiting:
+                assert time.monotonic() < deadline, f"{len(waiting)} of {count} have no answer"
+                for key, _ in selector.select(1):
+                    chunk = key.fileobj.recv(65536)
+                    assert chunk, "the server closed a connection"
+                    key.data["data"] += chunk
+                    head, _, body = key.data["data"].partition(b"\r\n\r\n")
+                    if not _:
+                        continue
+                    assert head.startswith(b"HTTP/1.1 200"), key.data["data"]
+                    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                    if len(body) == length:
+                        waiting.discard(key.fileobj)
+        stack.client().get("/memory").ok()
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def head(stack, *lines, method="POST", path=INGEST):
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", f"X-API-Key: {stack.api_key}",
+                        "Content-Type: application/json", *lines, "", ""]).encode()
+
+
+def test_smuggling_shapes(stack):
+    """Two readings of where a body ends: refused, and what follows is never taken for a request."""
+    place = str(uuid.uuid4())
+    inner = json.dumps({"scope": place, "text": "smuggled"}).encode()
+    smuggled = head(stack, f"Content-Length: {len(inner)}") + inner
+    chunked = b"0\r\n\r\n"
+    shapes = {
+        "cl and te": head(stack, "Content-Length: 5", "Transfer-Encoding: chunked") + chunked + smuggled,
+        "te and cl": head(stack, "Transfer-Encoding: chunked", f"Content-Length: {len(chunked + smuggled)}") + chunked
+        + smuggled,
+        "two lengths": head(stack, "Content-Length: 0", "Content-Length: 5") + b"hello" + smuggled,
+        "odd te": head(stack, "Transfer-Encoding: xchunked") + chunked + smuggled,
+        "te twice": head(stack, "Transfer-Encoding: chunked", "Transfer-Encoding: identity") + chunked + smuggled,
+        "te list": head(stack, "Transfer-Encoding: gzip, chunked") + chunked + smuggled,
+        "negative length": head(stack, "Content-Length: -1") + smuggled,
+        "plus length": head(stack, "Content-Length: +5") + b"hello" + smuggled,
+        "hex length": head(stack, "Content-Length: 0x5") + b"hello" + smuggled,
+        "list length": head(stack, "Content-Length: 5, 5") + b"hello" + smuggled,
+        "space before colon": head(stack, "Content-Length : 5") + b"hello" + smuggled,
+        "bad chunk": head(stack, "Transfer-Encoding: chunked") + b"zz\r\n" + smuggled,
+    }
+    for name, data in shapes.items():
+        back = exchange(stack, data, timeout=3)
+        assert b" 200 " not in back.split(b"\r\n")[0], f"{name}: {back[:200]}"
+        assert b"Memory ingested" not in back, f"{name}: {back}"
+    time.sleep(0.2)
+    assert stack.client().get(f"/memory?scope={place}").ok().json["items"] == []
+    stack.client().ingest("after", "all is well").ok()
+
+
+def test_broken_requests(stack):
+    for data in (b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"G" * 100_000,
+                 b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
+                 b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+                 b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /keys HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx"):
+        back = exchange(stack, data, timeout=3)
+        assert b" 200 " not in back.split(b"\r\n")[0]
+    stack.anonymous().get("/healthz").ok()
+
+
+def test_pipelined(stack):
+    one = f"GET /memory?limit=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {stack.api_key}\r\n\r\n".encode()
+    last = one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    back = exchange(stack, one * 9 + last, shut=False)
+    assert back.count(b"HTTP/1.1 200") == 10
+
+
+def test_absolute_form(stack):
+    assert b"200" in exchange(stack, b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split(
+        b"\r\n")[0]
+
+
+def test_slow_clients(make_stack):
+    """A byte now and then does not hold a connection."""
+    one = make_stack(CONNECTION_TIMEOUT_SECONDS=2)
+    with connect(one) as s:
+        s.settimeout(0.3)
+        start, closed = time.monotonic(), False
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        while time.monotonic() - start < 20 and not closed:
+            try:
+                s.sendall(b"A: b\r\n")
+                closed = s.recv(1) == b""
+            except TimeoutError:
+                pass
+            except OSError:
+                closed = True
+        assert closed and time.monotonic() - start < 15
+    one.anonymous().get("/healthz").ok()
+
+
+def test_rate_limit(make_stack):
+    one = make_stack(RATE_LIMIT_PER_MINUTE=30)
+    client = one.client()
+    answers = [client.get("/memory?limit=1") for _ in range(40)]
+    assert [a.status for a in answers[:30]] == [200] * 30
+    limited = answers[-1].ok(429)
+    assert limited.code == "rate_limited" and 1 <= int(limited.headers["Retry-After"]) <= 3
+    assert answers[0].headers["RateLimit-Policy"] == '"workspace";q=30;w=60'
+    assert answers[0].headers["RateLimit"].startswith('"workspace";r=29;t=')
+    assert limited.headers["RateLimit"].startswith('"workspace";r=0;t=')
+    one.anonymous().get("/healthz").ok()
+    other = one.client("admin", "elsewhere")
+    other.get("/memory").ok()
+    one.take_down("redis")
+    local = [other.get("/memory?limit=1").status for _ in range(80)]
+    assert local.count(200) >= 20 and 429 in local and set(local) <= {200, 429}
+    one.bring_back("redis")
+
+
+def test_servers_away(make_stack):
+    one = make_stack()
+    client = one.client()
+    ready = one.anonymous()
+    client.ingest("away", "before").ok()
+
+    one.take_down("redis")
+    wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "down", 10)
+    client.ingest("away", "without redis").ok()
+    assert client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok(503).code == "unavailable"
+    one.bring_back("redis")
+    wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "up", 15)
+    client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok()
+
+    one.take_down("nats")
+    wait_until(lambda: ready.get("/readyz").status == 503, 10)
+    assert ready.get("/readyz").json["dependencies"]["nats"] == "down"
+    for path in ("/memory", "/keys"):
+        assert client.get(path).ok(503).code == "unavailable"
+    assert ready.get("/memory").status == 401
+    one.bring_back("nats")
+    wait_until(lambda: client.ingest("away", "nats is back").status == 200, 15)
+
+    one.take_down("postgres")
+    assert client.get("/keys").status == 503
+    start = time.monotonic()
+    stale = wait_until(lambda: (lambda a: a if a.json.get("detail", "").startswith("keys") else None)(
+        client.get("/memory")), 20)
+    assert stale.status == 503 and time.monotonic() - start > 5
+    assert ready.get("/readyz").ok(503).json["dependencies"]["postgresql"] == "down"
+    one.bring_back("postgres")
+    wait_until(lambda: client.ingest("away", "postgres is back").status == 200, 30)
+
+
+def test_drain(make_stack):
+    """SIGTERM: what is under way is answered, nothing new is taken, the exit is 0."""
+    import signal
+    import threading
+    one = make_stack()
+    one.take_down("ingest")
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(
+        one.client().post(INGEST, {"scope": "d", "text": "x"}, prefer="wait=2")))
+    thread.start()
+    time.sleep(0.7)
+    old = one.kill("gateway", signal.SIGTERM)
+    thread.join()
+    assert answers[0].status == 202 and answers[0].headers["Connection"] == "close"
+    wait_until(lambda: one.pid("gateway") not in (0, old), 20)
+    assert "drained" in one.log("gateway")

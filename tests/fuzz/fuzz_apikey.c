@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_apikey - keys, claims and Redis URLs: three texts from outside, each with its own parser.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actor.h"
+#include "apikey.h"
+#include "cleanup.h"
+#include "kv_internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+try_key(const char *text, size_t len)
+{
+    struct apikey key;
+    if (apikey_parse(text, len, &key) == RC_OK &&
+        (len != APIKEY_LEN || strlen(key.id) != KEY_ID_LEN ||
+         strlen(key.secret) != APIKEY_SECRET_LEN || memcmp(text + 9, key.id, KEY_ID_LEN) != 0))
+        abort();
+}
+
+static void
+try_url(const char *text)
+{
+    struct kv_url url = { .port = -1 };
+    struct err err = { .rc = RC_OK };
+    enum rc rc = kv_url_parse(text, &url, &err);
+    if (rc != RC_OK ? rc != RC_CONFIG || url.port != -1 : url.port < 1 || url.port > 65535)
+        abort();
+}
+
+/* No text is a claim of a key that nobody has. */
+static void
+try_claim(const char *text)
+{
+    static const uint8_t NOBODY[CRYPTO_PUBLIC_LEN] = { 9 };
+    struct actor_claim claim;
+    struct err err;
+    if (actor_verify(NOBODY, text, "gantry.v1.w.memory.ingest", "{}", 2, &claim, &err) !=
+        RC_CORRUPT)
+        abort();
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO(free) char *text = calloc(1, size + 1);
+    if (!text)
+        return 0;
+    if (size)
+        memcpy(text, data, size);
+    try_key(text, size);
+    try_url(text);
+    try_claim(text);
+    return 0;
+}
