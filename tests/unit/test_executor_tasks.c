@@ -253,7 +253,7 @@ answer_has_the_shape_of_the_contract(void **state)
                                  .max_rss_bytes = 4096 };
     AUTO(buf) struct buf out = { 0 };
 
-    buf_init(&out, ANSWER_MAX);
+    buf_init(&out, ANSWER_BYTES_MAX);
     assert_int_equal(answer_write(&action, &result, "j", &out), RC_OK);
     assert_string_equal(
         buf_text(&out),
@@ -274,7 +274,7 @@ answer_without_result(void **state)
                                  .result_len = 5 };
     AUTO(buf) struct buf out = { 0 };
 
-    buf_init(&out, ANSWER_MAX);
+    buf_init(&out, ANSWER_BYTES_MAX);
     assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
     assert_string_equal(buf_text(&out),
                         "{\"status\":\"failed\",\"outcome\":\"timeout\",\"output\":{\"exit_code\":"
@@ -294,7 +294,7 @@ largest_answer_fits(void **state)
                                  .error_len = LIMIT_OUTPUT_KEPT };
     AUTO(buf) struct buf out = { 0 };
 
-    buf_init(&out, ANSWER_MAX);
+    buf_init(&out, ANSWER_BYTES_MAX);
     assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
     assert_non_null(strstr(buf_text(&out), "\"truncated\":true"));
     free(zeros);

@@ -17,7 +17,7 @@
 #include "run.h"
 
 /* 64 KiB of control characters are six times as long in JSON, twice; then the result. */
-#define ANSWER_MAX (2 * 6 * LIMIT_OUTPUT_KEPT + LIMIT_RESULT_BYTES + 4096)
+#define ANSWER_BYTES_MAX (2 * 6 * LIMIT_OUTPUT_KEPT + LIMIT_RESULT_BYTES + 4096)
 
 /* job_id may be NULL (--run-one). RC_LIMIT when out has no room. */
 enum rc answer_write(const struct action *action, const struct run_result *result,

@@ -76,7 +76,7 @@ run_task(struct runner *runner, const struct sandbox *sandbox, const cJSON *task
     int code;
 
     buf_init(&input, LIMIT_INPUT_BYTES);
-    buf_init(&one.answer, ANSWER_MAX);
+    buf_init(&one.answer, ANSWER_BYTES_MAX);
     if (json_canonical(task, NULL, &input) != RC_OK ||
         runner_start(runner, sandbox, buf_text(&input), input.len, take_result, &one, NULL, err) !=
             RC_OK)

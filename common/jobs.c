@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+#include "jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "embed_lua.h"
+
+#define KEY_MAX    160
+#define FIELDS     7 /* of a row, after the id: the order of job_list.lua */
+#define ANSWER_MAX (4u << 20)
+
+enum field { STATUS, ACTION, ANSWER, ERROR, ENQUEUED, STARTED, FINISHED };
+
+static const char *const SCRIPT_FILES[JOBS_SCRIPTS] = {
+    "common/lua/job_create.lua", "common/lua/job_start.lua", "common/lua/job_finish.lua",
+    "common/lua/job_cancel.lua", "common/lua/job_dead.lua",  "common/lua/job_list.lua",
+};
+
+void
+jobs_scripts(struct kv_script out[JOBS_SCRIPTS])
+{
+    for (size_t i = 0; i < JOBS_SCRIPTS; i++) {
+        out[i] = (struct kv_script){ .name = SCRIPT_FILES[i], .text = "" };
+        for (const struct embedded_file *file = EMBED_LUA; file->path; file++) {
+            if (strcmp(file->path, SCRIPT_FILES[i]) == 0)
+                out[i].text = file->text;
+        }
+    }
+}
+
+/* --- calls ----------------------------------------------------------------------------------------- */
+
+struct keys {
+    char job[KEY_MAX], index[KEY_MAX], pending[KEY_MAX];
+};
+
+static void
+make_keys(const char *workspace, const char *id, struct keys *out)
+{
+    (void)snprintf(out->job, KEY_MAX, "job:%s:%s", workspace, id);
+    (void)snprintf(out->index, KEY_MAX, "jobs:%s", workspace);
+    (void)snprintf(out->pending, KEY_MAX, "pending:%s", workspace);
+}
+
+static void
+begin(const struct job_ref *ref, struct keys *keys, struct kv_command *cmd)
+{
+    make_keys(ref->workspace, ref->id, keys);
+    kv_add(cmd, keys->job);
+    kv_add(cmd, keys->index);
+    kv_add(cmd, keys->pending);
+    kv_add(cmd, ref->id);
+}
+
+static void
+call(const struct jobs *jobs, enum jobs_script script, const struct kv_command *cmd, kv_fn *fn,
+     void *arg)
+{
+    kv_script_call(jobs->kv, jobs->first_script + script, 3, cmd, JOBS_TIMEOUT_MS, fn, arg);
+}
+
+void
+jobs_create(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg)
+{
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+
+    begin(ref, &keys, &cmd);
+    kv_add(&cmd, ref->action);
+    kv_add_int(&cmd, ref->enqueued_ms);
+    kv_add_int(&cmd, jobs->retention_s);
+    call(jobs, JOBS_CREATE, &cmd, fn, arg);
+}
+
+void
+jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg)
+{
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+
+    begin(ref, &keys, &cmd);
+    kv_add(&cmd, ref->action);
+    kv_add_int(&cmd, ref->enqueued_ms);
+    kv_add_int(&cmd, jobs->retention_s);
+    kv_add_int(&cmd, clock_wall_ms());
+    kv_add_int(&cmd, ref->message);
+    kv_add_int(&cmd, (int64_t)ref->delivery);
+    kv_add_int(&cmd, JOBS_LOST_MS);
+    call(jobs, JOBS_START, &cmd, fn, arg);
+}
+
+static void
+answer_place(const char *workspace, const char *id, char place[KEY_MAX])
+{
+    (void)snprintf(place, KEY_MAX, "job:%s:%s:answer", workspace, id);
+}
+
+void
+jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job_end *end,
+            kv_fn *fn, void *arg)
+{
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+    char place[KEY_MAX];
+    size_t len = end->answer_len + CRYPTO_SEAL_EXTRA;
+    AUTO(free) uint8_t *sealed = malloc(len);
+
+    if (!sealed)
+        abort(); /* the supervisor starts us again; the job is not settled */
+    answer_place(ref->workspace, ref->id, place);
+    crypto_seal(jobs->data_key, place, end->answer, end->answer_len, sealed);
+    begin(ref, &keys, &cmd);
+    kv_add_int(&cmd, ref->message);
+    kv_add_int(&cmd, (int64_t)ref->delivery);
+    kv_add(&cmd, end->status);
+    kv_add_int(&cmd, end->http);
+    kv_add_bytes(&cmd, sealed, len);
+    kv_add(&cmd, end->error);
+    kv_add_int(&cmd, clock_wall_ms());
+    kv_add_int(&cmd, jobs->retention_s);
+    call(jobs, JOBS_FINISH, &cmd, fn, arg);
+}
+
+void
+jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg)
+{
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+
+    begin(ref, &keys, &cmd);
+    kv_add_int(&cmd, clock_wall_ms());
+    kv_add_int(&cmd, jobs->retention_s);
+    call(jobs, JOBS_CANCEL, &cmd, fn, arg);
+}
+
+enum rc
+jobs_dead_sync(const struct jobs *jobs, const struct job_ref *ref, const char *reason,
+               struct err *err)
+{
+    struct kv_command cmd = { 0 };
+    struct kv_reply *reply = NULL;
+    struct keys keys;
+    enum rc rc;
+
+    begin(ref, &keys, &cmd);
+    kv_add(&cmd, ref->action);
+    kv_add_int(&cmd, ref->enqueued_ms);
+    kv_add_int(&cmd, jobs->retention_s);
+    kv_add_int(&cmd, clock_wall_ms());
+    kv_add(&cmd, reason);
+    rc = kv_script_sync(jobs->kv, jobs->first_script + JOBS_DEAD, 3, &cmd, &reply, err);
+    if (reply)
+        kv_reply_free(reply);
+    return rc;
+}
+
+void
+jobs_get(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg)
+{
+    static const char *const NAMES[] = { "status",   "action",  "answer",  "error",
+                                         "enqueued", "started", "finished" };
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+
+    make_keys(ref->workspace, ref->id, &keys);
+    kv_add(&cmd, "HMGET");
+    kv_add(&cmd, keys.job);
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
+        kv_add(&cmd, NAMES[i]);
+    kv_call(jobs->kv, &cmd, JOBS_TIMEOUT_MS, fn, arg);
+}
+
+void
+jobs_list(const struct jobs *jobs, const char *workspace, const char *cursor, int64_t limit,
+          const char *status, kv_fn *fn, void *arg)
+{
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+
+    make_keys(workspace, "", &keys);
+    kv_add(&cmd, keys.index);
+    kv_add(&cmd, keys.pending);
+    kv_add(&cmd, keys.job);
+    kv_add(&cmd, cursor);
+    kv_add_int(&cmd, limit);
+    kv_add(&cmd, status);
+    kv_add_int(&cmd, JOBS_PAGE_BYTES);
+    call(jobs, JOBS_LIST, &cmd, fn, arg);
+}
+
+/* --- replies ----------------------------------------------------------------------------------------- */
+
+const char *
+jobs_word(const struct kv_reply *reply)
+{
+    if (!reply || reply->type != KV_LIST || reply->count == 0 || reply->items[0].type != KV_TEXT)
+        return "";
+    return reply->items[0].text;
+}
+
+static enum rc
+open_answer(const struct jobs *jobs, const char *workspace, const char *id,
+            const struct kv_reply *sealed, struct buf *out)
+{
+    char place[KEY_MAX];
+    AUTO(free) char *clear = NULL;
+    size_t len;
+
+    if (sealed->type != KV_TEXT || sealed->len < CRYPTO_SEAL_EXTRA)
+        return RC_OK; /* none: cancelled before it ran, or dead */
+    len = sealed->len - CRYPTO_SEAL_EXTRA;
+    clear = malloc(len + 1);
+    if (!clear)
+        return RC_TEMP;
+    answer_place(workspace, id, place);
+    if (crypto_open(jobs->data_key, place, (const uint8_t *)sealed->text, sealed->len,
+                    (uint8_t *)clear) != RC_OK)
+        return RC_BUG;
+    buf_add(out, clear, len);
+    return buf_failed(out) ? RC_LIMIT : RC_OK;
+}
+
+enum rc
+jobs_read_answer(const struct jobs *jobs, const struct job_ref *ref, const struct kv_reply *reply,
+                 int *http, struct buf *out, struct err *err)
+{
+    if (reply->count != 3 || reply->items[1].type != KV_TEXT)
+        return err_set(err, RC_BUG, "Redis answered out of form");
+    if (open_answer(jobs, ref->workspace, ref->id, &reply->items[2], out) != RC_OK)
+        return err_set(err, RC_BUG, "a recorded answer cannot be opened (was DATA_KEY changed?)");
+    *http = (int)strtol(reply->items[1].text, NULL, 10);
+    return RC_OK;
+}
+
+static int64_t
+field_ms(const struct kv_reply *field)
+{
+    return field->type == KV_TEXT && field->len ? strtoll(field->text, NULL, 10) : 0;
+}
+
+static void
+put_time(struct json_writer *w, const char *name, int64_t ms)
+{
+    if (ms)
+        json_put_time(w, name, ms);
+    else
+        json_put_null(w, name);
+}
+
+/* Turn the recorded answer {…,"outcome":"x",…,"output":{A},"usage":{B}} into {"outcome":"x",A,
+ * "usage":{B}}. Not by parsing: what a task prints may hold control characters, which our reader
+ * refuses. The members before output hold no text of the task's, and usage, last, only numbers. */
+static bool
+cut_result(const char *answer, size_t len, struct buf *out)
+{
+    static const char OUTPUT[] = "\"output\":{";
+    static const char OUTCOME[] = "\"outcome\":\"";
+    static const char USAGE[] = "},\"usage\":{";
+    const char *outcome = memmem(answer, len, OUTCOME, sizeof(OUTCOME) - 1);
+    const char *output = memmem(answer, len, OUTPUT, sizeof(OUTPUT) - 1);
+    const char *usage = NULL;
+    const char *end;
+
+    if (!outcome || !output || outcome > output)
+        return false;
+    end = memchr(outcome + sizeof(OUTCOME) - 1, '"', (size_t)(output - outcome));
+    output += sizeof(OUTPUT) - 1;
+    for (const char *at = output;
+         (at = memmem(at, (size_t)(answer + len - at), USAGE, sizeof(USAGE) - 1)) != NULL; at++)
+        usage = at;
+    if (!end || !usage)
+        return false;
+    buf_putc(out, '{');
+    buf_add(out, outcome, (size_t)(end + 1 - outcome));
+    buf_putc(out, ',');
+    buf_add(out, output, (size_t)(usage - output));
+    buf_add(out, usage + 1, (size_t)(answer + len - usage - 1));
+    return !buf_failed(out);
+}
+
+static void
+put_result(struct json_writer *w, const char *answer, size_t len)
+{
+    AUTO(buf) struct buf result = { 0 };
+
+    buf_init(&result, len + 16);
+    if (cut_result(answer, len, &result))
+        json_put_raw(w, "result", buf_text(&result), result.len);
+    else
+        json_put_null(w, "result");
+}
+
+static enum rc
+write_job(const struct jobs *jobs, const struct job_ref *ref, const struct kv_reply *fields,
+          const char *name, struct json_writer *w)
+{
+    AUTO(buf) struct buf answer = { 0 };
+    int64_t started_ms = field_ms(&fields[STARTED]);
+    int64_t finished_ms = field_ms(&fields[FINISHED]);
+    const struct kv_reply *error = &fields[ERROR];
+
+    buf_init(&answer, ANSWER_MAX);
+    if (open_answer(jobs, ref->workspace, ref->id, &fields[ANSWER], &answer) != RC_OK)
+        return RC_BUG;
+    json_object(w, name);
+    json_put_string(w, "job_id", ref->id);
+    json_put_bytes(w, "status", fields[STATUS].text, fields[STATUS].len);
+    json_put_string(w, "action", fields[ACTION].type == KV_TEXT ? fields[ACTION].text : "");
+    put_result(w, buf_text(&answer), answer.len);
+    if (error->type == KV_TEXT && error->len)
+        json_put_bytes(w, "error", error->text, error->len);
+    else
+        json_put_null(w, "error");
+    if (started_ms && finished_ms)
+        json_put_int(w, "duration_ms", finished_ms - started_ms);
+    else
+        json_put_null(w, "duration_ms");
+    put_time(w, "enqueued_at", field_ms(&fields[ENQUEUED]));
+    put_time(w, "started_at", started_ms);
+    put_time(w, "finished_at", finished_ms);
+    json_close(w);
+    return RC_OK;
+}
+
+enum rc
+jobs_write_one(const struct jobs *jobs, const struct job_ref *ref, const struct kv_reply *reply,
+               const char *name, struct json_writer *w)
+{
+    if (reply->type != KV_LIST || reply->count != FIELDS)
+        return RC_BUG;
+    if (reply->items[STATUS].type != KV_TEXT)
+        return RC_NOTFOUND;
+    return write_job(jobs, ref, reply->items, name, w);
+}
+
+enum rc
+jobs_write_page(const struct jobs *jobs, const char *workspace, const struct kv_reply *reply,
+                struct json_writer *w)
+{
+    struct job_ref ref = { 0 };
+
+    if (reply->type != KV_LIST || reply->count < 2 || reply->items[0].type != KV_TEXT)
+        return RC_BUG;
+    (void)snprintf(ref.workspace, sizeof(ref.workspace), "%s", workspace);
+    json_object(w, NULL);
+    json_array(w, "jobs");
+    for (size_t i = 2; i < reply->count; i++) {
+        const struct kv_reply *row = &reply->items[i];
+
+        if (row->type != KV_LIST || row->count != 1 + FIELDS || row->items[0].type != KV_TEXT)
+            return RC_BUG;
+        (void)snprintf(ref.id, sizeof(ref.id), "%s", row->items[0].text);
+        if (write_job(jobs, &ref, row->items + 1, NULL, w) != RC_OK)
+            return RC_BUG;
+    }
+    json_close(w);
+    json_put_int(w, "count", (int64_t)reply->count - 2);
+    json_put_int(w, "queue_depth", reply->items[1].integer);
+    if (reply->items[0].len)
+        json_put_bytes(w, "next_cursor", reply->items[0].text, reply->items[0].len);
+    else
+        json_put_null(w, "next_cursor");
+    json_close(w);
+    return RC_OK;
+}

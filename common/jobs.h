@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jobs - the state of every task, in Redis: one Lua script for each transition.
+ *
+ * Shape:   hash  job:<workspace>:<id>   status, action, enqueued, started, finished (ms), message and
+ *                                       delivery (who holds it), cancel, http, answer (sealed), error
+ *          zset  jobs:<workspace>       "<enqueued ms, 15 digits>:<id>", all with score 0
+ *          set   pending:<workspace>    ids of the pending ones
+ * States:  pending -> running -> completed | failed | cancelled | dead; never backwards, so that the
+ *          gateway and the executor may both create a job (docs/states.md)
+ * Secrecy: parameters are not stored at all; answers are sealed under DATA_KEY for their place
+ * Errors:  RC_TEMP Redis is away · RC_BUG a reply out of form
+ * Threads: the loop's thread
+ */
+#ifndef GANTRY_JOBS_H
+#define GANTRY_JOBS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto.h"
+#include "id.h"
+#include "json.h"
+#include "kv.h"
+#include "rc.h"
+
+enum jobs_script {
+    JOBS_CREATE,
+    JOBS_START,
+    JOBS_FINISH,
+    JOBS_CANCEL,
+    JOBS_DEAD,
+    JOBS_LIST,
+    JOBS_SCRIPTS /* how many */
+};
+
+#define JOBS_TIMEOUT_MS 3000
+#define JOBS_LOST_MS    900000  /* longer than any wall limit: a run of that age has no executor */
+#define JOBS_PAGE_BYTES 4194304 /* of answers on a page */
+#define JOBS_CURSOR_MAX 64
+#define JOBS_ERROR_MAX  400 /* = ERR_TEXT_MAX */
+
+struct jobs {
+    struct kv *kv;         /* borrowed */
+    unsigned first_script; /* where the program's table of scripts has JOBS_CREATE */
+    int64_t retention_s;
+    uint8_t data_key[CRYPTO_KEY_LEN];
+};
+
+struct job_ref {
+    char workspace[WORKSPACE_TEXT_MAX];
+    char id[ID_TEXT_MAX];
+    char action[257];
+    int64_t enqueued_ms;
+    int64_t message; /* which message of the stream, and which delivery of it */
+    uint64_t delivery;
+};
+
+/* The scripts in the order of enum jobs_script, for the program's table. */
+void jobs_scripts(struct kv_script out[JOBS_SCRIPTS]);
+
+/* fn gets { status, pending }. */
+void jobs_create(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
+void jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
+
+struct job_end {
+    const char *status; /* "completed", "failed", "cancelled" */
+    int http;
+    const char *answer; /* in clear; sealed here */
+    size_t answer_len;
+    const char *error; /* "" when there is none */
+};
+void jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job_end *end,
+                 kv_fn *fn, void *arg);
+void jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
+enum rc jobs_dead_sync(const struct jobs *jobs, const struct job_ref *ref, const char *reason,
+                       struct err *err);
+void jobs_get(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
+/* cursor and status may be "". */
+void jobs_list(const struct jobs *jobs, const char *workspace, const char *cursor, int64_t limit,
+               const char *status, kv_fn *fn, void *arg);
+
+/* The word that a script's reply begins with: "run", "done", …; "" when it is out of form. */
+const char *jobs_word(const struct kv_reply *reply);
+/* The http status and the answer, in clear, of { 'done', http, answer }; *http is 0 and out empty
+ * when the job ended without an answer. */
+enum rc jobs_read_answer(const struct jobs *jobs, const struct job_ref *ref,
+                         const struct kv_reply *reply, int *http, struct buf *out, struct err *err);
+
+/* Write one job as the contract shows it. RC_NOTFOUND: jobs_get() found nothing. */
+enum rc jobs_write_one(const struct jobs *jobs, const struct job_ref *ref,
+                       const struct kv_reply *reply, const char *name, struct json_writer *w);
+/* {"jobs":[…],"count","queue_depth","next_cursor"} from the reply to jobs_list(). */
+enum rc jobs_write_page(const struct jobs *jobs, const char *workspace,
+                        const struct kv_reply *reply, struct json_writer *w);
+
+#endif

@@ -1,0 +1,38 @@
+-- pending -> running, for one delivery of one message.
+-- KEYS: job, index, pending.
+-- ARGV: id, action, enqueued ms, retention s, now ms, message, delivery, ms after which a run is lost.
+-- Returns { 'run' }                  it is ours
+--         { 'done', http, answer }   it has ended before: answer again
+--         { 'cancelled' }            it was cancelled while nobody had it; it has ended now
+--         { 'busy' }                 another message or a later delivery runs it
+-- The delivery is the fencing token: a later delivery of the same message takes over, since the
+-- server gives one out only when the executor before has died or lost its connection. A second
+-- message with the same id (a retry of the gateway's) waits for the first.
+local job = redis.call('HMGET', KEYS[1], 'status', 'message', 'delivery', 'started', 'cancel',
+                       'http', 'answer')
+local status = job[1]
+if status and status ~= 'pending' and status ~= 'running' then
+    return { 'done', job[6] or '', job[7] or '' }
+end
+if not status then
+    local member = string.format('%015.0f:%s', tonumber(ARGV[3]), ARGV[1])
+    redis.call('HSET', KEYS[1], 'action', ARGV[2], 'enqueued', ARGV[3], 'member', member)
+    redis.call('ZADD', KEYS[2], 0, member)
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+if job[5] then
+    redis.call('HSET', KEYS[1], 'status', 'cancelled', 'finished', ARGV[5], 'error', 'cancelled')
+    redis.call('SREM', KEYS[3], ARGV[1])
+    return { 'cancelled' }
+end
+if status == 'running' then
+    local same = job[2] == ARGV[6]
+    local lost = tonumber(ARGV[5]) - tonumber(job[4]) > tonumber(ARGV[8])
+    if same and tonumber(job[3]) > tonumber(ARGV[7]) or not same and not lost then
+        return { 'busy' }
+    end
+end
+redis.call('HSET', KEYS[1], 'status', 'running', 'message', ARGV[6], 'delivery', ARGV[7],
+           'started', ARGV[5])
+redis.call('SREM', KEYS[3], ARGV[1])
+return { 'run' }

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * executor - the sandbox's own cost: tasks from a warm pool and cold, against bare bubblewrap in the
+ * same run. TSV on standard output: name, value, unit.
+ */
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "workers/executor/policy.h"
+#include "workers/executor/rights.h"
+#include "workers/executor/run.h"
+
+#define ROUNDS      300
+#define BURST_US    4000000
+#define PING_TASK   "{\"message\":\"x\",\"type\":\"ping\"}"
+#define PYTHON_TASK "{\"code\":\"result = 1\",\"type\":\"code.python\"}"
+
+struct bench {
+    struct catalog catalog;
+    struct runner *runner;
+    unsigned done;
+    unsigned failed;
+};
+
+static int
+compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void
+row(const char *name, int64_t *us, size_t n)
+{
+    qsort(us, n, sizeof(*us), compare);
+    (void)printf("%s p50\t%.3f\tms\n%s p99\t%.3f\tms\n", name, (double)us[n / 2] / 1000, name,
+                 (double)us[n * 99 / 100] / 1000);
+}
+
+/* What anybody would write: bwrap with everything unshared and the filter-less root. */
+static pid_t
+bare_start(void)
+{
+    static const char *const WORDS[] = {
+        "bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--", "/usr/bin/true",
+        NULL
+    };
+    static char *const NONE[] = { NULL };
+    char *words[ARRAY_LEN(WORDS)];
+    pid_t pid = 0;
+
+    memcpy(words, WORDS, sizeof(words));
+    if (posix_spawn(&pid, "/usr/bin/bwrap", NULL, NULL, words, NONE) != 0)
+        exit(1);
+    return pid;
+}
+
+static void
+bare_latency(void)
+{
+    int64_t us[ROUNDS];
+
+    for (size_t i = 0; i < ROUNDS; i++) {
+        int64_t from = clock_mono_us();
+
+        (void)waitpid(bare_start(), NULL, 0);
+        us[i] = clock_mono_us() - from;
+    }
+    row("executor: bare bwrap true", us, ROUNDS);
+}
+
+static double
+bare_rate(void)
+{
+    int64_t from = clock_mono_us();
+    unsigned done = 0;
+
+    (void)bare_start();
+    (void)bare_start();
+    while (clock_mono_us() - from < BURST_US) {
+        (void)waitpid(-1, NULL, 0);
+        done++;
+        (void)bare_start();
+    }
+    while (waitpid(-1, NULL, 0) > 0)
+        done++;
+    return done * 1e6 / (double)(clock_mono_us() - from);
+}
+
+static void
+finish(void *arg, const struct run_result *result)
+{
+    struct bench *bench = arg;
+
+    bench->done++;
+    bench->failed += result->outcome != OUTCOME_OK;
+}
+
+static void
+start(struct bench *bench, const char *name, const char *task)
+{
+    struct sandbox sandbox = policy_ahead(catalog_find(&bench->catalog, name));
+    struct err err = { 0 };
+
+    if (runner_start(bench->runner, &sandbox, task, strlen(task), finish, bench, NULL, &err) !=
+        RC_OK) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        exit(1);
+    }
+}
+
+/* warm: each task is given once the pool is full and its sandboxes have come up. */
+static void
+latency(struct bench *bench, const char *label, const char *name, const char *task, bool warm)
+{
+    int64_t us[ROUNDS];
+
+    for (size_t i = 0; i < ROUNDS; i++) {
+        unsigned before = bench->done;
+        int64_t from;
+
+        while (warm && !runner_pool_full(bench->runner))
+            runner_turn(bench->runner, 20);
+        if (warm) { /* time for the newest to get as far as its standard input */
+            int64_t until = clock_mono_us() + 20000;
+
+            while (clock_mono_us() < until)
+                runner_turn(bench->runner, 1);
+        }
+        from = clock_mono_us();
+        start(bench, name, task);
+        while (bench->done == before)
+            runner_turn(bench->runner, 100);
+        us[i] = clock_mono_us() - from;
+    }
+    row(label, us, ROUNDS);
+}
+
+static double
+rate(struct bench *bench, const char *name, const char *task)
+{
+    int64_t from = clock_mono_us();
+    unsigned before = bench->done;
+
+    while (clock_mono_us() - from < BURST_US) {
+        while (runner_running(bench->runner) < 2)
+            start(bench, name, task);
+        runner_turn(bench->runner, 100);
+    }
+    while (runner_running(bench->runner) > 0)
+        runner_turn(bench->runner, 100);
+    return (bench->done - before) * 1e6 / (double)(clock_mono_us() - from);
+}
+
+static void
+open_runner(struct bench *bench, bool pool)
+{
+    struct runner_options options = { .catalog = &bench->catalog, .pool = pool };
+    struct err err = { 0 };
+
+    runner_free(bench->runner);
+    bench->runner = NULL;
+    if (runner_new(&options, &bench->runner, &err) != RC_OK) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        exit(1);
+    }
+}
+
+int
+main(void)
+{
+    struct bench bench = { 0 };
+    struct err err = { 0 };
+    double bare, ours;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (catalog_load("workers/executor/tasks", &bench.catalog, &err) != RC_OK ||
+        rights_drop(RIGHTS_USER_DEFAULT, &err) != RC_OK) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    bare_latency();
+    bare = bare_rate();
+    open_runner(&bench, false);
+    latency(&bench, "executor: ping cold", "ping", PING_TASK, false);
+    latency(&bench, "executor: code.python cold", "code.python", PYTHON_TASK, false);
+    ours = rate(&bench, "ping", PING_TASK);
+    (void)printf("executor: bare bwrap, 2 at a time\t%.0f\ttasks/s\n", bare);
+    (void)printf("executor: ping without a pool, 2 at a time\t%.0f\ttasks/s\n", ours);
+    open_runner(&bench, true);
+    latency(&bench, "executor: ping warm", "ping", PING_TASK, true);
+    latency(&bench, "executor: code.python warm", "code.python", PYTHON_TASK, true);
+    ours = rate(&bench, "ping", PING_TASK);
+    (void)printf("executor: ping with a pool, 2 at a time\t%.0f\ttasks/s\n", ours);
+    (void)printf("executor: that by bare bwrap's rate\t%.2f\tratio\n", ours / bare);
+    (void)printf("executor: failed tasks\t%u\tcount\n", bench.failed);
+    runner_free(bench.runner);
+    catalog_fini(&bench.catalog);
+    return bench.failed > 0;
+}

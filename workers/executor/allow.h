@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * allow - which actions a workspace may run: asked of the gateway over NATS, kept for a second.
+ *
+ * Errors:  RC_TEMP  the gateway does not answer: try again; never allow, never reject
+ * Threads: the loop's thread only
+ * Source:  contract section 6
+ */
+#ifndef GANTRY_EXECUTOR_ALLOW_H
+#define GANTRY_EXECUTOR_ALLOW_H
+
+#include <stdbool.h>
+
+#include "bus.h"
+#include "json.h"
+#include "rc.h"
+
+#define ALLOW_SUBJECT    "gantry.sys.allowlist."
+#define ALLOW_FRESH_MS   1000
+#define ALLOW_TIMEOUT_MS 2000
+
+struct allow;
+
+/* actions: an array of names, borrowed during the call; NULL unless rc is RC_OK. */
+typedef void allow_fn(void *arg, enum rc rc, const cJSON *actions, const struct err *err);
+
+enum rc allow_new(struct bus *bus, struct allow **out, struct err *err);
+void allow_free(struct allow *allow);
+/* fn is called once, now or later. */
+void allow_ask(struct allow *allow, const char *workspace, allow_fn *fn, void *arg);
+bool allow_has(const cJSON *actions, const char *name);
+
+#endif
