@@ -1,15 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
-
-#include "rc.h"
+/*
+ * gantry-executor - runs allowed tasks in bubblewrap, without network.
+ */
+#include "cleanup.h"
+#include "executor.h"
 #include "run_one.h"
+
+static int
+command_line(int argc, char **argv, const struct worker_spec *spec)
+{
+    (void)spec;
+    return run_one_command(argc, argv);
+}
+
+static const struct worker_route ROUTES[] = {
+    { CMD_EXECUTOR_RUN, NULL, tasking_start },
+    { CMD_JOBS_CANCEL, NULL, jobs_cancel_start },
+    { CMD_JOBS_LIST, NULL, jobs_list_start },
+    { CMD_JOBS_GET, NULL, jobs_get_start },
+    { CMD_ACTIONS_LIST, NULL, actions_list_start },
+};
 
 int
 main(int argc, char **argv)
 {
-    int code = run_one_command(argc, argv);
+    struct kv_script scripts[JOBS_SCRIPTS];
+    const struct worker_spec spec = {
+        .name = "executor",
+        .description = "runs allowed tasks in bubblewrap, without network",
+        .routes = ROUTES,
+        .n_routes = ARRAY_LEN(ROUTES),
+        .conf = &EXECUTOR_CONF,
+        .conf_size = sizeof(struct settings),
+        .scripts = scripts,
+        .n_scripts = JOBS_SCRIPTS,
+        .uses_kv = true,
+        .consumer_per_workspace = true,
+        .slots_free = executor_slots_free,
+        .on_start = executor_start,
+        .on_ready = executor_ready,
+        .on_stop = executor_stop,
+        .on_dead = executor_dead,
+        .command_line = command_line,
+    };
 
-    if (code < 0)
-        (void)fputs("usage: gantry-executor --run-one [--timeout SECONDS] < TASK\n", stderr);
-    return code < 0 ? EXIT_USAGE : code;
+    jobs_scripts(scripts);
+    return worker_main(argc, argv, &spec);
 }
