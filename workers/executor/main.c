@@ -14,10 +14,8 @@ command_line(int argc, char **argv, const struct worker_spec *spec)
 }
 
 static const struct worker_route ROUTES[] = {
-    { CMD_EXECUTOR_RUN, NULL, tasking_start },
-    { CMD_JOBS_CANCEL, NULL, jobs_cancel_start },
-    { CMD_JOBS_LIST, NULL, jobs_list_start },
-    { CMD_JOBS_GET, NULL, jobs_get_start },
+    { CMD_EXECUTOR_RUN, NULL, tasking_start },      { CMD_JOBS_CANCEL, NULL, jobs_cancel_start },
+    { CMD_JOBS_LIST, NULL, jobs_list_start },       { CMD_JOBS_GET, NULL, jobs_get_start },
     { CMD_ACTIONS_LIST, NULL, actions_list_start },
 };
 
@@ -35,6 +33,7 @@ main(int argc, char **argv)
         .scripts = scripts,
         .n_scripts = JOBS_SCRIPTS,
         .uses_kv = true,
+        .spawns = true,
         .consumer_per_workspace = true,
         .slots_free = executor_slots_free,
         .on_start = executor_start,
