@@ -19,26 +19,18 @@
  * the PubAck is there and either the event or the end of the wait. An event proves that the command
  * was stored, so it also stands for a PubAck that got lost.
  */
-#define PUBLISH_MS   5000
 #define QUERY_MIN_MS 1000
 
-/* What carrying out needs beyond the request; r->own is the route function's. */
-struct bus_head {
-    char subject[SUBJECT_MAX];
-    char actor[ACTOR_WIRE_MAX];
-};
-
-static enum rc
-sign(const struct request *r, struct bus_head *head, struct err *err)
+enum rc
+carry_sign(const struct request *r, enum command command, const char *id, const char *payload,
+           size_t len, struct carry_head *head, struct err *err)
 {
     struct actor_claim claim = { .role = r->actor.role, .accepted_ms = r->accepted_ms };
-    size_t len;
-    const char *payload = request_payload(r, &len);
-    memcpy(claim.command_id, r->id, sizeof(claim.command_id));
+    (void)snprintf(claim.command_id, sizeof(claim.command_id), "%s", id ? id : r->id);
     memcpy(claim.key_id, r->actor.key_id, sizeof(claim.key_id));
     memcpy(claim.request_id, r->request_id, sizeof(claim.request_id));
     memcpy(claim.idem_hash, r->idem.hash, sizeof(claim.idem_hash));
-    command_subject(head->subject, r->actor.workspace, r->route->command);
+    command_subject(head->subject, r->actor.workspace, command);
     return actor_sign(&r->gw->signer, &claim, head->subject, payload, len, head->actor, err);
 }
 
@@ -76,11 +68,11 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
 static enum step
 carry_query(struct request *r)
 {
-    struct bus_head head;
+    struct carry_head head;
     struct err err = { 0 };
     size_t len;
     const char *payload = request_payload(r, &len);
-    if (sign(r, &head, &err) != RC_OK)
+    if (carry_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     struct bus_header header = { ACTOR_HEADER, head.actor };
     struct bus_out out = {
@@ -174,6 +166,8 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     if (rc == RC_OK) {
         r->settled = true;
         r->gw->count.published_total++;
+        if (r->route->stored)
+            r->route->stored(r);
     }
     if (r->answer.status) { /* the event overtook it */
         go_on(r, STEP_ANSWERED);
@@ -198,21 +192,26 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
 static enum step
 carry_command(struct request *r)
 {
-    struct bus_head head;
+    struct carry_head head;
     struct err err = { 0 };
-    char msg_id[ID_TEXT_MAX + 24];
+    char msg_id[ID_TEXT_MAX + 48];
+    char again[ID_TEXT_MAX];
     size_t len;
     const char *payload = request_payload(r, &len);
-    if (sign(r, &head, &err) != RC_OK)
+    if (carry_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     struct bus_header header = { ACTOR_HEADER, head.actor };
     struct bus_out out = {
         .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
     };
-    (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
+    id_new(again); /* a repeat must not be taken for a duplicate: its answer would never come */
+    if (r->idem.replayed)
+        (void)snprintf(msg_id, sizeof(msg_id), "%s.%s", r->id, again);
+    else
+        (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
     r->sent = true;
     waiters_add(r->gw->waiters, r);
-    if (bus_js_publish(r->gw->bus, &out, msg_id, PUBLISH_MS, on_ack, r, &err) != RC_OK) {
+    if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, r, &err) != RC_OK) {
         waiters_remove(r);
         return unavailable(r, "NATS is away");
     }

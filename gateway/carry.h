@@ -7,9 +7,23 @@
 #ifndef GATEWAY_CARRY_H
 #define GATEWAY_CARRY_H
 
+#include "actor.h"
 #include "bus.h"
+#include "command.h"
 
 struct gateway;
+struct request;
+
+/* What goes with a message on behalf of a request: where to, and the signed claim. */
+struct carry_head {
+    char subject[SUBJECT_MAX];
+    char actor[ACTOR_WIRE_MAX];
+};
+/* id: the command's; NULL = the request's own. */
+enum rc carry_sign(const struct request *r, enum command command, const char *id,
+                   const char *payload, size_t len, struct carry_head *head, struct err *err);
+
+#define CARRY_PUBLISH_MS 5000
 
 /* A .done event: whoever waits for that command is answered. */
 void carry_done(struct gateway *gw, const struct bus_msg *msg);

@@ -13,6 +13,7 @@
 #include "buf.h"
 #include "bus.h"
 #include "crypto.h"
+#include "jobs.h"
 #include "kv.h"
 #include "loop.h"
 #include "settings.h"
@@ -33,6 +34,10 @@ enum gateway_script {
     SCRIPT_IDEM_RESERVE,
     SCRIPT_IDEM_RECORD,
     SCRIPT_IDEM_RELEASE,
+    SCRIPT_PREVIEW_MAKE,
+    SCRIPT_PREVIEW_USE,
+    SCRIPT_JOBS, /* the first of those of jobs.h, in its order */
+    SCRIPT_JOBS_LAST = SCRIPT_JOBS + JOBS_SCRIPTS - 1,
     SCRIPT_COUNT
 };
 
@@ -79,6 +84,9 @@ struct gateway {
     struct http_server *admin;
     struct crypto_signer signer;
     uint8_t idem_key[CRYPTO_KEY_LEN]; /* keyed hashes of idempotency keys and bodies */
+    struct jobs jobs;
+    int64_t room_asked_ms; /* Redis' memory: when it was last asked for, monotonic */
+    bool room_short;       /* 80 % of it are used: no new jobs */
     struct counters count;
     uint64_t buffered_bytes; /* bodies in memory */
     unsigned in_flight;      /* requests that are not finished */

@@ -29,9 +29,10 @@ idem_encode(const struct request *r, struct buf *out)
     struct json_writer w;
     int status = r->answer.status;
     const char *const *keep = status >= 400 ? PROBLEM_RECORD : r->route->record;
+    bool again = status == 200 && r->route->flags & ROUTE_AGAIN;
     if (status < 200 || status >= 500)
         return RC_INVALID;
-    if (r->answer.body.len && status != 202 &&
+    if (r->answer.body.len && status != 202 && !again &&
         json_read(buf_text(&r->answer.body), r->answer.body.len, &body, &err) != RC_OK)
         return RC_INVALID;
     json_begin(&w, out);
@@ -152,18 +153,30 @@ hash_body(const struct request *r, char hex[2 * CRYPTO_HASH_LEN + 1])
     return RC_OK;
 }
 
-static void
-set_place(struct request *r, const char *key)
+void
+idem_place(const struct request *r, const char *label, const char *key, char place[IDEM_PLACE_MAX])
 {
     AUTO(buf) struct buf text;
     uint8_t hash[CRYPTO_HASH_LEN];
     char hex[2 * CRYPTO_HASH_LEN + 1];
     buf_init(&text, 1024);
-    buf_printf(&text, "%s %s\n%s", method_name(r->method), r->route->path, key);
+    buf_printf(&text, "%s\n%s", label, key);
     crypto_keyed_hash(r->gw->idem_key, buf_text(&text), text.len, hash);
     hex_encode(hash, sizeof(hash), hex);
-    (void)snprintf(r->idem.place, sizeof(r->idem.place), "idem:%s:%s", r->actor.workspace, hex);
+    (void)snprintf(place, IDEM_PLACE_MAX, "idem:%s:%s", r->actor.workspace, hex);
 }
+
+static void
+set_place(struct request *r, const char *key)
+{
+    char label[128];
+    (void)snprintf(label, sizeof(label), "%s %s", method_name(r->method), r->route->path);
+    idem_place(r, label, key, r->idem.place);
+}
+
+/* The record of a task that ran: its answer holds what the task printed, which is not kept here. The
+ * command is sent once more, and the executor, which has the answer, gives it again. */
+static const char AGAIN[] = "{\"status\":200,\"body\":{}}";
 
 static enum step
 reserved(struct request *r, const struct kv_reply *reply)
@@ -182,9 +195,13 @@ reserved(struct request *r, const struct kv_reply *reply)
     (void)snprintf(r->id, sizeof(r->id), "%s", reply->items[1].text);
     r->idem.attempt = reply->items[2].integer;
     if (strcmp(what, "answer") == 0 && reply->count == 4) {
+        bool again = (r->route->flags & ROUTE_AGAIN) && reply->items[3].len == sizeof(AGAIN) - 1 &&
+                     memcmp(reply->items[3].text, AGAIN, sizeof(AGAIN) - 1) == 0;
         r->gw->count.replayed_total++;
         r->idem.replayed = true;
         answer_header(r, "Idempotency-Replayed", "true");
+        if (again)
+            return STEP_NEXT;
         if (idem_decode(r, reply->items[3].text, reply->items[3].len) != RC_OK)
             return answer_problem(r, PROBLEM_INTERNAL, "the recorded answer is not of its form");
         return STEP_ANSWERED;
@@ -252,7 +269,8 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     AUTO(buf) struct buf mine;
     (void)err;
     buf_init(&mine, RECORD_MAX);
-    if (rc == RC_OK && reply->type == KV_TEXT && idem_encode(r, &mine) == RC_OK &&
+    if (rc == RC_OK && reply->type == KV_TEXT && strcmp(reply->text, AGAIN) != 0 &&
+        idem_encode(r, &mine) == RC_OK &&
         (mine.len != reply->len || memcmp(mine.data, reply->text, reply->len) != 0)) {
         answer_header(r, "Idempotency-Replayed", "true");
         (void)idem_decode(r, reply->text, reply->len);

@@ -18,6 +18,12 @@
 
 #include "request.h"
 
+#define IDEM_REDIS_MS 2000
+
+/* The Redis key of a client's key under a label: the route, or what else it names. */
+void idem_place(const struct request *r, const char *label, const char *key,
+                char place[IDEM_PLACE_MAX]);
+
 /* The record of r's answer, as text; RC_INVALID if it is not of a kind that is recorded. */
 enum rc idem_encode(const struct request *r, struct buf *out);
 /* r's answer from a record. */

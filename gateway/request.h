@@ -51,14 +51,16 @@ struct answer {
     size_t n_headers;
 };
 
+#define IDEM_PLACE_MAX 200
+
 /* Idempotency of this request (idem.c). */
 struct idem {
     bool on;
-    bool reserved;      /* we hold the lease and must record or release */
-    bool replayed;      /* the answer is the record's */
-    char hash[65];      /* SHA-256 of the client's key, for the audit */
-    char body_hash[65]; /* keyed, of the body without client_request_id */
-    char place[200];    /* the Redis key */
+    bool reserved;              /* we hold the lease and must record or release */
+    bool replayed;              /* the answer is the record's */
+    char hash[65];              /* SHA-256 of the client's key, for the audit */
+    char body_hash[65];         /* keyed, of the body without client_request_id */
+    char place[IDEM_PLACE_MAX]; /* the Redis key */
     int64_t attempt;
 };
 

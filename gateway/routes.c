@@ -11,6 +11,13 @@
 static const struct route_param ID[] = { { "id", MEMBER_UUID, "the memory's id" } };
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
 
+static const struct route_param JOB_ID[] = { { "id", MEMBER_UUID, "the job's id" } };
+static const struct route_param LIST_JOBS[] = {
+    { "status", MEMBER_STRING, "only jobs in this state" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "jobs on a page, 1 to 100" },
+};
+
 static const struct route_param LIST_MEMORIES[] = {
     { "scope", MEMBER_STRING, "only this scope" },
     { "cursor", MEMBER_STRING, "next_cursor of the page before" },
@@ -20,6 +27,7 @@ static const struct route_param LIST_MEMORIES[] = {
 static const char *const INGEST_RECORD[] = { "status",       "message",       "id",
                                              "tenant_id",    "content_hash",  "deduplicated",
                                              "facts_stored", "facts_skipped", NULL };
+static const char *const EXECUTE_RECORD[] = { "job_ids", "queue_depth", NULL };
 static const char *const FORGET_RECORD[] = { "status", "deleted", NULL };
 static const char *const KEY_RECORD[] = { "key_id", "role", "expires_at", "previous_valid_until",
                                           NULL };
@@ -98,6 +106,30 @@ const struct route ROUTES[] = {
     { METHOD_GET, "/ai/audit/{leaf_index}/proof", SCOPE_AUDIT_READ, ROUTE_QUERY,
       0, CMD_AUDIT_PROOF, "audit_proof", 200, PARAMS(LEAF_INDEX), QUERIES(TREE_SIZE),
       .summary = "Prove that an event is in the log (RFC 6962)" },
+
+    { METHOD_POST, "/webhook/executor/run", SCOPE_ACTIONS_EXECUTE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_NAMED | ROUTE_JOBS | ROUTE_AGAIN, CMD_EXECUTOR_RUN, "executor_run",
+      200, .allow = task_allow, .stored = task_stored, .location = "/ai/jobs", .id_name = "job_id",
+      .summary = "Run a task in the sandbox and wait for its result" },
+    { METHOD_GET, "/ai/actions", SCOPE_ACTIONS_PREVIEW, ROUTE_QUERY,
+      0, CMD_ACTIONS_LIST, "actions_list", 200,
+      .summary = "The actions, their parameters, and which are allowed here" },
+    { METHOD_POST, "/ai/preview", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      ROUTE_NAMED | ROUTE_JOBS, CMD_COUNT, "preview", 200, .local = preview_make,
+      .summary = "What an action would do; nothing runs" },
+    { METHOD_POST, "/ai/execute", SCOPE_ACTIONS_EXECUTE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT | ROUTE_NAMED | ROUTE_JOBS, CMD_COUNT, "execute", 202,
+      .allow = execute_allow, .local = execute_queue, .record = EXECUTE_RECORD,
+      .summary = "Queue actions, or what a preview showed" },
+    { METHOD_GET, "/ai/jobs", SCOPE_ACTIONS_PREVIEW, ROUTE_QUERY,
+      ROUTE_NAMED | ROUTE_JOBS, CMD_JOBS_LIST, "jobs_list", 200, QUERIES(LIST_JOBS),
+      .summary = "The workspace's jobs, newest first" },
+    { METHOD_GET, "/ai/jobs/{id}", SCOPE_ACTIONS_PREVIEW, ROUTE_QUERY,
+      ROUTE_JOBS, CMD_JOBS_GET, "jobs_get", 200, PARAMS(JOB_ID),
+      .summary = "One job" },
+    { METHOD_DELETE, "/ai/jobs/{id}", SCOPE_ACTIONS_EXECUTE, ROUTE_QUERY,
+      ROUTE_JOBS, CMD_JOBS_CANCEL, "jobs_cancel", 200, PARAMS(JOB_ID),
+      .summary = "Cancel a job: its processes are gone within a second" },
 
     { METHOD_POST, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
       ROUTE_IDEMPOTENT, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,

@@ -35,7 +35,8 @@ enum route_flag {
     ROUTE_BODY_EMPTY = 16, /* an empty body stands for {} */
     ROUTE_JOBS = 32,       /* needs Redis: 503 without */
     ROUTE_RAW = 64,        /* the answer is not JSON: see content_type */
-    ROUTE_NAMED = 128      /* the answer holds request_id */
+    ROUTE_NAMED = 128,     /* the answer holds request_id */
+    ROUTE_AGAIN = 256      /* a repeat is carried out again: the worker answers as the first time */
 };
 
 enum member_type { MEMBER_STRING, MEMBER_INT, MEMBER_UUID, MEMBER_KEY_ID };
@@ -66,6 +67,7 @@ struct route {
     int success;          /* HTTP status when all went well */
     route_fn *allow;      /* before idempotency: is this action allowed? may be NULL */
     route_fn *local;      /* of ROUTE_LOCAL */
+    void (*stored)(struct request *r); /* its command is in JetStream; may be NULL */
     route_fn *replay;     /* completes an answer that the idempotency record holds; may be NULL */
     const char *location; /* of a 202, before "/" and the id: "/memory" */
     const char *id_name;  /* of the id in a 202: "id", "job_id", "event_id" */

@@ -30,10 +30,12 @@
 #define DRAIN_TURN_MS    50
 
 static const char *const SCRIPT_FILES[SCRIPT_COUNT] = {
-    [SCRIPT_RATE_TAKE] = "rate_take.lua",
-    [SCRIPT_IDEM_RESERVE] = "idem_reserve.lua",
-    [SCRIPT_IDEM_RECORD] = "idem_record.lua",
-    [SCRIPT_IDEM_RELEASE] = "idem_release.lua",
+    [SCRIPT_RATE_TAKE] = "rate_take.lua",           [SCRIPT_IDEM_RESERVE] = "idem_reserve.lua",
+    [SCRIPT_IDEM_RECORD] = "idem_record.lua",       [SCRIPT_IDEM_RELEASE] = "idem_release.lua",
+    [SCRIPT_PREVIEW_MAKE] = "preview_make.lua",     [SCRIPT_PREVIEW_USE] = "preview_use.lua",
+    [SCRIPT_JOBS + JOBS_CREATE] = "job_create.lua", [SCRIPT_JOBS + JOBS_START] = "job_start.lua",
+    [SCRIPT_JOBS + JOBS_FINISH] = "job_finish.lua", [SCRIPT_JOBS + JOBS_CANCEL] = "job_cancel.lua",
+    [SCRIPT_JOBS + JOBS_DEAD] = "job_dead.lua",     [SCRIPT_JOBS + JOBS_LIST] = "job_list.lua",
 };
 
 static enum rc
@@ -112,6 +114,12 @@ connect_servers(struct gateway *gw, struct err *err)
     enum rc rc = find_scripts(scripts, err);
     if (rc == RC_OK)
         rc = kv_open(gw->loop, s->redis_url, scripts, SCRIPT_COUNT, &gw->kv, err);
+    if (rc == RC_OK) {
+        gw->jobs = (struct jobs){ .kv = gw->kv,
+                                  .first_script = SCRIPT_JOBS,
+                                  .retention_s = s->job_retention_days * 86400 };
+        memcpy(gw->jobs.data_key, s->data_key, sizeof(gw->jobs.data_key));
+    }
     if (rc == RC_OK)
         rc = bus_connect(gw->loop, &bus, FIRST_CONNECT_MS, &gw->bus, err);
     if (rc == RC_OK)

@@ -24,6 +24,7 @@ struct settings {
     char *database_url;
     char *redis_url;
     uint8_t actor_signing_key[CRYPTO_SEED_LEN];
+    uint8_t data_key[CRYPTO_KEY_LEN];
     char *allow_actions_default;
     char *region;
     char *trusted_proxies;
@@ -32,6 +33,7 @@ struct settings {
     int64_t max_body_bytes;
     int64_t sync_wait_ms;
     int64_t idempotency_ttl_seconds;
+    int64_t job_retention_days;
     int64_t max_connections;
     int64_t max_buffered_bytes;
     int64_t connection_timeout_seconds;
