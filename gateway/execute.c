@@ -163,13 +163,11 @@ on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     struct execution *x = arg;
     struct request *r = x->r;
     (void)err;
-    if (rc != RC_OK) {
+    if (rc != RC_OK)
         go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is away: no previews now");
-        finish(x, refuse(x));
-        return;
-    }
-    if (reply->type != KV_LIST || reply->count != 1 || reply->items[0].type != KV_TEXT) {
+    else if (jobs_word(reply)[0] == '\0')
         go_wrong(x, PROBLEM_NOT_FOUND, "there is no such preview");
+    if (x->wrong != PROBLEM_COUNT) {
         finish(x, refuse(x));
         return;
     }
@@ -226,11 +224,12 @@ answer(struct execution *x)
         finish(x, answer_object(x->r, 202, buf_text(&out), out.len));
 }
 
+/* Not recorded: a retry finds the job by its id. */
 static void
 on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
 {
     struct execution *x = arg;
-    (void)rc, (void)reply, (void)err; /* not recorded: a retry finds the job by its id */
+    (void)rc, (void)reply, (void)err;
     if (--x->waiting == 0)
         answer(x);
 }
@@ -285,26 +284,13 @@ show_jobs(struct execution *x)
 
 /* --- publishing ------------------------------------------------------------------------------------ */
 
-static void
-on_released(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
-{
-    (void)arg, (void)rc, (void)reply, (void)err; /* the lease runs out by itself */
-}
-
 /* A retry may go on at once. */
 static void
 release_keys(const struct execution *x)
 {
-    for (size_t i = 0; i < x->n; i++) {
-        struct kv_command cmd = { 0 };
-        if (!x->items[i].reserved)
-            continue;
-        kv_add(&cmd, x->items[i].place);
-        kv_add(&cmd, x->items[i].id);
-        kv_add_int(&cmd, x->items[i].attempt);
-        kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RELEASE, 1, &cmd, IDEM_REDIS_MS, on_released,
-                       NULL);
-    }
+    for (size_t i = 0; i < x->n; i++)
+        if (x->items[i].reserved)
+            idem_release(x->r->gw, x->items[i].place, x->items[i].id, x->items[i].attempt);
 }
 
 static void
@@ -421,14 +407,12 @@ static enum rc
 hash_item(const struct request *r, struct item *item)
 {
     AUTO(buf) struct buf text;
-    uint8_t hash[CRYPTO_HASH_LEN];
     buf_init(&text, r->body_max * 7 + 1024);
     buf_puts(&text, item->action);
     buf_putc(&text, '\n');
     if (item->params && json_canonical(item->params, NULL, &text) != RC_OK)
         return RC_LIMIT;
-    crypto_keyed_hash(r->gw->idem_key, buf_text(&text), text.len, hash);
-    hex_encode(hash, sizeof(hash), item->hash);
+    idem_hash(r->gw, buf_text(&text), text.len, item->hash);
     return RC_OK;
 }
 

@@ -135,12 +135,19 @@ client_key(struct request *r, char key[CLIENT_KEY_MAX + 1], struct field_errors 
     return true;
 }
 
+void
+idem_hash(const struct gateway *gw, const void *data, size_t len, char hex[65])
+{
+    uint8_t hash[CRYPTO_HASH_LEN];
+    crypto_keyed_hash(gw->idem_key, data, len, hash);
+    hex_encode(hash, sizeof(hash), hex);
+}
+
 static enum rc
 hash_body(const struct request *r, char hex[2 * CRYPTO_HASH_LEN + 1])
 {
     static const char *const SKIP[] = { "client_request_id", NULL };
     AUTO(buf) struct buf text;
-    uint8_t hash[CRYPTO_HASH_LEN];
     buf_init(&text, r->body_max * 7 + 4096); /* an escape is at most six characters for one */
     for (size_t i = 0; i < r->route->n_params; i++) {
         buf_puts(&text, r->match.params[i]);
@@ -148,8 +155,7 @@ hash_body(const struct request *r, char hex[2 * CRYPTO_HASH_LEN + 1])
     }
     if (r->doc && json_canonical(r->doc, SKIP, &text) != RC_OK)
         return RC_LIMIT;
-    crypto_keyed_hash(r->gw->idem_key, text.data ? text.data : "", text.len, hash);
-    hex_encode(hash, sizeof(hash), hex);
+    idem_hash(r->gw, buf_text(&text), text.len, hex);
     return RC_OK;
 }
 
@@ -157,12 +163,10 @@ void
 idem_place(const struct request *r, const char *label, const char *key, char place[IDEM_PLACE_MAX])
 {
     AUTO(buf) struct buf text;
-    uint8_t hash[CRYPTO_HASH_LEN];
     char hex[2 * CRYPTO_HASH_LEN + 1];
     buf_init(&text, 1024);
     buf_printf(&text, "%s\n%s", label, key);
-    crypto_keyed_hash(r->gw->idem_key, buf_text(&text), text.len, hash);
-    hex_encode(hash, sizeof(hash), hex);
+    idem_hash(r->gw, buf_text(&text), text.len, hex);
     (void)snprintf(place, IDEM_PLACE_MAX, "idem:%s:%s", r->actor.workspace, hex);
 }
 
@@ -306,4 +310,20 @@ close_idempotency(struct request *r)
         kv_script_call(r->gw->kv, SCRIPT_IDEM_RELEASE, 1, &cmd, REDIS_MS, on_released, r);
     }
     return STEP_WAIT;
+}
+
+static void
+on_given_back(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    (void)arg, (void)rc, (void)reply, (void)err;
+}
+
+void
+idem_release(struct gateway *gw, const char *place, const char *id, int64_t attempt)
+{
+    struct kv_command cmd = { 0 };
+    kv_add(&cmd, place);
+    kv_add(&cmd, id);
+    kv_add_int(&cmd, attempt);
+    kv_script_call(gw->kv, SCRIPT_IDEM_RELEASE, 1, &cmd, IDEM_REDIS_MS, on_given_back, NULL);
 }

@@ -24,6 +24,11 @@
 void idem_place(const struct request *r, const char *label, const char *key,
                 char place[IDEM_PLACE_MAX]);
 
+/* Keyed, as 64 hexadecimal digits. */
+void idem_hash(const struct gateway *gw, const void *data, size_t len, char hex[65]);
+/* Give a reservation back; its failure is the lease's running out. */
+void idem_release(struct gateway *gw, const char *place, const char *id, int64_t attempt);
+
 /* The record of r's answer, as text; RC_INVALID if it is not of a kind that is recorded. */
 enum rc idem_encode(const struct request *r, struct buf *out);
 /* r's answer from a record. */
