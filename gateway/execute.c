@@ -9,7 +9,7 @@
  *
  * Job ids follow from the request's id, which the header's idempotency key fixes, and from the
  * action's own key, which its reservation fixes: a retry after a crash publishes the same ids again,
- * and the executor absorbs what it has already.
+ * and the executor absorbs them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,9 +75,8 @@ go_on(struct execution *x, enum step step)
 static enum step
 leave_stage(struct execution *x)
 {
-    bool ended = x->ended;
-    x->inside = x->ended = false;
-    return ended ? x->step : STEP_WAIT;
+    x->inside = false;
+    return x->ended ? x->step : STEP_WAIT;
 }
 
 static void
@@ -106,24 +105,11 @@ go_wrong(struct execution *x, enum problem_code code, const char *why)
 
 /* --- before idempotency: shape and allowlist --------------------------------------------------- */
 
-/* A UUIDv7 of the request's time whose other bits follow from its id and the item's number. */
-static void
-derive_id(const struct request *r, size_t number, char id[ID_TEXT_MAX])
-{
-    uint8_t hash[CRYPTO_HASH_LEN];
-    char text[ID_TEXT_MAX + 24];
-    char hex[2 * CRYPTO_HASH_LEN + 1];
-    int len = snprintf(text, sizeof(text), "%s.%zu", r->id, number);
-    crypto_keyed_hash(r->gw->idem_key, text, (size_t)len, hash);
-    hex_encode(hash, sizeof(hash), hex);
-    (void)snprintf(id, ID_TEXT_MAX, "%.13s-7%.3s-%c%.3s-%.12s", r->id, hex, "89ab"[hash[20] & 3],
-                   hex + 3, hex + 6);
-}
-
 static struct execution *
 new_execution(struct request *r, size_t n)
 {
-    struct execution *x = calloc(1, sizeof(*x) + n * sizeof(x->items[0]));
+    struct execution *x =
+        n > 0 && n <= ITEMS_MAX ? calloc(1, sizeof(*x) + n * sizeof(x->items[0])) : NULL;
     if (!x)
         return NULL;
     x->r = r;
@@ -154,7 +140,7 @@ read_actions(struct request *r, const cJSON *actions, struct execution *x)
         }
         i++;
     }
-    return errors.count ? answer_fields(r, &errors) : STEP_NEXT;
+    return errors.count ? answer_fields(r, PROBLEM_INVALID_REQUEST, &errors) : STEP_NEXT;
 }
 
 static void
@@ -186,10 +172,10 @@ execute_allow(struct request *r)
     if (!actions == !preview_id) {
         struct field_errors errors = { 0 };
         field_errors_add(&errors, "actions", "give either actions or preview_id");
-        return answer_fields(r, &errors);
+        return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
     }
-    size_t n = preview_id ? 1 : (size_t)cJSON_GetArraySize(actions);
-    struct execution *x = n > 0 && n <= ITEMS_MAX ? new_execution(r, n) : NULL;
+    size_t n = preview_id ? 1 : (size_t)cJSON_GetArraySize(actions); /* 1 to 100: the schema */
+    struct execution *x = new_execution(r, n);
     if (!x)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
     x->preview_id = preview_id;
@@ -311,9 +297,8 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
     struct item *item = arg;
     (void)duplicate, (void)err;
-    if (rc == RC_OK)
-        item->x->r->gw->count.published_total++;
-    else
+    item->x->r->gw->count.published_total += rc == RC_OK;
+    if (rc != RC_OK)
         go_wrong(item->x, PROBLEM_UNAVAILABLE,
                  rc == RC_LIMIT ? "the workspace's queue is full"
                                 : "not every action could be stored in time: ask again");
@@ -455,7 +440,7 @@ reserve_all(struct execution *x)
     x->waiting = 1;
     for (size_t i = 0; i < x->n && x->wrong == PROBLEM_COUNT; i++) {
         struct item *item = &x->items[i];
-        derive_id(x->r, i, item->id);
+        tasks_id(x->r, i, item->id);
         item->attempt = x->r->idem.attempt;
         if (item->key)
             reserve_item(x, i);
@@ -496,6 +481,7 @@ execute_queue(struct request *r)
 {
     struct execution *x = r->own;
     x->inside = true;
+    x->ended = false;
     if (x->preview_id)
         preview_use(r, x->preview_id, on_used, x);
     else

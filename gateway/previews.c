@@ -158,7 +158,7 @@ answer_wrong_params(struct request *r, const cJSON *errors)
                        name ? name : "");
         field_errors_add(&fields, field, "%s", detail ? detail : "breaks a rule");
     }
-    return answer_fields(r, &fields);
+    return answer_fields(r, PROBLEM_INVALID_REQUEST, &fields);
 }
 
 /* The executor's word: the action, its summary, what is wrong with the parameters. */
@@ -180,7 +180,7 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
     if (!action) {
         struct field_errors fields = { 0 };
         field_errors_add(&fields, "action", "is not an action that there is");
-        finish(r, answer_fields(r, &fields));
+        finish(r, answer_fields(r, PROBLEM_INVALID_REQUEST, &fields));
         return;
     }
     if (cJSON_GetArraySize(json_member(action, "errors")) > 0) {

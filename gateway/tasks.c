@@ -134,6 +134,19 @@ tasks_message(const char *action, const cJSON *params, struct buf *out)
     return json_end(&w);
 }
 
+void
+tasks_id(const struct request *r, size_t number, char id[ID_TEXT_MAX])
+{
+    uint8_t hash[CRYPTO_HASH_LEN];
+    char text[ID_TEXT_MAX + 24];
+    char hex[2 * CRYPTO_HASH_LEN + 1];
+    int len = snprintf(text, sizeof(text), "%s.%zu", r->id, number);
+    crypto_keyed_hash(r->gw->idem_key, text, (size_t)len, hash);
+    hex_encode(hash, sizeof(hash), hex);
+    (void)snprintf(id, ID_TEXT_MAX, "%.13s-7%.3s-%c%.3s-%.12s", r->id, hex, "89ab"[hash[20] & 3],
+                   hex + 3, hex + 6);
+}
+
 static void
 ignore_reply(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
 {

@@ -19,6 +19,10 @@ enum step tasks_allow(struct request *r, const char *const *actions, size_t n);
 /* {"task":{"type":action, …params}}; RC_INVALID when params has a member "type". params may be NULL. */
 enum rc tasks_message(const char *action, const cJSON *params, struct buf *out);
 
+/* The id of the task of that number in a call: a UUIDv7 of the request's time whose other bits follow
+ * from the request's id, so that a retry makes the same ones. */
+void tasks_id(const struct request *r, size_t number, char id[ID_TEXT_MAX]);
+
 /* Show a job as pending. fn may be NULL. */
 void tasks_show(struct request *r, const char *id, const char *action, kv_fn *fn, void *arg);
 
