@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""gantry against the whole system: what the other programs see of what it does."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from gantry_testing.stack import ROOT
+from gantry_testing.wait import wait_until
+
+ODD = "quote ' \" \\ % $1 {{}} 🦊 שלום \t tab\nline"
+
+
+def gantry(stack, *words, key=None, **options):
+    env = {"PATH": os.environ["PATH"], **stack.env}
+    if key:
+        env["GANTRY_API_KEY"] = key
+    return subprocess.Popen([ROOT / "build" / "gantry", *words], env=env, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def finish(process, text=None, code=0):
+    out, err = process.communicate(text, timeout=120)
+    assert process.returncode == code, f"{process.args}: {process.returncode}\n{out[-1000:]}{err[-1000:]}"
+    return out
+
+
+def memories(count):
+    return [{"scope": f"s{i % 3}", "text": f"{ODD} {i}", "tags": ["a", f"t{i}"], "source": "explicit",
+             "metadata": {"n": i, "odd": ODD, "nested": {"list": [1, None, True, 0.5]}},
+             "facts": [{"subject": "s", "predicate": "p", "object": str(i), "confidence": 0.5}]}
+            for i in range(count)]
+
+
+def lines(items):
+    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+
+
+def plain(item):
+    return {"scope": item["scope"], "text": item.get("text", item.get("content")), "tags": sorted(item["tags"]),
+            "source": item["source"], "metadata": item["metadata"],
+            "facts": [{k: f[k] for k in ("subject", "predicate", "object", "confidence")} for f in item["facts"]]}
+
+
+def by_text(items):
+    return sorted((plain(item) for item in items), key=lambda item: item["text"])
+
+
+def test_memories_out_and_in_again(stack):
+    first, second = stack.key("developer", "cli-out"), stack.key("developer", "cli-in")
+    wanted = memories(230)
+    done = finish(gantry(stack, "memory", "import", "-", "--json", key=first, stdin=subprocess.PIPE), lines(wanted))
+    assert json.loads(done) == {"stored": 230, "deduplicated": 0, "accepted": 0, "expired": 0, "failed": 0}
+    exported = finish(gantry(stack, "memory", "export", key=first))
+    items = [json.loads(line) for line in exported.splitlines()]
+    assert by_text(items) == by_text(wanted)
+    finish(gantry(stack, "memory", "import", "-", key=second, stdin=subprocess.PIPE), exported)
+    again = finish(gantry(stack, "memory", "export", key=second))
+    assert by_text(map(json.loads, again.splitlines())) == by_text(wanted)
+    part = finish(gantry(stack, "memory", "export", "--scope", "s1", key=second))
+    assert {json.loads(line)["scope"] for line in part.splitlines()} == {"s1"}
+
+
+def test_an_interrupted_import_goes_on(stack, tmp_path):
+    key = stack.key("developer", "cli-killed")
+    file = tmp_path / "in.jsonl"
+    file.write_text(lines(memories(600)))
+    process = gantry(stack, "memory", "import", str(file), key=key)
+    time.sleep(0.25)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = json.loads(finish(gantry(stack, "memory", "import", str(file), "--json", key=key)))
+    assert done["stored"] == 600 and done["failed"] == 0
+    assert len(finish(gantry(stack, "memory", "export", key=key)).splitlines()) == 600
+
+
+def test_import_needs_the_right(stack):
+    key = stack.key("viewer", "cli-out")
+    process = gantry(stack, "memory", "import", "-", key=key, stdin=subprocess.PIPE)
+    finish(process, lines(memories(3)), code=1)
+
+
+def test_keys_work_at_once_and_end_within_a_second(stack):
+    stack.gantry("workspace", "create", "cli-keys")
+    made = stack.gantry("key", "create", "--workspace", "cli-keys", "--role", "viewer")
+
+    def status(key):
+        return stack.anonymous().clone(key).get("/memory").status
+
+    assert status(made["key"]) == 200
+    turned = stack.gantry("key", "rotate", made["key_id"])
+    assert status(made["key"]) == status(turned["key"]) == 200
+    stack.gantry("key", "revoke", turned["key_id"])
+    wait_until(lambda: status(turned["key"]) == 401, 1.5, "the revoked key is refused")
+    assert status(made["key"]) == 200
+    short = stack.gantry("key", "create", "--workspace", "cli-keys", "--role", "viewer", "--expires", "2s")
+    assert status(short["key"]) == 200
+    wait_until(lambda: status(short["key"]) == 401, 4, "the expired key is refused")
+
+
+def test_status_sees_every_program(stack):
+    seen = stack.gantry("status")
+    assert seen["ok"] is True and seen["gateway"] == "ready"
+    assert {"gantry-ingest", "gantry-search", "gantry-audit"} <= set(seen["workers"])
+
+
+def test_a_poison_message_can_be_looked_at_and_thrown_away(stack):
+    with_garbage = "gantry.v1.default.memory.ingest"
+    operator = stack.operator()
+    operator.js_publish(with_garbage, b"\xff no json", msg_id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6071")
+    letters = wait_until(lambda: stack.gantry("dlq", "list", "--workspace", "default")["items"], 20, "a dead letter")
+    mine = [one for one in letters if one["subject"] == with_garbage]
+    assert len(mine) == 1 and mine[0]["program"] == "ingest" and mine[0]["reason"]
+    shown = stack.gantry("dlq", "show", str(mine[0]["seq"]))
+    assert shown["payload_base64"] == "/yBubyBqc29u"
+    stack.gantry("dlq", "discard", str(mine[0]["seq"]))
+    assert [one for one in stack.gantry("dlq", "list")["items"] if one["subject"] == with_garbage] == []
+    operator.close()
