@@ -208,7 +208,7 @@ cmd_audit_checkpoint(struct cli *cli)
 {
     AUTO(audit_source) struct audit_source source = { 0 };
     AUTO(db) struct db *db = NULL;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct merkle_head head;
     struct note_key key;
     struct json_writer w;

@@ -174,7 +174,7 @@ print_line(const struct letter *letter)
 int
 cmd_dlq_list(struct cli *cli)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     char filter[SUBJECT_MAX];
     struct err err = { .rc = RC_OK };
     struct json_writer w;
@@ -229,7 +229,7 @@ parse_seq(const char *text, int64_t *out, struct err *err)
 int
 cmd_dlq_show(struct cli *cli)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     AUTO(json) cJSON *doc = NULL;
     AUTO(letter) struct letter letter = { .seq = 0 };
     struct err err = { .rc = RC_OK };
@@ -390,7 +390,7 @@ change_named(struct cli *cli, change_fn *change, uint64_t *count, struct err *er
 static int
 change_letters(struct cli *cli, change_fn *change, const char *word)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct err err = { .rc = RC_OK };
     struct json_writer w;
     uint64_t count = 0;

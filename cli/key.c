@@ -69,7 +69,7 @@ put_time(struct json_writer *w, const char *name, int64_t ms)
 static int
 tell(const struct cli *cli, const struct told *told)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     char time[CLOCK_TEXT_MAX];
 
@@ -146,7 +146,7 @@ check_workspace(struct db *db, const char *name, struct err *err)
 int
 cmd_key_create(struct cli *cli)
 {
-    AUTO(buf) struct buf scopes;
+    AUTO(buf) struct buf scopes = { 0 };
     struct wanted want = { .role = ROLE_COUNT };
     struct db_params params = { .count = 0 };
     struct err err = { .rc = RC_OK };
@@ -355,7 +355,7 @@ change_key(struct cli *cli, each_fn *fn, struct change *change)
 int
 cmd_key_revoke(struct cli *cli)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct change change = { .key_id = cli->argv[0] };
     struct json_writer w;
 

@@ -94,7 +94,7 @@ export_page(struct export *export, const char *scope, struct buf *cursor, struct
 int
 cmd_memory_export(struct cli *cli)
 {
-    AUTO(buf) struct buf cursor;
+    AUTO(buf) struct buf cursor = { 0 };
     AUTO(file) FILE *file = NULL;
     struct export export = { .out = stdout };
     struct err err = { .rc = RC_OK };

@@ -132,7 +132,7 @@ static void
 send_line(struct import *import, const char *text, size_t len, uint64_t number)
 {
     AUTO(json) cJSON *doc = NULL;
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct err err = { .rc = RC_OK };
     char key[80];
 
@@ -212,7 +212,7 @@ read_lines(struct import *import, FILE *file)
 static int
 report(const struct cli *cli, const struct import *import)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     int code = import->failed ? EXIT_NO : EXIT_OK;
 

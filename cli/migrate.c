@@ -185,7 +185,7 @@ set_passwords(struct db *db, const struct cli *cli, struct err *err)
 static int
 report(const struct cli *cli, const struct migrations *all)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     if (!cli->json) {
         (void)printf("%zu of %zu migrations applied now, %zu before\n", all->applied, all->count,

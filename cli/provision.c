@@ -160,7 +160,7 @@ apply_files(struct cli *cli, struct counts *counts, struct err *err)
 int
 cmd_provision(struct cli *cli)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct counts counts = { 0, 0, 0 };
     struct err err = { .rc = RC_OK };
     struct json_writer w;

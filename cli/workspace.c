@@ -53,7 +53,7 @@ create(struct cli *cli, const char *name, bool *created, struct err *err)
 int
 cmd_workspace_create(struct cli *cli)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct err err = { .rc = RC_OK };
     struct json_writer w;
     bool created = false;
@@ -157,7 +157,7 @@ int
 cmd_workspace_allow(struct cli *cli)
 {
     AUTO(buf) struct buf list;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct err err = { .rc = RC_OK };
     struct json_writer w;
 

@@ -39,7 +39,7 @@ cut(const char *text, size_t len, size_t max)
 static void
 put_target(struct json_writer *w, const char *target)
 {
-    AUTO(buf) struct buf plain;
+    AUTO(buf) struct buf plain = { 0 };
 
     if (!target || !*target) {
         json_put_null(w, "target");

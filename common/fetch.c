@@ -74,7 +74,7 @@ fetch_wipe_headers(struct curl_slist *list)
 enum rc
 fetch_new(const struct fetch_options *options, struct fetch **out, struct err *err)
 {
-    AUTO(buf) struct buf line;
+    AUTO(buf) struct buf line = { 0 };
     enum rc rc = fetch_check_url(options->url, err);
     if (rc != RC_OK)
         return rc;

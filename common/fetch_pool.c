@@ -199,7 +199,7 @@ static enum rc
 prepare(struct fetch_pool *pool, struct slot *slot, const struct fetch_request *request,
         struct err *err)
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     if (!slot->curl)
         slot->curl = curl_easy_init();
     if (!slot->curl)

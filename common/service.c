@@ -61,7 +61,7 @@ on_question(void *arg, const struct bus_msg *msg)
 {
     struct worker *w = arg;
     enum verb verb = verb_of(msg->subject);
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     struct json_writer json;
     char name[METRICS_NAME_MAX + 8];
     if (!msg->reply)

@@ -139,7 +139,7 @@ publish_done(struct task *task)
     const struct job *job = &task->job;
     const struct command_info *info = command_info(job->command);
     char subject[SUBJECT_MAX];
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     struct json_writer json;
     if (!info->family || job->command == CMD_AUDIT_REQUEST || !job->id[0])
         return;
@@ -225,7 +225,7 @@ audit(struct task *task)
     const struct job *job = &task->job;
     const struct result *result = &job->result;
     char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 8], params[AUDIT_DIGEST_MAX];
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     if (!needs_audit(task)) {
         after_audit(task);
         return;

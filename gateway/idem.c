@@ -53,7 +53,7 @@ enum rc
 idem_decode(struct request *r, const char *text, size_t len)
 {
     AUTO(json) cJSON *record = NULL;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct err err = { 0 };
     struct json_writer w;
     if (json_read(text, len, &record, &err) != RC_OK)
@@ -292,7 +292,7 @@ on_released(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
 enum step
 close_idempotency(struct request *r)
 {
-    AUTO(buf) struct buf record;
+    AUTO(buf) struct buf record = { 0 };
     struct kv_command cmd = { 0 };
     if (!r->idem.reserved)
         return STEP_NEXT;

@@ -197,7 +197,7 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
 enum step
 preview_make(struct request *r)
 {
-    AUTO(buf) struct buf payload;
+    AUTO(buf) struct buf payload = { 0 };
     struct preview *preview = calloc(1, sizeof(*preview));
     struct carry_head head;
     struct json_writer w;

@@ -155,7 +155,7 @@ show_event(struct worker *worker, struct job *job)
 {
     struct db_params params = { .count = 0 };
     AUTO(pgresult) PGresult *rows = NULL;
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
     struct err err;
     enum rc rc;
@@ -187,7 +187,7 @@ static void
 show_checkpoint(struct worker *worker, struct job *job)
 {
     AUTO(free) char *note = malloc(NOTE_TEXT_MAX);
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct merkle_head head;
     struct err err = { .rc = RC_TEMP, .text = "no memory" };
     enum rc rc =

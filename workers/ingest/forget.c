@@ -38,7 +38,7 @@ static void
 finish(struct purge *purge, const struct err *failed)
 {
     struct job *job = purge->job;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     if (failed) {
         job_fail(job, failed);

@@ -48,7 +48,7 @@ prepare_tags(struct job *job, const cJSON *tags)
 const char *
 prepare_json(struct job *job, const cJSON *doc, const char *fallback)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     if (!doc)
         return fallback;

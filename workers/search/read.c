@@ -29,7 +29,7 @@ static void
 get_one(struct search *s, struct job *job)
 {
     AUTO(pgresult) PGresult *result = NULL;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     struct db_params p = { 0 };
     struct err err;
