@@ -18,16 +18,18 @@
 
 /* --- PubAcks and confirmations ---------------------------------------------------------------- */
 
-/* The JetStream errors that mean "this subject or stream is full": 10077 (store failed: a maximum),
- * 10047 and 10023 (no storage left). */
+/* The JetStream errors that mean "this subject is full": 10077 (store failed: a maximum), 10047 and
+ * 10023 (no storage left). */
 static enum rc
 rc_from_api(int64_t code, const char *text, struct err *err)
 {
     switch (code) {
     case 10023:
     case 10047:
-    case 10077:
         return err_set(err, RC_LIMIT, "the stream is full: %s", text);
+    case 10077: /* a maximum: the subject's own share, or the stream's as a whole */
+        return err_set(err, strstr(text, "per subject") ? RC_LIMIT : RC_TEMP,
+                       "the stream is full: %s", text);
     case 10054:
         return err_set(err, RC_LIMIT, "the message is too large for the stream");
     default:

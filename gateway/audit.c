@@ -105,12 +105,15 @@ refuse_unaudited(struct request *r)
 }
 
 static void
-on_taken(void *arg, bool taken)
+on_taken(void *arg, enum rc rc)
 {
     struct request *r = arg;
+    bool counted = rc == RC_LIMIT && status_of(r->answer.status) != AUDIT_SUCCESS;
 
-    if (!taken)
+    if (rc != RC_OK)
         refuse_unaudited(r);
+    if (counted)
+        refusals_count(&r->gw->audit->refusals, r);
     request_continue(r, STEP_NEXT);
 }
 

@@ -30,11 +30,12 @@ void audit_count_login(struct audit *audit, const char *client);
 /* False while events wait that AUDIT has not taken. */
 bool audit_healthy(const struct audit *audit);
 
-typedef void audit_taken_fn(void *arg, bool taken);
+typedef void audit_taken_fn(void *arg, enum rc rc);
 
-/* Publish an event. RC_OK: taken (NULL = nobody waits) is called once, later; with false when it was
- * not acknowledged in time: it is then kept and sent again. RC_TEMP: it could not even be sent and
- * is kept. RC_LIMIT: too many wait already, it was not kept. */
+/* Publish an event. RC_OK: taken (NULL = nobody waits) is called once, later: with RC_OK; with
+ * RC_TEMP when it was not acknowledged in time, it is then kept and sent again; with RC_LIMIT when
+ * the workspace's share of the stream is full, it is then kept only if it tells of a success.
+ * RC_TEMP: it could not even be sent and is kept. RC_LIMIT: too many wait already, it was not kept. */
 enum rc audit_send(struct audit *audit, const char *workspace,
                    const struct audit_request_event *event, audit_taken_fn *taken, void *arg);
 

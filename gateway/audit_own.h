@@ -19,7 +19,8 @@ struct audit {
     struct loop_timer *flush_timer; /* owned */
     struct loop_timer *again_timer; /* owned */
     struct audit_out *again;        /* owned: not taken yet, waiting for the timer */
-    size_t n_late;                  /* not taken yet, waiting or under way */
+    size_t n_kept;                  /* not taken yet, waiting or under way */
+    size_t n_late;                  /* of these, for any reason but a full share */
 };
 
 void audit_send_again(void *audit);

@@ -21,7 +21,9 @@ struct audit_out {
     struct buf text;
     char subject[SUBJECT_MAX];
     char msg_id[ID_TEXT_MAX + 8];
-    bool late; /* it was not taken once, and is counted so */
+    bool kept;  /* it was not taken once and is sent again */
+    bool late;  /* … because AUDIT takes nothing at all: this closes the routes */
+    bool worth; /* something was done: it is kept also when only its workspace's share is full */
 };
 
 static void
@@ -29,16 +31,22 @@ out_free(struct audit_out *out)
 {
     if (out->late)
         out->audit->n_late--;
+    if (out->kept)
+        out->audit->n_kept--;
     buf_fini(&out->text);
     free(out);
 }
 
+/* A full share is its workspace's own trouble (contract 5): the others go on. */
 static void
-not_taken(struct audit_out *out, const struct err *err)
+keep(struct audit_out *out, enum rc rc, const struct err *err)
 {
     struct audit *audit = out->audit;
 
-    if (!out->late) {
+    if (!out->kept)
+        audit->n_kept++;
+    out->kept = true;
+    if (rc != RC_LIMIT && !out->late) {
         out->late = true;
         if (audit->n_late++ == 0)
             log_fields(LOG_ERROR, "AUDIT takes no events: routes with a key answer 503", "why",
@@ -64,11 +72,13 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
         out_free(out);
         if (was_late && audit->n_late == 0)
             log_info("AUDIT takes events again");
+    } else if (rc == RC_LIMIT && !out->worth && !out->kept) {
+        out_free(out); /* who waits counts it */
     } else {
-        not_taken(out, err);
+        keep(out, rc, err);
     }
     if (taken)
-        taken(who, rc == RC_OK);
+        taken(who, rc);
 }
 
 static enum rc
@@ -108,13 +118,14 @@ audit_send(struct audit *audit, const char *workspace, const struct audit_reques
     struct err err = { .rc = RC_OK };
     enum rc rc;
 
-    if (audit->n_late >= AUDIT_LATE_MAX)
+    if (audit->n_kept >= AUDIT_LATE_MAX)
         return RC_LIMIT;
     out = calloc(1, sizeof(*out));
     if (!out)
         return RC_LIMIT;
     out->audit = audit;
     out->taken = taken;
+    out->worth = !taken || event->status == AUDIT_SUCCESS;
     out->arg = arg;
     buf_init(&out->text, AUDIT_EVENT_MAX);
     if ((rc = audit_event_write(event, &out->text)) != RC_OK) {
@@ -127,15 +138,15 @@ audit_send(struct audit *audit, const char *workspace, const struct audit_reques
     if (publish(out, &err) == RC_OK)
         return RC_OK;
     out->taken = NULL;
-    not_taken(out, &err);
+    keep(out, RC_TEMP, &err);
     return RC_TEMP;
 }
 
 void
 audit_drop_late(struct audit *audit)
 {
-    if (audit->n_late)
-        log_error("%zu audit events that AUDIT did not take end with this process", audit->n_late);
+    if (audit->n_kept)
+        log_error("%zu audit events that AUDIT did not take end with this process", audit->n_kept);
     while (audit->again) {
         struct audit_out *out = audit->again;
         audit->again = out->next;

@@ -170,3 +170,29 @@ def test_events_past_their_retention_are_pruned(make_stack, tmp_path):
     done = stack.gantry("audit", "verify", check=False)
     assert done.returncode == 1
     assert json.loads(done.stdout)["problem"].startswith(f"leaf {fresh['leaf_index']}: the event is missing")
+
+
+def test_a_full_share_closes_its_workspace_only(system):
+    """The events of one workspace do not fit any more: it gets 503, the others go on."""
+    full, other = system.client(workspace="full"), system.client(workspace="free")
+    with contextlib.closing(system.operator()) as nats:
+        config = json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT", b"").data)["config"]
+        change = lambda **what: json.loads(  # noqa: E731
+            nats.request("$JS.API.STREAM.UPDATE.AUDIT", json.dumps({**config, **what}).encode()).data)
+        for name in ("audit", "audit-2"):
+            system.take_down(name)
+        assert "error" not in change(max_msgs_per_subject=20)
+        try:
+            answers = [full.get("/none").status for _ in range(30)]
+            assert answers == [404] * 20 + [503] * 10
+            assert other.get("/none").status == 404
+            assert system.anonymous().get("/readyz").status == 200
+        finally:
+            assert "error" not in change(max_msgs_per_subject=config["max_msgs_per_subject"])
+            for name in ("audit", "audit-2"):
+                system.bring_back(name)
+    assert wait_until(lambda: full.get("/none").status == 404, 20)
+    counted = wait_until(lambda: rows(
+        system, "SELECT sum((event->>'count')::int) FROM audit_events WHERE workspace_id = 'full'"
+        " AND event->>'error_reason' = 'unavailable'")[0][0], 20)
+    assert counted == 10
