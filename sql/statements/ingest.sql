@@ -25,29 +25,47 @@ SELECT pg_advisory_xact_lock(hashtextextended($1, 7163845002))
 -- An expired row no longer exists, so the same text must not be merged with it.
 DELETE FROM memory WHERE workspace = $1 AND expires_at <= now()
 
+-- name: types
+-- out: the type number of halfvec, for binary arrays
+SELECT 'halfvec'::regtype::oid
+
 -- name: ingest
--- in:  1 workspace, 2 command, 3 scope, 4 accepted ns, 5 ttl seconds or null, 6 model, 7 cell,
---      8 hash, 9 source, 10 tags as JSON, 11 metadata, 12 text, 13 embedding or null,
---      14 facts as JSON [{hash, subject, predicate, object, confidence}], 15 kept, 16 skipped
--- out: 1 row: the recorded answer, now or from an earlier delivery
-WITH done AS MATERIALIZED (
-    SELECT answer FROM command_done WHERE workspace = $1 AND id = $2::uuid
-), forgotten AS MATERIALIZED (
-    SELECT FROM memory_forget
-    WHERE workspace = $1 AND scope_hash = sha256(convert_to($3::text, 'UTF8'))
-      AND forgotten_ns >= $4::bigint
+-- in:  1 workspace, 2 model, then arrays with an element for each command, no two of the same scope
+--      and hash: 3 commands, 4 scopes, 5 accepted ns, 6 ttl seconds or null, 7 cells, 8 hashes in
+--      hexadecimal, 9 sources, 10 tags as JSON, 11 metadata, 12 texts, 13 embeddings or null,
+--      14 facts as JSON [{hash, position, subject, predicate, object, confidence}] or null,
+--      15 kept, 16 skipped
+-- out: a row for each command: its id and the recorded answer, now or from an earlier delivery
+WITH input AS MATERIALIZED (
+    SELECT i.*, decode(i.hash, 'hex') AS content_hash
+    FROM unnest($3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[], $8::text[],
+                $9::text[], $10::text[], $11::text[], $12::text[], $13::halfvec[], $14::text[],
+                $15::integer[], $16::integer[])
+         AS i (id, scope, accepted_ns, ttl, cell, hash, source, tags, metadata, text, embedding,
+               facts, kept, skipped)
+), done AS MATERIALIZED (
+    SELECT id, answer FROM command_done WHERE workspace = $1 AND id = ANY ($3::uuid[])
+), fresh AS MATERIALIZED (
+    SELECT i.*, EXISTS (SELECT FROM memory_forget g
+                        WHERE g.workspace = $1
+                          AND g.scope_hash = sha256(convert_to(i.scope, 'UTF8'))
+                          AND g.forgotten_ns >= i.accepted_ns) AS forgotten
+    FROM input i WHERE NOT EXISTS (SELECT FROM done d WHERE d.id = i.id)
 ), put AS (
     INSERT INTO memory (workspace, id, scope, created_ns, touched_ns, expires_at, model, cell,
                         content_hash, source, tags, metadata, text, embedding)
-    SELECT $1, $2::uuid, $3, $4, $4,
-           to_timestamp($4 / 1000000000.0) + make_interval(secs => $5::double precision),
-           $6::smallint,
+    SELECT $1, f.id, f.scope, f.accepted_ns, f.accepted_ns,
+           to_timestamp(f.accepted_ns / 1000000000.0) + make_interval(secs => f.ttl),
+           $2::smallint,
            -- A cell that is gone by now is not searched: then the row waits in cell 0.
-           CASE WHEN EXISTS (SELECT FROM memory_cell WHERE workspace = $1
-                             AND model = $6::smallint AND cell = $7::integer) THEN $7 ELSE 0 END,
-           $8::bytea, $9,
-           ARRAY(SELECT json_array_elements_text($10::json)), $11::json, $12, $13::halfvec
-    WHERE NOT EXISTS (SELECT FROM done) AND NOT EXISTS (SELECT FROM forgotten)
+           CASE WHEN f.cell <> 0 AND EXISTS (
+                    SELECT FROM memory_cell c
+                    WHERE c.workspace = $1 AND c.model = $2::smallint AND c.cell = f.cell)
+                THEN f.cell ELSE 0 END,
+           f.content_hash, f.source, ARRAY(SELECT json_array_elements_text(f.tags::json)),
+           f.metadata::json, f.text, f.embedding
+    FROM fresh f WHERE NOT f.forgotten
+    ORDER BY f.content_hash, f.scope -- two replicas lock the same texts in the same order
     ON CONFLICT (workspace, scope, content_hash) DO UPDATE SET
         touched_ns = greatest(memory.touched_ns, excluded.touched_ns),
         expires_at = CASE WHEN memory.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
@@ -55,32 +73,33 @@ WITH done AS MATERIALIZED (
         tags = memory.tags || ARRAY(SELECT tag FROM unnest(excluded.tags) tag
                                     WHERE NOT tag = ANY (memory.tags)
                                     LIMIT greatest(0, 256 - cardinality(memory.tags)))
-    RETURNING id, xmax = 0 AS inserted
+    RETURNING id, scope, content_hash, xmax = 0 AS inserted
 ), facts AS (
     INSERT INTO memory_fact (workspace, memory_id, fact_hash, position, subject, predicate, object,
                              confidence)
-    SELECT DISTINCT ON (fact.hash) $1, put.id, decode(fact.hash, 'hex'), $4 + fact.position,
-           fact.subject, fact.predicate, fact.object, fact.confidence
-    FROM put, json_to_recordset($14::json) AS fact (hash text, position bigint, subject text,
-                                                    predicate text, object text,
-                                                    confidence double precision)
-    ORDER BY fact.hash, fact.confidence DESC NULLS LAST
+    SELECT DISTINCT ON (put.id, fact.hash) $1, put.id, decode(fact.hash, 'hex'),
+           f.accepted_ns + fact.position, fact.subject, fact.predicate, fact.object,
+           fact.confidence
+    FROM fresh f JOIN put ON put.scope = f.scope AND put.content_hash = f.content_hash
+    CROSS JOIN LATERAL json_to_recordset(f.facts::json)
+        AS fact (hash text, position bigint, subject text, predicate text, object text,
+                 confidence double precision)
+    WHERE f.facts IS NOT NULL
+    ORDER BY put.id, fact.hash, fact.confidence DESC NULLS LAST
     ON CONFLICT (workspace, memory_id, fact_hash)
     DO UPDATE SET confidence = greatest(memory_fact.confidence, excluded.confidence)
 ), record AS (
     INSERT INTO command_done (workspace, id, command, memory_id, answer)
-    SELECT $1, $2::uuid, 'memory.ingest', (SELECT id FROM put),
-           json_build_object('id', coalesce((SELECT id FROM put), $2::uuid),
-                             'deduplicated', coalesce((SELECT NOT inserted FROM put), false),
-                             'facts_stored', $15::integer, 'facts_skipped', $16::integer)
-    WHERE NOT EXISTS (SELECT FROM done)
-    RETURNING answer
+    SELECT $1, f.id, 'memory.ingest', put.id,
+           json_build_object('id', coalesce(put.id, f.id),
+                             'deduplicated', coalesce(NOT put.inserted, false),
+                             'facts_stored', f.kept, 'facts_skipped', f.skipped)
+    FROM fresh f LEFT JOIN put ON put.scope = f.scope AND put.content_hash = f.content_hash
+    RETURNING id, answer
 )
-SELECT answer ->> 'id', answer ->> 'deduplicated', answer ->> 'facts_stored',
-       answer ->> 'facts_skipped', false AS again FROM record
-UNION ALL
-SELECT answer ->> 'id', answer ->> 'deduplicated', answer ->> 'facts_stored',
-       answer ->> 'facts_skipped', true FROM done
+SELECT id, answer ->> 'id', answer ->> 'deduplicated', answer ->> 'facts_stored',
+       answer ->> 'facts_skipped'
+FROM (SELECT id, answer FROM record UNION ALL SELECT id, answer FROM done) answers
 
 -- name: patch
 -- in:  1 workspace, 2 command, 3 memory, 4 text or null, 5 hash, 6 model, 7 cell,

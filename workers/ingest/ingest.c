@@ -17,12 +17,15 @@ enum rc
 ingest_model(struct ingest *in, int64_t *model, struct err *err)
 {
     if (in->model == 0) {
-        AUTO(pgresult) PGresult *result = NULL;
+        AUTO(pgresult) PGresult *result = NULL, *types = NULL;
         struct db_params p = { 0 };
         db_param_text(&p, embed_model(in->embedder));
         enum rc rc = db_query(worker_db(in->worker), NULL, SQL_INGEST_MODEL, &p, &result, err);
+        if (rc == RC_OK)
+            rc = db_query(worker_db(in->worker), NULL, SQL_INGEST_TYPES, NULL, &types, err);
         if (rc != RC_OK)
             return rc;
+        in->halfvec = (uint32_t)db_int(types, 0, 0, 0);
         if (PQntuples(result) == 0) /* made by another program this very moment */
             return err_set(err, RC_TEMP, "the embedding model is not known yet");
         in->model = db_int(result, 0, 0, 0);

@@ -24,12 +24,13 @@ struct ingest {
     struct worker *worker;       /* borrowed */
     struct embedder *embedder;   /* owned */
     int64_t model;               /* number of the embedder's model; 0 = not asked yet */
+    uint32_t halfvec;            /* type number of halfvec, asked with it */
     struct cellcache *cells;     /* owned */
     struct trainer *trainer;     /* owned */
     struct loop_timer *sweeping; /* owned */
 };
 
-/* The embedder's model number, from the database at first use. */
+/* The embedder's model number (and the type number), from the database at first use. */
 enum rc ingest_model(struct ingest *in, int64_t *model, struct err *err);
 
 /* Credentials in any string of the body. False: the job is answered. */

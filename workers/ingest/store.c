@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "hash.h"
 #include "ingest.h"
@@ -13,12 +14,14 @@
 #include "train.h"
 
 #define FACT_MIN_CONFIDENCE 0.75
-#define FACTS_MAX           (256u * 1024) /* bytes of facts as JSON: 64 of 3 KiB, escaped */
+#define FACTS_MAX           (1024u * 1024)      /* bytes of facts as JSON, escaped */
+#define GROUP_MAX           (64u * 1024 * 1024) /* bytes of one column of a group */
 
 /* One command on its way into the database; lives in the job's arena. */
 struct item {
     struct job *job;
-    const char *scope, *source, *tags, *metadata, *text, *facts;
+    const char *scope, *source, *tags, *metadata, *text;
+    const char *facts;   /* NULL: none is kept */
     int64_t ttl_seconds; /* 0 = none */
     int64_t kept, skipped;
     uint8_t hash[HASH_LEN];
@@ -26,7 +29,6 @@ struct item {
     uint8_t *half; /* NULL: the text has no direction */
     size_t half_len;
     int32_t cell;
-    size_t result; /* index in the group */
 };
 
 static bool
@@ -91,7 +93,9 @@ read_facts(struct item *item)
     }
     json_close(&w);
     enum rc rc = json_end(&w);
-    item->facts = rc == RC_OK ? arena_strndup(item->job->mem, buf_text(&out), out.len) : NULL;
+    if (rc != RC_OK || item->kept == 0)
+        return rc;
+    item->facts = arena_strndup(item->job->mem, buf_text(&out), out.len);
     return item->facts ? RC_OK : RC_LIMIT;
 }
 
@@ -113,36 +117,122 @@ read_item(struct job *job, struct item *item)
     return read_facts(item);
 }
 
-static enum rc
-send_item(struct ingest *in, struct item *item, int64_t model, struct err *err)
+static void
+answer_item(const PGresult *result, struct item *item)
 {
     struct job *job = item->job;
-    struct db_params *p = arena_alloc(job->mem, sizeof(*p));
-    if (!p)
-        return err_set(err, RC_LIMIT, "no room for the command");
-    db_param_text(p, job->actor.workspace);
-    db_param_text(p, job->id);
-    db_param_text(p, item->scope);
-    db_param_int(p, job->stream_ns);
+    AUTO(buf) struct buf out;
+    struct json_writer w;
+    struct err err;
+    int row = 0;
+    while (row < PQntuples(result) && strcmp(db_text(result, row, 0), job->id) != 0)
+        row++;
+    if (row == PQntuples(result)) {
+        (void)err_set(&err, RC_BUG, "the statement answers nothing about a command");
+        job_fail(job, &err);
+        return;
+    }
+    buf_init(&out, 4096);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_put_string(&w, "status", "success");
+    json_put_string(&w, "message", "Memory ingested");
+    json_put_string(&w, "id", db_text(result, row, 1));
+    json_put_string(&w, "tenant_id", job->actor.workspace);
+    json_put_string(&w, "scope", item->scope);
+    json_put_string(&w, "content_hash", item->hash_text);
+    const char *deduplicated = db_text(result, row, 2);
+    json_put_bool(&w, "deduplicated", deduplicated && strcmp(deduplicated, "true") == 0);
+    json_put_int(&w, "facts_stored", db_int(result, row, 3, 0));
+    json_put_int(&w, "facts_skipped", db_int(result, row, 4, 0));
+    json_close(&w);
+    if (json_end(&w) == RC_OK) {
+        job_answer(job, 200, &out);
+        return;
+    }
+    (void)err_set(&err, RC_BUG, "the answer does not fit");
+    job_fail(job, &err);
+}
+
+/* The columns of a group, as array parameters. */
+enum {
+    C_ID,
+    C_SCOPE,
+    C_NS,
+    C_TTL,
+    C_CELL,
+    C_HASH,
+    C_SOURCE,
+    C_TAGS,
+    C_METADATA,
+    C_TEXT,
+    C_FACTS,
+    C_KEPT,
+    C_SKIPPED,
+    C_COUNT
+};
+
+static void
+add_columns(struct buf columns[C_COUNT], const struct item *item)
+{
+    array_text(&columns[C_ID], item->job->id);
+    array_text(&columns[C_SCOPE], item->scope);
+    array_int(&columns[C_NS], item->job->stream_ns);
     if (item->ttl_seconds > 0)
-        db_param_int(p, item->ttl_seconds);
+        array_int(&columns[C_TTL], item->ttl_seconds);
     else
-        db_param_null(p);
-    db_param_int(p, model);
-    db_param_int(p, item->cell);
-    db_param_bytes(p, item->hash, HASH_LEN);
-    db_param_text(p, item->source);
-    db_param_text(p, item->tags);
-    db_param_text(p, item->metadata);
-    db_param_text(p, item->text);
-    if (item->half)
-        db_param_bytes(p, item->half, item->half_len);
-    else
-        db_param_null(p);
-    db_param_text(p, item->facts);
-    db_param_int(p, item->kept);
-    db_param_int(p, item->skipped);
-    return db_send(worker_db(in->worker), SQL_INGEST_INGEST, p, &item->result, err);
+        array_text(&columns[C_TTL], NULL);
+    array_int(&columns[C_CELL], item->cell);
+    array_text(&columns[C_HASH], item->hash_text);
+    array_text(&columns[C_SOURCE], item->source);
+    array_text(&columns[C_TAGS], item->tags);
+    array_text(&columns[C_METADATA], item->metadata);
+    array_text(&columns[C_TEXT], item->text);
+    array_text(&columns[C_FACTS], item->facts);
+    array_int(&columns[C_KEPT], item->kept);
+    array_int(&columns[C_SKIPPED], item->skipped);
+}
+
+static enum rc
+send_columns(struct ingest *in, struct item **items, size_t n, int64_t model,
+             struct buf columns[C_COUNT], size_t *index, struct err *err)
+{
+    AUTO(buf) struct buf vectors;
+    struct db_params p = { 0 };
+    buf_init(&vectors, GROUP_MAX);
+    array_binary_begin(&vectors, in->halfvec, n);
+    for (size_t i = 0; i < n; i++) {
+        array_binary_add(&vectors, items[i]->half, items[i]->half_len);
+        add_columns(columns, items[i]);
+    }
+    db_param_text(&p, items[0]->job->actor.workspace);
+    db_param_int(&p, model);
+    for (size_t c = 0; c < C_COUNT; c++) {
+        if (c == C_FACTS)
+            db_param_bytes(&p, vectors.data, vectors.len);
+        array_end(&columns[c]);
+        if (buf_failed(&columns[c]))
+            return err_set(err, RC_LIMIT, "a batch of commands is too large");
+        db_param_text(&p, buf_text(&columns[c]));
+    }
+    if (buf_failed(&vectors))
+        return err_set(err, RC_LIMIT, "a batch of commands is too large");
+    return db_send(worker_db(in->worker), SQL_INGEST_INGEST, &p, index, err);
+}
+
+static enum rc
+send_items(struct ingest *in, struct item **items, size_t n, int64_t model, size_t *index,
+           struct err *err)
+{
+    struct buf columns[C_COUNT];
+    for (size_t c = 0; c < C_COUNT; c++) {
+        buf_init(&columns[c], GROUP_MAX);
+        array_begin(&columns[c]);
+    }
+    enum rc rc = send_columns(in, items, n, model, columns, index, err);
+    for (size_t c = 0; c < C_COUNT; c++)
+        buf_fini(&columns[c]);
+    return rc;
 }
 
 static enum rc
@@ -151,49 +241,25 @@ run_group(struct ingest *in, struct item **items, size_t n, int64_t model, struc
     struct db *db = worker_db(in->worker);
     const char *workspace = items[0]->job->actor.workspace;
     struct db_params lock = { 0 };
-    size_t unused;
+    size_t unused, index;
     db_param_text(&lock, workspace);
     enum rc rc = db_begin(db, workspace, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_INGEST_SHARE, &lock, &unused, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_INGEST_EXPIRE, &lock, &unused, err);
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
-        rc = send_item(in, items[i], model, err);
     if (rc == RC_OK)
-        return db_commit(db, err);
-    db_abort(db);
-    return rc;
-}
-
-static void
-answer_item(const struct db *db, struct item *item)
-{
-    struct job *job = item->job;
-    const PGresult *result = db_result(db, item->result);
-    AUTO(buf) struct buf out;
-    struct json_writer w;
-    buf_init(&out, 4096);
-    json_begin(&w, &out);
-    json_object(&w, NULL);
-    json_put_string(&w, "status", "success");
-    json_put_string(&w, "message", "Memory ingested");
-    json_put_string(&w, "id", db_text(result, 0, 0));
-    json_put_string(&w, "tenant_id", job->actor.workspace);
-    json_put_string(&w, "scope", item->scope);
-    json_put_string(&w, "content_hash", item->hash_text);
-    const char *deduplicated = db_text(result, 0, 1);
-    json_put_bool(&w, "deduplicated", deduplicated && strcmp(deduplicated, "true") == 0);
-    json_put_int(&w, "facts_stored", db_int(result, 0, 2, 0));
-    json_put_int(&w, "facts_skipped", db_int(result, 0, 3, 0));
-    json_close(&w);
-    struct err err;
-    if (json_end(&w) != RC_OK) {
-        (void)err_set(&err, RC_BUG, "the answer does not fit");
-        job_fail(job, &err);
-        return;
+        rc = send_items(in, items, n, model, &index, err);
+    if (rc != RC_OK) {
+        db_abort(db);
+        return rc;
     }
-    job_answer(job, 200, &out);
+    rc = db_commit(db, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        answer_item(db_result(db, index), items[i]);
+    return RC_OK;
 }
 
 /* Alone, twice if need be: a conflict may have been with this command's own other delivery. */
@@ -204,20 +270,32 @@ run_alone(struct ingest *in, struct item *item, int64_t model)
     enum rc rc = RC_CONFLICT;
     for (int i = 0; i < 2 && rc == RC_CONFLICT; i++)
         rc = run_group(in, &item, 1, model, &err);
-    if (rc == RC_OK)
-        answer_item(worker_db(in->worker), item);
-    else if (rc == RC_CONFLICT)
+    if (rc == RC_CONFLICT)
         job_problem(item->job, PROBLEM_INVALID_REQUEST, NULL,
-                    "another memory of the workspace has this id");
-    else
+                    "Another memory of the workspace has this id.");
+    else if (rc != RC_OK)
         job_fail(item->job, &err);
 }
 
-/* By scope and hash: two replicas that store the same texts lock them in the same order. */
-static int
-by_hash(const void *a, const void *b)
+/* The first of each (scope, hash) and of each id to the front; returns how many. The others come
+ * after them: a statement cannot touch a row twice. */
+static size_t
+distinct_first(struct item **items, size_t n)
 {
-    return memcmp((*(struct item *const *)a)->hash, (*(struct item *const *)b)->hash, HASH_LEN);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct item *item = items[i];
+        bool again = false;
+        for (size_t j = 0; j < count && !again; j++)
+            again = (memcmp(items[j]->hash, item->hash, HASH_LEN) == 0 &&
+                     strcmp(items[j]->scope, item->scope) == 0) ||
+                    strcmp(items[j]->job->id, item->job->id) == 0;
+        if (again)
+            continue;
+        memmove(items + count + 1, items + count, (i - count) * sizeof(*items));
+        items[count++] = item;
+    }
+    return count;
 }
 
 static enum rc
@@ -258,16 +336,14 @@ store_workspace(struct ingest *in, struct item **items, size_t n)
                            embed_dim(in->embedder), &set, &err);
     if (rc == RC_OK)
         rc = embed_items(in, items, n, set, &err);
-    if (rc == RC_OK) {
-        qsort(items, n, sizeof(items[0]), by_hash);
-        rc = run_group(in, items, n, model, &err);
-    }
+    bool prepared = rc == RC_OK;
+    size_t first = prepared ? distinct_first(items, n) : 0;
+    if (prepared)
+        rc = run_group(in, items, first, model, &err);
     for (size_t i = 0; i < n; i++) {
-        if (rc == RC_OK)
-            answer_item(worker_db(in->worker), items[i]);
-        else if (rc == RC_TEMP || rc == RC_CONFIG)
+        if (!prepared || rc == RC_TEMP || rc == RC_CONFIG)
             job_fail(items[i]->job, &err);
-        else
+        else if (rc != RC_OK || i >= first)
             run_alone(in, items[i], model);
     }
     if (rc == RC_OK) {
