@@ -37,3 +37,23 @@ ALTER ROLE gantry_gateway SET jit = off;
 ALTER ROLE gantry_ingest SET jit = off;
 ALTER ROLE gantry_search SET jit = off;
 ALTER ROLE gantry_audit SET jit = off;
+
+-- What PostgreSQL gives to everybody and no program of ours needs. Large objects are storage for
+-- whoever may read; advisory locks would let one program stop another that relies on them.
+DO $$
+DECLARE
+    f record;
+BEGIN
+    FOR f IN SELECT p.oid::regprocedure AS signature, p.proname AS name FROM pg_proc p
+             WHERE p.pronamespace = 'pg_catalog'::regnamespace
+               AND (p.proname LIKE 'lo\_%' OR p.proname IN ('lowrite', 'loread', 'pg_notify')
+                    OR p.proname LIKE 'pg\_%advisory%')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f.signature);
+        IF f.name LIKE '%advisory%' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO gantry_owner, gantry_ingest, gantry_audit',
+                           f.signature);
+        END IF;
+    END LOOP;
+END
+$$;
