@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What each program's role may do in PostgreSQL: the whole table of rights, and everything else tried."""
+from contextlib import closing
+
 import psycopg2
 import pytest
 from psycopg2 import errors
@@ -29,7 +31,7 @@ DEFINERS = {
     "memory_sweep": {"gantry_ingest"}, "command_sweep": {"gantry_ingest"},
     "audit_head": {"gantry_audit"}, "audit_known": {"gantry_audit"},
     "audit_tile_hashes": {"gantry_audit"}, "audit_last_before": {"gantry_audit"},
-    "audit_prune": {"gantry_pruner"}, "audit_prune_bound": {"gantry_audit", "gantry_pruner"},
+    "audit_prune": {"gantry_pruner"}, "audit_prune_bound": {"gantry_audit"},
 }
 REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 
@@ -45,9 +47,9 @@ def query(connection, text, *values):
         return cursor.fetchall() if cursor.description else None
 
 
-def tables(owner):
-    return [name for name, in query(owner, "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm')"
-                                           " AND relnamespace = 'public'::regnamespace ORDER BY 1")]
+def tables(owner, kinds="rpvm"):
+    return [name for name, in query(owner, "SELECT relname FROM pg_class WHERE position(relkind::text in %s) > 0"
+                                           " AND relnamespace = 'public'::regnamespace ORDER BY 1", kinds)]
 
 
 def refused(connection, text):
@@ -101,18 +103,17 @@ def test_functions_with_the_owners_rights(owner):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_forbidden_statement_is_refused(stack, owner, role):
-    with stack.database(role) as connection:
+    with closing(stack.database(role)) as connection:
         query(connection, "SELECT set_config('gantry.workspace', 'default', false)")
         query(connection, "SET default_transaction_read_only = off")  # anyone may; rights must hold
-        connection.rollback()
-        for table in tables(owner):
+        for table in tables(owner, "r"):
             have = TABLES[role].get(table, "")
             tries = {
                 "SELECT": f"SELECT * FROM {table}", "DELETE": f"DELETE FROM {table} WHERE false",
-                "INSERT": f"INSERT INTO {table} SELECT * FROM {table} WHERE false",
+                "INSERT": f"INSERT INTO {table} DEFAULT VALUES",
                 "UPDATE": f"UPDATE {table} SET {first_column(owner, table)} = NULL WHERE false",
                 "TRUNCATE": f"TRUNCATE {table}",
-                "LOCK": f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
+                "LOCK": f"DO $$ BEGIN LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; END $$",
                 "DROP": f"DROP TABLE {table}", "ALTER": f"ALTER TABLE {table} ADD COLUMN x int",
                 "POLICY": f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
                 "TRIGGER": f"ALTER TABLE {table} DISABLE TRIGGER ALL",
@@ -127,7 +128,8 @@ def test_every_forbidden_statement_is_refused(stack, owner, role):
 
 
 def first_column(owner, table):
-    return query(owner, "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1", table)[0][0]
+    return query(owner, "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+                        " AND attidentity = '' AND attgenerated = '' AND NOT attisdropped", table)[0][0]
 
 
 COMMANDS = [
@@ -135,13 +137,13 @@ COMMANDS = [
     "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE ROLE mine",
     "CREATE DATABASE mine", "CREATE EXTENSION dblink", "COPY (SELECT 1) TO '/tmp/mine'",
     "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('/etc/passwd')",
-    "SELECT pg_ls_dir('/')", "SELECT pg_terminate_backend(1)", "SELECT pg_reload_conf()",
+    "SELECT pg_ls_dir('/')", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user", "SELECT pg_reload_conf()",
     "SELECT lo_create(0)", "SELECT lo_from_bytea(0, 'x')", "SELECT lo_import('/etc/passwd')",
     "ALTER SYSTEM SET log_statement = 'all'", "SET ROLE gantry_owner", "SET ROLE postgres",
     "SET SESSION AUTHORIZATION gantry_owner", "SELECT rolpassword FROM pg_authid",
     "SELECT set_config('session_replication_role', 'replica', false)", "SET row_security = off; TABLE memory",
     "ALTER ROLE CURRENT_USER SUPERUSER", "ALTER ROLE CURRENT_USER BYPASSRLS",
-    "ALTER ROLE gantry_audit PASSWORD 'x'", "SELECT pg_logical_emit_message(true, 'x', 'x') FROM memory",
+    "ALTER ROLE gantry_owner PASSWORD 'x'", "SELECT pg_logical_emit_message(true, 'x', 'x') FROM memory",
     "SELECT * FROM gantry_migration", "CREATE PUBLICATION mine FOR ALL TABLES",
     "SELECT pg_create_physical_replication_slot('mine')", "SELECT pg_stat_reset()",
 ]
@@ -149,10 +151,10 @@ COMMANDS = [
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_forbidden_command_is_refused(stack, role):
-    with stack.database(role) as connection:
+    with closing(stack.database(role)) as connection:
         for text in COMMANDS:
             if "TABLE memory" in text and "memory" in TABLES[role]:
-                continue  # test_row_level_security_cannot_be_left
+                continue  # test_without_a_workspace_there_is_nothing
             if "FROM memory" in text and "memory" in TABLES[role]:
                 continue
             assert refused(connection, text), f"{role}: {text}"
@@ -160,7 +162,7 @@ def test_every_forbidden_command_is_refused(stack, role):
 
 @pytest.mark.parametrize("role", ["gantry_gateway", "gantry_search", "gantry_pruner"])
 def test_no_locks_that_others_rely_on(stack, role):
-    with stack.database(role) as connection:
+    with closing(stack.database(role)) as connection:
         for text in ("SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_xact_lock(1)",
                      "SELECT pg_advisory_xact_lock(hashtextextended('gantry.audit_log', 0))"):
             assert refused(connection, text), f"{role}: {text}"
@@ -169,7 +171,7 @@ def test_no_locks_that_others_rely_on(stack, role):
 @pytest.mark.parametrize("role", ["gantry_ingest", "gantry_search"])
 def test_without_a_workspace_there_is_nothing(stack, role):
     stack.client().ingest("blast", "a row that is there").ok()
-    with stack.database(role) as connection:
+    with closing(stack.database(role)) as connection:
         assert query(connection, "SELECT count(*) FROM memory") == [(0,)]
         query(connection, "SELECT set_config('gantry.workspace', 'nobody', false)")
         assert query(connection, "SELECT count(*) FROM memory") == [(0,)]
@@ -180,7 +182,7 @@ def test_without_a_workspace_there_is_nothing(stack, role):
 
 def test_the_gateway_changes_keys_of_the_workspace_that_it_has_set(stack):
     other = stack.key("viewer", "blast-other")[9:21]
-    with stack.database("gantry_gateway") as connection:
+    with closing(stack.database("gantry_gateway")) as connection:
         query(connection, "SELECT set_config('gantry.workspace', 'default', false)")
         assert query(connection, "SELECT key_revoke(%s)", other) == [(False,)]
         assert query(connection, "SELECT * FROM key_rotate(%s, 'AAAAAAAAAAAA', '$argon2id$x', '1 day')", other) == []
