@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "dlq.h"
+#include "jobs.h"
 #include "key.h"
 #include "memory.h"
 #include "migrate.h"
@@ -45,6 +46,12 @@ static const struct cli_command COMMANDS[] = {
       { "all", "workspace=W", "program=P" }, 0, -1, cmd_dlq_replay },
     { "dlq", "discard", "[SEQ...]", "Throw dead letters away.",
       { "all", "workspace=W", "program=P" }, 0, -1, cmd_dlq_discard },
+    { "jobs", "list", NULL, "The workspace's jobs, newest first.",
+      { "status=S", "limit=20", "cursor=C" }, 0, 0, cmd_jobs_list },
+    { "jobs", "show", "ID", "One job and what it printed.",
+      { NULL }, 1, 1, cmd_jobs_show },
+    { "jobs", "cancel", "ID", "End a job: its processes are gone within a second.",
+      { NULL }, 1, 1, cmd_jobs_cancel },
     { "status", NULL, NULL, "Whether everything is up, and what waits; exit code 1 if something is not.",
       { NULL }, 0, 0, cmd_status },
     { "audit", "verify", NULL, "Check the whole audit log, from the database or an export, against a checkpoint.",

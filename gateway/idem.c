@@ -32,7 +32,8 @@ idem_encode(const struct request *r, struct buf *out)
     bool again = status == 200 && r->route->flags & ROUTE_AGAIN;
     if (status < 200 || status >= 500)
         return RC_INVALID;
-    if (r->answer.body.len && status != 202 && !again &&
+    bool accepted = status == 202 && r->route->location; /* its answer is made anew */
+    if (r->answer.body.len && !accepted && !again &&
         json_read(buf_text(&r->answer.body), r->answer.body.len, &body, &err) != RC_OK)
         return RC_INVALID;
     json_begin(&w, out);
