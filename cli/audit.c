@@ -104,7 +104,7 @@ print_result(const struct audit_result *result, bool held)
 static int
 report(const struct cli *cli, const struct audit_result *result, bool held)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
 
     buf_init(&out, CLI_OUTPUT_MAX);
     if (!cli->json) {

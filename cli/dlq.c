@@ -100,7 +100,7 @@ read_letter(const cJSON *message, struct letter *out, struct err *err)
 static enum rc
 get_letter(struct cli *cli, int64_t seq, const char *filter, struct letter *out, struct err *err)
 {
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     AUTO(json) cJSON *doc = NULL;
     struct json_writer w;
 
@@ -306,7 +306,7 @@ static enum rc
 discard(struct cli *cli, const struct letter *letter, struct err *err)
 {
     AUTO(json) cJSON *doc = NULL;
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
 
     buf_init(&body, 256);

@@ -39,7 +39,7 @@ write_items(struct export *export, const cJSON *items, struct err *err)
 {
     const cJSON *item = NULL;
     cJSON_ArrayForEach (item, items) {
-        AUTO(buf) struct buf line;
+        AUTO(buf) struct buf line = { 0 };
         struct json_writer w;
         buf_init(&line, FETCH_ANSWER_MAX);
         json_begin(&w, &line);
@@ -59,8 +59,8 @@ write_items(struct export *export, const cJSON *items, struct err *err)
 static enum rc
 export_page(struct export *export, const char *scope, struct buf *cursor, struct err *err)
 {
-    AUTO(buf) struct buf path;
-    AUTO(buf) struct buf answer;
+    AUTO(buf) struct buf path = { 0 };
+    AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
 
     buf_init(&path, PATH_ROOM);

@@ -103,7 +103,7 @@ enum rc
 provision_workspace(struct cli *cli, const char *workspace, struct err *err)
 {
     for (size_t i = 0; EMBED_NATS[i].path; i++) {
-        AUTO(buf) struct buf body;
+        AUTO(buf) struct buf body = { 0 };
         if (!ends_with(EMBED_NATS[i].path, TEMPLATE))
             continue;
         buf_init(&body, BODY_MAX);

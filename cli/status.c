@@ -246,7 +246,7 @@ print_text(const struct status *status)
 static int
 print_document(const struct status *status)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
 
     buf_init(&out, CLI_OUTPUT_MAX);

@@ -77,7 +77,7 @@ cmd_workspace_create(struct cli *cli)
 static int
 print_workspaces(const PGresult *rows)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
 
     buf_init(&out, CLI_OUTPUT_MAX);
@@ -156,7 +156,7 @@ allow(struct cli *cli, const char *workspace, const char *actions, struct err *e
 int
 cmd_workspace_allow(struct cli *cli)
 {
-    AUTO(buf) struct buf list;
+    AUTO(buf) struct buf list = { 0 };
     AUTO(buf) struct buf out = { 0 };
     struct err err = { .rc = RC_OK };
     struct json_writer w;

@@ -50,8 +50,8 @@ enum rc
 actor_sign(const struct crypto_signer *signer, const struct actor_claim *claim, const char *subject,
            const void *payload, size_t len, char wire[ACTOR_WIRE_MAX], struct err *err)
 {
-    AUTO(buf) struct buf text;
-    AUTO(buf) struct buf signed_text;
+    AUTO(buf) struct buf text = { 0 };
+    AUTO(buf) struct buf signed_text = { 0 };
     uint8_t sig[CRYPTO_SIG_LEN];
 
     buf_init(&text, CLAIM_MAX);
@@ -121,7 +121,7 @@ enum rc
 actor_verify(const uint8_t public_key[CRYPTO_PUBLIC_LEN], const char *wire, const char *subject,
              const void *payload, size_t len, struct actor_claim *out, struct err *err)
 {
-    AUTO(buf) struct buf signed_text;
+    AUTO(buf) struct buf signed_text = { 0 };
     uint8_t claim[CLAIM_MAX];
     uint8_t sig[CRYPTO_SIG_LEN];
     size_t claim_len = 0;

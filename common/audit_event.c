@@ -124,7 +124,7 @@ enum rc
 audit_digest_json(const cJSON *doc, char hex[AUDIT_DIGEST_MAX])
 {
     static const char *const skip[] = { "client_request_id", NULL };
-    AUTO(buf) struct buf canonical;
+    AUTO(buf) struct buf canonical = { 0 };
     enum rc rc;
 
     buf_init(&canonical, CANONICAL_MAX);
@@ -137,7 +137,7 @@ audit_digest_json(const cJSON *doc, char hex[AUDIT_DIGEST_MAX])
 enum rc
 audit_params_prefix(const cJSON *params, char prefix[AUDIT_PREFIX_MAX])
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     size_t end = 0;
 
     buf_init(&text, CANONICAL_MAX);

@@ -184,7 +184,7 @@ bus_pull_more(struct bus_pull *pull, unsigned batch, uint32_t wait_ms, struct er
     pending_append(&pull->requests, pending);
     pending_reply(bus, pending, "p", reply);
     snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s", pull->key);
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     struct json_writer json;
     buf_init(&text, sizeof(body));
     json_begin(&json, &text);

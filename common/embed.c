@@ -236,7 +236,7 @@ static enum rc
 ask(struct embedder *e, const struct embed_text *texts, size_t count, size_t max, float *out,
     struct err *err)
 {
-    AUTO(buf) struct buf request, answer;
+    AUTO(buf) struct buf request = { 0 }, answer = { 0 };
     buf_init(&request, REQUEST_MAX);
     buf_init(&answer, ANSWER_MAX);
     enum rc rc = write_request(e, texts, count, max, &request);

@@ -199,7 +199,7 @@ wait_ms(uint32_t ms)
 enum rc
 fetch_post(struct fetch *fetch, const void *body, size_t len, struct buf *answer, struct err *err)
 {
-    AUTO(buf) struct buf got;
+    AUTO(buf) struct buf got = { 0 };
     int64_t end_ms = clock_mono_ms() + fetch->options.deadline_ms;
     unsigned tries = fetch->options.tries ? fetch->options.tries : 1;
     enum rc rc = RC_TEMP;

@@ -41,7 +41,7 @@ job_problem(struct job *job, enum problem_code code, const struct field_errors *
             const char *detail)
 {
     const struct problem problem = { .code = code, .detail = detail, .errors = errors };
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     buf_init(&text, PROBLEM_MAX);
     problem_write(&text, &problem, NULL, NULL);
     set_body(job, problem_http(code), code, &text);

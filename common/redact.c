@@ -208,7 +208,7 @@ redact_text(const char *text, size_t len, struct buf *out)
 static void
 put_redacted(struct json_writer *w, const char *name, const char *text)
 {
-    AUTO(buf) struct buf plain;
+    AUTO(buf) struct buf plain = { 0 };
 
     buf_init(&plain, 2 * strlen(text) + 64);
     redact_text(text, strlen(text), &plain);
@@ -233,7 +233,7 @@ redact_json(const cJSON *doc, size_t enough, struct buf *out)
 
     json_begin(&w, out);
     for (const cJSON *item = doc; item;) {
-        AUTO(buf) struct buf name;
+        AUTO(buf) struct buf name = { 0 };
         const char *label = depth > 0 ? item->string : NULL;
         bool container = cJSON_IsObject(item) || cJSON_IsArray(item);
         buf_init(&name, 4096);

@@ -209,7 +209,7 @@ check_string(struct checker *c, const struct schema *s, const char *text, const 
 static void
 check_size(struct checker *c, const struct schema *s, const cJSON *value, const struct place *place)
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     struct json_writer w;
 
     buf_init(&text, (size_t)s->max_bytes);

@@ -112,7 +112,7 @@ service_publish(struct worker *w)
 {
     struct metrics_snapshot snapshot = { .values = w->metrics };
     char subject[SUBJECT_MAX];
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     snapshot.values.in_hand = w->in_hand;
     snapshot.values.held = w->held;
     snapshot.values.healthy = w->healthy;

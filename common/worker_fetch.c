@@ -183,7 +183,7 @@ static void
 ask_names(struct worker *w)
 {
     char subject[64], body[48];
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     struct json_writer json;
     buf_init(&text, sizeof(body));
     json_begin(&json, &text);

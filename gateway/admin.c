@@ -39,7 +39,7 @@ read_gauges(const struct gateway *gw, struct gauge gauges[12])
 static enum step
 metrics(struct request *r)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct gauge gauges[12];
     unsigned n = read_gauges(r->gw, gauges);
     const struct counters *count = &r->gw->count;
@@ -64,7 +64,7 @@ metrics(struct request *r)
 static enum step
 status(struct request *r)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     struct gauge gauges[12];
     unsigned n = read_gauges(r->gw, gauges);

@@ -179,7 +179,7 @@ static void
 on_answer(void *arg, enum rc rc, const struct allow_view *view)
 {
     struct inquiry *inquiry = arg;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     struct err err = { 0 };
     buf_init(&out, ANSWER_BYTES);

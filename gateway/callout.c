@@ -53,7 +53,7 @@ static void
 answer(struct callout *callout, const char *reply, const struct login_request *request, enum rc rc,
        const struct key_view *key)
 {
-    AUTO(buf) struct buf token;
+    AUTO(buf) struct buf token = { 0 };
     buf_init(&token, LOGIN_TOKEN_MAX);
     if (rc == RC_OK) {
         ++*callout->options.logins;

@@ -193,7 +193,7 @@ execute_allow(struct request *r)
 static void
 answer(struct execution *x)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     buf_init(&out, ANSWER_CAP);
     json_begin(&w, &out);
@@ -310,7 +310,7 @@ publish_item(struct item *item)
 {
     struct execution *x = item->x;
     struct request *r = x->r;
-    AUTO(buf) struct buf payload;
+    AUTO(buf) struct buf payload = { 0 };
     struct carry_head head;
     struct err err = { 0 };
     char msg_id[ID_TEXT_MAX + 24];
@@ -391,7 +391,7 @@ on_reserved(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
 static enum rc
 hash_item(const struct request *r, struct item *item)
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     buf_init(&text, r->body_max * 7 + 1024);
     buf_puts(&text, item->action);
     buf_putc(&text, '\n');

@@ -24,7 +24,7 @@ answer_state(struct request *r, int status, struct buf *out, struct json_writer 
 enum step
 health_live(struct request *r)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     buf_init(&out, 256);
     json_begin(&w, &out);
@@ -36,7 +36,7 @@ health_live(struct request *r)
 enum step
 health_ready(struct request *r)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     const struct gateway *gw = r->gw;
     bool nats = bus_connected(gw->bus);

@@ -148,7 +148,7 @@ static enum rc
 hash_body(const struct request *r, char hex[2 * CRYPTO_HASH_LEN + 1])
 {
     static const char *const SKIP[] = { "client_request_id", NULL };
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     buf_init(&text, r->body_max * 7 + 4096); /* an escape is at most six characters for one */
     for (size_t i = 0; i < r->route->n_params; i++) {
         buf_puts(&text, r->match.params[i]);
@@ -163,7 +163,7 @@ hash_body(const struct request *r, char hex[2 * CRYPTO_HASH_LEN + 1])
 void
 idem_place(const struct request *r, const char *label, const char *key, char place[IDEM_PLACE_MAX])
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     char hex[2 * CRYPTO_HASH_LEN + 1];
     buf_init(&text, 1024);
     buf_printf(&text, "%s\n%s", label, key);
@@ -271,7 +271,7 @@ static void
 on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
 {
     struct request *r = arg;
-    AUTO(buf) struct buf mine;
+    AUTO(buf) struct buf mine = { 0 };
     (void)err;
     buf_init(&mine, RECORD_MAX);
     if (rc == RC_OK && reply->type == KV_TEXT && strcmp(reply->text, AGAIN) != 0 &&

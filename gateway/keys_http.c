@@ -244,7 +244,7 @@ free_job(struct key_job *job)
 static enum step
 answer_new_key(struct request *r, const struct key_job *job)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     buf_init(&out, 2048);
     json_begin(&w, &out);

@@ -61,7 +61,7 @@ static void
 ask(struct kick *kick, const char *subject, const struct query *query, const char *kind,
     const char *word)
 {
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     struct json_writer w;
     char reply[SUBJECT_MAX];
     buf_init(&text, QUERY_MAX);
@@ -98,7 +98,7 @@ ask_all(struct kick *kick, const char *subject, unsigned offset)
 static void
 end_connection(struct kick *kick, const char *server_id, int64_t cid)
 {
-    AUTO(buf) struct buf order;
+    AUTO(buf) struct buf order = { 0 };
     struct json_writer w;
     char subject[SUBJECT_MAX];
     buf_init(&order, QUERY_MAX);

@@ -164,7 +164,7 @@ static enum rc
 sign_user(const struct login_issuer *issuer, const struct login_request *request,
           const struct principal *who, int64_t expires_ms, struct buf *out)
 {
-    AUTO(buf) struct buf claims;
+    AUTO(buf) struct buf claims = { 0 };
     struct json_writer w;
     buf_init(&claims, LOGIN_TOKEN_MAX);
     begin_claims(&w, &claims, issuer, request, LOGIN_ACCOUNT);
@@ -188,7 +188,7 @@ static enum rc
 sign_answer(const struct login_issuer *issuer, const struct login_request *request, const char *jwt,
             const char *error, struct buf *out)
 {
-    AUTO(buf) struct buf claims;
+    AUTO(buf) struct buf claims = { 0 };
     struct json_writer w;
     buf_init(&claims, LOGIN_TOKEN_MAX);
     begin_claims(&w, &claims, issuer, request, request->server_id);
@@ -204,7 +204,7 @@ enum rc
 login_accept(const struct login_issuer *issuer, const struct login_request *request,
              const struct principal *who, int64_t expires_ms, struct buf *out)
 {
-    AUTO(buf) struct buf user;
+    AUTO(buf) struct buf user = { 0 };
     buf_init(&user, LOGIN_TOKEN_MAX);
     enum rc rc = sign_user(issuer, request, who, expires_ms, &user);
     return rc == RC_OK ? sign_answer(issuer, request, buf_text(&user), NULL, out) : rc;

@@ -21,7 +21,7 @@ static const char USAGE[] =
 static int
 print_openapi(void)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct err err = { 0 };
     buf_init(&out, OPENAPI_MAX);
     if (openapi_write(&out, &err) != RC_OK) {

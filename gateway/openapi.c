@@ -261,7 +261,7 @@ put_security(struct json_writer *w)
 static void
 put_components(struct json_writer *w)
 {
-    AUTO(buf) struct buf codes;
+    AUTO(buf) struct buf codes = { 0 };
     buf_init(&codes, 4096);
     buf_puts(&codes, CODES);
     for (unsigned code = 0; code < PROBLEM_COUNT; code++)

@@ -101,7 +101,7 @@ keep(struct request *r)
     const struct preview *preview = r->own;
     const cJSON *params = json_member(r->doc, "params");
     struct kv_command cmd = { 0 };
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     char key[KEY_MAX];
     buf_init(&text, r->body_max * 7 + 64);
     if (json_canonical(params, NULL, &text) != RC_OK)

@@ -31,7 +31,7 @@ static cJSON *
 make_body(uint64_t n)
 {
     char id[ID_TEXT_MAX], digest[AUDIT_DIGEST_MAX];
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     cJSON *doc = NULL;
 
     buf_init(&text, AUDIT_EVENT_MAX);
@@ -59,7 +59,7 @@ run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t 
 {
     AUTO(free) struct job *jobs = calloc(batch, sizeof(*jobs));
     AUTO(free) struct leaf *leaves = calloc(batch, sizeof(*leaves));
-    AUTO(arena) struct arena mem;
+    AUTO(arena) struct arena mem = { 0 };
     struct err err;
     int64_t spent_us = 0, decoded_us = 0;
 

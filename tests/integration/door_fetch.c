@@ -37,7 +37,7 @@ post(const char *path, unsigned tries, uint32_t total_ms, size_t max, struct buf
 static void
 answers_come_back(void **state)
 {
-    AUTO(buf) struct buf answer;
+    AUTO(buf) struct buf answer = { 0 };
     struct err err;
     assert_int_equal(post("/echo", 1, 2000, 4096, &answer, &err), RC_OK);
     assert_string_equal(buf_text(&answer), "POST Bearer tok3n application/json {\"a\":1}");
@@ -54,7 +54,7 @@ statuses_have_their_reactions(void **state)
                   { "/status/404", RC_CONFIG },  { "/status/302", RC_CONFIG },
                   { "/status/500", RC_TEMP },    { "/status/503", RC_TEMP } };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
-        AUTO(buf) struct buf answer;
+        AUTO(buf) struct buf answer = { 0 };
         struct err err;
         assert_int_equal(post(cases[i].path, 1, 2000, 4096, &answer, &err), cases[i].rc);
         assert_non_null(strstr(err.text, cases[i].path + 8));
@@ -65,8 +65,8 @@ statuses_have_their_reactions(void **state)
 static void
 temporary_failures_are_tried_again(void **state)
 {
-    AUTO(buf) struct buf answer;
-    AUTO(buf) struct buf other;
+    AUTO(buf) struct buf answer = { 0 };
+    AUTO(buf) struct buf other = { 0 };
     struct err err;
     assert_int_equal(post("/flaky/a", 5, 2000, 4096, &answer, &err), RC_OK);
     assert_string_equal(buf_text(&answer), "third");
@@ -76,7 +76,7 @@ temporary_failures_are_tried_again(void **state)
 static void
 retry_after_is_honoured(void **state)
 {
-    AUTO(buf) struct buf answer;
+    AUTO(buf) struct buf answer = { 0 };
     struct err err;
     int64_t start_ms = clock_mono_ms();
     assert_int_equal(post("/later", 3, 2000, 4096, &answer, &err), RC_OK);
@@ -86,8 +86,8 @@ retry_after_is_honoured(void **state)
 static void
 bounds_hold(void **state)
 {
-    AUTO(buf) struct buf answer;
-    AUTO(buf) struct buf slow;
+    AUTO(buf) struct buf answer = { 0 };
+    AUTO(buf) struct buf slow = { 0 };
     struct err err;
     assert_int_equal(post("/large", 3, 2000, 4096, &answer, &err), RC_LIMIT);
     assert_int_equal(answer.len, 0);
@@ -124,7 +124,7 @@ static void
 pool_sends_many(void **state)
 {
     AUTO(fetch_pool) struct fetch_pool *pool = NULL;
-    AUTO(buf) struct buf answer;
+    AUTO(buf) struct buf answer = { 0 };
     struct seen seen = { 0, 0 };
     struct err err;
     assert_int_equal(fetch_pool_new(getenv("FETCH_URL"), "k3y", 8, 6, &pool, &err), RC_OK);

@@ -11,7 +11,7 @@
 static void
 test_cap(void **unused)
 {
-    AUTO(arena) struct arena mem;
+    AUTO(arena) struct arena mem = { 0 };
 
     arena_init(&mem, 64);
     assert_non_null(arena_alloc(&mem, 32));
@@ -34,7 +34,7 @@ static void
 test_zeroed_and_aligned(void **unused)
 {
     static const char ZERO[40000];
-    AUTO(arena) struct arena mem;
+    AUTO(arena) struct arena mem = { 0 };
 
     arena_init(&mem, 1 << 20);
     for (int round = 0; round < 3; round++) {
@@ -56,7 +56,7 @@ test_zeroed_and_aligned(void **unused)
 static void
 test_text(void **unused)
 {
-    AUTO(arena) struct arena mem;
+    AUTO(arena) struct arena mem = { 0 };
 
     arena_init(&mem, 1 << 20);
     char *first = arena_strndup(&mem, "abcdef", 3);
@@ -74,7 +74,7 @@ test_text(void **unused)
 static void
 test_many_chunks_keep_content(void **unused)
 {
-    AUTO(arena) struct arena mem;
+    AUTO(arena) struct arena mem = { 0 };
     char *pieces[64];
 
     arena_init(&mem, 4 << 20);

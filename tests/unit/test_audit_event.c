@@ -55,7 +55,7 @@ texts(void **state)
 
     (void)state;
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
-        AUTO(buf) struct buf out;
+        AUTO(buf) struct buf out = { 0 };
         buf_init(&out, 1024);
         redact_text(CASES[i].in, strlen(CASES[i].in), &out);
         assert_string_equal(buf_text(&out), CASES[i].out);
@@ -85,7 +85,7 @@ documents(void **state)
     (void)state;
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         AUTO(json) cJSON *doc = NULL;
-        AUTO(buf) struct buf out;
+        AUTO(buf) struct buf out = { 0 };
         buf_init(&out, 4096);
         assert_int_equal(json_read(CASES[i].in, strlen(CASES[i].in), &doc, NULL), RC_OK);
         redact_json(doc, 4096, &out);
@@ -156,8 +156,8 @@ static void
 written(void **state)
 {
     struct audit_request_event event = FULL;
-    AUTO(buf) struct buf out;
-    AUTO(buf) struct buf least;
+    AUTO(buf) struct buf out = { 0 };
+    AUTO(buf) struct buf least = { 0 };
 
     (void)state;
     buf_init(&out, AUDIT_EVENT_MAX);
@@ -196,7 +196,7 @@ static void
 refused(void **state)
 {
     struct audit_request_event cases[6] = { FULL, FULL, FULL, FULL, FULL, FULL };
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     char target[600];
 
     (void)state;

@@ -11,7 +11,7 @@
 static void
 test_append(void **unused)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
 
     buf_init(&out, 100);
     assert_string_equal(buf_text(&out), "");
@@ -32,7 +32,7 @@ test_append(void **unused)
 static void
 test_maximum_is_sticky(void **unused)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
 
     buf_init(&out, 5);
     buf_puts(&out, "abc");
@@ -56,7 +56,7 @@ test_maximum_is_sticky(void **unused)
 static void
 test_nothing_fits_in_zero(void **unused)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
 
     buf_init(&out, 0);
     buf_puts(&out, "");
@@ -69,7 +69,7 @@ test_nothing_fits_in_zero(void **unused)
 static void
 test_growth(void **unused)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
 
     buf_init(&out, 100000);
     for (int i = 0; i < 10000; i++)

@@ -9,7 +9,7 @@ static void
 answers_are_copied_into_the_job(void **state)
 {
     (void)state;
-    AUTO(arena) struct arena mem;
+    AUTO(arena) struct arena mem = { 0 };
     struct job job = { .mem = &mem };
     struct buf text;
     arena_init(&mem, 1 << 16);
@@ -32,8 +32,8 @@ static void
 answers_beyond_a_bound_are_bugs(void **state)
 {
     (void)state;
-    AUTO(arena) struct arena mem;
-    AUTO(buf) struct buf text;
+    AUTO(arena) struct arena mem = { 0 };
+    AUTO(buf) struct buf text = { 0 };
     struct job job = { .mem = &mem };
     arena_init(&mem, 64);
     buf_init(&text, 4);
@@ -71,7 +71,7 @@ failures_become_answers_or_verdicts(void **state)
         { RC_OK, RC_BUG, 0, PROBLEM_COUNT },
     };
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
-        AUTO(arena) struct arena mem;
+        AUTO(arena) struct arena mem = { 0 };
         struct job job = { .mem = &mem };
         struct err err;
         arena_init(&mem, 1 << 16);

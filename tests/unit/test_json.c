@@ -52,7 +52,7 @@ test_accepted(void **unused)
 
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         AUTO(json) cJSON *doc = NULL;
-        AUTO(buf) struct buf out;
+        AUTO(buf) struct buf out = { 0 };
         struct json_writer w;
 
         buf_init(&out, 1000);
@@ -211,7 +211,7 @@ static void
 test_many_members(void **unused)
 {
     enum { COUNT = 30000 };
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     AUTO(json) cJSON *doc = NULL;
     cJSON *none = NULL;
 
@@ -255,7 +255,7 @@ test_getters(void **unused)
 static void
 test_writer(void **unused)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
 
     buf_init(&out, 1000);
@@ -287,7 +287,7 @@ test_writer(void **unused)
 static void
 test_writer_misuse(void **unused)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
 
     buf_init(&out, 50);
@@ -407,7 +407,7 @@ test_canonical(void **unused)
 
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         AUTO(json) cJSON *doc = NULL;
-        AUTO(buf) struct buf out;
+        AUTO(buf) struct buf out = { 0 };
 
         buf_init(&out, 1000);
         assert_int_equal(read_text(CASES[i].text, &doc), RC_OK);

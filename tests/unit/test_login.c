@@ -39,7 +39,7 @@ nkey_of(const uint8_t *seed, enum nkey_kind kind, char text[NKEY_TEXT_MAX])
 static void
 make_request(const struct words *words, struct buf *out)
 {
-    AUTO(buf) struct buf claims;
+    AUTO(buf) struct buf claims = { 0 };
     struct json_writer w;
     struct crypto_signer signer;
     char name[NKEY_TEXT_MAX], server[NKEY_TEXT_MAX], user[NKEY_TEXT_MAX];
@@ -77,7 +77,7 @@ make_request(const struct words *words, struct buf *out)
 static enum rc
 read_request(const struct words *words, struct login_request *request)
 {
-    AUTO(buf) struct buf token;
+    AUTO(buf) struct buf token = { 0 };
     struct err err;
     buf_init(&token, 16384);
     make_request(words, &token);
@@ -117,7 +117,7 @@ only_servers_ask(void **state)
 static void
 changed_requests_are_refused(void **state)
 {
-    AUTO(buf) struct buf token;
+    AUTO(buf) struct buf token = { 0 };
     struct login_request request;
     struct err err;
     (void)state;
@@ -149,7 +149,7 @@ in_list(const cJSON *list, const char *text)
 static void
 user_of(enum role role, uint32_t scopes, int64_t expires_ms, cJSON **out)
 {
-    AUTO(buf) struct buf token;
+    AUTO(buf) struct buf token = { 0 };
     AUTO(json) cJSON *answer = NULL;
     struct login_request request;
     struct login_issuer issuer;
@@ -216,7 +216,7 @@ no_scope_is_nothing(void **state)
 static void
 refusals_hold_no_user(void **state)
 {
-    AUTO(buf) struct buf token;
+    AUTO(buf) struct buf token = { 0 };
     AUTO(json) cJSON *answer = NULL;
     struct login_request request;
     struct login_issuer issuer;

@@ -12,7 +12,7 @@ snapshot_goes_round(void **state)
     struct metrics_snapshot in = { "ingest", "0a1b2c3d", { .jobs_done = 7, .in_hand = 2 } };
     struct metrics_snapshot out = { 0 };
     struct err err;
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     buf_init(&text, 4096);
     metrics_write(&in, &text);
     assert_false(buf_failed(&text));
@@ -68,7 +68,7 @@ exposition_groups_by_name(void **state)
     (void)state;
     struct metrics_snapshot all[] = { { "ingest", "a", { .jobs_done = 1 } },
                                       { "search", "b", { .jobs_done = 2 } } };
-    AUTO(buf) struct buf text;
+    AUTO(buf) struct buf text = { 0 };
     buf_init(&text, 65536);
     metrics_expose(all, 2, &text);
     assert_non_null(strstr(text.data,

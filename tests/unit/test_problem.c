@@ -50,7 +50,7 @@ test_codes(void **unused)
 static void
 test_document(void **unused)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct field_errors errors = { 0 };
 
     buf_init(&out, 4096);

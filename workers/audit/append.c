@@ -54,9 +54,9 @@ same_event(const struct leaf *a, const struct leaf *b)
 static enum rc
 mark_known(struct db *db, struct leaf *leaves, size_t n, struct err *err)
 {
-    AUTO(buf) struct buf workspaces;
-    AUTO(buf) struct buf ids;
-    AUTO(buf) struct buf kinds;
+    AUTO(buf) struct buf workspaces = { 0 };
+    AUTO(buf) struct buf ids = { 0 };
+    AUTO(buf) struct buf kinds = { 0 };
     struct db_params params = { .count = 0 };
     size_t at;
     enum rc rc;

@@ -213,7 +213,7 @@ static enum rc
 put_payload(struct json_writer *w, const cJSON *body)
 {
     const cJSON *payload = json_member(body, "payload");
-    AUTO(buf) struct buf canonical;
+    AUTO(buf) struct buf canonical = { 0 };
     enum rc rc;
 
     buf_init(&canonical, EVENT_MAX);
@@ -277,7 +277,7 @@ enum rc
 event_build(const struct audit *audit, struct leaf *leaf, const struct prune *prune,
             int64_t recorded_ms, struct arena *mem)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     enum rc rc = RC_OK;
 

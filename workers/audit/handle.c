@@ -26,7 +26,7 @@ static void
 answer_append(struct job *job, const struct leaf *event)
 {
     char hex[HASH_TEXT_MAX];
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
 
     buf_init(&body, ANSWER_MAX);

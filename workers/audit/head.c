@@ -60,8 +60,8 @@ read_tile(const PGresult *result, int row, struct head_tile *tile, struct err *e
 enum rc
 head_tiles(struct db *db, bool in_group, struct head_tile *tiles, size_t n, struct err *err)
 {
-    AUTO(buf) struct buf levels;
-    AUTO(buf) struct buf indexes;
+    AUTO(buf) struct buf levels = { 0 };
+    AUTO(buf) struct buf indexes = { 0 };
     AUTO(pgresult) PGresult *own = NULL;
     struct db_params params = { .count = 0 };
     const PGresult *result;

@@ -64,7 +64,7 @@ find_bound(const struct audit *audit, struct db *db, int64_t before_ms, uint64_t
 static enum rc
 append_prune(struct audit *audit, struct db *db, const struct prune *prune, struct err *err)
 {
-    AUTO(arena) struct arena mem;
+    AUTO(arena) struct arena mem = { 0 };
     char id[ID_TEXT_MAX];
     struct leaf leaf = {
         .kind = LEAF_PRUNE,

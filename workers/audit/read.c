@@ -40,7 +40,7 @@ static void
 put_item(struct json_writer *w, const PGresult *rows, int row)
 {
     const char *event = db_text(rows, row, 2);
-    AUTO(buf) struct buf item;
+    AUTO(buf) struct buf item = { 0 };
     size_t len = strlen(event);
 
     buf_init(&item, len + ITEM_MARGIN);
@@ -88,7 +88,7 @@ read_cursor(const cJSON *body, int64_t *below, struct field_errors *errors)
 static void
 put_page(struct job *job, const PGresult *rows, int64_t limit)
 {
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
     int n = PQntuples(rows), shown = 0;
     char cursor[24];

@@ -96,7 +96,7 @@ contradict(struct job *job)
 static void
 put_inclusion(struct job *job, int64_t index, int64_t size, const struct prove *prove)
 {
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
 
     buf_init(&body, ANSWER_MAX);
@@ -155,7 +155,7 @@ static void
 put_consistency(struct job *job, const struct merkle_head *old, const struct merkle_head *new,
                 const struct prove *prove)
 {
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
 
     buf_init(&body, ANSWER_MAX);

@@ -116,7 +116,7 @@ patch_one(struct ingest *in, struct job *job)
     } else if (PQntuples(result) == 0) {
         job_problem(job, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
     } else {
-        AUTO(buf) struct buf out;
+        AUTO(buf) struct buf out = { 0 };
         struct json_writer w;
         buf_init(&out, MEMORY_ANSWER_MAX);
         json_begin(&w, &out);
@@ -157,7 +157,7 @@ delete_one(struct ingest *in, struct job *job)
     } else if (PQntuples(result) == 0) {
         job_problem(job, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
     } else {
-        AUTO(buf) struct buf nothing;
+        AUTO(buf) struct buf nothing = { 0 };
         buf_init(&nothing, 16);
         job_answer(job, 204, &nothing);
     }

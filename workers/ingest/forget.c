@@ -92,7 +92,7 @@ on_deleted(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *e
 static void
 delete_letter(struct purge *purge)
 {
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
     buf_init(&body, REQUEST_MAX);
     json_begin(&w, &body);
@@ -141,7 +141,7 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 static void
 look(struct purge *purge, uint64_t from)
 {
-    AUTO(buf) struct buf body;
+    AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
     char subject[SUBJECT_MAX];
     (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.ingest",

@@ -31,7 +31,7 @@ seen_before(const cJSON *tags, const cJSON *tag)
 const char *
 prepare_tags(struct job *job, const cJSON *tags)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     const cJSON *tag;
     buf_init(&out, JSON_TEXT_MAX);

@@ -76,7 +76,7 @@ read_facts(struct item *item)
 {
     const cJSON *facts = json_member(item->job->body, "facts"), *fact;
     bool explicit = strcmp(item->source, "explicit") == 0;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     buf_init(&out, FACTS_MAX);
     json_begin(&w, &out);
@@ -121,7 +121,7 @@ static void
 answer_item(const PGresult *result, struct item *item)
 {
     struct job *job = item->job;
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     struct err err;
     int row = 0;
@@ -197,7 +197,7 @@ static enum rc
 send_columns(struct ingest *in, struct item **items, size_t n, int64_t model,
              struct buf columns[C_COUNT], size_t *index, struct err *err)
 {
-    AUTO(buf) struct buf vectors;
+    AUTO(buf) struct buf vectors = { 0 };
     struct db_params p = { 0 };
     buf_init(&vectors, GROUP_MAX);
     array_binary_begin(&vectors, in->halfvec, n);

@@ -179,7 +179,7 @@ static enum rc
 move(struct trainer *t, struct err *err)
 {
     AUTO(pgresult) PGresult *rows = NULL, *done = NULL;
-    AUTO(buf) struct buf ids, cells;
+    AUTO(buf) struct buf ids = { 0 }, cells = { 0 };
     struct cell_set *set = NULL;
     struct db_params p = params(t), q = params(t);
     buf_init(&ids, LITERAL_MAX);

@@ -97,7 +97,7 @@ write_cursor(struct json_writer *w, const PGresult *rows, int row)
 static void
 answer_page(struct job *job, const PGresult *rows, int limit)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     int row = 0;
     buf_init(&out, MEMORY_ANSWER_MAX);

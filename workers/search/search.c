@@ -69,7 +69,7 @@ read_request(struct job *job)
         read_time(job->body, "until", &r->until_ms) != RC_OK)
         return NULL;
     if (tags && cJSON_GetArraySize(tags) > 0) {
-        AUTO(buf) struct buf out;
+        AUTO(buf) struct buf out = { 0 };
         struct json_writer w;
         buf_init(&out, TAGS_MAX);
         json_begin(&w, &out);
@@ -174,7 +174,7 @@ read_items(struct search *s, const struct request *r, const struct leg *hits, si
            struct err *err)
 {
     struct db_params p = { 0 };
-    AUTO(buf) struct buf ids;
+    AUTO(buf) struct buf ids = { 0 };
     buf_init(&ids, IDS_MAX);
     buf_putc(&ids, '{');
     for (size_t i = 0; i < hits->n && i < (size_t)r->k + SPARE; i++)
@@ -241,7 +241,7 @@ write_results(struct buf *out, const struct request *r, const PGresult *rows,
     int64_t rank = 0;
     buf_putc(out, '[');
     for (int row = 0; row < PQntuples(rows) && rank < r->k; row++) {
-        AUTO(buf) struct buf one;
+        AUTO(buf) struct buf one = { 0 };
         size_t place = (size_t)db_int(rows, row, 0, 0);
         buf_init(&one, MEMORY_ANSWER_MAX);
         if (place >= hits->n ||
@@ -259,7 +259,7 @@ write_results(struct buf *out, const struct request *r, const PGresult *rows,
 static void
 answer(struct request *r, const PGresult *rows, const struct leg *hits)
 {
-    AUTO(buf) struct buf out, results;
+    AUTO(buf) struct buf out = { 0 }, results = { 0 };
     struct json_writer w;
     struct err err;
     buf_init(&out, MEMORY_ANSWER_MAX + 1024 * 1024);

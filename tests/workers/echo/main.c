@@ -66,7 +66,7 @@ failures(const char *id)
 static void
 answer(struct job *job)
 {
-    AUTO(buf) struct buf out;
+    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     buf_init(&out, 100000);
     json_begin(&w, &out);
