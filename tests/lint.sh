@@ -65,6 +65,7 @@ code=$(for file in "${product[@]}"; do
 done)
 banned='strcpy|strcat|sprintf|vsprintf|strncpy|strncat|strtok|gets|atoi|atol|atof|system|popen|alloca|rand|srand|tmpnam|mktemp|sleep|usleep|strerror_l|gmtime|localtime|ctime|asctime'
 grep -E ":.*(^|[^a-zA-Z0-9_.>])($banned)\(" <<<"$code" | report 'banned function'
+grep -E ':.*AUTO\([a-z]+\) [^=]*;' <<<"$code" | report 'AUTO without a first value'
 grep -E ':.*[^a-zA-Z0-9_](secure_)?getenv\(' <<<"$code" | grep -v '^common/conf' | report 'environment read outside conf'
 strings=$(grep -HnE '"' "${product[@]}" | grep -v '^deploy/')
 grep -E '"[^"]*\b(SELECT [a-z*(].* FROM|INSERT INTO|UPDATE [a-z_]+ SET|DELETE FROM|CREATE TABLE)\b' <<<"$strings" | report 'SQL in C'
