@@ -108,3 +108,21 @@ def test_the_server_tells_who_asks(server):
         client.flush()
         search.publish(message.reply, b"answer")
         assert client.next(5, own).data == b"answer"
+
+
+ASKED = [("search", "memory.search"), ("audit", "audit.list"), ("executor", "jobs.get")]
+
+
+@pytest.mark.parametrize("asker", ["client", "gateway", "operator"])
+@pytest.mark.parametrize("program,command", ASKED)
+def test_programs_may_answer_whoever_may_ask(server, program, command, asker):
+    with server.connect(asker) as client, server.connect(program) as worker:
+        subject = f"gantry.v1.w1.{command}"
+        sid = worker.subscribe(f"gantry.v1.*.{command}", program)
+        own = client.subscribe(f"_INBOX.{asker}.y")
+        worker.flush()
+        client.publish(subject, b"{}", reply=f"_INBOX.{asker}.y")
+        message = worker.next(5, sid)
+        worker.publish(message.reply, b"answer")
+        assert client.next(5, own).data == b"answer"
+        assert not worker.errors
