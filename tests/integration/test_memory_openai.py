@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""The `openai` provider against a stand-in server: batches, retries, refusals, and the cache of query
+vectors in Redis."""
+import hashlib
+import http.server
+import json
+import math
+import threading
+import uuid
+
+import pytest
+
+from gantry_testing import servers
+from gantry_testing.memory import memory_system
+
+DIM = 12
+KEY = "stand-in-" + "key-0123456789"
+
+
+def vector(text):
+    """A direction for each word, so that shared words make near vectors."""
+    out = [0.0] * DIM
+    for word in text.lower().split():
+        for i, byte in enumerate(hashlib.sha256(word.encode()).digest()[:DIM]):
+            out[i] += byte / 255 - 0.5
+    return [3 * x for x in out]  # not of length 1: the client has to see to that
+
+
+class StandIn(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        server.requests.append((self.path, self.headers.get("Authorization"), body))
+        texts = body["input"]
+        if server.answers:
+            return self.answer(*server.answers.pop(0))
+        if any(len(t) > server.longest for t in texts):
+            return self.answer(400, {"error": {"message": "too many tokens"}})
+        data = [{"object": "embedding", "index": i, "embedding": vector(t)} for i, t in enumerate(texts)]
+        self.answer(200, {"object": "list", "data": data[::-1], "model": body["model"]})
+
+    def answer(self, status, body, **headers):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
+    server.requests, server.answers, server.longest = [], [], 10**9
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def system(embedder):
+    env = {"EMBED_PROVIDER": "openai", "EMBED_URL": f"http://127.0.0.1:{embedder.server_port}/v1/",
+           "EMBED_MODEL": "test-model", "EMBED_API_KEY": KEY, "EMBED_DIM": str(DIM)}
+    with memory_system() as s:
+        s.env = env
+        s.worker("ingest", **env)
+        s.worker("search", **env)
+        yield s
+
+
+@pytest.fixture
+def ws(embedder):
+    embedder.requests.clear()
+    embedder.answers.clear()
+    embedder.longest = 10**9
+    return "w" + uuid.uuid4().hex[:12]
+
+
+def inputs(embedder):
+    return [text for _, _, body in embedder.requests for text in body["input"]]
+
+
+def test_stored_and_found(system, embedder, ws):
+    system.ingest(ws, "s", "alpha beta gamma")
+    system.ingest(ws, "s", "delta epsilon zeta")
+    path, authorization, body = embedder.requests[0]
+    assert path == "/v1/embeddings" and authorization == f"Bearer {KEY}"
+    assert body["model"] == "test-model" and body["input"] == ["alpha beta gamma"]
+    assert "dimensions" not in body
+    results = system.search(ws, "alpha beta", mode="vector")["results"]
+    assert [r["content"] for r in results] == ["alpha beta gamma", "delta epsilon zeta"]
+    a, b = vector("alpha beta"), vector("alpha beta gamma")
+    cosine = sum(x * y for x, y in zip(a, b)) / math.hypot(*a) / math.hypot(*b)
+    assert abs(results[0]["similarity_score"] - cosine) < 0.002
+    assert system.sql("SELECT DISTINCT name FROM memory JOIN memory_model USING (model) WHERE workspace = %s",
+                      ws) == [(f"openai:test-model:{DIM}",)]
+
+
+def test_a_batch_is_one_request(system, embedder, ws):
+    system.workers[0].stop()
+    commands = [system.publish(ws, "ingest", {"scope": "s", "text": f"batch {i}"}) for i in range(40)]
+    system.workers[0].start()
+    assert all(system.done(c)[0] == 200 for c in commands)
+    assert sorted(inputs(embedder)) == sorted(f"batch {i}" for i in range(40))
+    assert len(embedder.requests) <= 4
+
+
+def test_query_vectors_are_cached_under_keyed_hashes(system, embedder, ws):
+    system.ingest(ws, "s", "cached words")
+    embedder.requests.clear()
+    for _ in range(3):
+        assert system.search(ws, "a secret question", mode="vector")["results_count"] == 1
+    assert inputs(embedder) == ["a secret question"]
+    system.search("x" + ws, "a secret question", mode="vector")
+    assert len(embedder.requests) == 2  # another workspace learns nothing by asking the same
+    system.search(ws, "no vector is needed", mode="text")
+    assert len(embedder.requests) == 2
+    import redis
+    client = redis.Redis.from_url(system.redis.url)
+    keys = client.keys("*")
+    assert keys and all(k.startswith(b"gantry:embed:") and len(k) == len("gantry:embed:") + 64 for k in keys)
+    assert all(0 < client.ttl(k) <= 86400 for k in keys)
+    plain = {hashlib.sha256(t.encode()).hexdigest().encode() for t in ("a secret question",)}
+    assert not any(p in k for k in keys for p in plain)
+    second = system.worker("search", **system.env)  # replicas share the cache
+    system.workers[1].stop()
+    assert system.search(ws, "a secret question", mode="vector")["results_count"] == 1
+    assert len(embedder.requests) == 2
+    system.workers[1].start()
+    second.stop()
+
+
+def test_searches_go_on_without_redis(system, embedder, ws):
+    system.ingest(ws, "s", "without redis")
+    system.redis.stop()
+    try:
+        assert system.search(ws, "redis", mode="vector")["results_count"] == 1
+        assert system.search(ws, "redis", mode="vector")["results_count"] == 1
+    finally:
+        system.redis.start()
+
+
+def test_temporary_failures_are_retried(system, embedder, ws):
+    embedder.answers += [(503, {}), (429, {}, ), (500, {})]
+    system.ingest(ws, "s", "in the end")
+    assert inputs(embedder) == ["in the end"] * 4
+    # Longer than a request may take: the command waits in the stream and is stored later.
+    embedder.answers += [(503, {})] * 30
+    command = system.publish(ws, "ingest", {"scope": "s", "text": "much later"})
+    servers.wait_until(lambda: len(embedder.answers) < 24, 30, "tries")
+    embedder.answers.clear()
+    assert system.done(command, 60)[0] == 200
+    assert system.sql("SELECT count(*) FROM memory WHERE workspace = %s", ws) == [(2,)]
+
+
+def test_a_text_that_is_too_long_for_the_model_is_cut(system, embedder, ws):
+    embedder.longest = 5000
+    long = "long " * 4000
+    commands = [system.publish(ws, "ingest", {"scope": "s", "text": t}) for t in ("short one", long, "short two")]
+    assert all(system.done(c, 40)[0] == 200 for c in commands)
+    assert system.ask(ws, "get", {"id": commands[1]})["content"] == long
+    assert system.search(ws, "long", mode="vector", k=3)["results_count"] == 3
+    assert max(len(t) for t in inputs(embedder) if "long" in t) == 16384
+    assert system.sql("SELECT count(*) FROM memory WHERE workspace = %s AND embedding IS NULL", ws) == [(0,)]
+
+
+@pytest.mark.parametrize("answer", [
+    (200, {"data": []}), (200, {"data": [{"index": 0, "embedding": [1.0]}]}), (200, {"nothing": 1}),
+    (200, {"data": [{"index": 7, "embedding": [1.0] * DIM}]}), (401, {}), (404, {}),
+    (200, {"data": [{"index": 0, "embedding": ["x"] * DIM}]}),
+], ids=str)
+def test_nonsense_is_not_stored(system, embedder, ws, answer):
+    embedder.answers.append(answer)
+    command = system.publish(ws, "ingest", {"scope": "s", "text": "patience"})
+    assert system.done(command, 60)[0] == 200  # once the server is right again
+    assert len(embedder.requests) >= 2
+    assert system.sql("SELECT vector_dims(embedding) FROM memory WHERE workspace = %s", ws) == [(DIM,)]
