@@ -52,6 +52,7 @@ cli_bus(struct cli *cli, struct bus **out, struct err *err)
         const struct bus_options options = {
             .url = cli->conf.operator_url,
             .name = "gantry",
+            .inbox_prefix = "_INBOX.operator", /* the one that workers may answer */
             .tls_ca_file = cli->conf.tls_ca,
             .tls_cert_file = cli->conf.tls_cert,
             .tls_key_file = cli->conf.tls_key,

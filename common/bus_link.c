@@ -233,6 +233,12 @@ failed(void *arg)
         log_warn("NATS: %s", event->text);
         return;
     }
+    /* Whoever asks chooses the reply subject: that must not end the program that answers. */
+    if (strstr(event->text, "Publish to \"_INBOX.") || strstr(event->text, "Publish to \"_R_.")) {
+        log_warn("NATS: an answer could not be delivered where the asker wanted it: %s",
+                 event->text);
+        return;
+    }
     if (bus->options.on_violation) {
         bus->options.on_violation(bus->options.arg, event->text);
         return;

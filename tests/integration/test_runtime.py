@@ -297,6 +297,14 @@ def test_a_missing_right_is_a_configuration_error(server, bus, program):
     assert worker.said("nats/server.conf") == 1
 
 
+def test_a_foreign_reply_subject_does_not_end_the_worker(server, bus, program):
+    with Echo(program, server) as worker:
+        bus.publish("$SRV.PING.gantry-ingest", b"", reply="_INBOX.somebody.else")
+        servers.wait_until(lambda: worker.said("could not be delivered"), what="told")
+        assert json.loads(bus.request("$SRV.PING.gantry-ingest", b"").data)["name"] == "gantry-ingest"
+        assert worker.stop() == 0
+
+
 def test_configuration_problems_are_told_at_once(server, program):
     import subprocess
     run = subprocess.run([program, "--check-config"], capture_output=True, text=True,
