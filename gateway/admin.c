@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "clock.h"
+#include "fleet.h"
 #include "gateway.h"
 #include "http.h"
 #include "keys.h"
@@ -58,6 +59,7 @@ metrics(struct request *r)
                    "gantry_gateway_%s %lld\n",
                    gauges[i].name, gauges[i].help, gauges[i].name, gauges[i].name,
                    (long long)gauges[i].value);
+    fleet_expose(r->gw->fleet, &out);
     return answer_raw(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out), out.len);
 }
 

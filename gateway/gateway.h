@@ -27,6 +27,7 @@ struct dbjobs;
 struct uses;
 struct audit;
 struct direct;
+struct fleet;
 
 /* Redis scripts, by the names of their files (common/lua). */
 enum gateway_script {
@@ -80,6 +81,7 @@ struct gateway {
     struct uses *uses;
     struct audit *audit;
     struct direct *direct; /* NULL: off */
+    struct fleet *fleet;   /* of workers */
     struct http_server *http;
     struct http_server *admin;
     struct crypto_signer signer;

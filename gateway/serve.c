@@ -13,6 +13,7 @@
 #include "dbjobs.h"
 #include "direct.h"
 #include "embed_lua.h"
+#include "fleet.h"
 #include "gateway.h"
 #include "http.h"
 #include "keys.h"
@@ -131,6 +132,8 @@ connect_servers(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = subscribe(gw, err);
     if (rc == RC_OK)
+        rc = fleet_new(gw->bus, &gw->fleet, err);
+    if (rc == RC_OK)
         rc = direct_open(gw, &gw->direct, err);
     return rc;
 }
@@ -193,6 +196,7 @@ release(struct gateway *gw)
     uses_close(gw->uses);
     keys_close(gw->keys);
     dbjobs_close(gw->dbjobs);
+    fleet_free(gw->fleet);
     bus_free(gw->bus);
     kv_free(gw->kv);
     allow_close(gw->allowlist);

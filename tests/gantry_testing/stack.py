@@ -122,7 +122,7 @@ class Stack:
 
     def operator(self, **options):
         """A NATS connection as the operator."""
-        return Nats(self.env["GANTRY_NATS_OPERATOR_URL"], **options)
+        return Nats(self.env["GANTRY_NATS_OPERATOR_URL"], **{"inbox": "_INBOX.operator", **options})
 
     def gantry(self, *words, check=True):
         """Run the command line; with check the JSON that it prints, else the finished process."""

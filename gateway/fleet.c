@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "fleet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "metrics.h"
+
+#define SILENT_MS 30000
+
+struct fleet {
+    struct bus_sub *sub;
+    size_t count;
+    struct metrics_snapshot snapshots[FLEET_MAX];
+    int64_t seen_ms[FLEET_MAX]; /* monotonic */
+};
+
+static void
+drop_silent(struct fleet *fleet)
+{
+    int64_t since_ms = clock_mono_ms() - SILENT_MS;
+    for (size_t i = 0; i < fleet->count;) {
+        if (fleet->seen_ms[i] >= since_ms) {
+            i++;
+            continue;
+        }
+        fleet->count--;
+        fleet->snapshots[i] = fleet->snapshots[fleet->count];
+        fleet->seen_ms[i] = fleet->seen_ms[fleet->count];
+    }
+}
+
+static void
+on_snapshot(void *arg, const struct bus_msg *msg)
+{
+    struct fleet *fleet = arg;
+    struct metrics_snapshot snapshot;
+    size_t i = 0;
+    if (metrics_read(msg->data, msg->len, &snapshot, NULL) != RC_OK)
+        return;
+    while (i < fleet->count && (strcmp(fleet->snapshots[i].instance, snapshot.instance) != 0 ||
+                                strcmp(fleet->snapshots[i].program, snapshot.program) != 0))
+        i++;
+    if (i == FLEET_MAX)
+        drop_silent(fleet);
+    if (i == FLEET_MAX && fleet->count == FLEET_MAX)
+        return;
+    if (i >= fleet->count)
+        i = fleet->count++;
+    fleet->snapshots[i] = snapshot;
+    fleet->seen_ms[i] = clock_mono_ms();
+}
+
+enum rc
+fleet_new(struct bus *bus, struct fleet **out, struct err *err)
+{
+    struct fleet *fleet = calloc(1, sizeof(*fleet));
+    if (!fleet)
+        return err_set(err, RC_TEMP, "no memory");
+    enum rc rc =
+        bus_subscribe(bus, METRICS_SUBJECT_PREFIX ">", NULL, on_snapshot, fleet, &fleet->sub, err);
+    if (rc != RC_OK) {
+        free(fleet);
+        return rc;
+    }
+    *out = fleet;
+    return RC_OK;
+}
+
+void
+fleet_free(struct fleet *fleet)
+{
+    if (!fleet)
+        return;
+    bus_unsubscribe(fleet->sub);
+    free(fleet);
+}
+
+void
+fleet_expose(struct fleet *fleet, struct buf *out)
+{
+    drop_silent(fleet);
+    metrics_expose(fleet->snapshots, fleet->count, out);
+}

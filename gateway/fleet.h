@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fleet - the last snapshot of metrics of each worker that runs, for /metrics.
+ *
+ * Source:  gantry.sys.metrics.<program>.<instance>, every 5 s (common/metrics.h); one that has been
+ *          silent for 30 s is gone
+ * Threads: the loop's thread only
+ */
+#ifndef GATEWAY_FLEET_H
+#define GATEWAY_FLEET_H
+
+#include "buf.h"
+#include "bus.h"
+#include "rc.h"
+
+#define FLEET_MAX 256 /* workers; what is beyond is left out */
+
+struct fleet;
+
+enum rc fleet_new(struct bus *bus, struct fleet **out, struct err *err);
+void fleet_free(struct fleet *fleet); /* before the bus */
+void fleet_expose(struct fleet *fleet, struct buf *out);
+
+#endif
