@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Memories over HTTP, end to end: gateway, stream, workers, database."""
+import concurrent.futures
+import hashlib
+import json
+import random
+import signal
+import time
+import uuid
+
+import pytest
+from gantry_testing.wait import wait_until
+
+TEXTS = [
+    "quotes ' \" and \\ backslashes \\n", "percent % %s $1 ${x} {} NULL", "tab\tnew\nline\rreturn",
+    "emoji 🙂👩‍👩‍👧‍👦🇩🇪", "שלום עולם مرحبا بالعالم \u202eoverride", "'; DROP TABLE memory; --",
+    "\ufeffmark and zero\u200bwidth", "x" * 65536, "🙂" * 16384, "\"\\" * 32768,
+]
+
+
+@pytest.fixture
+def scope():
+    return f"e2e:{uuid.uuid4()}"
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda t: ascii(t[:16]))
+def test_round_trip(client, scope, text):
+    metadata = {"text": text[:3000], "list": [text[:9], {"deep": text[:9]}], "n": [0, -1.5, 9007199254740992]}
+    stored = client.ingest(scope, text, metadata=metadata, tags=["tag " + text[:20].strip()]).ok().json
+    assert stored["content_hash"] == hashlib.sha256(text.encode()).hexdigest()
+    assert stored["status"] == "success" and stored["message"] == "Memory ingested" and stored["scope"] == scope
+    got = client.get(f"/memory/{stored['id']}").ok().json
+    assert got["content"] == text and got["metadata"] == metadata
+    found = client.search(text[:500], scope=scope).ok().json["results"]
+    assert found[0]["content"] == text and found[0]["id"] == stored["id"] and found[0]["metadata"] == metadata
+
+
+def test_shape(client, scope):
+    stored = client.ingest(scope, "Alice likes green tea.", facts=[
+        {"subject": "Alice", "predicate": "likes", "object": "tea", "confidence": 0.9},
+        {"subject": "Alice", "predicate": "likes", "object": "milk", "confidence": 0.5}]).ok()
+    assert set(stored.json) == {"status", "message", "id", "tenant_id", "scope", "content_hash", "deduplicated",
+                                "facts_stored", "facts_skipped", "request_id"}
+    assert (stored.json["facts_stored"], stored.json["facts_skipped"]) == (1, 1)
+    assert stored.json["request_id"] == stored.headers["X-Request-ID"]
+    answer = client.search("what does Alice drink?", scope=scope, k=3).ok().json
+    assert set(answer) == {"status", "mode", "request_id", "query", "tenant_id", "scope", "k", "results_count",
+                           "results", "timestamp"}
+    assert set(answer["results"][0]) == {"id", "rank", "scope", "content", "tags", "source", "metadata", "created_at",
+                                         "cosine_distance", "similarity_score", "text_score", "score"}
+    got = client.get(f"/memory/{stored.json['id']}").ok().json
+    assert {"facts", "expires_at", "version", "content", "id"} <= set(got)
+    assert client.search("Alice", scope=scope + "x").ok().json["results_count"] == 0
+
+
+def test_life_of_a_memory(client, scope):
+    id = client.ingest(scope, "first version", tags=["a"]).ok().json["id"]
+    assert client.ingest(scope, "first version", tags=["b"]).ok().json["deduplicated"]
+    changed = client.patch(f"/memory/{id}", {"text": "second version"}).ok().json
+    assert changed["content"] == "second version" and changed["version"] == 2 and changed["tags"] == ["a", "b"]
+    page = client.get(f"/memory?scope={scope}&limit=10").ok().json
+    assert [i["id"] for i in page["items"]] == [id] and page["next_cursor"] is None
+    gone = client.delete(f"/memory/{id}")
+    assert gone.status == 204 and gone.body == b""
+    assert client.get(f"/memory/{id}").ok(404).code == "not_found"
+    assert client.delete(f"/memory/{id}").ok(404).code == "not_found"
+    assert client.patch(f"/memory/{id}", {"tags": []}).ok(404).code == "not_found"
+    for i in range(3):
+        client.ingest(scope, f"to be forgotten {i}").ok()
+    assert client.post("/memory/forget", {"scope": scope}).ok().json["deleted"] == 3
+    assert client.search("forgotten", scope=scope).ok().json["results_count"] == 0
+
+
+def test_pages(client, scope):
+    ids = [client.ingest(scope, f"page {i}").ok().json["id"] for i in range(9)][::-1]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = client.get(f"/memory?scope={scope}&limit=4" + (f"&cursor={cursor}" if cursor else "")).ok().json
+        seen += [i["id"] for i in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == ids
+
+
+def test_credentials(client, scope):
+    token = "sk-" + "proj-" + "a1B2" * 12
+    for body in ({"text": f"use {token}"}, {"text": "x", "metadata": {"k": token}}, {"text": "x", "tags": [token]}):
+        answer = client.post("/webhook/memory/ingest", {"scope": scope, **body}).ok(422)
+        assert answer.code == "secret_in_text" and token not in answer.body.decode()
+    client.ingest(scope, "The API key and the bearer token are rotated every month.").ok()
+
+
+def test_other_workspaces_see_nothing(stack, scope):
+    mine, theirs = stack.client(), stack.client("admin", "elsewhere")
+    one = mine.ingest(scope, "a secret of mine").ok().json["id"]
+    two = theirs.ingest(scope, "a secret of theirs").ok().json["id"]
+    for client, own, foreign in ((mine, one, two), (theirs, two, one)):
+        for mode in ("vector", "text", "hybrid"):
+            results = client.search("a secret", mode=mode, scope=scope).ok().json["results"]
+            assert [r["id"] for r in results] == [own]
+        assert client.get(f"/memory/{foreign}").ok(404).code == "not_found"
+        assert client.patch(f"/memory/{foreign}", {"text": "x"}).ok(404)
+        assert client.delete(f"/memory/{foreign}").ok(404)
+        assert [i["id"] for i in client.get(f"/memory?scope={scope}").ok().json["items"]] == [own]
+    assert theirs.post("/memory/forget", {"scope": scope}).ok().json["deleted"] == 1
+    mine.get(f"/memory/{one}").ok()
+    assert mine.ingest(scope, "x", tenant_id="elsewhere").ok(403).code == "tenant_mismatch"
+
+
+def test_asynchronous(client, scope):
+    answer = client.post("/webhook/memory/ingest", {"scope": scope, "text": "later"}, prefer="respond-async").ok(202)
+    assert answer.headers["Location"] == f"/memory/{answer.json['id']}"
+    wait_until(lambda: client.get(answer.headers["Location"]).status == 200, 20)
+    again = client.post("/webhook/memory/ingest", {"scope": scope, "text": "later"}, prefer="respond-async").ok(202)
+    wait_until(lambda: client.get(f"/memory/{again.json['id']}").status == 200, 20)
+    assert client.get(f"/memory/{again.json['id']}").json["id"] == answer.json["id"]
+
+
+def test_ingest_killed_under_load(make_stack):
+    """Every memory answered with 200 or 202 is there once."""
+    stack = make_stack(INGEST=2)
+    scope, accepted = f"kill:{uuid.uuid4()}", {}
+    kills, stop = 0, time.monotonic() + 8
+
+    def load(seed):
+        client, rng, mine = stack.client().clone(), random.Random(seed), {}
+        while time.monotonic() < stop:
+            text = f"load {seed} {len(mine)} {rng.random()}"
+            headers = {"prefer": "respond-async"} if rng.random() < 0.5 else {}
+            answer = client.post("/webhook/memory/ingest", {"scope": scope, "text": text}, **headers)
+            assert answer.status in (200, 202, 503), answer
+            if answer.status != 503:
+                mine[answer.json["id"]] = text
+        return mine
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        runs = [pool.submit(load, seed) for seed in range(8)]
+        while time.monotonic() < stop - 1:
+            for name in ("ingest", "ingest-2"):
+                time.sleep(0.7)
+                if stack.pid(name):  # the supervisor waits longer after each death
+                    stack.kill(name, signal.SIGKILL)
+                    kills += 1
+        for run in runs:
+            accepted.update(run.result())
+    client = stack.client()
+    assert len(accepted) > 100 and kills >= 4
+
+    def listed():
+        found, cursor = {}, ""
+        while cursor is not None:
+            page = client.get(f"/memory?scope={scope}&limit=100" + (f"&cursor={cursor}" if cursor else "")).ok().json
+            for item in page["items"]:
+                assert item["id"] not in found
+                found[item["id"]] = item["content"]
+            cursor = page["next_cursor"]
+        return found
+
+    wait_until(lambda: set(accepted) <= set(listed()), 90)
+    found = listed()
+    assert all(found[id] == text for id, text in accepted.items())
+    assert len(set(found.values())) == len(found)
