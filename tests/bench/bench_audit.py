@@ -109,6 +109,7 @@ def proofs():
                        check=True, capture_output=True)
         stack.bring_back("audit")
         client, took = stack.client(), []
+        wait_until(lambda: client.get("/ai/audit/0/proof").status == 200, 30)
         for i in range(400):
             start = time.monotonic()
             client.get(f"/ai/audit/{i * 2477 % LEAVES}/proof").ok()
