@@ -107,6 +107,8 @@ audit_event_write(const struct audit_request_event *event, struct buf *out)
     put_optional(&w, "client", event->client);
     json_put_time(&w, "time", event->time_ms);
     json_put_int(&w, "count", event->count > 0 ? event->count : 1);
+    if (event->intent)
+        json_put_bool(&w, "intent", true);
     json_close(&w);
     return json_end(&w);
 }

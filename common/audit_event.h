@@ -27,6 +27,7 @@
 #include "rc.h"
 
 #define AUDIT_EVENT_MAX  16384 /* bytes of one request event on the wire */
+#define AUDIT_INTENT_MS  30000 /* after which an intent is recorded, if nothing else was */
 #define AUDIT_DIGEST_MAX 65    /* 64 hexadecimal digits and a NUL */
 #define AUDIT_PREFIX_MAX 257   /* 64 characters of at most 4 bytes, and a NUL */
 
@@ -59,6 +60,9 @@ struct audit_request_event {
     const char *client;             /* counted refusals: the client's address; else NULL */
     int64_t time_ms;                /* when the request was accepted */
     int64_t count;                  /* counted refusals: how many; else 0, written as 1 */
+    /* Written before the deed, with the id of the event that will tell how it ended; it is recorded
+     * only if that one has not come within AUDIT_INTENT_MS: then the settler was killed. */
+    bool intent;
 };
 
 /* Append the message to out. decision is "denied" for AUDIT_DENIED, else "allowed". */

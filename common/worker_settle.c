@@ -399,9 +399,11 @@ hold(struct task *task)
     const struct err *err = &task->job.result.err;
     uint32_t delay_ms = grown(RETRY_FIRST_MS, RETRY_MAX_MS, task->attempts++);
     w->metrics.jobs_retried++;
-    log_fields(err->rc == RC_CONFIG ? LOG_ERROR : LOG_WARN, "failed for now: trying again later",
-               "command", command_info(task->job.command)->tail, "id", task->job.id, "reason",
-               err->text, NULL);
+    if (err->text[0]) /* a job without a reason has not failed, its time has not come */
+        log_fields(err->rc == RC_CONFIG ? LOG_ERROR : LOG_WARN,
+                   "failed for now: trying again later", "command",
+                   command_info(task->job.command)->tail, "id", task->job.id, "reason", err->text,
+                   NULL);
     task->waited_ms += delay_ms;
     if (task->waited_ms > WORKER_GIVE_UP_MS) {
         task_bury(task, arena_printf(&task->mem, "failed for 24 hours: %.200s", err->text));

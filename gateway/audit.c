@@ -77,7 +77,9 @@ settled_elsewhere(const struct request *r)
 static void
 choose_id(const struct request *r, char id[ID_TEXT_MAX])
 {
-    if (r->sent && !r->idem.replayed && r->idem.attempt <= 1)
+    if (r->audit_id[0])
+        memcpy(id, r->audit_id, ID_TEXT_MAX);
+    else if (r->sent && !r->idem.replayed && r->idem.attempt <= 1)
         memcpy(id, r->id, ID_TEXT_MAX);
     else
         id_new(id);
@@ -117,36 +119,85 @@ on_taken(void *arg, enum rc rc)
     request_continue(r, STEP_NEXT);
 }
 
+/* Who asked for what; how it ended is the caller's. */
 static enum rc
-send_event(struct request *r)
+send_event(struct request *r, const char *id, const struct audit_request_event *end,
+           audit_taken_fn *taken)
 {
-    char id[ID_TEXT_MAX], action[96], digest[AUDIT_DIGEST_MAX], prefix[AUDIT_PREFIX_MAX];
+    char action[96], digest[AUDIT_DIGEST_MAX], prefix[AUDIT_PREFIX_MAX];
+    struct audit_request_event event = *end;
     const cJSON *params = NULL;
 
-    choose_id(r, id);
     request_action(r, action);
-    struct audit_request_event event = {
-        .event_id = id,
-        .actor = AUDIT_ACTOR_KEY,
-        .key_id = r->actor.key_id,
-        .request_id = r->request_id,
-        .action = action,
-        .target = target_of(r),
-        .status = status_of(r->answer.status),
-        .http_status = r->answer.status,
-        .error_code = r->answer.code,
-        .duration_ms = (clock_mono_us() - r->start_us) / 1000,
-        .idempotency_sha256 = r->idem.hash,
-        .region = r->gw->settings->region,
-        .time_ms = r->accepted_ms,
-    };
+    event.event_id = id;
+    event.actor = AUDIT_ACTOR_KEY;
+    event.key_id = r->actor.key_id;
+    event.request_id = r->request_id;
+    event.action = action;
+    event.target = target_of(r);
+    event.idempotency_sha256 = r->idem.hash;
+    event.region = r->gw->settings->region;
+    event.time_ms = r->accepted_ms;
     if (r->doc && audit_digest_json(r->doc, digest) == RC_OK)
         event.params_sha256 = digest;
     if (r->doc && r->route && r->route->scope == SCOPE_ACTIONS_EXECUTE)
         params = json_member(r->doc, "task") ? json_member(r->doc, "task") : r->doc;
     if (params && audit_params_prefix(params, prefix) == RC_OK)
         event.params_prefix64 = prefix;
-    return audit_send(r->gw->audit, r->actor.workspace, &event, on_taken, r);
+    return audit_send(r->gw->audit, r->actor.workspace, &event, taken, r);
+}
+
+/* --- before the deed -------------------------------------------------------------------------- */
+
+static void
+on_announced(void *arg, enum rc rc)
+{
+    struct request *r = arg;
+
+    if (rc == RC_OK) {
+        request_continue(r, STEP_NEXT);
+        return;
+    }
+    refuse_unaudited(r);
+    request_continue(r, STEP_ANSWERED);
+}
+
+/* A function of the gateway that changes something: were we killed between that and its event, the
+ * log would not know. So its event is announced first. */
+enum step
+announce_deed(struct request *r)
+{
+    const struct audit_request_event intent = {
+        .status = AUDIT_FAILED,
+        .error_code = "interrupted",
+        .duration_ms = -1,
+        .intent = true,
+    };
+
+    if (r->route->kind != ROUTE_LOCAL || r->method == METHOD_GET || r->route->flags & ROUTE_OPEN)
+        return STEP_NEXT;
+    id_new(r->audit_id);
+    if (send_event(r, r->audit_id, &intent, on_announced) == RC_OK)
+        return STEP_WAIT;
+    refuse_unaudited(r);
+    return STEP_ANSWERED;
+}
+
+/* --- after it --------------------------------------------------------------------------------- */
+
+static enum rc
+send_end(struct request *r)
+{
+    const struct audit_request_event end = {
+        .status = status_of(r->answer.status),
+        .http_status = r->answer.status,
+        .error_code = r->answer.code,
+        .duration_ms = (clock_mono_us() - r->start_us) / 1000,
+    };
+    char id[ID_TEXT_MAX];
+
+    choose_id(r, id);
+    return send_event(r, id, &end, on_taken);
 }
 
 enum step
@@ -160,7 +211,7 @@ close_audit(struct request *r)
         return STEP_NEXT;
     enum rc rc = RC_LIMIT;
     if (r->authenticated && bus_connected(r->gw->bus) && audit_healthy(audit))
-        rc = send_event(r);
+        rc = send_end(r);
     if (rc == RC_OK)
         return STEP_WAIT;
     if (r->authenticated)

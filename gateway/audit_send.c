@@ -20,9 +20,10 @@ struct audit_out {
     void *arg;
     struct buf text;
     char subject[SUBJECT_MAX];
-    char msg_id[ID_TEXT_MAX + 8];
+    char msg_id[ID_TEXT_MAX + 16];
     bool kept;  /* it was not taken once and is sent again */
     bool late;  /* … because AUDIT takes nothing at all: this closes the routes */
+    bool brief; /* an intent: not kept, since nothing was done yet */
     bool worth; /* something was done: it is kept also when only its workspace's share is full */
 };
 
@@ -72,7 +73,7 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
         out_free(out);
         if (was_late && audit->n_late == 0)
             log_info("AUDIT takes events again");
-    } else if (rc == RC_LIMIT && !out->worth && !out->kept) {
+    } else if (out->brief || (rc == RC_LIMIT && !out->worth && !out->kept)) {
         out_free(out); /* who waits counts it */
     } else {
         keep(out, rc, err);
@@ -125,6 +126,7 @@ audit_send(struct audit *audit, const char *workspace, const struct audit_reques
         return RC_LIMIT;
     out->audit = audit;
     out->taken = taken;
+    out->brief = event->intent;
     out->worth = !taken || event->status == AUDIT_SUCCESS;
     out->arg = arg;
     buf_init(&out->text, AUDIT_EVENT_MAX);
@@ -134,10 +136,15 @@ audit_send(struct audit *audit, const char *workspace, const struct audit_reques
     }
     (void)snprintf(out->subject, sizeof(out->subject), SUBJECT_PREFIX "%s.audit.request.gateway",
                    workspace);
-    (void)snprintf(out->msg_id, sizeof(out->msg_id), "%s.audit", event->event_id);
+    (void)snprintf(out->msg_id, sizeof(out->msg_id), "%s.%s", event->event_id,
+                   event->intent ? "intent" : "audit");
     if (publish(out, &err) == RC_OK)
         return RC_OK;
     out->taken = NULL;
+    if (out->brief) {
+        out_free(out);
+        return RC_LIMIT;
+    }
     keep(out, RC_TEMP, &err);
     return RC_TEMP;
 }

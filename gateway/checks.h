@@ -24,6 +24,7 @@ route_fn check_idempotency, close_idempotency;
 /* carry.c */
 route_fn carry_out;
 /* audit.c */
+route_fn announce_deed; /* before a route's own function changes anything */
 route_fn close_audit;
 
 #endif

@@ -117,6 +117,49 @@ def test_gateway_and_servers_killed(system):
     check(system, load)
 
 
+def test_gateway_killed_in_its_own_deeds(system):
+    """Keys are made by the gateway itself: each that is there has exactly one event, also when the
+    gateway died between making it and saying so."""
+    stop, made = threading.Event(), []
+
+    def run():
+        client = system.client()
+        while not stop.is_set():
+            name = f"deed-{uuid.uuid4()}"
+            try:
+                if client.post("/keys", {"role": "viewer", "name": name}).status == 201:
+                    made.append(name)
+            except (OSError, http.client.HTTPException):
+                client = system.client()
+                time.sleep(0.05)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            time.sleep(random.uniform(0.3, 1.0))
+            system.restart("gateway")
+    finally:
+        time.sleep(0.5)
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+    assert len(made) > 4
+    there = {name for (name,) in rows(system, "SELECT name FROM api_key WHERE name LIKE 'deed-%'")}
+    assert set(made) <= there
+
+    def told():
+        events = rows(system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'")
+        return events if there <= {target for target, _ in events} else None
+
+    events = wait_until(told, 60, "every key has its event", interval=0.5)
+    settled(system)
+    events = rows(system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'")
+    assert len(events) == len({target for target, _ in events})
+    assert all(reason is None for target, reason in events if target in made)
+
+
 def test_a_full_audit_stream_closes_everything(system):
     """No event, no answer: 503 on every route with a key, and not ready; what could not be written
     then is written later."""

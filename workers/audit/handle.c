@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "append.h"
+#include "audit_event.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "log.h"
 #include "secrets.h"
 
@@ -125,8 +127,26 @@ audit_handle_append(struct worker *w, struct job **jobs, size_t n)
     store(w, jobs, n);
 }
 
+/* An intent waits for the event that tells how it ended. */
+static bool
+waits(const struct job *job)
+{
+    return json_bool(job->body, "intent", false) &&
+           clock_wall_ms() < job->accepted_ms + AUDIT_INTENT_MS;
+}
+
 void
 audit_handle_request(struct worker *w, struct job **jobs, size_t n)
 {
-    store(w, jobs, n);
+    static const struct err later = { .rc = RC_TEMP };
+    AUTO(free) struct job **now = calloc(n, sizeof(struct job *));
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (!now || waits(jobs[i]))
+            job_fail(jobs[i], &later);
+        else
+            now[count++] = jobs[i];
+    if (count > 0)
+        store(w, now, count);
 }
