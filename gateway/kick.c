@@ -100,7 +100,7 @@ end_connection(struct kick *kick, const char *server_id, int64_t cid)
 {
     AUTO(buf) struct buf order = { 0 };
     struct json_writer w;
-    char subject[SUBJECT_MAX];
+    char subject[SUBJECT_MAX], reply[SUBJECT_MAX];
     buf_init(&order, QUERY_MAX);
     json_begin(&w, &order);
     json_object(&w, NULL);
@@ -109,7 +109,9 @@ end_connection(struct kick *kick, const char *server_id, int64_t cid)
     if (json_end(&w) != RC_OK)
         return;
     (void)snprintf(subject, sizeof(subject), "$SYS.REQ.SERVER.%s.KICK", server_id);
-    publish(kick, subject, NULL, &order);
+    /* The server does nothing for a request without a reply subject. */
+    (void)snprintf(reply, sizeof(reply), "%s.ended.%lld", kick->inbox, (long long)cid);
+    publish(kick, subject, reply, &order);
     ++*kick->options.kicked;
 }
 
