@@ -278,6 +278,7 @@ worker_free(struct worker *w)
         conf_wipe(w->spec->conf, 1, w->conf);
     free(w->conf);
     free(w->batch);
+    gcra_table_free(w->limits);
 }
 
 static enum rc
@@ -297,7 +298,9 @@ start(struct worker *w, struct err *err)
     w->batch = calloc(WORKER_BATCH_CAP, sizeof(struct job *));
     if (!w->batch)
         return err_set(err, RC_TEMP, "no memory");
-    rc = schema_builtin_init(err);
+    rc = gcra_table_new(&w->limits, err);
+    if (rc == RC_OK)
+        rc = schema_builtin_init(err);
     if (rc == RC_OK)
         rc = crypto_init(err);
     if (rc == RC_OK)

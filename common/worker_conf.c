@@ -32,6 +32,8 @@ static const struct conf_item ITEMS[] = {
       "File with this program's certificate for NATS." },
     { "NATS_TLS_KEY", CONF_STRING, COMMON(tls_key), NULL, 0, 0, NULL, CONF_OPTIONAL,
       "File with the key of NATS_TLS_CERT." },
+    { "RATE_LIMIT_PER_MINUTE", CONF_INT, COMMON(rate_limit_per_minute), "600", 0, 100000000, NULL,
+      0, "Requests of a workspace's NATS clients in a minute, for each process; 0 = off." },
     { "ALLOW_PLAINTEXT", CONF_BOOL, COMMON(allow_plaintext), "0", 0, 0, NULL, 0,
       "1 = no warning about servers on other machines that are reached unencrypted." },
 };

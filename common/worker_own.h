@@ -10,6 +10,7 @@
 
 #include "bus.h"
 #include "fault.h"
+#include "gcra.h"
 #include "heap.h"
 #include "metrics.h"
 #include "worker.h"
@@ -79,6 +80,7 @@ struct worker_common {
     char *tls_ca, *tls_cert, *tls_key;
     int64_t delivery_limit;
     bool allow_plaintext;
+    int64_t rate_limit_per_minute; /* direct core requests of a workspace; 0 = off */
 };
 
 struct worker {
@@ -112,6 +114,7 @@ struct worker {
     int64_t keepalive_ms; /* a third of the consumer's ack_wait */
     struct bus_sub *subs[CMD_COUNT];
     struct metrics metrics;
+    struct gcra_table *limits; /* of direct core requests */
     struct job **batch;
 };
 

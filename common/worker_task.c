@@ -260,6 +260,22 @@ decode(struct task *task, struct err *err)
     return rc == RC_OK ? read_body(task, err) : rc;
 }
 
+/* What NATS clients ask directly passes no gateway: here is its limit. (Their JetStream commands are
+ * bounded by the streams' limits per subject.) */
+static void
+limit_direct(struct task *task)
+{
+    const struct worker *w = task->w;
+    struct gcra_state state;
+    struct gcra_bucket bucket = gcra_bucket(w->common.rate_limit_per_minute);
+    if (!task->job.direct || task->lane || bucket.burst == 0 ||
+        gcra_take(gcra_table_find(w->limits, task->job.actor.workspace), clock_mono_us(), &bucket,
+                  &state) == 0)
+        return;
+    job_problem(&task->job, PROBLEM_RATE_LIMITED, NULL, "Too many requests; try again later.");
+    task->refused = true;
+}
+
 /* --- arrival ---------------------------------------------------------------------------------- */
 
 static void
@@ -303,6 +319,8 @@ task_receive(struct worker *w, struct lane *lane, const struct bus_msg *msg)
         worker_careful(w);
     }
     enum rc rc = decode(task, &err);
+    if (rc == RC_OK && !task->refused)
+        limit_direct(task);
     if (!id_valid(task->job.id))
         id_of_message(task, task->audit_id);
     else

@@ -19,7 +19,7 @@
 #include "settings.h"
 
 struct keys;
-struct limiter;
+struct gcra_table;
 struct waiters;
 struct http_server;
 struct allowlist;
@@ -74,7 +74,7 @@ struct gateway {
     struct bus *bus;
     struct kv *kv;
     struct keys *keys;
-    struct limiter *limiter;
+    struct gcra_table *limiter;
     struct waiters *waiters;
     struct allowlist *allowlist;
     struct dbjobs *dbjobs;

@@ -1,90 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "limit.h"
-
+/*
+ * limit - rate limits per workspace and per key: GCRA, in Redis, or here while Redis is away.
+ *
+ * The script takes from all buckets of a request or from none. Without Redis every gateway limits on
+ * its own: never open, never shut.
+ */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "answer.h"
 #include "checks.h"
 #include "clock.h"
 #include "gateway.h"
+#include "gcra.h"
 
-#define MINUTE_US      60000000
-#define LOCAL_SLOTS    8192 /* names limited here while Redis is away; the oldest make room */
-#define LOCAL_PROBES   8
-#define REDIS_MS       250
-#define BUCKETS        2 /* workspace, key */
-#define NAME_MAX_BYTES 80
-
-struct slot {
-    char name[NAME_MAX_BYTES];
-    int64_t tat_us;
-};
-
-struct limiter {
-    struct slot slots[LOCAL_SLOTS];
-};
-
-struct limit_bucket
-limit_bucket(int64_t per_minute)
-{
-    int64_t interval_us = per_minute ? MINUTE_US / per_minute : 0;
-    return (struct limit_bucket){ .interval_us = interval_us ? interval_us : 1,
-                                  .burst = per_minute };
-}
-
-int64_t
-limit_take(int64_t *tat_us, int64_t now_us, const struct limit_bucket *bucket,
-           struct limit_state *state)
-{
-    int64_t tat_new = *tat_us > now_us ? *tat_us : now_us;
-    int64_t wait_us = tat_new + bucket->interval_us - bucket->interval_us * bucket->burst - now_us;
-    if (wait_us <= 0) {
-        wait_us = 0;
-        tat_new += bucket->interval_us;
-        *tat_us = tat_new;
-    }
-    state->full_us = tat_new - now_us;
-    state->left = (bucket->interval_us * bucket->burst - state->full_us) / bucket->interval_us;
-    return wait_us;
-}
-
-enum rc
-limiter_new(struct limiter **out, struct err *err)
-{
-    struct limiter *limiter = calloc(1, sizeof(*limiter));
-    if (!limiter)
-        return err_set(err, RC_TEMP, "no memory for the limiter");
-    *out = limiter;
-    return RC_OK;
-}
-
-void
-limiter_free(struct limiter *limiter)
-{
-    free(limiter);
-}
-
-/* The slot of a name; a name without one takes the slot that has been full the longest. */
-static struct slot *
-find_slot(struct limiter *limiter, const char *name)
-{
-    uint32_t h = 2166136261u;
-    for (const char *c = name; *c; c++)
-        h = (h ^ (unsigned char)*c) * 16777619u;
-    struct slot *oldest = NULL;
-    for (unsigned i = 0; i < LOCAL_PROBES; i++) {
-        struct slot *slot = &limiter->slots[(h + i) % LOCAL_SLOTS];
-        if (strcmp(slot->name, name) == 0)
-            return slot;
-        if (!oldest || slot->tat_us < oldest->tat_us)
-            oldest = slot;
-    }
-    (void)snprintf(oldest->name, sizeof(oldest->name), "%s", name);
-    oldest->tat_us = 0;
-    return oldest;
-}
+#define REDIS_MS 250
+#define BUCKETS  2 /* workspace, key */
 
 /* --- the buckets of a request ----------------------------------------------------------------- */
 
@@ -92,8 +22,8 @@ struct taking {
     unsigned count;
     const char *title[BUCKETS];
     int64_t per_minute[BUCKETS];
-    char name[BUCKETS][NAME_MAX_BYTES];
-    struct limit_state state[BUCKETS];
+    char name[BUCKETS][GCRA_NAME_MAX];
+    struct gcra_state state[BUCKETS];
     int64_t wait_us;
 };
 
@@ -105,12 +35,12 @@ find_buckets(const struct request *r, struct taking *t)
     if (s->rate_limit_per_minute) {
         t->title[t->count] = "workspace";
         t->per_minute[t->count] = s->rate_limit_per_minute;
-        (void)snprintf(t->name[t->count++], NAME_MAX_BYTES, "rate:w:%s", r->actor.workspace);
+        (void)snprintf(t->name[t->count++], GCRA_NAME_MAX, "rate:w:%s", r->actor.workspace);
     }
     if (s->rate_limit_key_per_minute) {
         t->title[t->count] = "key";
         t->per_minute[t->count] = s->rate_limit_key_per_minute;
-        (void)snprintf(t->name[t->count++], NAME_MAX_BYTES, "rate:k:%s", r->actor.key_id);
+        (void)snprintf(t->name[t->count++], GCRA_NAME_MAX, "rate:k:%s", r->actor.key_id);
     }
 }
 
@@ -121,14 +51,14 @@ take_locally(struct request *r, struct taking *t)
     int64_t tats[BUCKETS];
     r->gw->count.rate_local_total++;
     for (unsigned i = 0; i < t->count; i++) {
-        struct limit_bucket bucket = limit_bucket(t->per_minute[i]);
-        tats[i] = find_slot(r->gw->limiter, t->name[i])->tat_us;
-        int64_t wait_us = limit_take(&tats[i], now_us, &bucket, &t->state[i]);
+        struct gcra_bucket bucket = gcra_bucket(t->per_minute[i]);
+        tats[i] = *gcra_table_find(r->gw->limiter, t->name[i]);
+        int64_t wait_us = gcra_take(&tats[i], now_us, &bucket, &t->state[i]);
         if (wait_us > t->wait_us)
             t->wait_us = wait_us;
     }
     for (unsigned i = 0; i < t->count && !t->wait_us; i++)
-        find_slot(r->gw->limiter, t->name[i])->tat_us = tats[i];
+        *gcra_table_find(r->gw->limiter, t->name[i]) = tats[i];
 }
 
 static int64_t
@@ -198,7 +128,7 @@ check_rate(struct request *r)
     for (unsigned i = 0; i < t.count; i++)
         kv_add(&cmd, t.name[i]);
     for (unsigned i = 0; i < t.count; i++) {
-        struct limit_bucket bucket = limit_bucket(t.per_minute[i]);
+        struct gcra_bucket bucket = gcra_bucket(t.per_minute[i]);
         kv_add_int(&cmd, bucket.interval_us);
         kv_add_int(&cmd, bucket.burst);
     }

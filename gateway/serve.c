@@ -15,9 +15,9 @@
 #include "embed_lua.h"
 #include "fleet.h"
 #include "gateway.h"
+#include "gcra.h"
 #include "http.h"
 #include "keys.h"
-#include "limit.h"
 #include "log.h"
 #include "openapi.h"
 #include "schema.h"
@@ -201,7 +201,7 @@ release(struct gateway *gw)
     kv_free(gw->kv);
     allow_close(gw->allowlist);
     waiters_free(gw->waiters);
-    limiter_free(gw->limiter);
+    gcra_table_free(gw->limiter);
     buf_fini(&gw->openapi);
     loop_free(gw->loop);
 }
@@ -221,7 +221,7 @@ start(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = loop_on_terminate(gw->loop, on_terminate, gw, err);
     if (rc == RC_OK)
-        rc = limiter_new(&gw->limiter, err);
+        rc = gcra_table_new(&gw->limiter, err);
     if (rc == RC_OK)
         rc = waiters_new(&gw->waiters, err);
     if (rc != RC_OK)

@@ -228,3 +228,16 @@ def test_with_no_gateway_logins_fail_and_then_work_again(bare_gateways):
     connected.flush()
     connected.close()
     stack.bring_back("gateway-2", ready=False)
+
+
+def test_direct_requests_are_limited_by_workspace(make_stack):
+    stack = make_stack(RATE_LIMIT_PER_MINUTE=40)
+    client, other = stack.nats("viewer"), stack.nats("viewer", "calm")
+    answers = [client.request("gantry.v1.default.memory.search", {"query": "x"}) for _ in range(60)]
+    kinds = [json.loads(answer.data)["status"] for answer in answers]
+    assert kinds.count("success") in range(40, 45) and kinds.count(429) == 60 - kinds.count("success")
+    refused = answers[kinds.index(429)]
+    assert json.loads(refused.data)["code"] == "rate_limited" and refused.headers["Nats-Service-Error-Code"] == "429"
+    answer = other.request("gantry.v1.calm.memory.search", {"query": "x"})
+    assert json.loads(answer.data)["status"] == "success"
+    client.close(), other.close()

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "gateway/keytable.h"
-#include "gateway/limit.h"
+#include "gcra.h"
 #include "test.h"
 
 #define SECOND 1000000
@@ -11,33 +11,33 @@
 static void
 test_burst_then_steady(void **state)
 {
-    struct limit_bucket bucket = limit_bucket(60); /* one a second, 60 at once */
-    struct limit_state s;
+    struct gcra_bucket bucket = gcra_bucket(60); /* one a second, 60 at once */
+    struct gcra_state s;
     int64_t tat = 0;
     int64_t now = 1000 * (int64_t)SECOND;
     for (int i = 0; i < 60; i++) {
-        assert_int_equal(limit_take(&tat, now, &bucket, &s), 0);
+        assert_int_equal(gcra_take(&tat, now, &bucket, &s), 0);
         assert_int_equal(s.left, 59 - i);
     }
     int64_t before = tat;
-    assert_int_equal(limit_take(&tat, now, &bucket, &s), SECOND);
+    assert_int_equal(gcra_take(&tat, now, &bucket, &s), SECOND);
     assert_int_equal(tat, before); /* a refusal costs nothing */
     assert_int_equal(s.left, 0);
     assert_int_equal(s.full_us, 60 * (int64_t)SECOND);
-    assert_int_equal(limit_take(&tat, now + SECOND, &bucket, &s), 0);
-    assert_int_equal(limit_take(&tat, now + SECOND, &bucket, &s), SECOND);
-    assert_int_equal(limit_take(&tat, now + 1000 * (int64_t)SECOND, &bucket, &s), 0);
+    assert_int_equal(gcra_take(&tat, now + SECOND, &bucket, &s), 0);
+    assert_int_equal(gcra_take(&tat, now + SECOND, &bucket, &s), SECOND);
+    assert_int_equal(gcra_take(&tat, now + 1000 * (int64_t)SECOND, &bucket, &s), 0);
     assert_int_equal(s.left, 59);
 }
 
 static void
 test_one_a_minute(void **state)
 {
-    struct limit_bucket bucket = limit_bucket(1);
-    struct limit_state s;
+    struct gcra_bucket bucket = gcra_bucket(1);
+    struct gcra_state s;
     int64_t tat = 0;
-    assert_int_equal(limit_take(&tat, SECOND, &bucket, &s), 0);
-    assert_int_equal(limit_take(&tat, SECOND, &bucket, &s), 60 * (int64_t)SECOND);
+    assert_int_equal(gcra_take(&tat, SECOND, &bucket, &s), 0);
+    assert_int_equal(gcra_take(&tat, SECOND, &bucket, &s), 60 * (int64_t)SECOND);
 }
 
 static struct key_row
