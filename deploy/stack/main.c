@@ -10,7 +10,8 @@
  *
  * The processes have sessions of their own and no tie to this one: when it ends, by whatever
  * signal, they run on, and the next supervisor of the directory adopts them by their pid files.
- * state/NAME.status says for `make status` what is known.
+ * state/NAME.status says for `make status` what is known. When the folder itself is gone, everything
+ * is stopped.
  *
  * usage: gantry-supervisor STACK_DIR   goes into the background when everything is adopted
  */
@@ -37,6 +38,7 @@
 #define STEADY_MS      10000 /* a life this long forgives earlier failures */
 #define INT_AFTER_MS   2000  /* PostgreSQL waits for its clients on TERM and ends on INT */
 #define KILL_AFTER_MS  45000
+#define LOOK_MS        5000 /* how often to look whether the folder is still there */
 #define EXIT_CONFIG    100
 
 enum state { WAITING, RUNNING, FAILED, STOPPING };
@@ -247,13 +249,35 @@ advance(struct table *table)
     return (int)wait;
 }
 
+/* Somebody removed the stack's folder: what ran on it has nothing left to serve. True when all
+ * of it has ended. */
+static bool
+abandoned(struct table *table)
+{
+    bool all = true;
+
+    if (access("supervisor.lock", F_OK) == 0 || errno != ENOENT)
+        return false;
+    for (size_t i = 0; i < table->count; i++) {
+        struct service *s = &table->services[i];
+
+        s->wanted = false;
+        if (s->state == RUNNING)
+            stop(s);
+        all = all && s->state != STOPPING;
+    }
+    return all;
+}
+
 /* Returns on TERM or INT. */
 static void
 supervise(struct table *table, int signals)
 {
-    for (;;) {
+    while (!abandoned(table)) {
         struct pollfd fds[SERVICES_MAX + 1] = { { .fd = signals, .events = POLLIN } };
         int wait = advance(table);
+
+        wait = wait < 0 || wait > LOOK_MS ? LOOK_MS : wait;
 
         for (size_t i = 0; i < table->count; i++) /* poll() skips a negative descriptor */
             fds[i + 1] = (struct pollfd){ .fd = table->services[i].pidfd, .events = POLLIN };

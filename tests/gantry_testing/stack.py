@@ -43,7 +43,7 @@ class Stack:
     """One running system. env: variables for `make up`, e.g. RATE_LIMIT_PER_MINUTE, INGEST=3."""
 
     def __init__(self, directory=None, **env):
-        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="gantry-stack-"))
+        self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix=f"gantry-{ROOT.name}-"))
         self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS)))))
         self.settings = {"RATE_LIMIT_PER_MINUTE": "0", **{k: str(v) for k, v in env.items()}}
         self.env, self._keys = {}, {}

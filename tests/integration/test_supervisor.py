@@ -148,3 +148,14 @@ def test_a_process_that_ignores_term_gets_int(supervised):
     (supervised.path / "services" / "one").unlink()
     supervised.hup()
     wait_until(lambda: not alive(one), 10)
+
+
+def test_when_its_folder_is_removed_everything_ends(supervised):
+    supervised.service("one", "exec sleep 1000")
+    pid = supervised.start()
+    one = wait_until(lambda: supervised.pid("one"), 5)
+    for folder in ("services", "pids", "state", "log"):
+        for file in (supervised.path / folder).iterdir():
+            file.unlink()
+    (supervised.path / "supervisor.lock").unlink()
+    wait_until(lambda: not alive(one) and not alive(pid), 15)

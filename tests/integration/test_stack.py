@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""What `make up`, `down` and `status` promise (contract, section 1)."""
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+
+import pytest
+from gantry_testing.stack import ROOT, Stack
+from gantry_testing.wait import wait_until
+
+PARTS = ["audit", "executor", "gateway", "ingest", "nats", "postgres", "redis", "search"]
+VARIABLES = {
+    "GANTRY_URL", "GANTRY_ADMIN_URL", "GANTRY_API_KEY", "NATS_URL", "GANTRY_NATS_OPERATOR_URL", "NATS_MONITOR_URL",
+    "DATABASE_URL", "DATABASE_SUPERUSER_URL", "REDIS_URL", "GANTRY_AUDIT_VKEY", "GANTRY_PIDS_DIR",
+}
+
+
+@pytest.fixture(scope="module")
+def own(make_stack):
+    return make_stack()
+
+
+def make(stack, target, **env):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(
+        ["make", target], cwd=ROOT, capture_output=True, text=True, timeout=180,
+        env={**clean, "STACK_DIR": str(stack.directory), **stack.ports, **env},
+    )
+
+
+def pids(stack):
+    return {name: stack.pid(name) for name in stack.names()}
+
+
+def environment(stack, name):
+    """The variables that the start script of a process exports."""
+    script = (stack.directory / "services" / name).read_text()
+    pairs = [line[7:].split("=", 1) for line in script.splitlines() if line.startswith("export ")]
+    return {name: value.strip("'") for name, value in pairs}
+
+
+def remember(stack, text):
+    return stack.client().ingest("user:1", text).ok().json["id"]
+
+
+def test_every_part_runs_and_the_env_file_says_where(own):
+    assert own.names() == PARTS
+    file = own.directory / "env"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert {name for name, value in own.env.items() if value} == VARIABLES
+    shell = subprocess.run(["sh", "-c", f". {file} && env"], capture_output=True, text=True)
+    assert f"GANTRY_API_KEY={own.api_key}" in shell.stdout.splitlines()
+    assert "@" not in own.env["NATS_URL"]
+
+
+def test_a_second_make_up_changes_nothing_and_is_quick(own):
+    before, key = pids(own), own.api_key
+    start, used = time.monotonic(), sum(os.times()[2:4])
+    done = make(own, "up")
+    assert done.returncode == 0, done.stderr
+    if os.getloadavg()[0] < os.cpu_count():  # on a busy machine only what it uses itself counts
+        assert time.monotonic() - start < 3
+    assert sum(os.times()[2:4]) - used < 2
+    own._read_env()
+    assert pids(own) == before and own.api_key == key
+    assert "starting" not in done.stderr
+
+
+def test_make_up_repairs_what_is_down_and_leaves_the_rest(own):
+    before = pids(own)
+    supervisor = int((own.directory / "supervisor.pid").read_text())
+    os.kill(supervisor, signal.SIGKILL)
+    own.kill("ingest")
+    time_of_death = time.monotonic()
+    wait_until(lambda: not pathlib.Path(f"/proc/{before['ingest']}").exists(), 10)
+    assert make(own, "status").returncode != 0
+    assert make(own, "up").returncode == 0
+    after = pids(own)
+    assert after.pop("ingest") != before.pop("ingest")
+    assert after == before
+    assert make(own, "status").returncode == 0
+    assert time.monotonic() - time_of_death < 20
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_whatever_part_is_killed_comes_back(own, name):
+    kept = remember(own, f"before the end of {name}")
+    own.restart(name)
+    answer = wait_until(lambda: own.client().get(f"/memory/{kept}").ok(), 20)
+    assert answer.json["content"] == f"before the end of {name}"
+
+
+def test_only_loopback_is_listened_on(own):
+    listening = {}
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A":
+                address, port = words[1].rsplit(":", 1)
+                listening.setdefault(str(int(port, 16)), []).append(address)
+    for port in own.ports.values():
+        assert listening[port] == ["0100007F"]
+    inodes = set()
+    for pid in pids(own).values():
+        for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                inodes.add(os.readlink(link))
+            except FileNotFoundError:
+                continue
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and f"socket:[{words[9]}]" in inodes:
+                assert words[1].startswith("0100007F:")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_as_root_every_part_has_a_user_of_its_own(own):
+    users = {name: os.stat(f"/proc/{pid}").st_uid for name, pid in pids(own).items()}
+    real = {}
+    for name, pid in pids(own).items():
+        fields = pathlib.Path(f"/proc/{pid}/status").read_text()
+        real[name] = next(line.split()[1:] for line in fields.splitlines() if line.startswith("Uid:"))
+        assert "0" not in real[name], (name, real[name], users)
+    assert len({tuple(uids) for uids in real.values()}) == len(PARTS)
+
+
+def test_a_strangers_port_is_an_error_before_anything_is_written(built, tmp_path):
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        stack = Stack(tmp_path / "stack")
+        stack.ports["REDIS_PORT"] = str(stranger.getsockname()[1])
+        done = make(stack, "up")
+    assert done.returncode != 0
+    assert "REDIS_PORT" in done.stderr and "in use" in done.stderr
+    assert not (tmp_path / "stack").exists()
+
+
+def test_settings_are_passed_on_and_kept(own):
+    assert environment(own, "gateway")["ALLOW_ACTIONS_DEFAULT"] == "ping,health_check"
+    before = pids(own)
+    assert make(own, "up", SYNC_WAIT_MS="4321", REGION="it's \"here\"").returncode == 0
+    assert pids(own)["gateway"] != before["gateway"]
+    assert pids(own)["nats"] == before["nats"]
+    assert make(own, "up").returncode == 0
+    assert environment(own, "gateway")["SYNC_WAIT_MS"] == "4321"
+    assert make(own, "up", ALLOW_ACTIONS_DEFAULT="").returncode == 0
+    assert environment(own, "gateway")["ALLOW_ACTIONS_DEFAULT"] == ""
+    assert make(own, "up", ALLOW_ACTIONS_DEFAULT="ping,health_check", REGION="", SYNC_WAIT_MS="10000").returncode == 0
+
+
+def test_replicas_come_and_go(own):
+    assert make(own, "up", INGEST="3", EXECUTOR="2").returncode == 0
+    assert own.names() == sorted(PARTS + ["ingest-2", "ingest-3", "executor-2"])
+    assert make(own, "up", INGEST="1", EXECUTOR="1").returncode == 0
+    wait_until(lambda: own.names() == PARTS, 60)
+
+
+def test_a_configuration_error_is_not_retried_and_is_shown(own):
+    done = make(own, "up", LOG_LEVEL="loud")
+    assert done.returncode != 0 and "LOG_LEVEL" in done.stderr
+    wait_until(lambda: "exit 100" in make(own, "status").stdout, 20)
+    assert "LOG_LEVEL" in make(own, "status").stdout
+    assert make(own, "up", LOG_LEVEL="info").returncode == 0
+    assert make(own, "status").returncode == 0
+
+
+def test_down_and_up_keep_the_data(own):
+    kept = remember(own, "kept over a restart")
+    own.down()
+    assert own.names() == []
+    for port in own.ports.values():
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", int(port))) != 0
+    own.up()
+    assert own.client().get(f"/memory/{kept}").ok().json["content"] == "kept over a restart"
+
+
+def test_two_stacks_side_by_side_and_below_a_closed_folder(own, built):
+    closed = pathlib.Path(tempfile.mkdtemp(prefix="gantry-closed-"))  # 0700, as /root is
+    with Stack(closed / "stack") as other:
+        kept = remember(other, "in the other stack")
+        assert own.client().get(f"/memory/{kept}").status == 404
+        assert own.api_key != other.api_key
+    assert list(closed.iterdir()) == []
+    closed.rmdir()
+    own.wait_ready()
