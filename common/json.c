@@ -83,8 +83,15 @@ repeats_member(const cJSON *value)
 enum rc
 json_read(const char *text, size_t len, cJSON **out, struct err *err)
 {
+    return json_read_field(text, len, out, NULL, err);
+}
+
+enum rc
+json_read_field(const char *text, size_t len, cJSON **out, char field[JSON_FIELD_MAX],
+                struct err *err)
+{
     cJSON *doc;
-    enum rc rc = json_scan(text, len, err);
+    enum rc rc = json_scan(text, len, field, err);
 
     if (rc != RC_OK)
         return rc;

@@ -26,12 +26,18 @@
 #include "rc.h"
 
 #define JSON_DEPTH_MAX 16
+#define JSON_FIELD_MAX 96 /* bytes of a field's name with the NUL; longer ones are cut */
 #define JSON_INT_MAX   9007199254740992LL /* 2^53 */
 
 void json_cleanup(cJSON **doc); /* AUTO(json) cJSON *doc = NULL */
 
 /* On RC_OK *out is owned by the caller (json_cleanup, cJSON_Delete). */
 enum rc json_read(const char *text, size_t len, cJSON **out, struct err *err);
+
+/* The same; on RC_INVALID field names the value that breaks a rule: "facts[2].object", "" for the
+ * whole document. */
+enum rc json_read_field(const char *text, size_t len, cJSON **out, char field[JSON_FIELD_MAX],
+                        struct err *err);
 
 /* For what a server of ours says about others: well-formed, but not held to our bounds. Nobody may
  * hide from a list of connections by a control character in a name. */

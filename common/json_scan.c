@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,10 +33,17 @@ struct scan {
     const char *end;
     const char *start;
     struct err *err; /* borrowed; may be NULL */
+    char *field;     /* borrowed; may be NULL: where a broken rule was, JSON_FIELD_MAX bytes */
     enum rc result;
     enum expect expect;
     unsigned depth;
     char open[JSON_DEPTH_MAX];
+    /* The way down to here, for each open bracket: the member under way, or how many items came. */
+    struct step {
+        const char *name; /* borrowed, as it stands in the text; NULL before the first */
+        size_t len;
+        size_t item;
+    } path[JSON_DEPTH_MAX];
 };
 
 static bool
@@ -46,11 +54,49 @@ malformed(struct scan *s, const char *what)
     return false;
 }
 
+/* A name may be anything, a credential too; only plain words are repeated. */
+static bool
+is_plain_word(const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        if (c != '_' && c != '-' && (c < '0' || c > '9') && ((c | 0x20) < 'a' || (c | 0x20) > 'z'))
+            return false;
+    }
+    return len > 0 && len <= JSON_PLAIN_NAME_MAX;
+}
+
+static void
+write_path(const struct scan *s)
+{
+    size_t used = 0;
+
+    s->field[0] = '\0';
+    for (unsigned i = 0; i < s->depth && used < JSON_FIELD_MAX; i++) {
+        const struct step *step = &s->path[i];
+        char *at = s->field + used;
+        size_t room = JSON_FIELD_MAX - used;
+        const char *dot = i > 0 ? "." : "";
+        int n = 0;
+
+        if (s->open[i] == '[')
+            n = snprintf(at, room, "[%zu]", step->item);
+        else if (step->name && is_plain_word(step->name, step->len))
+            n = snprintf(at, room, "%s%.*s", dot, (int)step->len, step->name);
+        else if (step->name)
+            n = snprintf(at, room, "%s(member)", dot);
+        used += (size_t)n;
+    }
+}
+
 static void
 note(struct scan *s, const char *what)
 {
-    if (s->result == RC_OK)
-        s->result = err_set(s->err, RC_INVALID, "%s at byte %zu", what, (size_t)(s->at - s->start));
+    if (s->result != RC_OK)
+        return;
+    s->result = err_set(s->err, RC_INVALID, "%s at byte %zu", what, (size_t)(s->at - s->start));
+    if (s->field)
+        write_path(s);
 }
 
 /* How many of the next bytes are plain: printable ASCII without quote and backslash. */
@@ -274,9 +320,12 @@ open_bracket(struct scan *s)
 {
     if (s->depth == JSON_DEPTH_MAX) {
         s->result = err_set(s->err, RC_INVALID, "nested more than %d deep", JSON_DEPTH_MAX);
+        if (s->field)
+            write_path(s);
         return false;
     }
     s->expect = *s->at == '{' ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
+    s->path[s->depth] = (struct step){ 0 };
     s->open[s->depth++] = *s->at++;
     return true;
 }
@@ -333,10 +382,16 @@ skip_space(struct scan *s)
 static bool
 scan_name(struct scan *s)
 {
+    struct step *step = &s->path[s->depth - 1];
+    const char *quote = s->at;
+
     if (*s->at != '"')
         return malformed(s, "a member name was expected");
+    step->name = NULL;
     if (!scan_string(s))
         return false;
+    step->name = quote + 1;
+    step->len = (size_t)(s->at - quote) - 2;
     skip_space(s);
     if (s->at == s->end || *s->at != ':')
         return malformed(s, "a colon was expected");
@@ -353,6 +408,7 @@ scan_next(struct scan *s)
     if (*s->at != ',')
         return malformed(s, "a comma or closing bracket was expected");
     s->at++;
+    s->path[s->depth - 1].item++;
     s->expect = s->open[s->depth - 1] == '{' ? EXPECT_NAME : EXPECT_VALUE;
     return true;
 }
@@ -382,9 +438,12 @@ scan_token(struct scan *s)
 }
 
 enum rc
-json_scan(const char *text, size_t len, struct err *err)
+json_scan(const char *text, size_t len, char field[JSON_FIELD_MAX], struct err *err)
 {
-    struct scan s = { .at = text, .end = text + len, .start = text, .err = err };
+    struct scan s = { .at = text, .end = text + len, .start = text, .err = err, .field = field };
+
+    if (field)
+        field[0] = '\0';
 
     for (;;) {
         skip_space(&s);

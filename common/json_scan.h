@@ -12,10 +12,13 @@
 
 #include <stddef.h>
 
+#include "json.h"
 #include "rc.h"
 
-#define JSON_NUMBER_MAX 60 /* characters; cJSON reads no more than 63 */
+#define JSON_NUMBER_MAX     60 /* characters; cJSON reads no more than 63 */
+#define JSON_PLAIN_NAME_MAX 64 /* characters of a member name that is repeated in an answer */
 
-enum rc json_scan(const char *text, size_t len, struct err *err);
+/* field may be NULL. On RC_INVALID it names the value that breaks a rule, as schema_check() does. */
+enum rc json_scan(const char *text, size_t len, char field[JSON_FIELD_MAX], struct err *err);
 
 #endif

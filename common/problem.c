@@ -40,6 +40,32 @@ problem_http(enum problem_code code)
     return row_of(code)->http;
 }
 
+static void
+put_error(struct json_writer *w, const char *field, const char *detail)
+{
+    json_object(w, NULL);
+    json_put_string(w, "field", field);
+    json_put_string(w, "detail", detail);
+    json_close(w);
+}
+
+/* Every 422 has errors: where nobody named a field, the one that the code is about, or the whole. */
+static void
+put_errors(struct json_writer *w, const struct problem *problem, const struct problem_row *row)
+{
+    size_t count = problem->errors ? problem->errors->count : 0;
+
+    if (count == 0 && row->http != 422)
+        return;
+    json_array(w, "errors");
+    for (size_t i = 0; i < count; i++)
+        put_error(w, problem->errors->items[i].field, problem->errors->items[i].detail);
+    if (count == 0)
+        put_error(w, problem->code == PROBLEM_KEY_REUSED ? "client_request_id" : "",
+                  problem->detail ? problem->detail : row->title);
+    json_close(w);
+}
+
 void
 problem_write(struct buf *out, const struct problem *problem, const char *instance,
               const char *request_id)
@@ -59,16 +85,7 @@ problem_write(struct buf *out, const struct problem *problem, const char *instan
     json_put_string(&w, "code", row->name);
     if (request_id)
         json_put_string(&w, "request_id", request_id);
-    if (problem->errors && problem->errors->count > 0) {
-        json_array(&w, "errors");
-        for (size_t i = 0; i < problem->errors->count; i++) {
-            json_object(&w, NULL);
-            json_put_string(&w, "field", problem->errors->items[i].field);
-            json_put_string(&w, "detail", problem->errors->items[i].detail);
-            json_close(&w);
-        }
-        json_close(&w);
-    }
+    put_errors(&w, problem, row);
     json_close(&w);
     (void)json_end(&w); /* an overflow stays visible in out */
 }

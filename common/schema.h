@@ -24,7 +24,7 @@
 #include "rc.h"
 
 #define SCHEMA_ERRORS_MAX 16
-#define SCHEMA_FIELD_MAX  96
+#define SCHEMA_FIELD_MAX  JSON_FIELD_MAX
 #define SCHEMA_DETAIL_MAX 160
 
 struct schema; /* compiled; opaque */

@@ -203,11 +203,13 @@ read_body(struct task *task, struct err *err)
     struct job *job = &task->job;
     struct field_errors errors = { 0 };
     const struct command_info *info = command_info(job->command);
-    enum rc rc = json_read(job->payload_len ? job->payload : "{}",
-                           job->payload_len ? job->payload_len : 2, &task->doc, err);
+    char field[JSON_FIELD_MAX];
+    enum rc rc = json_read_field(job->payload_len ? job->payload : "{}",
+                                 job->payload_len ? job->payload_len : 2, &task->doc, field, err);
     if (rc == RC_INVALID) {
         task->refused = true;
-        job_problem(job, PROBLEM_INVALID_REQUEST, NULL, err->text);
+        field_errors_add(&errors, field, "%s", err->text);
+        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
         return RC_OK;
     }
     if (rc != RC_OK)

@@ -95,12 +95,15 @@ read_document(struct request *r)
         r->doc = cJSON_CreateObject();
         return STEP_NEXT;
     }
-    enum rc rc = json_read(buf_text(&r->body), len, &r->doc, &err);
+    struct field_errors errors = { 0 };
+    char field[JSON_FIELD_MAX];
+    enum rc rc = json_read_field(buf_text(&r->body), len, &r->doc, field, &err);
     if (rc == RC_OK)
         return STEP_NEXT;
     if (rc == RC_CORRUPT)
         return answer_problem(r, PROBLEM_MALFORMED_JSON, "%s", err.text);
-    return answer_problem(r, PROBLEM_INVALID_REQUEST, "%s", err.text);
+    field_errors_add(&errors, field, "%s", err.text);
+    return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
 }
 
 static enum step

@@ -191,6 +191,34 @@ test_out_of_bounds(void **unused)
 }
 
 static void
+test_broken_rules_name_their_field(void **unused)
+{
+    static const struct {
+        const char *text, *field;
+    } CASES[] = {
+        { "1e20", "" },
+        { "{\"text\":\"a\\u0000\"}", "text" },
+        { "{\"a\":1,\"facts\":[{},{\"x\":0,\"object\":\"\\b\"}]}", "facts[1].object" },
+        { "{\"metadata\":{\"n\":{\"m\":9007199254740993}}}", "metadata.n.m" },
+        { "[[1],[1,2,[1e999]]]", "[1][2][0]" },
+        { "{\"no word\":1e20}", "(member)" },
+        { "{\"a\":{\"x\\u0001\":1}}", "a" },
+        { "{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}",
+          "a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]" },
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        char field[JSON_FIELD_MAX] = "untouched";
+        cJSON *doc = NULL;
+        size_t len = strlen(CASES[i].text);
+
+        assert_int_equal(json_read_field(CASES[i].text, len, &doc, field, NULL), RC_INVALID);
+        assert_string_equal(field, CASES[i].field);
+        assert_null(doc);
+    }
+}
+
+static void
 test_length_counts_not_the_nul(void **unused)
 {
     static const char TEXT[] = { '[', '1', ',', '2', ']', 'x' };
@@ -423,11 +451,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),      cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_out_of_bounds), cmocka_unit_test(test_length_counts_not_the_nul),
-        cmocka_unit_test(test_many_members),  cmocka_unit_test(test_getters),
-        cmocka_unit_test(test_writer),        cmocka_unit_test(test_writer_misuse),
-        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_canonical),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_out_of_bounds),
+        cmocka_unit_test(test_broken_rules_name_their_field),
+        cmocka_unit_test(test_length_counts_not_the_nul),
+        cmocka_unit_test(test_many_members),
+        cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_writer),
+        cmocka_unit_test(test_writer_misuse),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_canonical),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,14 @@ test_document(void **unused)
     assert_string_equal(buf_text(&out),
                         "{\"type\":\"about:blank\",\"title\":\"Not found\",\"status\":404,"
                         "\"detail\":\"Not found\",\"code\":\"not_found\"}");
+    buf_reset(&out);
+    problem_write(&out, &(struct problem){ PROBLEM_KEY_REUSED, "Used before.", NULL }, NULL, NULL);
+    assert_string_equal(buf_text(&out),
+                        "{\"type\":\"about:blank\",\"title\":\"Idempotency key reused\","
+                        "\"status\":422,\"detail\":\"Used before.\","
+                        "\"code\":\"idempotency_key_reused\","
+                        "\"errors\":[{\"field\":\"client_request_id\","
+                        "\"detail\":\"Used before.\"}]}");
 }
 
 static void
