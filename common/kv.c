@@ -149,12 +149,10 @@ static void
 on_socket(void *arg, unsigned events)
 {
     struct kv *kv = arg;
-    kv->flushing = true; /* a write that does not fit waits for the descriptor */
     if (kv->async && events & LOOP_READ)
         redisAsyncHandleRead(kv->async);
     if (kv->async && events & LOOP_WRITE)
-        redisAsyncHandleWrite(kv->async);
-    kv->flushing = false;
+        on_flush(kv);
 }
 
 static void
