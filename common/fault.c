@@ -20,3 +20,10 @@ fault_pass(const char *point)
     if (atomic_fetch_add(&passed, 1) + 1 == n)
         (void)raise(SIGKILL);
 }
+
+long long
+fault_number(const char *name, long long number)
+{
+    const char *wanted = conf_env(name);
+    return wanted ? strtoll(wanted, NULL, 10) : number;
+}

@@ -18,4 +18,13 @@
 
 void fault_pass(const char *point);
 
+/* A number that tests shorten by an environment variable, in MODE=fault only. */
+#ifdef GANTRY_FAULT
+#define FAULT_NUMBER(name, number) fault_number(name, number)
+#else
+#define FAULT_NUMBER(name, number) (number)
+#endif
+
+long long fault_number(const char *name, long long number);
+
 #endif

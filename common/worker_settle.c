@@ -405,7 +405,7 @@ hold(struct task *task)
                    command_info(task->job.command)->tail, "id", task->job.id, "reason", err->text,
                    NULL);
     task->waited_ms += delay_ms;
-    if (task->waited_ms > WORKER_GIVE_UP_MS) {
+    if (task->waited_ms > FAULT_NUMBER("FAULT_GIVE_UP_MS", WORKER_GIVE_UP_MS)) {
         task_bury(task, arena_printf(&task->mem, "failed for 24 hours: %.200s", err->text));
         return;
     }

@@ -3,7 +3,7 @@
 import pytest
 
 from gantry_testing import echo, nats_files, servers
-from gantry_testing.streams import Done, empty, events, ingest, left, shorten
+from gantry_testing.streams import Done, empty, events, ingest, left, shorten, stored
 
 POINTS = ["before_handler", "after_effect", "after_audit", "after_answer", "before_ack"]
 
@@ -72,5 +72,41 @@ def test_dies_after_the_dead_letter(server, bus, program):
         assert done.next()[0] == command
         assert left(bus, "DEAD") == 1, "buried twice, stored once"
         assert [e["error_reason"] for e in events(bus)] == ["dead_letter"]
+    finally:
+        worker.__exit__()
+
+
+def test_gives_up_after_the_time_for_retries(server, bus, program):
+    """24 hours of waiting between attempts, here 4 seconds; deliveries have nothing to do with it."""
+    done = Done(bus)
+    worker = echo.Echo(program, server, DELIVERY_LIMIT="2").start(FAULT_GIVE_UP_MS="4000")
+    try:
+        command = ingest(bus, "temp:99")
+        assert done.next(20)[1]["status"] == 500
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="terminated")
+        attempts = [c for c in worker.calls() if c[1] == command]
+        assert [c[2] for c in attempts] == [1, 1, 1], "1 + 2 seconds waited, 4 more would be too long"
+        letter, = stored(bus, "DEAD")
+        assert letter[1]["Gantry-Reason"] == "failed for 24 hours: not yet"
+        assert letter[1]["Gantry-Deliveries"] == "1"
+    finally:
+        worker.__exit__()
+
+
+def test_a_failing_message_outlives_restarts_up_to_the_limit(server, bus, program):
+    """A restart costs one delivery; past the limit the next receipt is the end."""
+    done = Done(bus)
+    worker = echo.Echo(program, server, DELIVERY_LIMIT="3").start()
+    try:
+        command = ingest(bus, "temp:99")
+        for _ in range(3):
+            seen = len(worker.calls())
+            servers.wait_until(lambda: len(worker.calls()) > seen, what="tried")
+            assert worker.stop() == 0
+            worker.start()
+        answer = done.next(20)
+        assert answer[0] == command and answer[1]["status"] == 500
+        assert sorted({c[2] for c in worker.calls()}) == [1, 2, 3]
+        assert stored(bus, "DEAD")[0][1]["Gantry-Deliveries"] == "4"
     finally:
         worker.__exit__()
