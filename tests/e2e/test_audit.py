@@ -42,9 +42,14 @@ def events(database, request_id):
         return [row[0] for row in cursor.fetchall()]
 
 
-def the_event(database, request_id):
-    """The one event of a request; there is no second a moment later."""
-    found = wait_until(lambda: events(database, request_id), 10, f"the event of {request_id}")
+def the_event(database, request_id, route=None):
+    """The one event of a request; there is no second a moment later. An execute call has one, and
+    each of the jobs that it starts has one of its own."""
+    def own():
+        found = events(database, request_id)
+        return [event for event in found if route != "POST /ai/execute" or event["action"] == route]
+
+    found = wait_until(own, 10, f"the event of {request_id}")
     assert len(found) == 1, found
     return found[0]
 
@@ -105,7 +110,7 @@ def test_every_route_leaves_one_event(stack, database):
             expected.append((f"{method} {path}", answer, request_id, key_id(client)))
     assert len(expected) > 30
     for name, answer, request_id, key in expected:
-        event = the_event(database, request_id)
+        event = the_event(database, request_id, name)
         assert event["http_status"] == answer.status, (name, answer, event)
         assert event["key_id"] == event["actor_id"] == key and event["actor_type"] == "key", (name, event)
         assert event["workspace_id"] == "default" and event["count"] == 1, (name, event)
@@ -294,3 +299,33 @@ def test_credentials_are_not_kept(stack, database):
         assert cursor.fetchall() == []
     for name in ("gateway", "ingest", "search", "audit"):
         assert "Canary7Xq" not in stack.log(name)
+
+
+def test_jobs_of_an_execute_call_have_events(stack, database):
+    answer, request_id = send(stack.client(), "POST", "/ai/execute", {"actions": [
+        {"action": "ping", "params": {"message": f"m{i}"}} for i in range(3)]})
+    answer.ok(202)
+
+    def told():
+        found = events(database, request_id)
+        return found if len(found) == 4 else None
+
+    found = wait_until(told, 20, "the events of the call and its jobs")
+    jobs = {event["event_id"] for event in found if event["action"] == "executor.run"}
+    assert jobs == set(answer.json["job_ids"])
+    assert all(event["params_prefix64"] and event["params_hash"] for event in found)
+
+
+def test_action_parameters_are_redacted(stack, database):
+    secret = "hunter2-" + uuid.uuid4().hex
+    answer, request_id = send(stack.client(), "POST", "/webhook/executor/run", {
+        "task": {"type": "ping", "message": "m", "password": secret}})
+    assert answer.status in (200, 422), answer
+    event = the_event(database, request_id)
+    assert secret not in json.dumps(event) and event["params_hash"]
+    assert len(event["params_prefix64"]) <= 64
+    view = stack.database()
+    with view.cursor() as cursor:
+        cursor.execute("SELECT params_hash FROM action_audit WHERE request_id = %s", (request_id,))
+        assert cursor.fetchall() == [(event["params_hash"],)]
+    view.close()
