@@ -274,9 +274,13 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     AUTO(buf) struct buf mine = { 0 };
     (void)err;
     buf_init(&mine, RECORD_MAX);
-    if (rc == RC_OK && reply->type == KV_TEXT && strcmp(reply->text, AGAIN) != 0 &&
-        idem_encode(r, &mine) == RC_OK &&
-        (mine.len != reply->len || memcmp(mine.data, reply->text, reply->len) != 0)) {
+    bool ran = rc == RC_OK && reply->type == KV_TEXT && strcmp(reply->text, AGAIN) == 0;
+    if (r->answer.status == 202 && (rc != RC_OK || ran)) {
+        /* "Accepted" that nobody would hear again: the next request gets the real answer. */
+        answer_header(r, "Retry-After", "1");
+        (void)answer_problem(r, PROBLEM_UNAVAILABLE, "the answer could not be recorded: ask again");
+    } else if (rc == RC_OK && reply->type == KV_TEXT && !ran && idem_encode(r, &mine) == RC_OK &&
+               (mine.len != reply->len || memcmp(mine.data, reply->text, reply->len) != 0)) {
         answer_header(r, "Idempotency-Replayed", "true");
         (void)idem_decode(r, reply->text, reply->len);
     }

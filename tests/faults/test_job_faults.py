@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""One idempotency key, many clients, and processes killed in the middle: one job, one result, one
+answer. FAULT_ROUNDS=50 is the long form; by default each process is killed once."""
+import asyncio
+import collections
+import json
+import os
+import random
+import signal
+import uuid
+from urllib.parse import urlsplit
+
+import pytest
+from gantry_testing import wait_until
+
+VICTIMS = os.environ.get("FAULT_VICTIMS", "gateway executor redis nats").split()
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", len(VICTIMS)))
+PATIENCE_S = 100
+
+
+async def post_once(url, key, body):
+    """(status, document) of one request on a connection of its own; (0, None) when it broke."""
+    parts = urlsplit(url)
+    data = json.dumps(body).encode()
+    writer = None
+    try:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(b"POST /webhook/executor/run HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPrefer: wait=20\r\n"
+                     b"Content-Type: application/json\r\nX-API-Key: " + key.encode() +
+                     b"\r\nContent-Length: " + str(len(data)).encode() + b"\r\n\r\n" + data)
+        raw = await asyncio.wait_for(reader.read(), 75)
+        head, _, content = raw.partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(content)
+    except (OSError, asyncio.TimeoutError, IndexError, ValueError):
+        return 0, None
+    finally:
+        if writer:
+            writer.close()
+
+
+async def insist(url, key, body):
+    """Ask until there is an answer that is not "try again"."""
+    deadline, seen = asyncio.get_running_loop().time() + PATIENCE_S, []
+    while True:
+        status, answer = await post_once(url, key, body)
+        again = status in (0, 503, 504) or (status == 409 and answer["code"] == "request_in_progress")
+        if not again:
+            return status, answer
+        seen.append((status, answer and answer["detail"]))
+        assert asyncio.get_running_loop().time() < deadline, f"no answer, but {collections.Counter(seen)}, last {seen[-1]}"
+        await asyncio.sleep(0.05 + random.random() * 0.3)
+
+
+def without_request_id(answer):
+    return json.dumps({**answer, "request_id": None}, sort_keys=True)
+
+
+def jobs_of(stack, action="code.shell"):
+    redis = pytest.importorskip("redis").Redis.from_url(stack.redis_url())
+    return [key for key in redis.scan_iter(match="job:default:*", count=1000) if redis.hget(key, "action") == action.encode()]
+
+
+def once(seconds):
+    """A task whose every run prints something else."""
+    return {"type": "code.shell", "code": f"sleep {seconds}; cat /proc/sys/kernel/random/uuid"}
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack):
+    return make_stack(ALLOW_ACTIONS_DEFAULT="code.shell", EXECUTOR_SLOTS=8)
+
+
+def test_a_thousand_at_once_make_one_job(stack):
+    before = len(jobs_of(stack))
+    body = {"task": once(0.5), "client_request_id": str(uuid.uuid4())}
+
+    async def all_of_them():
+        return await asyncio.gather(*[insist(stack.url, stack.api_key, body) for _ in range(1000)])
+
+    answers = asyncio.run(all_of_them())
+    assert {status for status, _ in answers} == {200}
+    assert len({without_request_id(answer) for _, answer in answers}) == 1
+    assert len(jobs_of(stack)) == before + 1
+
+
+async def one_round(stack, victim, keys=4, clients=20):
+    bodies = [{"task": once(0.2), "client_request_id": str(uuid.uuid4())} for _ in range(keys)]
+    asking = [asyncio.create_task(insist(stack.url, stack.api_key, body)) for body in bodies for _ in range(clients)]
+    await asyncio.sleep(random.random() * 0.5)
+    stack.kill(victim, signal.SIGKILL)
+    answers = await asyncio.gather(*asking)
+    return [answers[i * clients:(i + 1) * clients] for i in range(keys)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_kills_in_the_middle(stack, number):
+    victim = VICTIMS[number % len(VICTIMS)]
+    before = len(jobs_of(stack))
+    for answers in asyncio.run(one_round(stack, victim)):
+        statuses = {status for status, _ in answers}
+        assert len(statuses) == 1 and statuses <= {200, 202}, (victim, answers[:3])
+        different = {without_request_id(answer) for _, answer in answers}
+        assert len(different) == 1, (victim, different)
+        job_id = answers[0][1]["job_id"]
+        done = wait_until(lambda job_id=job_id: (found := stack.client().get("/ai/jobs/" + job_id).ok().json)["status"]
+                          in ("completed", "failed", "dead") and found, 60, "the job ends")
+        assert done["status"] == "completed", done
+        if 200 in statuses:
+            assert answers[0][1]["output"]["stdout"] == done["result"]["stdout"]
+    assert len(jobs_of(stack)) == before + 4
+    wait_until(lambda: stack.pid(victim), 20, f"{victim} is back")
+    stack.wait_ready()
+
+
+def test_a_running_job_survives_the_death_of_its_executor(stack):
+    """The command is delivered again once the server gives up on the dead one (ack_wait 30 s)."""
+    client = stack.client()
+    job_id = client.post("/webhook/executor/run", {"task": once(3)}, Prefer="respond-async").ok(202).json["job_id"]
+    wait_until(lambda: client.get("/ai/jobs/" + job_id).ok().json["status"] == "running", 10, "it runs")
+    stack.kill("executor")
+    done = wait_until(lambda: (found := client.get("/ai/jobs/" + job_id)).status == 200 and
+                      found.json["status"] == "completed" and found.json, 60, "it ends")
+    assert len(done["result"]["stdout"]) == 37
+
+
+def test_no_task_outlives_its_executor(stack):
+    client = stack.client()
+    client.post("/webhook/executor/run", {"task": {"type": "code.shell", "code": "exec -a outlive sleep 987"}},
+                Prefer="respond-async").ok(202)
+    wait_until(lambda: "sleep\0987" in commands() or "outlive\0987" in commands(), 10, "it runs")
+    stack.kill("executor")
+    wait_until(lambda: "987" not in commands(), 2, "it is gone")
+    wait_until(lambda: stack.pid("executor"), 20, "the executor is back")
+
+
+def commands():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+                found.append(file.read())
+        except OSError:
+            pass
+    return "\n".join(found)
