@@ -104,9 +104,9 @@ struct request {
     struct loop_timer *timer; /* owned; made when first needed */
     void (*on_timer)(struct request *r);
     char audit_id[ID_TEXT_MAX]; /* of its event, once that was announced; "" = not */
-    bool sent;    /* its command or query left: a worker may have seen it */
-    bool settled; /* a worker has it, and audits it */
-    bool acked;   /* its command is in JetStream: a worker settles and audits it */
+    bool sent;                  /* its command or query left: a worker may have seen it */
+    bool settled;               /* a worker has it, and audits it */
+    bool acked;                 /* its command is in JetStream: a worker settles and audits it */
     struct request *next_waiter, **prev_waiter; /* waiters.c */
     void *own;                                  /* of the route's function; freed with free() */
 };
