@@ -81,8 +81,8 @@ reopen_now(void *arg)
     }
 }
 
-static char *
-copy_text(const char *text)
+char *
+bus_copy_text(const char *text)
 {
     char *copy = text ? strdup(text) : NULL;
     if (text && !copy)
@@ -99,12 +99,12 @@ bus_new(struct loop *loop, const struct bus_options *options)
         exit(EXIT_TEMP);
     bus->loop = loop;
     bus->options = *options;
-    bus->options.url = copy_text(options->url);
-    bus->options.name = copy_text(options->name ? options->name : "gantry");
+    bus->options.url = bus_copy_text(options->url);
+    bus->options.name = bus_copy_text(options->name ? options->name : "gantry");
     bus->options.inbox_prefix = NULL;
-    bus->options.tls_ca_file = copy_text(options->tls_ca_file);
-    bus->options.tls_cert_file = copy_text(options->tls_cert_file);
-    bus->options.tls_key_file = copy_text(options->tls_key_file);
+    bus->options.tls_ca_file = bus_copy_text(options->tls_ca_file);
+    bus->options.tls_cert_file = bus_copy_text(options->tls_cert_file);
+    bus->options.tls_key_file = bus_copy_text(options->tls_key_file);
     bus->thread = pthread_self();
     bus->fd = -1;
     bus->expiry = loop_timer_new(loop, pending_expire, bus);

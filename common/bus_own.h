@@ -113,6 +113,7 @@ struct delivery {
 };
 
 /* bus.c */
+char *bus_copy_text(const char *text); /* NULL stays NULL; no memory ends the program */
 enum rc bus_send(struct bus *bus, const struct bus_out *out, const char *reply, const char *msg_id,
                  struct err *err);
 enum rc bus_need(const struct bus *bus, struct err *err);

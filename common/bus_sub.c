@@ -22,15 +22,6 @@ bus_sub_open(struct bus_sub *sub, struct err *err)
     return rc_from_nats(s, sub->subject, err);
 }
 
-static char *
-copy_text(const char *text)
-{
-    char *copy = text ? strdup(text) : NULL;
-    if (text && !copy)
-        exit(EXIT_TEMP);
-    return copy;
-}
-
 static void
 sub_free(struct bus_sub *sub)
 {
@@ -49,8 +40,8 @@ bus_subscribe(struct bus *bus, const char *subject, const char *queue, bus_fn *f
     if (!sub)
         exit(EXIT_TEMP);
     *sub = (struct bus_sub){ .bus = bus, .fn = fn, .arg = arg };
-    sub->subject = copy_text(subject);
-    sub->queue = copy_text(queue);
+    sub->subject = bus_copy_text(subject);
+    sub->queue = bus_copy_text(queue);
     enum rc rc = bus->nc && !bus->closed ? bus_sub_open(sub, err) : RC_OK;
     if (rc != RC_OK) {
         sub_free(sub);

@@ -104,7 +104,8 @@ set_up(void **state)
     struct err err;
     struct bus_options options = { .url = getenv("BUS_URL"),
                                    .name = "test",
-                                   .inbox_prefix = "_INBOX.t" };
+                                   .inbox_prefix = "_INBOX.t",
+                                   .tls_ca_file = getenv("BUS_CA") };
     log_init("bus_nats", LOG_WARN, LOG_TEXT);
     start_server();
     assert_int_equal(loop_new(&loop, &err), RC_OK);
@@ -187,6 +188,32 @@ keep_silent(void *arg, const struct bus_msg *msg)
 {
     (void)arg;
     (void)msg;
+}
+
+/* Larger than any one record of TLS, and many at once: nothing may be left lying in a buffer. */
+static void
+large_messages_arrive(void **state)
+{
+    (void)state;
+    enum { LARGE = 300000, COUNT = 20 };
+    struct err err;
+    struct bus_sub *sub = NULL;
+    struct answer answers[COUNT] = { 0 };
+    int calls = 0;
+    char *data = calloc(1, LARGE);
+    assert_non_null(data);
+    memset(data, 'x', LARGE);
+    struct bus_out out = { .subject = "echo.large", .data = data, .len = LARGE };
+    assert_int_equal(bus_subscribe(bus, "echo.*", "group", echo, &calls, &sub, &err), RC_OK);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(bus_request(bus, &out, 5000, on_reply, &answers[i], &err), RC_OK);
+    for (int i = 0; i < COUNT; i++) {
+        turn_until(&answers[i].done, 6000);
+        assert_int_equal(answers[i].rc, RC_OK);
+    }
+    assert_int_equal(calls, COUNT);
+    bus_unsubscribe(sub);
+    free(data);
 }
 
 static void
@@ -406,6 +433,7 @@ violations_are_told(void **state)
     struct bus_options options = { .url = getenv("BUS_URL_SMALL"),
                                    .name = "small",
                                    .inbox_prefix = "_INBOX.small",
+                                   .tls_ca_file = getenv("BUS_CA"),
                                    .on_violation = on_violation,
                                    .arg = &violation };
     struct bus_out out = { .subject = "allowed" };
@@ -427,13 +455,35 @@ wrong_password_is_a_configuration_error(void **state)
     struct err err;
     struct bus *other = NULL;
     char url[128];
-    snprintf(url, sizeof(url), "nats://everything:wrong@%s", strchr(getenv("BUS_URL"), '@') + 1);
-    struct bus_options options = { .url = url, .name = "wrong" };
+    const char *given = getenv("BUS_URL");
+    snprintf(url, sizeof(url), "%.*s://everything:wrong@%s", (int)strcspn(given, ":"), given,
+             strchr(given, '@') + 1);
+    struct bus_options options = { .url = url, .name = "wrong", .tls_ca_file = getenv("BUS_CA") };
     assert_int_equal(bus_connect(loop, &options, 8000, &other, &err), RC_CONFIG);
     assert_null(other);
     assert_null(strstr(err.text, "wrong@"));
     options.url = "nats://everything:x@127.0.0.1:1";
     assert_int_equal(bus_connect(loop, &options, 300, &other, &err), RC_TEMP);
+}
+
+/* BUS_OTHER_CA signed nothing of this server; BUS_OTHER_URL reaches it under a name that its
+ * certificate does not have. */
+static void
+foreign_certificates_are_refused(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus *other = NULL;
+    if (!getenv("BUS_CA"))
+        return;
+    struct bus_options options = { .url = getenv("BUS_URL"),
+                                   .name = "wrong",
+                                   .tls_ca_file = getenv("BUS_OTHER_CA") };
+    assert_int_not_equal(bus_connect(loop, &options, 3000, &other, &err), RC_OK);
+    options.tls_ca_file = getenv("BUS_CA");
+    options.url = getenv("BUS_OTHER_URL");
+    assert_int_not_equal(bus_connect(loop, &options, 3000, &other, &err), RC_OK);
+    assert_null(other);
 }
 
 /* --- speed: told, not judged ------------------------------------------------------------------ */
@@ -482,11 +532,13 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_is_answered),
         cmocka_unit_test(request_times_out),
+        cmocka_unit_test(large_messages_arrive),
         cmocka_unit_test(publish_is_acknowledged),
         cmocka_unit_test(pull_and_settle),
         cmocka_unit_test(survives_a_restart),
         cmocka_unit_test(violations_are_told),
         cmocka_unit_test(wrong_password_is_a_configuration_error),
+        cmocka_unit_test(foreign_certificates_are_refused),
         cmocka_unit_test(publishes_many),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
