@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "audit_verify.h"
 
+#include <bsd/string.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,7 +251,7 @@ audit_verify(const struct audit_verify *verify, struct audit_source *source,
     result->pruned = run->check.pruned;
     result->proven = verify->checkpoint ? run->held.size : run->last.size;
     if (rc == RC_DENIED && result->problem[0] == '\0') /* the checkpoint that was given is bad */
-        (void)snprintf(result->problem, sizeof(result->problem), "%s", err->text);
+        (void)strlcpy(result->problem, err->text, sizeof(result->problem));
     run_cleanup(run);
     return rc;
 }

@@ -4,6 +4,7 @@
  */
 #include "cli.h"
 
+#include <bsd/stdlib.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -147,13 +148,13 @@ cli_option_int(const struct cli *cli, const char *name, int64_t min, int64_t max
                int64_t *out, struct err *err)
 {
     const char *text = cli_option(cli, name);
-    char *end = NULL;
+    const char *why = NULL;
     if (!text) {
         *out = fallback;
         return RC_OK;
     }
-    long long value = strtoll(text, &end, 10);
-    if (end == text || *end || value < min || value > max)
+    long long value = strtonum(text, min, max, &why);
+    if (why)
         return err_set(err, RC_INVALID, "--%s: a number from %lld to %lld, please", name,
                        (long long)min, (long long)max);
     *out = value;

@@ -9,6 +9,8 @@
  */
 #include "dlq.h"
 
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,8 +89,8 @@ read_letter(const cJSON *message, struct letter *out, struct err *err)
     const char *subject = json_string(message, "subject");
     const char *time = json_string(message, "time");
     out->seq = json_int(message, "seq", 0);
-    (void)snprintf(out->subject, sizeof(out->subject), "%s", subject ? subject : "");
-    (void)snprintf(out->time, sizeof(out->time), "%s", time ? time : "");
+    (void)strlcpy(out->subject, subject ? subject : "", sizeof(out->subject));
+    (void)strlcpy(out->time, time ? time : "", sizeof(out->time));
     enum rc rc = decode(json_string(message, "hdrs"), &out->headers, &len, err);
     if (rc == RC_OK)
         rc = decode(json_string(message, "data"), &out->data, &out->len, err);
@@ -218,9 +220,9 @@ cmd_dlq_list(struct cli *cli)
 static enum rc
 parse_seq(const char *text, int64_t *out, struct err *err)
 {
-    char *end = NULL;
-    long long value = strtoll(text, &end, 10);
-    if (end == text || *end || value < 1)
+    const char *why = NULL;
+    long long value = strtonum(text, 1, INT64_MAX, &why);
+    if (why)
         return err_set(err, RC_INVALID, "'%.40s' is no sequence number", text);
     *out = value;
     return RC_OK;
@@ -332,7 +334,7 @@ replay(struct cli *cli, const struct letter *letter, struct err *err)
         command_info(command)->stream == STREAM_NONE)
         return err_set(err, RC_INVALID, "dead letter %lld names no command to send again",
                        (long long)letter->seq);
-    (void)snprintf(fresh, sizeof(fresh), "%s", id);
+    (void)strlcpy(fresh, id, sizeof(fresh));
     if (actor[0] || command == CMD_AUDIT_REQUEST)
         (void)snprintf(fresh, sizeof(fresh), "%s.replay.%lld", id, (long long)letter->seq);
     const struct bus_out out = { .subject = subject,

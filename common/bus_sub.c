@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,7 +229,7 @@ find_class(struct bus *bus, const char *subject, struct reply_class **out, struc
             return RC_OK;
         }
     struct reply_class *class = &bus->classes[bus->n_classes];
-    snprintf(class->key, sizeof(class->key), "%s", key);
+    (void)strlcpy(class->key, key, sizeof(class->key));
     snprintf(replies, sizeof(replies), "%s.r%zu.*", bus->inbox, bus->n_classes);
     enum rc rc = bus_subscribe(bus, replies, NULL, NULL, bus, &class->sub, err);
     if (rc != RC_OK)

@@ -4,6 +4,7 @@
  */
 #include "conf_value.h"
 
+#include <bsd/stdlib.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,13 +31,12 @@ has_control(const char *text)
 static bool
 parse_int(const char *text, int64_t *out)
 {
-    char *end;
+    const char *why = NULL;
 
     if (!((*text >= '0' && *text <= '9') || *text == '-'))
         return false;
-    errno = 0;
-    *out = strtoll(text, &end, 10);
-    return errno == 0 && *end == '\0' && end != text;
+    *out = strtonum(text, INT64_MIN, INT64_MAX, &why);
+    return why == NULL;
 }
 
 static int

@@ -8,6 +8,7 @@
  */
 #include "embed.h"
 
+#include <bsd/string.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,7 +109,7 @@ embed_new(const struct embed_conf *conf, struct embedder **out, struct err *err)
         rc = err_set(err, RC_CONFIG, "EMBED_DIM of the builtin provider is %d", EMBED_BUILTIN_DIM);
     } else {
         e->dim = EMBED_BUILTIN_DIM;
-        (void)snprintf(e->model, sizeof(e->model), "%s", EMBED_BUILTIN_MODEL);
+        (void)strlcpy(e->model, EMBED_BUILTIN_MODEL, sizeof(e->model));
     }
     if (rc == RC_OK)
         *out = TAKE(e);

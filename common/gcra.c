@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gcra.h"
 
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,7 @@ gcra_table_find(struct gcra_table *table, const char *name)
         if (!oldest || slot->tat_us < oldest->tat_us)
             oldest = slot;
     }
-    (void)snprintf(oldest->name, sizeof(oldest->name), "%s", name);
+    (void)strlcpy(oldest->name, name, sizeof(oldest->name));
     oldest->tat_us = 0;
     return &oldest->tat_us;
 }

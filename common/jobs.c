@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "jobs.h"
 
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -345,7 +346,7 @@ jobs_write_page(const struct jobs *jobs, const char *workspace, const struct kv_
 
     if (reply->type != KV_LIST || reply->count < 2 || reply->items[0].type != KV_TEXT)
         return RC_BUG;
-    (void)snprintf(ref.workspace, sizeof(ref.workspace), "%s", workspace);
+    (void)strlcpy(ref.workspace, workspace, sizeof(ref.workspace));
     json_object(w, NULL);
     json_array(w, "jobs");
     for (size_t i = 2; i < reply->count; i++) {
@@ -353,7 +354,7 @@ jobs_write_page(const struct jobs *jobs, const char *workspace, const struct kv_
 
         if (row->type != KV_LIST || row->count != 1 + FIELDS || row->items[0].type != KV_TEXT)
             return RC_BUG;
-        (void)snprintf(ref.id, sizeof(ref.id), "%s", row->items[0].text);
+        (void)strlcpy(ref.id, row->items[0].text, sizeof(ref.id));
         if (write_job(jobs, &ref, row->items + 1, NULL, w) != RC_OK)
             return RC_BUG;
     }

@@ -6,6 +6,7 @@
  * the words, and a member's name from outside only if it is a plain word: an answer must not carry a
  * secret that was put in the wrong place.
  */
+#include <bsd/string.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +46,7 @@ field_errors_add(struct field_errors *errors, const char *field, const char *for
     if (errors->count >= SCHEMA_ERRORS_MAX)
         return;
     struct field_error *item = &errors->items[errors->count++];
-    (void)snprintf(item->field, sizeof(item->field), "%s", field);
+    (void)strlcpy(item->field, field, sizeof(item->field));
     va_start(args, format);
     (void)vsnprintf(item->detail, sizeof(item->detail), format, args);
     va_end(args);

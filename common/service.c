@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,8 +118,8 @@ service_publish(struct worker *w)
     snapshot.values.held = w->held;
     snapshot.values.healthy = w->healthy;
     snapshot.values.uptime_seconds = (uint64_t)(clock_wall_ms() - w->ready_ms) / 1000;
-    snprintf(snapshot.program, sizeof(snapshot.program), "%s", w->spec->name);
-    snprintf(snapshot.instance, sizeof(snapshot.instance), "%s", w->instance);
+    (void)strlcpy(snapshot.program, w->spec->name, sizeof(snapshot.program));
+    (void)strlcpy(snapshot.instance, w->instance, sizeof(snapshot.instance));
     snprintf(subject, sizeof(subject), METRICS_SUBJECT_PREFIX "%s.%s", w->spec->name, w->instance);
     buf_init(&text, ANSWER_MAX);
     metrics_write(&snapshot, &text);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,8 @@ lane_new(struct worker *w, const char *stream, const char *consumer, const char 
         exit(EXIT_TEMP);
     lane->w = w;
     lane->seen = true;
-    snprintf(lane->consumer, sizeof(lane->consumer), "%s", consumer);
-    snprintf(lane->workspace, sizeof(lane->workspace), "%s", workspace);
+    (void)strlcpy(lane->consumer, consumer, sizeof(lane->consumer));
+    (void)strlcpy(lane->workspace, workspace, sizeof(lane->workspace));
     enum rc rc = bus_pull_new(w->bus, stream, consumer, on_pulled, lane, &lane->pull, err);
     if (rc != RC_OK) {
         free(lane);
