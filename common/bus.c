@@ -106,7 +106,7 @@ bus_new(struct loop *loop, const struct bus_options *options)
     bus->options.tls_cert_file = bus_copy_text(options->tls_cert_file);
     bus->options.tls_key_file = bus_copy_text(options->tls_key_file);
     bus->thread = pthread_self();
-    bus->fd = -1;
+    bus->fd = bus->nats_fd = -1;
     bus->expiry = loop_timer_new(loop, pending_expire, bus);
     bus->reopen = loop_timer_new(loop, reopen_now, bus);
     id_new_random(unique);

@@ -19,8 +19,9 @@
  * Publishing appends to nats.c's buffer. Its wish to write only sets want_write; flush_turn() makes
  * one write of everything once a turn, just before the loop waits.
  *
- * The socket belongs to nats.c, which closes it on whatever thread notices a failure: the loop
- * watches a duplicate, so that the number cannot be another file's when the watch ends.
+ * nats.c before 3.10 closes the socket on whatever thread notices a failure: the loop watches a
+ * duplicate, so that the number cannot be another file's when the watch ends. Since 3.10 it leaves
+ * the closing to us, after the watch has ended.
  *
  * natsMsg_Destroy() hands a message to a thread of nats.c and wakes it: one by one that costs more than
  * all else together. bus_waste() collects them, and they are destroyed in one go once a turn.
@@ -34,9 +35,11 @@
 #define PENDING_BYTES      (1 << 20) /* held by nats.c while it reconnects */
 #define READ_BYTES         (256 * 1024)
 
+#define CLOSING_IS_OURS (NATS_VERSION_NUMBER >= 0x030a00)
+
 struct event {
     struct bus *bus;
-    int fd;
+    int fd, nats_fd;
     natsStatus status;
     char text[256];
 };
@@ -62,6 +65,11 @@ bus_link_end(struct bus *bus)
     if (bus->fd >= 0)
         close(bus->fd);
     bus->fd = -1;
+#if CLOSING_IS_OURS
+    if (bus->nats_fd >= 0)
+        natsConnection_ProcessCloseEvent(&bus->nats_fd);
+    bus->nats_fd = -1;
+#endif
 }
 
 static void
@@ -135,6 +143,7 @@ attached(void *arg)
     struct err err;
     bus_link_end(bus);
     bus->fd = event->fd;
+    bus->nats_fd = event->nats_fd;
     if (loop_watch_new(bus->loop, bus->fd, LOOP_READ, on_socket, bus, &bus->watch, &err) != RC_OK) {
         log_error("NATS: %s", err.text);
         return;
@@ -158,6 +167,7 @@ on_attach(void **user, void *loop, natsConnection *nc, natsSock fd)
     (void)nc;
     *user = bus;
     struct event *event = event_new(bus);
+    event->nats_fd = fd;
     event->fd = dup(fd);
     if (event->fd < 0) {
         free(event);

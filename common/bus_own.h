@@ -78,7 +78,8 @@ struct bus {
     natsConnection *nc;
     pthread_t thread;
     struct loop_watch *watch;
-    int fd; /* our duplicate of the socket, or -1 */
+    int fd;      /* our duplicate of the socket, or -1 */
+    int nats_fd; /* nats.c's own, while it expects us to close it; else -1 */
     atomic_bool want_write;
     bool connected;
     bool was_connected;

@@ -5,6 +5,7 @@
  * BUS_SERVER and BUS_CONFIG name the server and its configuration, BUS_URL reaches it as a user who
  * may do everything, BUS_URL_SMALL as one who may publish nothing but its own inbox and "allowed".
  */
+#include <dirent.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -358,6 +359,18 @@ pull_and_settle(void **state)
 
 /* --- servers and rights ----------------------------------------------------------------------- */
 
+static int
+open_files(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
 static void
 survives_a_restart(void **state)
 {
@@ -380,6 +393,7 @@ survives_a_restart(void **state)
     assert_int_equal(pulled.count, 1);
     release_all(&pulled);
 
+    int files = open_files();
     stop_server(SIGKILL);
     turn_until(&lost.done, 2000);
     assert_int_equal(lost.rc, RC_TEMP);
@@ -391,6 +405,7 @@ survives_a_restart(void **state)
     while (!bus_connected(bus) && clock_mono_ms() - start_ms < 5000)
         loop_turn(loop, 10);
     assert_true(bus_connected(bus));
+    assert_int_equal(open_files(), files);
 
     out.subject = "echo.again";
     out.data = "back";
