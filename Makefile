@@ -192,7 +192,7 @@ install: all ## copy programs and data to DESTDIR/PREFIX
 	install -m 0755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	for d in sql nats workers/executor/tasks; do [ ! -d $$d ] || cp -R --parents $$d $(DESTDIR)$(PREFIX)/share/gantry; done
 
-clean: ## remove build/
-	rm -rf build
+clean: ## remove what was built (not build/deps and build/bare)
+	find build -mindepth 1 -maxdepth 1 ! -name deps ! -name bare -exec rm -rf {} +
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
