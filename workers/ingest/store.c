@@ -26,6 +26,7 @@ struct item {
     int64_t kept, skipped;
     uint8_t hash[HASH_LEN];
     char hash_text[HASH_TEXT_MAX];
+    const float *vector;
     uint8_t *half; /* NULL: the text has no direction */
     size_t half_len;
     int32_t cell;
@@ -299,25 +300,23 @@ distinct_first(struct item **items, size_t n)
 }
 
 static enum rc
-embed_items(struct ingest *in, struct item **items, size_t n, struct cell_set *set, struct err *err)
+embed_items(struct ingest *in, struct item **items, size_t n, struct err *err)
 {
     struct embed_text texts[INGEST_BATCH_MAX];
     struct arena *mem = items[0]->job->mem;
     size_t dim = embed_dim(in->embedder);
     float *vectors = arena_calloc(mem, n * dim, sizeof(*vectors));
-    if (!vectors)
-        return err_set(err, RC_LIMIT, "no room for vectors");
+    uint8_t *halves = arena_calloc(mem, n, EMBED_HALF_BYTES(dim));
+    if (!vectors || !halves)
+        return err_set(err, RC_TEMP, "no room for vectors");
     for (size_t i = 0; i < n; i++)
         texts[i] = (struct embed_text){ items[i]->text, strlen(items[i]->text) };
     enum rc rc = embed_batch(in->embedder, texts, n, vectors, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        items[i]->vector = vectors + i * dim;
         items[i]->half_len = EMBED_HALF_BYTES(dim);
-        items[i]->half = arena_alloc(mem, items[i]->half_len);
-        if (!items[i]->half)
-            return err_set(err, RC_LIMIT, "no room for vectors");
-        if (embed_to_half(vectors + i * dim, dim, items[i]->half))
-            items[i]->cell = cell_of(set, vectors + i * dim);
-        else
+        items[i]->half = halves + i * items[i]->half_len;
+        if (!embed_to_half(items[i]->vector, dim, items[i]->half))
             items[i]->half = NULL;
     }
     return rc;
@@ -334,9 +333,9 @@ store_workspace(struct ingest *in, struct item **items, size_t n)
     if (rc == RC_OK)
         rc = cellcache_get(in->cells, worker_db(in->worker), items[0]->job->actor.workspace, model,
                            embed_dim(in->embedder), &set, &err);
-    if (rc == RC_OK)
-        rc = embed_items(in, items, n, set, &err);
     bool prepared = rc == RC_OK;
+    for (size_t i = 0; prepared && i < n; i++)
+        items[i]->cell = items[i]->half ? cell_of(set, items[i]->vector) : 0;
     size_t first = prepared ? distinct_first(items, n) : 0;
     if (prepared)
         rc = run_group(in, items, first, model, &err);
@@ -360,18 +359,22 @@ ingest_store(struct worker *w, struct job **jobs, size_t n)
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         struct job *job = jobs[i];
-        struct err err;
         job->audit_target = job->id;
         if (!ingest_check_secrets(job))
             continue;
         struct item *item = arena_alloc(job->mem, sizeof(*item));
         if (!item || read_item(job, item) != RC_OK) {
-            (void)err_set(&err, RC_TEMP, "no room for the command");
-            job_fail(job, &err);
+            struct err full;
+            (void)err_set(&full, RC_TEMP, "no room for the command");
+            job_fail(job, &full);
             continue;
         }
         items[count++] = item;
     }
+    struct err err;
+    if (count > 0 && embed_items(in, items, count, &err) != RC_OK)
+        while (count > 0)
+            job_fail(items[--count]->job, &err);
     /* A stable partition by workspace: few workspaces a batch, so the simple way. */
     while (count > 0) {
         struct item *same[INGEST_BATCH_MAX];
@@ -384,6 +387,7 @@ ingest_store(struct worker *w, struct job **jobs, size_t n)
                 items[left++] = items[i];
         }
         count = left;
+        worker_keepalive(w);
         store_workspace(in, same, n_same);
     }
 }

@@ -31,9 +31,10 @@
 #define GROWN_BY          10 /* per cent of the rows: counted again */
 #define SETTLE_MS         (2 * CELLCACHE_FRESH_MS)
 #define RETRY_MS          60000
+#define RENEW_MS          30000 /* the lease is for 2 minutes */
 #define LITERAL_MAX       (MOVE_ROWS * 40)
 
-enum step { IDLE, SAMPLE, ITERATE, MOVE, COUNT, DROP };
+enum step { IDLE, SAMPLE, ITERATE, MOVE, COUNT, DROP, ENDED };
 
 struct trainer {
     struct ingest *in; /* borrowed */
@@ -41,7 +42,7 @@ struct trainer {
     char id[ID_TEXT_MAX];
     enum step step;
     char workspace[WORKSPACE_TEXT_MAX];
-    int64_t rows, first_cell, counted_to, empty_since_ms, not_before_ms;
+    int64_t rows, first_cell, counted_to, empty_since_ms, not_before_ms, leased_ms;
     struct cells_training training;
     struct {
         char workspace[WORKSPACE_TEXT_MAX];
@@ -66,17 +67,29 @@ query(struct trainer *t, unsigned statement, const struct db_params *p, PGresult
     return db_query(worker_db(t->in->worker), t->workspace, statement, p, out, err);
 }
 
+/* Takes the lease, or renews it. */
+static enum rc
+lease(struct trainer *t, struct err *err)
+{
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params p = params(t);
+    db_param_text(&p, t->id);
+    enum rc rc = query(t, SQL_INGEST_TRAIN_BEGIN, &p, &result, err);
+    if (rc == RC_OK && PQntuples(result) == 0)
+        return err_set(err, RC_CONFLICT, "another program is at it");
+    if (rc == RC_OK)
+        t->leased_ms = clock_mono_ms();
+    return rc;
+}
+
 static enum rc
 begin(struct trainer *t, bool make, struct err *err)
 {
-    AUTO(pgresult) PGresult *lease = NULL, *size = NULL;
-    struct db_params p = params(t), q = params(t);
-    db_param_text(&p, t->id);
-    enum rc rc = query(t, SQL_INGEST_TRAIN_BEGIN, &p, &lease, err);
-    if (rc == RC_OK && PQntuples(lease) == 0)
-        return err_set(err, RC_CONFLICT, "another program is at it");
+    AUTO(pgresult) PGresult *size = NULL;
+    struct db_params p = params(t);
+    enum rc rc = lease(t, err);
     if (rc == RC_OK)
-        rc = query(t, SQL_INGEST_TRAIN_SIZE, &q, &size, err);
+        rc = query(t, SQL_INGEST_TRAIN_SIZE, &p, &size, err);
     if (rc != RC_OK)
         return rc;
     t->rows = db_int(size, 0, 0, 0);
@@ -275,7 +288,11 @@ turn(void *arg)
     struct trainer *t = arg;
     struct err err;
     enum rc rc = RC_OK;
-    switch (t->step) {
+    if (t->step != IDLE && clock_mono_ms() - t->leased_ms > RENEW_MS)
+        rc = lease(t, &err);
+    switch (rc == RC_OK ? t->step : ENDED) {
+    case ENDED:
+        break;
     case IDLE:
         rc = next(t, &err);
         break;

@@ -147,9 +147,8 @@ add_vector(struct db_params *p, const struct request *r)
 
 /* Every row that passes the filters, exactly. */
 static enum rc
-exact(struct search *s, const struct request *r, size_t wanted, struct leg *out, struct err *err)
+send_exact(struct search *s, const struct request *r, size_t wanted, size_t *index, struct err *err)
 {
-    const PGresult *result;
     struct db_params p = { 0 };
     db_param_text(&p, r->job->actor.workspace);
     db_param_int(&p, s->model);
@@ -158,18 +157,14 @@ exact(struct search *s, const struct request *r, size_t wanted, struct leg *out,
     add_filters(&p, r);
     if (r->scope)
         db_param_text(&p, r->scope);
-    enum rc rc =
-        ask(s, r->scope ? SQL_SEARCH_VECTOR_SCOPE : SQL_SEARCH_VECTOR_FILTER, &p, &result, err);
-    if (rc == RC_OK)
-        read_leg(result, out);
-    return rc;
+    return db_send(worker_db(s->worker),
+                   r->scope ? SQL_SEARCH_VECTOR_SCOPE : SQL_SEARCH_VECTOR_FILTER, &p, index, err);
 }
 
 static enum rc
-by_index(struct search *s, const struct request *r, size_t wanted, bool cells, struct leg *out,
-         struct err *err)
+send_by_index(struct search *s, const struct request *r, size_t wanted, bool cells, size_t *index,
+              struct err *err)
 {
-    const PGresult *result;
     struct db_params p = { 0 };
     db_param_text(&p, r->job->actor.workspace);
     db_param_int(&p, s->model);
@@ -181,37 +176,34 @@ by_index(struct search *s, const struct request *r, size_t wanted, bool cells, s
         db_param_number(&p, MISSED_MAX);
         db_param_text(&p, r->scope);
     }
-    enum rc rc = ask(s, cells ? SQL_SEARCH_VECTOR_CELLS : SQL_SEARCH_VECTOR_ALL, &p, &result, err);
-    if (rc == RC_OK)
-        read_leg(result, out);
-    return rc;
+    return db_send(worker_db(s->worker), cells ? SQL_SEARCH_VECTOR_CELLS : SQL_SEARCH_VECTOR_ALL,
+                   &p, index, err);
 }
 
-enum rc
-leg_vector(struct search *s, const struct request *r, size_t wanted, struct leg *out,
-           struct err *err)
+/* Chooses the statement; *by_index says that it sees only rows with a comparable vector. */
+static enum rc
+send_vector(struct search *s, const struct request *r, size_t wanted, bool *by_index, size_t *index,
+            struct err *err)
 {
     bool cells = false, large = false;
     enum rc rc = RC_OK;
+    *by_index = false;
     if (!r->half || s->model == 0 || has_filters(r) || embed_dim(s->embedder) > INDEX_DIM_MAX)
-        return exact(s, r, wanted, out, err);
+        return send_exact(s, r, wanted, index, err);
     rc = has_cells(s, r->job->actor.workspace, &cells, err);
     if (rc == RC_OK && cells && r->scope)
         rc = is_large_scope(s, r, &large, err);
     if (rc != RC_OK)
         return rc;
     if (r->scope && !large)
-        return exact(s, r, wanted, out, err);
-    rc = by_index(s, r, wanted, cells, out, err);
-    if (rc == RC_OK && out->n < wanted)
-        rc = exact(s, r, wanted, out, err);
-    return rc;
+        return send_exact(s, r, wanted, index, err);
+    *by_index = true;
+    return send_by_index(s, r, wanted, cells, index, err);
 }
 
-enum rc
-leg_text(struct search *s, const struct request *r, size_t wanted, struct leg *out, struct err *err)
+static enum rc
+send_text(struct search *s, const struct request *r, size_t wanted, size_t *index, struct err *err)
 {
-    const PGresult *result;
     struct db_params p = { 0 };
     db_param_text(&p, r->job->actor.workspace);
     db_param_text(&p, r->query);
@@ -223,8 +215,35 @@ leg_text(struct search *s, const struct request *r, size_t wanted, struct leg *o
         db_param_int(&p, RANK_MAX);
     else
         db_param_null(&p); /* LIMIT NULL: all */
-    enum rc rc = ask(s, SQL_SEARCH_TEXT, &p, &result, err);
+    return db_send(worker_db(s->worker), SQL_SEARCH_TEXT, &p, index, err);
+}
+
+enum rc
+legs_run(struct search *s, const struct request *r, size_t wanted, struct leg *vector,
+         struct leg *text, struct err *err)
+{
+    struct db *db = worker_db(s->worker);
+    size_t vector_index = 0, text_index = 0;
+    bool by_index = false;
+    enum rc rc = RC_OK;
+    if (vector)
+        rc = send_vector(s, r, wanted, &by_index, &vector_index, err);
+    if (rc == RC_OK && text)
+        rc = send_text(s, r, wanted, &text_index, err);
     if (rc == RC_OK)
-        read_leg(result, out);
+        rc = db_sync(db, err);
+    if (rc != RC_OK)
+        return rc;
+    if (text)
+        read_leg(db_result(db, text_index), text);
+    if (vector)
+        read_leg(db_result(db, vector_index), vector);
+    if (!vector || !by_index || vector->n >= wanted)
+        return RC_OK;
+    rc = send_exact(s, r, wanted, &vector_index, err);
+    if (rc == RC_OK)
+        rc = db_sync(db, err);
+    if (rc == RC_OK)
+        read_leg(db_result(db, vector_index), vector);
     return rc;
 }

@@ -150,18 +150,17 @@ static enum rc
 run_legs(struct search *s, const struct request *r, struct leg *hits, struct err *err)
 {
     AUTO(free) struct leg *legs = calloc(2, sizeof(*legs));
+    size_t wanted = (size_t)r->k + SPARE;
     enum rc rc = RC_OK;
     if (!legs)
         return err_set(err, RC_TEMP, "no memory for hits");
     switch (r->mode) {
     case MODE_VECTOR:
-        return leg_vector(s, r, (size_t)r->k + SPARE, hits, err);
+        return legs_run(s, r, wanted, hits, NULL, err);
     case MODE_TEXT:
-        return leg_text(s, r, (size_t)r->k + SPARE, hits, err);
+        return legs_run(s, r, wanted, NULL, hits, err);
     case MODE_HYBRID:
-        rc = leg_vector(s, r, HYBRID_DEPTH, &legs[0], err);
-        if (rc == RC_OK)
-            rc = leg_text(s, r, HYBRID_DEPTH, &legs[1], err);
+        rc = legs_run(s, r, HYBRID_DEPTH, &legs[0], &legs[1], err);
         if (rc == RC_OK)
             fuse(&legs[0], &legs[1], hits);
         return rc;

@@ -52,11 +52,10 @@ struct leg {
     struct hit hits[LEG_MAX];
 };
 
-/* Inside a group of the request's workspace. */
-enum rc leg_vector(struct search *s, const struct request *r, size_t wanted, struct leg *out,
-                   struct err *err);
-enum rc leg_text(struct search *s, const struct request *r, size_t wanted, struct leg *out,
-                 struct err *err);
+/* Inside a group of the request's workspace: one round trip for both legs. vector or text NULL =
+ * not wanted. */
+enum rc legs_run(struct search *s, const struct request *r, size_t wanted, struct leg *vector,
+                 struct leg *text, struct err *err);
 struct cell_flags *cell_flags_new(void);
 
 /* Reciprocal rank fusion of one or two legs (either may be NULL) with constant 60, divided by its
