@@ -222,20 +222,21 @@ WHERE workspace = $1 AND model = $2::smallint AND NOT retired ORDER BY cell
 -- name: cell_sizes
 -- in:  1 workspace, 2 model, 3 limit
 -- out: rows in no cell (counted up to the limit), rows in cells by the last count, rows when the
---      cells were made
+--      cells were made (0: never finished), whether rows are to be moved out of older cells
 SELECT (SELECT count(*) FROM (SELECT FROM memory
                               WHERE workspace = $1 AND model = $2::smallint AND cell = 0
                                 AND vector_dims(embedding) <= 1000 LIMIT $3::bigint) loose),
        (SELECT coalesce(sum(rows), 0) FROM memory_cell
         WHERE workspace = $1 AND model = $2::smallint),
        (SELECT coalesce(max(trained_rows), 0) FROM memory_training
-        WHERE workspace = $1 AND model = $2::smallint)
+        WHERE workspace = $1 AND model = $2::smallint),
+       EXISTS (SELECT FROM memory_cell WHERE workspace = $1 AND model = $2::smallint AND retired)
 
 -- name: train_begin
 -- in:  1 workspace, 2 model, 3 this trainer
 -- out: 0 rows: another trainer is at it
 INSERT INTO memory_training (workspace, model, trainer, trainer_until)
-VALUES ($1, $2::smallint, $3::uuid, now() + interval '2 minutes')
+VALUES ($1, $2::smallint, $3::uuid, now() + interval '30 seconds')
 ON CONFLICT (workspace, model) DO UPDATE SET
     trainer = excluded.trainer, trainer_until = excluded.trainer_until
 WHERE memory_training.trainer = excluded.trainer OR memory_training.trainer_until < now()

@@ -126,7 +126,7 @@ def fill(s, name, model, make):
                                                       "content_hash", "source", "text", "embedding"))
         cursor.execute("VACUUM ANALYZE memory")
     s.ingest(name, "s", "start the training")
-    while not s.sql("SELECT FROM memory_training WHERE workspace = %s AND trained_rows > 0", name):
+    while not s.sql("SELECT 1 FROM memory_training WHERE workspace = %s AND trained_rows > 0", name):
         time.sleep(0.2)
     s.sql("VACUUM ANALYZE memory")
 

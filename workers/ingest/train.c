@@ -30,8 +30,8 @@
 #define QUEUE_MAX         16
 #define GROWN_BY          10 /* per cent of the rows: counted again */
 #define SETTLE_MS         (2 * CELLCACHE_FRESH_MS)
-#define RETRY_MS          60000
-#define RENEW_MS          30000 /* the lease is for 2 minutes */
+#define RETRY_MS          30000
+#define RENEW_MS          10000 /* the lease is for 30 seconds */
 #define LITERAL_MAX       (MOVE_ROWS * 40)
 
 enum step { IDLE, SAMPLE, ITERATE, MOVE, COUNT, DROP, ENDED };
@@ -44,10 +44,7 @@ struct trainer {
     char workspace[WORKSPACE_TEXT_MAX];
     int64_t rows, first_cell, counted_to, empty_since_ms, not_before_ms, leased_ms;
     struct cells_training training;
-    struct {
-        char workspace[WORKSPACE_TEXT_MAX];
-        bool make; /* else only count */
-    } queue[QUEUE_MAX];
+    char queue[QUEUE_MAX][WORKSPACE_TEXT_MAX];
     size_t n_queue;
 };
 
@@ -82,20 +79,57 @@ lease(struct trainer *t, struct err *err)
     return rc;
 }
 
+struct sizes {
+    int64_t loose, counted, trained;
+    bool moving;
+};
+
 static enum rc
-begin(struct trainer *t, bool make, struct err *err)
+read_sizes(struct trainer *t, const char *workspace, struct sizes *out, struct err *err)
+{
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params p = { 0 };
+    db_param_text(&p, workspace);
+    db_param_int(&p, t->in->model);
+    db_param_int(&p, TRAIN_MIN_ROWS);
+    enum rc rc =
+        db_query(worker_db(t->in->worker), workspace, SQL_INGEST_CELL_SIZES, &p, &result, err);
+    if (rc == RC_OK)
+        *out = (struct sizes){ db_int(result, 0, 0, 0), db_int(result, 0, 1, 0),
+                               db_int(result, 0, 2, 0), db_bool(result, 0, 3) };
+    return rc;
+}
+
+/* New cells: too many rows are in none, there are twice as many as then, or a run was cut off. */
+static bool
+wants_cells(const struct sizes *sizes, bool has_cells)
+{
+    return sizes->loose >= TRAIN_MIN_ROWS || sizes->moving || (has_cells && sizes->trained == 0) ||
+           (sizes->trained > 0 && sizes->counted >= 2 * sizes->trained);
+}
+
+static enum rc
+begin(struct trainer *t, struct err *err)
 {
     AUTO(pgresult) PGresult *size = NULL;
     struct db_params p = params(t);
+    struct sizes sizes;
+    struct cell_set *set = NULL;
     enum rc rc = lease(t, err);
     if (rc == RC_OK)
         rc = query(t, SQL_INGEST_TRAIN_SIZE, &p, &size, err);
+    if (rc == RC_OK)
+        rc = read_sizes(t, t->workspace, &sizes, err);
+    if (rc == RC_OK)
+        rc = cellcache_get(t->in->cells, worker_db(t->in->worker), t->workspace, t->in->model,
+                           embed_dim(t->in->embedder), &set, err);
     if (rc != RC_OK)
         return rc;
     t->rows = db_int(size, 0, 0, 0);
+    t->first_cell = 0;
     t->counted_to = 0;
     t->empty_since_ms = 0;
-    t->step = make && t->rows >= TRAIN_MIN_ROWS ? SAMPLE : COUNT;
+    t->step = wants_cells(&sizes, set->n > 0) && t->rows > 0 ? SAMPLE : COUNT;
     return RC_OK;
 }
 
@@ -268,18 +302,32 @@ drop(struct trainer *t, struct err *err)
     return rc;
 }
 
+static void
+enqueue(struct trainer *t, const char *workspace)
+{
+    if (t->step != IDLE && strcmp(t->workspace, workspace) == 0)
+        return;
+    for (size_t i = 0; i < t->n_queue; i++)
+        if (strcmp(t->queue[i], workspace) == 0)
+            return;
+    if (t->n_queue == QUEUE_MAX)
+        return; /* asked for again after the next TRAIN_LOOK_EVERY rows */
+    (void)snprintf(t->queue[t->n_queue++], WORKSPACE_TEXT_MAX, "%s", workspace);
+    loop_timer_set(t->timer, STEP_MS, STEP_MS);
+}
+
 static enum rc
 next(struct trainer *t, struct err *err)
 {
-    if (t->n_queue == 0 || clock_mono_ms() < t->not_before_ms) {
+    if (t->n_queue == 0) {
         loop_timer_stop(t->timer);
         return RC_OK;
     }
-    bool make = t->queue[0].make;
-    memcpy(t->workspace, t->queue[0].workspace, sizeof(t->workspace));
-    memmove(t->queue, t->queue + 1, --t->n_queue * sizeof(t->queue[0]));
-    t->first_cell = 0;
-    return begin(t, make, err);
+    if (clock_mono_ms() < t->not_before_ms)
+        return RC_OK;
+    memcpy(t->workspace, t->queue[0], sizeof(t->workspace));
+    memmove(t->queue[0], t->queue[1], --t->n_queue * sizeof(t->queue[0]));
+    return begin(t, err);
 }
 
 static void
@@ -314,13 +362,14 @@ turn(void *arg)
     }
     if (rc == RC_OK)
         return;
-    if (rc != RC_CONFLICT) {
+    /* A lease of another program is looked at again: it may have died with it. */
+    if (rc != RC_CONFLICT)
         log_fields(LOG_WARN, "vector cells not made: trying again later", "workspace", t->workspace,
                    "reason", err.text, NULL);
-        t->not_before_ms = clock_mono_ms() + RETRY_MS;
-    }
     cells_training_fini(&t->training);
     t->step = IDLE;
+    t->not_before_ms = clock_mono_ms() + RETRY_MS;
+    enqueue(t, t->workspace);
 }
 
 struct trainer *
@@ -345,44 +394,17 @@ trainer_free(struct trainer *t)
     free(t);
 }
 
-static void
-enqueue(struct trainer *t, const char *workspace, bool make)
-{
-    if (t->step != IDLE && strcmp(t->workspace, workspace) == 0)
-        return;
-    for (size_t i = 0; i < t->n_queue; i++) {
-        if (strcmp(t->queue[i].workspace, workspace) == 0) {
-            t->queue[i].make = t->queue[i].make || make;
-            return;
-        }
-    }
-    if (t->n_queue == QUEUE_MAX)
-        return; /* asked for again after the next TRAIN_LOOK_EVERY rows */
-    (void)snprintf(t->queue[t->n_queue].workspace, WORKSPACE_TEXT_MAX, "%s", workspace);
-    t->queue[t->n_queue++].make = make;
-    loop_timer_set(t->timer, STEP_MS, STEP_MS);
-}
-
 void
 trainer_look(struct trainer *t, struct cell_set *set)
 {
-    AUTO(pgresult) PGresult *result = NULL;
-    struct db_params p = { 0 };
-    if ((set->sized && set->inserted < TRAIN_LOOK_EVERY) || embed_dim(t->in->embedder) > 1000)
+    struct sizes sizes;
+    if ((set->sized && set->inserted < TRAIN_LOOK_EVERY) || embed_dim(t->in->embedder) > 1000 ||
+        read_sizes(t, set->workspace, &sizes, NULL) != RC_OK)
         return;
-    db_param_text(&p, set->workspace);
-    db_param_int(&p, t->in->model);
-    db_param_int(&p, TRAIN_MIN_ROWS);
-    if (db_query(worker_db(t->in->worker), set->workspace, SQL_INGEST_CELL_SIZES, &p, &result,
-                 NULL) != RC_OK)
-        return;
-    int64_t loose = db_int(result, 0, 0, 0), counted = db_int(result, 0, 1, 0);
-    int64_t trained = db_int(result, 0, 2, 0);
     set->sized = true;
-    if (loose >= TRAIN_MIN_ROWS || (trained > 0 && counted >= 2 * trained))
-        enqueue(t, set->workspace, true);
-    else if (set->n && (counted == 0 || set->inserted * 100 >= counted * GROWN_BY))
-        enqueue(t, set->workspace, false);
+    bool grown = set->n && set->inserted * 100 >= sizes.counted * GROWN_BY;
+    if (wants_cells(&sizes, set->n > 0) || grown)
+        enqueue(t, set->workspace);
     else if (set->n)
         return; /* goes on counting its inserts */
     set->inserted = 0;
