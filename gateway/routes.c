@@ -132,7 +132,7 @@ const struct route ROUTES[] = {
       .summary = "Cancel a job: its processes are gone within a second" },
 
     { METHOD_POST, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
-      ROUTE_IDEMPOTENT, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,
+      ROUTE_IDEMPOTENT | ROUTE_SECRETS, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,
       .summary = "Create a key; it is shown once" },
     { METHOD_GET, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
       0, CMD_COUNT, "key_list", 200, .local = key_list,
