@@ -92,5 +92,7 @@ void json_put_time(struct json_writer *w, const char *name, int64_t wall_ms);
 /* Already encoded JSON, e.g. a jsonb column; the caller vouches for it. */
 void json_put_raw(struct json_writer *w, const char *name, const char *json, size_t len);
 void json_put_doc(struct json_writer *w, const char *name, const cJSON *doc);
+/* The members of an encoded object become members of the one that is open. */
+void json_put_members(struct json_writer *w, const char *object, size_t len);
 
 #endif

@@ -200,3 +200,17 @@ json_put_doc(struct json_writer *w, const char *name, const cJSON *doc)
         json_put_null(w, name);
     }
 }
+
+void
+json_put_members(struct json_writer *w, const char *object, size_t len)
+{
+    if (w->depth == 0 || w->close[w->depth - 1] != '}' || len < 2 || object[0] != '{' ||
+        object[len - 1] != '}')
+        w->broken = true;
+    if (w->broken || len == 2)
+        return;
+    if (w->comma[w->depth])
+        buf_putc(w->out, ',');
+    w->comma[w->depth] = true;
+    buf_add(w->out, object + 1, len - 2);
+}

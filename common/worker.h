@@ -102,9 +102,8 @@ struct worker_spec {
     size_t n_scripts;
     bool uses_kv;     /* Redis */
     bool kv_optional; /* Redis down does not stop fetching */
-    /* The handlers of JetStream commands record their own `request` events with the effect (the
-     * audit worker: both leaves in one transaction); the runtime publishes none for jobs that it
-     * hands to them, but does for those that it refuses itself (a body that breaks its schema). */
+    /* The handlers of JetStream commands record their own `request` events with the effect; the
+     * runtime publishes those of jobs that it refuses itself and hands to no handler. */
     bool audits_itself;
     bool spawns;        /* starts sandboxes: exec stays possible (confine.h) */
     unsigned batch_max; /* messages in one call; default 64 */

@@ -40,14 +40,12 @@ static void
 put_item(struct json_writer *w, const PGresult *rows, int row)
 {
     const char *event = db_text(rows, row, 2);
-    AUTO(buf) struct buf item = { 0 };
-    size_t len = strlen(event);
 
-    buf_init(&item, len + ITEM_MARGIN);
-    buf_printf(&item, "{\"leaf_index\":%" PRId64 ",\"leaf_hash\":\"%s\",", db_int(rows, row, 0, 0),
-               db_text(rows, row, 1));
-    buf_add(&item, event + 1, len - 1);
-    json_put_raw(w, NULL, buf_text(&item), item.len);
+    json_object(w, NULL);
+    json_put_int(w, "leaf_index", db_int(rows, row, 0, 0));
+    json_put_string(w, "leaf_hash", db_text(rows, row, 1));
+    json_put_members(w, event, strlen(event));
+    json_close(w);
 }
 
 static bool
