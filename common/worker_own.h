@@ -79,8 +79,8 @@ struct worker_common {
     uint8_t actor_public_key[CRYPTO_PUBLIC_LEN];
     char *tls_ca, *tls_cert, *tls_key;
     int64_t delivery_limit;
-    bool allow_plaintext;
     int64_t rate_limit_per_minute; /* direct core requests of a workspace; 0 = off */
+    bool allow_plaintext;
 };
 
 struct worker {
@@ -93,8 +93,7 @@ struct worker {
     struct db *db;
     struct kv *kv;
     char instance[METRICS_NAME_MAX];
-    bool ready, stopping, in_turn, in_handler;
-    bool healthy;
+    bool ready, stopping, in_turn, in_handler, healthy, listing;
     int64_t healthy_checked_ms;
     int64_t ready_ms, stop_by_ms;
     struct task *all;
@@ -106,11 +105,8 @@ struct worker {
     struct loop_timer *waker, *tick, *keepalive;
     int64_t kept_alive_ms;
     struct lane *lanes;
-    int64_t listed_ms;
+    int64_t listed_ms, careful_until_ms, info_asked_ms;
     size_t list_offset;
-    bool listing;
-    int64_t careful_until_ms;
-    int64_t info_asked_ms;
     int64_t keepalive_ms; /* a third of the consumer's ack_wait */
     struct bus_sub *subs[CMD_COUNT];
     struct metrics metrics;

@@ -24,7 +24,7 @@
 
 #define CALLOUT_USER      "callout" /* of nats/server.conf */
 #define CALLOUT_ACCOUNT   "AUTH"
-#define CALLOUT_ANSWER_MS 1500 /* a key not verified by then is refused; the server waits 5 s */
+#define CALLOUT_ANSWER_MS 4000 /* a key not verified by then is refused; the server waits 5 s */
 
 struct callout;
 struct keys;
