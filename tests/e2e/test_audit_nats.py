@@ -50,7 +50,7 @@ def test_core_requests(stack, nats, logged, command, good):
     before = len(logged("action = %s", command))
     body = CORE[command] if good else {"unknown member": 1}
     answer = nats.request(f"gantry.v1.straight.{command}", json.dumps(body).encode())
-    found = logged("action = %s", command)[before:] or wait_until(lambda: logged("action = %s", command)[before:], 10)
+    found = logged("action = %s", command)[before:] or wait_until(lambda: logged("action = %s", command)[before:], 40)
     time.sleep(0.1)
     assert len(logged("action = %s", command)) == before + 1
     event = found[0]
@@ -66,7 +66,7 @@ def test_streamed_commands(nats, logged, command, good):
     command_id = str(uuid.uuid4())
     body = STREAMED[command] if good else {"unknown member": 1}
     nats.js_publish(f"gantry.v1.straight.{command}", json.dumps(body).encode(), msg_id=command_id)
-    found = wait_until(lambda: logged("event_id = %s", command_id), 20, f"the event of {command}")
+    found = wait_until(lambda: logged("event_id = %s", command_id), 60, f"the event of {command}")
     time.sleep(0.1)
     assert len(logged("event_id = %s", command_id)) == 1
     event = found[0]
@@ -78,5 +78,5 @@ def test_streamed_commands(nats, logged, command, good):
 def test_dead_letters_leave_an_event(nats, logged):
     command_id = str(uuid.uuid4())
     nats.js_publish("gantry.v1.straight.memory.ingest", b"this is no JSON", msg_id=command_id)
-    event = wait_until(lambda: logged("event_id = %s", command_id), 20)[0]
+    event = wait_until(lambda: logged("event_id = %s", command_id), 60)[0]
     assert (event["status"], event["error_reason"]) == ("failed", "dead_letter")

@@ -67,7 +67,7 @@ def settled(stack):
         with contextlib.closing(stack.operator()) as nats:
             info = json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT", b"").data)
         return info["state"]["messages"] == 0
-    wait_until(empty, 60, "the AUDIT stream is empty", interval=0.2)
+    wait_until(empty, 150, "the AUDIT stream is empty", interval=0.2)
 
 
 def check(stack, load):
@@ -91,13 +91,13 @@ def test_two_replicas_killed_again_and_again(system):
     load = Load(system)
     try:
         for _ in range(6):
-            wait_until(lambda: system.pid("audit") and system.pid("audit-2"), 60, "both run")
+            wait_until(lambda: system.pid("audit") and system.pid("audit-2"), 150, "both run")
             for name in random.sample(["audit", "audit-2"], random.choice([1, 2])):
                 system.kill(name)
             time.sleep(random.uniform(0.1, 0.6))
-        wait_until(lambda: system.pid("audit") and system.pid("audit-2"), 60, "both run")
+        wait_until(lambda: system.pid("audit") and system.pid("audit-2"), 150, "both run")
         before = len(load.answered)
-        wait_until(lambda: len(load.answered) > before + 50, 60, "events are answered again")
+        wait_until(lambda: len(load.answered) > before + 50, 150, "events are answered again")
     finally:
         load.stop()
     assert len(load.answered) > 100
@@ -111,7 +111,7 @@ def test_gateway_and_servers_killed(system):
             time.sleep(0.5)
             system.restart(name)
         before = len(load.answered)
-        wait_until(lambda: len(load.answered) > before + 50, 60, "events are answered again")
+        wait_until(lambda: len(load.answered) > before + 50, 150, "events are answered again")
     finally:
         load.stop()
     check(system, load)
@@ -144,7 +144,7 @@ def test_gateway_killed_in_its_own_deeds(system):
         time.sleep(0.5)
         stop.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(90)
     assert len(made) > 4
     there = {name for (name,) in rows(system, "SELECT name FROM api_key WHERE name LIKE 'deed-%'")}
     assert set(made) <= there
@@ -153,7 +153,7 @@ def test_gateway_killed_in_its_own_deeds(system):
         events = rows(system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'")
         return events if there <= {target for target, _ in events} else None
 
-    events = wait_until(told, 60, "every key has its event", interval=0.5)
+    events = wait_until(told, 150, "every key has its event", interval=0.5)
     settled(system)
     events = rows(system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'")
     assert len(events) == len({target for target, _ in events})
@@ -172,7 +172,7 @@ def test_a_full_audit_stream_closes_everything(system):
         try:
             assert client.get("/memory").status == 503
             assert system.anonymous().get("/healthz").status == 200
-            ready = wait_until(lambda: system.anonymous().get("/readyz").ok(503), 10)
+            ready = wait_until(lambda: system.anonymous().get("/readyz").ok(503), 40)
             assert ready.json["dependencies"]["audit"] == "down"
             for method, path, body in [("GET", "/memory", None), ("POST", "/webhook/memory/search", {"query": "x"}),
                                        ("POST", "/webhook/audit/append", APPEND), ("GET", "/keys", None), ("GET", "/none", None)]:
@@ -181,11 +181,11 @@ def test_a_full_audit_stream_closes_everything(system):
         finally:
             assert "error" not in change(max_bytes=config["max_bytes"])
     system.wait_ready()
-    assert wait_until(lambda: client.get("/memory").status == 200, 20)
+    assert wait_until(lambda: client.get("/memory").status == 200, 60)
     settled(system)
     counted = wait_until(lambda: rows(
         system, "SELECT sum((event->>'count')::int) FROM audit_events WHERE event->>'error_reason' = 'unavailable'"
-        " AND http_status = 503 AND key_id IS NOT NULL AND event->>'request_id' IS NULL")[0][0], 20)
+        " AND http_status = 503 AND key_id IS NOT NULL AND event->>'request_id' IS NULL")[0][0], 60)
     assert counted >= 4
 
 
@@ -195,24 +195,30 @@ def test_events_past_their_retention_are_pruned(make_stack, tmp_path):
     old = [client.post("/webhook/audit/append", APPEND).ok().json for _ in range(30)]
     held = tmp_path / "checkpoint"
     held.write_text(client.get("/ai/audit/checkpoint").ok().body.decode())
-    wait_until(lambda: rows(stack, "SELECT count(*) FROM audit_log WHERE event IS NULL")[0][0] >= 60, 30, "old events are gone")
+    wait_until(lambda: rows(stack, "SELECT count(*) FROM audit_log WHERE event IS NULL")[0][0] >= 60, 120, "old events are gone")
     assert client.get(f"/ai/audit/events/{old[0]['event_id']}").status == 404
     assert rows(stack, "SELECT count(*) FROM audit_log WHERE leaf_hash = %s", bytes.fromhex(old[3]["leaf_hash"])) == [(1,)]
     prune = rows(stack, "SELECT event FROM audit_events WHERE kind = 'prune' ORDER BY leaf_index LIMIT 1")[0][0]
     assert prune["retention_seconds"] == 4 and prune["reason"] == "retention" and prune["up_to"] > 0
     result = stack.gantry("audit", "verify", "--checkpoint", str(held))
     assert result["ok"] and result["pruned"] >= 60, result
-    # An event that is younger than that is missed.
-    fresh = client.post("/webhook/audit/append", APPEND).ok().json
+    # An event that no prune leaf covers is missed. (On a slow machine one may be quicker: try again.)
+    for _ in range(5):
+        fresh = client.post("/webhook/audit/append", APPEND).ok().json["leaf_index"]
+        stack.take_down("audit")
+        covered = rows(stack, "SELECT coalesce(max((event->>'up_to')::bigint), 0) FROM audit_events WHERE kind = 'prune'")[0][0]
+        if covered <= fresh:
+            break
+        stack.bring_back("audit")
     connection = stack.database()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_log DISABLE TRIGGER ALL")
         cursor.execute("UPDATE audit_log SET event = NULL, kind = NULL, workspace = NULL, event_id = NULL, time = NULL,"
-                       " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = %s", (fresh["leaf_index"],))
+                       " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = %s", (fresh,))
     connection.close()
     done = stack.gantry("audit", "verify", check=False)
     assert done.returncode == 1
-    assert json.loads(done.stdout)["problem"].startswith(f"leaf {fresh['leaf_index']}: the event is missing")
+    assert json.loads(done.stdout)["problem"].startswith(f"leaf {fresh}: the event is missing")
 
 
 def test_a_full_share_closes_its_workspace_only(system):
@@ -234,8 +240,8 @@ def test_a_full_share_closes_its_workspace_only(system):
             assert "error" not in change(max_msgs_per_subject=config["max_msgs_per_subject"])
             for name in ("audit", "audit-2"):
                 system.bring_back(name)
-    assert wait_until(lambda: full.get("/none").status == 404, 20)
+    assert wait_until(lambda: full.get("/none").status == 404, 60)
     counted = wait_until(lambda: rows(
         system, "SELECT sum((event->>'count')::int) FROM audit_events WHERE workspace_id = 'full'"
-        " AND event->>'error_reason' = 'unavailable'")[0][0], 20)
+        " AND event->>'error_reason' = 'unavailable'")[0][0], 60)
     assert counted == 10
