@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * executor - the sandbox's own cost: tasks from a warm pool and cold, against bare bubblewrap in the
- * same run. TSV on standard output: name, value, unit.
+ * same run. Rows of what, figure, unit, against, separated by tabs (tests/bench/run).
  */
 #include <signal.h>
 #include <spawn.h>
@@ -37,12 +37,18 @@ compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void
-row(const char *name, int64_t *us, size_t n)
+static double
+row(const char *name, int64_t *us, size_t n, const char *against)
 {
+    double p50, p99;
+
     qsort(us, n, sizeof(*us), compare);
-    (void)printf("%s p50\t%.3f\tms\n%s p99\t%.3f\tms\n", name, (double)us[n / 2] / 1000, name,
-                 (double)us[n * 99 / 100] / 1000);
+    p50 = (double)us[n / 2] / 1000;
+    p99 = (double)us[n * 99 / 100] / 1000;
+    (void)printf("%s, p50\t%.3f\tms\t%s\n%s, p99\t%.3f\tms\t%s\n", name, p50, against, name, p99,
+                 against);
+    (void)fflush(stdout);
+    return p50;
 }
 
 /* What anybody would write: bwrap with everything unshared and the filter-less root. */
@@ -74,7 +80,7 @@ bare_latency(void)
         (void)waitpid(bare_start(), NULL, 0);
         us[i] = clock_mono_us() - from;
     }
-    row("executor: bare bwrap true", us, ROUNDS);
+    (void)row("bare bwrap, everything unshared, true", us, ROUNDS, "");
 }
 
 static double
@@ -121,6 +127,7 @@ start(struct bench *bench, const char *name, const char *task)
 static void
 latency(struct bench *bench, const char *label, const char *name, const char *task, bool warm)
 {
+    const char *against = warm ? "the same, cold" : "bare bwrap in this run";
     int64_t us[ROUNDS];
 
     for (size_t i = 0; i < ROUNDS; i++) {
@@ -141,7 +148,7 @@ latency(struct bench *bench, const char *label, const char *name, const char *ta
             runner_turn(bench->runner, 100);
         us[i] = clock_mono_us() - from;
     }
-    row(label, us, ROUNDS);
+    (void)row(label, us, ROUNDS, against);
 }
 
 static double
@@ -190,18 +197,18 @@ main(void)
     bare_latency();
     bare = bare_rate();
     open_runner(&bench, false);
-    latency(&bench, "executor: ping cold", "ping", PING_TASK, false);
-    latency(&bench, "executor: code.python cold", "code.python", PYTHON_TASK, false);
+    latency(&bench, "ping, sandbox started for it", "ping", PING_TASK, false);
+    latency(&bench, "code.python, interpreter started for it", "code.python", PYTHON_TASK, false);
     ours = rate(&bench, "ping", PING_TASK);
-    (void)printf("executor: bare bwrap, 2 at a time\t%.0f\ttasks/s\n", bare);
-    (void)printf("executor: ping without a pool, 2 at a time\t%.0f\ttasks/s\n", ours);
+    (void)printf("bare bwrap, 2 at a time\t%.0f\t/s\t\n", bare);
+    (void)printf("ping without a pool, 2 at a time\t%.0f\t/s\t%.2f of bare bwrap\n", ours,
+                 ours / bare);
     open_runner(&bench, true);
-    latency(&bench, "executor: ping warm", "ping", PING_TASK, true);
-    latency(&bench, "executor: code.python warm", "code.python", PYTHON_TASK, true);
+    latency(&bench, "ping, sandbox ready", "ping", PING_TASK, true);
+    latency(&bench, "code.python, interpreter ready", "code.python", PYTHON_TASK, true);
     ours = rate(&bench, "ping", PING_TASK);
-    (void)printf("executor: ping with a pool, 2 at a time\t%.0f\ttasks/s\n", ours);
-    (void)printf("executor: that by bare bwrap's rate\t%.2f\tratio\n", ours / bare);
-    (void)printf("executor: failed tasks\t%u\tcount\n", bench.failed);
+    (void)printf("ping with a pool, 2 at a time\t%.0f\t/s\t%.2f of bare bwrap; aim 0.80\n", ours,
+                 ours / bare);
     runner_free(bench.runner);
     catalog_fini(&bench.catalog);
     return bench.failed > 0;

@@ -23,6 +23,7 @@ class Nats:
         self.inbox = inbox or (f"_INBOX.{token[9:21]}" if token else "_INBOX")
         self._pending, self._buffer, self._sid, self._pongs = collections.deque(), b"", 0, 0
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.info = json.loads(self._line()[len("INFO "):])
         options = {"verbose": False, "pedantic": False, "lang": "test", "version": "1", "name": name,
                    "protocol": 1, "headers": True, "no_responders": True}
