@@ -37,7 +37,7 @@ static enum rc
 call(struct cli *cli, const char *method, const char *path, struct buf *answer, cJSON **doc,
      struct err *err)
 {
-    AUTO(buf) struct buf soft;
+    AUTO(buf) struct buf soft = { 0 };
     struct fetch_pool *pool = NULL;
     const struct fetch_request request = { .method = method, .path = path };
     enum rc rc;

@@ -224,7 +224,6 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
 static void
 record_keys(struct execution *x)
 {
-    static const char RECORD[] = "{\"status\":202}";
     x->waiting = 1;
     for (size_t i = 0; i < x->n; i++) {
         const struct item *item = &x->items[i];
@@ -235,7 +234,7 @@ record_keys(struct execution *x)
         kv_add(&cmd, item->place);
         kv_add(&cmd, item->id);
         kv_add(&cmd, item->hash);
-        kv_add(&cmd, RECORD);
+        kv_add(&cmd, "queued"); /* only that there is one matters */
         kv_add_int(&cmd, x->r->gw->settings->idempotency_ttl_seconds);
         kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RECORD, 1, &cmd, IDEM_REDIS_MS, on_recorded, x);
     }

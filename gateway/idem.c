@@ -181,7 +181,14 @@ set_place(struct request *r, const char *key)
 
 /* The record of a task that ran: its answer holds what the task printed, which is not kept here. The
  * command is sent once more, and the executor, which has the answer, gives it again. */
-static const char AGAIN[] = "{\"status\":200,\"body\":{}}";
+static bool
+ran_before(const struct request *r, const char *text, size_t len)
+{
+    AUTO(json) cJSON *record = NULL;
+    if (!(r->route->flags & ROUTE_AGAIN) || json_read(text, len, &record, NULL) != RC_OK)
+        return false;
+    return json_int(record, "status", 0) == 200;
+}
 
 static enum step
 reserved(struct request *r, const struct kv_reply *reply)
@@ -200,8 +207,7 @@ reserved(struct request *r, const struct kv_reply *reply)
     (void)snprintf(r->id, sizeof(r->id), "%s", reply->items[1].text);
     r->idem.attempt = reply->items[2].integer;
     if (strcmp(what, "answer") == 0 && reply->count == 4) {
-        bool again = (r->route->flags & ROUTE_AGAIN) && reply->items[3].len == sizeof(AGAIN) - 1 &&
-                     memcmp(reply->items[3].text, AGAIN, sizeof(AGAIN) - 1) == 0;
+        bool again = ran_before(r, reply->items[3].text, reply->items[3].len);
         r->gw->count.replayed_total++;
         r->idem.replayed = true;
         answer_header(r, "Idempotency-Replayed", "true");
@@ -274,12 +280,13 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     AUTO(buf) struct buf mine = { 0 };
     (void)err;
     buf_init(&mine, RECORD_MAX);
-    bool ran = rc == RC_OK && reply->type == KV_TEXT && strcmp(reply->text, AGAIN) == 0;
+    bool text = rc == RC_OK && reply->type == KV_TEXT;
+    bool ran = text && ran_before(r, reply->text, reply->len);
     if (r->answer.status == 202 && (rc != RC_OK || ran)) {
         /* "Accepted" that nobody would hear again: the next request gets the real answer. */
         answer_header(r, "Retry-After", "1");
         (void)answer_problem(r, PROBLEM_UNAVAILABLE, "the answer could not be recorded: ask again");
-    } else if (rc == RC_OK && reply->type == KV_TEXT && !ran && idem_encode(r, &mine) == RC_OK &&
+    } else if (text && !ran && idem_encode(r, &mine) == RC_OK &&
                (mine.len != reply->len || memcmp(mine.data, reply->text, reply->len) != 0)) {
         answer_header(r, "Idempotency-Replayed", "true");
         (void)idem_decode(r, reply->text, reply->len);

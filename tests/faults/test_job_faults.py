@@ -143,3 +143,53 @@ def commands():
         except OSError:
             pass
     return "\n".join(found)
+
+
+# --- Redis ---------------------------------------------------------------------------------------------
+
+def jobs_again(client):
+    wait_until(lambda: client.get("/ai/jobs").status == 200, 20, "gateway and executor have Redis again")
+
+
+def test_a_preview_survives_a_restart_of_redis(stack):
+    client = stack.client()
+    preview = client.post("/ai/preview", {"action": "code.shell", "params": {"code": "echo kept"}}).ok().json
+    stack.restart("redis")
+    jobs_again(client)
+    done = client.post("/ai/execute", {"preview_id": preview["preview_id"]}).ok(202).json
+    wait_until(lambda: client.get("/ai/jobs/" + done["job_ids"][0]).ok().json["status"] == "completed", 20, "it ran")
+    stack.restart("redis")
+    jobs_again(client)
+    again = client.post("/ai/execute", {"preview_id": preview["preview_id"]})
+    assert (again.status, again.code) == (409, "preview_used")
+
+
+def test_without_redis_there_are_no_jobs_but_everything_else(stack):
+    client = stack.client()
+    stack.take_down("redis")
+    try:
+        wait_until(lambda: client.get("/ai/jobs").status == 503, 10, "jobs are refused")
+        for answer in (client.post("/webhook/executor/run", {"task": once(0)}),
+                       client.post("/ai/execute", {"actions": [{"action": "code.shell", "params": {"code": "true"}}]}),
+                       client.post("/ai/preview", {"action": "code.shell", "params": {"code": "true"}}),
+                       client.get("/ai/jobs/" + str(uuid.uuid4()))):
+            assert (answer.status, answer.code) == (503, "unavailable")
+        assert client.post("/webhook/memory/ingest", {"scope": "s", "text": "without Redis"}).status == 200
+    finally:
+        stack.bring_back("redis")
+    jobs_again(client)
+    assert client.post("/webhook/executor/run", {"task": once(0)}).ok().json["outcome"] == "ok"
+
+
+def test_no_new_jobs_when_redis_is_nearly_full(stack):
+    redis = pytest.importorskip("redis").Redis.from_url(stack.redis_url())
+    client, used = stack.client(), redis.info("memory")["used_memory"]
+    jobs_again(client)
+    body = {"task": once(0)}
+    redis.config_set("maxmemory", int(used * 1.22))
+    try:
+        wait_until(lambda: client.post("/webhook/executor/run", body, Prefer="respond-async").status == 503, 10, "no room")
+        assert client.get("/ai/jobs").status == 200
+    finally:
+        redis.config_set("maxmemory", 512 << 20)
+    wait_until(lambda: client.post("/webhook/executor/run", body).status == 200, 10, "room again")
