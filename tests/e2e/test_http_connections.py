@@ -3,7 +3,9 @@
 import json
 import resource
 import selectors
+import signal
 import socket
+import threading
 import time
 import uuid
 
@@ -11,6 +13,17 @@ import pytest
 from gantry_testing.wait import wait_until
 
 INGEST = "/webhook/memory/ingest"
+
+
+@pytest.fixture(scope="module")
+def own(make_stack):
+    """A system whose servers these tests may stop."""
+    return make_stack()
+
+
+@pytest.fixture(scope="module")
+def tight(make_stack):
+    return make_stack(CONNECTION_TIMEOUT_SECONDS=2, RATE_LIMIT_PER_MINUTE=30)
 
 
 def connect(stack):
@@ -129,9 +142,9 @@ def test_absolute_form(stack):
         b"\r\n")[0]
 
 
-def test_slow_clients(make_stack):
+def test_slow_clients(tight):
     """A byte now and then does not hold a connection."""
-    one = make_stack(CONNECTION_TIMEOUT_SECONDS=2)
+    one = tight
     with connect(one) as s:
         s.settimeout(0.3)
         start, closed = time.monotonic(), False
@@ -148,8 +161,8 @@ def test_slow_clients(make_stack):
     one.anonymous().get("/healthz").ok()
 
 
-def test_rate_limit(make_stack):
-    one = make_stack(RATE_LIMIT_PER_MINUTE=30)
+def test_rate_limit(tight):
+    one = tight
     client = one.client()
     answers = [client.get("/memory?limit=1") for _ in range(40)]
     assert [a.status for a in answers[:30]] == [200] * 30
@@ -167,8 +180,8 @@ def test_rate_limit(make_stack):
     one.bring_back("redis")
 
 
-def test_servers_away(make_stack):
-    one = make_stack()
+def test_servers_away(own):
+    one = own
     client = one.client()
     ready = one.anonymous()
     client.ingest("away", "before").ok()
@@ -201,11 +214,9 @@ def test_servers_away(make_stack):
     wait_until(lambda: client.ingest("away", "postgres is back").status == 200, 30)
 
 
-def test_drain(make_stack):
+def test_drain(own):
     """SIGTERM: what is under way is answered, nothing new is taken, the exit is 0."""
-    import signal
-    import threading
-    one = make_stack()
+    one = own
     one.take_down("ingest")
     answers = []
     thread = threading.Thread(target=lambda: answers.append(
