@@ -320,7 +320,7 @@ secrets_of() {
     case $1 in
     gateway) echo DATA_KEY ACTOR_SIGNING_KEY CALLOUT_ISSUER_KEY ;;
     ingest) echo ACTOR_PUBLIC_KEY EMBED_API_KEY ;;
-    search) echo ACTOR_PUBLIC_KEY EMBED_API_KEY DATA_KEY ;;
+    search) echo ACTOR_PUBLIC_KEY EMBED_API_KEY ;;
     audit) echo ACTOR_PUBLIC_KEY AUDIT_SIGNING_KEY ;;
     executor) echo ACTOR_PUBLIC_KEY DATA_KEY ;;
     esac
