@@ -16,8 +16,7 @@
 #include "bus.h"
 #include "heap.h"
 
-#define BUS_SUBJECT_MAX                                                                            \
-    256 /* bytes with the NUL: any subject of ours, of JetStream's API, of acks */
+#define BUS_SUBJECT_MAX 256 /* bytes with the NUL */
 #define BUS_CLASSES_MAX 32
 #define BUS_WASTE_MAX   512
 #define BUS_REOPEN_MS   1000 /* between attempts after nats.c has given up */
@@ -43,8 +42,8 @@ struct pending_list {
     struct pending *first, *last;
 };
 
-/* Requests to one service share a subscription. nats.c tells that nobody answers without telling
- * which request it was: the oldest of the class is as good as any, they had the same responders. */
+/* Requests to one service share a subscription. nats.c tells that nobody answers, but not whom: the
+ * oldest of the class is as good as any, they had the same responders. */
 struct reply_class {
     char key[BUS_SUBJECT_MAX];
     struct bus_sub *sub;
@@ -87,8 +86,7 @@ struct bus {
     bool freeing;
     enum rc refused; /* RC_CONFIG: the server did not accept the credentials */
     bool in_drain;
-    struct loop_timer *expiry;
-    struct loop_timer *reopen;
+    struct loop_timer *expiry, *reopen;
     char inbox[96];
     struct bus_sub *subs;
     struct bus_sub *mux;    /* borrowed from subs: .j. PubAcks and confirmations */

@@ -238,14 +238,15 @@ static void
 run(struct worker *w)
 {
     int64_t idle_since_ms = 0;
+    while (!w->stopping)
+        loop_turn(w->loop, LOOP_WAIT_MAX_MS);
+    /* Once the server has read that we listen no more, all that it sent before is here. */
+    (void)bus_flush(w->bus, CONNECT_WAIT_MS, NULL);
     for (;;) {
         loop_turn(w->loop, LOOP_WAIT_MAX_MS);
-        if (!w->stopping)
-            continue;
         int64_t now_ms = clock_mono_ms();
         if (!is_idle(w) || idle_since_ms == 0)
             idle_since_ms = now_ms;
-        /* A moment for what was on its way when the subscriptions ended. */
         if ((is_idle(w) && now_ms - idle_since_ms > 100) || now_ms > w->stop_by_ms)
             break;
         loop_turn(w->loop, 10);

@@ -112,8 +112,7 @@ struct worker_spec {
      * are handed round-robin. (The executor; the others share one of the program's name.) */
     bool consumer_per_workspace;
     unsigned (*slots_free)(struct worker *w);
-    /* Hooks, all optional. on_start: configuration read, nothing connected. on_ready: once,
-     * everything connected. on_tick: each second. on_stop: before exit. */
+    /* Hooks, all optional. on_start: nothing connected yet. on_tick: each second. */
     enum rc (*on_start)(struct worker *w, struct err *err);
     enum rc (*on_ready)(struct worker *w, struct err *err);
     void (*on_tick)(struct worker *w);

@@ -7,7 +7,7 @@ import uuid
 from . import nats_files
 from .echo import claim
 
-ACK_WAIT = 1  # seconds; the 30 of nats/consumers are too long for tests
+ACK_WAIT = 2  # seconds; the 30 of nats/consumers are too long for tests
 CONSUMERS = ["MEMORY.ingest", "TASKS.executor_w1", "TASKS.executor_w2", "TASKS.executor_w3"]
 
 

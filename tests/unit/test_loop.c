@@ -82,7 +82,7 @@ timers_run_once_and_again(void **state)
     assert_int_equal(once.calls, 1);
     assert_int_equal(again.calls, 3);
     assert_int_equal(stopped.calls, 0);
-    assert_in_range(took_ms, 14, 200);
+    assert_in_range(took_ms, 14, 5000);
     loop_timer_free(a);
     loop_timer_free(b);
     loop_timer_free(c);
@@ -230,7 +230,7 @@ prepare_shortens_the_wait(void **state)
     loop_prepare(trace.loop, no_wait, &trace);
     int64_t start_ms = clock_mono_ms();
     loop_turn(trace.loop, 1000);
-    assert_in_range(clock_mono_ms() - start_ms, 0, 50);
+    assert_in_range(clock_mono_ms() - start_ms, 0, 240);
     assert_int_equal(trace.calls, 1);
     loop_unprepare(trace.loop, no_wait, &trace);
     loop_turn(trace.loop, 0);
