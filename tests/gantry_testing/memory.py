@@ -120,7 +120,7 @@ class MemorySystem:
         nats_files.taken(self.bus.js_publish(subject, payload, message, headers))
         return command_id
 
-    def done(self, command_id, timeout=20):
+    def done(self, command_id, timeout=60):
         """The answer to a command: (status, body)."""
         deadline = time.monotonic() + timeout
         while command_id not in self.answers:
@@ -138,7 +138,7 @@ class MemorySystem:
         assert status == 200, body
         return body
 
-    def ask(self, workspace, command, body, timeout=30):
+    def ask(self, workspace, command, body, timeout=60):
         message = self.bus.request(f"gantry.v1.{workspace}.memory.{command}",
                                    json.dumps(body, ensure_ascii=False).encode(), timeout=timeout)
         return json.loads(message.data)

@@ -106,8 +106,8 @@ def insert(s, workspace, n):
         body = json.dumps({"scope": f"user:{i % 7}", "text": text}).encode()
         s.bus.publish(f"gantry.v1.{workspace}.memory.ingest", body, {"Nats-Msg-Id": str(uuid.uuid4())})
         if i % 2000 == 1999:
-            servers.wait_until(lambda: s.bus.api("STREAM.INFO.MEMORY", timeout=60)["state"]["messages"] < 4000, 60, "backlog")
-    servers.wait_until(lambda: s.bus.api("STREAM.INFO.MEMORY", timeout=60)["state"]["messages"] == 0, 120, "all are settled")
+            servers.wait_until(lambda: s.bus.api("STREAM.INFO.MEMORY", timeout=60)["state"]["messages"] < 4000, 240, "backlog")
+    servers.wait_until(lambda: s.bus.api("STREAM.INFO.MEMORY", timeout=60)["state"]["messages"] == 0, 240, "all are settled")
     assert s.sql("SELECT count(*) FROM memory WHERE workspace = %s", workspace)[0][0] == before + n
 
 
@@ -118,13 +118,13 @@ def test_recall(system):
     # The first insertion into the large workspace makes its cells.
     s.ingest("big", "user:1", "the first one")
     # … and an ingest that dies over it leaves nothing wrong: its successor makes them anew.
-    servers.wait_until(lambda: s.sql("SELECT 1 FROM memory WHERE workspace = 'big' AND cell > 0 LIMIT 1"), 60, "moves")
+    servers.wait_until(lambda: s.sql("SELECT 1 FROM memory WHERE workspace = 'big' AND cell > 0 LIMIT 1"), 120, "moves")
     s.workers[0].stop(signal.SIGKILL)
     check(s, "training cut off", ["big"])
     s.workers[0].start()
     s.ingest("big", "user:1", "the second one")
     servers.wait_until(lambda: s.sql("SELECT trained_rows FROM memory_training WHERE workspace = 'big'"
-                                     " AND trained_rows > 0"), 120, "cells")
+                                     " AND trained_rows > 0"), 300, "cells")
     assert s.sql("SELECT count(*) FROM memory WHERE workspace = 'big' AND cell = 0") == [(0,)]
     assert s.sql("SELECT count(*) > 100, sum(rows), bool_or(retired) FROM memory_cell WHERE workspace = 'big'") == [
         (True, 36002, False)]

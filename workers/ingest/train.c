@@ -25,7 +25,7 @@
 
 #define STEP_MS           10     /* between two steps: commands have their turn */
 #define SLICE_COMPARISONS 400000 /* 256 dimensions: about 10 ms */
-#define MOVE_ROWS         1000
+#define MOVE_ROWS         250    /* an UPDATE of about 0.1 s */
 #define COUNT_CELLS       16
 #define QUEUE_MAX         16
 #define GROWN_BY          10 /* per cent of the rows: counted again */
