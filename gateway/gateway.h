@@ -92,6 +92,7 @@ struct gateway {
     struct counters count;
     uint64_t buffered_bytes; /* bodies in memory */
     unsigned in_flight;      /* requests that are not finished */
+    unsigned max_connections;
     bool draining;
     struct buf openapi; /* the document, made at the start */
     int64_t started_ms; /* wall */

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "allow.h"
 #include "audit.h"
@@ -28,6 +29,7 @@
 
 #define FIRST_CONNECT_MS 5000
 #define DRAIN_MS         30000
+#define DESCRIPTORS_OWN  128 /* servers, logs, the admin listener */
 #define DRAIN_TURN_MS    50
 
 static const char *const SCRIPT_FILES[SCRIPT_COUNT] = {
@@ -138,12 +140,34 @@ connect_servers(struct gateway *gw, struct err *err)
     return rc;
 }
 
+/* Every connection is a descriptor, and the usual soft limit is 1,024: take what the hard one gives,
+ * and never accept more than that. */
+static unsigned
+connections_allowed(const struct settings *s)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return (unsigned)s->max_connections;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t wanted = (rlim_t)s->max_connections + DESCRIPTORS_OWN;
+    if (limit.rlim_cur >= wanted)
+        return (unsigned)s->max_connections;
+    unsigned allowed = limit.rlim_cur > 2 * DESCRIPTORS_OWN
+                           ? (unsigned)(limit.rlim_cur - DESCRIPTORS_OWN)
+                           : DESCRIPTORS_OWN;
+    log_warn("%u connections instead of MAX_CONNECTIONS: the limit of open files is %llu", allowed,
+             (unsigned long long)limit.rlim_cur);
+    return allowed;
+}
+
 static enum rc
 listen_http(struct gateway *gw, struct err *err)
 {
     const struct settings *s = gw->settings;
     struct http_options options = { .address = s->listen_addr,
-                                    .max_connections = (unsigned)s->max_connections,
+                                    .max_connections = gw->max_connections,
                                     .timeout_seconds = (unsigned)s->connection_timeout_seconds,
                                     .trusted_proxies = s->trusted_proxies };
     struct http_options admin = { .address = s->admin_listen_addr,
@@ -245,6 +269,7 @@ serve(const struct settings *settings)
     struct gateway gw = { .settings = settings, .started_ms = clock_wall_ms() };
     struct err err = { 0 };
     buf_init(&gw.openapi, OPENAPI_MAX);
+    gw.max_connections = connections_allowed(settings);
     (void)signal(SIGPIPE, SIG_IGN);
     enum rc rc = start(&gw, &err);
     if (rc != RC_OK) {
