@@ -84,7 +84,7 @@ class Host:
         return seen
 
     def check(self):
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 10
         while (after := self.look()) != self.before and time.monotonic() < deadline:
             time.sleep(0.02)
         assert after == self.before
