@@ -187,9 +187,10 @@ status: ## what runs, and what does not and why
 logs: ## the last lines of every log (FOLLOW=1 to go on)
 	@deploy/stack/logs
 
-install: all ## copy programs and data to DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/gantry
+install: all ## copy programs, data and systemd units to DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/gantry $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 0755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
+	for u in $(wildcard deploy/systemd/*); do sed 's|@PREFIX@|$(PREFIX)|' $$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/}; done
 	for d in sql nats workers/executor/tasks; do [ ! -d $$d ] || cp -R --parents $$d $(DESTDIR)$(PREFIX)/share/gantry; done
 
 clean: ## remove what was built (not build/deps and build/bare)

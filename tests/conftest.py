@@ -26,6 +26,13 @@ def built():
 @pytest.fixture(scope="session")
 def stack(built):
     """Everything running, without rate limits; tests that kill processes take make_stack."""
+    if os.environ.get("GANTRY_CONTAINERS"):
+        from gantry_testing.containers import Containers
+
+        containers = Containers()
+        yield containers
+        containers.destroy()
+        return
     with Stack(ALLOW_ACTIONS_DEFAULT="ping,health_check,code.python,code.shell,json.query") as running:
         yield running
 

@@ -3,6 +3,8 @@
 that the server closed while it was idle."""
 import http.client
 import json
+import os
+import ssl
 from urllib.parse import urlsplit
 
 
@@ -35,7 +37,11 @@ class Client:
     def __init__(self, url, key=None, timeout=30):
         self.url, self.key, self.timeout = url, key, timeout
         parts = urlsplit(url)
-        self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        if parts.scheme == "https":
+            trusted = ssl.create_default_context(cafile=os.environ.get("GANTRY_TEST_CA"))
+            self._connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=trusted)
+        else:
+            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
 
     def clone(self, key=None):
         return Client(self.url, key or self.key, self.timeout)
