@@ -8,7 +8,8 @@
 # TARGET/.env holds the settings (compose.yaml names them; made from the defaults at the first call),
 # TARGET/releases/VERSION the sources, TARGET/version what runs. --servers replaces Caddy, NATS,
 # PostgreSQL and Redis too, which costs a moment of waiting each. --dry-run prints what it would do
-# and does nothing. PROJECT (gantry) names the compose project, BUILD_OPTIONS go to docker build.
+# and does nothing. VERSION is the commit unless given, PROJECT (gantry) the compose project;
+# BUILD_OPTIONS go to docker build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
@@ -19,7 +20,7 @@ while [[ ${1-} == --* ]]; do
     --dry-run) dry=yes ;;
     --no-build) build="" ;;
     --servers) servers="caddy nats postgres redis" ;;
-    *) sed -n '6,8s/^# \?//p' "$0" >&2 && exit 2 ;;
+    *) sed -n '6s/^# //p' "$0" >&2 && exit 2 ;;
     esac
     shift
 done
@@ -43,8 +44,10 @@ if [ -e "$settings" ]; then
     ! grep -nE '^[^#]*CHANGE_ME' "$settings" >&2 || fail "$settings still says CHANGE_ME"
     [ "$(stat -c %a "$settings")" = 600 ] || fail "$settings must have mode 600"
 fi
-version=$(git rev-parse --short=12 HEAD 2>/dev/null || echo none)
-if [ "$version" = none ] || [ -n "$(git status --porcelain 2>/dev/null)" ]; then
+version=${VERSION:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo none)}
+if [ -n "${VERSION-}" ]; then
+    :
+elif [ "$version" = none ] || [ -n "$(git status --porcelain 2>/dev/null)" ]; then
     version+=-$(date -u +%Y%m%d%H%M%S)
 fi
 before=$(cat "$target/version" 2>/dev/null || true)
