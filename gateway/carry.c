@@ -210,7 +210,9 @@ carry_command(struct request *r)
     else
         (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
     r->sent = true;
-    waiters_add(r->gw->waiters, r);
+    /* Who does not want to wait gets 202, also when the event would overtake the PubAck. */
+    if (r->idem.replayed || (!r->respond_async && r->wait_ms > 0))
+        waiters_add(r->gw->waiters, r);
     if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, r, &err) != RC_OK) {
         waiters_remove(r);
         return unavailable(r, "NATS is away");
