@@ -79,7 +79,9 @@ class Host:
             seen[path] = (info.st_ino, info.st_mtime_ns, info.st_mode, info.st_uid) if not path.startswith("/proc") \
                 else open(path, encoding="ascii").read()
         seen["canary"] = (self.folder / "canary").read_text()
-        seen["mounts"] = sorted(open("/proc/self/mounts", encoding="utf-8").read().splitlines())
+        # What a sandbox mounts in its own namespace; others on this machine may mount elsewhere.
+        points = [line.split()[1] for line in open("/proc/self/mounts", encoding="utf-8")]
+        seen["mounts"] = {point: points.count(point) for point in ("/", "/usr", "/etc", "/proc", "/dev", "/tmp", "/work")}
         seen["children"] = children()
         return seen
 
@@ -87,7 +89,8 @@ class Host:
         deadline = time.monotonic() + 10
         while (after := self.look()) != self.before and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert after == self.before
+        changed = {name: (self.before[name], now) for name, now in after.items() if now != self.before[name]}
+        assert not changed, (changed, [describe(pid) for pid in after["children"]])
         left = [describe(pid) for pid in os.listdir("/proc") if pid.isdigit() and owner(pid) == USER]
         assert not left, left
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+import tempfile
 
 import pytest
 
@@ -12,13 +13,11 @@ from runner import Host, RunOne, become_subreaper, prepare  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder():
+    """Not pytest's: that is closed to other users, and closed again by every session that starts."""
     become_subreaper()
-    path = tmp_path_factory.mktemp("escape")
-    for parent in path.parents:
-        if parent.stat().st_uid == os.geteuid() and str(parent) != "/":
-            parent.chmod(0o755)
-    return prepare(path)
+    with tempfile.TemporaryDirectory(prefix="gantry-escape-") as path:
+        yield prepare(path)
 
 
 @pytest.fixture(scope="module", params=["unprivileged", "root"])
