@@ -53,7 +53,8 @@ class Side:
 
     def secrets(self):
         """What the other has never sent."""
-        return [self.hidden] + [one for kind in self.ids.values() for one in kind[(len(kind) + 1) // 2:]]
+        held = [one for kind in self.ids.values() for one in kind[(len(kind) + 1) // 2:]]
+        return [self.hidden] + [one for one in held if not any(one in cursor for cursor in self.cursors)]
 
 
 @pytest.fixture(scope="module")

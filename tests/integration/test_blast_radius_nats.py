@@ -65,6 +65,9 @@ def of_workspace(workspace):
 UNIVERSE = of_workspace("default") + of_workspace("other") + API + ACKS + SYSTEM + INTERNAL + INBOXES
 
 # What each program may publish: its one job. "*" is one token, ">" the rest.
+# Programs that pull may answer into the inboxes of those who ask them (their names are random), because
+# the server would otherwise remember the reply subject of every delivery.
+ASKERS = ["_INBOX.gateway.>", "_INBOX.operator.>"]
 PROGRAMS = {
     "gateway": [*(f"gantry.v1.*.{tail}" for tail in COMMANDS), "gantry.v1.*.audit.event",
                 "gantry.v1.*.audit.request.gateway", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",
@@ -73,16 +76,16 @@ PROGRAMS = {
     "ingest": ["$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest", "$JS.API.CONSUMER.INFO.MEMORY.ingest",
                "$JS.ACK.MEMORY.ingest.>", "$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD",
                "gantry.v1.*.memory.*.done", "gantry.v1.*.audit.request.ingest", "gantry.v1.*.dead.ingest",
-               "gantry.sys.metrics.ingest.*", "_INBOX.ingest.>"],
+               "gantry.sys.metrics.ingest.*", "_INBOX.ingest.>", *ASKERS],
     "search": ["gantry.v1.*.audit.request.search", "gantry.sys.metrics.search.*", "_INBOX.search.>"],
     "audit": ["$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit", "$JS.API.CONSUMER.INFO.AUDIT.audit",
               "$JS.ACK.AUDIT.audit.>", "gantry.v1.*.audit.*.done", "gantry.v1.*.audit.request.audit",
-              "gantry.v1.*.dead.audit", "gantry.sys.metrics.audit.*", "_INBOX.audit.>"],
+              "gantry.v1.*.dead.audit", "gantry.sys.metrics.audit.*", "_INBOX.audit.>", *ASKERS, "_R_.>"],
     "executor": ["$JS.API.CONSUMER.NAMES.TASKS", "$JS.API.CONSUMER.LIST.TASKS", "$JS.API.CONSUMER.INFO.TASKS.*",
                  "$JS.API.CONSUMER.MSG.NEXT.TASKS.*", "$JS.ACK.TASKS.>", "gantry.v1.*.job.*.done",
                  "gantry.v1.*.audit.request.executor", "gantry.v1.*.dead.executor",
                  "gantry.sys.allowlist.*", "gantry.sys.executor.>", "gantry.sys.metrics.executor.*",
-                 "_INBOX.executor.>"],
+                 "_INBOX.executor.>", *ASKERS, "_R_.>"],
     "callout": ["_INBOX.callout.>"],
     "kick": ["$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.*.CONNZ", "$SYS.REQ.SERVER.*.KICK", "_INBOX.kick.>"],
 }
