@@ -63,8 +63,8 @@ compose() { # version, words...
 
 # --- folders and sources ---------------------------------------------------------------------------
 say "from ${before:-nothing} to $version in $target"
-run mkdir -p -m 750 "$target" "$target/releases"
-run mkdir -p -m 700 "$target/backups"
+run install -d -m 750 "$target" "$target/releases"
+run install -d -m 700 "$target/backups"
 if [ ! -e "$settings" ]; then
     say "+ settings with the defaults: $settings"
     [ -n "$dry" ] || (umask 077 && printf '# Settings of compose.yaml, for example SITE=gantry.example.com\n' >"$settings")
