@@ -118,6 +118,8 @@ peers_open(struct loop *loop, struct bus *bus, struct kick *kick, const char *na
         free(peers);
         return rc;
     }
+    /* At once: whoever freezes before the first beat would never be missed. */
+    say(peers, "");
     peers->timer = loop_timer_new(loop, on_timer, peers);
     loop_timer_set(peers->timer, PEERS_BEAT_MS, PEERS_BEAT_MS);
     *out = peers;
