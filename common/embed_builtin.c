@@ -16,6 +16,7 @@
 
 #include "embed.h"
 #include "embed_fold.h"
+#include "log.h"
 
 #define WORD_MAX     48 /* code points that make n-grams; what is longer is hashed all the same */
 #define WEIGHT_PAIR  0.4F
@@ -182,7 +183,7 @@ embed_builtin(const char *text, size_t len, float *out)
         cap *= 2;
     struct feature_table table = { calloc(cap, sizeof(struct feature)), cap - 1 };
     if (!table.items)
-        abort(); /* as every allocation of a worker: restarted and redelivered */
+        log_no_memory("an embedding");
 
     struct word word;
     uint64_t previous = 0;

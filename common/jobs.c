@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "embed_lua.h"
+#include "log.h"
 
 #define KEY_MAX    160
 #define FIELDS     7 /* of a row, after the id: the order of job_list.lua */
@@ -111,7 +112,7 @@ jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job
     AUTO(free) uint8_t *sealed = malloc(len);
 
     if (!sealed)
-        abort(); /* the supervisor starts us again; the job is not settled */
+        log_no_memory("a job's answer");
     answer_place(ref->workspace, ref->id, place);
     crypto_seal(jobs->data_key, place, end->answer, end->answer_len, sealed);
     begin(ref, &keys, &cmd);

@@ -251,3 +251,10 @@ log_fields(enum log_level level, const char *message, ...)
     finish(&line);
     errno = saved;
 }
+
+void
+log_no_memory(const char *what)
+{
+    log_fatal("out of memory for %s", what);
+    _exit(EXIT_TEMP);
+}

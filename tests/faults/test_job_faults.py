@@ -153,6 +153,7 @@ def jobs_again(client):
 
 def test_a_preview_survives_a_restart_of_redis(stack):
     client = stack.client()
+    jobs_again(client)
     preview = client.post("/ai/preview", {"action": "code.shell", "params": {"code": "echo kept"}}).ok().json
     stack.restart("redis")
     jobs_again(client)

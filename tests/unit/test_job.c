@@ -15,6 +15,7 @@ answers_are_copied_into_the_job(void **state)
     arena_init(&mem, 1 << 16);
     buf_init(&text, 100);
     buf_puts(&text, "{\"a\":1}");
+    assert_false(buf_failed(&text));
     job_answer(&job, 200, &text);
     memset(text.data, 'x', text.len);
     buf_fini(&text);
@@ -80,9 +81,10 @@ failures_become_answers_or_verdicts(void **state)
         assert_int_equal(job.result.rc, CASES[i].result);
         assert_int_equal(job.result.status, CASES[i].status);
         assert_int_equal(job.result.code, CASES[i].code);
-        if (CASES[i].status)
+        if (CASES[i].status) {
+            assert_non_null(job.result.body);
             assert_non_null(strstr(job.result.body, "the reason"));
-        else
+        } else
             assert_string_equal(job.result.err.text, "the reason");
     }
 }

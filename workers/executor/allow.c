@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "id.h"
+#include "log.h"
 
 #define PLACES 256 /* cached workspaces; a newer one takes the place of another */
 
@@ -119,7 +120,7 @@ allow_ask(struct allow *allow, const char *workspace, allow_fn *fn, void *arg)
     }
     question = calloc(1, sizeof(*question));
     if (!question)
-        abort(); /* the supervisor starts us again; nothing is settled */
+        log_no_memory("a question");
     *question =
         (struct question){ .allow = allow, .asked_ms = clock_mono_ms(), .fn = fn, .arg = arg };
     (void)snprintf(question->workspace, sizeof(question->workspace), "%s", workspace);

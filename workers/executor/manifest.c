@@ -13,6 +13,7 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "log.h"
 #include "utf8.h"
 
 #define MANIFEST_BYTES_MAX 65536
@@ -94,7 +95,7 @@ copy_text(const char *text)
     char *copy = strdup(text);
 
     if (!copy)
-        abort(); /* at start only: the supervisor restarts us */
+        log_no_memory("the tasks");
     return copy;
 }
 

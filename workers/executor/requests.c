@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "executor.h"
+#include "log.h"
 #include "policy.h"
 
 #define PAGE_MAX       (JOBS_PAGE_BYTES * 2)
@@ -35,7 +36,7 @@ ask_new(struct worker *w, struct job *job)
     const char *id = json_string(job->body, "id");
 
     if (!asking)
-        abort();
+        log_no_memory("a request");
     asking->x = worker_state(w);
     asking->job = job;
     (void)snprintf(asking->ref.workspace, sizeof(asking->ref.workspace), "%s",

@@ -330,7 +330,7 @@ tasking_start(struct worker *w, struct job *job)
     struct tasking *t = calloc(1, sizeof(*t));
 
     if (!t)
-        abort(); /* the supervisor starts us again; the command comes again */
+        log_no_memory("a task");
     t->x = x;
     t->job = job;
     t->code = PROBLEM_COUNT;
