@@ -191,3 +191,15 @@ def test_two_stacks_side_by_side_and_below_a_closed_folder(own, built):
     assert list(closed.iterdir()) == []
     closed.rmdir()
     own.wait_ready()
+
+
+def test_the_five_programs_are_small(make_stack):
+    stack = make_stack()
+
+    def peak_kib(name):
+        status = pathlib.Path(f"/proc/{stack.pid(name)}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0])
+
+    peaks = {name: peak_kib(name) for name in ("gateway", "ingest", "search", "audit", "executor")}
+    print(peaks, sum(peaks.values()), "KiB together")
+    assert sum(peaks.values()) < 100 * 1024, peaks
