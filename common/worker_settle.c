@@ -128,7 +128,8 @@ reply_core(struct task *task)
                            .n_headers = n,
                            .data = result->body,
                            .len = result->body_len };
-    (void)bus_publish(task->w->bus, &out, NULL); /* not connected: the asker's time-out tells */
+    if (out.subject) /* else it wanted no answer; it is carried out and recorded all the same */
+        (void)bus_publish(task->w->bus, &out, NULL); /* not connected: the asker's time-out tells */
     finished(task);
 }
 

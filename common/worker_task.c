@@ -313,8 +313,6 @@ void
 task_receive(struct worker *w, struct lane *lane, const struct bus_msg *msg)
 {
     struct err err = { .rc = RC_OK };
-    if (!lane && !msg->reply)
-        return; /* a request that wants no answer */
     struct task *task = task_new(w, lane, msg);
     if (lane && msg->deliveries > 1) {
         w->metrics.redelivered++;

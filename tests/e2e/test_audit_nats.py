@@ -43,6 +43,12 @@ def nats(stack):
         yield connection
 
 
+def test_a_request_that_wants_no_answer_is_recorded_too(nats, logged):
+    before = len(logged("action = 'memory.search'"))
+    nats.publish("gantry.v1.straight.memory.search", json.dumps(CORE["memory.search"]).encode())
+    wait_until(lambda: len(logged("action = 'memory.search'")) == before + 1, 40)
+
+
 @pytest.mark.parametrize("good", [True, False])
 @pytest.mark.parametrize("command", CORE)
 def test_core_requests(stack, nats, logged, command, good):
