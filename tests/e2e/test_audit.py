@@ -163,7 +163,7 @@ def test_asynchronous_commands_are_audited(stack, database):
 def test_refusals_without_a_key_are_counted(stack, database):
     """Ten thousand of them are one event, and wrong keys are the same as none."""
     with database.cursor() as cursor:
-        cursor.execute("SELECT coalesce(max(leaf_index), 0) FROM audit_log")
+        cursor.execute("SELECT coalesce(max(leaf_index), -1) FROM audit_log")
         before = cursor.fetchone()[0]
     client = stack.anonymous()
     bad = "relay_sk_" + "0" * 50
