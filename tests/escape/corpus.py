@@ -501,7 +501,7 @@ try:
     while True: os.write(3, b"x" * 65536)
 except OSError as error:
     print("HELD")
-""", timeout=2, outcome="timeout", says=(), check=lambda answer: answer["output"]["result"] is None)
+""", timeout=1, outcome="timeout", says=(), check=lambda answer: answer["output"]["result"] is None)
 python("result_too_large", "result = 'x' * 400000; print('HELD')",
        check=lambda answer: answer["output"]["result"] is None and answer["output"]["truncated"])
 shell("sleeper", "sleep 1000", outcome="timeout", says=(), timeout=1)
