@@ -191,6 +191,13 @@ db_close(struct db *db)
 }
 
 void
+db_on_wait(struct db *db, db_wait_fn *fn, void *arg)
+{
+    db->wait_fn = fn;
+    db->wait_arg = arg;
+}
+
+void
 db_cleanup(struct db **db)
 {
     db_close(*db);

@@ -7,6 +7,7 @@
  * a second round trip if a transaction is still open then. libpq reads while it cannot write, so a
  * long pipeline cannot block against the server.
  */
+#include <poll.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -79,10 +80,24 @@ keep_result(struct db *db, PGresult *result)
     db->results[db->n_results++] = result;
 }
 
+/* PQgetResult() waits by itself; with a hook the time is spent better. */
+static void
+await_result(struct db *db)
+{
+    while (db->wait_fn && PQstatus(db->conn) == CONNECTION_OK && PQisBusy(db->conn)) {
+        struct pollfd fd = { .fd = PQsocket(db->conn), .events = POLLIN };
+        if (poll(&fd, 1, 0) == 0)
+            db->wait_fn(db->wait_arg, fd.fd);
+        else if (!PQconsumeInput(db->conn))
+            return;
+    }
+}
+
 /* The result of one statement, and the NULL that libpq puts after it. False: nothing more comes. */
 static bool
 collect_one(struct db *db, const struct db_pending *pending)
 {
+    await_result(db);
     PGresult *result = PQgetResult(db->conn);
     if (!result) {
         fail_once(db, pending->name, NULL);
@@ -116,6 +131,7 @@ db_collect(struct db *db, bool sync)
         return;
     /* An error of the Sync itself (an implicit transaction that cannot commit) comes before it. */
     for (int i = 0; more && i < 4 && PQstatus(db->conn) == CONNECTION_OK; i++) {
+        await_result(db);
         AUTO(pgresult) PGresult *result = PQgetResult(db->conn);
         if (result && PQresultStatus(result) == PGRES_PIPELINE_SYNC)
             return;

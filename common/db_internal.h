@@ -36,7 +36,9 @@ struct db {
     struct db_pending *pending; /* owned; a queue that is always drained whole */
     size_t n_pending;
     size_t cap_pending;
-    size_t n_sent; /* statements of the group, for their indexes */
+    size_t n_sent;       /* statements of the group, for their indexes */
+    db_wait_fn *wait_fn; /* NULL = block */
+    void *wait_arg;
 };
 
 /* Translate the five characters of a SQLSTATE; "" is a lost connection. */

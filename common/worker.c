@@ -21,7 +21,9 @@
  * The loop is common/loop.h's: messages come in through the bus's callbacks (worker_task.c), the
  * prepare hook hands them to handlers in batches (worker_run.c) and asks for more (worker_fetch.c),
  * and confirmations move each task through settling (worker_settle.c). Handlers run on the loop's
- * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile.
+ * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile. While a handler
+ * waits for the database the loop turns on: messages come in and are checked, confirmations are
+ * taken, but no other handler runs.
  */
 #define TICK_MS          1000u
 #define METRICS_EVERY    5 /* ticks */
@@ -174,10 +176,13 @@ worker_keepalive(struct worker *w)
     bus_push(w->bus);
 }
 
-static void
-tick(void *arg)
+void
+worker_tick(void *arg)
 {
     struct worker *w = arg;
+    w->tick_due = w->in_handler; /* which may be in the middle of a transaction */
+    if (w->in_handler)
+        return;
     (void)worker_check_health(w);
     if (w->spec->on_tick && !w->stopping)
         w->spec->on_tick(w);
@@ -197,7 +202,7 @@ get_ready(struct worker *w, struct err *err)
         rc = w->spec->on_ready(w, err);
     if (rc != RC_OK)
         return rc;
-    w->tick = loop_timer_new(w->loop, tick, w);
+    w->tick = loop_timer_new(w->loop, worker_tick, w);
     w->keepalive = loop_timer_new(w->loop, keep_alive, w);
     loop_timer_set(w->tick, TICK_MS, TICK_MS);
     w->keepalive_ms = WORKER_KEEPALIVE_MS;

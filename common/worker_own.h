@@ -22,7 +22,7 @@
 #define WORKER_GIVE_UP_MS     (24 * 3600 * 1000LL) /* waited between attempts, all in all */
 #define WORKER_DEAD_FULL_MS   300000u
 #define WORKER_CORE_QUEUE_MAX 8192u
-#define WORKER_BATCH_CAP      256u
+#define WORKER_BATCH_CAP      1024u
 
 /* Where a task is; the last three are steps of settling, each awaits a confirmation or a timer. */
 enum task_state {
@@ -33,8 +33,6 @@ enum task_state {
     TASK_DYING, /* on_dead, then the dead letter */
     TASK_ACKING
 };
-
-struct lane; /* one consumer */
 
 struct task {
     struct heap_node wake; /* first: the heap gives it back; HELD, or the next try of a step */
@@ -63,13 +61,14 @@ struct queue {
     size_t count;
 };
 
-struct lane {
+struct lane { /* one consumer */
     struct worker *w;
     struct bus_pull *pull;
     char workspace[WORKSPACE_TEXT_MAX]; /* "" for the one shared consumer */
     char consumer[WORKSPACE_TEXT_MAX + 32];
-    unsigned queued; /* its tasks that have not been given to a handler */
-    bool seen;       /* in the listing under way */
+    unsigned queued;   /* its tasks that have not been given to a handler */
+    struct queue acks; /* to be acknowledged in this turn */
+    bool seen;         /* in the listing under way */
     struct lane *next;
 };
 
@@ -93,7 +92,7 @@ struct worker {
     struct db *db;
     struct kv *kv;
     char instance[METRICS_NAME_MAX];
-    bool ready, stopping, in_turn, in_handler, healthy, listing;
+    bool ready, stopping, in_turn, in_handler, tick_due, healthy, listing;
     int64_t healthy_checked_ms;
     int64_t ready_ms, stop_by_ms;
     struct task *all;
@@ -128,6 +127,7 @@ void queue_remove(struct queue *queue, struct task *task);
 /* worker_run.c: handing jobs to handlers */
 int worker_turn(void *arg);
 void worker_wake_due(void *arg);
+void worker_tick(void *arg); /* worker.c */
 bool worker_check_health(struct worker *w);
 
 /* worker_settle.c: what becomes of them */
@@ -135,6 +135,7 @@ void task_settle(struct task *task);
 void task_bury(struct task *task, const char *reason);
 void task_step(struct task *task);
 void task_hand_back(struct task *task, uint32_t delay_ms);
+void worker_send_acks(struct worker *w);
 
 /* worker_fetch.c: consumers and subscriptions */
 enum rc worker_listen(struct worker *w, struct err *err);

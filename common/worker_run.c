@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,8 @@ worker_check_health(struct worker *w)
     /* A look at a healthy connection costs one poll(2); an attempt to connect can block. */
     if (!w->healthy && now_ms - w->healthy_checked_ms < HEALTH_EVERY_MS)
         return false;
+    if (w->in_handler) /* its connections are in use */
+        return w->healthy;
     w->healthy_checked_ms = now_ms;
     if (healthy && w->db)
         healthy = db_ready(w->db, &err) == RC_OK;
@@ -76,6 +79,28 @@ take_batch(struct worker *w, struct queue *queue, size_t max)
 }
 
 static void
+nothing(void *arg, unsigned events)
+{
+    (void)arg;
+    (void)events;
+}
+
+/* The handler waits for the database: meanwhile the loop turns, until there is something to read. */
+static void
+turn_meanwhile(void *arg, int fd)
+{
+    struct worker *w = arg;
+    struct loop_watch *watch = NULL;
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    if (loop_watch_new(w->loop, fd, LOOP_READ, nothing, NULL, &watch, NULL) != RC_OK)
+        return;
+    do
+        loop_turn(w->loop, LOOP_WAIT_MAX_MS);
+    while (poll(&ready, 1, 0) == 0);
+    loop_watch_free(watch);
+}
+
+static void
 call_handler(struct worker *w, const struct worker_route *route, size_t count)
 {
     int64_t start_us = clock_mono_us();
@@ -86,17 +111,23 @@ call_handler(struct worker *w, const struct worker_route *route, size_t count)
         (void)err_set(&w->batch[i]->result.err, RC_BUG, "the handler gave no result");
     }
     w->in_handler = true;
+    if (w->db)
+        db_on_wait(w->db, turn_meanwhile, w);
     FAULT("before_handler");
     if (route->handle)
         route->handle(w, w->batch, count);
     else
         route->start(w, w->batch[0]);
     FAULT("after_effect");
+    if (w->db)
+        db_on_wait(w->db, NULL, NULL);
     w->in_handler = false;
     w->metrics.handler_calls++;
     w->metrics.handler_us += (uint64_t)(clock_mono_us() - start_us);
     for (size_t i = 0; i < count && route->handle; i++)
         task_settle(w->batch[i]->own);
+    if (w->tick_due)
+        worker_tick(w);
 }
 
 static bool
@@ -154,13 +185,17 @@ int
 worker_turn(void *arg)
 {
     struct worker *w = arg;
-    if (w->in_turn || !w->ready)
+    if (!w->ready)
         return -1;
-    w->in_turn = true;
-    bool worked = work(w);
+    bool worked = false;
+    if (!w->in_turn) {
+        w->in_turn = true;
+        worked = work(w);
+        w->in_turn = false;
+    }
+    worker_send_acks(w);
     if (!w->stopping)
         worker_fetch(w);
-    w->in_turn = false;
     return worked ? 0 : -1;
 }
 

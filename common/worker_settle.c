@@ -93,12 +93,45 @@ on_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
 static void
 ack(struct task *task)
 {
-    enum bus_settle how = task->reason ? BUS_TERM : BUS_ACK;
     FAULT("before_ack");
-    if (bus_settle(task->w->bus, task->msg, how, 0, on_acked, task, NULL) == RC_OK)
-        task->awaiting = true;
-    else
+    task->awaiting = true;
+    if (!task->reason)
+        queue_push(&task->lane->acks, task); /* until the end of this turn */
+    else if (bus_settle(task->w->bus, task->msg, BUS_TERM, 0, on_acked, task, NULL) != RC_OK)
         on_acked(task, RC_TEMP, false, NULL);
+}
+
+/* Of acks sent together: the last one's confirmation stands for all. */
+static void
+on_all_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct task *next;
+    for (struct task *task = arg; task; task = next) {
+        next = task->next;
+        task->next = NULL;
+        on_acked(task, rc, duplicate, err);
+    }
+}
+
+/* The server takes a consumer's acks in the order in which one connection sends them, and when the
+ * connection ends before the last one is confirmed, none is taken as confirmed. */
+static void
+send_acks(struct worker *w, struct queue *acks)
+{
+    struct task *first = acks->first, *last = acks->last;
+    *acks = (struct queue){ 0 };
+    for (struct task *task = first; task != last; task = task->next)
+        (void)bus_settle(w->bus, task->msg, BUS_ACK, 0, NULL, NULL, NULL);
+    if (bus_settle(w->bus, last->msg, BUS_ACK, 0, on_all_acked, first, NULL) != RC_OK)
+        on_all_acked(first, RC_TEMP, false, NULL);
+}
+
+void
+worker_send_acks(struct worker *w)
+{
+    for (struct lane *lane = w->lanes; lane; lane = lane->next)
+        if (lane->acks.first)
+            send_acks(w, &lane->acks);
 }
 
 void

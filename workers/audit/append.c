@@ -11,7 +11,7 @@
 #include "head.h"
 #include "sql_audit.h"
 
-#define ARRAY_MAX  (1u << 20) /* bytes of one column's array */
+#define ARRAY_MAX  (4u << 20) /* bytes of one column's array */
 #define EVENTS_MAX (128u << 20)
 #define TILES_MAX  (16u << 20)
 
