@@ -19,17 +19,16 @@ SELECT n, leaf_index, encode(leaf_hash, 'hex') FROM audit_known($1, $2, $3);
 
 -- name: leaves
 -- in:   1 first leaf index, 2 all leaf hashes in one piece, 3 all events in one piece,
---       4 int[] lengths of the events, 5 kinds, 6 workspaces, 7 event ids, 8 times and
---       9 recording time in milliseconds, 10 actors, 11 actions, 12 statuses, 13 int[] starts
+--       4 int[] lengths of the events, 5 kinds, 6 workspaces, 7 event ids, 8 times,
+--       9 recording time, 10 actors, 11 actions, 12 statuses, 13 int[] starts
 INSERT INTO audit_log (leaf_index, leaf_hash, event, kind, workspace, event_id, time, recorded_at,
                        actor, action, status)
 SELECT $1::bigint + q.n - 1, substring($2::bytea FROM q.n::int * 32 - 31 FOR 32),
        substring($3::bytea FROM q.start + 1 FOR q.len), q.kind, q.workspace, q.event_id,
-       to_timestamp(q.time_ms / 1000.0::float8), to_timestamp($9::bigint / 1000.0::float8),
-       q.actor, q.action, q.status
-  FROM unnest($4::int[], $13::int[], $5::text[], $6::text[], $7::uuid[], $8::bigint[],
+       q.time, $9::timestamptz, q.actor, q.action, q.status
+  FROM unnest($4::int[], $13::int[], $5::text[], $6::text[], $7::uuid[], $8::timestamptz[],
               $10::text[], $11::text[], $12::text[])
-       WITH ORDINALITY AS q(len, start, kind, workspace, event_id, time_ms, actor, action, status, n);
+       WITH ORDINALITY AS q(len, start, kind, workspace, event_id, time, actor, action, status, n);
 
 -- name: tiles
 -- in:   1 smallint[] levels, 2 bigint[] indexes, 3 all hashes in one piece, 4 all roots in one

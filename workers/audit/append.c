@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "array.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "column.h"
 #include "head.h"
 #include "sql_audit.h"
 
@@ -37,8 +37,8 @@ keep_tile(void *arg, unsigned level, uint64_t index, const struct merkle_tile *t
 {
     struct tiles *tiles = arg;
 
-    array_int(&tiles->levels, level);
-    array_int(&tiles->indexes, (int64_t)index);
+    column_int(&tiles->levels, level);
+    column_int(&tiles->indexes, (int64_t)index);
     buf_add(&tiles->hashes, tile->hashes, sizeof(tile->hashes));
     buf_add(&tiles->roots, root, HASH_LEN);
 }
@@ -61,17 +61,17 @@ mark_known(struct db *db, struct leaf *leaves, size_t n, struct err *err)
     size_t at;
     enum rc rc;
 
-    array_begin(&workspaces, ARRAY_MAX);
-    array_begin(&ids, ARRAY_MAX);
-    array_begin(&kinds, ARRAY_MAX);
+    column_begin(&workspaces, COLUMN_TEXT, ARRAY_MAX);
+    column_begin(&ids, COLUMN_UUID, ARRAY_MAX);
+    column_begin(&kinds, COLUMN_TEXT, ARRAY_MAX);
     for (size_t i = 0; i < n; i++) {
-        array_text(&workspaces, leaves[i].workspace);
-        array_text(&ids, leaves[i].event_id);
-        array_text(&kinds, leaf_kind_name(leaves[i].kind));
+        column_text(&workspaces, leaves[i].workspace);
+        column_uuid(&ids, leaves[i].event_id);
+        column_text(&kinds, leaf_kind_name(leaves[i].kind));
     }
-    db_param_text(&params, array_end(&workspaces));
-    db_param_text(&params, array_end(&ids));
-    db_param_text(&params, array_end(&kinds));
+    column_param(&params, &workspaces);
+    column_param(&params, &ids);
+    column_param(&params, &kinds);
     if ((rc = db_send(db, SQL_AUDIT_KNOWN, &params, &at, err)) != RC_OK ||
         (rc = db_sync(db, err)) != RC_OK)
         return rc;
@@ -106,8 +106,8 @@ build(struct audit *audit, struct leaf *leaves, size_t n, bool careful, const st
 {
     enum rc rc;
 
-    array_begin(&tiles->levels, ARRAY_MAX);
-    array_begin(&tiles->indexes, ARRAY_MAX);
+    column_begin(&tiles->levels, COLUMN_INT2, ARRAY_MAX);
+    column_begin(&tiles->indexes, COLUMN_INT8, ARRAY_MAX);
     buf_init(&tiles->hashes, TILES_MAX);
     buf_init(&tiles->roots, TILES_MAX);
     audit->next = audit->tree;
@@ -149,28 +149,32 @@ columns_cleanup(struct columns *c)
 static void
 columns_fill(struct columns *c, const struct leaf *leaves, size_t n)
 {
-    struct buf *arrays[] = { &c->lengths, &c->starts, &c->kinds,   &c->workspaces, &c->ids,
-                             &c->times,   &c->actors, &c->actions, &c->statuses };
+    struct buf *ints[] = { &c->lengths, &c->starts };
+    struct buf *texts[] = { &c->kinds, &c->workspaces, &c->actors, &c->actions, &c->statuses };
 
     buf_init(&c->hashes, ARRAY_MAX);
     buf_init(&c->events, EVENTS_MAX);
-    for (size_t i = 0; i < ARRAY_LEN(arrays); i++)
-        array_begin(arrays[i], ARRAY_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(ints); i++)
+        column_begin(ints[i], COLUMN_INT4, ARRAY_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        column_begin(texts[i], COLUMN_TEXT, ARRAY_MAX);
+    column_begin(&c->ids, COLUMN_UUID, ARRAY_MAX);
+    column_begin(&c->times, COLUMN_TIME, ARRAY_MAX);
     for (size_t i = 0; i < n; i++) {
         const struct leaf *leaf = &leaves[i];
         if (leaf->known)
             continue;
-        array_int(&c->lengths, (int64_t)leaf->len);
-        array_int(&c->starts, (int64_t)c->events.len);
+        column_int(&c->lengths, (int64_t)leaf->len);
+        column_int(&c->starts, (int64_t)c->events.len);
         buf_add(&c->hashes, leaf->hash, HASH_LEN);
         buf_add(&c->events, leaf->event, leaf->len);
-        array_text(&c->kinds, leaf_kind_name(leaf->kind));
-        array_text(&c->workspaces, leaf->workspace);
-        array_text(&c->ids, leaf->event_id);
-        array_int(&c->times, leaf->time_ms);
-        array_text(&c->actors, leaf->actor);
-        array_text(&c->actions, leaf->action);
-        array_text(&c->statuses, leaf->status);
+        column_text(&c->kinds, leaf_kind_name(leaf->kind));
+        column_text(&c->workspaces, leaf->workspace);
+        column_uuid(&c->ids, leaf->event_id);
+        column_time(&c->times, leaf->time_ms);
+        column_text(&c->actors, leaf->actor);
+        column_text(&c->actions, leaf->action);
+        column_text(&c->statuses, leaf->status);
     }
 }
 
@@ -178,20 +182,22 @@ static enum rc
 send_leaves(struct db *db, uint64_t first, int64_t recorded_ms, struct columns *c, struct err *err)
 {
     struct db_params params = { .count = 0 };
+    uint8_t recorded[8];
 
+    column_put_time(recorded, recorded_ms);
     db_param_int(&params, (int64_t)first);
     db_param_bytes(&params, buf_text(&c->hashes), c->hashes.len);
     db_param_bytes(&params, buf_text(&c->events), c->events.len);
-    db_param_text(&params, array_end(&c->lengths));
-    db_param_text(&params, array_end(&c->kinds));
-    db_param_text(&params, array_end(&c->workspaces));
-    db_param_text(&params, array_end(&c->ids));
-    db_param_text(&params, array_end(&c->times));
-    db_param_int(&params, recorded_ms);
-    db_param_text(&params, array_end(&c->actors));
-    db_param_text(&params, array_end(&c->actions));
-    db_param_text(&params, array_end(&c->statuses));
-    db_param_text(&params, array_end(&c->starts));
+    column_param(&params, &c->lengths);
+    column_param(&params, &c->kinds);
+    column_param(&params, &c->workspaces);
+    column_param(&params, &c->ids);
+    column_param(&params, &c->times);
+    db_param_bytes(&params, recorded, sizeof(recorded));
+    column_param(&params, &c->actors);
+    column_param(&params, &c->actions);
+    column_param(&params, &c->statuses);
+    column_param(&params, &c->starts);
     if (buf_failed(&c->hashes) || buf_failed(&c->events))
         return err_set(err, RC_BUG, "a batch of events is too large");
     return db_send(db, SQL_AUDIT_LEAVES, &params, NULL, err);
@@ -206,8 +212,8 @@ send_tiles(struct db *db, struct tiles *tiles, struct err *err)
         return RC_OK;
     if (buf_failed(&tiles->hashes) || buf_failed(&tiles->roots))
         return err_set(err, RC_BUG, "a batch fills too many tiles");
-    db_param_text(&params, array_end(&tiles->levels));
-    db_param_text(&params, array_end(&tiles->indexes));
+    column_param(&params, &tiles->levels);
+    column_param(&params, &tiles->indexes);
     db_param_bytes(&params, buf_text(&tiles->hashes), tiles->hashes.len);
     db_param_bytes(&params, buf_text(&tiles->roots), tiles->roots.len);
     return db_send(db, SQL_AUDIT_TILES, &params, NULL, err);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "array.h"
 #include "cleanup.h"
+#include "column.h"
 #include "sql_audit.h"
 
 #define ARRAY_MAX 16384 /* bytes: a proof needs at most MERKLE_NODES_MAX tiles */
@@ -68,14 +68,14 @@ head_tiles(struct db *db, bool in_group, struct head_tile *tiles, size_t n, stru
     size_t at;
     enum rc rc;
 
-    array_begin(&levels, ARRAY_MAX);
-    array_begin(&indexes, ARRAY_MAX);
+    column_begin(&levels, COLUMN_INT2, ARRAY_MAX);
+    column_begin(&indexes, COLUMN_INT8, ARRAY_MAX);
     for (size_t i = 0; i < n; i++) {
-        array_int(&levels, tiles[i].level);
-        array_int(&indexes, (int64_t)tiles[i].index);
+        column_int(&levels, tiles[i].level);
+        column_int(&indexes, (int64_t)tiles[i].index);
     }
-    db_param_text(&params, array_end(&levels));
-    db_param_text(&params, array_end(&indexes));
+    column_param(&params, &levels);
+    column_param(&params, &indexes);
     if (in_group) {
         if ((rc = db_send(db, SQL_AUDIT_TILE_HASHES, &params, &at, err)) != RC_OK ||
             (rc = db_sync(db, err)) != RC_OK)
