@@ -191,7 +191,7 @@ install: all ## copy programs, data and systemd units to DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/gantry $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 0755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	for u in $(wildcard deploy/systemd/*); do sed 's|@PREFIX@|$(PREFIX)|' $$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/}; done
-	for d in sql nats workers/executor/tasks; do [ ! -d $$d ] || cp -R --parents $$d $(DESTDIR)$(PREFIX)/share/gantry; done
+	tar -c --mode=u=rwX,go=rX sql nats workers/executor/tasks | tar -x --no-same-owner -p -C $(DESTDIR)$(PREFIX)/share/gantry
 
 clean: ## remove what was built (not build/deps and build/bare)
 	find build -mindepth 1 -maxdepth 1 ! -name deps ! -name bare -exec rm -rf {} +
