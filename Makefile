@@ -173,7 +173,7 @@ fuzz: ## fuzz each target for FUZZ_SECONDS=30 with libFuzzer, ASan and UBSan
 	@deploy/dependencies build fuzz && $(MAKE) MODE=fuzz $(FUZZERS:%=build/fuzz/fuzz/%)
 	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/fuzz/%)
 bench: ## measure, against the bare parts in the same run
-	@deploy/dependencies build test && $(MAKE) all $(BENCHES) && tests/bench/run
+	@deploy/dependencies build run test bench && $(MAKE) all $(BENCHES) && tests/bench/run
 images: ## build the container images and try them
 	@tests/images/run
 

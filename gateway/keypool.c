@@ -5,15 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 
-#define NICENESS 10
+#define NICENESS      10
+#define LOOK_AGAIN_MS 20
 
 struct lane {
     struct keypool_job *first, **last;
     unsigned count;
+    int64_t rests_until_ms; /* monotonic */
 };
 
 struct keypool {
@@ -28,13 +32,14 @@ struct keypool {
     unsigned n_threads;
 };
 
+/* The next job of a lane that does not rest; NULL when there is none. */
 static struct keypool_job *
-take(struct keypool *pool)
+take(struct keypool *pool, int64_t now_ms)
 {
     for (unsigned i = 0; i < KEYPOOL_LANES; i++) {
         struct lane *lane = &pool->lanes[(pool->next_lane + i) % KEYPOOL_LANES];
         struct keypool_job *job = lane->first;
-        if (!job)
+        if (!job || lane->rests_until_ms > now_ms)
             continue;
         lane->first = job->next;
         if (!lane->first)
@@ -48,6 +53,30 @@ take(struct keypool *pool)
     return NULL;
 }
 
+/* Until a job comes, or, while jobs wait in lanes that rest, for a while. */
+static void
+wait_for_job(struct keypool *pool)
+{
+    struct timespec until;
+    if (!pool->waiting) {
+        pthread_cond_wait(&pool->wake, &pool->lock);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LOOK_AGAIN_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
+}
+
+static void
+rest(struct lane *lane, int64_t took_ms)
+{
+    int64_t rest_ms = took_ms * KEYPOOL_REST;
+    lane->rests_until_ms =
+        clock_mono_ms() + (rest_ms > KEYPOOL_REST_MS ? rest_ms : KEYPOOL_REST_MS);
+}
+
 static void *
 work(void *arg)
 {
@@ -55,16 +84,21 @@ work(void *arg)
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
-        struct keypool_job *job = take(pool);
+        int64_t start_ms = clock_mono_ms();
+        struct keypool_job *job = take(pool, start_ms);
         if (!job) {
-            pthread_cond_wait(&pool->wake, &pool->lock);
+            wait_for_job(pool);
             continue;
         }
         pthread_mutex_unlock(&pool->lock);
-        job->result = crypto_password_verify(job->phc, job->secret, sizeof(job->secret));
+        struct lane *lane = &pool->lanes[job->lane];
+        enum rc rc = crypto_password_verify(job->phc, job->secret, sizeof(job->secret));
+        job->result = rc;
         crypto_wipe(job->secret, sizeof(job->secret));
         loop_post(pool->loop, job->done, job);
         pthread_mutex_lock(&pool->lock);
+        if (rc == RC_DENIED)
+            rest(lane, clock_mono_ms() - start_ms);
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -74,13 +108,17 @@ enum rc
 keypool_open(struct loop *loop, unsigned threads, struct keypool **out, struct err *err)
 {
     struct keypool *pool = calloc(1, sizeof(*pool));
+    pthread_condattr_t attr;
     if (!pool || !(pool->threads = calloc(threads, sizeof(pthread_t)))) {
         free(pool);
         return err_set(err, RC_TEMP, "no memory for the key pool");
     }
     pool->loop = loop;
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->wake, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->wake, &attr);
+    pthread_condattr_destroy(&attr);
     for (unsigned i = 0; i < KEYPOOL_LANES; i++)
         pool->lanes[i].last = &pool->lanes[i].first;
     for (; pool->n_threads < threads; pool->n_threads++)
@@ -106,7 +144,7 @@ keypool_close(struct keypool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->n_threads; i++)
         pthread_join(pool->threads[i], NULL);
-    while ((job = take(pool)) != NULL) {
+    while ((job = take(pool, INT64_MAX)) != NULL) {
         crypto_wipe(job->secret, sizeof(job->secret));
         job->result = RC_TEMP;
         job->done(job);
@@ -129,8 +167,9 @@ lane_of(const char *client)
 bool
 keypool_add(struct keypool *pool, struct keypool_job *job, const char *client)
 {
-    struct lane *lane = &pool->lanes[lane_of(client)];
     bool fits = false;
+    job->lane = lane_of(client);
+    struct lane *lane = &pool->lanes[job->lane];
     job->next = NULL;
     job->pool = pool;
     pthread_mutex_lock(&pool->lock);

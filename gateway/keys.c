@@ -14,11 +14,12 @@
 #include "keywatch.h"
 #include "log.h"
 
-#define REFUSED_SLOTS 4096 /* remembered wrong keys; a newer one takes its slot */
-#define REFUSED_MS    5000
-#define UNKNOWN_MAX   8192 /* requests that wait for a poll */
-#define HASH_BUCKETS  256
-#define CLIENT_MAX    48
+#define REFUSED_SLOTS   4096 /* remembered wrong keys; a newer one takes its slot */
+#define REFUSED_MS      5000
+#define UNKNOWN_MAX     8192 /* requests that wait for a poll */
+#define HASH_BUCKETS    256
+#define SETTLED_IN_TURN 16 /* and the rest of a bucket */
+#define CLIENT_MAX      48
 
 struct waiter { /* one caller */
     struct waiter *next;
@@ -54,6 +55,8 @@ struct keys {
     bool away;                      /* the last poll failed */
     struct check *checks[HASH_BUCKETS];
     unsigned n_checks;
+    unsigned unsettled;      /* buckets still to be looked at after the last poll */
+    uint64_t settled_ticket; /* of the last good poll */
     struct refused refused[REFUSED_SLOTS];
 };
 
@@ -270,23 +273,29 @@ keys_verify(struct keys *keys, const struct key_text *text, keys_fn *fn, void *a
 
 /* --- polls ------------------------------------------------------------------------------------ */
 
-/* Everything that waited for a poll which began after it came. */
-static void
-settle_unknown(struct keys *keys, const struct keywatch_batch *batch)
+/* Everything that waited for a poll which began after it came. A flood of made-up keys waits by the
+ * hundred: they are answered a few in a turn, so that others get theirs in between. */
+static int
+settle_unknown(void *arg)
 {
-    for (unsigned i = 0; i < HASH_BUCKETS; i++) {
+    struct keys *keys = arg;
+    unsigned n = 0;
+    for (; keys->unsettled && n < SETTLED_IN_TURN; keys->unsettled--) {
         struct check *next;
-        for (struct check *check = keys->checks[i]; check; check = next) {
+        for (struct check *check = keys->checks[keys->unsettled - 1]; check; check = next) {
             next = check->next;
-            if (!check->ticket || (batch->ok && check->ticket > batch->ticket))
+            bool known = check->ticket <= keys->settled_ticket;
+            if (!check->ticket || (!known && !keys->away))
                 continue;
             const struct key *key = keytable_get(&keys->table, check->key.id);
             if (key && !expired(key))
                 hash(check, key);
             else
-                finish(check, batch->ok ? RC_DENIED : RC_TEMP, NULL);
+                finish(check, known ? RC_DENIED : RC_TEMP, NULL);
+            n++;
         }
     }
+    return n ? 0 : -1;
 }
 
 static void
@@ -308,8 +317,10 @@ on_batch(void *arg)
     if (batch->ok && keys->away)
         log_info("keys are read again");
     keys->away = !batch->ok;
+    if (batch->ok && !batch->more)
+        keys->settled_ticket = batch->ticket;
     if (!batch->more)
-        settle_unknown(keys, batch);
+        keys->unsettled = HASH_BUCKETS;
     keywatch_batch_free(batch);
 }
 
@@ -350,6 +361,7 @@ keys_open(struct loop *loop, const struct keys_options *options, struct keys **o
     keys->loop = loop;
     keys->options = *options;
     keytable_init(&keys->table);
+    loop_prepare(loop, settle_unknown, keys);
     crypto_random(keys->secret, sizeof(keys->secret));
     enum rc rc = keypool_open(loop, options->hash_threads, &keys->pool, err);
     if (rc == RC_OK)
@@ -367,6 +379,7 @@ keys_close(struct keys *keys)
 {
     if (!keys)
         return;
+    loop_unprepare(keys->loop, settle_unknown, keys);
     keywatch_close(keys->watch);
     keypool_close(keys->pool);
     for (unsigned i = 0; i < HASH_BUCKETS; i++)

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_keypool - lanes take turns, and a lane rests after a wrong secret.
+ */
+#include <string.h>
+
+#include "gateway/keypool.h"
+#include "test.h"
+
+/* Argon2id with m=8 and t=1, from the reference library. */
+#define SECRET "abcdefghabcdefghabcdefghabcdefgh"
+#define PHC                                                                                        \
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$"                                           \
+    "mZa2wFa9xRzgfahX+8lmM+faFLGeH/I6UP9BkzdHH+8"
+#define TURNS_MAX 1000
+#define TURN_MS   20
+
+struct asked {
+    struct keypool_job job; /* first: the pool gives it back */
+    char name;
+    char *order;
+};
+
+static void
+on_done(void *arg)
+{
+    const struct asked *asked = arg;
+    size_t n = strlen(asked->order);
+    asked->order[n] = asked->name;
+    asked->order[n + 1] = '\0';
+}
+
+static void
+ask(struct keypool *pool, struct asked *asked, char name, bool right, const char *client)
+{
+    memcpy(asked->job.phc, PHC, sizeof(PHC));
+    memcpy(asked->job.secret, SECRET, sizeof(asked->job.secret));
+    asked->job.secret[0] = right ? 'a' : 'x';
+    asked->job.done = on_done;
+    asked->name = name;
+    assert_true(keypool_add(pool, &asked->job, client));
+}
+
+static void
+a_wrong_secret_lets_the_others_go_first(void **state)
+{
+    struct loop *loop = NULL;
+    struct keypool *pool = NULL;
+    struct asked asked[5] = { 0 };
+    char order[8] = "";
+    (void)state;
+    assert_int_equal(loop_new(&loop, NULL), RC_OK);
+    assert_int_equal(keypool_open(loop, 1, &pool, NULL), RC_OK);
+    for (size_t i = 0; i < 5; i++)
+        asked[i].order = order;
+    ask(pool, &asked[0], 'A', false, "192.0.2.1");
+    ask(pool, &asked[1], 'B', false, "192.0.2.1");
+    for (size_t i = 2; i < 5; i++)
+        ask(pool, &asked[i], (char)('a' + i), true, "192.0.2.2");
+    for (int i = 0; i < TURNS_MAX && strlen(order) < 5; i++)
+        loop_turn(loop, TURN_MS);
+    assert_string_equal(order, "AcdeB");
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(asked[i].job.result, i < 2 ? RC_DENIED : RC_OK);
+    keypool_close(pool);
+    loop_free(loop);
+}
+
+static void
+a_full_lane_refuses_and_closing_gives_back(void **state)
+{
+    static struct asked asked[KEYPOOL_LANE_MAX + 2];
+    char order[KEYPOOL_LANE_MAX + 4] = "";
+    struct loop *loop = NULL;
+    struct keypool *pool = NULL;
+    size_t taken = 0;
+    (void)state;
+    assert_int_equal(loop_new(&loop, NULL), RC_OK);
+    assert_int_equal(keypool_open(loop, 1, &pool, NULL), RC_OK);
+    for (size_t i = 0; i < TEST_COUNT(asked); i++) {
+        memcpy(asked[i].job.secret, SECRET, sizeof(asked[i].job.secret)); /* no hash: wrong */
+        asked[i].job.done = on_done;
+        asked[i].name = 'x';
+        asked[i].order = order;
+        taken += keypool_add(pool, &asked[i].job, "192.0.2.1");
+    }
+    assert_in_range(taken, KEYPOOL_LANE_MAX, KEYPOOL_LANE_MAX + 1); /* one may be in work */
+    keypool_close(pool);
+    loop_turn(loop, 0);
+    assert_int_equal(strlen(order), taken);
+    loop_free(loop);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_wrong_secret_lets_the_others_go_first),
+        cmocka_unit_test(a_full_lane_refuses_and_closing_gives_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
