@@ -17,48 +17,63 @@
 struct lane {
     struct keypool_job *first, **last;
     unsigned count;
-    int64_t rests_until_ms; /* monotonic */
+};
+
+struct lanes {
+    struct lane lanes[KEYPOOL_LANES];
+    unsigned next;
+    unsigned waiting; /* jobs in the lanes */
 };
 
 struct keypool {
     struct loop *loop; /* borrowed */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct lane lanes[KEYPOOL_LANES];
-    unsigned next_lane;
-    unsigned waiting; /* jobs in the lanes */
+    struct lanes usual, suspects;
+    bool suspect_in_work;
+    int64_t suspects_after_ms; /* monotonic */
     bool stopping;
     pthread_t *threads; /* owned */
     unsigned n_threads;
 };
 
-/* The next job of a lane that does not rest; NULL when there is none. */
 static struct keypool_job *
-take(struct keypool *pool, int64_t now_ms)
+take_from(struct lanes *lanes)
 {
     for (unsigned i = 0; i < KEYPOOL_LANES; i++) {
-        struct lane *lane = &pool->lanes[(pool->next_lane + i) % KEYPOOL_LANES];
+        struct lane *lane = &lanes->lanes[(lanes->next + i) % KEYPOOL_LANES];
         struct keypool_job *job = lane->first;
-        if (!job || lane->rests_until_ms > now_ms)
+        if (!job)
             continue;
         lane->first = job->next;
         if (!lane->first)
             lane->last = &lane->first;
         lane->count--;
-        pool->waiting--;
-        pool->next_lane = (pool->next_lane + i + 1) % KEYPOOL_LANES;
+        lanes->waiting--;
+        lanes->next = (lanes->next + i + 1) % KEYPOOL_LANES;
         job->next = NULL;
         return job;
     }
     return NULL;
 }
 
-/* Until a job comes, or, while jobs wait in lanes that rest, for a while. */
+static struct keypool_job *
+take(struct keypool *pool)
+{
+    struct keypool_job *job = take_from(&pool->usual);
+    if (job || pool->suspect_in_work || pool->suspects_after_ms > clock_mono_ms())
+        return job;
+    job = take_from(&pool->suspects);
+    pool->suspect_in_work = job != NULL;
+    return job;
+}
+
+/* Until a job comes or, while suspects wait, for a little. */
 static void
 wait_for_job(struct keypool *pool)
 {
     struct timespec until;
-    if (!pool->waiting) {
+    if (!pool->suspects.waiting) {
         pthread_cond_wait(&pool->wake, &pool->lock);
         return;
     }
@@ -69,14 +84,6 @@ wait_for_job(struct keypool *pool)
     pthread_cond_timedwait(&pool->wake, &pool->lock, &until);
 }
 
-static void
-rest(struct lane *lane, int64_t took_ms)
-{
-    int64_t rest_ms = took_ms * KEYPOOL_REST;
-    lane->rests_until_ms =
-        clock_mono_ms() + (rest_ms > KEYPOOL_REST_MS ? rest_ms : KEYPOOL_REST_MS);
-}
-
 static void *
 work(void *arg)
 {
@@ -84,21 +91,21 @@ work(void *arg)
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
-        int64_t start_ms = clock_mono_ms();
-        struct keypool_job *job = take(pool, start_ms);
+        struct keypool_job *job = take(pool);
         if (!job) {
             wait_for_job(pool);
             continue;
         }
+        bool suspect = job->suspect;
         pthread_mutex_unlock(&pool->lock);
-        struct lane *lane = &pool->lanes[job->lane];
-        enum rc rc = crypto_password_verify(job->phc, job->secret, sizeof(job->secret));
-        job->result = rc;
+        job->result = crypto_password_verify(job->phc, job->secret, sizeof(job->secret));
         crypto_wipe(job->secret, sizeof(job->secret));
         loop_post(pool->loop, job->done, job);
         pthread_mutex_lock(&pool->lock);
-        if (rc == RC_DENIED)
-            rest(lane, clock_mono_ms() - start_ms);
+        if (suspect) {
+            pool->suspect_in_work = false;
+            pool->suspects_after_ms = clock_mono_ms() + KEYPOOL_PAUSE_MS;
+        }
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -119,8 +126,10 @@ keypool_open(struct loop *loop, unsigned threads, struct keypool **out, struct e
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&pool->wake, &attr);
     pthread_condattr_destroy(&attr);
-    for (unsigned i = 0; i < KEYPOOL_LANES; i++)
-        pool->lanes[i].last = &pool->lanes[i].first;
+    for (unsigned i = 0; i < KEYPOOL_LANES; i++) {
+        pool->usual.lanes[i].last = &pool->usual.lanes[i].first;
+        pool->suspects.lanes[i].last = &pool->suspects.lanes[i].first;
+    }
     for (; pool->n_threads < threads; pool->n_threads++)
         if (pthread_create(&pool->threads[pool->n_threads], NULL, work, pool) != 0)
             break;
@@ -144,7 +153,7 @@ keypool_close(struct keypool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->n_threads; i++)
         pthread_join(pool->threads[i], NULL);
-    while ((job = take(pool, INT64_MAX)) != NULL) {
+    while ((job = take_from(&pool->usual)) || (job = take_from(&pool->suspects))) {
         crypto_wipe(job->secret, sizeof(job->secret));
         job->result = RC_TEMP;
         job->done(job);
@@ -167,17 +176,17 @@ lane_of(const char *client)
 bool
 keypool_add(struct keypool *pool, struct keypool_job *job, const char *client)
 {
+    struct lanes *lanes = job->suspect ? &pool->suspects : &pool->usual;
+    struct lane *lane = &lanes->lanes[lane_of(client)];
     bool fits = false;
-    job->lane = lane_of(client);
-    struct lane *lane = &pool->lanes[job->lane];
     job->next = NULL;
     job->pool = pool;
     pthread_mutex_lock(&pool->lock);
-    if (!pool->stopping && lane->count < KEYPOOL_LANE_MAX && pool->waiting < KEYPOOL_JOBS_MAX) {
+    if (!pool->stopping && lane->count < KEYPOOL_LANE_MAX && lanes->waiting < KEYPOOL_JOBS_MAX) {
         *lane->last = job;
         lane->last = &job->next;
         lane->count++;
-        pool->waiting++;
+        lanes->waiting++;
         fits = true;
         pthread_cond_signal(&pool->wake);
     }

@@ -3,10 +3,12 @@
  * keypool - a bounded pool of threads that check secrets against Argon2id hashes, 20 ms each.
  *
  * Jobs wait in lanes, chosen by the client's address; the threads take the lanes in turn, so that a
- * flood from one address leaves the others their share. After a wrong secret its lane rests, many
- * times as long as the check took: whoever tries secrets gets a few checks a second, and a small part
- * of a core. A full lane or a full pool refuses. The threads run at a lower priority than the loop;
- * that alone is not enough, since a scheduler that shares by sessions or control groups weighs it
+ * flood from one address leaves the others their share. A full lane or a full pool refuses.
+ *
+ * Suspects, who show other texts for a key id that has just been tried, have lanes of their own. They
+ * come after everybody else, one at a time, and the next one not before KEYPOOL_PAUSE_MS have passed:
+ * whoever tries secrets gets a few checks a second and a small part of one core. The low priority of
+ * the threads does not see to that: a scheduler that shares by sessions or control groups weighs it
  * only against this program's own threads.
  *
  * Threads: keypool_add() from the loop's thread; done runs on the loop's thread
@@ -25,8 +27,7 @@
 #define KEYPOOL_LANES    64
 #define KEYPOOL_LANE_MAX 32
 #define KEYPOOL_JOBS_MAX 1024
-#define KEYPOOL_REST     8   /* times what the check took, */
-#define KEYPOOL_REST_MS  100 /* and at least this long */
+#define KEYPOOL_PAUSE_MS 100
 
 struct keypool;
 
@@ -35,7 +36,7 @@ struct keypool_job {
     char secret[APIKEY_SECRET_LEN]; /* wiped when done */
     char phc[CRYPTO_PWHASH_MAX];
     enum rc result;
-    unsigned lane;
+    bool suspect;  /* set before it is added */
     loop_fn *done; /* called on the loop with the job, which is the caller's again */
     struct keypool *pool;
 };

@@ -16,7 +16,8 @@
 
 #define REFUSED_SLOTS   4096 /* remembered wrong keys; a newer one takes its slot */
 #define REFUSED_MS      5000
-#define UNKNOWN_MAX     8192 /* requests that wait for a poll */
+#define TRIED_MS        10000 /* another text for the same id within this is suspect */
+#define UNKNOWN_MAX     8192  /* requests that wait for a poll */
 #define HASH_BUCKETS    256
 #define SETTLED_IN_TURN 16 /* and the rest of a bucket */
 #define CLIENT_MAX      48
@@ -111,8 +112,11 @@ look(struct keys *keys, const char *key_id, const uint8_t proof[CRYPTO_HASH_LEN]
         return RC_NOTFOUND;
     if (expired(key))
         return RC_DENIED;
-    if (!key->verified || !crypto_equal(key->proof, proof, sizeof(key->proof)))
+    if (!key->verified)
         return RC_NOTFOUND;
+    /* An id has one right text: any other needs no hash to be wrong. */
+    if (!crypto_equal(key->proof, proof, sizeof(key->proof)))
+        return RC_DENIED;
     key->used_ms = clock_wall_ms();
     view->principal = key->principal;
     view->expires_ms = key->expires_ms;
@@ -153,16 +157,19 @@ finish(struct check *check, enum rc rc, const struct key_view *view)
 
 static void on_hashed(void *arg);
 
-/* Known id, text never seen: to the pool. */
-static void
-hash(struct check *check, const struct key *key)
+/* Known id, no text of it verified yet: to the pool; false when that is full. */
+static bool
+hash(struct check *check, struct key *key)
 {
+    int64_t now_ms = clock_mono_ms();
+    struct keypool_job *job = &check->job;
     check->ticket = 0;
-    memcpy(check->job.secret, check->key.secret, sizeof(check->job.secret));
-    memcpy(check->job.phc, key->phc, sizeof(check->job.phc));
-    check->job.done = on_hashed;
-    if (!keypool_add(check->keys->pool, &check->job, check->client))
-        finish(check, RC_TEMP, NULL);
+    memcpy(job->secret, check->key.secret, sizeof(job->secret));
+    memcpy(job->phc, key->phc, sizeof(job->phc));
+    job->suspect = key->tried_ms && now_ms - key->tried_ms < TRIED_MS;
+    job->done = on_hashed;
+    key->tried_ms = now_ms;
+    return keypool_add(check->keys->pool, job, check->client);
 }
 
 static void
@@ -176,10 +183,12 @@ on_hashed(void *arg)
     if (rc == RC_OK && (!key || expired(key))) {
         rc = RC_DENIED;
     } else if (rc == RC_OK && strcmp(key->phc, check->job.phc) != 0) {
-        hash(check, key);
-        return;
+        if (hash(check, key))
+            return;
+        rc = RC_TEMP;
     } else if (rc == RC_OK) {
         key->verified = true;
+        key->tried_ms = 0;
         memcpy(key->proof, check->proof, sizeof(key->proof));
         rc = look(keys, check->key.id, check->proof, &view);
     }
@@ -221,16 +230,13 @@ wait_for(struct keys *keys, const struct apikey *parsed, const uint8_t proof[CRY
     }
     if (!start(keys, parsed, proof, text->client, &check))
         return RC_TEMP;
-    const struct key *key = keytable_get(&keys->table, parsed->id);
+    struct key *key = keytable_get(&keys->table, parsed->id);
     check->waiters = waiter;
     if (!key) {
         check->ticket = keywatch_ask(keys->watch);
         return RC_OK;
     }
-    memcpy(check->job.secret, parsed->secret, sizeof(check->job.secret));
-    memcpy(check->job.phc, key->phc, sizeof(check->job.phc));
-    check->job.done = on_hashed;
-    if (keypool_add(keys->pool, &check->job, check->client))
+    if (hash(check, key))
         return RC_OK;
     check->waiters = NULL; /* the caller answers at once */
     finish(check, RC_TEMP, NULL);
@@ -287,11 +293,11 @@ settle_unknown(void *arg)
             bool known = check->ticket <= keys->settled_ticket;
             if (!check->ticket || (!known && !keys->away))
                 continue;
-            const struct key *key = keytable_get(&keys->table, check->key.id);
-            if (key && !expired(key))
-                hash(check, key);
-            else
+            struct key *key = keytable_get(&keys->table, check->key.id);
+            if (!key || expired(key))
                 finish(check, known ? RC_DENIED : RC_TEMP, NULL);
+            else if (!hash(check, key))
+                finish(check, RC_TEMP, NULL);
             n++;
         }
     }

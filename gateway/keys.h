@@ -7,8 +7,9 @@
  * within a second. A key that has been verified once is known again by a keyed BLAKE2b hash of its
  * text: no Argon2, no database. A key id that is not known waits for one poll that starts after it
  * came (a key made a moment ago must work), and all who wait share that poll, so a flood of made-up
- * keys costs a bounded number of queries. A known id with text never seen is hashed on a bounded
- * pool (keypool.c), fair between client addresses; what failed is remembered for a while.
+ * keys costs a bounded number of queries. A known id that was not verified yet is hashed on a bounded
+ * pool (keypool.c), fair between client addresses; what failed is remembered for a while. An id that
+ * was verified has one right text: all others are refused at once.
  * Nothing is believed once the last successful poll is older than KEYS_FRESH_MS.
  *
  * Errors:  RC_DENIED  unknown, wrong, expired or revoked (nobody learns which)

@@ -24,6 +24,7 @@ struct key {
     bool verified;
     uint8_t proof[CRYPTO_HASH_LEN]; /* keyed hash of the text that was verified */
     int64_t used_ms;                /* wall; 0 = not since the last flush */
+    int64_t tried_ms;               /* monotonic: a text was hashed last; 0 = that was right */
 };
 
 /* A row of the table api_key, as the poll brings it. */

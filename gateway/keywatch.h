@@ -20,7 +20,7 @@
 #include "loop.h"
 #include "rc.h"
 
-#define KEYWATCH_MIN_MS 10
+#define KEYWATCH_MIN_MS 5
 
 struct keywatch;
 

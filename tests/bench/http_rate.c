@@ -24,7 +24,7 @@
 
 #define ANSWER_MAX  262144
 #define STATUS_MAX  600
-#define GRACE_NS    3000000000LL /* for the last answers */
+#define GRACE_NS    60000000000LL /* for the last answers */
 #define SLEEP_NS    1000000LL
 #define LINE_MAX_   256
 #define EVENTS_MAX_ 64
@@ -145,12 +145,14 @@ hear(struct run *run, struct link *link)
     run->idle[run->n_idle++] = link;
 }
 
-static double
+/* Returns how many answers came before the last request was due. */
+static size_t
 drive(struct run *run, double rate, int epoll)
 {
     struct epoll_event events[EVENTS_MAX_];
     int64_t start_ns = now_ns();
-    int64_t end_ns = start_ns + (int64_t)((double)run->total / rate * 1e9) + GRACE_NS;
+    int64_t end_ns = start_ns + (int64_t)((double)run->total / rate * 1e9);
+    size_t in_time = 0;
     while (run->answered < run->total) {
         int64_t now = now_ns();
         int64_t due_ns = start_ns + (int64_t)((double)run->sent / rate * 1e9);
@@ -158,7 +160,9 @@ drive(struct run *run, double rate, int epoll)
             ask(run, due_ns);
             due_ns = start_ns + (int64_t)((double)run->sent / rate * 1e9);
         }
-        if (now > end_ns)
+        if (now <= end_ns)
+            in_time = run->answered;
+        if (now > end_ns + GRACE_NS)
             break;
         int64_t wait_ns = run->n_idle && run->sent < run->total ? due_ns - now : SLEEP_NS;
         struct timespec wait = { .tv_nsec = wait_ns < 0          ? 0
@@ -170,7 +174,7 @@ drive(struct run *run, double rate, int epoll)
         for (int i = 0; i < n; i++)
             hear(run, events[i].data.ptr);
     }
-    return (double)(now_ns() - start_ns) / 1e9;
+    return in_time;
 }
 
 static int
@@ -199,12 +203,13 @@ main(int argc, char **argv)
         fail("start");
     read_keys(&run, argv[3]);
     open_links(&run, (int)strtol(argv[1], NULL, 10), epoll);
-    double seconds = drive(&run, rate, epoll);
+    size_t in_time = drive(&run, rate, epoll);
     if (!run.answered)
         return 1;
     qsort(run.times_us, run.answered, sizeof(*run.times_us), compare);
-    printf("%.0f %u %u %u", (double)run.answered / seconds, run.times_us[run.answered / 2],
-           run.times_us[run.answered * 99 / 100], run.times_us[run.answered - 1]);
+    printf("%.0f %u %u %u %zu", (double)in_time / (double)run.total * rate,
+           run.times_us[run.answered / 2], run.times_us[run.answered * 99 / 100],
+           run.times_us[run.answered - 1], run.total);
     for (size_t status = 0; status < STATUS_MAX; status++)
         if (run.statuses[status])
             printf(" %zu:%zu", status, run.statuses[status]);
