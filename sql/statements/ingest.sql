@@ -104,7 +104,7 @@ FROM (SELECT id, answer FROM record UNION ALL SELECT id, answer FROM done) answe
 -- name: patch
 -- in:  1 workspace, 2 command, 3 memory, 4 text or null, 5 hash, 6 model, 7 cell,
 --      8 embedding or null, 9 tags as JSON or null, 10 source or null, 11 metadata or null,
---      12 ttl seconds or null, 13 accepted ns
+--      12 ttl seconds, 0 = no end, or null = as it was, 13 accepted ns
 -- out: 0 rows: no such memory; 1 row: the memory as it is now (columns as in search's get)
 WITH done AS MATERIALIZED (
     SELECT memory_id FROM command_done WHERE workspace = $1 AND id = $2::uuid
@@ -138,6 +138,7 @@ WITH done AS MATERIALIZED (
         source = coalesce($10::text, m.source),
         metadata = coalesce($11::json, m.metadata),
         expires_at = CASE WHEN $12::bigint IS NULL THEN m.expires_at
+                          WHEN $12::bigint = 0 THEN NULL
                           ELSE to_timestamp($13::bigint / 1000000000.0)
                                + make_interval(secs => $12::double precision) END
     FROM old WHERE m.workspace = $1 AND m.id = old.id

@@ -71,6 +71,24 @@ def test_life_of_a_memory(client, scope):
     assert client.search("forgotten", scope=scope).ok().json["results_count"] == 0
 
 
+def test_an_end_that_is_taken_back(client, scope):
+    """ttl_seconds: a number ends the memory, null lets it live, absent leaves it as it was."""
+    id = client.ingest(scope, "kept", ttl_seconds=1000).ok().json["id"]
+    ends = client.get(f"/memory/{id}").ok().json["expires_at"]
+    assert ends and client.patch(f"/memory/{id}", {"tags": ["a"]}).ok().json["expires_at"] == ends
+    assert client.patch(f"/memory/{id}", {"ttl_seconds": None}).ok().json["expires_at"] is None
+    assert client.get(f"/memory/{id}").ok().json["expires_at"] is None
+    assert client.patch(f"/memory/{id}", {"ttl_seconds": 1000}).ok().json["expires_at"] > ends
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])
+def test_times_before_the_first_and_after_the_last(client, scope, mode):
+    client.ingest(scope, "tea").ok()
+    for bounds, found in (({"since": "0001-01-01T00:00:00Z"}, 1), ({"since": "9999-12-31T23:59:59.999Z"}, 0),
+                          ({"until": "9999-12-31T23:59:59.999Z"}, 1), ({"until": "1969-12-31T23:59:59Z"}, 0)):
+        assert client.search("tea", scope=scope, mode=mode, **bounds).ok().json["results_count"] == found, bounds
+
+
 def test_pages(client, scope):
     ids = [client.ingest(scope, f"page {i}").ok().json["id"] for i in range(9)][::-1]
     seen, cursor = [], ""

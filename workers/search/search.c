@@ -42,12 +42,20 @@ mode_name(enum mode mode)
     return "";
 }
 
+/* Memories are dated in nanoseconds since 1970, which end in 2262: a bound outside is the border. */
 static enum rc
 read_time(const cJSON *body, const char *name, int64_t *ms)
 {
     const char *text = json_string(body, name);
     *ms = -1;
-    return text ? clock_parse(text, ms) : RC_OK;
+    if (!text)
+        return RC_OK;
+    enum rc rc = clock_parse(text, ms);
+    if (*ms < 0)
+        *ms = 0;
+    if (*ms > INT64_MAX / 1000000)
+        *ms = INT64_MAX / 1000000;
+    return rc;
 }
 
 static struct request *
