@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "id.h"
+#include "redact.h"
 #include "schema_node.h"
 #include "utf8.h"
 
@@ -38,6 +39,23 @@ is_done(const struct checker *c)
     return c->failed && c->errors->count >= SCHEMA_ERRORS_MAX;
 }
 
+/* The client chose the names of its members: one may be a credential that lost its way. */
+static void
+put_field(const char *field, char text[SCHEMA_FIELD_MAX])
+{
+    AUTO(buf) struct buf out = { 0 };
+    buf_init(&out, 4 * SCHEMA_FIELD_MAX);
+    for (;;) {
+        size_t len = strcspn(field, ".");
+        redact_text(field, len, &out);
+        field += len;
+        if (*field == '\0')
+            break;
+        buf_putc(&out, *field++);
+    }
+    (void)strlcpy(text, buf_failed(&out) ? "" : buf_text(&out), SCHEMA_FIELD_MAX);
+}
+
 void
 field_errors_add(struct field_errors *errors, const char *field, const char *format, ...)
 {
@@ -46,7 +64,7 @@ field_errors_add(struct field_errors *errors, const char *field, const char *for
     if (errors->count >= SCHEMA_ERRORS_MAX)
         return;
     struct field_error *item = &errors->items[errors->count++];
-    (void)strlcpy(item->field, field, sizeof(item->field));
+    put_field(field, item->field);
     va_start(args, format);
     (void)vsnprintf(item->detail, sizeof(item->detail), format, args);
     va_end(args);
