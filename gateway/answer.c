@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway.h"
+#include "redact.h"
 
 void
 answer_header(struct request *r, const char *name, const char *format, ...)
@@ -34,17 +35,28 @@ answer_reset(struct request *r)
 }
 
 /* The path, if it is harmless: what a client sent may hold anything, and a problem document ends in
- * logs and tickets. */
+ * logs and tickets. Else the route's template; "/" where there is none. */
 static const char *
 instance(const struct request *r, char text[128])
 {
-    if (!r->route)
-        return NULL;
-    if (r->path_len >= 128 || memchr(r->uri, '%', r->path_len))
-        return r->route->path;
+    static const char PLAIN[] =
+        "/-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    AUTO(buf) struct buf clean = { 0 };
+    const char *other = r->route ? r->route->path : "/";
+    if (r->path_len == 0 || r->path_len >= 128)
+        return other;
     memcpy(text, r->uri, r->path_len);
     text[r->path_len] = '\0';
-    return text;
+    if (text[0] != '/' || strspn(text, PLAIN) != r->path_len)
+        return other;
+    if (r->route && !r->match.misshapen)
+        return text;
+    buf_init(&clean, 512);
+    for (const char *at = text; *at; at += strcspn(at, "/")) {
+        at += *at == '/';
+        redact_text(at, strcspn(at, "/"), &clean);
+    }
+    return strstr(buf_text(&clean), REDACT_MARK) ? other : text;
 }
 
 static enum step

@@ -9,6 +9,7 @@
 #include "secrets.h"
 
 #define QUERY_VALUE_MAX 1024
+#define NAME_CHARS      "0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 /* --- the document: the body with the parameters of path and query in it ------------------------ */
 
@@ -46,7 +47,9 @@ read_query_item(struct request *r, const char *item, size_t len, struct field_er
     }
     const struct route_param *param = find_query(r->route, name);
     if (!param) {
-        field_errors_add(errors, "query", "has a parameter that is not known here");
+        bool plain = name[0] && strspn(name, NAME_CHARS) == strlen(name) &&
+                     !secrets_find(name, strlen(name));
+        field_errors_add(errors, plain ? name : "query", "is not a parameter that is known here");
         return;
     }
     if (percent_decode(item + value_at, len - value_at, true, value, sizeof(value)) != RC_OK)
@@ -122,6 +125,8 @@ enum step
 check_body(struct request *r)
 {
     struct field_errors errors = { 0 };
+    if (r->match.misshapen) /* after the key: a stranger learns nothing about ids */
+        return answer_problem(r, PROBLEM_NOT_FOUND, "there is nothing with such an id");
     if (!r->route->schema)
         return STEP_NEXT;
     enum step step = read_document(r);
@@ -139,9 +144,9 @@ check_body(struct request *r)
         if (tenant && strcmp(tenant, r->actor.workspace) != 0)
             return answer_problem(r, PROBLEM_TENANT_MISMATCH,
                                   "tenant_id is not the workspace of the key");
-        if (r->route->n_params || r->route->n_queries || r->body.len == 0)
-            return rebuild(r);
-        return STEP_NEXT;
+        /* A body of a GET or DELETE means nothing (RFC 9110): it is not what is signed and sent. */
+        bool bare = r->method == METHOD_GET || r->method == METHOD_DELETE || r->body.len == 0;
+        return bare || r->route->n_params || r->route->n_queries ? rebuild(r) : STEP_NEXT;
     }
     return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
 }

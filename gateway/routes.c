@@ -7,6 +7,7 @@
 #include "apikey.h"
 #include "cleanup.h"
 #include "handlers.h"
+#include "utf8.h"
 
 static const struct route_param ID[] = { { "id", MEMBER_UUID, "the memory's id" } };
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
@@ -207,7 +208,7 @@ percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size
         out[n++] = c;
     }
     out[n] = '\0';
-    return RC_OK;
+    return utf8_valid(out, n) ? RC_OK : RC_INVALID;
 }
 
 static bool
@@ -231,6 +232,19 @@ param_fits(enum member_type type, const char *text)
     return false;
 }
 
+static void
+take_param(const struct route_param *param, const char *text, size_t len, struct route_match *out,
+           char value[PATH_PARAM_MAX])
+{
+    if (percent_decode(text, len, false, value, PATH_PARAM_MAX) != RC_OK ||
+        !param_fits(param->type, value)) {
+        value[0] = '\0';
+        out->misshapen = true;
+    } else if (param->type == MEMBER_UUID) {
+        (void)id_parse(value, strlen(value), value);
+    }
+}
+
 /* One segment after the other: literal, or a parameter that is decoded into params. */
 static bool
 fits(const struct route *route, const char *path, size_t len, struct route_match *out)
@@ -245,12 +259,9 @@ fits(const struct route *route, const char *path, size_t len, struct route_match
         const char *slash = memchr(path, '/', (size_t)(end - path));
         size_t have = slash ? (size_t)(slash - path) : (size_t)(end - path);
         if (want && t[0] == '{') {
-            if (n == route->n_params || have == 0 ||
-                percent_decode(path, have, false, out->params[n], PATH_PARAM_MAX) != RC_OK ||
-                !param_fits(route->params[n].type, out->params[n]))
+            if (n == route->n_params || have == 0)
                 return false;
-            if (route->params[n].type == MEMBER_UUID)
-                (void)id_parse(out->params[n], strlen(out->params[n]), out->params[n]);
+            take_param(&route->params[n], path, have, out, out->params[n]);
             n++;
         } else if (want != have || memcmp(t, path, want) != 0) {
             return false;
@@ -264,15 +275,20 @@ fits(const struct route *route, const char *path, size_t len, struct route_match
 void
 route_find(enum http_method method, const char *path, size_t len, struct route_match *out)
 {
+    struct route_match loose = { .misshapen = true };
     *out = (struct route_match){ 0 };
     for (size_t i = 0; i < N_ROUTES; i++) {
         struct route_match try = { 0 };
         if (!fits(&ROUTES[i], path, len, &try))
             continue;
-        out->allowed |= 1u << ROUTES[i].method;
-        if (ROUTES[i].method != method || out->route)
+        struct route_match *found = try.misshapen ? &loose : out;
+        found->allowed |= 1u << ROUTES[i].method;
+        if (ROUTES[i].method != method || found->route)
             continue;
-        out->route = &ROUTES[i];
-        memcpy(out->params, try.params, sizeof(out->params));
+        found->route = &ROUTES[i];
+        memcpy(found->params, try.params, sizeof(found->params));
     }
+    /* "/memory/forget" is not a memory whose id is wrong. */
+    if (!out->allowed)
+        *out = loose;
 }

@@ -89,17 +89,18 @@ extern const size_t N_ROUTES;
 struct route_match {
     const struct route *route; /* NULL = no such path, or not with this method */
     unsigned allowed;          /* methods that the path has: bits of 1u << enum http_method */
+    bool misshapen;            /* an id in the path is none: nothing can be there */
     char params[ROUTE_PARAMS_MAX][PATH_PARAM_MAX];
 };
 
-/* path: raw, without query. An id of the wrong shape is no such path. */
+/* path: raw, without query. */
 void route_find(enum http_method method, const char *path, size_t len, struct route_match *out);
 
 const char *method_name(enum http_method method);
 /* "GET, HEAD, POST" of a set of methods. */
 void route_allowed_text(unsigned allowed, char text[64]);
 
-/* Undo %XX; RC_INVALID for a broken escape, a control character or what does not fit. */
+/* Undo %XX; RC_INVALID for a broken escape, a control character, what is no UTF-8 or does not fit. */
 enum rc percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size_t cap);
 
 #endif

@@ -63,6 +63,14 @@ def test_only_three_routes_are_open(stack):
     assert seen == OPEN
 
 
+def test_an_id_of_the_wrong_shape_comes_after_the_key(stack):
+    for method, path in (("GET", "/memory/x"), ("DELETE", "/keys/x"), ("POST", "/keys/x/rotate"), ("GET", "/ai/jobs/x"),
+                         ("GET", "/ai/audit/x/proof"), ("GET", "/ai/audit/events/%zz")):
+        assert stack.anonymous().request(method, path).ok(401).code == "unauthorized"
+        assert stack.client().request(method, path).ok(404).code == "not_found"
+    assert stack.client().request("PUT", "/memory/x").ok(405).headers["Allow"] == "GET, HEAD, PATCH, DELETE"
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_role_matrix(stack, role):
     """403 exactly where the role lacks the scope; elsewhere the request goes on to its body."""

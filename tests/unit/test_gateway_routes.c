@@ -36,16 +36,11 @@ test_no_such_path(void **state)
         "/memory/",
         "//memory",
         "/memory//",
-        "/memory/..",
-        "/memory/not-an-id",
         "/Memory",
-        "/keys/0123456789a/rotate",
         "/keys/0123456789ab/rotate/",
         "/webhook/memory",
         "/healthz/",
-        "/memory/%00",
         "/memory/0190a1b2-0000-7000-8000-00000000000a/x",
-        "/keys/0123456789%2f/rotate",
     };
     for (size_t i = 0; i < TEST_COUNT(PATHS); i++) {
         struct route_match m;
@@ -53,6 +48,36 @@ test_no_such_path(void **state)
         assert_null(m.route);
         assert_int_equal(m.allowed, 0);
     }
+}
+
+/* The path is there, so its method and the key are looked at first; but nothing has such an id. */
+static void
+test_misshapen_ids(void **state)
+{
+    static const char *const PATHS[] = {
+        "/memory/..", "/memory/not-an-id", "/memory/%00", "/memory/%ff", "/memory/forgets",
+    };
+    struct route_match m;
+    for (size_t i = 0; i < TEST_COUNT(PATHS); i++) {
+        find(METHOD_GET, PATHS[i], &m);
+        assert_non_null(m.route);
+        assert_true(m.misshapen);
+        assert_string_equal(m.params[0], "");
+        find(METHOD_POST, PATHS[i], &m);
+        assert_null(m.route);
+        assert_int_equal(m.allowed, 1u << METHOD_GET | 1u << METHOD_PATCH | 1u << METHOD_DELETE);
+    }
+    find(METHOD_POST, "/keys/0123456789a/rotate", &m);
+    assert_true(m.route && m.misshapen);
+    find(METHOD_POST, "/keys/0123456789%2f/rotate", &m);
+    assert_true(m.route && m.misshapen);
+    find(METHOD_GET, "/ai/audit/007/proof", &m);
+    assert_true(m.route && m.misshapen);
+    /* a literal path is no id that is wrong */
+    find(METHOD_GET, "/memory/forget", &m);
+    assert_null(m.route);
+    assert_false(m.misshapen);
+    assert_int_equal(m.allowed, 1u << METHOD_POST);
 }
 
 static void
@@ -171,6 +196,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_literal_and_parameters), cmocka_unit_test(test_no_such_path),
+        cmocka_unit_test(test_misshapen_ids),
         cmocka_unit_test(test_other_method),           cmocka_unit_test(test_table),
         cmocka_unit_test(test_percent_decode),         cmocka_unit_test(test_client_address),
         cmocka_unit_test(test_bad_networks),
