@@ -75,6 +75,11 @@ check_size(struct request *r)
             r, PROBLEM_MALFORMED_JSON,
             "the length of the body is given in two ways or in none that is known");
     }
+    if (!http_headers_plain(r->exchange)) {
+        http_close_after(r->exchange);
+        return answer_problem(r, PROBLEM_MALFORMED_JSON,
+                              "a header's name holds what no name may, or Host is there twice");
+    }
     r->body_max = (size_t)r->gw->settings->max_body_bytes;
     if (length && (strlen(length) > 15 || strtoull(length, NULL, 10) > r->body_max))
         return answer_problem(r, PROBLEM_BODY_TOO_LARGE, "a body here has at most %zu bytes",
@@ -99,14 +104,15 @@ find_credential(const struct request *r, const char **text, size_t *len)
             return false;
         bearer += 7;
         bearer += strspn(bearer, " ");
-        if (key && strcmp(key, bearer) != 0)
+        size_t n = http_value_len(bearer);
+        if (key && (http_value_len(key) != n || memcmp(key, bearer, n) != 0))
             return false;
         key = bearer;
     }
     if (!key)
         return false;
     *text = key;
-    *len = strlen(key);
+    *len = http_value_len(key);
     return true;
 }
 
@@ -230,8 +236,9 @@ is_json(const char *type)
     if (*type++ != ';')
         return false;
     type += strspn(type, " \t");
-    return *type == '\0' || strcasecmp(type, "charset=utf-8") == 0 ||
-           strcasecmp(type, "charset=\"utf-8\"") == 0;
+    n = http_value_len(type);
+    return n == 0 || (n == 13 && strncasecmp(type, "charset=utf-8", n) == 0) ||
+           (n == 15 && strncasecmp(type, "charset=\"utf-8\"", n) == 0);
 }
 
 enum step

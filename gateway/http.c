@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "http_own.h"
 #include "log.h"
 #include "netaddr.h"
 
@@ -36,20 +37,6 @@ struct peer { /* one connection */
     int64_t body_since_ms; /* a body is being read since; 0 = none */
 };
 
-struct exchange { /* one request of a connection */
-    struct http_server *server;
-    struct MHD_Connection *connection;
-    struct peer *peer;
-    struct request *request; /* owned */
-    uint64_t length;         /* Content-Length; 0 if there is none */
-    uint64_t arrived;        /* bytes of the body so far */
-    bool begun;
-    bool held; /* suspended between the head and the body */
-    bool complete;
-    bool suspended;
-    bool close_after;
-};
-
 struct http_server {
     struct gateway *gw;
     struct loop *loop;
@@ -65,33 +52,6 @@ struct http_server {
     bool due; /* MHD has something to do */
     bool quiet;
 };
-
-struct search {
-    const char *name;
-    const char *first;
-    unsigned count;
-};
-
-static enum MHD_Result
-count_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    struct search *search = arg;
-    (void)kind;
-    if (strcasecmp(name, search->name) == 0 && search->count++ == 0)
-        search->first = value;
-    return MHD_YES;
-}
-
-const char *
-http_header(const struct exchange *x, const char *name, unsigned *count)
-{
-    if (!count)
-        return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
-    struct search search = { .name = name };
-    (void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_header, &search);
-    *count = search.count;
-    return search.first;
-}
 
 bool
 http_is_admin(const struct exchange *x)
@@ -242,6 +202,18 @@ is_short(struct exchange *x)
     return lengths + encodings == 0 || (lengths == 1 && encodings == 0 && x->length <= SHORT_BODY);
 }
 
+/* An answer that leaves without waiting for the body: its length is unknown or too great to read on,
+ * or the client asks first (Expect: 100-continue). The connection ends, since the body may follow. */
+static bool
+ends_early(struct exchange *x)
+{
+    if (!x->request->ready)
+        return false;
+    if (x->length > SWALLOW_MAX || http_header(x, "Expect", NULL))
+        x->close_after = true;
+    return x->close_after;
+}
+
 static enum MHD_Result
 begin(struct exchange *x, const char *method)
 {
@@ -261,11 +233,7 @@ begin(struct exchange *x, const char *method)
         x->held = true;
         return wait_or_reply(x);
     }
-    if (r->ready && (x->close_after || x->length > SWALLOW_MAX)) {
-        x->close_after = true;
-        return reply(x);
-    }
-    return MHD_YES;
+    return ends_early(x) ? reply(x) : MHD_YES;
 }
 
 static enum MHD_Result
@@ -292,7 +260,7 @@ on_request(void *arg, struct MHD_Connection *connection, const char *url, const 
     if (x->held) { /* the first call once more, before the body */
         x->held = false;
         if (x->arrived == 0)
-            return MHD_YES;
+            return ends_early(x) ? reply(x) : MHD_YES;
     }
     if (!x->complete) {
         x->complete = true;

@@ -41,6 +41,10 @@ uint64_t http_refused(const struct http_server *server);
 
 /* A header of the request; NULL when absent. Several of one name: the first, and *count of them. */
 const char *http_header(const struct exchange *exchange, const char *name, unsigned *count);
+/* Of a header's value, without the blanks behind it (RFC 9110 5.5), which MHD leaves there. */
+size_t http_value_len(const char *value);
+/* Every name is a token ("Transfer-Encoding :" is none) and there is at most one Host. */
+bool http_headers_plain(const struct exchange *exchange);
 bool http_is_admin(const struct exchange *exchange);
 /* After request_continue(): the connection goes on. */
 void http_resume(struct exchange *exchange);

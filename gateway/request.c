@@ -164,8 +164,9 @@ request_begin(struct request *r, size_t body_max)
     r->gw->count.requests_total++;
     r->body_max = body_max;
     const char *given = http_header(r->exchange, "X-Request-ID", NULL);
-    if (given && request_id_valid(given, strlen(given)))
-        (void)snprintf(r->request_id, sizeof(r->request_id), "%s", given);
+    size_t len = given ? http_value_len(given) : 0;
+    if (given && request_id_valid(given, len))
+        (void)snprintf(r->request_id, sizeof(r->request_id), "%.*s", (int)len, given);
     else
         id_new(r->request_id);
     id_new(r->id);

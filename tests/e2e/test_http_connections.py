@@ -108,6 +108,8 @@ def test_smuggling_shapes(stack):
         "plus length": head(stack, "Content-Length: +5") + b"hello" + smuggled,
         "hex length": head(stack, "Content-Length: 0x5") + b"hello" + smuggled,
         "list length": head(stack, "Content-Length: 5, 5") + b"hello" + smuggled,
+        "space before te": head(stack, "Transfer-Encoding : chunked", f"Content-Length: {len(chunked)}") + chunked,
+        "two hosts": head(stack, "Host: y", "Content-Length: 0"),
         "space before colon": head(stack, "Content-Length : 5") + b"hello" + smuggled,
         "bad chunk": head(stack, "Transfer-Encoding: chunked") + b"zz\r\n" + smuggled,
     }
@@ -118,6 +120,18 @@ def test_smuggling_shapes(stack):
     time.sleep(0.2)
     assert stack.client().get(f"/memory?scope={place}").ok().json["items"] == []
     stack.client().ingest("after", "all is well").ok()
+
+
+def test_answers_before_a_body_that_may_never_come(stack):
+    """The answer leaves and the connection ends, although the client has not said that its body is complete."""
+    for data, status in ((head(stack, "Transfer-Encoding: gzip, chunked"), b" 400 "),
+                         (head(stack, "Transfer-Encoding: identity", "Content-Length: 5"), b" 400 "),
+                         (head(stack, "Content-Length: 600000", "Expect: 100-continue"), b" 413 "),
+                         (head(stack, "Content-Length: 9000", "Expect: 100-continue", path="/keys/x"), b" 405 "),
+                         (head(stack, "Content-Length: 99999999999"), b" 413 ")):
+        back = exchange(stack, data, timeout=20, shut=False)
+        assert status in back.split(b"\r\n")[0], back[:200]
+        assert b"\r\nConnection: close\r\n" in back and back.endswith(b"}")
 
 
 def test_broken_requests(stack):

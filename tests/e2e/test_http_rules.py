@@ -88,6 +88,22 @@ def test_bad_body(client, name):
 def test_error_text_repeats_nothing(client):
     answer = client.post(INGEST, {"scope": "a", "text": "b", "canary-member-7f3a": "canary-value-91bc"}).ok(422)
     assert b"canary-value-91bc" not in answer.body
+    token = "gh" + "p_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+    for body, field in (({token: 1}, "[redacted]"), ({"facts": [{token: 1}]}, None),
+                        ({"metadata": {"notes": {token: 1}}}, "metadata.notes.[redacted]"),
+                        ({"metadata": {token: "\0"}}, "metadata.[redacted]")):
+        answer = client.post(INGEST, {"scope": "a", "text": "b", **body}).ok(422)
+        assert token[:16] not in answer.body.decode()
+        assert field is None or field in [error["field"] for error in answer.json["errors"]]
+
+
+@pytest.mark.parametrize("method,path,status,instance", [
+    ("GET", "/nowhere", 404, "/nowhere"), ("PUT", "/keys", 405, "/keys"), ("GET", "/memory/nothing", 404, "/memory/nothing"),
+    ("GET", "/a%20b", 404, "/"), ("GET", "/" + "x" * 500, 404, "/"),
+    ("GET", "/memory/relay_" + "sk_" + "a" * 50, 404, "/memory/{id}"), ("GET", "/relay_" + "sk_" + "a" * 50, 404, "/"),
+    ("GET", "/ai/audit/0/proof?tree_size=x", 422, "/ai/audit/0/proof")])
+def test_every_problem_has_an_instance(client, method, path, status, instance):
+    assert client.request(method, path).ok(status).json["instance"] == instance
 
 
 def test_bounds_are_inclusive(client):
@@ -167,8 +183,29 @@ def test_query_parameters(client):
     client.ingest(place, "one & only").ok()
     from urllib.parse import quote
     assert len(client.get(f"/memory?scope={quote(place)}&limit=1").ok().json["items"]) == 1
-    for bad in ("limit=0", "limit=101", "limit=x", "limit=1&limit=2", "colour=red", "scope=%zz", "scope=%00", "limit="):
+    for bad in ("limit=0", "limit=101", "limit=x", "limit=1&limit=2", "colour=red", "scope=%zz", "scope=%00", "limit=",
+                "scope=%ff"):
         assert client.get(f"/memory?{bad}").ok(422).code == "invalid_request", bad
+    assert client.get("/memory?colour=red").json["errors"][0]["field"] == "colour"
+    assert client.get("/memory?sk_live_" + "a1" * 12 + "=red").json["errors"][0]["field"] == "query"
+
+
+def test_a_body_of_a_read_means_nothing(client):
+    for path in ("/ai/actions", "/memory?limit=1", "/ai/audit/checkpoint"):
+        client.request("GET", path, b"whatever").ok()
+
+
+def test_blanks_behind_a_header(stack, client):
+    key = stack.api_key
+    anonymous = stack.anonymous()
+    anonymous.get("/memory", x_api_key=key + " \t").ok()
+    anonymous.get("/memory", authorization=f"Bearer {key} ").ok()
+    assert anonymous.get("/healthz", x_request_id="abc ").headers["X-Request-ID"] == "abc"
+    body = {"scope": scope(), "text": "b"}
+    one = str(uuid.uuid4())
+    first = client.post(INGEST, body, idempotency_key=one + " ").ok()
+    again = client.post(INGEST, body, idempotency_key=one, Content_Type="application/json; charset=utf-8 ").ok()
+    assert again.headers["Idempotency-Replayed"] == "true" and again.json["id"] == first.json["id"]
 
 
 def test_prefer_async(client):
