@@ -195,10 +195,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_literal_and_parameters), cmocka_unit_test(test_no_such_path),
+        cmocka_unit_test(test_literal_and_parameters),
+        cmocka_unit_test(test_no_such_path),
         cmocka_unit_test(test_misshapen_ids),
-        cmocka_unit_test(test_other_method),           cmocka_unit_test(test_table),
-        cmocka_unit_test(test_percent_decode),         cmocka_unit_test(test_client_address),
+        cmocka_unit_test(test_other_method),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_percent_decode),
+        cmocka_unit_test(test_client_address),
         cmocka_unit_test(test_bad_networks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
