@@ -118,6 +118,7 @@ def machine(built):
                     pytest.skip("systemd units: it does not boot here: " + one.log.read_text().strip()[-300:])
                 one.settings("gateway", LISTEN_ADDR=f"127.0.0.1:{http}", ADMIN_LISTEN_ADDR=f"127.0.0.1:{admin}",
                              ALLOW_ACTIONS_DEFAULT="code.python,code.shell", RATE_LIMIT_PER_MINUTE=0)
+                one.run("systemd-sysusers")
                 one.run("systemctl", "enable", "--now", "gantry-nats.service")
                 wait_until(lambda: servers.accepts(nats), 20, "NATS listens")
                 shell = "set -ae; . /etc/gantry/operator.env; "
