@@ -62,15 +62,15 @@ class Stack:
         self.settings.update({name: str(value) for name, value in env.items()})
         done = self._run("up")
         assert done.returncode == 0, f"make up: {done.stdout}\n{done.stderr}"
-        self._read_env()
-        return self
+        return self.read_env()
 
-    def _read_env(self):
+    def read_env(self):
         for line in (self.directory / "env").read_text().splitlines():
             name, equals, value = line.partition("=")
             if not equals:
                 continue
             self.env[name] = "".join(shlex.split(value))
+        return self
 
     def down(self):
         done = self._run("down")
