@@ -115,6 +115,18 @@ answer_reply(struct bus *bus, struct pending *pending, struct delivery *delivery
     fn(arg, RC_OK, &delivery->msg, NULL);
 }
 
+/* Whoever asks chooses where the answer goes. Commands, events and the server's own requests live under
+ * "gantry." and "$": no answer goes there with this program's rights. Such a question wants none. The
+ * server itself, which asks about keys, has its inbox under "$SYS._INBOX.". */
+static const char *
+answerable(const char *reply)
+{
+    static const char SERVER[] = "$SYS._INBOX.";
+    if (!reply || strncmp(reply, SERVER, sizeof(SERVER) - 1) == 0)
+        return reply;
+    return strncmp(reply, "gantry.", 7) != 0 && reply[0] != '$' ? reply : NULL;
+}
+
 static void
 deliver(struct bus_sub *sub, natsMsg *nats)
 {
@@ -134,6 +146,7 @@ deliver(struct bus_sub *sub, natsMsg *nats)
         if (pending && pending->kind == PENDING_REPLY)
             answer_reply(sub->bus, pending, &delivery);
     } else {
+        delivery.msg.reply = answerable(delivery.msg.reply);
         sub->fn(sub->arg, &delivery.msg);
     }
     if (!delivery.kept)

@@ -31,30 +31,59 @@ verb_of(const char *subject)
     return PING;
 }
 
+void
+service_count(const struct task *task, uint64_t settle_us)
+{
+    const struct result *result = &task->job.result;
+    struct route_stats *stats = &task->w->stats[task->job.command];
+    if (!task->route)
+        return;
+    stats->requests++;
+    stats->settle_us += settle_us;
+    if (!task->reason && result->status < 400)
+        return;
+    stats->errors++;
+    stats->last_status = result->status;
+    stats->last_error = task->reason                   ? "dead_letter"
+                        : result->code < PROBLEM_COUNT ? problem_name(result->code)
+                                                       : "internal";
+}
+
+static void
+put_stats(struct json_writer *json, const struct route_stats *stats)
+{
+    char last_error[64] = "";
+    if (stats->last_error)
+        snprintf(last_error, sizeof(last_error), "%d:%s", stats->last_status, stats->last_error);
+    json_put_int(json, "num_requests", (int64_t)stats->requests);
+    json_put_int(json, "num_errors", (int64_t)stats->errors);
+    json_put_string(json, "last_error", last_error);
+    json_put_int(json, "processing_time", (int64_t)stats->settle_us * 1000);
+    json_put_int(json, "average_processing_time",
+                 stats->requests ? (int64_t)(stats->settle_us * 1000 / stats->requests) : 0);
+}
+
 static void
 put_endpoints(struct json_writer *json, const struct worker *w, enum verb verb)
 {
-    const struct metrics *m = &w->metrics;
     char subject[SUBJECT_MAX];
     json_array(json, "endpoints");
     for (size_t i = 0; i < w->spec->n_routes; i++) {
         const struct command_info *info = command_info(w->spec->routes[i].command);
         command_subject(subject, "*", info->command);
+        if (info->command == CMD_AUDIT_REQUEST) /* its last token is the program's name */
+            (void)strlcat(subject, ".*", sizeof(subject));
         json_object(json, NULL);
         json_put_string(json, "name", info->schema);
         json_put_string(json, "subject", subject);
         json_put_string(json, "queue_group", w->spec->name);
+        if (verb == STATS)
+            put_stats(json, &w->stats[info->command]);
         json_close(json);
     }
     json_close(json);
-    if (verb != STATS)
-        return;
-    json_put_time(json, "started", w->ready_ms);
-    json_object(json, "data");
-    json_put_int(json, "num_requests", (int64_t)(m->requests_done + m->jobs_done));
-    json_put_int(json, "num_errors", (int64_t)(m->jobs_failed + m->jobs_dead));
-    json_put_int(json, "processing_time", (int64_t)m->handler_us * 1000);
-    json_close(json);
+    if (verb == STATS)
+        json_put_time(json, "started", w->ready_ms);
 }
 
 static void

@@ -72,6 +72,13 @@ struct lane { /* one consumer */
     struct lane *next;
 };
 
+/* Of one command, for $SRV.STATS. */
+struct route_stats {
+    uint64_t requests, errors, settle_us;
+    int last_status;
+    const char *last_error; /* static; NULL = none yet */
+};
+
 struct worker_common {
     char *nats_url, *database_url, *redis_url, *region;
     int log_level, log_format;
@@ -93,8 +100,7 @@ struct worker {
     struct kv *kv;
     char instance[METRICS_NAME_MAX];
     bool ready, stopping, in_turn, in_handler, tick_due, healthy, listing;
-    int64_t healthy_checked_ms;
-    int64_t ready_ms, stop_by_ms;
+    int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct task *all;
     size_t in_hand; /* all JetStream tasks */
     size_t held;
@@ -102,13 +108,13 @@ struct worker {
     unsigned last_queue;
     struct heap waiting; /* of tasks, by wake */
     struct loop_timer *waker, *tick, *keepalive;
-    int64_t kept_alive_ms;
+    int64_t kept_alive_ms, keepalive_ms; /* the last time; how often: a third of ack_wait */
     struct lane *lanes;
     int64_t listed_ms, careful_until_ms, info_asked_ms;
     size_t list_offset;
-    int64_t keepalive_ms; /* a third of the consumer's ack_wait */
     struct bus_sub *subs[CMD_COUNT];
     struct metrics metrics;
+    struct route_stats stats[CMD_COUNT];
     struct gcra_table *limits; /* of direct core requests */
     struct job **batch;
 };
@@ -146,5 +152,6 @@ void worker_careful(struct worker *w);
 /* service.c: $SRV and metrics */
 enum rc service_listen(struct worker *w, struct err *err);
 void service_publish(struct worker *w);
+void service_count(const struct task *task, uint64_t settle_us);
 
 #endif

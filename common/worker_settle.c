@@ -58,13 +58,15 @@ finished(struct task *task)
 {
     struct worker *w = task->w;
     const struct result *result = &task->job.result;
+    uint64_t settle_us = (uint64_t)(clock_mono_us() - task->arrived_us);
     if (!task->lane)
         w->metrics.requests_done++;
     else if (!task->reason)
         w->metrics.jobs_done++;
     if (!task->reason && result->status >= 400)
         w->metrics.jobs_failed++;
-    w->metrics.settle_us += (uint64_t)(clock_mono_us() - task->arrived_us);
+    w->metrics.settle_us += settle_us;
+    service_count(task, settle_us);
     if (log_enabled(LOG_DEBUG))
         log_fields(LOG_DEBUG, "settled", "command", command_info(task->job.command)->tail,
                    "workspace", task->job.actor.workspace, "id", task->job.id, NULL);

@@ -284,7 +284,10 @@ def test_service_discovery_and_metrics(server, bus, program):
         ingest(bus, "counted")
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="done")
         stats = json.loads(bus.request("$SRV.STATS", b"").data)
-        assert stats["data"]["num_requests"] == 1
+        ingested, deleted = stats["endpoints"]
+        assert ingested["num_requests"] == 1 and ingested["num_errors"] == 0 and ingested["last_error"] == ""
+        assert ingested["average_processing_time"] == ingested["processing_time"] > 0
+        assert deleted["num_requests"] == deleted["processing_time"] == deleted["average_processing_time"] == 0
         values = {}
         while values.get("jobs_done") != 1:
             values = json.loads(bus.next(12, sid).data)["values"]
@@ -302,8 +305,9 @@ def test_a_missing_right_is_a_configuration_error(server, bus, program):
 
 def test_a_foreign_reply_subject_does_not_end_the_worker(server, bus, program):
     with Echo(program, server) as worker:
-        bus.publish("$SRV.PING.gantry-ingest", b"", reply="_INBOX.somebody.else")
-        servers.wait_until(lambda: worker.said("could not be delivered"), what="told")
+        for reply in ("$JS.API.STREAM.PURGE.MEMORY", "gantry.v1.acme.memory.ingest", "some.where", "_INBOX.somebody.else"):
+            bus.publish("$SRV.PING.gantry-ingest", b"", reply=reply)
+        servers.wait_until(lambda: worker.said("could not be delivered") == 2, what="told")
         assert json.loads(bus.request("$SRV.PING.gantry-ingest", b"").data)["name"] == "gantry-ingest"
         assert worker.stop() == 0
 
