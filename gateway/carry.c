@@ -28,7 +28,9 @@ carry_sign(const struct request *r, enum command command, const char *id, const 
     struct actor_claim claim = { .role = r->actor.role, .accepted_ms = r->accepted_ms };
     (void)snprintf(claim.command_id, sizeof(claim.command_id), "%s", id ? id : r->id);
     memcpy(claim.key_id, r->actor.key_id, sizeof(claim.key_id));
-    memcpy(claim.request_id, r->request_id, sizeof(claim.request_id));
+    /* A repeat has an event of its own that names it; the command's is that of the first request. */
+    if (!r->idem.replayed && r->idem.attempt <= 1)
+        memcpy(claim.request_id, r->request_id, sizeof(claim.request_id));
     memcpy(claim.idem_hash, r->idem.hash, sizeof(claim.idem_hash));
     command_subject(head->subject, r->actor.workspace, command);
     return actor_sign(&r->gw->signer, &claim, head->subject, payload, len, head->actor, err);

@@ -134,6 +134,36 @@ def test_no_task_outlives_its_executor(stack):
     wait_until(lambda: stack.pid("executor"), 60, "the executor is back")
 
 
+def events_of(stack, condition):
+    view = stack.database()
+    with view.cursor() as cursor:
+        cursor.execute("select convert_from(event, 'UTF8')::json from audit_log where kind = 'request' and " + condition)
+        found = [row[0] for row in cursor.fetchall()]
+    view.close()
+    return found
+
+
+def test_a_repeat_after_a_crash_has_one_event_of_its_own(stack):
+    """The gateway dies with the key reserved and its message lost with NATS: the repeat carries the
+    command out. That makes two requests, each with one event."""
+    client = stack.client(timeout=2)
+    body = {"task": once(0), "client_request_id": str(uuid.uuid4())}
+    stack.pause("nats")
+    with pytest.raises(OSError):
+        client.post("/webhook/executor/run", body, **{"X-Request-ID": "first-of-two", "Prefer": "wait=5"})
+    stack.kill("gateway")
+    stack.kill("nats")
+    wait_until(lambda: stack.pid("gateway") and stack.pid("nats"), 60, "both are back")
+    stack.wait_ready()
+    client = stack.client()
+    answer = wait_until(lambda: (got := client.post("/webhook/executor/run", body, **{"X-Request-ID": "second-of-two"}))
+                        .status == 200 and got, 60, "the lease ends")
+    wait_until(lambda: events_of(stack, f"event_id = '{answer.json['job_id']}'"), 20, "the command is recorded")
+    named = "convert_from(event, 'UTF8')::json->>'request_id' = 'second-of-two'"
+    carried_out = wait_until(lambda: [e for e in events_of(stack, named) if e["http_status"] == 200], 20, "so is the repeat")
+    assert len(carried_out) == 1 and carried_out[0]["event_id"] != answer.json["job_id"], carried_out
+
+
 def commands():
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
