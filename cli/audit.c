@@ -23,7 +23,10 @@ verifier_key(const struct cli *cli, struct note_key *key, struct err *err)
         return err_set(err, RC_CONFIG,
                        "no verifier key: give --key or set GANTRY_AUDIT_VKEY (it is never taken "
                        "from the database)");
-    return note_key_parse(text, key, err);
+    if (note_key_parse(text, key, err) == RC_OK)
+        return RC_OK;
+    (void)err_wrap(err, "%s", cli_option(cli, "key") ? "--key" : "GANTRY_AUDIT_VKEY");
+    return err->rc = RC_CONFIG; /* not an answer about the log */
 }
 
 /* The owner's connection, with the statements of the audit log. */

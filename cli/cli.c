@@ -14,8 +14,7 @@
 #include "cleanup.h"
 #include "conf.h"
 #include "crypto.h"
-
-#define VERSION "0.1.0"
+#include "version.h"
 
 /* clang-format off */
 static const struct conf_item ITEMS[] = {
@@ -95,6 +94,8 @@ print_command(FILE *out, const struct cli_command *command)
     for (size_t i = 0; i < CLI_OPTIONS_MAX && command->options[i]; i++) {
         const char *option = command->options[i];
         const char *equals = strchr(option, '=');
+        if (command->arguments && strstr(command->arguments, option))
+            continue; /* it must be given */
         if (equals)
             (void)fprintf(out, " [--%.*s %s]", (int)(equals - option), option, equals + 1);
         else
@@ -306,7 +307,7 @@ cli_main(int argc, char **argv, const struct cli_command *commands, size_t count
 
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
-        return printf("gantry %s\n", VERSION) > 0 ? EXIT_OK : EXIT_TEMP;
+        return printf("gantry %s\n", GANTRY_VERSION) > 0 ? EXIT_OK : EXIT_TEMP;
     if (argc == 2 && strcmp(argv[1], "--document-config") == 0) {
         conf_document(stdout, &TABLE, 1);
         return EXIT_OK;
@@ -318,7 +319,9 @@ cli_main(int argc, char **argv, const struct cli_command *commands, size_t count
     }
     cli.command = find_command(commands, count, argc, argv, &words);
     if (!cli.command) {
-        if (argc > 1)
+        if (known && argc == 2)
+            (void)cli_usage("%s: which of its commands?", argv[1]);
+        else if (argc > 1)
             (void)cli_usage("there is no command '%.40s%s%.40s'", argv[1], argc > 2 ? " " : "",
                             argc > 2 ? argv[2] : "");
         print_help(stderr, commands, count, known ? argv[1] : NULL);

@@ -147,7 +147,6 @@ put_letter(struct json_writer *w, const struct letter *letter)
         const char *header, *member;
     } NAMES[] = { { "Gantry-Subject", "subject" },
                   { "Gantry-Reason", "reason" },
-                  { "Gantry-Deliveries", "deliveries" },
                   { "Gantry-Msg-Id", "msg_id" } };
     char workspace[NAME_ROOM], program[NAME_ROOM], value[HEADER_ROOM];
 
@@ -158,6 +157,7 @@ put_letter(struct json_writer *w, const struct letter *letter)
     json_put_string(w, "time", letter->time);
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
         json_put_string(w, NAMES[i].member, header(letter, NAMES[i].header, value));
+    json_put_int(w, "deliveries", strtoll(header(letter, "Gantry-Deliveries", value), NULL, 10));
     json_put_int(w, "size", (int64_t)letter->len);
 }
 

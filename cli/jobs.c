@@ -76,6 +76,17 @@ print_row(const cJSON *job)
     (void)printf("  %s  %s\n", text_of(job, "enqueued_at"), text_of(job, "error"));
 }
 
+static bool
+is_state(const char *word)
+{
+    static const char *const STATES[] = { "pending", "running",   "completed",
+                                          "failed",  "cancelled", "dead" };
+    for (size_t i = 0; i < ARRAY_LEN(STATES); i++)
+        if (strcmp(word, STATES[i]) == 0)
+            return true;
+    return false;
+}
+
 int
 cmd_jobs_list(struct cli *cli)
 {
@@ -89,11 +100,12 @@ cmd_jobs_list(struct cli *cli)
     int64_t limit = 0;
 
     if (cli_option_int(cli, "limit", 1, 100, 20, &limit, &err) != RC_OK)
-        return cli_fail(&err);
-    if ((status && strspn(status, "abcdefghijklmnopqrstuvwxyz") != strlen(status)) ||
-        (cursor && strspn(cursor, "0123456789abcdef-:") != strlen(cursor)))
+        return cli_usage("%s", err.text);
+    if (status && !is_state(status))
         return cli_usage(
-            "--status is the name of a state, --cursor what the page before ended with");
+            "--status: pending, running, completed, failed, cancelled or dead, please");
+    if (cursor && strspn(cursor, "0123456789abcdef-:") != strlen(cursor))
+        return cli_usage("--cursor: what the page before ended with, please");
     (void)snprintf(path, sizeof(path), "/ai/jobs?limit=%lld%s%.32s%s%.128s", (long long)limit,
                    status ? "&status=" : "", status ? status : "", cursor ? "&cursor=" : "",
                    cursor ? cursor : "");
@@ -121,7 +133,7 @@ one_job(struct cli *cli, const char *method)
     char id[ID_TEXT_MAX];
 
     if (id_parse(cli->argv[0], strlen(cli->argv[0]), id) != RC_OK)
-        return cli_usage("a job is named by its id");
+        return cli_usage("'%.60s' is no job's id (a UUID)", cli->argv[0]);
     (void)snprintf(path, sizeof(path), "/ai/jobs/%s", id);
     if (call(cli, method, path, &answer, &doc, &err) != RC_OK)
         return cli_fail(&err);

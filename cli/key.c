@@ -13,7 +13,9 @@
 #include "clock.h"
 #include "crypto.h"
 #include "principal.h"
+#include "secrets.h"
 #include "sql_cli.h"
+#include "utf8.h"
 
 #define NAME_MAX_BYTES  256
 #define OVERLAP_DEFAULT "1d"
@@ -108,6 +110,15 @@ struct wanted {
     int64_t expires_ms; /* 0 = never */
 };
 
+static bool
+has_control(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return true;
+    return false;
+}
+
 static int
 read_wanted(const struct cli *cli, struct wanted *out)
 {
@@ -125,6 +136,10 @@ read_wanted(const struct cli *cli, struct wanted *out)
         return cli_usage("--role: viewer, developer or admin, please");
     if (strlen(out->name) > NAME_MAX_BYTES)
         return cli_usage("--name: at most %d bytes, please", NAME_MAX_BYTES);
+    if (!utf8_valid(out->name, strlen(out->name)) || has_control(out->name))
+        return cli_usage("--name: UTF-8 without control characters, please");
+    if (secrets_find(out->name, strlen(out->name)))
+        return cli_usage("--name: it holds a credential, and names are shown");
     if (expires && cli_duration(expires, &life_ms, &err) != RC_OK)
         return cli_usage("--expires: %s", err.text);
     out->expires_ms = life_ms ? clock_wall_ms() + life_ms : 0;
@@ -341,14 +356,26 @@ rotate_one(struct cli *cli, struct db *db, const char *workspace, void *arg)
     return true;
 }
 
+/* Who pastes a whole key where its id belongs must not read it again on the screen or in a log. */
+static int
+check_key_id(const char *text)
+{
+    struct apikey key;
+    if (apikey_parse(text, strlen(text), &key) != RC_OK)
+        return 0;
+    int code = cli_usage("that is a whole key; its KEY_ID is %s", key.id);
+    apikey_wipe(&key);
+    return code;
+}
+
 static enum rc
-change_key(struct cli *cli, each_fn *fn, struct change *change)
+change_key(struct cli *cli, each_fn *fn, const char *what, struct change *change)
 {
     enum rc rc = each_workspace(cli, fn, change, &change->err);
     if (rc == RC_OK)
         rc = change->err.rc;
     if (rc == RC_OK && !change->found)
-        rc = err_set(&change->err, RC_NOTFOUND, "there is no such key: %.40s", change->key_id);
+        rc = err_set(&change->err, RC_NOTFOUND, "there is no %s '%.12s'", what, change->key_id);
     return rc;
 }
 
@@ -359,7 +386,10 @@ cmd_key_revoke(struct cli *cli)
     struct change change = { .key_id = cli->argv[0] };
     struct json_writer w;
 
-    if (change_key(cli, revoke_one, &change) != RC_OK)
+    int code = check_key_id(change.key_id);
+    if (code)
+        return code;
+    if (change_key(cli, revoke_one, "key", &change) != RC_OK)
         return cli_fail(&change.err);
     if (!cli->json) {
         (void)printf("key %s of workspace %s is revoked\n", change.key_id, change.workspace);
@@ -384,17 +414,21 @@ cmd_key_rotate(struct cli *cli)
     int64_t overlap_ms = 0;
     const char *overlap = cli_option(cli, "overlap");
 
+    int code = check_key_id(change.key_id);
+    if (code)
+        return code;
     if (cli_duration(overlap ? overlap : OVERLAP_DEFAULT, &overlap_ms, &change.err) != RC_OK)
         return cli_usage("--overlap: %s", change.err.text);
     if (make_key(&key, &change.err) != RC_OK)
         return cli_fail(&change.err);
     change.fresh = &key;
     change.overlap_s = overlap_ms / 1000;
-    if (change_key(cli, rotate_one, &change) != RC_OK)
+    if (change_key(cli, rotate_one,
+                   "key that is neither revoked, expired nor rotated before:", &change) != RC_OK)
         return cli_fail(&change.err);
     const struct told told = { &key, change.workspace, role_name(change.role), change.expires_ms,
                                change.previous_until_ms };
-    int code = tell(cli, &told);
+    code = tell(cli, &told);
     crypto_wipe(&key, sizeof(key));
     return code;
 }

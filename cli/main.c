@@ -26,7 +26,7 @@ static const struct cli_command COMMANDS[] = {
       { NULL }, 0, 0, cmd_workspace_list },
     { "workspace", "allow", "NAME [ACTION...]", "Replace the default list of actions; with no action, nothing is allowed.",
       { NULL }, 1, -1, cmd_workspace_allow },
-    { "key", "create", NULL, "Make an API key and print it, once.",
+    { "key", "create", "--workspace=W --role=R", "Make an API key and print it, once.",
       { "workspace=W", "role=R", "name=N", "expires=90d" }, 0, 0, cmd_key_create },
     { "key", "list", NULL, "The keys of a workspace, or of all; never their secrets.",
       { "workspace=W" }, 0, 0, cmd_key_list },

@@ -2,6 +2,7 @@
 /*
  * memory_import - many lines in flight at once; the gateway's workers make batches of them.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,6 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "clock.h"
-#include "hash.h"
 #include "id.h"
 #include "memory.h"
 #include "progress.h"
@@ -19,12 +19,12 @@
 #define PARALLEL     64
 #define LINE_MAX_LEN (1024 * 1024) /* bytes */
 #define SHOWN_MAX    20            /* failures that are told one by one */
-#define KEY_LEN      48            /* hexadecimal digits of the digest in an idempotency key */
 
 struct import {
     struct fetch_pool *pool;
     struct progress progress;
     uint64_t sent, stored, deduplicated, accepted, expired, failed;
+    char run[ID_TEXT_MAX];
     struct err stop; /* a failure that every line would have */
 };
 
@@ -64,9 +64,9 @@ on_answer(void *arg, const struct fetch_answer *answer)
     } else if (answer->rc == RC_OK && answer->status == 202) {
         import->accepted++;
     } else {
-        const char *detail = json_string(doc, "detail");
-        fail_line(import, line->number, "%s (HTTP %d)", detail ? detail : answer->error,
-                  answer->status);
+        char text[FETCH_PROBLEM_MAX];
+        fetch_problem(answer, text);
+        fail_line(import, line->number, "%s", text);
         if (answer->status == 401 || answer->status == 403)
             (void)err_set(&import->stop, RC_DENIED, "the API key may not store memories");
     }
@@ -118,23 +118,12 @@ from_export(const cJSON *item, struct buf *body)
 }
 
 static void
-line_key(const char *text, size_t len, uint64_t number, char out[80])
-{
-    uint8_t digest[HASH_LEN];
-    char hex[HASH_TEXT_MAX];
-    const struct hash_part parts[] = { { &number, sizeof(number) }, { text, len } };
-    hash_sha256(parts, ARRAY_LEN(parts), digest);
-    hex_encode(digest, sizeof(digest), hex);
-    (void)snprintf(out, 80, "import-%.*s", KEY_LEN, hex);
-}
-
-static void
 send_line(struct import *import, const char *text, size_t len, uint64_t number)
 {
     AUTO(json) cJSON *doc = NULL;
     AUTO(buf) struct buf body = { 0 };
     struct err err = { .rc = RC_OK };
-    char key[80];
+    char key[ID_TEXT_MAX + 32];
 
     if (len > LINE_MAX_LEN) {
         fail_line(import, number, "longer than %d bytes", LINE_MAX_LEN);
@@ -157,7 +146,9 @@ send_line(struct import *import, const char *text, size_t len, uint64_t number)
     if (!line)
         exit(EXIT_TEMP);
     *line = (struct line){ import, number };
-    line_key(text, len, number, key);
+    /* For the tries of this run. A later run must not be told the first one's answers: what it stored
+     * may have been deleted since; what is still there is found by scope and text. */
+    (void)snprintf(key, sizeof(key), "import-%s-%llu", import->run, (unsigned long long)number);
     const struct fetch_request request = { .method = "POST",
                                            .path = "/webhook/memory/ingest",
                                            .idempotency_key = key,
@@ -205,6 +196,9 @@ read_lines(struct import *import, FILE *file)
         if (len > 0)
             send_line(import, text, (size_t)len, number);
     }
+    if (import->stop.rc == RC_OK && ferror(file))
+        (void)err_set(&import->stop, RC_NOTFOUND, "the file cannot be read: %s",
+                      strerrordesc_np(errno));
     fetch_pool_wait(import->pool);
     progress_end(&import->progress);
 }
@@ -256,6 +250,7 @@ cmd_memory_import(struct cli *cli)
     }
     if (cli_http(cli, PARALLEL, &import.pool, &err) != RC_OK)
         return cli_fail(&err);
+    id_new(import.run);
     progress_begin(&import.progress, "importing", file ? count_lines(file) : 0);
     read_lines(&import, file ? file : stdin);
     if (import.stop.rc != RC_OK)

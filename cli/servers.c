@@ -57,9 +57,8 @@ cli_bus(struct cli *cli, struct bus **out, struct err *err)
             .tls_cert_file = cli->conf.tls_cert,
             .tls_key_file = cli->conf.tls_key,
         };
-        rc = bus_connect(cli->loop, &options, NATS_WAIT_MS, &cli->bus, err);
-        if (rc != RC_OK)
-            return rc;
+        if (bus_connect(cli->loop, &options, NATS_WAIT_MS, &cli->bus, err) != RC_OK)
+            return err_wrap(err, "GANTRY_NATS_OPERATOR_URL");
     }
     *out = cli->bus;
     return RC_OK;

@@ -284,6 +284,11 @@ int
 cmd_status(struct cli *cli)
 {
     struct status status = { .cli = cli, .good = true };
+    const struct cli_conf *conf = &cli->conf;
+    if (!conf->url && !conf->database_url && !conf->redis_url && !conf->operator_url)
+        return cli_fail(&(struct err){ RC_CONFIG,
+                                       "no address is set, so there is nothing to ask (source the "
+                                       "env file that make up leaves)" });
     ask_gateway(&status);
     ask_database(&status);
     ask_redis(&status);

@@ -17,15 +17,16 @@
 #define ACTION_MAX  64    /* characters of an action's name */
 #define ACTIONS_MAX 65536 /* bytes of the list as JSON */
 
-static enum rc
-check_name(const char *name, struct err *err)
+/* An exit code; 0: it is one. */
+static int
+check_name(const char *name)
 {
     if (workspace_valid(name, strlen(name)))
-        return RC_OK;
-    return err_set(err, RC_INVALID,
-                   "'%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning with a letter "
-                   "or a digit",
-                   name);
+        return 0;
+    return cli_usage(
+        "'%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning with a letter "
+        "or a digit",
+        name);
 }
 
 /* The consumers come first: a workspace that is in the register can always be served. */
@@ -36,9 +37,7 @@ create(struct cli *cli, const char *name, bool *created, struct err *err)
     AUTO(pgresult) PGresult *rows = NULL;
     struct db_params params = { .count = 0 };
 
-    enum rc rc = check_name(name, err);
-    if (rc == RC_OK)
-        rc = cli_db(cli, &db, err);
+    enum rc rc = cli_db(cli, &db, err);
     if (rc == RC_OK)
         rc = provision_workspace(cli, name, err);
     if (rc != RC_OK)
@@ -58,6 +57,9 @@ cmd_workspace_create(struct cli *cli)
     struct json_writer w;
     bool created = false;
 
+    int code = check_name(cli->argv[0]);
+    if (code)
+        return code;
     if (create(cli, cli->argv[0], &created, &err) != RC_OK)
         return cli_fail(&err);
     if (!cli->json) {
@@ -140,16 +142,14 @@ allow(struct cli *cli, const char *workspace, const char *actions, struct err *e
     AUTO(pgresult) PGresult *rows = NULL;
     struct db_params params = { .count = 0 };
 
-    enum rc rc = check_name(workspace, err);
-    if (rc == RC_OK)
-        rc = cli_db(cli, &db, err);
+    enum rc rc = cli_db(cli, &db, err);
     if (rc != RC_OK)
         return rc;
     db_param_text(&params, workspace);
     db_param_text(&params, actions);
     rc = db_query(db, NULL, SQL_CLI_WORKSPACE_ALLOW, &params, &rows, err);
     if (rc == RC_OK && PQntuples(rows) == 0)
-        rc = err_set(err, RC_NOTFOUND, "there is no workspace %s", workspace);
+        rc = err_set(err, RC_NOTFOUND, "there is no workspace '%s'", workspace);
     return rc;
 }
 
@@ -161,6 +161,9 @@ cmd_workspace_allow(struct cli *cli)
     struct err err = { .rc = RC_OK };
     struct json_writer w;
 
+    int code = check_name(cli->argv[0]);
+    if (code)
+        return code;
     buf_init(&list, ACTIONS_MAX);
     json_begin(&w, &list);
     json_array(&w, NULL);

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "id.h"
 #include "log.h"
+#include "transport.h"
 
 enum rc
 rc_from_nats(natsStatus status, const char *what, struct err *err)
@@ -122,11 +123,13 @@ bus_connect(struct loop *loop, const struct bus_options *options, uint32_t wait_
 {
     struct bus *bus = bus_new(loop, options);
     char subject[BUS_SUBJECT_MAX];
+    char place[TRANSPORT_PLACE_MAX];
     enum rc rc = RC_OK;
+    transport_place(options->url, place);
     if (natsOptions_Create(&bus->nats_options) != NATS_OK)
         rc = err_set(err, RC_TEMP, "no memory for NATS");
     if (rc == RC_OK && bus_link_options(bus, bus->nats_options) != NATS_OK)
-        rc = err_set(err, RC_CONFIG, "NATS_URL or a TLS file cannot be used");
+        rc = err_set(err, RC_CONFIG, "the URL of NATS or a TLS file cannot be used");
     snprintf(subject, sizeof(subject), "%s.j.*", bus->inbox);
     if (rc == RC_OK)
         rc = bus_subscribe(bus, subject, NULL, NULL, bus, &bus->mux, err);
@@ -139,9 +142,10 @@ bus_connect(struct loop *loop, const struct bus_options *options, uint32_t wait_
     while (rc == RC_OK && !bus->connected && bus->refused == RC_OK && clock_mono_ms() < until_ms)
         loop_turn(loop, 20);
     if (rc == RC_OK && bus->refused != RC_OK)
-        rc = err_set(err, RC_CONFIG, "NATS refuses the user, password or TLS settings of NATS_URL");
+        rc = err_set(err, RC_CONFIG,
+                     "NATS at %s refuses the user, the password or the TLS settings", place);
     if (rc == RC_OK && wait_ms && !bus->connected)
-        rc = err_set(err, RC_TEMP, "no connection to NATS within %u ms", wait_ms);
+        rc = err_set(err, RC_TEMP, "no connection to NATS at %s within %u ms", place, wait_ms);
     if (rc != RC_OK) {
         bus_free(bus);
         return rc;

@@ -272,7 +272,26 @@ fetch_pool_wait(struct fetch_pool *pool)
         turn(pool);
 }
 
+void
+fetch_problem(const struct fetch_answer *answer, char out[FETCH_PROBLEM_MAX])
+{
+    AUTO(json) cJSON *doc = NULL;
+    if (answer->status == 0) {
+        (void)snprintf(out, FETCH_PROBLEM_MAX, "%s", answer->error);
+        return;
+    }
+    if (json_read(answer->body, answer->len, &doc, NULL) != RC_OK)
+        doc = NULL;
+    const cJSON *first = cJSON_GetArrayItem(json_member(doc, "errors"), 0);
+    const char *detail = json_string(first ? first : doc, "detail");
+    const char *field = json_string(first, "field");
+    (void)snprintf(out, FETCH_PROBLEM_MAX, "%.100s%s%.200s (HTTP %d)", field ? field : "",
+                   field && *field ? ": " : "",
+                   detail ? detail : "the server answers with an error", answer->status);
+}
+
 struct one_call {
+    struct fetch_pool *pool;
     struct buf *out;
     struct err *err;
     enum rc rc;
@@ -299,7 +318,7 @@ static void
 on_one(void *arg, const struct fetch_answer *answer)
 {
     struct one_call *call = arg;
-    AUTO(json) cJSON *doc = NULL;
+    char text[FETCH_PROBLEM_MAX];
     call->rc = answer->rc;
     if (answer->rc == RC_OK)
         call->rc = rc_from_answer(answer->status);
@@ -307,21 +326,16 @@ on_one(void *arg, const struct fetch_answer *answer)
         buf_add(call->out, answer->body, answer->len);
         return;
     }
-    const char *detail = NULL;
-    if (answer->status && json_read(answer->body, answer->len, &doc, NULL) == RC_OK)
-        detail = json_string(doc, "detail");
-    if (answer->status)
-        call->rc = err_set(call->err, call->rc, "%s (HTTP %d)", detail ? detail : answer->error,
-                           answer->status);
-    else
-        call->rc = err_set(call->err, call->rc, "%s", answer->error);
+    fetch_problem(answer, text);
+    call->rc = answer->status ? err_set(call->err, call->rc, "%s", text)
+                              : err_set(call->err, call->rc, "%s: %s", call->pool->base, text);
 }
 
 enum rc
 fetch_pool_call(struct fetch_pool *pool, const struct fetch_request *request, struct buf *answer,
                 struct err *err)
 {
-    struct one_call call = { answer, err, RC_TEMP };
+    struct one_call call = { pool, answer, err, RC_TEMP };
     enum rc rc = fetch_pool_send(pool, request, on_one, &call, err);
     if (rc != RC_OK)
         return rc;

@@ -31,6 +31,11 @@ struct fetch_answer {
     const char *error; /* what happened, when rc is not RC_OK */
 };
 
+#define FETCH_PROBLEM_MAX 360 /* bytes with the NUL */
+
+/* What went wrong, for a person: the first of the problem's errors with its field, or its detail. */
+void fetch_problem(const struct fetch_answer *answer, char out[FETCH_PROBLEM_MAX]);
+
 typedef void fetch_done_fn(void *arg, const struct fetch_answer *answer);
 
 /* key: sent as X-API-Key, never logged; NULL = none. tries: of each request. */

@@ -163,7 +163,8 @@ on_tcp(const redisAsyncContext *context, int status)
         kv->tcp_up = true;
         (void)redisEnableKeepAlive(&kv->async->c);
     } else
-        (void)err_set(&kv->down, RC_TEMP, "cannot connect to Redis: %.200s", context->errstr);
+        (void)err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s:%d: %.200s", kv->url.host,
+                      kv->url.port, context->errstr);
 }
 
 static void
@@ -240,7 +241,8 @@ new_context(struct kv *kv)
     }
     enum rc rc = RC_OK;
     if (async->err)
-        rc = err_set(&kv->down, RC_TEMP, "cannot connect to Redis: %.200s", async->errstr);
+        rc = err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s:%d: %.200s", kv->url.host,
+                     kv->url.port, async->errstr);
     if (rc == RC_OK && kv->url.tls)
         rc = kv_tls_start(kv->tls, &kv->url, &async->c, &kv->down);
     if (rc == RC_OK)

@@ -100,8 +100,8 @@ ensure_connected(struct kv *kv, struct err *err)
     kv->sync_retry_ms = clock_mono_ms() + KV_BACKOFF_MIN;
     kv->sync = redisConnectWithTimeout(kv->url.host, kv->url.port, duration(KV_CONNECT_MS));
     if (!kv->sync || kv->sync->err) {
-        enum rc rc = err_set(err, RC_TEMP, "cannot connect to Redis: %.200s",
-                             kv->sync ? kv->sync->errstr : "no memory");
+        enum rc rc = err_set(err, RC_TEMP, "cannot connect to Redis at %s:%d: %.200s", kv->url.host,
+                             kv->url.port, kv->sync ? kv->sync->errstr : "no memory");
         disconnect(kv);
         return rc;
     }

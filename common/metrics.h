@@ -49,6 +49,13 @@ struct metrics {
 };
 #undef METRICS_FIELD
 
+/* Of one command, for $SRV.STATS. */
+struct route_stats {
+    uint64_t requests, errors, settle_us;
+    int last_status;
+    const char *last_error; /* static; NULL = none yet */
+};
+
 struct metrics_snapshot {
     char program[METRICS_NAME_MAX];
     char instance[METRICS_NAME_MAX];

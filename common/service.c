@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "version.h"
 #include "worker_own.h"
 
 /*
@@ -102,7 +103,7 @@ on_question(void *arg, const struct bus_msg *msg)
     json_object(&json, NULL);
     json_put_string(&json, "name", name);
     json_put_string(&json, "id", w->instance);
-    json_put_string(&json, "version", WORKER_VERSION);
+    json_put_string(&json, "version", GANTRY_VERSION);
     json_put_string(&json, "type", TYPES[verb]);
     json_object(&json, "metadata");
     json_put_string(&json, "region", worker_region(w));

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -37,37 +38,57 @@ is_local(const char *host, size_t len)
            (starts(host, len, "127.") && strspn(host, "0123456789.") >= len);
 }
 
-/* The hosts between the scheme and the path; user information is left out. */
+/* The next host of a URL with its port, without scheme and user information; false: no more. */
+static bool
+next_host(const char **url, const char **host, size_t *len)
+{
+    const char *at = *url;
+    size_t part = strcspn(at, ",");
+    if (!*at)
+        return false;
+    *host = at;
+    *len = part;
+    for (size_t i = 0; i + 2 < part; i++) {
+        if (memcmp(at + i, "://", 3) == 0) {
+            *host = at + i + 3;
+            *len = part - i - 3;
+            break;
+        }
+    }
+    *len = strcspn(*host, "/?#") < *len ? strcspn(*host, "/?#") : *len;
+    for (size_t i = *len; i > 0; i--) {
+        if ((*host)[i - 1] == '@') {
+            *host += i;
+            *len -= i;
+            break;
+        }
+    }
+    bool last = strcspn(at, "?") < part; /* what follows are parameters */
+    *url = last ? at + strlen(at) : at + part + (at[part] == ',');
+    return true;
+}
+
 static bool
 all_local(const char *url)
 {
-    const char *at = url;
-    while (*at) {
-        size_t part = strcspn(at, ",");
-        const char *host = at;
-        size_t len = part;
-        for (size_t i = 0; i + 2 < part; i++) {
-            if (memcmp(at + i, "://", 3) == 0) {
-                host = at + i + 3;
-                len = part - i - 3;
-                break;
-            }
-        }
-        len = strcspn(host, "/?#") < len ? strcspn(host, "/?#") : len;
-        for (size_t i = len; i > 0; i--) {
-            if (host[i - 1] == '@') {
-                host += i;
-                len -= i;
-                break;
-            }
-        }
+    const char *host = NULL;
+    size_t len = 0;
+    while (next_host(&url, &host, &len))
         if (!is_local(host, len))
             return false;
-        if (strcspn(at, "?") < part) /* what follows are parameters */
-            break;
-        at += part + (at[part] == ',');
-    }
     return true;
+}
+
+void
+transport_place(const char *url, char out[TRANSPORT_PLACE_MAX])
+{
+    const char *host = NULL;
+    size_t len = 0;
+    size_t used = 0;
+    out[0] = '\0';
+    while (used < TRANSPORT_PLACE_MAX && next_host(&url, &host, &len))
+        used += (size_t)snprintf(out + used, TRANSPORT_PLACE_MAX - used, "%s%.*s", used ? "," : "",
+                                 (int)len, host);
 }
 
 /* libpq also takes its host from a parameter, which wins. */

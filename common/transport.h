@@ -9,9 +9,16 @@
 #ifndef GANTRY_TRANSPORT_H
 #define GANTRY_TRANSPORT_H
 
+#include <stddef.h>
+
+#define TRANSPORT_PLACE_MAX 128 /* bytes with the NUL */
+
 /* NULL when every host of the URL is this machine or is reached encrypted and verified; else what is
  * wrong, as the end of a sentence. */
 const char *transport_problem(const char *url);
+
+/* The URL's hosts and ports, without scheme, credentials, path and parameters, cut to fit. */
+void transport_place(const char *url, char out[TRANSPORT_PLACE_MAX]);
 
 /* Log a warning about the variable `name` when there is a problem. url may be NULL. */
 void transport_warn(const char *name, const char *url);

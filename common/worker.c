@@ -10,6 +10,7 @@
 #include "confine.h"
 #include "log.h"
 #include "transport.h"
+#include "version.h"
 #include "worker_own.h"
 
 /*
@@ -212,7 +213,7 @@ get_ready(struct worker *w, struct err *err)
     w->ready_ms = clock_wall_ms();
     w->healthy = true;
     w->ready = true;
-    log_fields(LOG_INFO, "ready", "instance", w->instance, "version", WORKER_VERSION, NULL);
+    log_fields(LOG_INFO, "ready", "instance", w->instance, "version", GANTRY_VERSION, NULL);
     return RC_OK;
 }
 

@@ -39,7 +39,6 @@
 #include "problem.h"
 
 #define WORKER_DRAIN_MS 25000
-#define WORKER_VERSION  "1.0.0"
 
 struct worker;
 
@@ -121,6 +120,7 @@ struct worker_spec {
     enum rc (*on_dead)(struct worker *w, struct job *job, const char *reason, struct err *err);
     /* Extra command line words: returns an exit code, or -1 for "not mine". */
     int (*command_line)(int argc, char **argv, const struct worker_spec *spec);
+    const char *command_line_help; /* lines of --help about them, or NULL */
 };
 
 int worker_main(int argc, char **argv, const struct worker_spec *spec);

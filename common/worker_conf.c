@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "version.h"
 #include "worker_own.h"
 
 /* The order of both lists is that of enum log_level and enum log_format. */
@@ -71,6 +72,8 @@ worker_conf_read(struct worker *w, struct err *err)
         return err_set(err, RC_TEMP, "no memory");
     if (w->spec->conf)
         own = conf_read(w->spec->conf, 1, w->conf, err);
+    if (common != RC_OK && own != RC_OK) /* each has counted its own */
+        return err_set(err, RC_CONFIG, "problems in the configuration");
     return common != RC_OK ? common : own;
 }
 
@@ -83,8 +86,10 @@ usage(FILE *out, const struct worker_spec *spec, int code)
             "  --check-config     report every problem of the configuration, then exit\n"
             "  --print-config     print the effective configuration, secrets as (set)\n"
             "  --document-config  print what each variable means, as Markdown rows\n"
+            "%s"
             "  --version, --help\n",
-            spec->name, spec->description ? spec->description : "a worker of Gantry");
+            spec->name, spec->description ? spec->description : "a worker of Gantry",
+            spec->command_line_help ? spec->command_line_help : "");
     return code;
 }
 
@@ -121,7 +126,7 @@ worker_command_line(int argc, char **argv, const struct worker_spec *spec)
     if (strcmp(argv[1], "--help") == 0)
         return usage(stdout, spec, EXIT_OK);
     if (strcmp(argv[1], "--version") == 0)
-        return printf("gantry-%s %s\n", spec->name, WORKER_VERSION) < 0 ? EXIT_NO : EXIT_OK;
+        return printf("gantry-%s %s\n", spec->name, GANTRY_VERSION) < 0 ? EXIT_NO : EXIT_OK;
     if (strcmp(argv[1], "--check-config") == 0)
         return check_config(spec, false);
     if (strcmp(argv[1], "--print-config") == 0)

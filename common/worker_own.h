@@ -72,13 +72,6 @@ struct lane { /* one consumer */
     struct lane *next;
 };
 
-/* Of one command, for $SRV.STATS. */
-struct route_stats {
-    uint64_t requests, errors, settle_us;
-    int last_status;
-    const char *last_error; /* static; NULL = none yet */
-};
-
 struct worker_common {
     char *nats_url, *database_url, *redis_url, *region;
     int log_level, log_format;

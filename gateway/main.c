@@ -12,6 +12,7 @@
 #include "openapi.h"
 #include "serve.h"
 #include "settings.h"
+#include "version.h"
 
 static const char USAGE[] =
     "usage: gantry-gateway [--check-config | --print-config | --document-config |\n"
@@ -43,7 +44,7 @@ main(int argc, char **argv)
         return argc > 2 ? EXIT_USAGE : EXIT_OK;
     }
     if (strcmp(word, "--version") == 0)
-        return puts("gantry-gateway 1.0.0") < 0 ? EXIT_TEMP : EXIT_OK;
+        return puts("gantry-gateway " GANTRY_VERSION) < 0 ? EXIT_TEMP : EXIT_OK;
     if (strcmp(word, "--print-openapi") == 0)
         return print_openapi();
     if (strcmp(word, "--document-config") == 0) {

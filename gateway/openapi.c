@@ -11,8 +11,7 @@
 #include "json.h"
 #include "problem.h"
 #include "schema.h"
-
-#define VERSION "1.0.0"
+#include "version.h"
 
 static const char *const CODES = "RFC 9457 problem document; code is one of: ";
 
@@ -297,7 +296,7 @@ openapi_write(struct buf *out, struct err *err)
     json_put_string(&w, "openapi", "3.1.0");
     json_object(&w, "info");
     json_put_string(&w, "title", "Gantry");
-    json_put_string(&w, "version", VERSION);
+    json_put_string(&w, "version", GANTRY_VERSION);
     json_put_string(&w, "description",
                     "Memories, searches, audit events and tasks for agents and automations.");
     json_close(&w);

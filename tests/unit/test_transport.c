@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "test.h"
 #include "transport.h"
 
@@ -56,6 +58,31 @@ is_readable_on_the_way(void **state)
         assert_non_null(transport_problem(BAD[i]));
 }
 
+static void
+places_have_no_credentials(void **state)
+{
+    static const struct {
+        const char *url, *place;
+    } CASES[] = {
+        { "nats://u:p%40ss@127.0.0.1:4222", "127.0.0.1:4222" },
+        { "nats://u:p@a:1,nats://u:p@[::1]:2", "a:1,[::1]:2" },
+        { "postgresql://r:p@db.example/gantry?sslmode=x,y", "db.example" },
+        { "redis://host", "host" },
+        { "nats://u:p:q@w@h:1/x@y", "h:1" },
+        { "", "" },
+    };
+    char place[TRANSPORT_PLACE_MAX];
+    char url[2 * TRANSPORT_PLACE_MAX] = "nats://u:p@";
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        transport_place(CASES[i].url, place);
+        assert_string_equal(place, CASES[i].place);
+    }
+    memset(url + 11, 'h', sizeof(url) - 12);
+    transport_place(url, place);
+    assert_int_equal(strlen(place), TRANSPORT_PLACE_MAX - 1);
+}
+
 int
 main(void)
 {
@@ -63,6 +90,7 @@ main(void)
         cmocka_unit_test(stays_on_this_machine),
         cmocka_unit_test(is_encrypted),
         cmocka_unit_test(is_readable_on_the_way),
+        cmocka_unit_test(places_have_no_credentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,9 @@ main(int argc, char **argv)
         .on_stop = executor_stop,
         .on_dead = executor_dead,
         .command_line = command_line,
+        .command_line_help =
+            "  --self-test        prove the sandbox on this machine, then exit\n"
+            "  --run-one [--timeout S]  run the task on standard input in a sandbox\n",
     };
 
     jobs_scripts(scripts);

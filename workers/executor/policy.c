@@ -36,7 +36,7 @@ policy_decide(const struct catalog *catalog, const struct request *request, stru
     enum rc rc;
 
     if (!action)
-        return err_set(err, RC_NOTFOUND, "there is no such action");
+        return err_set(err, RC_NOTFOUND, "there is no action '%.64s'", request->type);
     sandbox = policy_ahead(action);
     if ((rc = check_task(action, request->task, errors)) != RC_OK)
         return err_set(err, rc, "the parameters of %s break its schema", action->name);
