@@ -144,10 +144,10 @@ on_done(void *arg)
 }
 
 void
-allow_ask(struct allowlist *list, const char *workspace, allow_fn *fn, void *arg)
+allow_ask(struct allowlist *list, const char *workspace, bool anew, allow_fn *fn, void *arg)
 {
     struct slot *slot = slot_of(list, workspace);
-    if (strcmp(slot->workspace, workspace) == 0 &&
+    if (!anew && strcmp(slot->workspace, workspace) == 0 &&
         clock_mono_ms() - slot->asked_ms < ALLOW_FRESH_MS) {
         fn(arg, RC_OK, &slot->view);
         return;
@@ -213,7 +213,7 @@ on_question(void *arg, const struct bus_msg *msg)
     inquiry->list = list;
     (void)snprintf(inquiry->workspace, sizeof(inquiry->workspace), "%s", workspace);
     (void)snprintf(inquiry->reply, sizeof(inquiry->reply), "%s", msg->reply);
-    allow_ask(list, inquiry->workspace, on_answer, inquiry);
+    allow_ask(list, inquiry->workspace, true, on_answer, inquiry); /* the executor remembers it */
 }
 
 static enum rc

@@ -4,7 +4,8 @@
  *
  * Also the service on gantry.sys.allowlist.<workspace>, which executors ask: the answer is
  * {"workspace":…,"actions":[…]}. Without PostgreSQL there is no answer: the executor tries again,
- * it never allows and never rejects on a guess. Answers are cached for ALLOW_FRESH_MS.
+ * it never allows and never rejects on a guess. A list is remembered for ALLOW_FRESH_MS, for whoever
+ * wants one that may be that old; nothing is denied by a remembered list.
  *
  * Errors:  RC_TEMP  PostgreSQL is away · RC_NOTFOUND  no such workspace
  * Threads: the loop's thread only
@@ -35,8 +36,8 @@ typedef void allow_fn(void *arg, enum rc rc, const struct allow_view *view);
 
 enum rc allow_open(struct gateway *gw, struct allowlist **out, struct err *err);
 void allow_close(struct allowlist *list);
-/* fn is called once, now or later. */
-void allow_ask(struct allowlist *list, const char *workspace, allow_fn *fn, void *arg);
+/* fn is called once, now or later; anew: PostgreSQL is asked, whatever is remembered. */
+void allow_ask(struct allowlist *list, const char *workspace, bool anew, allow_fn *fn, void *arg);
 bool allow_has(const struct allow_view *view, const char *action);
 
 #endif

@@ -57,10 +57,20 @@ struct question {
     struct request *r;
     const char *const *actions;
     size_t n;
+    bool anew;
     bool asking; /* still inside allow_ask() */
     bool answered;
     enum step step;
 };
+
+static const char *
+first_denied(const struct question *q, enum rc rc, const struct allow_view *view)
+{
+    for (size_t i = 0; i < q->n; i++)
+        if (rc != RC_OK || !allow_has(view, q->actions[i]))
+            return q->actions[i];
+    return NULL;
+}
 
 static enum step
 judge(const struct question *q, enum rc rc, const struct allow_view *view)
@@ -69,11 +79,10 @@ judge(const struct question *q, enum rc rc, const struct allow_view *view)
         answer_header(q->r, "Retry-After", "2");
         return answer_problem(q->r, PROBLEM_UNAVAILABLE, "the allowlist cannot be read now");
     }
-    for (size_t i = 0; i < q->n; i++)
-        if (rc != RC_OK || !allow_has(view, q->actions[i]))
-            return answer_problem(q->r, PROBLEM_ACTION_NOT_ALLOWED, "Action '%s' not allowed",
-                                  q->actions[i]);
-    return STEP_NEXT;
+    const char *denied = first_denied(q, rc, view);
+    return denied
+               ? answer_problem(q->r, PROBLEM_ACTION_NOT_ALLOWED, "Action '%s' not allowed", denied)
+               : STEP_NEXT;
 }
 
 /* allow_ask() may answer before it returns: the step is then the stage's own. */
@@ -82,6 +91,11 @@ on_allowed(void *arg, enum rc rc, const struct allow_view *view)
 {
     struct question *q = arg;
     struct request *r = q->r;
+    if (rc == RC_OK && !q->anew && first_denied(q, rc, view)) {
+        q->anew = true; /* it may have been allowed a moment ago */
+        allow_ask(r->gw->allowlist, r->actor.workspace, true, on_allowed, q);
+        return;
+    }
     enum step step = judge(q, rc, view);
     if (q->asking) {
         q->answered = true;
@@ -105,7 +119,7 @@ tasks_allow(struct request *r, const char *const *actions, size_t n)
     if (!q)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
     *q = (struct question){ .r = r, .actions = actions, .n = n, .asking = true };
-    allow_ask(r->gw->allowlist, r->actor.workspace, on_allowed, q);
+    allow_ask(r->gw->allowlist, r->actor.workspace, false, on_allowed, q);
     q->asking = false;
     if (!q->answered)
         return STEP_WAIT;

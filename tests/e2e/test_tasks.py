@@ -217,6 +217,24 @@ def test_allowlist_replaces_and_empty_allows_nothing(stack):
     assert client.post("/ai/execute", {"actions": [{"action": "ping"}]}).code == "action_not_allowed"
 
 
+def test_what_was_just_allowed_runs_at_once(stack):
+    """Both remember lists, but deny nothing by memory: run over NATS passes the executor alone."""
+    client, nats = stack.client(workspace="eager"), stack.nats(workspace="eager")
+    for _ in range(3):
+        stack.gantry("workspace", "allow", "eager", "json.query")
+        run(client, {"type": "json.query", "query": "1"}).ok()
+        stack.gantry("workspace", "allow", "eager", "json.query", "ping")
+        run(client, {"type": "ping"}).ok()
+    stack.gantry("workspace", "allow", "eager", "json.query")
+    wait_until(lambda: run(client, {"type": "ping"}).code == "action_not_allowed", 5, "ping is refused")
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    nats.js_publish("gantry.v1.eager.executor.run", {"task": {"type": "json.query", "query": "1"}}, msg_id=first)
+    job(client, first, "completed")
+    stack.gantry("workspace", "allow", "eager", "ping")
+    nats.js_publish("gantry.v1.eager.executor.run", {"task": {"type": "ping"}}, msg_id=second)
+    job(client, second, "completed")
+
+
 def test_preview_then_execute_once(client):
     preview = client.post("/ai/preview", {"action": "ping", "params": {"message": "hi"}}).ok().json
     assert preview["summary"] == "Ping hi" and preview["allowed"] and preview["warnings"] == []

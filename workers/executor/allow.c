@@ -105,7 +105,7 @@ on_answer(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 }
 
 void
-allow_ask(struct allow *allow, const char *workspace, allow_fn *fn, void *arg)
+allow_ask(struct allow *allow, const char *workspace, const char *action, allow_fn *fn, void *arg)
 {
     const struct place *place = place_of(allow, workspace);
     struct question *question;
@@ -114,7 +114,8 @@ allow_ask(struct allow *allow, const char *workspace, allow_fn *fn, void *arg)
     struct err err = { 0 };
 
     if (place->actions && strcmp(place->workspace, workspace) == 0 &&
-        clock_mono_ms() - place->asked_ms < ALLOW_FRESH_MS) {
+        clock_mono_ms() - place->asked_ms < ALLOW_FRESH_MS && action &&
+        allow_has(place->actions, action)) {
         fn(arg, RC_OK, place->actions, NULL);
         return;
     }

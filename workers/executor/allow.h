@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * allow - which actions a workspace may run: asked of the gateway over NATS, kept for a second.
+ * allow - which actions a workspace may run: asked of the gateway over NATS. A list is remembered for a
+ * second, to allow; before anything is denied the gateway is asked anew.
  *
  * Errors:  RC_TEMP  the gateway does not answer: try again; never allow, never reject
  * Threads: the loop's thread only
@@ -26,8 +27,10 @@ typedef void allow_fn(void *arg, enum rc rc, const cJSON *actions, const struct 
 
 enum rc allow_new(struct bus *bus, struct allow **out, struct err *err);
 void allow_free(struct allow *allow);
-/* fn is called once, now or later. */
-void allow_ask(struct allow *allow, const char *workspace, allow_fn *fn, void *arg);
+/* fn is called once, now or later. action: a remembered list is good enough if this is on it; NULL: it
+ * is not. */
+void allow_ask(struct allow *allow, const char *workspace, const char *action, allow_fn *fn,
+               void *arg);
 bool allow_has(const cJSON *actions, const char *name);
 
 #endif

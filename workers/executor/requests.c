@@ -334,5 +334,5 @@ actions_list_start(struct worker *w, struct job *job)
 {
     struct asking *asking = ask_new(w, job);
 
-    allow_ask(asking->x->allow, asking->ref.workspace, on_allowed, asking);
+    allow_ask(asking->x->allow, asking->ref.workspace, NULL, on_allowed, asking);
 }

@@ -278,7 +278,7 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
     if (rc != RC_OK)
         give_back(t, rc, err->text);
     else if (strcmp(word, "run") == 0)
-        allow_ask(t->x->allow, t->ref.workspace, on_allowed, t);
+        allow_ask(t->x->allow, t->ref.workspace, t->ref.action, on_allowed, t);
     else if (strcmp(word, "done") == 0)
         answer_again(t, reply);
     else if (strcmp(word, "cancelled") == 0)
