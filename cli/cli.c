@@ -50,7 +50,7 @@ static const struct conf_item ITEMS[] = {
       "For migrate: password that the role gantry_pruner gets." },
 };
 /* clang-format on */
-static const struct conf_table TABLE = { ITEMS, ARRAY_LEN(ITEMS) };
+static const struct conf_table TABLE = { ITEMS, ARRAY_LEN(ITEMS), NULL };
 
 int
 cli_fail(const struct err *err)

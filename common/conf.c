@@ -31,7 +31,8 @@ static const char *const INFORMATIONAL[] = {
 
 struct fetched {
     const struct conf_item *item;
-    char *text; /* owned; NULL = unset and without a default */
+    void *target; /* borrowed: the struct it goes into */
+    char *text;   /* owned; NULL = unset and without a default */
 };
 
 struct reading {
@@ -234,10 +235,10 @@ wipe_variable(const char *name)
 }
 
 static bool
-store(struct fetched *value, void *target)
+store(struct fetched *value)
 {
     const struct conf_item *item = value->item;
-    void *place = (char *)target + item->offset;
+    void *place = (char *)value->target + item->offset;
     char *text;
 
     switch (item->type) {
@@ -277,8 +278,10 @@ conf_read(const struct conf_table *tables, size_t n_tables, void *target, struct
     if (!r.values)
         return err_set(err, RC_CONFIG, "out of memory");
     for (size_t t = 0; t < n_tables; t++)
-        for (size_t i = 0; i < tables[t].count; i++)
+        for (size_t i = 0; i < tables[t].count; i++) {
+            r.values[r.count].target = tables[t].into ? tables[t].into : target;
             fetch(&r, &tables[t].items[i], &r.values[r.count++]);
+        }
     for (size_t i = 0; i < r.count; i++)
         check(&r, &r.values[i]);
     check_unknown(&r);
@@ -286,7 +289,7 @@ conf_read(const struct conf_table *tables, size_t n_tables, void *target, struct
         return err_set(err, RC_CONFIG, "%u problem%s in the configuration", r.problems,
                        r.problems == 1 ? "" : "s");
     for (size_t i = 0; i < r.count; i++)
-        if (!store(&r.values[i], target))
+        if (!store(&r.values[i]))
             return err_set(err, RC_CONFIG, "out of memory");
     return RC_OK;
 }

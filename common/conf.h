@@ -49,9 +49,10 @@ struct conf_item {
 struct conf_table {
     const struct conf_item *items;
     size_t count;
+    void *into; /* the struct of its offsets; NULL: the target that is given */
 };
 
-/* Read the tables (all with offsets into one struct) from the environment. */
+/* Read the tables from the environment, all at once: one list of problems. */
 enum rc conf_read(const struct conf_table *tables, size_t n_tables, void *target, struct err *err);
 
 /* NAME=value lines with secrets as "(set)" or "(unset)". */

@@ -66,7 +66,7 @@ static const struct conf_item ITEMS[] = {
       .max = EMBED_DIM_MAX,
       .help = "Dimension of the vectors (openai: must be set; builtin: 0 or 256)." },
 };
-const struct conf_table EMBED_CONF = { ITEMS, ARRAY_LEN(ITEMS) };
+const struct conf_table EMBED_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
 
 static enum rc
 new_remote(struct embedder *e, struct err *err)

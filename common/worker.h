@@ -86,6 +86,7 @@ struct worker_route {
     enum command command;
     worker_handle_fn *handle;
     worker_start_fn *start; /* instead of handle */
+    bool without_kv;        /* a core request that is answered also while Redis is away */
 };
 
 struct worker_spec {

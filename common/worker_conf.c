@@ -51,30 +51,26 @@ static size_t
 common_tables(const struct worker_spec *spec, struct conf_table tables[3])
 {
     size_t n = 0;
-    tables[n++] = (struct conf_table){ ITEMS, ARRAY_LEN(ITEMS) };
+    tables[n++] = (struct conf_table){ ITEMS, ARRAY_LEN(ITEMS), NULL };
     if (spec->statements)
-        tables[n++] = (struct conf_table){ DATABASE_ITEM, ARRAY_LEN(DATABASE_ITEM) };
+        tables[n++] = (struct conf_table){ DATABASE_ITEM, ARRAY_LEN(DATABASE_ITEM), NULL };
     if (spec->uses_kv)
-        tables[n++] = (struct conf_table){ REDIS_ITEM, ARRAY_LEN(REDIS_ITEM) };
+        tables[n++] = (struct conf_table){ REDIS_ITEM, ARRAY_LEN(REDIS_ITEM), NULL };
     return n;
 }
 
-/* Both structs are read before either failure ends it: all problems in one run. */
+/* Its own struct and the common one are read together: all problems in one run. */
 enum rc
 worker_conf_read(struct worker *w, struct err *err)
 {
-    struct conf_table tables[3];
+    struct conf_table tables[4];
     size_t n = common_tables(w->spec, tables);
-    enum rc common = conf_read(tables, n, &w->common, err);
-    enum rc own = RC_OK;
     w->conf = calloc(1, w->spec->conf_size ? w->spec->conf_size : 1);
     if (!w->conf)
         return err_set(err, RC_TEMP, "no memory");
     if (w->spec->conf)
-        own = conf_read(w->spec->conf, 1, w->conf, err);
-    if (common != RC_OK && own != RC_OK) /* each has counted its own */
-        return err_set(err, RC_CONFIG, "problems in the configuration");
-    return common != RC_OK ? common : own;
+        tables[n++] = (struct conf_table){ w->spec->conf->items, w->spec->conf->count, w->conf };
+    return conf_read(tables, n, &w->common, err);
 }
 
 static int
@@ -107,7 +103,7 @@ check_config(const struct worker_spec *spec, bool print)
     }
     free(w.conf);
     if (rc != RC_OK)
-        fprintf(stderr, "%s\n", err.text);
+        fprintf(stderr, "gantry-%s: %s\n", spec->name, err.text);
     return rc_exit(rc);
 }
 

@@ -93,6 +93,8 @@ struct worker {
     struct kv *kv;
     char instance[METRICS_NAME_MAX];
     bool ready, stopping, in_turn, in_handler, tick_due, healthy, listing;
+    const char *away; /* the server that is not there; NULL = all are */
+    bool away_kv;     /* it is Redis alone */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct task *all;
     size_t in_hand; /* all JetStream tasks */
@@ -131,6 +133,8 @@ bool worker_check_health(struct worker *w);
 
 /* worker_settle.c: what becomes of them */
 void task_settle(struct task *task);
+/* 503, with the name of what is away. */
+void task_refuse_unavailable(struct task *task);
 void task_bury(struct task *task, const char *reason);
 void task_step(struct task *task);
 void task_hand_back(struct task *task, uint32_t delay_ms);

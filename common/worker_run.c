@@ -29,12 +29,15 @@ worker_check_health(struct worker *w)
     if (w->in_handler) /* its connections are in use */
         return w->healthy;
     w->healthy_checked_ms = now_ms;
-    if (healthy && w->db)
-        healthy = db_ready(w->db, &err) == RC_OK;
-    if (healthy && w->kv && !spec->kv_optional && !kv_connected(w->kv)) {
-        healthy = false;
+    w->away = healthy ? NULL : "NATS";
+    if (healthy && w->db && db_ready(w->db, &err) != RC_OK)
+        w->away = "PostgreSQL";
+    w->away_kv = !w->away && w->kv && !spec->kv_optional && !kv_connected(w->kv);
+    if (w->away_kv) {
+        w->away = "Redis";
         err = *kv_down(w->kv);
     }
+    healthy = !w->away;
     if (healthy != w->healthy)
         log_fields(healthy ? LOG_INFO : LOG_WARN,
                    healthy ? "every dependency answers again: working"
@@ -51,7 +54,7 @@ worker_check_health(struct worker *w)
 static void
 refuse_now(struct task *task)
 {
-    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, "A part of the service is down.");
+    task_refuse_unavailable(task);
     task_settle(task);
 }
 
@@ -151,6 +154,22 @@ may_take(struct worker *w, const struct queue *queue)
     return max < WORKER_BATCH_CAP ? max : WORKER_BATCH_CAP;
 }
 
+/* A core request has somebody who waits: an answer or a refusal, now. */
+static void
+work_unhealthily(struct worker *w)
+{
+    while (w->core.first) {
+        struct task *task = w->core.first;
+        take(&w->core, task);
+        if (!w->away_kv || !task->route->without_kv) {
+            refuse_now(task);
+            continue;
+        }
+        w->batch[0] = &task->job;
+        call_handler(w, task->route, 1);
+    }
+}
+
 /* One call of a handler; false when there was nothing to do. */
 static bool
 work(struct worker *w)
@@ -160,11 +179,7 @@ work(struct worker *w)
     if (!waiting)
         return false;
     if (!worker_check_health(w)) {
-        while (w->core.first) {
-            struct task *task = w->core.first;
-            take(&w->core, task);
-            refuse_now(task);
-        }
+        work_unhealthily(w);
         return false;
     }
     for (unsigned i = 1; i <= 3; i++) {

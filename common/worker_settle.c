@@ -428,6 +428,15 @@ task_bury(struct task *task, const char *reason)
 
 /* --- the verdict ------------------------------------------------------------------------------ */
 
+void
+task_refuse_unavailable(struct task *task)
+{
+    char detail[64] = "A part of the service did not answer.";
+    if (task->w->away)
+        (void)snprintf(detail, sizeof(detail), "%s is away.", task->w->away);
+    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, detail);
+}
+
 static void
 hold(struct task *task)
 {
@@ -460,7 +469,8 @@ task_settle(struct task *task)
         verdict = VERDICT_REJECT;
     }
     if (!task->lane && verdict == VERDICT_RETRY) {
-        job_problem(job, PROBLEM_UNAVAILABLE, NULL, "A part of the service is down.");
+        (void)worker_check_health(task->w);
+        task_refuse_unavailable(task);
     } else if (!task->lane && verdict == VERDICT_REJECT) {
         log_fields(LOG_ERROR, "a request failed", "command", command_info(job->command)->tail,
                    "reason", job->result.err.text, NULL);

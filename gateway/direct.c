@@ -126,7 +126,7 @@ direct_print_issuer(void)
     static const struct conf_item ITEM[] = {
         { "CALLOUT_ISSUER_KEY", CONF_KEY32, 0, NULL, 0, 0, NULL, 0, "" },
     };
-    const struct conf_table table = { ITEM, ARRAY_LEN(ITEM) };
+    const struct conf_table table = { ITEM, ARRAY_LEN(ITEM), NULL };
     uint8_t seed[CRYPTO_SEED_LEN];
     struct login_issuer issuer;
     struct err err = { 0 };

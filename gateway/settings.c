@@ -7,7 +7,7 @@
 
 #define AT(member) offsetof(struct settings, member)
 
-static const char *const LEVELS[] = { "debug", "info", "warn", "error", NULL };
+static const char *const LEVELS[] = { "debug", "info", "warn", "error", "fatal", NULL };
 static const char *const FORMATS[] = { "json", "text", NULL };
 static const char *const NATS_SCHEMES[] = { "nats", "tls", NULL };
 static const char *const POSTGRES_SCHEMES[] = { "postgresql", "postgres", NULL };
@@ -75,4 +75,4 @@ static const struct conf_item ITEMS[] = {
 };
 /* clang-format on */
 
-const struct conf_table SETTINGS = { ITEMS, ARRAY_LEN(ITEMS) };
+const struct conf_table SETTINGS = { ITEMS, ARRAY_LEN(ITEMS), NULL };

@@ -204,6 +204,9 @@ def test_servers_away(own):
     wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "down", 10)
     client.ingest("away", "without redis").ok()
     assert client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok(503).code == "unavailable"
+    # what is not about jobs needs no Redis, also where the executor answers it
+    assert client.get("/ai/actions").ok().json["count"] > 0
+    assert client.get("/ai/jobs").ok(503).json["detail"] == "Redis is away"
     one.bring_back("redis")
     wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "up", 15)
     client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok()
@@ -212,13 +215,15 @@ def test_servers_away(own):
     wait_until(lambda: ready.get("/readyz").status == 503, 10)
     assert ready.get("/readyz").json["dependencies"]["nats"] == "down"
     for path in ("/memory", "/keys"):
-        assert client.get(path).ok(503).code == "unavailable"
+        refused = client.get(path).ok(503)
+        assert refused.code == "unavailable" and refused.json["detail"] == "NATS is away"
     assert ready.get("/memory").status == 401
     one.bring_back("nats")
     wait_until(lambda: client.ingest("away", "nats is back").status == 200, 15)
 
     one.take_down("postgres")
     assert client.get("/keys").status == 503
+    assert client.get("/memory").json["detail"] == "PostgreSQL is away."
     start = time.monotonic()
     stale = wait_until(lambda: (lambda a: a if a.json.get("detail", "").startswith("keys") else None)(
         client.get("/memory")), 20)

@@ -9,6 +9,7 @@ import pytest
 
 from gantry_testing import echo, nats_files, servers
 from gantry_testing.echo import Echo, claim
+from gantry_testing.stack import ROOT
 from gantry_testing.streams import Done, empty, events, ingest, left, shorten, stored
 
 @pytest.fixture(scope="module")
@@ -319,6 +320,13 @@ def test_configuration_problems_are_told_at_once(server, program):
     assert run.returncode == 100
     for name in ("NATS_URL", "DATABASE_URL", "ACTOR_PUBLIC_KEY", "LOG_LEVEL"):
         assert name in run.stderr
+    # its own variables and the common ones are one list, with one count
+    run = subprocess.run([f"{ROOT}/build/gantry-ingest", "--check-config"], capture_output=True, text=True,
+                         env={"GANTRY_NONSENSE": "1", "EMBED_PROVIDER": "nobody"})
+    lines = run.stderr.splitlines()
+    assert run.returncode == 100 and len(lines) == len(set(lines)) == 6
+    assert lines[-1] == "gantry-ingest: 5 problems in the configuration"
+    assert "configuration: GANTRY_NONSENSE: no such setting" in lines
     worker = Echo(program, server)
     run = subprocess.run([program, "--print-config"], capture_output=True, text=True, env=worker.env)
     assert run.returncode == 0 and "(set)" in run.stdout and echo.PUBLIC not in run.stdout

@@ -40,7 +40,7 @@ static const struct conf_item SECOND[] = {
     { "T_OPTIONAL", CONF_STRING, offsetof(struct sample, optional), NULL, 0, 0, NULL, CONF_OPTIONAL,
       "Perhaps." },
 };
-static const struct conf_table TABLES[] = { { FIRST, 4 }, { SECOND, 4 } };
+static const struct conf_table TABLES[] = { { FIRST, 4, NULL }, { SECOND, 4, NULL } };
 
 static char output[4096];
 

@@ -21,7 +21,7 @@ static const struct conf_item ITEMS[] = {
       CONF_OPTIONAL, "PostgreSQL as the role gantry_pruner. Unset: this replica prunes nothing." },
 };
 
-const struct conf_table AUDIT_CONF = { ITEMS, ARRAY_LEN(ITEMS) };
+const struct conf_table AUDIT_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
 
 static enum rc
 start(struct worker *w, struct err *err)
@@ -85,13 +85,13 @@ stop(struct worker *w)
 }
 
 static const struct worker_route ROUTES[] = {
-    { CMD_AUDIT_APPEND, audit_handle_append, NULL },
-    { CMD_AUDIT_REQUEST, audit_handle_request, NULL },
-    { CMD_AUDIT_LIST, audit_handle_list, NULL },
-    { CMD_AUDIT_EVENT, audit_handle_event, NULL },
-    { CMD_AUDIT_CHECKPOINT, audit_handle_checkpoint, NULL },
-    { CMD_AUDIT_PROOF, audit_handle_proof, NULL },
-    { CMD_AUDIT_CONSISTENCY, audit_handle_consistency, NULL },
+    { .command = CMD_AUDIT_APPEND, .handle = audit_handle_append },
+    { .command = CMD_AUDIT_REQUEST, .handle = audit_handle_request },
+    { .command = CMD_AUDIT_LIST, .handle = audit_handle_list },
+    { .command = CMD_AUDIT_EVENT, .handle = audit_handle_event },
+    { .command = CMD_AUDIT_CHECKPOINT, .handle = audit_handle_checkpoint },
+    { .command = CMD_AUDIT_PROOF, .handle = audit_handle_proof },
+    { .command = CMD_AUDIT_CONSISTENCY, .handle = audit_handle_consistency },
 };
 
 const struct worker_spec AUDIT_SPEC = {

@@ -14,9 +14,11 @@ command_line(int argc, char **argv, const struct worker_spec *spec)
 }
 
 static const struct worker_route ROUTES[] = {
-    { CMD_EXECUTOR_RUN, NULL, tasking_start },      { CMD_JOBS_CANCEL, NULL, jobs_cancel_start },
-    { CMD_JOBS_LIST, NULL, jobs_list_start },       { CMD_JOBS_GET, NULL, jobs_get_start },
-    { CMD_ACTIONS_LIST, NULL, actions_list_start },
+    { .command = CMD_EXECUTOR_RUN, .start = tasking_start },
+    { .command = CMD_JOBS_CANCEL, .start = jobs_cancel_start },
+    { .command = CMD_JOBS_LIST, .start = jobs_list_start },
+    { .command = CMD_JOBS_GET, .start = jobs_get_start },
+    { .command = CMD_ACTIONS_LIST, .start = actions_list_start, .without_kv = true },
 };
 
 int

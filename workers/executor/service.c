@@ -31,7 +31,7 @@ static const struct conf_item ITEMS[] = {
 };
 /* clang-format on */
 
-const struct conf_table EXECUTOR_CONF = { ITEMS, ARRAY_LEN(ITEMS) };
+const struct conf_table EXECUTOR_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
 
 static void
 on_runner(void *arg, unsigned events)

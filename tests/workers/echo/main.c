@@ -156,10 +156,14 @@ start(struct worker *w, struct err *err)
     return echo.log_fd < 0 ? err_set(err, RC_CONFIG, "ECHO_LOG cannot be opened") : RC_OK;
 }
 
-static const struct worker_route STREAM_ROUTES[] = { { CMD_MEMORY_INGEST, echo_batch, NULL },
-                                                     { CMD_MEMORY_DELETE, echo_batch, NULL } };
-static const struct worker_route CORE_ROUTES[] = { { CMD_MEMORY_SEARCH, echo_batch, NULL } };
-static const struct worker_route TASK_ROUTES[] = { { CMD_EXECUTOR_RUN, NULL, start_task } };
+static const struct worker_route STREAM_ROUTES[] = {
+    { .command = CMD_MEMORY_INGEST, .handle = echo_batch },
+    { .command = CMD_MEMORY_DELETE, .handle = echo_batch }
+};
+static const struct worker_route CORE_ROUTES[] = { { .command = CMD_MEMORY_SEARCH,
+                                                     .handle = echo_batch } };
+static const struct worker_route TASK_ROUTES[] = { { .command = CMD_EXECUTOR_RUN,
+                                                     .start = start_task } };
 static const struct db_statement STATEMENTS[] = { { "now", "SELECT now()" } };
 
 static const struct worker_spec SPECS[] = {
