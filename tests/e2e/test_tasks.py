@@ -104,8 +104,8 @@ def test_output_is_cut_and_control_characters_pass(client):
 
 
 @pytest.mark.parametrize("body, status, code, field", [
-    ({"task": {"type": "ping", "nonsense": 1}}, 422, "invalid_request", "nonsense"),
-    ({"task": {"type": "code.python"}}, 422, "invalid_request", "code"),
+    ({"task": {"type": "ping", "nonsense": 1}}, 422, "invalid_request", "task.nonsense"),
+    ({"task": {"type": "code.python"}}, 422, "invalid_request", "task.code"),
     ({"task": {"type": "ping"}, "timeout_seconds": 51}, 422, "invalid_request", "timeout_seconds"),
     ({"task": {"type": "ping"}, "timeout_seconds": 0}, 422, "invalid_request", "timeout_seconds"),
     ({"task": {"message": "x"}}, 422, "invalid_request", None),

@@ -163,7 +163,7 @@ requests_are_checked(void **state)
     assert_int_equal(policy_decide(&catalog, &request, &sandbox, &errors, &err), RC_INVALID);
     assert_null(sandbox.action);
     assert_int_equal(errors.count, 1);
-    assert_string_equal(errors.items[0].field, "message");
+    assert_string_equal(errors.items[0].field, "task.message");
     request.task = good;
     request.type = "pong";
     assert_int_equal(policy_decide(&catalog, &request, &sandbox, &errors, &err), RC_NOTFOUND);

@@ -59,7 +59,7 @@ add_time(struct db_params *params, const cJSON *body, const char *name, struct f
         return true;
     }
     if (clock_parse(text, &ms) != RC_OK) {
-        field_errors_add(errors, name, "an RFC 3339 time");
+        field_errors_add(errors, name, "must be an RFC 3339 date-time");
         return false;
     }
     db_param_time(params, ms);
@@ -79,7 +79,7 @@ read_cursor(const cJSON *body, int64_t *below, struct field_errors *errors)
     *below = strtoll(text, &end, 10);
     if (*text >= '0' && *text <= '9' && *end == '\0' && *below < INT64_MAX)
         return true;
-    field_errors_add(errors, "cursor", "a next_cursor of an earlier page");
+    field_errors_add(errors, "cursor", "must be next_cursor of the page before");
     return false;
 }
 

@@ -121,7 +121,7 @@ prove_inclusion(struct worker *w, struct job *job)
     int64_t index = json_int(job->body, "leaf_index", -1);
     int64_t size = json_int(job->body, "tree_size", (int64_t)head.size);
     if (size < 1 || (uint64_t)size > head.size) {
-        refuse(job, "tree_size", "between 1 and the size of the log");
+        refuse(job, "tree_size", "must be between 1 and the size of the log");
         return;
     }
     if (index < 0 || index >= size) {
@@ -180,11 +180,11 @@ prove_consistency(struct worker *w, struct job *job)
     int64_t from = json_int(job->body, "from", -1);
     int64_t to = json_int(job->body, "to", (int64_t)head.size);
     if (to < 1 || (uint64_t)to > head.size) {
-        refuse(job, "to", "between 1 and the size of the log");
+        refuse(job, "to", "must be between 1 and the size of the log");
         return;
     }
     if (from < 1 || from > to) {
-        refuse(job, "from", "between 1 and the later size");
+        refuse(job, "from", "must be between 1 and the later size");
         return;
     }
     old.size = (uint64_t)from;

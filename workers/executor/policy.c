@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -17,14 +18,23 @@ policy_check_params(const struct action *action, const cJSON *params, struct fie
     return schema_check(action->params, params, errors);
 }
 
-/* The schema describes the parameters: the task without its type. */
+/* The schema describes the parameters: the task without its type. The caller wrote them in "task". */
 static enum rc
 check_task(const struct action *action, const cJSON *task, struct field_errors *errors)
 {
     AUTO(json) cJSON *params = cJSON_Duplicate(task, true);
+    struct field_errors found = { 0 };
+    enum rc rc;
 
     cJSON_DeleteItemFromObjectCaseSensitive(params, "type");
-    return policy_check_params(action, params, errors);
+    rc = policy_check_params(action, params, &found);
+    for (size_t i = 0; i < found.count; i++) {
+        char field[SCHEMA_FIELD_MAX + 8];
+        (void)snprintf(field, sizeof(field), "task%s%s", found.items[i].field[0] ? "." : "",
+                       found.items[i].field);
+        field_errors_add(errors, field, "%s", found.items[i].detail);
+    }
+    return rc;
 }
 
 enum rc
