@@ -142,6 +142,16 @@ def test_a_strangers_port_is_an_error_before_anything_is_written(built, tmp_path
     assert not (tmp_path / "stack").exists()
 
 
+@pytest.mark.parametrize("given", [
+    {"GATEWAY_PORT": "0"}, {"GATEWAY_PORT": "70000"}, {"GATEWAY_PORT": "08080"}, {"NATS_PORT": "http"},
+    {"ADMIN_PORT": "4200", "REDIS_PORT": "4200"}, {"EXECUTOR": "1000"}, {"INGEST": "-1"}])
+def test_nonsense_is_an_error_before_anything_is_written(built, tmp_path, given):
+    stack = Stack(tmp_path / "stack")
+    done = make(stack, "up", **given)
+    assert done.returncode != 0 and any(f"{name}={value}" in done.stderr for name, value in given.items())
+    assert not (tmp_path / "stack").exists()
+
+
 def test_settings_are_passed_on_and_kept(own):
     assert environment(own, "gateway")["ALLOW_ACTIONS_DEFAULT"] == "ping,health_check"
     before = pids(own)
