@@ -93,12 +93,11 @@ struct worker {
     struct kv *kv;
     char instance[METRICS_NAME_MAX];
     bool ready, stopping, in_turn, in_handler, tick_due, healthy, listing;
+    bool away_kv;     /* away is Redis alone */
     const char *away; /* the server that is not there; NULL = all are */
-    bool away_kv;     /* it is Redis alone */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct task *all;
-    size_t in_hand; /* all JetStream tasks */
-    size_t held;
+    size_t in_hand, held; /* all JetStream tasks; those that wait for another try */
     struct queue core, fresh, suspects;
     unsigned last_queue;
     struct heap waiting; /* of tasks, by wake */
@@ -130,11 +129,10 @@ int worker_turn(void *arg);
 void worker_wake_due(void *arg);
 void worker_tick(void *arg); /* worker.c */
 bool worker_check_health(struct worker *w);
+void task_refuse_unavailable(struct task *task); /* names what is away */
 
 /* worker_settle.c: what becomes of them */
 void task_settle(struct task *task);
-/* 503, with the name of what is away. */
-void task_refuse_unavailable(struct task *task);
 void task_bury(struct task *task, const char *reason);
 void task_step(struct task *task);
 void task_hand_back(struct task *task, uint32_t delay_ms);

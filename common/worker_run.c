@@ -51,6 +51,15 @@ worker_check_health(struct worker *w)
     return healthy;
 }
 
+void
+task_refuse_unavailable(struct task *task)
+{
+    char detail[64] = "A part of the service did not answer.";
+    if (task->w->away)
+        (void)snprintf(detail, sizeof(detail), "%s is away.", task->w->away);
+    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, detail);
+}
+
 static void
 refuse_now(struct task *task)
 {

@@ -428,15 +428,6 @@ task_bury(struct task *task, const char *reason)
 
 /* --- the verdict ------------------------------------------------------------------------------ */
 
-void
-task_refuse_unavailable(struct task *task)
-{
-    char detail[64] = "A part of the service did not answer.";
-    if (task->w->away)
-        (void)snprintf(detail, sizeof(detail), "%s is away.", task->w->away);
-    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, detail);
-}
-
 static void
 hold(struct task *task)
 {
