@@ -85,15 +85,13 @@ struct worker_common {
 struct worker {
     const struct worker_spec *spec;
     struct worker_common common;
-    void *conf; /* the program's own struct, owned */
-    void *state;
+    void *conf, *state; /* the program's own struct, owned; what its hooks keep */
     struct loop *loop;
     struct bus *bus;
     struct db *db;
     struct kv *kv;
     char instance[METRICS_NAME_MAX];
     bool ready, stopping, in_turn, in_handler, tick_due, healthy, listing;
-    bool away_kv;     /* away is Redis alone */
     const char *away; /* the server that is not there; NULL = all are */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct task *all;

@@ -16,6 +16,8 @@
  */
 #define HEALTH_EVERY_MS 500
 
+static const char REDIS[] = "Redis";
+
 bool
 worker_check_health(struct worker *w)
 {
@@ -32,9 +34,8 @@ worker_check_health(struct worker *w)
     w->away = healthy ? NULL : "NATS";
     if (healthy && w->db && db_ready(w->db, &err) != RC_OK)
         w->away = "PostgreSQL";
-    w->away_kv = !w->away && w->kv && !spec->kv_optional && !kv_connected(w->kv);
-    if (w->away_kv) {
-        w->away = "Redis";
+    if (!w->away && w->kv && !spec->kv_optional && !kv_connected(w->kv)) {
+        w->away = REDIS;
         err = *kv_down(w->kv);
     }
     healthy = !w->away;
@@ -170,7 +171,7 @@ work_unhealthily(struct worker *w)
     while (w->core.first) {
         struct task *task = w->core.first;
         take(&w->core, task);
-        if (!w->away_kv || !task->route->without_kv) {
+        if (w->away != REDIS || !task->route->without_kv) {
             refuse_now(task);
             continue;
         }
