@@ -34,6 +34,7 @@
 #define PING_EVERY_MS      20000
 #define PENDING_BYTES      (1 << 20) /* held by nats.c while it reconnects */
 #define READ_BYTES         (256 * 1024)
+#define SERVERS_MAX        16 /* of one cluster; more are not asked */
 
 #define CLOSING_IS_OURS (NATS_VERSION_NUMBER >= 0x030a00)
 
@@ -303,11 +304,31 @@ on_connected(natsConnection *nc, void *arg)
 
 /* --- options --- */
 
+/* One URL or a comma-separated list, each with its user and password. (natsOptions_SetURL() takes a
+ * list for one URL with a strange password.) */
+static natsStatus
+set_servers(natsOptions *o, const char *urls)
+{
+    const char *servers[SERVERS_MAX];
+    int count = 0;
+    char *rest = NULL;
+    char *copy = bus_copy_text(urls);
+
+    for (char *one = strtok_r(copy, ", ", &rest); one; one = strtok_r(NULL, ", ", &rest)) {
+        if (count == SERVERS_MAX)
+            break;
+        servers[count++] = one;
+    }
+    natsStatus s = natsOptions_SetServers(o, servers, count);
+    free(copy);
+    return s;
+}
+
 natsStatus
 bus_link_options(struct bus *bus, natsOptions *o)
 {
     const struct bus_options *options = &bus->options;
-    natsStatus s = natsOptions_SetURL(o, options->url);
+    natsStatus s = set_servers(o, options->url);
     bool tls = strstr(options->url, "tls://") != NULL;
     struct {
         natsStatus status;
