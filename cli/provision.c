@@ -49,29 +49,82 @@ fill_in(const char *text, const char *workspace, struct buf *out)
     buf_puts(out, text);
 }
 
+/* {"tags": [...]} of a comma-separated list; nothing when it is empty. */
+static void
+put_placement(struct json_writer *w, const char *tags)
+{
+    if (!*tags)
+        return;
+    json_object(w, "placement");
+    json_array(w, "tags");
+    for (size_t len; *tags; tags += len + (tags[len] == ',')) {
+        len = strcspn(tags, ",");
+        json_put_bytes(w, NULL, tags, len);
+    }
+    json_close(w);
+    json_close(w);
+}
+
+/*
+ * The body with what differs between deployments: replicas and placement are those asked for, else
+ * those that the stream has, so that whoever provisions again need not know them.
+ */
+static enum rc
+fit_stream(const struct cli *cli, const cJSON *body, const cJSON *config, struct buf *out,
+           struct err *err)
+{
+    static const char *const OWN[] = { "num_replicas", "placement", NULL };
+    AUTO(buf) struct buf rest = { 0 };
+    struct json_writer w;
+    int64_t replicas = json_int(config, "num_replicas", json_int(body, "num_replicas", 1));
+    const char *tags = cli_option(cli, "place");
+    const cJSON *placement = json_member(config, "placement");
+
+    buf_init(&rest, BODY_MAX);
+    enum rc rc = cli_option_int(cli, "replicas", 1, 5, replicas, &replicas, err);
+    if (rc == RC_OK)
+        rc = json_canonical(body, OWN, &rest);
+    if (rc != RC_OK)
+        return rc;
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_put_members(&w, rest.data, rest.len);
+    json_put_int(&w, "num_replicas", replicas);
+    if (tags)
+        put_placement(&w, tags);
+    else if (placement)
+        json_put_doc(&w, "placement", placement);
+    json_close(&w);
+    return json_end(&w);
+}
+
 static enum rc
 apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *counts,
              struct err *err)
 {
     AUTO(json) cJSON *body = NULL;
+    AUTO(json) cJSON *found = NULL;
     AUTO(json) cJSON *answer = NULL;
+    AUTO(buf) struct buf wanted = { 0 };
     char subject[SUBJECT_LEN];
     int64_t code = 0;
 
+    buf_init(&wanted, BODY_MAX);
     enum rc rc = json_read(file->text, strlen(file->text), &body, err);
     const char *name = rc == RC_OK ? json_string(body, "name") : NULL;
     if (!name)
         return err_set(err, RC_BUG, "%s names no stream", file->path);
     (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", name);
-    rc = cli_js(cli, subject, "", &answer, &code, err);
+    rc = cli_js(cli, subject, "", &found, &code, err);
     if (rc != RC_OK && code != STREAM_NOT_FOUND)
         return rc;
     bool exists = rc == RC_OK;
-    json_cleanup(&answer);
-    answer = NULL;
+    rc = fit_stream(cli, body, exists ? json_member(found, "config") : NULL, &wanted, err);
+    if (rc != RC_OK)
+        return rc;
     (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.%s.%s", exists ? "UPDATE" : "CREATE",
                    name);
-    rc = cli_js(cli, subject, file->text, &answer, &code, err);
+    rc = cli_js(cli, subject, buf_text(&wanted), &answer, &code, err);
     if (rc != RC_OK)
         return rc;
     if (exists)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Three NATS servers with nats/cluster.conf: streams with three replicas where their tag says; the servers that
+lead are killed under load, nothing that was acknowledged is lost, and no program is restarted for it."""
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import threading
+
+import pytest
+from gantry_testing import servers
+from gantry_testing.nats import Nats, NatsError
+from gantry_testing.stack import ROOT, free_ports
+from gantry_testing.wait import wait_until
+
+PROGRAMS = ("gateway", "ingest", "search", "audit", "executor")
+STREAMS = ("MEMORY", "TASKS", "AUDIT", "DEAD")
+
+
+class Cluster:
+    """Three servers instead of a stack's one, with its secrets."""
+
+    def __init__(self, stack, directory):
+        self.stack, self.directory, self.nodes = stack, pathlib.Path(directory), {}
+        script = (stack.directory / "state/nats.away").read_text()
+        words = (shlex.split(line)[1] for line in script.splitlines() if line.startswith("export "))
+        env = dict(word.split("=", 1) for word in words)
+        clients, routes = free_ports(3), free_ports(3)
+        for conf in (ROOT / "nats").glob("*.conf"):
+            shutil.copy(conf, directory)
+            os.chmod(self.directory / conf.name, 0o644)
+        program = servers.lend(directory, servers.nats_server(), "nats-server")
+        for i, name in enumerate(("n1", "n2", "n3")):
+            store = self.directory / name
+            store.mkdir()
+            shutil.chown(store, servers.USER) if os.geteuid() == 0 else None
+            others = ", ".join(f'"nats://routes:pw@127.0.0.1:{port}"' for port in routes if port != routes[i])
+            node = servers.Server(
+                ["env", *(f"{k}={v}" for k, v in env.items()), f'NATS_NAME="{name}"', 'NATS_TAG="region:here"',
+                 f'NATS_LISTEN="127.0.0.1:{clients[i]}"', f'NATS_HTTP="127.0.0.1:{free_ports(1)[0]}"',
+                 f'NATS_STORE_DIR="{store}"', f'NATS_CLUSTER="127.0.0.1:{routes[i]}"', f"NATS_ROUTES=[{others}]",
+                 'NATS_PASSWORD_ROUTES="pw"', program, "-c", f"{directory}/cluster.conf"],
+                clients[i], directory, f"{directory}/{name}.log")
+            self.nodes[name] = node
+        self.replace = (f"127.0.0.1:{stack.ports['NATS_PORT']}", clients)
+
+    def start(self):
+        for node in self.nodes.values():
+            node.process = None
+            # All at once: a server alone waits for the others before JetStream answers.
+            threading.Thread(target=node.start).start()
+        wait_until(lambda: all(node.process for node in self.nodes.values()), 20, "the servers start")
+        wait_until(lambda: self.api("INFO").get("type", "").endswith("account_info_response"), 30, "a leader")
+
+    def urls(self, text):
+        """Every URL of the one server becomes the list of the three."""
+        old, ports = self.replace
+        return re.sub(r"nats://(\w+:\w+@|)" + re.escape(old),
+                      lambda m: ",".join(f"nats://{m[1]}127.0.0.1:{port}" for port in ports), text)
+
+    def api(self, subject, body=None):
+        """Of whatever server answers."""
+        for node in self.nodes.values():
+            if node.process is None or node.process.poll() is not None:
+                continue
+            url = self.stack.nats_url("operator").rsplit(":", 1)[0] + f":{node.port}"
+            client = None
+            try:
+                client = Nats(url, inbox="_INBOX.operator", timeout=5)
+                return client.api(subject, body)
+            except (OSError, NatsError):
+                continue
+            finally:
+                if client:
+                    client.close()
+        return {}
+
+    def leader(self, stream):
+        return self.api(f"STREAM.INFO.{stream}").get("cluster", {}).get("leader")
+
+    def whole(self):
+        """Every stream has a leader and two replicas that are up to date."""
+        for stream in STREAMS:
+            cluster = self.api(f"STREAM.INFO.{stream}").get("cluster", {})
+            replicas = cluster.get("replicas") or []
+            if not cluster.get("leader") or len(replicas) != 2 or not all(one.get("current") for one in replicas):
+                return False
+        return True
+
+    def stop(self):
+        for node in self.nodes.values():
+            node.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def cluster(make_stack):
+    stack = make_stack(ALLOW_ACTIONS_DEFAULT="ping", SYNC_WAIT_MS=1000)
+    for name in (*PROGRAMS, "nats"):
+        stack.take_down(name)
+    with servers.scratch() as directory:
+        os.chmod(directory, 0o755)
+        one = Cluster(stack, directory)
+        try:
+            one.start()
+            for name in ("GANTRY_NATS_OPERATOR_URL", "NATS_URL"):
+                stack.env[name] = one.urls(stack.env[name])
+            stack.gantry("provision", "--place", "region:here")
+            for name in PROGRAMS:
+                script = stack.directory / f"state/{name}.away"
+                script.write_text(one.urls(script.read_text()))
+                stack.bring_back(name, ready=False)
+            stack.wait_ready()
+            yield one
+        finally:
+            stack.down()
+            one.stop()
+
+
+def test_streams_have_replicas_where_they_belong(cluster):
+    assert cluster.api("STREAM.INFO.MEMORY")["config"]["num_replicas"] == 1
+    kept = cluster.stack.client().ingest("s", "stored while there was one replica").ok().json["id"]
+    cluster.stack.gantry("provision", "--replicas", "3")
+    wait_until(lambda: cluster.stack.client().get(f"/memory/{kept}").status == 200, 20, "the new replicas have a leader")
+    for stream in STREAMS:
+        config = cluster.api(f"STREAM.INFO.{stream}")["config"]
+        assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]}), stream
+    # Who provisions again, after an upgrade, need not know.
+    cluster.stack.gantry("provision")
+    config = cluster.api("STREAM.INFO.MEMORY")["config"]
+    assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]})
+    done = cluster.stack.gantry("provision", "--place", "region:elsewhere", check=False)
+    assert done.returncode != 0 and "no suitable peers" in done.stderr, done.stderr
+
+
+class Load(threading.Thread):
+    """Memories and tasks; keeps what was answered 200 or 202, and counts the rest."""
+
+    def __init__(self, client, kind):
+        super().__init__()
+        self.client, self.kind = client, kind
+        self.kept, self.refused, self.ended = [], 0, threading.Event()
+        self.start()
+
+    def run(self):
+        number = 0
+        while not self.ended.is_set():
+            number += 1
+            one = self.client.clone()
+            try:
+                if self.kind == "memory":
+                    answer = one.ingest("load", f"{self.kind} {number}")
+                else:
+                    answer = one.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"})
+            except OSError:
+                answer = None
+            if answer is not None and answer.status in (200, 202):
+                self.kept.append(answer.json["id" if self.kind == "memory" else "job_id"])
+            else:
+                self.refused += 1
+            one.close()
+
+
+def test_who_leads_is_killed_under_load(cluster):
+    stack = cluster.stack
+    pids = {name: stack.pid(name) for name in PROGRAMS}
+    wait_until(cluster.whole, 30, "all replicas are up to date")
+    client = stack.client()
+    loads = [Load(client, "memory"), Load(client, "task")]
+    try:
+        for stream in ("MEMORY", "TASKS"):
+            name = wait_until(lambda: cluster.leader(stream), 20, "a leader")
+            node = cluster.nodes[name]
+            wait_until(lambda: all(len(load.kept) > 10 for load in loads), 30, "load")
+            node.stop(signal.SIGKILL)
+            wait_until(lambda: cluster.leader(stream) not in (None, name), 30, "another leads")
+            before = [len(load.kept) for load in loads]
+            wait_until(lambda: all(len(load.kept) > count + 5 for load, count in zip(loads, before)), 40,
+                       f"work goes on without {name}")
+            node.start()
+            wait_until(cluster.whole, 40, f"{name} has caught up")
+    finally:
+        for load in loads:
+            load.ended.set()
+        for load in loads:
+            load.join()
+    memories, jobs = (load.kept for load in loads)
+    print(f"kept {len(memories)} memories and {len(jobs)} jobs; refused {[load.refused for load in loads]}")
+    for memory in memories:
+        wait_until(lambda m=memory: client.get(f"/memory/{m}").status == 200, 30, f"memory {memory}")
+    for job in jobs:
+        wait_until(lambda j=job: client.get(f"/ai/jobs/{j}").ok().json["status"] == "completed", 30, f"job {job}")
+    assert {name: stack.pid(name) for name in PROGRAMS} == pids, "no program was restarted"
+
+
+def test_keys_at_every_server(cluster):
+    """The gateway answers logins at all three, and a revoked key's connections end at all three."""
+    stack = cluster.stack
+    made = stack.gantry("key", "create", "--workspace", "default", "--role", "viewer")
+    clients = [Nats(f"nats://127.0.0.1:{node.port}", token=made["key"]) for node in cluster.nodes.values()]
+    for client in clients:
+        assert b'"status":"success"' in client.request("gantry.v1.default.memory.search", {"query": "load"}).data
+    stack.gantry("key", "revoke", made["key_id"])
+    assert all(client.wait_closed(10) for client in clients)
