@@ -31,6 +31,17 @@ buf_reset(struct buf *buf)
 }
 
 void
+buf_cut(struct buf *buf, size_t len)
+{
+    buf->failed = false;
+    if (len > buf->len)
+        return;
+    buf->len = len;
+    if (buf->data)
+        buf->data[len] = '\0';
+}
+
+void
 buf_fini(struct buf *buf)
 {
     free(buf->data);

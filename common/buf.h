@@ -23,6 +23,7 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, size_t max);
+void buf_cut(struct buf *buf, size_t len); /* back to a shorter length; also ends a failure */
 void buf_reset(struct buf *buf);
 void buf_fini(struct buf *buf);
 void buf_wipe(struct buf *buf); /* zero the content, then buf_fini() */

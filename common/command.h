@@ -8,8 +8,9 @@
  * Events:  gantry.v1.<workspace>.<family>.<id>.done with the header "Gantry-Event: done" is the
  *          answer to a JetStream command; family is memory, audit or job; <id> the command's id.
  * Audit:   CMD_AUDIT_REQUEST is special: its subject ends in ".<program>" (who settled, which the
- *          server's permissions vouch for), its workspace may be AUDIT_NO_WORKSPACE, its Nats-Msg-Id
- *          is "<event id>.audit", and it is itself neither claimed, answered nor audited.
+ *          server's permissions vouch for), its workspace may be AUDIT_NO_WORKSPACE, its body is an
+ *          event or an array of them, its Nats-Msg-Id "<event id>.audit" or "<first event's
+ *          id>.<count>.audit", and it is itself neither claimed, answered nor audited.
  * Source:  contract section 5
  */
 #ifndef GANTRY_COMMAND_H

@@ -96,7 +96,7 @@ struct worker {
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct task *all;
     size_t in_hand, held; /* all JetStream tasks; those that wait for another try */
-    struct queue core, fresh, suspects;
+    struct queue core, fresh, suspects, audits;
     unsigned last_queue;
     struct heap waiting; /* of tasks, by wake */
     struct loop_timer *waker, *tick, *keepalive;
@@ -114,34 +114,34 @@ struct worker {
 /* worker_conf.c */
 int worker_command_line(int argc, char **argv, const struct worker_spec *spec);
 enum rc worker_conf_read(struct worker *w, struct err *err);
-
 /* worker_task.c: from message to job */
 void task_receive(struct worker *w, struct lane *lane, const struct bus_msg *msg);
 void task_free(struct task *task);
 void task_wake_after(struct task *task, uint32_t delay_ms);
 void queue_push(struct queue *queue, struct task *task);
 void queue_remove(struct queue *queue, struct task *task);
-
 /* worker_run.c: handing jobs to handlers */
 int worker_turn(void *arg);
 void worker_wake_due(void *arg);
 void worker_tick(void *arg); /* worker.c */
 bool worker_check_health(struct worker *w);
 void task_refuse_unavailable(struct task *task); /* names what is away */
-
 /* worker_settle.c: what becomes of them */
 void task_settle(struct task *task);
 void task_bury(struct task *task, const char *reason);
 void task_step(struct task *task);
+void task_step_later(struct task *task);
+void task_audited(struct task *task, enum rc rc, const struct err *err);
 void task_hand_back(struct task *task, uint32_t delay_ms);
 void worker_send_acks(struct worker *w);
-
+/* worker_audit.c: the request event of each */
+void task_audit(struct task *task);
+void worker_send_audits(struct worker *w);
 /* worker_fetch.c: consumers and subscriptions */
 enum rc worker_listen(struct worker *w, struct err *err);
 void worker_fetch(struct worker *w);
 void worker_stop_listening(struct worker *w);
 void worker_careful(struct worker *w);
-
 /* service.c: $SRV and metrics */
 enum rc service_listen(struct worker *w, struct err *err);
 void service_publish(struct worker *w);

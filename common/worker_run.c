@@ -218,6 +218,7 @@ worker_turn(void *arg)
         worked = work(w);
         w->in_turn = false;
     }
+    worker_send_audits(w);
     worker_send_acks(w);
     if (!w->stopping)
         worker_fetch(w);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_event.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "hash.h"
@@ -22,14 +21,13 @@
  * step that fails is tried again with growing delay; a crash anywhere redelivers the message, and
  * every step absorbs its repetition (command_done, the event's id, the dead letter's Nats-Msg-Id).
  */
-#define CONFIRM_MS      5000u
-#define CORE_CONFIRM_MS 3000u
-#define RETRY_FIRST_MS  1000u
-#define RETRY_MAX_MS    60000u
-#define STEP_MAX_MS     30000u
-#define ACK_TRIES       3u
-#define REASON_MAX      256
-#define DONE_EXTRA      64 /* bytes around the body of a .done event */
+#define CONFIRM_MS     5000u
+#define RETRY_FIRST_MS 1000u
+#define RETRY_MAX_MS   60000u
+#define STEP_MAX_MS    30000u
+#define ACK_TRIES      3u
+#define REASON_MAX     256
+#define DONE_EXTRA     64 /* bytes around the body of a .done event */
 
 static uint32_t
 grown(uint32_t first_ms, uint32_t max_ms, unsigned n)
@@ -38,8 +36,8 @@ grown(uint32_t first_ms, uint32_t max_ms, unsigned n)
     return delay_ms > max_ms ? max_ms : (uint32_t)delay_ms;
 }
 
-static void
-step_later(struct task *task)
+void
+task_step_later(struct task *task)
 {
     task->awaiting = false;
     task_wake_after(task, grown(RETRY_FIRST_MS, STEP_MAX_MS, task->tries++));
@@ -84,7 +82,7 @@ on_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
     if (rc == RC_OK) {
         finished(task);
     } else if (task->tries < ACK_TRIES) {
-        step_later(task);
+        task_step_later(task);
     } else {
         /* It will come again and find its effect done. */
         task->w->metrics.ack_lost++;
@@ -197,26 +195,7 @@ publish_done(struct task *task)
     (void)bus_publish(task->w->bus, &out, NULL); /* lost: the caller polls, or asks again */
 }
 
-/* --- the request event ------------------------------------------------------------------------ */
-
-static bool
-needs_audit(const struct task *task)
-{
-    if (task->job.command == CMD_AUDIT_REQUEST || !task->route)
-        return false;
-    return !(task->w->spec->audits_itself && task->lane && !task->refused && !task->reason);
-}
-
-static enum audit_status
-audit_status(const struct task *task)
-{
-    const struct job *job = &task->job;
-    if (job->audit_decision && strcmp(job->audit_decision, "denied") == 0)
-        return AUDIT_DENIED;
-    if (task->reason || job->result.status >= 400)
-        return job->result.status == 401 || job->result.status == 403 ? AUDIT_DENIED : AUDIT_FAILED;
-    return AUDIT_SUCCESS;
-}
+/* --- the request event is stored, or not --------------------------------------------------------- */
 
 static void
 after_audit(struct task *task)
@@ -233,11 +212,9 @@ after_audit(struct task *task)
     }
 }
 
-static void
-on_audited(void *arg, enum rc rc, bool duplicate, const struct err *err)
+void
+task_audited(struct task *task, enum rc rc, const struct err *err)
 {
-    struct task *task = arg;
-    (void)duplicate;
     task->awaiting = false;
     if (rc == RC_OK) {
         after_audit(task);
@@ -247,66 +224,12 @@ on_audited(void *arg, enum rc rc, bool duplicate, const struct err *err)
         log_fields(LOG_WARN, "AUDIT did not take a request event: trying again", "reason",
                    err ? err->text : "", NULL);
     if (task->lane) {
-        step_later(task);
+        task_step_later(task);
         return;
     }
     /* What cannot be audited is not answered. */
     job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
     reply_core(task);
-}
-
-static void
-audit(struct task *task)
-{
-    const struct job *job = &task->job;
-    const struct result *result = &job->result;
-    char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 8], params[AUDIT_DIGEST_MAX];
-    AUTO(buf) struct buf text = { 0 };
-    if (!needs_audit(task)) {
-        after_audit(task);
-        return;
-    }
-    if (!task->doc || audit_digest_json(task->doc, params) != RC_OK)
-        params[0] = '\0';
-    int64_t took_ms = clock_wall_ms() - job->accepted_ms;
-    bool known = job->actor.key_id[0] != '\0';
-    const struct audit_request_event event = {
-        .event_id = task->audit_id,
-        .actor = known ? AUDIT_ACTOR_KEY : AUDIT_ACTOR_NATS,
-        .key_id = known ? job->actor.key_id : NULL,
-        .request_id = job->request_id[0] ? job->request_id : NULL,
-        .action = command_info(job->command)->tail,
-        .target = job->audit_target,
-        .status = audit_status(task),
-        .http_status = job->direct    ? 0
-                       : task->reason ? 500
-                                      : result->status,
-        .error_code = task->reason                   ? "dead_letter"
-                      : result->code < PROBLEM_COUNT ? problem_name(result->code)
-                                                     : job->audit_error,
-        .duration_ms = took_ms < 0 ? 0 : took_ms,
-        .idempotency_sha256 = job->idem_hash[0] ? job->idem_hash : NULL,
-        .params_sha256 = job->params_sha256 ? job->params_sha256 : params,
-        .params_prefix64 = job->params_prefix64,
-        .region = worker_region(task->w),
-        .time_ms = job->accepted_ms,
-    };
-    buf_init(&text, AUDIT_EVENT_MAX);
-    if (audit_event_write(&event, &text) != RC_OK) {
-        log_fields(LOG_ERROR, "a request event cannot be written", "command", event.action, NULL);
-        step_later(task);
-        return;
-    }
-    snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.audit.request.%s", job->actor.workspace,
-             task->w->spec->name);
-    snprintf(msg_id, sizeof(msg_id), "%s.audit", task->audit_id);
-    struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
-    struct err err = { .rc = RC_OK };
-    task->awaiting = true;
-    enum rc rc = bus_js_publish(task->w->bus, &out, msg_id,
-                                task->lane ? CONFIRM_MS : CORE_CONFIRM_MS, on_audited, task, &err);
-    if (rc != RC_OK)
-        on_audited(task, rc, false, &err);
 }
 
 /* --- dead letters ----------------------------------------------------------------------------- */
@@ -330,7 +253,7 @@ on_buried(void *arg, enum rc rc, bool duplicate, const struct err *err)
     } else {
         log_fields(LOG_WARN, "a dead letter was not taken: trying again", "reason", err->text,
                    NULL);
-        step_later(task);
+        task_step_later(task);
     }
 }
 
@@ -406,7 +329,7 @@ die(struct task *task)
     bool known = task->route && id_valid(task->job.id);
     if (known && w->spec->on_dead &&
         w->spec->on_dead(w, &task->job, task->reason, &err) == RC_TEMP) {
-        step_later(task);
+        task_step_later(task);
         return;
     }
     publish_dead(task);
@@ -481,7 +404,7 @@ task_step(struct task *task)
 {
     switch (task->state) {
     case TASK_AUDITING:
-        audit(task);
+        task_audit(task);
         break;
     case TASK_DYING:
         die(task);

@@ -196,6 +196,23 @@ identify(struct task *task, struct err *err)
 
 /* --- the body --------------------------------------------------------------------------------- */
 
+/* Request events come one by one or as an array. */
+static enum rc
+check_body(enum command command, const cJSON *doc, struct field_errors *errors)
+{
+    const struct schema *schema = schema_builtin(command_info(command)->schema);
+    const cJSON *item;
+    enum rc rc = RC_OK;
+    if (!schema)
+        return RC_OK;
+    if (command != CMD_AUDIT_REQUEST || !cJSON_IsArray(doc))
+        return schema_check(schema, doc, errors);
+    cJSON_ArrayForEach (item, doc)
+        if (rc == RC_OK)
+            rc = schema_check(schema, item, errors);
+    return rc;
+}
+
 /* RC_CORRUPT: no JSON. RC_OK with a result: answered. */
 static enum rc
 read_body(struct task *task, struct err *err)
@@ -218,13 +235,12 @@ read_body(struct task *task, struct err *err)
     job->audit_target = json_string(task->doc, "scope");
     const char *tenant = json_string(task->doc, "tenant_id");
     const char *request = json_string(task->doc, "client_request_id");
-    const struct schema *schema = schema_builtin(info->schema);
     task->refused = true;
     if (info->scope != SCOPE_NONE && !job->direct && !principal_has(&job->actor, info->scope))
         job_problem(job, PROBLEM_MISSING_SCOPE, NULL, "The key's role lacks the scope.");
     else if (tenant && strcmp(tenant, job->actor.workspace) != 0)
         job_problem(job, PROBLEM_TENANT_MISMATCH, NULL, "tenant_id is not the key's workspace.");
-    else if (schema && schema_check(schema, task->doc, &errors) != RC_OK)
+    else if (check_body(job->command, task->doc, &errors) != RC_OK)
         job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
     else if (request && job->direct && task->lane && strcmp(request, job->id) != 0)
         job_problem(job, PROBLEM_INVALID_REQUEST, NULL,

@@ -72,7 +72,7 @@ run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t 
             snprintf(jobs[i].actor.workspace, WORKSPACE_TEXT_MAX, "%s",
                      (first + done + i) % 2 ? "b" : "a");
             jobs[i].body = make_body(first + done + i);
-            leaf_of_request(&jobs[i], &leaves[i]);
+            leaf_of_request(&jobs[i], jobs[i].body, &leaves[i]);
         }
         decoded_us += clock_mono_us() - start_us;
         start_us = clock_mono_us();

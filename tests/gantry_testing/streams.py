@@ -45,7 +45,14 @@ def stored(client, stream):
 
 
 def events(client):
-    return [json.loads(data) for _, _, data in stored(client, "AUDIT")]
+    """The request events in AUDIT, as the log would record them: each id once. A message holds one
+    event or an array of them; an event whose message was not confirmed comes again alone."""
+    found = {}
+    for _, _, data in stored(client, "AUDIT"):
+        body = json.loads(data)
+        for event in body if isinstance(body, list) else [body]:
+            found.setdefault(event["event_id"], event)
+    return list(found.values())
 
 
 def ingest(client, text, workspace="w1", signed=True, command_id=None, headers=None, **body):

@@ -23,7 +23,7 @@
 #include "note.h"
 #include "worker.h"
 
-#define AUDIT_BATCH_MAX 1024 /* messages; an audit.append makes two leaves */
+#define AUDIT_BATCH_MAX 512 /* messages; an audit.append makes two leaves */
 
 struct audit_conf {
     uint8_t signing_key[CRYPTO_SEED_LEN];

@@ -20,20 +20,21 @@ leaf_kind_name(enum leaf_kind kind)
 }
 
 void
-leaf_of_request(struct job *job, struct leaf *out)
+leaf_of_request(struct job *job, const cJSON *body, struct leaf *out)
 {
-    const char *key = json_string(job->body, "key_id");
+    const char *key = json_string(body, "key_id");
     int64_t time_ms = job->accepted_ms;
 
-    (void)clock_parse(json_string(job->body, "time"), &time_ms);
+    (void)clock_parse(json_string(body, "time"), &time_ms);
     *out = (struct leaf){
         .kind = LEAF_REQUEST,
         .job = job,
+        .body = body,
         .workspace = job->actor.workspace,
-        .event_id = json_string(job->body, "event_id"),
-        .actor = key ? key : json_string(job->body, "actor_type"),
-        .action = json_string(job->body, "action"),
-        .status = json_string(job->body, "status"),
+        .event_id = json_string(body, "event_id"),
+        .actor = key ? key : json_string(body, "actor_type"),
+        .action = json_string(body, "action"),
+        .status = json_string(body, "status"),
         .problem = PROBLEM_COUNT,
         .time_ms = time_ms,
     };
@@ -134,7 +135,7 @@ static void
 write_request(struct json_writer *w, const struct audit *audit, const struct leaf *leaf,
               int64_t recorded_ms)
 {
-    const cJSON *body = leaf->job->body;
+    const cJSON *body = leaf->body;
 
     put_member(w, "action", body);
     put_text(w, "actor_id", json_string(body, "key_id"));
@@ -288,7 +289,7 @@ event_build(const struct audit *audit, struct leaf *leaf, const struct prune *pr
         write_prune(&w, leaf, prune, recorded_ms);
     else if (leaf->kind == LEAF_EVENT)
         rc = write_event(&w, audit, leaf, recorded_ms);
-    else if (leaf->job->command == CMD_AUDIT_APPEND)
+    else if (!leaf->body)
         write_append(&w, audit, leaf, recorded_ms);
     else
         write_request(&w, audit, leaf, recorded_ms);

@@ -20,7 +20,8 @@ enum leaf_kind { LEAF_REQUEST, LEAF_EVENT, LEAF_PRUNE };
 /* Strings are borrowed from the job or its arena. */
 struct leaf {
     enum leaf_kind kind;
-    struct job *job; /* NULL for LEAF_PRUNE */
+    struct job *job;   /* NULL for LEAF_PRUNE */
+    const cJSON *body; /* of LEAF_REQUEST: the event as reported; NULL = an append's own */
     const char *workspace, *event_id;
     const char *actor, *action, *status; /* NULL = unknown */
     enum problem_code problem;           /* the refusal of an append; PROBLEM_COUNT = none */
@@ -42,8 +43,8 @@ struct prune {
 
 const char *leaf_kind_name(enum leaf_kind kind);
 
-/* The leaf of an audit.request job, and the two of an audit.append job. */
-void leaf_of_request(struct job *job, struct leaf *out);
+/* The leaf of an event in an audit.request job, and the two of an audit.append job. */
+void leaf_of_request(struct job *job, const cJSON *body, struct leaf *out);
 void leaf_of_event(struct job *job, struct leaf *out);
 void leaf_of_append(struct job *job, enum problem_code problem, struct leaf *out);
 

@@ -12,6 +12,8 @@
 #include "secrets.h"
 
 #define ANSWER_MAX 1024
+#define LEAVES_MAX 2048 /* of one transaction, if it is not one message */
+#define BYTES_MAX  (16u << 20)
 
 /* A log that is not the one we signed, or that we may not read: no more leaves until a person has
  * looked. The supervisor does not restart this exit code. */
@@ -61,7 +63,28 @@ holds_secret(struct job *job)
     return true;
 }
 
-/* One or two leaves for each job, in order; returns how many. */
+/* The events of an audit.request body: itself, or the items of an array. */
+static const cJSON *
+first_event(const cJSON *body)
+{
+    return cJSON_IsArray(body) ? body->child : body;
+}
+
+static const cJSON *
+next_event(const cJSON *body, const cJSON *event)
+{
+    return cJSON_IsArray(body) ? event->next : NULL;
+}
+
+static size_t
+leaf_count(const struct job *job)
+{
+    if (job->command != CMD_AUDIT_REQUEST)
+        return 2;
+    return cJSON_IsArray(job->body) ? (size_t)cJSON_GetArraySize(job->body) : 1;
+}
+
+/* The leaves of each job, in order; returns how many. */
 static size_t
 make_leaves(struct job **jobs, size_t n, struct leaf *leaves)
 {
@@ -70,7 +93,9 @@ make_leaves(struct job **jobs, size_t n, struct leaf *leaves)
     for (size_t i = 0; i < n; i++) {
         struct job *job = jobs[i];
         if (job->command == CMD_AUDIT_REQUEST) {
-            leaf_of_request(job, &leaves[count++]);
+            for (const cJSON *event = first_event(job->body); event;
+                 event = next_event(job->body, event))
+                leaf_of_request(job, event, &leaves[count++]);
         } else if (holds_secret(job)) {
             leaf_of_append(job, PROBLEM_SECRET_IN_TEXT, &leaves[count++]);
         } else {
@@ -82,23 +107,22 @@ make_leaves(struct job **jobs, size_t n, struct leaf *leaves)
 }
 
 static void
-settle(const struct leaf *leaves, size_t n)
+settle(struct job **jobs, size_t n, const struct leaf *leaves, size_t count)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct job *job = leaves[i].job;
+    for (size_t i = 0; i < n; i++)
+        if (jobs[i]->command == CMD_AUDIT_REQUEST)
+            jobs[i]->result = (struct result){ .rc = RC_OK, .status = 200, .code = PROBLEM_COUNT };
+    for (size_t i = 0; i < count; i++)
         if (leaves[i].kind == LEAF_EVENT)
-            answer_append(job, &leaves[i]);
-        else if (job->command == CMD_AUDIT_REQUEST)
-            job->result = (struct result){ .rc = RC_OK, .status = 200, .code = PROBLEM_COUNT };
-    }
+            answer_append(leaves[i].job, &leaves[i]);
 }
 
 /* All in one transaction; if one of them is at fault, each alone. */
 static void
-store(struct worker *w, struct job **jobs, size_t n)
+store(struct worker *w, struct job **jobs, size_t n, size_t max_leaves)
 {
     struct audit *audit = worker_state(w);
-    AUTO(free) struct leaf *leaves = calloc(2 * n, sizeof(*leaves));
+    AUTO(free) struct leaf *leaves = calloc(max_leaves + 1, sizeof(*leaves));
     struct err err = { .rc = RC_TEMP, .text = "no memory" };
     size_t count;
     enum rc rc = RC_TEMP;
@@ -108,7 +132,7 @@ store(struct worker *w, struct job **jobs, size_t n)
         rc = append_leaves(audit, worker_db(w), leaves, count, NULL, jobs[0]->mem, &err);
         stop_if_config(rc, &err);
         if (rc == RC_OK) {
-            settle(leaves, count);
+            settle(jobs, n, leaves, count);
             return;
         }
     }
@@ -118,21 +142,38 @@ store(struct worker *w, struct job **jobs, size_t n)
         return;
     }
     for (size_t i = 0; i < n; i++)
-        store(w, &jobs[i], 1);
+        store(w, &jobs[i], 1, leaf_count(jobs[i]));
+}
+
+/* As many at once as make a transaction of a good size. */
+static void
+store_all(struct worker *w, struct job **jobs, size_t n)
+{
+    for (size_t from = 0, to = 0; from < n; from = to) {
+        size_t leaves = 0, bytes = 0;
+        while (to < n && (to == from || (leaves + leaf_count(jobs[to]) <= LEAVES_MAX &&
+                                         bytes + jobs[to]->payload_len <= BYTES_MAX))) {
+            leaves += leaf_count(jobs[to]);
+            bytes += jobs[to++]->payload_len;
+        }
+        store(w, &jobs[from], to - from, leaves);
+    }
 }
 
 void
 audit_handle_append(struct worker *w, struct job **jobs, size_t n)
 {
-    store(w, jobs, n);
+    store_all(w, jobs, n);
 }
 
 /* An intent waits for the event that tells how it ended. */
 static bool
 waits(const struct job *job)
 {
-    return json_bool(job->body, "intent", false) &&
-           clock_wall_ms() < job->accepted_ms + AUDIT_INTENT_MS;
+    for (const cJSON *event = first_event(job->body); event; event = next_event(job->body, event))
+        if (json_bool(event, "intent", false))
+            return clock_wall_ms() < job->accepted_ms + AUDIT_INTENT_MS;
+    return false;
 }
 
 void
@@ -148,5 +189,5 @@ audit_handle_request(struct worker *w, struct job **jobs, size_t n)
         else
             now[count++] = jobs[i];
     if (count > 0)
-        store(w, now, count);
+        store_all(w, now, count);
 }

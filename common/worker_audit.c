@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "audit_event.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+#include "worker_own.h"
+
+/*
+ * Request events of settled jobs. Those that are settled in one turn leave together: one message for
+ * each workspace, an array of events, so that under load neither the server nor the audit worker pays
+ * for each. What was not taken is sent again alone, under the event's own id; the audit log records
+ * an event once, in whatever message it comes.
+ */
+#define CONFIRM_MS      5000u
+#define CORE_CONFIRM_MS 3000u
+#define TOGETHER_MAX    64 /* events of one message, which stays below max_msg_size */
+
+_Static_assert(TOGETHER_MAX *AUDIT_EVENT_MAX <= 1 << 20, "larger than the stream's max_msg_size");
+
+static bool
+needs_audit(const struct task *task)
+{
+    if (task->job.command == CMD_AUDIT_REQUEST || !task->route)
+        return false;
+    return !(task->w->spec->audits_itself && task->lane && !task->refused && !task->reason);
+}
+
+static enum audit_status
+audit_status(const struct task *task)
+{
+    const struct job *job = &task->job;
+    if (job->audit_decision && strcmp(job->audit_decision, "denied") == 0)
+        return AUDIT_DENIED;
+    if (task->reason || job->result.status >= 400)
+        return job->result.status == 401 || job->result.status == 403 ? AUDIT_DENIED : AUDIT_FAILED;
+    return AUDIT_SUCCESS;
+}
+
+static enum rc
+write_event(const struct task *task, struct buf *out)
+{
+    const struct job *job = &task->job;
+    const struct result *result = &job->result;
+    char params[AUDIT_DIGEST_MAX];
+    if (job->params_sha256 || !task->doc || audit_digest_json(task->doc, params) != RC_OK)
+        params[0] = '\0';
+    int64_t took_ms = clock_wall_ms() - job->accepted_ms;
+    bool known = job->actor.key_id[0] != '\0';
+    const struct audit_request_event event = {
+        .event_id = task->audit_id,
+        .actor = known ? AUDIT_ACTOR_KEY : AUDIT_ACTOR_NATS,
+        .key_id = known ? job->actor.key_id : NULL,
+        .request_id = job->request_id[0] ? job->request_id : NULL,
+        .action = command_info(job->command)->tail,
+        .target = job->audit_target,
+        .status = audit_status(task),
+        .http_status = job->direct    ? 0
+                       : task->reason ? 500
+                                      : result->status,
+        .error_code = task->reason                   ? "dead_letter"
+                      : result->code < PROBLEM_COUNT ? problem_name(result->code)
+                                                     : job->audit_error,
+        .duration_ms = took_ms < 0 ? 0 : took_ms,
+        .idempotency_sha256 = job->idem_hash[0] ? job->idem_hash : NULL,
+        .params_sha256 = job->params_sha256 ? job->params_sha256 : params,
+        .params_prefix64 = job->params_prefix64,
+        .region = worker_region(task->w),
+        .time_ms = job->accepted_ms,
+    };
+    return audit_event_write(&event, out);
+}
+
+static void
+on_taken(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct task *next;
+    (void)duplicate;
+    for (struct task *task = arg; task; task = next) {
+        next = task->next;
+        task->next = NULL;
+        task_audited(task, rc, err);
+    }
+}
+
+/* What cannot be written waits, whatever the reason, and holds up nobody else. */
+static void
+write_together(struct queue *group, struct buf *text)
+{
+    size_t count = group->count;
+    struct task *next;
+    if (count > 1)
+        buf_putc(text, '[');
+    for (struct task *task = group->first; task; task = next) {
+        next = task->next;
+        size_t len = text->len;
+        if (task != group->first)
+            buf_putc(text, ',');
+        if (write_event(task, text) == RC_OK)
+            continue;
+        buf_cut(text, len);
+        queue_remove(group, task);
+        log_fields(LOG_ERROR, "a request event cannot be written", "command",
+                   command_info(task->job.command)->tail, NULL);
+        task_step_later(task);
+    }
+    if (count > 1)
+        buf_putc(text, ']');
+}
+
+/* All of a group have the same workspace and wait equally long. */
+static void
+publish(struct worker *w, struct queue *group)
+{
+    char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 16];
+    AUTO(buf) struct buf text = { 0 };
+    struct err err = { .rc = RC_OK };
+    buf_init(&text, group->count * AUDIT_EVENT_MAX);
+    write_together(group, &text);
+    struct task *first = group->first;
+    if (!first)
+        return;
+    snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.audit.request.%s",
+             first->job.actor.workspace, w->spec->name);
+    if (group->count == 1)
+        snprintf(msg_id, sizeof(msg_id), "%s.audit", first->audit_id);
+    else
+        snprintf(msg_id, sizeof(msg_id), "%s.%zu.audit", first->audit_id, group->count);
+    struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
+    enum rc rc = bus_js_publish(w->bus, &out, msg_id, first->lane ? CONFIRM_MS : CORE_CONFIRM_MS,
+                                on_taken, first, &err);
+    if (rc != RC_OK)
+        on_taken(first, rc, false, &err);
+}
+
+static bool
+goes_with(const struct task *task, const struct task *first)
+{
+    return task == first || (task->tries == 0 && first->tries == 0 && !task->lane == !first->lane &&
+                             strcmp(task->job.actor.workspace, first->job.actor.workspace) == 0);
+}
+
+void
+worker_send_audits(struct worker *w)
+{
+    while (w->audits.first) {
+        struct queue group = { 0 };
+        struct task *first = w->audits.first, *next;
+        for (struct task *task = first; task && group.count < TOGETHER_MAX; task = next) {
+            next = task->next;
+            if (!goes_with(task, first))
+                continue;
+            queue_remove(&w->audits, task);
+            queue_push(&group, task);
+        }
+        publish(w, &group);
+    }
+}
+
+void
+task_audit(struct task *task)
+{
+    if (!needs_audit(task)) {
+        task_audited(task, RC_OK, NULL);
+        return;
+    }
+    task->awaiting = true;
+    queue_push(&task->w->audits, task); /* until the end of this turn */
+}
