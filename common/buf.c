@@ -66,12 +66,12 @@ reserve(struct buf *buf, size_t more)
     size_t cap;
     char *data;
 
+    if (!buf->failed && more < buf->cap - buf->len)
+        return true;
     if (buf->failed || more > buf->max - buf->len) {
         buf->failed = true;
         return false;
     }
-    if (buf->len + more < buf->cap)
-        return true;
     cap = buf->cap < CAP_MIN ? CAP_MIN : buf->cap * 2;
     while (cap <= buf->len + more)
         cap *= 2;

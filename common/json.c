@@ -7,31 +7,18 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "json_pool.h"
 #include "json_scan.h"
-#include "log.h"
 
-#define PAIRWISE_MAX 16 /* members that are compared each with each */
+#define PAIRWISE_MAX 48 /* members that are compared each with each, by a hash first */
 
 /* cJSON says NULL for "malformed" and for "no memory" alike, and a good command must never be taken
- * for a malformed one. So there is no second case. */
-static void *
-alloc_or_exit(size_t size)
-{
-    void *memory = malloc(size);
-
-    if (!memory) {
-        log_fatal("out of memory (%zu bytes for JSON)", size);
-        _exit(EXIT_TEMP);
-    }
-    return memory;
-}
-
+ * for a malformed one. So there is no second case: the pool ends the process. */
 __attribute__((constructor)) static void
 install_allocator(void)
 {
-    cJSON_Hooks hooks = { .malloc_fn = alloc_or_exit, .free_fn = free };
+    cJSON_Hooks hooks = { .malloc_fn = json_pool_alloc, .free_fn = json_pool_free };
 
     cJSON_InitHooks(&hooks);
 }
@@ -43,13 +30,30 @@ json_cleanup(cJSON **doc)
     *doc = NULL;
 }
 
+static uint32_t
+hash_name(const char *name)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return hash;
+}
+
 static bool
 repeats_pairwise(const cJSON *object)
 {
-    for (const cJSON *a = object->child; a; a = a->next)
-        for (const cJSON *b = a->next; b; b = b->next)
-            if (strcmp(a->string, b->string) == 0)
+    const cJSON *members[PAIRWISE_MAX];
+    uint32_t hashes[PAIRWISE_MAX];
+    size_t count = 0;
+
+    for (const cJSON *one = object->child; one; one = one->next, count++) {
+        members[count] = one;
+        hashes[count] = hash_name(one->string);
+        for (size_t i = 0; i < count; i++)
+            if (hashes[i] == hashes[count] && strcmp(members[i]->string, one->string) == 0)
                 return true;
+    }
     return false;
 }
 

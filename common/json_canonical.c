@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "json_pool.h"
 
 /* UTF-16 order is the order of the bytes of UTF-8, but for one thing: what lies beyond U+FFFF (leading
  * byte F0 and up) is written with surrogates and so comes before U+E000 to U+FFFF (EE, EF). */
@@ -40,7 +41,7 @@ json_sorted(const cJSON *object, const cJSON ***out)
     if (count == 0)
         return 0;
     /* cJSON's allocator, because it never returns NULL. */
-    *out = cJSON_malloc(count * sizeof(**out));
+    *out = json_alloc(count * sizeof(**out));
     for (const cJSON *child = object->child; child; child = child->next)
         (*out)[at++] = child;
     qsort(*out, count, sizeof(**out), compare_names);

@@ -99,9 +99,8 @@ note(struct scan *s, const char *what)
         write_path(s);
 }
 
-/* How many of the next bytes are plain: printable ASCII without quote and backslash. */
-static size_t
-plain_run(const char *at, const char *end)
+size_t
+json_plain_run(const char *at, const char *end)
 {
     const uint64_t ones = 0x0101010101010101U;
     const uint64_t highs = 0x8080808080808080U;
@@ -198,7 +197,7 @@ scan_string(struct scan *s)
     size_t step;
 
     for (s->at++;;) {
-        s->at += plain_run(s->at, s->end);
+        s->at += json_plain_run(s->at, s->end);
         if (s->at == s->end)
             return malformed(s, "unfinished string");
         if (*s->at == '"') {

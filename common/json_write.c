@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "json.h"
+#include "json_scan.h"
 #include "utf8.h"
 
 void
@@ -35,12 +36,8 @@ put_quoted(struct buf *out, const char *text, size_t len)
     uint32_t code;
 
     buf_putc(out, '"');
-    while (at < len) {
+    while ((at += json_plain_run(text + at, text + len)) < len) {
         unsigned char c = (unsigned char)text[at];
-        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-            at++;
-            continue;
-        }
         size_t step = utf8_decode(text + at, len - at, &code);
         if (step > 1) {
             at += step;
@@ -141,8 +138,17 @@ json_put_raw(struct json_writer *w, const char *name, const char *json, size_t l
 void
 json_put_int(struct json_writer *w, const char *name, int64_t value)
 {
+    char text[24];
+    char *at = text + sizeof(text);
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
     if (begin_value(w, name))
-        buf_printf(w->out, "%lld", (long long)value);
+        buf_add(w->out, at, (size_t)(text + sizeof(text) - at));
 }
 
 void
@@ -150,7 +156,9 @@ json_put_number(struct json_writer *w, const char *name, double value)
 {
     char text[JSON_NUMBER_TEXT_MAX];
 
-    if (*json_format_number(value, text) == '\0')
+    if (json_is_int(value))
+        json_put_int(w, name, (int64_t)value);
+    else if (*json_format_number(value, text) == '\0')
         w->broken = true;
     else if (begin_value(w, name))
         buf_puts(w->out, text);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "json_pool.h"
 #include "schema_node.h"
 
 #define PATTERN_MAX 512 /* bytes */
@@ -31,11 +32,11 @@ refuse(const struct compiler *c, const char *expected)
     return err_set(c->err, RC_CONFIG, "schema: %s must be %s", c->keyword, expected);
 }
 
-/* Zeroed memory from cJSON's allocator, which never returns NULL. */
+/* Zeroed memory; never NULL. */
 static void *
 allocate(size_t count, size_t size)
 {
-    void *memory = cJSON_malloc(count * size + 1);
+    void *memory = json_alloc(count * size + 1);
 
     memset(memory, 0, count * size + 1);
     return memory;

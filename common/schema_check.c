@@ -257,13 +257,34 @@ check_array(struct checker *c, const struct schema *s, const cJSON *value,
         complain(c, place, "must hold at most %lld", (long long)s->max_items);
 }
 
+/* The search begins at *at, after the one found last: members mostly come in the schema's order. */
 static const struct schema_property *
-find_property(const struct schema *s, const char *name)
+find_property(const struct schema *s, const char *name, size_t *at)
 {
-    for (size_t i = 0; i < s->n_properties; i++)
-        if (strcmp(s->properties[i].name, name) == 0)
-            return &s->properties[i];
+    for (size_t i = 0; i < s->n_properties; i++) {
+        size_t place = *at + i < s->n_properties ? *at + i : *at + i - s->n_properties;
+        if (strcmp(s->properties[place].name, name) == 0) {
+            *at = place + 1 < s->n_properties ? place + 1 : 0;
+            return &s->properties[place];
+        }
+    }
     return NULL;
+}
+
+static void
+check_required(struct checker *c, const struct schema *s, const cJSON *value,
+               const struct place *place)
+{
+    const cJSON *next = value->child;
+
+    for (size_t i = 0; i < s->n_properties; i++) {
+        const struct schema_property *property = &s->properties[i];
+        struct place inner = { .outer = place, .name = property->name };
+        if (next && strcmp(next->string, property->name) == 0)
+            next = next->next;
+        else if (property->required && !json_member(value, property->name))
+            complain(c, &inner, "is required");
+    }
 }
 
 static bool
@@ -293,15 +314,11 @@ check_object(struct checker *c, const struct schema *s, const cJSON *value,
              const struct place *place)
 {
     int64_t count = 0;
+    size_t at = 0;
 
-    for (size_t i = 0; i < s->n_properties; i++) {
-        const struct schema_property *property = &s->properties[i];
-        struct place inner = { .outer = place, .name = property->name };
-        if (property->required && !json_member(value, property->name))
-            complain(c, &inner, "is required");
-    }
+    check_required(c, s, value, place);
     for (const cJSON *one = value->child; one; one = one->next, count++) {
-        const struct schema_property *property = find_property(s, one->string);
+        const struct schema_property *property = find_property(s, one->string, &at);
         struct place inner = { .outer = place, .name = one->string };
         if (is_done(c))
             continue;

@@ -104,17 +104,24 @@ static enum rc
 build(struct audit *audit, struct leaf *leaves, size_t n, bool careful, const struct prune *prune,
       int64_t recorded_ms, struct arena *mem, struct tiles *tiles, struct err *err)
 {
+    AUTO(buf) struct buf scratch = { 0 };
     enum rc rc;
 
+    buf_init(&scratch, EVENT_MAX);
     column_begin(&tiles->levels, COLUMN_INT2, ARRAY_MAX);
     column_begin(&tiles->indexes, COLUMN_INT8, ARRAY_MAX);
     buf_init(&tiles->hashes, TILES_MAX);
     buf_init(&tiles->roots, TILES_MAX);
     audit->next = audit->tree;
+    uint8_t *nonces = arena_calloc(mem, n, NONCE_LEN);
+    if (!nonces)
+        return err_set(err, RC_LIMIT, "too many events at once");
+    crypto_random(nonces, n * NONCE_LEN);
     for (size_t i = 0; i < n; i++) {
         struct leaf *leaf = &leaves[i];
         if (leaf->known)
             continue;
+        memcpy(leaf->nonce, nonces + i * NONCE_LEN, NONCE_LEN);
         size_t first = careful ? first_of(leaves, i) : i;
         if (first != i) {
             leaf->known = true;
@@ -122,7 +129,7 @@ build(struct audit *audit, struct leaf *leaves, size_t n, bool careful, const st
             memcpy(leaf->hash, leaves[first].hash, HASH_LEN);
             continue;
         }
-        if ((rc = event_build(audit, leaf, prune, recorded_ms, mem)) != RC_OK)
+        if ((rc = event_build(audit, leaf, prune, recorded_ms, &scratch, mem)) != RC_OK)
             return err_set(err, rc == RC_LIMIT ? RC_LIMIT : RC_BUG, "an event cannot be written");
         leaf->index = audit->next.size;
         merkle_append(&audit->next, leaf->hash, keep_tile, tiles);

@@ -8,9 +8,6 @@
 #include "clock.h"
 #include "redact.h"
 
-#define EVENT_MAX (256u << 10) /* bytes of one event; a payload may be 64 KiB, escaped */
-#define NONCE_LEN 16
-
 const char *
 leaf_kind_name(enum leaf_kind kind)
 {
@@ -19,25 +16,68 @@ leaf_kind_name(enum leaf_kind kind)
     return NAMES[kind];
 }
 
+/* The search begins after the field found last: members mostly come in this order. */
+static void
+find_fields(const cJSON *body, const cJSON *fields[FIELD_COUNT])
+{
+    static const char *const NAMES[FIELD_COUNT] = {
+        [FIELD_EVENT_ID] = "event_id",
+        [FIELD_ACTOR_TYPE] = "actor_type",
+        [FIELD_KEY_ID] = "key_id",
+        [FIELD_REQUEST_ID] = "request_id",
+        [FIELD_ACTION] = "action",
+        [FIELD_TARGET] = "target",
+        [FIELD_DECISION] = "decision",
+        [FIELD_STATUS] = "status",
+        [FIELD_HTTP_STATUS] = "http_status",
+        [FIELD_ERROR_REASON] = "error_reason",
+        [FIELD_DURATION] = "duration_ms",
+        [FIELD_IDEMPOTENCY] = "idempotency_key_sha256",
+        [FIELD_PARAMS] = "params_sha256",
+        [FIELD_PREFIX] = "params_prefix64",
+        [FIELD_REGION] = "region",
+        [FIELD_CLIENT] = "client",
+        [FIELD_TIME] = "time",
+        [FIELD_ITEMS] = "count",
+    };
+    unsigned from = 0;
+
+    for (const cJSON *one = body->child; one; one = one->next)
+        for (unsigned i = 0; i < FIELD_COUNT; i++) {
+            unsigned field = (from + i) % FIELD_COUNT;
+            if (strcmp(one->string, NAMES[field]) != 0)
+                continue;
+            fields[field] = one;
+            from = field + 1;
+            break;
+        }
+}
+
+/* NULL when absent or null. */
+static const char *
+field_text(const struct leaf *leaf, enum request_field field)
+{
+    return cJSON_GetStringValue(leaf->fields[field]);
+}
+
 void
 leaf_of_request(struct job *job, const cJSON *body, struct leaf *out)
 {
-    const char *key = json_string(body, "key_id");
-    int64_t time_ms = job->accepted_ms;
-
-    (void)clock_parse(json_string(body, "time"), &time_ms);
     *out = (struct leaf){
         .kind = LEAF_REQUEST,
         .job = job,
-        .body = body,
+        .reported = true,
         .workspace = job->actor.workspace,
-        .event_id = json_string(body, "event_id"),
-        .actor = key ? key : json_string(body, "actor_type"),
-        .action = json_string(body, "action"),
-        .status = json_string(body, "status"),
         .problem = PROBLEM_COUNT,
-        .time_ms = time_ms,
+        .time_ms = job->accepted_ms,
     };
+    find_fields(body, out->fields);
+    out->event_id = field_text(out, FIELD_EVENT_ID);
+    const char *key = field_text(out, FIELD_KEY_ID);
+    out->actor = key ? key : field_text(out, FIELD_ACTOR_TYPE);
+    out->action = field_text(out, FIELD_ACTION);
+    out->status = field_text(out, FIELD_STATUS);
+    (void)clock_parse(field_text(out, FIELD_TIME), &out->time_ms);
 }
 
 void
@@ -111,14 +151,22 @@ put_hmac(struct json_writer *w, const char *name, const struct audit *audit, con
 }
 
 static void
-put_nonce(struct json_writer *w)
+put_nonce(struct json_writer *w, const struct leaf *leaf)
 {
-    uint8_t nonce[NONCE_LEN];
     char hex[2 * NONCE_LEN + 1];
 
-    crypto_random(nonce, sizeof(nonce));
-    hex_encode(nonce, sizeof(nonce), hex);
+    hex_encode(leaf->nonce, NONCE_LEN, hex);
     json_put_string(w, "nonce", hex);
+}
+
+static void
+put_field(struct json_writer *w, const char *name, const struct leaf *leaf,
+          enum request_field field)
+{
+    if (leaf->fields[field])
+        json_put_doc(w, name, leaf->fields[field]);
+    else
+        json_put_null(w, name);
 }
 
 static void
@@ -135,30 +183,27 @@ static void
 write_request(struct json_writer *w, const struct audit *audit, const struct leaf *leaf,
               int64_t recorded_ms)
 {
-    const cJSON *body = leaf->body;
-
-    put_member(w, "action", body);
-    put_text(w, "actor_id", json_string(body, "key_id"));
-    put_member(w, "actor_type", body);
-    put_member(w, "client", body);
-    put_member(w, "count", body);
-    put_member(w, "decision", body);
-    put_member(w, "duration_ms", body);
-    put_member(w, "error_reason", body);
+    put_field(w, "action", leaf, FIELD_ACTION);
+    put_text(w, "actor_id", field_text(leaf, FIELD_KEY_ID));
+    put_field(w, "actor_type", leaf, FIELD_ACTOR_TYPE);
+    put_field(w, "client", leaf, FIELD_CLIENT);
+    put_field(w, "count", leaf, FIELD_ITEMS);
+    put_field(w, "decision", leaf, FIELD_DECISION);
+    put_field(w, "duration_ms", leaf, FIELD_DURATION);
+    put_field(w, "error_reason", leaf, FIELD_ERROR_REASON);
     json_put_string(w, "event_id", leaf->event_id);
-    put_member(w, "http_status", body);
-    put_hmac(w, "idempotency_key_hash", audit, "idempotency",
-             json_string(body, "idempotency_key_sha256"));
-    put_member(w, "key_id", body);
-    put_nonce(w);
-    put_hmac(w, "params_hash", audit, "params", json_string(body, "params_sha256"));
-    put_member(w, "params_prefix64", body);
+    put_field(w, "http_status", leaf, FIELD_HTTP_STATUS);
+    put_hmac(w, "idempotency_key_hash", audit, "idempotency", field_text(leaf, FIELD_IDEMPOTENCY));
+    put_field(w, "key_id", leaf, FIELD_KEY_ID);
+    put_nonce(w, leaf);
+    put_hmac(w, "params_hash", audit, "params", field_text(leaf, FIELD_PARAMS));
+    put_field(w, "params_prefix64", leaf, FIELD_PREFIX);
     put_text(w, "program", leaf->job->program);
     json_put_time(w, "recorded_at", recorded_ms);
-    put_member(w, "region", body);
-    put_member(w, "request_id", body);
-    put_member(w, "status", body);
-    put_member(w, "target", body);
+    put_field(w, "region", leaf, FIELD_REGION);
+    put_field(w, "request_id", leaf, FIELD_REQUEST_ID);
+    put_field(w, "status", leaf, FIELD_STATUS);
+    put_field(w, "target", leaf, FIELD_TARGET);
     json_put_time(w, "time", leaf->time_ms);
     json_put_string(w, "type", "request");
     json_put_int(w, "v", 1);
@@ -192,7 +237,7 @@ write_append(struct json_writer *w, const struct audit *audit, const struct leaf
         json_put_int(w, "http_status", refused ? problem_http(leaf->problem) : 200);
     put_hmac(w, "idempotency_key_hash", audit, "idempotency", job->idem_hash);
     put_text(w, "key_id", job->actor.key_id);
-    put_nonce(w);
+    put_nonce(w, leaf);
     put_hmac(w, "params_hash", audit, "params", params);
     json_put_null(w, "params_prefix64");
     json_put_string(w, "program", "audit");
@@ -242,7 +287,7 @@ write_event(struct json_writer *w, const struct audit *audit, const struct leaf 
     put_member(w, "decision", job->body);
     json_put_string(w, "event_id", leaf->event_id);
     put_text(w, "key_id", job->actor.key_id);
-    put_nonce(w);
+    put_nonce(w, leaf);
     if ((rc = put_payload(w, job->body)) != RC_OK)
         return rc;
     json_put_time(w, "recorded_at", recorded_ms);
@@ -263,7 +308,7 @@ write_prune(struct json_writer *w, const struct leaf *leaf, const struct prune *
     json_put_string(w, "action", leaf->action);
     json_put_time(w, "before", prune->before_ms);
     json_put_string(w, "event_id", leaf->event_id);
-    put_nonce(w);
+    put_nonce(w, leaf);
     json_put_string(w, "reason", "retention");
     json_put_time(w, "recorded_at", recorded_ms);
     json_put_int(w, "retention_seconds", prune->retention_ms / 1000);
@@ -276,20 +321,19 @@ write_prune(struct json_writer *w, const struct leaf *leaf, const struct prune *
 
 enum rc
 event_build(const struct audit *audit, struct leaf *leaf, const struct prune *prune,
-            int64_t recorded_ms, struct arena *mem)
+            int64_t recorded_ms, struct buf *scratch, struct arena *mem)
 {
-    AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     enum rc rc = RC_OK;
 
-    buf_init(&out, EVENT_MAX);
-    json_begin(&w, &out);
+    buf_reset(scratch);
+    json_begin(&w, scratch);
     json_object(&w, NULL);
     if (leaf->kind == LEAF_PRUNE)
         write_prune(&w, leaf, prune, recorded_ms);
     else if (leaf->kind == LEAF_EVENT)
         rc = write_event(&w, audit, leaf, recorded_ms);
-    else if (!leaf->body)
+    else if (!leaf->reported)
         write_append(&w, audit, leaf, recorded_ms);
     else
         write_request(&w, audit, leaf, recorded_ms);
@@ -298,10 +342,10 @@ event_build(const struct audit *audit, struct leaf *leaf, const struct prune *pr
         rc = json_end(&w);
     if (rc != RC_OK)
         return rc;
-    leaf->event = arena_strndup(mem, buf_text(&out), out.len);
+    leaf->event = arena_strndup(mem, buf_text(scratch), scratch->len);
     if (!leaf->event)
         return RC_LIMIT;
-    leaf->len = out.len;
+    leaf->len = scratch->len;
     merkle_leaf(leaf->event, leaf->len, leaf->hash);
     return RC_OK;
 }

@@ -17,15 +17,43 @@
 
 enum leaf_kind { LEAF_REQUEST, LEAF_EVENT, LEAF_PRUNE };
 
+#define EVENT_MAX (256u << 10) /* bytes of one event; a payload may be 64 KiB, escaped */
+#define NONCE_LEN 16
+
+/* The members of an event as it is reported, in the order in which audit_event.c writes them. */
+enum request_field {
+    FIELD_EVENT_ID,
+    FIELD_ACTOR_TYPE,
+    FIELD_KEY_ID,
+    FIELD_REQUEST_ID,
+    FIELD_ACTION,
+    FIELD_TARGET,
+    FIELD_DECISION,
+    FIELD_STATUS,
+    FIELD_HTTP_STATUS,
+    FIELD_ERROR_REASON,
+    FIELD_DURATION,
+    FIELD_IDEMPOTENCY,
+    FIELD_PARAMS,
+    FIELD_PREFIX,
+    FIELD_REGION,
+    FIELD_CLIENT,
+    FIELD_TIME,
+    FIELD_ITEMS, /* "count" */
+    FIELD_COUNT
+};
+
 /* Strings are borrowed from the job or its arena. */
 struct leaf {
     enum leaf_kind kind;
-    struct job *job;   /* NULL for LEAF_PRUNE */
-    const cJSON *body; /* of LEAF_REQUEST: the event as reported; NULL = an append's own */
+    struct job *job; /* NULL for LEAF_PRUNE */
+    bool reported;   /* a LEAF_REQUEST from its settler; else it is an append's own */
+    const cJSON *fields[FIELD_COUNT]; /* of a reported one; NULL = absent */
     const char *workspace, *event_id;
     const char *actor, *action, *status; /* NULL = unknown */
     enum problem_code problem;           /* the refusal of an append; PROBLEM_COUNT = none */
     int64_t time_ms;
+    uint8_t nonce[NONCE_LEN]; /* the caller's: random */
     /* Filled in by event_build(). */
     const char *event;
     size_t len;
@@ -48,8 +76,9 @@ void leaf_of_request(struct job *job, const cJSON *body, struct leaf *out);
 void leaf_of_event(struct job *job, struct leaf *out);
 void leaf_of_append(struct job *job, enum problem_code problem, struct leaf *out);
 
-/* Write the leaf's event and hash it. prune only for LEAF_PRUNE. */
+/* Write the leaf's event into scratch (of EVENT_MAX), hash it, keep a copy in mem. prune only for
+ * LEAF_PRUNE. */
 enum rc event_build(const struct audit *audit, struct leaf *leaf, const struct prune *prune,
-                    int64_t recorded_ms, struct arena *mem);
+                    int64_t recorded_ms, struct buf *scratch, struct arena *mem);
 
 #endif
