@@ -99,29 +99,40 @@ first_of(const struct leaf *leaves, size_t i)
     return j;
 }
 
-/* Events, hashes and places of the new leaves; audit->next becomes the tree with them. */
+/* Events and their hashes: all that does not depend on what is in the log already. */
 static enum rc
-build(struct audit *audit, struct leaf *leaves, size_t n, bool careful, const struct prune *prune,
-      int64_t recorded_ms, struct arena *mem, struct tiles *tiles, struct err *err)
+write_events(const struct audit *audit, struct leaf *leaves, size_t n, const struct prune *prune,
+             int64_t recorded_ms, struct arena *mem, struct err *err)
 {
     AUTO(buf) struct buf scratch = { 0 };
+    uint8_t *nonces = arena_calloc(mem, n, NONCE_LEN);
     enum rc rc;
 
+    if (!nonces)
+        return err_set(err, RC_LIMIT, "too many events at once");
+    crypto_random(nonces, n * NONCE_LEN);
     buf_init(&scratch, EVENT_MAX);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(leaves[i].nonce, nonces + i * NONCE_LEN, NONCE_LEN);
+        if ((rc = event_build(audit, &leaves[i], prune, recorded_ms, &scratch, mem)) != RC_OK)
+            return err_set(err, rc == RC_LIMIT ? RC_LIMIT : RC_BUG, "an event cannot be written");
+    }
+    return RC_OK;
+}
+
+/* Places for the new leaves; audit->next becomes the tree with them. */
+static void
+place(struct audit *audit, struct leaf *leaves, size_t n, bool careful, struct tiles *tiles)
+{
     column_begin(&tiles->levels, COLUMN_INT2, ARRAY_MAX);
     column_begin(&tiles->indexes, COLUMN_INT8, ARRAY_MAX);
     buf_init(&tiles->hashes, TILES_MAX);
     buf_init(&tiles->roots, TILES_MAX);
     audit->next = audit->tree;
-    uint8_t *nonces = arena_calloc(mem, n, NONCE_LEN);
-    if (!nonces)
-        return err_set(err, RC_LIMIT, "too many events at once");
-    crypto_random(nonces, n * NONCE_LEN);
     for (size_t i = 0; i < n; i++) {
         struct leaf *leaf = &leaves[i];
         if (leaf->known)
             continue;
-        memcpy(leaf->nonce, nonces + i * NONCE_LEN, NONCE_LEN);
         size_t first = careful ? first_of(leaves, i) : i;
         if (first != i) {
             leaf->known = true;
@@ -129,12 +140,9 @@ build(struct audit *audit, struct leaf *leaves, size_t n, bool careful, const st
             memcpy(leaf->hash, leaves[first].hash, HASH_LEN);
             continue;
         }
-        if ((rc = event_build(audit, leaf, prune, recorded_ms, &scratch, mem)) != RC_OK)
-            return err_set(err, rc == RC_LIMIT ? RC_LIMIT : RC_BUG, "an event cannot be written");
         leaf->index = audit->next.size;
         merkle_append(&audit->next, leaf->hash, keep_tile, tiles);
     }
-    return RC_OK;
 }
 
 struct columns {
@@ -239,31 +247,71 @@ send_checkpoint(const struct audit *audit, struct db *db, const struct merkle_he
     return db_send(db, SQL_AUDIT_CHECKPOINT, &params, NULL, err);
 }
 
+/* What a batch takes along from its first writing into its transaction. */
+struct batch {
+    struct leaf *leaves;
+    size_t n;
+    const struct prune *prune; /* NULL = none */
+    int64_t recorded_ms;
+    struct columns columns;
+    struct arena *mem;
+};
+
+/* Events, hashes and columns, as if recorded now; never before the last leaf that we know of. */
+static enum rc
+prepare(const struct audit *audit, struct batch *batch, struct err *err)
+{
+    int64_t now_ms = clock_wall_ms();
+    int64_t recorded_ms = now_ms > audit->last_ms ? now_ms : audit->last_ms;
+    enum rc rc =
+        write_events(audit, batch->leaves, batch->n, batch->prune, recorded_ms, batch->mem, err);
+
+    columns_cleanup(&batch->columns);
+    if (rc == RC_OK)
+        columns_fill(&batch->columns, batch->leaves, batch->n);
+    batch->recorded_ms = recorded_ms;
+    return rc;
+}
+
+/* Look first, and leave out what is known. */
+static enum rc
+leave_out(struct audit *audit, struct db *db, struct batch *batch, struct tiles *tiles,
+          struct err *err)
+{
+    enum rc rc = mark_known(db, batch->leaves, batch->n, err);
+
+    if (rc != RC_OK)
+        return rc;
+    place(audit, batch->leaves, batch->n, true, tiles);
+    columns_cleanup(&batch->columns);
+    columns_fill(&batch->columns, batch->leaves, batch->n);
+    return RC_OK;
+}
+
 /* Everything between BEGIN and COMMIT, and COMMIT. */
 static enum rc
-append_once(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
-            const struct prune *prune, struct arena *mem, struct err *err)
+append_once(struct audit *audit, struct db *db, struct batch *batch, struct err *err)
 {
     __attribute__((cleanup(tiles_cleanup))) struct tiles tiles = { 0 };
-    __attribute__((cleanup(columns_cleanup))) struct columns columns = { 0 };
     char note[NOTE_OURS_MAX];
     struct merkle_head head;
-    int64_t last_ms, now_ms = clock_wall_ms();
-    bool careful = audit->careful > 0;
     enum rc rc;
 
-    if ((rc = head_check(audit, db, &last_ms, err)) != RC_OK)
+    if ((rc = head_check(audit, db, &audit->last_ms, err)) != RC_OK)
         return rc;
-    if (careful && (rc = mark_known(db, leaves, n, err)) != RC_OK)
+    if (audit->last_ms > batch->recorded_ms && (rc = prepare(audit, batch, err)) != RC_OK)
         return rc;
-    now_ms = now_ms > last_ms ? now_ms : last_ms;
-    if ((rc = build(audit, leaves, n, careful, prune, now_ms, mem, &tiles, err)) != RC_OK)
+    if (audit->careful > 0)
+        rc = leave_out(audit, db, batch, &tiles, err);
+    else
+        place(audit, batch->leaves, batch->n, false, &tiles);
+    if (rc != RC_OK)
         return rc;
     head.size = audit->next.size;
     if (head.size > audit->tree.size) {
         merkle_root(&audit->next, head.root);
-        columns_fill(&columns, leaves, n);
-        if ((rc = send_leaves(db, audit->tree.size, now_ms, &columns, err)) != RC_OK ||
+        if ((rc = send_leaves(db, audit->tree.size, batch->recorded_ms, &batch->columns, err)) !=
+                RC_OK ||
             (rc = send_tiles(db, &tiles, err)) != RC_OK ||
             (rc = send_checkpoint(audit, db, &head, note, err)) != RC_OK)
             return rc;
@@ -277,18 +325,29 @@ append_once(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
     return RC_OK;
 }
 
+static void
+batch_cleanup(struct batch *batch)
+{
+    columns_cleanup(&batch->columns);
+}
+
+/* The events are written before the lock is asked for: another replica's transaction goes on
+ * meanwhile. */
 enum rc
 append_leaves(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
               const struct prune *prune, struct arena *mem, struct err *err)
 {
+    __attribute__((cleanup(batch_cleanup))) struct batch batch = {
+        .leaves = leaves, .n = n, .prune = prune, .mem = mem
+    };
     enum rc rc = RC_CONFLICT;
 
     for (int attempt = 0; attempt < 2 && rc == RC_CONFLICT; attempt++) {
         for (size_t i = 0; i < n; i++)
             leaves[i].known = false;
-        if ((rc = db_begin(db, NULL, err)) != RC_OK)
+        if ((rc = prepare(audit, &batch, err)) != RC_OK || (rc = db_begin(db, NULL, err)) != RC_OK)
             return rc;
-        rc = append_once(audit, db, leaves, n, prune, mem, err);
+        rc = append_once(audit, db, &batch, err);
         if (rc != RC_OK)
             db_abort(db);
         if (rc == RC_CONFLICT) /* where one redelivery is, there are more */

@@ -2,8 +2,8 @@
 /*
  * append - one batch of leaves into the log, in one transaction.
  *
- * lock -> check the head -> build and hash the events -> leaves, full tiles and the signed
- * checkpoint -> commit. An event that is in the log already, by (workspace, event id, kind), is not
+ * build and hash the events -> lock -> check the head -> leaves, full tiles and the signed checkpoint
+ * -> commit. An event that is in the log already, by (workspace, event id, kind), is not
  * appended again; its leaf says where it is. This is looked up only after a batch has failed on it,
  * because redeliveries are rare and the unique index watches anyway.
  *

@@ -41,6 +41,7 @@ struct audit {
     struct merkle_tree tree;          /* as of the last checkpoint that we saw and checked */
     struct merkle_tree next;          /* while a batch is under way */
     struct merkle_head signed_head;   /* of tree */
+    int64_t last_ms;                  /* recording time of the last leaf that we saw */
     bool loaded;                      /* tree was checked against the database once */
     unsigned careful;                 /* batches to come that look for known events first */
     int64_t retention_ms;             /* 0 = keep everything */
