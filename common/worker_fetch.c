@@ -20,7 +20,7 @@
  * not counted up with it.
  */
 #define LIST_EVERY_MS    2000
-#define INFO_EVERY_MS    2000
+#define INFO_EVERY_MS    500
 #define KEEPALIVE_MIN_MS 200
 #define CAREFUL_MS       2000
 #define API_TIMEOUT_MS   5000u
@@ -34,6 +34,7 @@ worker_careful(struct worker *w)
     int64_t until_ms = clock_mono_ms() + CAREFUL_MS;
     if (until_ms > w->careful_until_ms)
         w->careful_until_ms = until_ms;
+    w->careful_seq = 0;
 }
 
 /* Which stream this program's JetStream commands are in; NULL when it has none. */
@@ -48,8 +49,9 @@ stream_of(const struct worker *w)
     return NULL;
 }
 
-/* The answer tells how long the server waits for an acknowledgement, and how many deliveries nobody
- * has settled: more than ours are other replicas' or a dead one's. */
+/* The answer tells how long the server waits for an acknowledgement, and whether somebody has left
+ * deliveries behind: nobody has, when no more are unsettled than we have, or when everything is
+ * settled that was delivered before the first answer (the rest is what other replicas work on). */
 static void
 on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
 {
@@ -64,8 +66,11 @@ on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
         w->keepalive_ms = every_ms;
         loop_timer_set(w->keepalive, (uint32_t)every_ms, (uint32_t)every_ms);
     }
+    int64_t settled = json_int(json_member(doc, "ack_floor"), "stream_seq", 0);
+    if (w->careful_seq == 0)
+        w->careful_seq = json_int(json_member(doc, "delivered"), "stream_seq", 0);
     if (!w->spec->consumer_per_workspace &&
-        json_int(doc, "num_ack_pending", 0) <= (int64_t)w->in_hand)
+        (json_int(doc, "num_ack_pending", 0) <= (int64_t)w->in_hand || settled >= w->careful_seq))
         w->careful_until_ms = 0;
 }
 

@@ -102,7 +102,7 @@ struct worker {
     struct loop_timer *waker, *tick, *keepalive;
     int64_t kept_alive_ms, keepalive_ms; /* the last time; how often: a third of ack_wait */
     struct lane *lanes;
-    int64_t listed_ms, careful_until_ms, info_asked_ms;
+    int64_t listed_ms, careful_until_ms, careful_seq, info_asked_ms;
     size_t list_offset;
     struct bus_sub *subs[CMD_COUNT];
     struct metrics metrics;
