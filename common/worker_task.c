@@ -196,21 +196,24 @@ identify(struct task *task, struct err *err)
 
 /* --- the body --------------------------------------------------------------------------------- */
 
-/* Request events come one by one or as an array. */
+/* Request events, one or an array: reported by programs, who hear no answer, so what breaks a rule is
+ * a dead letter. */
 static enum rc
-check_body(enum command command, const cJSON *doc, struct field_errors *errors)
+read_report(struct task *task, struct err *err)
 {
-    const struct schema *schema = schema_builtin(command_info(command)->schema);
-    const cJSON *item;
-    enum rc rc = RC_OK;
-    if (!schema)
-        return RC_OK;
-    if (command != CMD_AUDIT_REQUEST || !cJSON_IsArray(doc))
-        return schema_check(schema, doc, errors);
-    cJSON_ArrayForEach (item, doc)
-        if (rc == RC_OK)
-            rc = schema_check(schema, item, errors);
-    return rc;
+    const struct schema *schema = schema_builtin(command_info(task->job.command)->schema);
+    struct field_errors errors = { 0 };
+    struct err why = { .rc = RC_OK };
+    enum rc rc = json_read(task->job.payload, task->job.payload_len, &task->doc, &why);
+    if (rc != RC_OK)
+        return err_set(err, RC_CORRUPT, "%s", why.text);
+    bool many = cJSON_IsArray(task->doc);
+    for (const cJSON *one = many ? task->doc->child : task->doc; one; one = many ? one->next : NULL)
+        if (schema_check(schema, one, &errors) != RC_OK)
+            return err_set(err, RC_CORRUPT, "a request event breaks a rule: %s %s",
+                           errors.items[0].field, errors.items[0].detail);
+    task->job.body = task->doc;
+    return RC_OK;
 }
 
 /* RC_CORRUPT: no JSON. RC_OK with a result: answered. */
@@ -235,12 +238,13 @@ read_body(struct task *task, struct err *err)
     job->audit_target = json_string(task->doc, "scope");
     const char *tenant = json_string(task->doc, "tenant_id");
     const char *request = json_string(task->doc, "client_request_id");
+    const struct schema *schema = schema_builtin(info->schema);
     task->refused = true;
     if (info->scope != SCOPE_NONE && !job->direct && !principal_has(&job->actor, info->scope))
         job_problem(job, PROBLEM_MISSING_SCOPE, NULL, "The key's role lacks the scope.");
     else if (tenant && strcmp(tenant, job->actor.workspace) != 0)
         job_problem(job, PROBLEM_TENANT_MISMATCH, NULL, "tenant_id is not the key's workspace.");
-    else if (check_body(job->command, task->doc, &errors) != RC_OK)
+    else if (schema && schema_check(schema, task->doc, &errors) != RC_OK)
         job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
     else if (request && job->direct && task->lane && strcmp(request, job->id) != 0)
         job_problem(job, PROBLEM_INVALID_REQUEST, NULL,
@@ -275,7 +279,9 @@ decode(struct task *task, struct err *err)
     if (rc == RC_OK && task->lane && job->deliveries > (uint64_t)w->common.delivery_limit)
         rc = err_set(err, RC_CORRUPT, "delivered %llu times without being settled",
                      (unsigned long long)job->deliveries);
-    return rc == RC_OK ? read_body(task, err) : rc;
+    if (rc != RC_OK)
+        return rc;
+    return job->command == CMD_AUDIT_REQUEST ? read_report(task, err) : read_body(task, err);
 }
 
 /* What NATS clients ask directly passes no gateway: here is its limit. (Their JetStream commands are

@@ -4,8 +4,8 @@ import json
 import os
 import signal
 import subprocess
-import time
 
+from gantry_testing.http import Client
 from gantry_testing.stack import ROOT
 from gantry_testing.wait import wait_until
 
@@ -67,7 +67,8 @@ def test_an_interrupted_import_goes_on(stack, tmp_path):
     file = tmp_path / "in.jsonl"
     file.write_text(lines(memories(600)))
     process = gantry(stack, "memory", "import", str(file), key=key)
-    time.sleep(0.25)
+    reader = Client(stack.url, key)
+    wait_until(lambda: reader.get("/memory?limit=1").ok().json["items"], 30, "the first is stored")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     done = json.loads(finish(gantry(stack, "memory", "import", str(file), "--json", key=key)))

@@ -34,14 +34,17 @@ class Response:
 class Client:
     """Not for several threads at once: give each its own (clone())."""
 
-    def __init__(self, url, key=None, timeout=30):
+    def __init__(self, url, key=None, timeout=30, source=None):
+        """source: the address to connect from, any of 127.0.0.0/8, to be told from other tests."""
         self.url, self.key, self.timeout = url, key, timeout
+        source = source and (source, 0)
         parts = urlsplit(url)
         if parts.scheme == "https":
             trusted = ssl.create_default_context(cafile=os.environ.get("GANTRY_TEST_CA"))
-            self._connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=trusted)
+            self._connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=trusted,
+                                                           source_address=source)
         else:
-            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout, source_address=source)
 
     def clone(self, key=None):
         return Client(self.url, key or self.key, self.timeout)

@@ -113,8 +113,8 @@ class Stack:
     def client(self, role="admin", workspace="default", **options):
         return Client(self.url, self.key(role, workspace), **options)
 
-    def anonymous(self):
-        return Client(self.url)
+    def anonymous(self, **options):
+        return Client(self.url, **options)
 
     def nats(self, role="admin", workspace="default", **options):
         """A NATS connection with an API key as its token."""

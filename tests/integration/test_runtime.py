@@ -56,6 +56,28 @@ def test_a_command_is_done_answered_audited_acknowledged(server, bus, program):
     assert left(bus, "DEAD") == 0
 
 
+def test_events_of_one_turn_share_a_message(server, bus, program):
+    """Of one workspace, and no more than fit; a command alone has a message of its own."""
+    wanted = {ingest(bus, f"text {i}", workspace=f"w{1 + i % 2}"): f"w{1 + i % 2}" for i in range(300)}
+    with Echo(program, server):
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, 30, "everything settled")
+        alone = ingest(bus, "alone")
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, 30, "everything settled")
+    *together, (_, headers, data) = stored(bus, "AUDIT")
+    assert json.loads(data)["event_id"] == alone and headers["Nats-Msg-Id"] == f"{alone}.audit"
+    seen = {}
+    for subject, headers, data in together:
+        body = json.loads(data)
+        items = body if isinstance(body, list) else [body]
+        assert isinstance(body, dict) or 1 < len(body) <= 64
+        assert headers["Nats-Msg-Id"].startswith(items[0]["event_id"] + ".")
+        for item in items:
+            assert item["event_id"] not in seen
+            seen[item["event_id"]] = subject.split(".")[2]
+    assert seen == wanted
+    assert len(together) < 100
+
+
 def test_answers_are_not_failures(server, bus, program):
     done = Done(bus)
     with Echo(program, server) as worker:
