@@ -86,10 +86,14 @@ await_result(struct db *db)
 {
     while (db->wait_fn && PQstatus(db->conn) == CONNECTION_OK && PQisBusy(db->conn)) {
         struct pollfd fd = { .fd = PQsocket(db->conn), .events = POLLIN };
-        if (poll(&fd, 1, 0) == 0)
-            db->wait_fn(db->wait_arg, fd.fd);
-        else if (!PQconsumeInput(db->conn))
-            return;
+        if (poll(&fd, 1, 0) > 0) {
+            if (!PQconsumeInput(db->conn))
+                return;
+            continue;
+        }
+        db->waiting = true;
+        db->wait_fn(db->wait_arg, fd.fd);
+        db->waiting = false;
     }
 }
 
@@ -163,7 +167,7 @@ enum rc
 db_query(struct db *db, const char *workspace, unsigned statement, const struct db_params *params,
          PGresult **out, struct err *err)
 {
-    if (db->in_group)
+    if (db->in_group || db->waiting)
         return err_set(err, RC_BUG, "a single statement inside a group");
     if (statement >= db->n_statements)
         return err_set(err, RC_BUG, "no statement of number %u", statement);
@@ -191,7 +195,7 @@ db_query(struct db *db, const char *workspace, unsigned statement, const struct 
 enum rc
 db_begin(struct db *db, const char *workspace, struct err *err)
 {
-    if (db->in_group)
+    if (db->in_group || db->waiting)
         return err_set(err, RC_BUG, "a group inside a group");
     enum rc rc = db_ready(db, err);
     if (rc != RC_OK)

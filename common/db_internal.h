@@ -39,6 +39,7 @@ struct db {
     size_t n_sent;       /* statements of the group, for their indexes */
     db_wait_fn *wait_fn; /* NULL = block */
     void *wait_arg;
+    bool waiting; /* in wait_fn: the connection is in use */
 };
 
 /* Translate the five characters of a SQLSTATE; "" is a lost connection. */

@@ -22,9 +22,9 @@
  * The loop is common/loop.h's: messages come in through the bus's callbacks (worker_task.c), the
  * prepare hook hands them to handlers in batches (worker_run.c) and asks for more (worker_fetch.c),
  * and confirmations move each task through settling (worker_settle.c). Handlers run on the loop's
- * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile. While a handler
- * waits for the database the loop turns on: messages come in and are checked, confirmations are
- * taken, but no other handler runs.
+ * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile. With
+ * turns_meanwhile the loop turns on while a handler waits for the database: messages come in and are
+ * checked, confirmations are taken, but no other handler runs.
  */
 #define TICK_MS          1000u
 #define METRICS_EVERY    5 /* ticks */

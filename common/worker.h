@@ -39,7 +39,6 @@
 #include "problem.h"
 
 #define WORKER_DRAIN_MS 25000
-
 struct worker;
 
 /* What a handler says of a job. Set it with the functions below; the body lives in the arena. */
@@ -105,6 +104,8 @@ struct worker_spec {
     /* The handlers of JetStream commands record their own `request` events with the effect; the
      * runtime publishes those of jobs that it refuses itself and hands to no handler. */
     bool audits_itself;
+    /* The loop turns while a handler waits for PostgreSQL: no timer or callback may use it then. */
+    bool turns_meanwhile;
     bool spawns;        /* starts sandboxes: exec stays possible (confine.h) */
     unsigned batch_max; /* messages in one call; default 64 */
     size_t mem_max;     /* bytes of arena per batch; default 64 MiB */

@@ -124,7 +124,7 @@ call_handler(struct worker *w, const struct worker_route *route, size_t count)
         (void)err_set(&w->batch[i]->result.err, RC_BUG, "the handler gave no result");
     }
     w->in_handler = true;
-    if (w->db)
+    if (w->db && w->spec->turns_meanwhile)
         db_on_wait(w->db, turn_meanwhile, w);
     FAULT("before_handler");
     if (route->handle)

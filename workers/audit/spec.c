@@ -104,6 +104,7 @@ const struct worker_spec AUDIT_SPEC = {
     .statements = SQL_AUDIT,
     .n_statements = SQL_AUDIT_COUNT,
     .audits_itself = true,
+    .turns_meanwhile = true,
     .batch_max = AUDIT_BATCH_MAX,
     .on_start = start,
     .on_ready = ready,
