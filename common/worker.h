@@ -137,8 +137,7 @@ const char *worker_region(const struct worker *w); /* REGION; "" when unset */
 struct bus *worker_bus(struct worker *w);
 /* Long handlers: call at least every 10 s; sends "in progress" for all unsettled messages. */
 void worker_keepalive(struct worker *w);
-/* Settle a job that a start function kept. */
-void worker_finish(struct worker *w, struct job *job);
+void worker_finish(struct worker *w, struct job *job); /* settles what a start function kept */
 /* SIGTERM has come: nothing new is fetched, what was started has WORKER_DRAIN_MS to end. */
 bool worker_draining(const struct worker *w);
 
