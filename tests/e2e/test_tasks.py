@@ -82,6 +82,7 @@ def test_health_check(client):
     ({"type": "code.shell", "code": "exit 3"}, "nonzero_exit", 3),
     ({"type": "code.shell", "code": "kill -SEGV $$"}, "signaled", 139),
     ({"type": "code.python", "code": "x = []\nwhile True: x.append(bytearray(1 << 20))"}, "memory_limit", None),
+    ({"type": "code.python", "code": "x = ' ' * (1 << 40)"}, "memory_limit", 86),
     ({"type": "code.shell", "code": "yes"}, "output_limit", None),
     ({"type": "code.shell", "code": "f() { f | f & }; f; wait; sleep 20"}, "process_limit", None),
 ])
@@ -89,6 +90,13 @@ def test_outcomes(client, task, outcome, exit_code):
     answer = run(client, task).ok().json
     assert (answer["status"], answer["outcome"], answer["output"]["exit_code"]) == ("failed", outcome, exit_code)
     assert job(client, answer["job_id"], "failed")["error"] == outcome
+
+
+@pytest.mark.parametrize("files", [{"../x": ""}, {"/x": ""}, {"a": "", "a/b": ""}, {"a": {"base64": "!!!"}}, {"a": {"base64": "A"}}, {"a": {}}])
+@pytest.mark.parametrize("action", ["code.python", "code.shell"])
+def test_files_that_cannot_be_written_are_named(client, action, files):
+    output = run(client, {"type": action, "code": "nonsense", "files": files}).ok().json["output"]
+    assert output["exit_code"] == 2 and output["stderr"].startswith("files: ") and "Traceback" not in output["stderr"]
 
 
 def test_timeout(client):

@@ -154,7 +154,7 @@ what_does_not_fit_is_an_error(void **state)
 static void
 facts_give_outcomes(void **state)
 {
-    static const struct limits LIMITS = { .memory_bytes = 1000, .cpu_ms = 1000 };
+    static const struct limits LIMITS = { .memory_bytes = 1000, .cpu_ms = 1000, .memory_exit = 86 };
     static const struct {
         const char *name;
         struct facts facts;
@@ -182,6 +182,9 @@ facts_give_outcomes(void **state)
         { "at its memory limit",
           { .exited = true, .exit_code = 1, .memory_peak_bytes = 1000 },
           OUTCOME_NONZERO_EXIT },
+        { "says that it was refused memory",
+          { .exited = true, .exit_code = 86 },
+          OUTCOME_MEMORY_LIMIT },
         { "killed by the kernel with its group, bwrap and all",
           { .oom_kills = 1 },
           OUTCOME_MEMORY_LIMIT },

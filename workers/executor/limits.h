@@ -31,6 +31,7 @@ struct limits {
     uint64_t tmp_bytes;    /* of /tmp, and as much again of /work */
     uint64_t file_bytes;   /* of one file */
     uint32_t open_files;   /* each process */
+    uint8_t memory_exit;   /* by this code the handler says that it was refused memory; 0 = never */
     uint64_t output_bytes; /* stdout and stderr together; beyond it the task is killed */
 };
 

@@ -117,6 +117,7 @@ read_limits(const cJSON *doc, struct limits *out)
         .tmp_bytes = (uint64_t)json_int(limits, "tmp_bytes", 33554432),
         .file_bytes = (uint64_t)json_int(limits, "file_bytes", 33554432),
         .open_files = (uint32_t)json_int(limits, "open_files", 256),
+        .memory_exit = (uint8_t)json_int(limits, "memory_exit", 0),
         .output_bytes = (uint64_t)json_int(limits, "output_bytes", 1048576),
     };
 }

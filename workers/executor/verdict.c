@@ -31,7 +31,8 @@ verdict_decide(const struct facts *facts, const struct limits *limits)
     /* It failed by itself: from here on a limit that it ran into is the better answer. */
     if (number == SIGXCPU || facts->cpu_ms > limits->cpu_ms)
         return OUTCOME_CPU_LIMIT;
-    if (facts->memory_peak_bytes > limits->memory_bytes)
+    if (facts->memory_peak_bytes > limits->memory_bytes ||
+        (limits->memory_exit && facts->exit_code == limits->memory_exit))
         return OUTCOME_MEMORY_LIMIT;
     if (facts->forks_refused > 0)
         return OUTCOME_PROCESS_LIMIT;

@@ -14,6 +14,7 @@ import files  # noqa: E402  (shared with code.shell)
 import self_pipe  # noqa: E402
 
 RESULT_FD = 3
+MEMORY_EXIT = 86  # memory_exit of the manifest: one allocation wanted more than the address space holds
 
 
 def set_stdin(text):
@@ -46,6 +47,9 @@ def run(code):
             return (leave.code or 0) & 0xFF, names
         print(leave.code, file=sys.stderr)
         return 1, names
+    except MemoryError:
+        print_error()
+        return MEMORY_EXIT, names
     except BaseException:
         print_error()
         return 1, names

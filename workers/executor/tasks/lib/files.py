@@ -33,13 +33,16 @@ def write_all(files):
             data = content.encode("utf-8", "surrogatepass")
         else:
             try:
-                data = binascii.a2b_base64(content["base64"].encode("ascii"))
-            except (ValueError, KeyError, TypeError):
+                data = binascii.a2b_base64("".join(content["base64"].split()), strict_mode=True)
+            except (ValueError, KeyError, AttributeError):
                 raise Refused("files: not base64: " + ascii(path[:80])) from None
-        folder = os.path.join(WORK, *parts[:-1])
-        os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, parts[-1]), "wb") as out:
-            out.write(data)
+        try:
+            folder = os.path.join(WORK, *parts[:-1])
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, parts[-1]), "wb") as out:
+                out.write(data)
+        except OSError as error:  # a file where another's folder is wanted; no room
+            raise Refused("files: %s: %s" % (ascii(path[:80]), error.strerror)) from None
 
 
 def listing():
