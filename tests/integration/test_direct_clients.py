@@ -51,7 +51,15 @@ def test_the_server_names_connections_by_key_id_and_never_shows_the_key(stack):
     with urllib.request.urlopen(stack.env["NATS_MONITOR_URL"] + "/connz?auth=1&subs=1") as answer:
         text = answer.read().decode()
     assert stack.api_key[9:21] in text and stack.api_key not in text and stack.api_key[21:53] not in text
+    mistyped = wrong(stack.api_key)
+    with pytest.raises(NatsError):
+        login(stack, mistyped)
     client.close()
+
+    def closed():
+        with urllib.request.urlopen(stack.env["NATS_MONITOR_URL"] + "/connz?auth=1&state=closed") as answer:
+            return answer.read().decode()
+    wait_until(lambda: mistyped not in closed(), 10, "a token that was refused is forgotten with the next connection")
     for name in ("nats", "gateway", "ingest", "search", "audit", "executor"):
         assert stack.api_key[21:53] not in stack.log(name), name
 
