@@ -139,7 +139,10 @@ apply_services() {
                 restart_gently "$name" "$pid"
             fi
         fi
-        running "$name" >/dev/null || say "starting $name"
+        running "$name" >/dev/null || {
+            say "starting $name"
+            rm -f "$stack/state/$name.status" # it gets a new chance
+        }
     done
     supervise
 }
