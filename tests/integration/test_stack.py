@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What `make up`, `down` and `status` promise (contract, section 1)."""
+import json
 import os
 import pathlib
 import signal
@@ -8,6 +9,7 @@ import stat
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import pytest
 from gantry_testing.stack import ROOT, Stack
@@ -93,6 +95,23 @@ def test_whatever_part_is_killed_comes_back(own, name):
     own.restart(name)
     answer = wait_until(lambda: own.client().get(f"/memory/{kept}").ok(), 20)
     assert answer.json["content"] == f"before the end of {name}"
+
+
+def test_the_backlog_that_scalers_read(own):
+    """KEDA's nats-jetstream scaler asks the monitoring port for the consumer's num_pending."""
+    def pending():
+        url = own.env["NATS_MONITOR_URL"] + "/jsz?acc=GANTRY&consumers=true&config=true"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            account = json.load(answer)["account_details"][0]
+        stream = next(one for one in account["stream_detail"] if one["name"] == "MEMORY")
+        return next(one["num_pending"] for one in stream["consumer_detail"] if one["name"] == "ingest")
+
+    own.take_down("ingest")
+    for number in range(3):
+        own.client().post("/webhook/memory/ingest", {"scope": "lag", "text": f"waits {number}"}, prefer="respond-async").ok(202)
+    wait_until(lambda: pending() == 3, 10, "three are pending")
+    own.bring_back("ingest")
+    wait_until(lambda: pending() == 0, 20, "none is pending")
 
 
 def test_only_loopback_is_listened_on(own):
