@@ -146,7 +146,7 @@ def test_security_headers(stack, client):
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["X-Request-ID"]
-        assert "Strict-Transport-Security" not in answer.headers
+        assert ("Strict-Transport-Security" in answer.headers) == stack.url.startswith("https:")
 
 
 def test_hsts_behind_a_trusted_proxy(client):
