@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a container may not do, tried from inside each: reach what it has no business with, write its
 root, hold a capability, gain a right."""
+import concurrent.futures
 import os
 import shutil
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from gantry_testing.containers import PROGRAMS, SERVERS, docker
+from gantry_testing.containers import PROGRAMS, SERVERS, VERSION, docker
 from gantry_testing.wait import wait_until
 
 PORTS = {"nats": 4222, "postgres": 5432, "redis": 6379, "gateway": 8080, "caddy": 8443}
@@ -21,23 +22,33 @@ MAY = {
 SEES = {"gateway": {"caddy"}, "nats": {"gateway"}, "postgres": {"gateway"}, "redis": {"gateway"}}
 
 
-def connects(stack, service, address, port):
-    done = stack.sh(service, f"timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/{port}'")
-    return done.returncode == 0
+def reached(stack, service, targets):
+    """Those of the targets (name, address, port) that a connection from inside the service gets to."""
+    tries = [f"(timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo {name}) 2>/dev/null &"
+             for name, address, port in targets]
+    return set(stack.sh(service, "\n".join([*tries, "wait"])).stdout.split())
+
+
+def reached_by_each(stack, targets):
+    """Service → what it reaches, of others' targets."""
+    services = PROGRAMS + SERVERS
+    with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
+        seen = pool.map(lambda one: reached(stack, one, [target for target in targets if target[0] != one]), services)
+    return dict(zip(services, seen))
+
+
+@pytest.fixture(scope="module")
+def connections(stack):
+    """To each listening service by its name, and by each of its addresses."""
+    return reached_by_each(stack, [
+        (name, address, port) for name, port in PORTS.items()
+        for address in [name, *(network["IPAddress"] for network in stack.networks(name).values())]])
 
 
 @pytest.mark.parametrize("service", PROGRAMS + SERVERS)
-def test_connections(stack, service):
-    """By name and, where that is unknown, by address: only what its networks give."""
-    for other, port in PORTS.items():
-        if other == service:
-            continue
-        networks = stack.inspect(other)["NetworkSettings"]["Networks"].values()
-        reached = any(connects(stack, service, net["IPAddress"], port) for net in networks)
-        if other in MAY[service]:
-            assert reached, f"{service} must reach {other}"
-        elif other not in SEES.get(service, ()):
-            assert not reached, f"{service} reaches {other}"
+def test_connections(connections, service):
+    """Only what a service's networks give it."""
+    assert connections[service] - SEES.get(service, set()) == MAY[service]
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +56,27 @@ def internet():
     """Another machine beyond this one: a network namespace that this machine routes to."""
     if os.geteuid() != 0 or not shutil.which("ip"):
         pytest.skip("only root can make another machine to be reached")
-    name, port = f"gantry{os.getpid()}", 8123
-    end = name[:12]
+    end, port = f"gantry{os.getpid()}"[:12], 8123
 
     def ip(*words):
         subprocess.run(["ip", *words], check=True)
 
-    ip("netns", "add", name)
-    try:
-        ip("link", "add", end + "-a", "type", "veth", "peer", "name", end + "-b", "netns", name)
-        ip("addr", "add", "198.51.100.1/30", "dev", end + "-a")
-        ip("link", "set", end + "-a", "up")
-        ip("-n", name, "addr", "add", "198.51.100.2/30", "dev", end + "-b")
-        ip("-n", name, "link", "set", end + "-b", "up")
-        ip("-n", name, "route", "add", "default", "via", "198.51.100.1")
-        with subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-m", "http.server", str(port)],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    # It is gone when the server in it is.
+    with subprocess.Popen(["unshare", "--net", sys.executable, "-m", "http.server", str(port)],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_until(lambda: os.readlink(f"/proc/{server.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 10)
+            ip("link", "add", end + "-a", "type", "veth", "peer", "name", end + "-b", "netns", str(server.pid))
+            ip("addr", "add", "198.51.100.1/30", "dev", end + "-a")
+            ip("link", "set", end + "-a", "up")
+            inside = ["nsenter", "--net", "--target", str(server.pid), "ip"]
+            for words in (["addr", "add", "198.51.100.2/30", "dev", end + "-b"], ["link", "set", end + "-b", "up"],
+                          ["route", "add", "default", "via", "198.51.100.1"]):
+                subprocess.run([*inside, *words], check=True)
             wait_until(lambda: reachable("198.51.100.2", port), 10, "the other machine listens")
             yield "198.51.100.2", port
+        finally:
             server.kill()
-    finally:
-        ip("netns", "del", name)
 
 
 def reachable(address, port):
@@ -75,9 +86,8 @@ def reachable(address, port):
 
 
 def test_no_way_out(stack, internet):
-    assert connects(stack, "caddy", *internet), "caddy alone reaches other machines"
-    out = [service for service in PROGRAMS + SERVERS if service != "caddy" and connects(stack, service, *internet)]
-    assert not out
+    out = reached_by_each(stack, [("out", *internet)])
+    assert {service for service, seen in out.items() if seen} == {"caddy"}, "caddy alone reaches other machines"
 
 
 @pytest.mark.parametrize("service", PROGRAMS + SERVERS)
@@ -117,6 +127,34 @@ def test_limits_and_ports(stack, service):
     assert facts["State"]["Health"]["Status"] == "healthy"
 
 
+@pytest.mark.parametrize("service", PROGRAMS + SERVERS)
+def test_limits_are_in_force(stack, service):
+    """What compose.yaml asks for is what the kernel counts against, and what the process got."""
+    host = stack.inspect(service)["HostConfig"]
+    told = stack.sh(service, """
+        cd /sys/fs/cgroup
+        cat memory.max memory/memory.limit_in_bytes 2>/dev/null
+        cat pids.max pids/pids.max 2>/dev/null
+        cat cpu.max 2>/dev/null || cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us
+        awk '/^Max open files/ { print $5 }' /proc/1/limits
+    """).stdout.split()
+    memory, pids, quota, period, files = map(int, told)
+    assert (memory, pids) == (host["Memory"], host["PidsLimit"])
+    assert quota / period == host["NanoCpus"] / 1e9
+    assert files == 16384
+
+
+def test_too_much_ends_what_takes_it(stack):
+    """Memory and processes beyond the limit of a container: who asks for them fails, the program goes on."""
+    before = stack.inspect("search")["State"]
+    greedy = stack.sh("search", "head -c 400m /dev/zero | tail; echo ${PIPESTATUS[1]}").stdout.split()
+    assert greedy[-1:] == ["137"], "killed"
+    many = stack.sh("search", "for i in {1..200}; do sleep 3 & done; jobs -p | wc -l; kill $(jobs -p)")
+    assert "fork" in many.stderr and "unavailable" in many.stderr, many
+    after = stack.inspect("search")["State"]
+    assert after["Pid"] == before["Pid"] and not after["OOMKilled"]
+
+
 def test_secrets_are_each_ones_own(stack):
     """No file of another's secrets, no secret in an environment, none in an image."""
     seen = {}
@@ -133,6 +171,6 @@ def test_secrets_are_each_ones_own(stack):
 
 def test_images_are_small_and_run_as_users(stack):
     for service in PROGRAMS + SERVERS + ("cli",):
-        facts = docker("image", "inspect", "-f", "{{.Config.User}} {{.Size}}", f"gantry/{service}").stdout.split()
+        facts = docker("image", "inspect", "-f", "{{.Config.User}} {{.Size}}", f"gantry/{service}:{VERSION}").stdout.split()
         assert facts[0] not in ("", "root", "0"), service
         print(service, int(facts[1]) // 1000000, "MB")
