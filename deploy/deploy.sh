@@ -104,13 +104,15 @@ run compose "$version" run --rm --no-deps -T migrate || fail "the migration fail
 run compose "$version" run --rm --no-deps -T provision || fail "provisioning failed; the programs are untouched"
 
 # --- one service after the other ---------------------------------------------------------------------
-healthy() { # container...: all of them, within a minute and a half
-    local end=$((SECONDS + 90)) one
+healthy() { # container...: all of them, within a minute and a half; none that dies again and again
+    local end=$((SECONDS + 90)) one state starts
     for one in "$@"; do
-        until [ "$(docker inspect -f '{{.State.Health.Status}}' "$one")" = healthy ]; do
-            [ $SECONDS -lt $end ] || return 1
+        while read -r state starts < <(docker inspect -f '{{.State.Health.Status}} {{.RestartCount}}' "$one"); do
+            [ "$state" != healthy ] || continue 2
+            [ $SECONDS -lt $end ] && [ "$starts" -lt 5 ] || return 1
             sleep 0.5
         done
+        return 1
     done
 }
 

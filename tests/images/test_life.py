@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from gantry_testing.containers import PROGRAMS, docker
+from gantry_testing.containers import PROGRAMS, VERSION, docker
 from gantry_testing.http import Client
 from gantry_testing.stack import ROOT, free_ports
 from gantry_testing.wait import wait_until
@@ -98,34 +98,34 @@ def target(stack, tmp_path_factory):
     names = ("HTTP_PORT", "HTTPS_PORT", "RATE_LIMIT_PER_MINUTE", "ALLOW_ACTIONS_DEFAULT")
     settings.write_text("".join(f"{name}={os.environ[name]}\n" for name in names))
     settings.chmod(0o600)
-    release = folder / "releases" / "latest"
+    release = folder / "releases" / VERSION
     release.mkdir(parents=True)
     (release / "compose.yaml").write_bytes((ROOT / "compose.yaml").read_bytes())
     (release / "deploy").mkdir()
     (release / "deploy/seccomp-executor.json").write_bytes((ROOT / "deploy/seccomp-executor.json").read_bytes())
-    (folder / "version").write_text("latest\n")
+    (folder / "version").write_text(VERSION + "\n")
     return folder
 
 
 def deploy(stack, target, version, *broken):
     """deploy.sh with the images that are there, under the new version's name."""
     for image in PROGRAMS + ("cli", "nats", "postgres", "redis", "caddy"):
-        docker("tag", f"gantry/{'search' if image in broken else image}:latest", f"gantry/{image}:{version}")
+        docker("tag", f"gantry/{'search' if image in broken else image}:{VERSION}", f"gantry/{image}:{version}")
     return subprocess.run([ROOT / "deploy/deploy.sh", "--no-build", target], capture_output=True, text=True,
-                          env={**variables(stack), "VERSION": version}, timeout=600, check=False)
+                          env=variables(stack, version), timeout=600, check=False)
 
 
 def images(stack):
     return {service: stack.inspect(service)["Config"]["Image"].split(":")[1] for service in PROGRAMS}
 
 
-def variables(stack):
-    return {**os.environ, "PROJECT": stack.project}
+def variables(stack, version=VERSION):
+    return {**os.environ, "PROJECT": stack.project, "VERSION": version}
 
 
 def test_dry_run_does_nothing(stack, target):
     before = sorted(map(str, target.rglob("*"))), sorted(sum(map(stack.containers, PROGRAMS), []))
-    done = subprocess.run([ROOT / "deploy/deploy.sh", "--dry-run", target], env=variables(stack),
+    done = subprocess.run([ROOT / "deploy/deploy.sh", "--dry-run", target], env=variables(stack, ""),
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0 and "+ replace" in done.stderr, done.stderr
     assert before == (sorted(map(str, target.rglob("*"))), sorted(sum(map(stack.containers, PROGRAMS), [])))
@@ -134,7 +134,7 @@ def test_dry_run_does_nothing(stack, target):
 def test_change_me_is_refused(stack, target):
     settings = (target / ".env").read_text()
     (target / ".env").write_text(settings + "EMBED_API_KEY=CHANGE_ME\n")
-    done = subprocess.run([ROOT / "deploy/deploy.sh", target], env=variables(stack), capture_output=True,
+    done = subprocess.run([ROOT / "deploy/deploy.sh", target], env=variables(stack, ""), capture_output=True,
                           text=True, timeout=60, check=False)
     (target / ".env").write_text(settings)
     assert done.returncode != 0 and "CHANGE_ME" in done.stderr, done.stderr
