@@ -175,7 +175,7 @@ fuzz: ## fuzz each target for FUZZ_SECONDS=30 with libFuzzer, ASan and UBSan
 bench: ## measure, against the bare parts in the same run
 	@deploy/dependencies build run test bench && $(MAKE) all $(BENCHES) && tests/bench/run
 images: ## build the container images and try them
-	@tests/images/run
+	@deploy/dependencies build run test && tests/images/run
 
 # --- the local stack --------------------------------------------------------------------------
 up: ## start everything on this machine (STACK_DIR=var, GATEWAY_PORT=8080, INGEST=1 ...)
