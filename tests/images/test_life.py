@@ -31,6 +31,19 @@ def test_caddy(client, stack):
     assert plain.status in (301, 308) and plain.headers["Location"].startswith("https://"), plain
 
 
+def test_the_client_behind_caddy_is_the_one_that_is_counted(stack):
+    """A refusal's event names the address that Caddy saw, not Caddy's."""
+    assert stack.anonymous().get("/memory", x_forwarded_for="192.0.2.1").status == 401
+
+    def clients():
+        with stack.database() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT event ->> 'client' FROM audit_events WHERE actor_type = 'anonymous'")
+            return {row[0] for row in cursor.fetchall()}
+
+    wait_until(clients, 40, "the refusal's event")
+    assert clients() == {stack.client_address}
+
+
 def test_replicas(client, stack):
     """Three executors, all of which get work; then one again."""
     stack.compose("up", "-d", "--no-build", "--no-recreate", "--scale", "executor=3", "executor")
