@@ -111,13 +111,14 @@ json_plain_run(const char *at, const char *end)
         memcpy(&word, at, 8);
         uint64_t quote = word ^ (ones * '"');
         uint64_t slash = word ^ (ones * '\\');
+        uint64_t del = word ^ (ones * DEL);
         uint64_t special = ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
-                           ((slash - ones) & ~slash) | word;
+                           ((slash - ones) & ~slash) | ((del - ones) & ~del) | word;
         if (special & highs)
             break;
         at += 8;
     }
-    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' &&
+    while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < DEL && *at != '"' &&
            *at != '\\')
         at++;
     return (size_t)(at - start);
@@ -173,7 +174,7 @@ scan_escape(struct scan *s)
     first = hex4(s->at + 1, s->end);
     if (first < 0)
         return malformed(s, "bad \\u escape");
-    if (first < 0x20 && first != '\t' && first != '\n' && first != '\r')
+    if ((first < 0x20 && first != '\t' && first != '\n' && first != '\r') || first == DEL)
         note(s, "control character in a string");
     if (first >= 0xDC00 && first <= 0xDFFF)
         return malformed(s, "lone surrogate");
@@ -210,6 +211,9 @@ scan_string(struct scan *s)
                 return false;
         } else if ((unsigned char)*s->at < 0x20) {
             return malformed(s, "control character in a string");
+        } else if (*s->at == DEL) { /* JSON has nothing against it, the contract has */
+            note(s, "control character in a string");
+            s->at++;
         } else {
             step = utf8_decode(s->at, (size_t)(s->end - s->at), &code);
             if (step == 0)

@@ -21,6 +21,7 @@
 /* field may be NULL. On RC_INVALID it names the value that breaks a rule, as schema_check() does. */
 enum rc json_scan(const char *text, size_t len, char field[JSON_FIELD_MAX], struct err *err);
 
+#define DEL 0x7f
 /* How many of the next bytes are plain: printable ASCII without quote and backslash. */
 size_t json_plain_run(const char *at, const char *end);
 

@@ -46,6 +46,8 @@ put_quoted(struct buf *out, const char *text, size_t len)
         buf_add(out, text + from, at - from);
         if (step == 0)
             buf_puts(out, "\xEF\xBF\xBD");
+        else if (c == DEL) /* RFC 8785 leaves it */
+            buf_putc(out, DEL);
         else if (c >= 0x20)
             buf_add(out, (const char[]){ '\\', (char)c }, 2);
         else if (c >= '\b' && c <= '\r' && SHORT[c - '\b'])

@@ -38,6 +38,8 @@ BAD_BODIES = {
     "single quotes": (b"{'scope':'a'}", 400, "malformed_json"),
     "NaN": (b'{"scope":"a","text":"b","ttl_seconds":NaN}', 400, "malformed_json"),
     "escaped NUL": (b'{"scope":"a","text":"\\u0000"}', 422, "invalid_request"),
+    "delete": (b'{"scope":"a","text":"x\x7fy"}', 422, "invalid_request"),
+    "escaped delete": (b'{"scope":"a","text":"\\u007f"}', 422, "invalid_request"),
     "escaped control": (b'{"scope":"a","text":"\\u0007"}', 422, "invalid_request"),
     "control in a name": (b'{"scope":"a","text":"b","metadata":{"\\u0001":1}}', 422, "invalid_request"),
     "integer beyond 2^53": (b'{"scope":"a","text":"b","ttl_seconds":9007199254740993}', 422, "invalid_request"),
