@@ -28,7 +28,7 @@ read_gauges(const struct gateway *gw, struct gauge gauges[12])
         { "keys", "valid API keys known", (int64_t)keys_count(gw->keys) },
         { "nats_up", "NATS is connected", bus_connected(gw->bus) },
         { "redis_up", "Redis is connected", kv_connected(gw->kv) },
-        { "postgresql_up", "keys were read in the last seconds", keys_fresh(gw->keys) },
+        { "postgresql_up", "PostgreSQL answers", keys_reachable(gw->keys) },
         { "uptime_seconds", "since the start", (clock_wall_ms() - gw->started_ms) / 1000 },
         { "http_refused", "requests that the HTTP library refused",
           (int64_t)http_refused(gw->http) },

@@ -2,9 +2,9 @@
 /*
  * /healthz and /readyz.
  *
- * Ready means that requests with a key can be answered: NATS is there, keys can be checked, and we
- * are not draining. Without Redis most routes still work (contract 4.1), so that is "degraded" and
- * answers 200: else an outage of Redis would take every gateway out of a balancer's list.
+ * Ready means that requests with a key can be answered: NATS and PostgreSQL are there, and we are not
+ * draining. (Known keys stay good for ten seconds without PostgreSQL, but little else works.) Without
+ * Redis most routes still work (contract 4.1), so that is "degraded" and answers 200: else an outage of Redis would take every gateway out of a balancer's list.
  */
 #include "answer.h"
 #include "audit.h"
@@ -40,7 +40,7 @@ health_ready(struct request *r)
     struct json_writer w;
     const struct gateway *gw = r->gw;
     bool nats = bus_connected(gw->bus);
-    bool postgresql = keys_fresh(gw->keys);
+    bool postgresql = keys_reachable(gw->keys);
     bool redis = kv_connected(gw->kv);
     bool audit = nats && audit_healthy(gw->audit);
     bool ready = nats && postgresql && audit && !gw->draining;

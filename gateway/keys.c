@@ -67,6 +67,12 @@ keys_fresh(const struct keys *keys)
     return keys->fresh_ms && clock_mono_ms() - keys->fresh_ms < KEYS_FRESH_MS;
 }
 
+bool
+keys_reachable(const struct keys *keys)
+{
+    return keys_fresh(keys) && !keys->away;
+}
+
 size_t
 keys_count(const struct keys *keys)
 {

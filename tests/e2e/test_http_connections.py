@@ -223,6 +223,8 @@ def test_servers_away(own):
 
     one.take_down("postgres")
     assert client.get("/keys").status == 503
+    wait_until(lambda: ready.get("/readyz").status == 503, 5)  # although known keys are still good
+    assert ready.get("/readyz").json["dependencies"]["postgresql"] == "down"
     assert client.get("/memory").json["detail"] == "PostgreSQL is away."
     start = time.monotonic()
     stale = wait_until(lambda: (lambda a: a if a.json.get("detail", "").startswith("keys") else None)(
