@@ -203,6 +203,11 @@ WITH done AS MATERIALIZED (
 )
 SELECT answer ->> 'deleted' FROM record UNION ALL SELECT answer ->> 'deleted' FROM done
 
+-- name: exists
+-- in:  1 workspace, 2 memory
+-- out: whether it is there
+SELECT EXISTS (SELECT FROM memory WHERE workspace = $1 AND id = $2::uuid)
+
 -- name: sweep
 -- in:  1 rows at most
 -- out: expired memories and old command_done rows that were deleted, in all workspaces

@@ -315,6 +315,26 @@ def test_forget_purges_dead_letters_of_the_scope(system, ws):
         assert "message" in system.bus.api("STREAM.MSG.GET.DEAD", {"seq": seq})
 
 
+def test_forget_purges_dead_patches_of_memories_that_are_gone(system, ws):
+    """A patch names no scope: it goes with its memory, also with one that was deleted earlier."""
+    def bury(memory, workspace=ws, command="patch", body=None):
+        ack = system.bus.js_publish(
+            f"gantry.v1.{workspace}.dead.ingest", body or json.dumps({"id": memory, "text": "dead"}).encode(), str(uuid.uuid4()),
+            {"Gantry-Reason": "test", "Gantry-Subject": f"gantry.v1.{workspace}.memory.{command}", "Gantry-Time": "now"})
+        return ack["seq"]
+
+    mine, other = system.ingest(ws, "user:1", "mine")["id"], system.ingest(ws, "user:2", "other")["id"]
+    earlier = system.ingest(ws, "user:1", "deleted before")["id"]
+    assert system.command(ws, "delete", {"id": earlier})[0] == 204
+    gone = [bury(mine), bury(earlier), bury(mine)]
+    kept = [bury(other), bury(mine, "x" + ws), bury(mine, command="delete"), bury(mine, body=b"no JSON"), bury("no id")]
+    assert system.command(ws, "forget", {"scope": "user:1"})[0] == 200
+    for seq in gone:
+        assert "error" in system.bus.api("STREAM.MSG.GET.DEAD", {"seq": seq})
+    for seq in kept:
+        assert "message" in system.bus.api("STREAM.MSG.GET.DEAD", {"seq": seq})
+
+
 # --- search -----------------------------------------------------------------------------------
 
 

@@ -4,9 +4,11 @@
  * of the scope, one by one through JetStream's message API.
  *
  * The mark in memory_forget drops commands of the scope that were accepted before and come later.
- * Dead letters carry a hash of their scope in a header. The purge runs at every delivery of the
+ * Dead letters carry a hash of their scope in a header, but for patches: those go when their memory is
+ * no longer there. The purge runs at every delivery of the
  * command, so that a crash in between leaves nothing behind.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base64.h"
@@ -18,10 +20,12 @@
 
 #define GET_SUBJECT    "$JS.API.STREAM.MSG.GET.DEAD"
 #define DELETE_SUBJECT "$JS.API.STREAM.MSG.DELETE.DEAD"
-#define HASH_HEADER    "Gantry-Scope-Hash: "
+#define HASH_HEADER    "\r\nGantry-Scope-Hash: "
+#define PATCH_SUBJECT  ".memory.patch\r\n" /* at the end of the header Gantry-Subject */
 #define API_MS         5000
 #define REQUEST_MAX    512 /* bytes */
 #define HEADERS_MAX    16384
+#define BODY_MAX       (1u << 20)
 
 /* A purge under way; lives in the job's arena. */
 struct purge {
@@ -65,17 +69,50 @@ call(struct purge *purge, const char *subject, const struct buf *body, bus_reply
         finish(purge, &err);
 }
 
-/* The hash header in the message's base64 headers. */
-static bool
-is_of_scope(const struct purge *purge, const cJSON *message)
+/* A base64 member of the message, with a NUL behind it; NULL when there is none or it is too long. */
+static char *
+decode(const cJSON *message, const char *name, size_t max, size_t *len)
 {
-    const char *text = json_string(message, "hdrs");
-    AUTO(free) uint8_t *headers = calloc(1, HEADERS_MAX + 1);
-    size_t len = 0;
-    if (!text || !headers || base64_decode(text, strlen(text), headers, HEADERS_MAX, &len) != RC_OK)
-        return false;
-    const char *at = memmem(headers, len, HASH_HEADER, strlen(HASH_HEADER));
+    const char *text = json_string(message, name);
+    AUTO(free) uint8_t *bytes = text ? calloc(1, strlen(text) + 1) : NULL;
+    if (!bytes || base64_decode(text, strlen(text), bytes, max, len) != RC_OK)
+        return NULL;
+    return (char *)TAKE(bytes);
+}
+
+static bool
+is_of_scope(const struct purge *purge, const char *headers)
+{
+    const char *at = strstr(headers, HASH_HEADER);
     return at && strncmp(at + strlen(HASH_HEADER), purge->scope_hash, HASH_TEXT_MAX - 1) == 0;
+}
+
+/* A patch names no scope, only its memory. If that is gone, with this scope or before, what the patch
+ * holds has to go too. */
+static enum rc
+is_orphan(const struct purge *purge, const cJSON *message, const char *headers, bool *orphan,
+          struct err *err)
+{
+    struct ingest *in = worker_state(purge->w);
+    AUTO(pgresult) PGresult *found = NULL;
+    AUTO(free) char *body = NULL;
+    AUTO(json) cJSON *doc = NULL;
+    char id[ID_TEXT_MAX];
+    struct db_params p = { 0 };
+    size_t len = 0;
+    *orphan = false;
+    if (!strstr(headers, PATCH_SUBJECT) || !(body = decode(message, "data", BODY_MAX, &len)) ||
+        json_read(body, len, &doc, NULL) != RC_OK)
+        return RC_OK;
+    const char *text = json_string(doc, "id");
+    if (!text || id_parse(text, strlen(text), id) != RC_OK)
+        return RC_OK;
+    const char *workspace = purge->job->actor.workspace;
+    db_param_text(&p, workspace);
+    db_param_text(&p, id);
+    enum rc rc = db_query(worker_db(in->worker), workspace, SQL_INGEST_EXISTS, &p, &found, err);
+    *orphan = rc == RC_OK && !db_bool(found, 0, 0);
+    return rc;
 }
 
 static void
@@ -105,6 +142,21 @@ delete_letter(struct purge *purge)
 }
 
 static void
+judge(struct purge *purge, const cJSON *message)
+{
+    size_t len = 0;
+    AUTO(free) char *headers = decode(message, "hdrs", HEADERS_MAX, &len);
+    bool goes = headers && is_of_scope(purge, headers);
+    struct err err;
+    if (headers && !goes && is_orphan(purge, message, headers, &goes, &err) != RC_OK)
+        finish(purge, &err);
+    else if (goes)
+        delete_letter(purge);
+    else
+        look(purge, purge->seq + 1);
+}
+
+static void
 on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
 {
     struct purge *purge = arg;
@@ -131,10 +183,7 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
         return;
     }
     purge->seq = (uint64_t)seq;
-    if (is_of_scope(purge, message))
-        delete_letter(purge);
-    else
-        look(purge, purge->seq + 1);
+    judge(purge, message);
 }
 
 /* The next dead letter of this workspace from a sequence number on. */
