@@ -328,6 +328,10 @@ replay(struct cli *cli, const struct letter *letter, struct err *err)
     enum command command = CMD_COUNT;
     const struct bus_header headers[] = { { ACTOR_HEADER, header(letter, ACTOR_HEADER, actor) } };
 
+    if (header(letter, CUT_HEADER, id)[0])
+        return err_set(err, RC_INVALID,
+                       "dead letter %lld cannot be sent again: of its %s bytes only %zu are kept",
+                       (long long)letter->seq, id, letter->len);
     (void)header(letter, "Gantry-Subject", subject);
     (void)header(letter, "Gantry-Msg-Id", id);
     if (strlen(subject) >= SUBJECT_MAX || command_parse(subject, workspace, &command) != RC_OK ||

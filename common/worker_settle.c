@@ -247,8 +247,8 @@ on_buried(void *arg, enum rc rc, bool duplicate, const struct err *err)
         publish_done(task);
         enter(task, TASK_ACKING);
     } else if (rc == RC_LIMIT) {
-        log_fields(LOG_ERROR, "DEAD is full for this workspace: the message goes back", "workspace",
-                   task->job.actor.workspace, "reason", task->reason, NULL);
+        log_fields(LOG_ERROR, "a dead letter was not taken: the message goes back", "workspace",
+                   task->job.actor.workspace, "reason", task->reason, "because", err->text, NULL);
         task_hand_back(task, WORKER_DEAD_FULL_MS);
     } else {
         log_fields(LOG_WARN, "a dead letter was not taken: trying again", "reason", err->text,
@@ -284,6 +284,16 @@ scope_hash(const struct task *task, char hex[HASH_TEXT_MAX])
     return true;
 }
 
+/* A message that filled the bound leaves no room for what is said about it. */
+static size_t
+room_for_payload(const struct bus_header *headers, size_t n, const char *msg_id)
+{
+    size_t used = sizeof("NATS/1.0\r\n\r\n" MSG_ID_HEADER ": \r\n") + strlen(msg_id);
+    for (size_t i = 0; i < n; i++)
+        used += strlen(headers[i].name) + strlen(headers[i].value) + strlen(": \r\n");
+    return used < MESSAGE_MAX ? MESSAGE_MAX - used : 0;
+}
+
 static void
 publish_dead(struct task *task)
 {
@@ -291,7 +301,7 @@ publish_dead(struct task *task)
     const char *actor = bus_msg_header(task->msg, ACTOR_HEADER);
     const char *original_id = bus_msg_header(task->msg, MSG_ID_HEADER);
     char subject[SUBJECT_MAX], deliveries[24], time[CLOCK_TEXT_MAX], hash[HASH_TEXT_MAX];
-    char msg_id[96];
+    char msg_id[96], length[24];
     struct bus_header headers[8];
     size_t n = 0;
     snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.%s", job->actor.workspace,
@@ -305,15 +315,19 @@ publish_dead(struct task *task)
     headers[n++] = (struct bus_header){ "Gantry-Time", clock_format(clock_wall_ms(), time) };
     if (original_id)
         headers[n++] = (struct bus_header){ "Gantry-Msg-Id", one_line(task, original_id) };
-    if (actor)
+    if (actor && strlen(actor) < ACTOR_WIRE_MAX) /* a longer one is none of ours */
         headers[n++] = (struct bus_header){ ACTOR_HEADER, actor };
     if (scope_hash(task, hash))
         headers[n++] = (struct bus_header){ "Gantry-Scope-Hash", hash };
+    snprintf(length, sizeof(length), "%zu", job->payload_len);
+    headers[n] = (struct bus_header){ CUT_HEADER, length };
+    size_t room = room_for_payload(headers, n + 1, msg_id);
+    bool cut = job->payload_len > room;
     struct bus_out out = { .subject = subject,
                            .headers = headers,
-                           .n_headers = n,
+                           .n_headers = cut ? n + 1 : n,
                            .data = job->payload,
-                           .len = job->payload_len };
+                           .len = cut ? room : job->payload_len };
     struct err err = { .rc = RC_OK };
     task->awaiting = true;
     enum rc rc = bus_js_publish(task->w->bus, &out, msg_id, CONFIRM_MS, on_buried, task, &err);

@@ -14,7 +14,6 @@
  * with the message itself makes a dead letter (JetStream) or an error reply (core); whatever is
  * wrong with the request is answered. Handlers see only what passed.
  */
-#define BODY_MAX (1u << 20) /* bytes; = max_msg_size in nats/streams */
 
 /* --- queues ----------------------------------------------------------------------------------- */
 
@@ -273,7 +272,7 @@ decode(struct task *task, struct err *err)
     task->route = find_route(w, job->command);
     if (!task->route)
         return err_set(err, RC_CORRUPT, "no command of this program");
-    if (job->payload_len > BODY_MAX)
+    if (job->payload_len > MESSAGE_MAX)
         return err_set(err, RC_CORRUPT, "larger than any command");
     enum rc rc = identify(task, err);
     if (rc == RC_OK && task->lane && job->deliveries > (uint64_t)w->common.delivery_limit)

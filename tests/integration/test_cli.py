@@ -323,6 +323,10 @@ def test_dead_letters(cli, nats):
     assert "a reason" in cli.run("dlq", "list").stdout
     cli.run("dlq", "list", "--workspace", "a.*", code=USAGE)
 
+    cut = bury(nats, "cut", "ingest", subject, b'{"scope":"s"', Gantry_Cut="1048500")
+    assert "of its 1048500 bytes only 12" in cli.run("dlq", "replay", str(cut), code=NO).stderr
+    cli.run("dlq", "discard", str(cut))
+
     assert cli.json("dlq", "show", str(first))["payload"] == {"scope": "s", "text": "t"}
     assert base64.b64decode(cli.json("dlq", "show", str(second))["payload_base64"]) == b"\xff\x00no json"
     cli.run("dlq", "show", "999999", code=NO)

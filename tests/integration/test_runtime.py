@@ -137,6 +137,22 @@ def test_dead_letters(server, bus, program):
     assert len(seen) == 6 and all(e["error_reason"] == "dead_letter" for e in seen)
 
 
+def test_a_dead_letter_of_the_largest_message_is_cut_to_fit(server, bus, program):
+    """DEAD has the same bound for a message as the others: what fills it leaves no room for the reason."""
+    subject, bound = "gantry.v1.w1.memory.ingest", 1 << 20
+    room = bound - len(f"NATS/1.0\r\nNats-Msg-Id: {uuid.uuid4()}\r\n\r\n")
+    with Echo(program, server):
+        bus.js_publish(subject, b"{" * room, str(uuid.uuid4()))
+        bus.js_publish(subject, b"[" * (room - 16400), str(uuid.uuid4()), {"Gantry-Actor": "x" * 16384})
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 2, what="buried")
+    letters = {data[:1]: (headers, data) for _, headers, data in stored(bus, "DEAD")}
+    headers, data = letters[b"{"]
+    assert headers["Gantry-Cut"] == str(room) and bound - 1000 < len(data) < room and set(data) == {ord("{")}
+    headers, data = letters[b"["]
+    assert "malformed" in headers["Gantry-Reason"] and "Gantry-Actor" not in headers and "Gantry-Cut" not in headers
+    assert len(data) == room - 16400
+
+
 def test_temporary_failures_are_retried_with_growing_delay(server, bus, program):
     done = Done(bus)
     with Echo(program, server) as worker:
