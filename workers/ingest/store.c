@@ -30,6 +30,7 @@ struct item {
     uint8_t *half; /* NULL: the text has no direction */
     size_t half_len;
     int32_t cell;
+    size_t result; /* index of its round's result */
 };
 
 static bool
@@ -236,48 +237,6 @@ send_items(struct ingest *in, struct item **items, size_t n, int64_t model, size
     return rc;
 }
 
-static enum rc
-run_group(struct ingest *in, struct item **items, size_t n, int64_t model, struct err *err)
-{
-    struct db *db = worker_db(in->worker);
-    const char *workspace = items[0]->job->actor.workspace;
-    struct db_params lock = { 0 };
-    size_t unused, index;
-    db_param_text(&lock, workspace);
-    enum rc rc = db_begin(db, workspace, err);
-    if (rc == RC_OK)
-        rc = db_send(db, SQL_INGEST_SHARE, &lock, &unused, err);
-    if (rc == RC_OK)
-        rc = db_send(db, SQL_INGEST_EXPIRE, &lock, &unused, err);
-    if (rc == RC_OK)
-        rc = send_items(in, items, n, model, &index, err);
-    if (rc != RC_OK) {
-        db_abort(db);
-        return rc;
-    }
-    rc = db_commit(db, err);
-    if (rc != RC_OK)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        answer_item(db_result(db, index), items[i]);
-    return RC_OK;
-}
-
-/* Alone, twice if need be: a conflict may have been with this command's own other delivery. */
-static void
-run_alone(struct ingest *in, struct item *item, int64_t model)
-{
-    struct err err;
-    enum rc rc = RC_CONFLICT;
-    for (int i = 0; i < 2 && rc == RC_CONFLICT; i++)
-        rc = run_group(in, &item, 1, model, &err);
-    if (rc == RC_CONFLICT)
-        job_problem(item->job, PROBLEM_INVALID_REQUEST, NULL,
-                    "Another memory of the workspace has this id.");
-    else if (rc != RC_OK)
-        job_fail(item->job, &err);
-}
-
 /* The first of each (scope, hash) and of each id to the front; returns how many. The others come
  * after them: a statement cannot touch a row twice. */
 static size_t
@@ -297,6 +256,63 @@ distinct_first(struct item **items, size_t n)
         items[count++] = item;
     }
     return count;
+}
+
+/* All in one transaction, in as many rounds as the commonest text asks for. */
+static enum rc
+send_rounds(struct ingest *in, struct item **items, size_t n, int64_t model, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t from = 0, count; rc == RC_OK && from < n; from += count) {
+        size_t index = 0;
+        count = distinct_first(items + from, n - from);
+        rc = send_items(in, items + from, count, model, &index, err);
+        for (size_t i = from; i < from + count; i++)
+            items[i]->result = index;
+    }
+    return rc;
+}
+
+static enum rc
+run_group(struct ingest *in, struct item **items, size_t n, int64_t model, struct err *err)
+{
+    struct db *db = worker_db(in->worker);
+    const char *workspace = items[0]->job->actor.workspace;
+    struct db_params lock = { 0 };
+    size_t unused;
+    db_param_text(&lock, workspace);
+    enum rc rc = db_begin(db, workspace, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_INGEST_SHARE, &lock, &unused, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_INGEST_EXPIRE, &lock, &unused, err);
+    if (rc == RC_OK)
+        rc = send_rounds(in, items, n, model, err);
+    if (rc != RC_OK) {
+        db_abort(db);
+        return rc;
+    }
+    rc = db_commit(db, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        answer_item(db_result(db, items[i]->result), items[i]);
+    return RC_OK;
+}
+
+/* Alone, twice if need be: a conflict may have been with this command's own other delivery. */
+static void
+run_alone(struct ingest *in, struct item *item, int64_t model)
+{
+    struct err err;
+    enum rc rc = RC_CONFLICT;
+    for (int i = 0; i < 2 && rc == RC_CONFLICT; i++)
+        rc = run_group(in, &item, 1, model, &err);
+    if (rc == RC_CONFLICT)
+        job_problem(item->job, PROBLEM_INVALID_REQUEST, NULL,
+                    "Another memory of the workspace has this id.");
+    else if (rc != RC_OK)
+        job_fail(item->job, &err);
 }
 
 static enum rc
@@ -336,13 +352,12 @@ store_workspace(struct ingest *in, struct item **items, size_t n)
     bool prepared = rc == RC_OK;
     for (size_t i = 0; prepared && i < n; i++)
         items[i]->cell = items[i]->half ? cell_of(set, items[i]->vector) : 0;
-    size_t first = prepared ? distinct_first(items, n) : 0;
     if (prepared)
-        rc = run_group(in, items, first, model, &err);
+        rc = run_group(in, items, n, model, &err);
     for (size_t i = 0; i < n; i++) {
         if (!prepared || rc == RC_TEMP || rc == RC_CONFIG)
             job_fail(items[i]->job, &err);
-        else if (rc != RC_OK || i >= first)
+        else if (rc != RC_OK)
             run_alone(in, items[i], model);
     }
     if (rc == RC_OK) {

@@ -22,7 +22,8 @@
 #define SCAN_FIRST    10000 /* rows of the nearest cells */
 #define MISSED_MAX    0.02  /* hits that all cells left out may be expected to hold */
 #define SCOPE_LARGE   20000 /* rows */
-#define RANK_MAX      10000 /* rows that a hybrid search ranks by text */
+#define LOOK_MAX      3000  /* matching rows that a hybrid search looks at, */
+#define RANK_MAX      300   /* and how many of them it ranks by their covers */
 #define FLAGS         1024
 #define FLAG_FRESH_MS 2000
 
@@ -207,15 +208,14 @@ send_text(struct search *s, const struct request *r, size_t wanted, size_t *inde
     struct db_params p = { 0 };
     db_param_text(&p, r->job->actor.workspace);
     db_param_text(&p, r->query);
-    db_param_bool(&p, r->mode == MODE_HYBRID);
     db_param_int(&p, (int64_t)wanted);
     add_filters(&p, r);
     db_param_text(&p, r->scope);
-    if (r->mode == MODE_HYBRID)
-        db_param_int(&p, RANK_MAX);
-    else
-        db_param_null(&p); /* LIMIT NULL: all */
-    return db_send(worker_db(s->worker), SQL_SEARCH_TEXT, &p, index, err);
+    if (r->mode != MODE_HYBRID)
+        return db_send(worker_db(s->worker), SQL_SEARCH_TEXT, &p, index, err);
+    db_param_int(&p, LOOK_MAX);
+    db_param_int(&p, RANK_MAX);
+    return db_send(worker_db(s->worker), SQL_SEARCH_TEXT_ANY, &p, index, err);
 }
 
 enum rc
