@@ -1,4 +1,5 @@
 -- Statements of gantry-ingest. Every one names the workspace, and row-level security checks it.
+-- (SELECT coalesce(...)): see search.sql.
 
 -- name: model
 -- in:  1 name of an embedding model
@@ -170,8 +171,8 @@ WITH done AS MATERIALIZED (
 ), gone AS (
     DELETE FROM memory m
     WHERE m.workspace = $1 AND NOT EXISTS (SELECT FROM done)
-      AND m.id = coalesce((SELECT memory_id FROM command_done
-                           WHERE workspace = $1 AND id = $3::uuid), $3::uuid)
+      AND m.id = (SELECT coalesce((SELECT memory_id FROM command_done
+                                   WHERE workspace = $1 AND id = $3::uuid), $3::uuid))
       AND (m.expires_at IS NULL OR m.expires_at > now())
     RETURNING m.id
 ), record AS (

@@ -83,7 +83,7 @@ def straight(s, workspace, queries, mode, model):
     with s.connect_to(s.role_url("gantry_search")) as connection:
         connection.autocommit = False
         cursor = connection.cursor()
-        for name in ("vector_all", "text", "items"):
+        for name in ("vector_all", "text_any", "items"):
             cursor.execute(f"PREPARE {name} AS {statement(name)}")
         connection.commit()
         vectors = [s.embedding.literal(q) for q in queries]
@@ -93,7 +93,7 @@ def straight(s, workspace, queries, mode, model):
             cursor.execute("EXECUTE vector_all(%s, %s, %s, %s)", (workspace, model, vector, 10))
             ids = [r[0] for r in cursor.fetchall()][:10]
             if mode == "hybrid":
-                cursor.execute("EXECUTE text(%s, %s, true, 60, NULL, NULL, NULL, NULL, NULL, 10000)", (workspace, query))
+                cursor.execute("EXECUTE text_any(%s, %s, 60, NULL, NULL, NULL, NULL, NULL, 3000, 300)", (workspace, query))
                 cursor.fetchall()
             cursor.execute("EXECUTE items(%s, %s::uuid[], %s, %s, %s, true)", (workspace, ids, model, vector, query))
             cursor.fetchall()

@@ -5,7 +5,8 @@
  *   no filter, small workspace      vector_all: one index-only scan, exact
  *   no filter, large workspace      vector_cells
  *   scope only, large scope         vector_cells with the scope
- *   anything else                   vector_scope or vector_filter: exact over the filtered rows
+ *   anything else                   vector_scope, vector_tags or vector_filter: exact over the
+ *                                   filtered rows
  *
  * The first two see only rows of the same model that have a vector. When they find too few, the
  * exact form adds the others, so that there are always min(k, matching) results.
@@ -159,7 +160,10 @@ send_exact(struct search *s, const struct request *r, size_t wanted, size_t *ind
     if (r->scope)
         db_param_text(&p, r->scope);
     return db_send(worker_db(s->worker),
-                   r->scope ? SQL_SEARCH_VECTOR_SCOPE : SQL_SEARCH_VECTOR_FILTER, &p, index, err);
+                   r->scope  ? SQL_SEARCH_VECTOR_SCOPE
+                   : r->tags ? SQL_SEARCH_VECTOR_TAGS
+                             : SQL_SEARCH_VECTOR_FILTER,
+                   &p, index, err);
 }
 
 static enum rc
