@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "keypool.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #define NICENESS      10
 #define LOOK_AGAIN_MS 20
+#define KEPT_BYTES    1048576
 
 struct lane {
     struct keypool_job *first, **last;
@@ -121,6 +123,8 @@ keypool_open(struct loop *loop, unsigned threads, struct keypool **out, struct e
         return err_set(err, RC_TEMP, "no memory for the key pool");
     }
     pool->loop = loop;
+    /* A check takes 19 MiB; glibc learns from the first ones to keep as much in every thread. */
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

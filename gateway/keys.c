@@ -19,7 +19,7 @@
 #define TRIED_MS        10000 /* another text for the same id within this is suspect */
 #define UNKNOWN_MAX     8192  /* requests that wait for a poll */
 #define HASH_BUCKETS    256
-#define SETTLED_IN_TURN 16 /* and the rest of a bucket */
+#define SETTLED_IN_TURN 8 /* and the rest of a bucket */
 #define CLIENT_MAX      48
 
 struct waiter { /* one caller */

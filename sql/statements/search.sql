@@ -121,7 +121,7 @@ ORDER BY 2 NULLS LAST, created_ns DESC, id LIMIT $4::bigint
 
 -- name: text
 -- in:  1 workspace, 2 query, 3 rows wanted, 4 tags as JSON or null, 5 source or null,
---      6 since ms or null, 7 until ms or null, 8 scope or null
+--      6 since ms or null, 7 until ms or null
 -- GIN over (workspace, words); rank is ts_rank_cd. That costs twenty times what ts_rank does, so for a
 -- query of one word, where both grow with the number of its places, the latter chooses.
 WITH query AS MATERIALIZED (
@@ -134,7 +134,27 @@ WITH query AS MATERIALIZED (
       AND ($5::text IS NULL OR source = $5)
       AND created_ns >= coalesce($6::bigint * 1000000, 0)
       AND created_ns < coalesce($7::bigint * 1000000, 9223372036854775807)
-      AND ($8::text IS NULL OR scope = $8)
+), best AS (
+    SELECT * FROM matching
+    ORDER BY ts_rank(words, (SELECT q FROM query)) DESC, created_ns DESC, id
+    LIMIT (SELECT CASE WHEN numnode(q) = 1 THEN $3::bigint END FROM query)
+)
+SELECT id, ts_rank_cd(words, (SELECT q FROM query))
+FROM best ORDER BY 2 DESC, created_ns DESC, id LIMIT $3::bigint
+
+-- name: text_scope
+-- in:  as text, 8 scope: by the index over (workspace, scope, words, tags)
+WITH query AS MATERIALIZED (
+    SELECT websearch_to_tsquery('pg_catalog.english', $2) AS q
+), matching AS (
+    SELECT id, words, created_ns FROM memory
+    WHERE workspace = $1 AND words @@ (SELECT q FROM query)
+      AND (expires_at IS NULL OR expires_at > now())
+      AND ($4::json IS NULL OR tags @> ARRAY(SELECT json_array_elements_text($4::json)))
+      AND ($5::text IS NULL OR source = $5)
+      AND created_ns >= coalesce($6::bigint * 1000000, 0)
+      AND created_ns < coalesce($7::bigint * 1000000, 9223372036854775807)
+      AND scope = $8
 ), best AS (
     SELECT * FROM matching
     ORDER BY ts_rank(words, (SELECT q FROM query)) DESC, created_ns DESC, id
@@ -144,7 +164,7 @@ SELECT id, ts_rank_cd(words, (SELECT q FROM query))
 FROM best ORDER BY 2 DESC, created_ns DESC, id LIMIT $3::bigint
 
 -- name: text_any
--- in:  as text, 9 rows to look at, 10 rows to rank
+-- in:  as text, 8 rows to look at, 9 rows to rank
 -- Any word will do, and the order is ours to choose. Where more rows match than are looked at, as
 -- many again are looked at that hold one of the rare words: those that few of the newest rows hold.
 WITH query AS MATERIALIZED (
@@ -157,11 +177,10 @@ WITH query AS MATERIALIZED (
       AND ($5::text IS NULL OR source = $5)
       AND created_ns >= coalesce($6::bigint * 1000000, 0)
       AND created_ns < coalesce($7::bigint * 1000000, 9223372036854775807)
-      AND ($8::text IS NULL OR scope = $8)
-    LIMIT $9::bigint
+    LIMIT $8::bigint
 ), sample AS MATERIALIZED (
     SELECT words FROM memory
-    WHERE workspace = $1 AND (SELECT count(*) FROM common) = $9::bigint
+    WHERE workspace = $1 AND (SELECT count(*) FROM common) = $8::bigint
     ORDER BY created_ns DESC, id DESC LIMIT 200
 ), counted AS MATERIALIZED (
     SELECT word, (SELECT count(*) FROM sample WHERE words @@ word::tsquery) AS n
@@ -180,7 +199,53 @@ WITH query AS MATERIALIZED (
       AND ($5::text IS NULL OR source = $5)
       AND created_ns >= coalesce($6::bigint * 1000000, 0)
       AND created_ns < coalesce($7::bigint * 1000000, 9223372036854775807)
-      AND ($8::text IS NULL OR scope = $8)
+    LIMIT $8::bigint
+), best AS (
+    (SELECT * FROM common
+     ORDER BY ts_rank(words, (SELECT q FROM query)) DESC, created_ns DESC, id LIMIT $9::bigint)
+    UNION
+    (SELECT * FROM others
+     ORDER BY ts_rank(words, (SELECT q FROM query)) DESC, created_ns DESC, id LIMIT $9::bigint)
+)
+SELECT id, ts_rank_cd(words, (SELECT q FROM query))
+FROM best ORDER BY 2 DESC, created_ns DESC, id LIMIT $3::bigint
+
+-- name: text_any_scope
+-- in:  as text_scope, 9 rows to look at, 10 rows to rank
+WITH query AS MATERIALIZED (
+    SELECT replace(plainto_tsquery('pg_catalog.english', $2)::text, ' & ', ' | ')::tsquery AS q
+), common AS MATERIALIZED (
+    SELECT id, words, created_ns FROM memory
+    WHERE workspace = $1 AND words @@ (SELECT q FROM query)
+      AND (expires_at IS NULL OR expires_at > now())
+      AND ($4::json IS NULL OR tags @> ARRAY(SELECT json_array_elements_text($4::json)))
+      AND ($5::text IS NULL OR source = $5)
+      AND created_ns >= coalesce($6::bigint * 1000000, 0)
+      AND created_ns < coalesce($7::bigint * 1000000, 9223372036854775807)
+      AND scope = $8
+    LIMIT $9::bigint
+), sample AS MATERIALIZED (
+    SELECT words FROM memory
+    WHERE workspace = $1 AND scope = $8 AND (SELECT count(*) FROM common) = $9::bigint
+    ORDER BY created_ns DESC, id DESC LIMIT 200
+), counted AS MATERIALIZED (
+    SELECT word, (SELECT count(*) FROM sample WHERE words @@ word::tsquery) AS n
+    FROM unnest(string_to_array((SELECT q::text FROM query), ' | ')) AS word
+    WHERE EXISTS (SELECT FROM sample)
+), rare AS MATERIALIZED (
+    SELECT string_agg(word, ' | ')::tsquery AS q
+    FROM (SELECT word, sum(n) OVER (ORDER BY n, word) AS up_to_it,
+                 row_number() OVER (ORDER BY n, word) AS place FROM counted) ordered
+    WHERE up_to_it <= 10 OR place = 1
+), others AS MATERIALIZED (
+    SELECT id, words, created_ns FROM memory
+    WHERE workspace = $1 AND words @@ (SELECT q FROM rare)
+      AND (expires_at IS NULL OR expires_at > now())
+      AND ($4::json IS NULL OR tags @> ARRAY(SELECT json_array_elements_text($4::json)))
+      AND ($5::text IS NULL OR source = $5)
+      AND created_ns >= coalesce($6::bigint * 1000000, 0)
+      AND created_ns < coalesce($7::bigint * 1000000, 9223372036854775807)
+      AND scope = $8
     LIMIT $9::bigint
 ), best AS (
     (SELECT * FROM common

@@ -93,7 +93,7 @@ def straight(s, workspace, queries, mode, model):
             cursor.execute("EXECUTE vector_all(%s, %s, %s, %s)", (workspace, model, vector, 10))
             ids = [r[0] for r in cursor.fetchall()][:10]
             if mode == "hybrid":
-                cursor.execute("EXECUTE text_any(%s, %s, 60, NULL, NULL, NULL, NULL, NULL, 3000, 300)", (workspace, query))
+                cursor.execute("EXECUTE text_any(%s, %s, 60, NULL, NULL, NULL, NULL, 3000, 300)", (workspace, query))
                 cursor.fetchall()
             cursor.execute("EXECUTE items(%s, %s::uuid[], %s, %s, %s, true)", (workspace, ids, model, vector, query))
             cursor.fetchall()

@@ -210,16 +210,19 @@ static enum rc
 send_text(struct search *s, const struct request *r, size_t wanted, size_t *index, struct err *err)
 {
     struct db_params p = { 0 };
+    unsigned statement = r->scope ? SQL_SEARCH_TEXT_SCOPE : SQL_SEARCH_TEXT;
     db_param_text(&p, r->job->actor.workspace);
     db_param_text(&p, r->query);
     db_param_int(&p, (int64_t)wanted);
     add_filters(&p, r);
-    db_param_text(&p, r->scope);
-    if (r->mode != MODE_HYBRID)
-        return db_send(worker_db(s->worker), SQL_SEARCH_TEXT, &p, index, err);
-    db_param_int(&p, LOOK_MAX);
-    db_param_int(&p, RANK_MAX);
-    return db_send(worker_db(s->worker), SQL_SEARCH_TEXT_ANY, &p, index, err);
+    if (r->scope)
+        db_param_text(&p, r->scope);
+    if (r->mode == MODE_HYBRID) {
+        statement = r->scope ? SQL_SEARCH_TEXT_ANY_SCOPE : SQL_SEARCH_TEXT_ANY;
+        db_param_int(&p, LOOK_MAX);
+        db_param_int(&p, RANK_MAX);
+    }
+    return db_send(worker_db(s->worker), statement, &p, index, err);
 }
 
 enum rc
