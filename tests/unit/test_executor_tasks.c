@@ -164,6 +164,7 @@ requests_are_checked(void **state)
     assert_null(sandbox.action);
     assert_int_equal(errors.count, 1);
     assert_string_equal(errors.items[0].field, "task.message");
+    assert_string_equal(err.text, "a parameter of ping is wrong: task.message must be a string");
     request.task = good;
     request.type = "pong";
     assert_int_equal(policy_decide(&catalog, &request, &sandbox, &errors, &err), RC_NOTFOUND);

@@ -48,8 +48,10 @@ policy_decide(const struct catalog *catalog, const struct request *request, stru
     if (!action)
         return err_set(err, RC_NOTFOUND, "there is no action '%.64s'", request->type);
     sandbox = policy_ahead(action);
-    if ((rc = check_task(action, request->task, errors)) != RC_OK)
-        return err_set(err, rc, "the parameters of %s break its schema", action->name);
+    if ((rc = check_task(action, request->task, errors)) != RC_OK) /* a job shows only this text */
+        return err_set(err, rc, "a parameter of %s is wrong: %s %s", action->name,
+                       errors->count ? errors->items[0].field : "task",
+                       errors->count ? errors->items[0].detail : "");
     if (request->timeout_seconds > 0) {
         uint64_t wall_ms = (uint64_t)request->timeout_seconds * 1000;
 
