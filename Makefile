@@ -188,10 +188,10 @@ logs: ## the last lines of every log (FOLLOW=1 to go on)
 	@deploy/stack/logs
 
 install: all ## copy programs, data and systemd units to DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/gantry $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/gantry/workers/executor lib/systemd/system lib/sysusers.d)
 	install -m 0755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
-	[ ! -d deploy/systemd ] || install -D -m 0644 deploy/systemd/gantry.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/gantry.conf
-	for u in $(wildcard deploy/systemd/*.service deploy/systemd/*.target); do sed 's|@PREFIX@|$(PREFIX)|' $$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/}; done
+	[ ! -d deploy/systemd ] || install -m 0644 deploy/systemd/gantry.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/gantry.conf
+	for u in $(wildcard deploy/systemd/*.service deploy/systemd/*.target); do sed 's|@PREFIX@|$(PREFIX)|' $$u | install -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
 	tar -c --mode=u=rwX,go=rX sql nats workers/executor/tasks | tar -x --no-same-owner -p -C $(DESTDIR)$(PREFIX)/share/gantry
 
 clean: ## remove what was built (not build/deps and build/bare)

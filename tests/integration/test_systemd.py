@@ -104,7 +104,7 @@ def machine(built):
     with servers.scratch() as work, servers.postgres() as postgres:
         etc = pathlib.Path(work, "add/etc/gantry")
         subprocess.run(["make", "-s", "install", f"DESTDIR={work}/add", "PREFIX=/usr/local"], cwd=ROOT, check=True,
-                       stdout=subprocess.DEVNULL)
+                       stdout=subprocess.DEVNULL, umask=0o077)
         os.makedirs(f"{work}/add/usr/local/sbin")
         servers.lend(f"{work}/add/usr/local/sbin", servers.nats_server(), "nats-server")
         subprocess.run([ROOT / "deploy/configure", etc], check=True, env={
