@@ -334,6 +334,11 @@ def test_over_nats_with_an_api_key(stack):
     assert json.loads(nats.request("gantry.v1.default.jobs.get", {"id": job_id}).data)["status"] == "completed"
     listed = json.loads(nats.request("gantry.v1.default.jobs.list", {"limit": 1}).data)
     assert listed["count"] == 1
+    for name in ("id", "job_id"):
+        assert json.loads(nats.request("gantry.v1.default.jobs.get", {name: job_id}).data)["job_id"] == job_id
+    for body in ({}, {"id": str(uuid.uuid4()), "job_id": str(uuid.uuid4())}):
+        for command in ("get", "cancel"):
+            assert nats.request(f"gantry.v1.default.jobs.{command}", body).headers["Nats-Service-Error"] == "invalid_request"
     refused = nats.request("gantry.v1.default.jobs.get", {"id": str(uuid.uuid4())})
     assert refused.headers["Nats-Service-Error-Code"] == "404"
 

@@ -29,11 +29,38 @@ struct asking {
     int64_t until_ms;
 };
 
+/* Which job: `id` as in the route, or `job_id` as in the answers. */
+static const char *
+job_named(const struct job *job)
+{
+    const char *id = json_string(job->body, "id");
+    return id ? id : json_string(job->body, "job_id");
+}
+
+/* false: the request is settled, it names no job, or two. */
+static bool
+names_a_job(struct worker *w, struct job *job)
+{
+    struct field_errors errors = { 0 };
+    const char *id = json_string(job->body, "id");
+    const char *job_id = json_string(job->body, "job_id");
+
+    if (!id && !job_id)
+        field_errors_add(&errors, "id", "is required");
+    else if (id && job_id && strcasecmp(id, job_id) != 0)
+        field_errors_add(&errors, "job_id", "is not id: one of them will do");
+    if (errors.count == 0)
+        return true;
+    job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+    worker_finish(w, job);
+    return false;
+}
+
 static struct asking *
 ask_new(struct worker *w, struct job *job)
 {
     struct asking *asking = calloc(1, sizeof(*asking));
-    const char *id = json_string(job->body, "id");
+    const char *id = job_named(job);
 
     if (!asking)
         log_no_memory("a request");
@@ -118,6 +145,8 @@ on_got(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *er
 void
 jobs_get_start(struct worker *w, struct job *job)
 {
+    if (!names_a_job(w, job))
+        return;
     struct asking *asking = ask_new(w, job);
 
     jobs_get(&asking->x->jobs, &asking->ref, on_got, asking);
@@ -235,6 +264,8 @@ on_marked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
 void
 jobs_cancel_start(struct worker *w, struct job *job)
 {
+    if (!names_a_job(w, job))
+        return;
     struct asking *asking = ask_new(w, job);
 
     jobs_cancel(&asking->x->jobs, &asking->ref, on_marked, asking);
