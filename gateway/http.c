@@ -46,6 +46,7 @@ struct http_server {
     struct netaddr_nets proxies;
     struct peer *peers;
     int64_t idle_max_ms;
+    size_t short_body;
     int fd; /* listening; MHD's until quiesced */
     uint64_t refused;
     bool admin;
@@ -199,7 +200,8 @@ is_short(struct exchange *x)
     const char *length = http_header(x, "Content-Length", &lengths);
     (void)http_header(x, "Transfer-Encoding", &encodings);
     x->length = length ? strtoull(length, NULL, 10) : 0;
-    return lengths + encodings == 0 || (lengths == 1 && encodings == 0 && x->length <= SHORT_BODY);
+    return lengths + encodings == 0 ||
+           (lengths == 1 && encodings == 0 && x->length <= x->server->short_body);
 }
 
 /* An answer that leaves without waiting for the body: its length is unknown or too great to read on,
@@ -225,7 +227,7 @@ begin(struct exchange *x, const char *method)
     }
     set_method(r, method);
     find_client(x);
-    request_begin(r, SHORT_BODY);
+    request_begin(r, x->server->short_body);
     if (is_short(x))
         return MHD_YES;
     request_head(r);
@@ -398,6 +400,7 @@ http_open(struct gateway *gw, struct loop *loop, const struct http_options *opti
     server->gw = gw;
     server->loop = loop;
     server->admin = options->admin;
+    server->short_body = options->max_body < SHORT_BODY ? options->max_body : SHORT_BODY;
     server->fd = -1;
     server->idle_max_ms = (int64_t)options->timeout_seconds * 1000 + 5000;
     enum rc rc = netaddr_nets_parse(options->trusted_proxies, &server->proxies, err);

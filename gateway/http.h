@@ -27,6 +27,7 @@ struct http_options {
     unsigned max_connections;
     unsigned timeout_seconds;
     const char *trusted_proxies;
+    size_t max_body;
     bool admin; /* the requests of this listener are for admin.c */
 };
 

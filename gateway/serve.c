@@ -169,11 +169,13 @@ listen_http(struct gateway *gw, struct err *err)
     struct http_options options = { .address = s->listen_addr,
                                     .max_connections = gw->max_connections,
                                     .timeout_seconds = (unsigned)s->connection_timeout_seconds,
-                                    .trusted_proxies = s->trusted_proxies };
+                                    .trusted_proxies = s->trusted_proxies,
+                                    .max_body = (size_t)s->max_body_bytes };
     struct http_options admin = { .address = s->admin_listen_addr,
                                   .max_connections = 64,
                                   .timeout_seconds = 30,
                                   .trusted_proxies = "",
+                                  .max_body = (size_t)s->max_body_bytes,
                                   .admin = true };
     enum rc rc = http_open(gw, gw->loop, &options, &gw->http, err);
     if (rc == RC_OK)

@@ -23,7 +23,7 @@ def own(make_stack):
 
 @pytest.fixture(scope="module")
 def tight(make_stack):
-    return make_stack(CONNECTION_TIMEOUT_SECONDS=2, RATE_LIMIT_PER_MINUTE=30)
+    return make_stack(CONNECTION_TIMEOUT_SECONDS=2, RATE_LIMIT_PER_MINUTE=30, MAX_BODY_BYTES=2000)
 
 
 def connect(stack):
@@ -173,6 +173,15 @@ def test_slow_clients(tight):
                 closed = True
         assert closed and time.monotonic() - start < 15
     one.anonymous().get("/healthz").ok()
+
+
+def test_a_small_bound_of_bodies(tight):
+    client = tight.client("admin", "small")
+    body = json.dumps({"scope": "s", "text": "x"}).encode()
+    client.post(INGEST, body.ljust(2000)).ok()
+    assert client.post(INGEST, body.ljust(2001)).ok(413).code == "body_too_large"
+    assert client.post("/nowhere", body.ljust(2001)).ok(404)
+    client.post(INGEST, body).ok()
 
 
 def test_rate_limit(tight):
