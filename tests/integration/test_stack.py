@@ -217,8 +217,11 @@ def test_down_and_up_keep_the_data(own):
 
 def test_two_stacks_side_by_side_and_below_a_closed_folder(own, built):
     closed = pathlib.Path(tempfile.mkdtemp(prefix="gantry-closed-"))  # 0700, as /root is
-    with Stack(closed / "stack") as other:
+    with Stack(closed / "a stack") as other:
         kept = remember(other, "in the other stack")
+        lines = [line for line in make(other, "up").stdout.splitlines() if line.startswith("  . ")]
+        for line, word in zip(lines, ("Memory ingested", "Alice likes green tea."), strict=True):
+            assert word in subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True).stdout
         assert own.client().get(f"/memory/{kept}").status == 404
         assert own.api_key != other.api_key
     assert list(closed.iterdir()) == []
