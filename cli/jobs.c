@@ -9,6 +9,7 @@
 #include "id.h"
 
 #define PATH_ROOM 512 /* bytes */
+#define WAIT_MS   20000
 
 /* What a task printed may hold control characters, which our reader refuses: for people they become
  * U+FFFD. Only escapes can hold them; the text keeps its length or grows. */
@@ -39,7 +40,9 @@ call(struct cli *cli, const char *method, const char *path, struct buf *answer, 
 {
     AUTO(buf) struct buf soft = { 0 };
     struct fetch_pool *pool = NULL;
-    const struct fetch_request request = { .method = method, .path = path };
+    const struct fetch_request request = {
+        .method = method, .path = path, .once = true, .timeout_ms = WAIT_MS
+    }; /* somebody is watching */
     enum rc rc;
 
     buf_init(answer, FETCH_ANSWER_MAX);

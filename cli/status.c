@@ -6,6 +6,7 @@
  */
 #include "status.h"
 
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "sql_cli.h"
 
 #define PING_MS     400
+#define GATEWAY_MS  5000 /* a gateway that takes longer is down */
 #define WORKERS_MAX 16
 #define STREAMS_MAX 8
 #define NAME_ROOM   64
@@ -75,7 +77,9 @@ ask_gateway(struct status *status)
 {
     struct fetch_pool *pool = NULL;
     struct err err = { .rc = RC_OK };
-    const struct fetch_request request = { .method = "GET", .path = "/readyz", .once = true };
+    const struct fetch_request request = {
+        .method = "GET", .path = "/readyz", .once = true, .timeout_ms = GATEWAY_MS
+    };
 
     if (!status->cli->conf.url)
         return;
@@ -111,12 +115,24 @@ on_pong(void *arg, const struct bus_msg *msg)
     count->instances = 1;
 }
 
+/* Those of which there must be one, so that one which does not answer is seen to be missing. */
+static void
+expect_workers(struct status *status)
+{
+    static const char *const NAMES[] = { "gantry-ingest", "gantry-search", "gantry-audit",
+                                         "gantry-executor" };
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
+        (void)strlcpy(status->workers[i].name, NAMES[i], NAME_ROOM);
+    status->n_workers = ARRAY_LEN(NAMES);
+}
+
 static enum rc
 ask_workers(struct status *status, struct bus *bus, struct err *err)
 {
     struct bus_sub *sub = NULL;
     const struct bus_out ping = { .subject = "$SRV.PING", .reply = INBOX };
 
+    expect_workers(status);
     enum rc rc = bus_subscribe(bus, INBOX, NULL, on_pong, status, &sub, err);
     if (rc == RC_OK)
         rc = bus_publish(bus, &ping, err);
@@ -126,6 +142,8 @@ ask_workers(struct status *status, struct bus *bus, struct err *err)
     while (clock_mono_ms() < end_ms)
         loop_turn(status->cli->loop, 20);
     bus_unsubscribe(sub);
+    for (size_t i = 0; i < status->n_workers; i++)
+        status->good = status->good && status->workers[i].instances > 0;
     return RC_OK;
 }
 
@@ -235,7 +253,8 @@ print_text(const struct status *status)
     print_part("redis", status->asked_redis, &status->redis);
     print_part("nats", status->asked_nats, &status->nats);
     for (size_t i = 0; i < status->n_workers; i++)
-        (void)printf("%-12s %u running\n", status->workers[i].name, status->workers[i].instances);
+        (void)printf("%-15s %u running%s\n", status->workers[i].name, status->workers[i].instances,
+                     status->workers[i].instances ? "" : ": none answers");
     for (size_t i = 0; i < status->n_streams; i++)
         (void)printf("%-12s %lld messages, %lld waiting, %lld under way\n", status->streams[i].name,
                      (long long)status->streams[i].messages, (long long)status->streams[i].pending,

@@ -213,7 +213,8 @@ prepare(struct fetch_pool *pool, struct slot *slot, const struct fetch_request *
     (void)curl_easy_setopt(slot->curl, CURLOPT_URL, buf_text(&text));
     (void)curl_easy_setopt(slot->curl, CURLOPT_CUSTOMREQUEST, request->method);
     (void)curl_easy_setopt(slot->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    (void)curl_easy_setopt(slot->curl, CURLOPT_TIMEOUT_MS, (long)TOTAL_MS);
+    (void)curl_easy_setopt(slot->curl, CURLOPT_TIMEOUT_MS,
+                           request->timeout_ms ? request->timeout_ms : (long)TOTAL_MS);
     (void)curl_easy_setopt(slot->curl, CURLOPT_PRIVATE, slot);
     (void)curl_easy_setopt(slot->curl, CURLOPT_WRITEDATA, &slot->answer);
     if (request->body) {

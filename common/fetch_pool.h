@@ -51,6 +51,7 @@ struct fetch_request {
     const void *body;            /* copied; NULL = none */
     size_t len;
     bool once;           /* never tried again */
+    long timeout_ms;     /* of one try; 0 = 90 s */
     bool retry_conflict; /* 409 is tried again: the same request is still under way */
 };
 

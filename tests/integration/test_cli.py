@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -476,7 +477,8 @@ def test_status(cli, nats, gateway):
             client.flush()
             ready.set()
             message = client.next(10)
-            client.publish(message.reply, b'{"name":"gantry-ingest","id":"x"}')
+            for name in (b"ingest", b"search", b"audit", b"executor", b"ingest"):
+                client.publish(message.reply, b'{"name":"gantry-' + name + b'","id":"x"}')
             client.flush()
 
     ready = threading.Event()
@@ -485,8 +487,13 @@ def test_status(cli, nats, gateway):
     with servers.redis() as redis:
         whole = cli.json("status", REDIS_URL=redis.url)
         assert whole["ok"] is True and whole["redis"] == whole["nats"] == whole["postgresql"] == "up"
-        assert whole["gateway"] == "not asked" and whole["workers"] == {"gantry-ingest": 1}
+        assert whole["gateway"] == "not asked" and whole["workers"] == {
+            "gantry-ingest": 2, "gantry-search": 1, "gantry-audit": 1, "gantry-executor": 1}
         assert set(whole["streams"]) == {"MEMORY", "TASKS", "AUDIT", "DEAD"}
-        assert "gantry" not in cli.run("status").stderr
+        missing = cli.run("status", code=NO, REDIS_URL=redis.url)
+        assert missing.stderr == "" and "gantry-audit    0 running: none answers" in missing.stdout
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, and says nothing
+        hanging = Cli().run("status", "--json", code=NO, GANTRY_URL=f"http://127.0.0.1:{mute.getsockname()[1]}")
+    assert json.loads(hanging.stdout)["gateway"] == "down"
     broken = Cli().run("status", "--json", code=NO, GANTRY_URL=gateway, REDIS_URL=redis.url)
     assert json.loads(broken.stdout)["gateway"] == "not_ready" and json.loads(broken.stdout)["redis"] == "down"
