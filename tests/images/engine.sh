@@ -33,7 +33,8 @@ engine() {
     # Without a default bridge: compose makes the networks, builds use the machine's. In a session of
     # its own, or ^C would end it before what it runs.
     setsid dockerd --data-root "$store/data" --exec-root "$work/exec" --bridge none \
-        --storage-driver overlay2 --pidfile "$work/pid" -H "$DOCKER_HOST" >"$work/engine.log" 2>&1 9>&- &
+        --storage-driver overlay2 --default-address-pool base=172.16.0.0/12,size=24 \
+        --pidfile "$work/pid" -H "$DOCKER_HOST" >"$work/engine.log" 2>&1 9>&- &
     engine_pid=$!
     for _ in $(seq 150); do
         ! answers || { empty_engine && return 0; }
