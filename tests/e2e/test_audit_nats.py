@@ -6,7 +6,6 @@ import uuid
 
 import pytest
 
-from gantry_testing.nats import Nats
 from gantry_testing.wait import wait_until
 
 APPEND = {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}
@@ -106,7 +105,7 @@ def report(event_id, **more):
 
 @pytest.fixture
 def settler(stack):
-    with contextlib.closing(Nats(stack.nats_url("ingest"), inbox="_INBOX.ingest")) as connection:
+    with contextlib.closing(stack.nats_as("ingest")) as connection:
         yield connection
 
 

@@ -111,6 +111,10 @@ class Containers(Stack):
         return Nats(self._variables()["GANTRY_NATS_OPERATOR_URL"],
                     **{"inbox": "_INBOX.operator", "address": self.address("nats"), **options})
 
+    def nats_as(self, program, **options):
+        url = self.sh(program, "cat /run/secrets/NATS_URL", check=True).stdout.strip()
+        return Nats(url, **{"inbox": f"_INBOX.{program}", "address": self.address("nats"), **options})
+
     def redis_url(self, user="admin"):
         assert user == "admin", user
         url = self._variables()["REDIS_URL"].split("?")[0].replace("@redis:", f"@{self.address('redis')}:")

@@ -124,6 +124,10 @@ class Stack:
         """A NATS connection as the operator."""
         return Nats(self.env["GANTRY_NATS_OPERATOR_URL"], **{"inbox": "_INBOX.operator", **options})
 
+    def nats_as(self, program, **options):
+        """A NATS connection as one of our programs."""
+        return Nats(self.nats_url(program), **{"inbox": f"_INBOX.{program}", **options})
+
     def gantry(self, *words, check=True):
         """Run the command line; with check the JSON that it prints, else the finished process."""
         done = subprocess.run(
