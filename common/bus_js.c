@@ -5,16 +5,20 @@
 
 #include "bus_own.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "json.h"
 #include "log.h"
 
 /*
  * JetStream without nats.c's JetStream context: publishing is a publish with a reply inbox, pulling
- * is a request with many replies, acknowledging twice is a request to the ack subject. All replies
+ * is a request for each message, acknowledging twice is a request to the ack subject. All replies
  * come through one subscription and one table.
  */
 #define SETTLE_TIMEOUT_MS 5000
 #define PULL_GRACE_MS     2000 /* past the server's own end of a pull request */
+#define PULL_BODY_MAX     96
+#define PULL_PAUSE_MS     250 /* after a refusal */
+#define PULL_TELL_MS      60000
 
 /* --- PubAcks and confirmations ---------------------------------------------------------------- */
 
@@ -168,36 +172,50 @@ bus_pull_credit(const struct bus_pull *pull)
     return credit;
 }
 
+static enum rc
+pull_body(uint32_t wait_ms, struct buf *text)
+{
+    struct json_writer json;
+    json_begin(&json, text);
+    json_object(&json, NULL);
+    json_put_int(&json, "batch", 1);
+    json_put_int(&json, "expires", (int64_t)wait_ms * 1000000);
+    json_close(&json);
+    return json_end(&json);
+}
+
+/* One message each, all with one reply subject: between accounts a request has one answer. (With many,
+ * the server takes an empty message for the last one, and the rest of the batch would be lost until it
+ * is delivered again: anyone may publish an empty command.) */
 enum rc
 bus_pull_more(struct bus_pull *pull, unsigned batch, uint32_t wait_ms, struct err *err)
 {
     struct bus *bus = pull->bus;
-    char subject[BUS_SUBJECT_MAX + 32], reply[BUS_SUBJECT_MAX], body[96];
+    char subject[BUS_SUBJECT_MAX + 32], reply[BUS_SUBJECT_MAX];
+    AUTO(buf) struct buf text = { 0 };
     enum rc rc = bus_need(bus, err);
     if (rc != RC_OK)
         return rc;
+    if (pull->refused_ms && clock_mono_ms() - pull->refused_ms < PULL_PAUSE_MS)
+        return err_set(err, RC_TEMP, "the server has just refused to deliver");
+    buf_init(&text, PULL_BODY_MAX);
+    if (pull_body(wait_ms, &text) != RC_OK)
+        return err_set(err, RC_BUG, "a pull request that does not fit");
     struct pending *pending = pending_new(bus, PENDING_PULL, wait_ms + PULL_GRACE_MS);
     if (!pending)
         return err_set(err, RC_TEMP, "too many answers are awaited");
     pending->pull = pull;
-    pending->wanted = batch;
     pending_append(&pull->requests, pending);
     pending_reply(bus, pending, "p", reply);
     snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s", pull->key);
-    AUTO(buf) struct buf text = { 0 };
-    struct json_writer json;
-    buf_init(&text, sizeof(body));
-    json_begin(&json, &text);
-    json_object(&json, NULL);
-    json_put_int(&json, "batch", batch);
-    json_put_int(&json, "expires", (int64_t)wait_ms * 1000000);
-    json_close(&json);
-    rc = json_end(&json);
     struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
-    if (rc == RC_OK)
+    while (rc == RC_OK && pending->wanted < batch) {
         rc = bus_send(bus, &out, reply, NULL, err);
-    if (rc != RC_OK)
-        pending_free(bus, pending);
+        pending->wanted += rc == RC_OK;
+    }
+    if (pending->wanted > 0)
+        return RC_OK;
+    pending_free(bus, pending);
     return rc;
 }
 
@@ -210,18 +228,25 @@ bus_pull_end(struct pending *pending)
     pull->fn(pull->arg, NULL);
 }
 
-/* 100 is a sign of life; anything else ends the request: 404 and 408 nothing came, 409 with many
- * reasons (the consumer was deleted, the server shuts down, too many waiting requests). */
+/* One of the requests ended without a message: 404 and 408, nothing came; 409 has many reasons (too many
+ * requests wait, the consumer was deleted, the server shuts down), and is not asked again at once. */
 static void
 end_by_status(struct pending *pending, const struct bus_msg *msg)
 {
+    struct bus_pull *pull = pending->pull;
     const char *status = bus_msg_header(msg, "Status");
     const char *why = bus_msg_header(msg, "Description");
     if (status && strcmp(status, "100") == 0)
         return;
-    if (status && strcmp(status, "409") == 0 && why && !strstr(why, "Batch Completed"))
-        log_warn("NATS ended a pull request on %s: %s", pending->pull->key, why);
-    bus_pull_end(pending);
+    if (status && strcmp(status, "409") == 0) {
+        int64_t now_ms = clock_mono_ms();
+        if (now_ms - pull->refused_ms > PULL_TELL_MS || pull->refused_ms == 0)
+            log_info("NATS delivers nothing from %s now: %s", pull->key,
+                     why ? why : "no reason given");
+        pull->refused_ms = now_ms;
+    }
+    if (++pending->got >= pending->wanted)
+        bus_pull_end(pending);
 }
 
 /* --- deliveries ------------------------------------------------------------------------------- */

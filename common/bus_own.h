@@ -33,7 +33,7 @@ struct pending {
     bus_ack_fn *ack_fn;
     void *arg;
     struct bus_pull *pull;
-    unsigned wanted, got;        /* of a pull request */
+    unsigned wanted, got;        /* of a pull */
     struct reply_class *class;   /* of a request */
     struct pending *next, *prev; /* free list; the class's or the pull's list, oldest first */
 };
@@ -67,6 +67,7 @@ struct bus_pull {
     bus_fn *fn;
     void *arg;
     struct pending_list requests;
+    int64_t refused_ms;    /* monotonic, 0 = never */
     struct bus_pull *next; /* in the hash chain */
 };
 
@@ -80,8 +81,7 @@ struct bus {
     int fd;      /* our duplicate of the socket, or -1 */
     int nats_fd; /* nats.c's own, while it expects us to close it; else -1 */
     atomic_bool want_write;
-    bool connected;
-    bool was_connected;
+    bool connected, was_connected;
     bool closed; /* by nats.c, for good: a new connection is made */
     bool freeing;
     enum rc refused; /* RC_CONFIG: the server did not accept the credentials */

@@ -60,8 +60,6 @@ on_terminate(void *arg)
         return;
     w->stopping = true;
     w->stop_by_ms = clock_mono_ms() + WORKER_DRAIN_MS;
-    if (w->ready)
-        worker_stop_listening(w);
 }
 
 static void
@@ -246,7 +244,10 @@ run(struct worker *w)
     int64_t idle_since_ms = 0;
     while (!w->stopping)
         loop_turn(w->loop, LOOP_WAIT_MAX_MS);
-    /* Once the server has read that we listen no more, all that it sent before is here. */
+    /* A pull that the server gets together with the end of its subscription, it would answer into the
+     * void. And once it has read that we listen no more, all that it sent before is here. */
+    (void)bus_flush(w->bus, CONNECT_WAIT_MS, NULL);
+    worker_stop_listening(w);
     (void)bus_flush(w->bus, CONNECT_WAIT_MS, NULL);
     for (;;) {
         loop_turn(w->loop, LOOP_WAIT_MAX_MS);

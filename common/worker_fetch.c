@@ -25,6 +25,8 @@
 #define CAREFUL_MS       2000
 #define API_TIMEOUT_MS   5000u
 #define SETTLING_MAX     2048u
+#define CREDIT_MIN       32u /* messages asked for; all replicas share max_waiting of nats/consumers */
+#define CREDIT_MAX       384u
 
 /* --- what the server says of a consumer's backlog --------------------------------------------- */
 
@@ -93,8 +95,10 @@ static void
 on_pulled(void *arg, const struct bus_msg *msg)
 {
     struct lane *lane = arg;
-    if (msg)
-        task_receive(lane->w, lane, msg);
+    if (!msg)
+        return;
+    lane->w->arrived++;
+    task_receive(lane->w, lane, msg);
 }
 
 static enum rc
@@ -241,9 +245,13 @@ fetch_shared(struct worker *w)
             (void)bus_pull_more(lane->pull, 1, 1000, NULL);
         return;
     }
-    if (queued + credit < batch && w->in_hand < SETTLING_MAX)
-        (void)bus_pull_more(lane->pull, (unsigned)(2 * batch - queued - credit), WORKER_PULL_MS,
-                            NULL);
+    /* Twice what came while the last batch was handled: much under load, little that waits without. */
+    size_t wanted = 2 * w->arrived < CREDIT_MIN ? CREDIT_MIN : 2 * w->arrived;
+    if (wanted > 2 * batch || wanted > CREDIT_MAX)
+        wanted = 2 * batch < CREDIT_MAX ? 2 * batch : CREDIT_MAX;
+    w->arrived = 0;
+    if (queued + credit < wanted / 2 && w->in_hand < SETTLING_MAX)
+        (void)bus_pull_more(lane->pull, (unsigned)(wanted - queued - credit), WORKER_PULL_MS, NULL);
 }
 
 void

@@ -95,7 +95,7 @@ struct worker {
     const char *away; /* the server that is not there; NULL = all are */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct task *all;
-    size_t in_hand, held; /* all JetStream tasks; those that wait for another try */
+    size_t in_hand, held, arrived; /* JetStream tasks: all; held; since the last pull */
     struct queue core, fresh, suspects, audits;
     unsigned last_queue;
     struct heap waiting; /* of tasks, by wake */

@@ -20,6 +20,7 @@
 #include "json.h"
 
 #define WINDOW  500
+#define CREDIT  384 /* below max_waiting of nats/consumers */
 #define SUBJECT "gantry.v1.w1.memory.ingest"
 
 static const char BODY[] =
@@ -80,7 +81,8 @@ pull(struct bench *bench, long count)
     if (bus_pull_new(bench->bus, "MEMORY", "ingest", on_pulled, bench, &source, &err) != RC_OK)
         exit(1);
     while (bench->acked < count) {
-        if (bus_pull_credit(source) < WINDOW && bus_pull_more(source, WINDOW, 5000, &err) != RC_OK)
+        unsigned credit = bus_pull_credit(source);
+        if (credit < CREDIT / 2 && bus_pull_more(source, CREDIT - credit, 5000, &err) != RC_OK)
             exit(1);
         loop_turn(bench->loop, 100);
     }
@@ -137,9 +139,11 @@ main(int argc, char **argv)
     struct err err;
     if (argc < 3)
         return EXIT_USAGE;
-    const struct bus_options options = { .url = argv[1],
-                                         .name = "bench",
-                                         .inbox_prefix = "_INBOX.operator" };
+    char inbox[64]; /* the user's own: nats://user:password@… */
+    const char *user = strstr(argv[1], "//");
+    user = user ? user + 2 : argv[1];
+    snprintf(inbox, sizeof(inbox), "_INBOX.%.*s", (int)strcspn(user, ":@"), user);
+    const struct bus_options options = { .url = argv[1], .name = "bench", .inbox_prefix = inbox };
     if (loop_new(&bench.loop, &err) != RC_OK ||
         bus_connect(bench.loop, &options, 5000, &bench.bus, &err) != RC_OK) {
         fprintf(stderr, "%s\n", err.text);
