@@ -9,6 +9,7 @@ import pytest
 
 from gantry_testing import echo, nats_files, servers
 from gantry_testing.echo import Echo, claim
+from gantry_testing.nats import Nats
 from gantry_testing.stack import ROOT
 from gantry_testing.streams import Done, empty, events, ingest, left, shorten, stored
 
@@ -301,7 +302,6 @@ def test_core_requests(server, bus, program):
 
 
 def test_clients_are_named_by_the_server(server, bus, program):
-    from gantry_testing.nats import Nats
     with Echo(program, server, role="search"):
         client = Nats(f"nats://AAAAAAAAAAAA:pclient@127.0.0.1:{server.port}", inbox="_INBOX.AAAAAAAAAAAA")
         answer = json.loads(request(client, "who am I").data)
@@ -342,13 +342,36 @@ def test_a_missing_right_is_a_configuration_error(server, bus, program):
     assert worker.said("nats/server.conf") == 1
 
 
-def test_a_foreign_reply_subject_does_not_end_the_worker(server, bus, program):
+def test_whoever_asks_is_answered_in_any_inbox_and_nowhere_else(server, bus, program):
     with Echo(program, server) as worker:
-        for reply in ("$JS.API.STREAM.PURGE.MEMORY", "gantry.v1.acme.memory.ingest", "some.where", "_INBOX.somebody.else"):
+        for reply in ("$JS.API.STREAM.PURGE.MEMORY", "gantry.v1.acme.memory.ingest", "some.where"):
             bus.publish("$SRV.PING.gantry-ingest", b"", reply=reply)
-        servers.wait_until(lambda: worker.said("could not be delivered") == 2, what="told")
+        servers.wait_until(lambda: worker.said("could not be delivered") == 1, what="told")
+        sid = bus.subscribe("_INBOX.of.another.library")
+        bus.publish("$SRV.PING.gantry-ingest", b"", reply="_INBOX.of.another.library")
+        assert json.loads(bus.next(10, sid).data)["name"] == "gantry-ingest"
         assert json.loads(bus.request("$SRV.PING.gantry-ingest", b"").data)["name"] == "gantry-ingest"
         assert worker.stop() == 0
+
+
+def test_an_empty_command_costs_its_neighbours_nothing(server, bus, program):
+    """For the server an empty message would be the end of a pull's answers (docs/protocol.md): the header
+    that it adds to what clients publish keeps the rest of the batch coming."""
+    client = Nats(f"nats://AAAAAAAAAAAA:pclient@127.0.0.1:{server.port}", inbox="_INBOX.AAAAAAAAAAAA")
+    for i in range(60):
+        if i % 3 == 0:
+            client.publish("gantry.v1.w1.memory.ingest", b"")
+        else:
+            client.publish("gantry.v1.w1.memory.ingest", {"scope": "s", "text": f"neighbour {i}"},
+                           headers={"Nats-Msg-Id": str(uuid.uuid4())})
+    client.flush()
+    client.close()
+    servers.wait_until(lambda: left(bus, "MEMORY") == 60, what="stored")
+    with Echo(program, server) as worker:
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="done")
+    assert len(worker.texts()) == 40
+    assert {call[2] for call in worker.calls()} == {1}, "delivered once"
+    assert {h["Gantry-Deliveries"] for _, h, _ in stored(bus, "DEAD")} == {"1"} and left(bus, "DEAD") == 20
 
 
 def test_configuration_problems_are_told_at_once(server, program):
