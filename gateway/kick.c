@@ -16,6 +16,7 @@
 #include "login.h"
 
 #define ALL_SERVERS      "$SYS.REQ.SERVER.PING.CONNZ"
+#define ONE_SERVER       "gantry.sys.connz.%s" /* nats/server.conf: that server's CONNZ */
 #define INBOX            "_INBOX." KICK_USER
 #define QUERY_MAX        256
 #define FIRST_CONNECT_MS 5000
@@ -154,7 +155,7 @@ on_page(void *arg, const struct bus_msg *msg)
         log_fields(LOG_INFO, "a NATS connection is ended", "because", what, NULL);
     }
     int64_t seen = json_int(data, "offset", 0) + cJSON_GetArraySize(list);
-    (void)snprintf(next, sizeof(next), "$SYS.REQ.SERVER.%s.CONNZ", server_id);
+    (void)snprintf(next, sizeof(next), ONE_SERVER, server_id);
     if (strncmp(what, "all.", 4) == 0 && cJSON_GetArraySize(list) == PAGE &&
         seen < json_int(data, "total", 0))
         ask_all(kick, next, (unsigned)seen);

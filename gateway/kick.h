@@ -8,7 +8,8 @@
  * through, for what changed while no gateway looked. A connection whose key was only changed may log
  * in again at once and gets the new rights.
  *
- * Uses the user "kick" of the system account, which may list connections and end them.
+ * Uses the user "kick", whose account imports from the system account how to list connections and end
+ * them, and nothing else.
  *
  * Threads: the loop's thread only
  * Source:  nats-server's system services ($SYS.REQ.SERVER.*.CONNZ and .KICK)

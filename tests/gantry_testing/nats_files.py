@@ -16,11 +16,22 @@ from .nats import Nats
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 USERS = ["operator", "gateway", "ingest", "search", "audit", "executor", "callout", "kick"]
 
+ACCOUNTS = ["GANTRY", "GATEWAY", "INGEST", "SEARCH", "AUDIT", "EXECUTOR", "CLIENTS", "AUTH", "KICK", "SYS"]
+
 
 def account_nkey(public_key):
     """The text of an account's public key: base32 of a kind, the key and a CRC-16."""
     raw = b"\0" + public_key
     return base64.b32encode(raw + struct.pack("<H", binascii.crc_hqx(raw, 0))).decode().rstrip("=")
+
+
+def _watch(block):
+    """The account's block with its watcher; blocks of other things stay as they are."""
+    account, text = block[1], block[0]
+    user = f"{{ user: watch_{account}, password: pwatch_{account} }}\n"
+    if account not in ACCOUNTS:
+        return text
+    return text.replace("users: [", "users: [ " + user, 1) if "users: [" in text else text + f"        users: [ {user}]\n"
 
 
 class NatsServer(servers.Server):
@@ -32,8 +43,9 @@ class NatsServer(servers.Server):
 
 
 @contextlib.contextmanager
-def server(extra_users=""):
-    """extra_users: users of the account CLIENTS, in the words of the configuration."""
+def server(extra_users="", watched=False):
+    """extra_users: users of the account CLIENTS, in the words of the configuration. watched: one more user
+    in each account, watch_<account>, who may do there whatever the account can."""
     with servers.scratch() as directory:
         for path in glob.glob(os.path.join(ROOT, "nats/*.conf")):
             shutil.copy(path, directory)
@@ -41,12 +53,14 @@ def server(extra_users=""):
         with open(config) as f:
             text = f.read()
         with open(config, "w") as f:
-            f.write(text.replace("    CLIENTS {", "    CLIENTS {\n        users: [" + extra_users + "]"))
+            text = text.replace("    CLIENTS {", "    CLIENTS {\n        users: [" + extra_users + "]")
+            f.write(re.sub(r"^    (\w+) \{\n.*?(?=^    \})", _watch, text, flags=re.M | re.S) if watched else text)
         callout = os.path.join(directory, "callout.conf")
         with open(callout) as f:
             text = f.read()
         with open(callout, "w") as f:  # nobody answers the callout here: all users are static
             names = "".join(f", {name}" for name in re.findall(r"user: (\w+)", extra_users))
+            names += "".join(f", watch_{account}" for account in ACCOUNTS if watched)
             f.write(text.replace("callout, kick ]", f"callout, kick{names} ]"))
         port = servers.free_port()
         env = {"NATS_LISTEN": f'"127.0.0.1:{port}"', "NATS_HTTP": f'"127.0.0.1:{servers.free_port()}"',

@@ -126,3 +126,16 @@ def test_programs_may_answer_whoever_may_ask(server, program, command, asker):
         worker.publish(message.reply, b"answer")
         assert client.next(5, own).data == b"answer"
         assert not worker.errors
+
+
+def test_kick_lists_and_ends_connections_from_outside_the_system_account(server):
+    with server.connect("kick") as kick, server.connect("client") as client:
+        def listed(subject):
+            answer = json.loads(kick.request(subject, {"auth": True, "acc": "CLIENTS"}).data)
+            return answer["server"]["id"], [c["cid"] for c in answer["data"]["connections"]]
+
+        server_id, mine = listed("$SYS.REQ.SERVER.PING.CONNZ")
+        assert mine and listed(f"gantry.sys.connz.{server_id}") == (server_id, mine)
+        for cid in mine:
+            kick.request(f"$SYS.REQ.SERVER.{server_id}.KICK", {"cid": cid})
+        assert client.wait_closed()
