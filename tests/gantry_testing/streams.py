@@ -12,11 +12,13 @@ CONSUMERS = ["MEMORY.ingest", "TASKS.executor_w1", "TASKS.executor_w2", "TASKS.e
 
 
 def shorten(client):
-    """Let what a dead worker left behind come again after ACK_WAIT."""
+    """Let what a dead worker left behind come again after ACK_WAIT. The consumers are new: pulls of a worker
+    that was killed with them under way would take a message with them."""
     for consumer in CONSUMERS:
         config = client.api(f"CONSUMER.INFO.{consumer}")["config"]
         config["ack_wait"] = ACK_WAIT * 10**9
         stream, name = consumer.split(".")
+        nats_files.taken(client.api(f"CONSUMER.DELETE.{consumer}"))
         nats_files.taken(client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}",
                                     {"stream_name": stream, "config": config}))
 
