@@ -6,7 +6,7 @@
  * document costs a malloc() for every hundred of its pieces. Out of memory ends the process (json.h
  * says why). Under AddressSanitizer each piece is a malloc() block of its own.
  *
- * Threads: any; a piece may be freed by another thread than its allocator's
+ * Threads: any; a piece may be freed by another thread. A thread that ends leaves one chunk behind
  */
 #ifndef GANTRY_JSON_POOL_H
 #define GANTRY_JSON_POOL_H
