@@ -18,6 +18,7 @@
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *old, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
 
 static uintptr_t code_start, code_end;
 static _Atomic long calls;
@@ -82,6 +83,12 @@ void *
 realloc(void *old, size_t size)
 {
     return must_fail(CALLER) ? NULL : __libc_realloc(old, size);
+}
+
+void *
+aligned_alloc(size_t alignment, size_t size)
+{
+    return must_fail(CALLER) ? NULL : __libc_memalign(alignment, size);
 }
 
 static char *

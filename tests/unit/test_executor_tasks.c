@@ -295,6 +295,7 @@ largest_answer_fits(void **state)
                                  .error_len = LIMIT_OUTPUT_KEPT };
     AUTO(buf) struct buf out = { 0 };
 
+    assert_non_null(zeros);
     buf_init(&out, ANSWER_BYTES_MAX);
     assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
     assert_non_null(strstr(buf_text(&out), "\"truncated\":true"));
