@@ -71,12 +71,12 @@ exposition_groups_by_name(void **state)
     AUTO(buf) struct buf text = { 0 };
     buf_init(&text, 65536);
     metrics_expose(all, 2, &text);
-    assert_non_null(strstr(text.data,
+    assert_non_null(strstr(buf_text(&text),
                            "# HELP gantry_worker_jobs_done jobs answered and settled\n"
                            "# TYPE gantry_worker_jobs_done counter\n"
                            "gantry_worker_jobs_done{program=\"ingest\",instance=\"a\"} 1\n"
                            "gantry_worker_jobs_done{program=\"search\",instance=\"b\"} 2\n"));
-    assert_non_null(strstr(text.data, "# TYPE gantry_worker_in_hand gauge\n"));
+    assert_non_null(strstr(buf_text(&text), "# TYPE gantry_worker_in_hand gauge\n"));
     buf_reset(&text);
     metrics_expose(all, 0, &text);
     assert_int_equal(text.len, 0);
