@@ -13,8 +13,9 @@ import time
 
 from gantry_testing.flood import Requests, made_up
 from gantry_testing.stack import ROOT, Stack, free_ports
+from gantry_testing.wait import wait_until
 
-SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
 ROUNDS = 3
 FLOOD, FLOOD_CONNECTIONS, RIGHT, RIGHT_CONNECTIONS = 10000, 320, 200, 16
 # @ becomes a number of its own in every request.
@@ -117,8 +118,16 @@ def routes(stack, floor):
     # The queue of one workspace holds 10,000 commands: few are sent.
     measure(stack, floor, "ingest, answered when acknowledged", "/webhook/memory/ingest", 16,
             post(text % "later", "respond-async"), 1)
+    nats = stack.operator()
+    wait_until(lambda: nats.api("STREAM.INFO.MEMORY")["state"]["messages"] == 0, 60, "all are stored")
+    nats.close()
+    with stack.database() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM memory WHERE scope = 'bench'")
+        rows = cursor.fetchone()[0]
     for connections in (1, 16):
-        measure(stack, floor, "search (hybrid) among the memories of before", "/webhook/memory/search", connections,
+        measure(stack, floor, "search (hybrid) in an empty scope", "/webhook/memory/search", connections,
+                post('{"query":"quieter room for the customer of order @","scope":"empty"}'))
+        measure(stack, floor, f"search (hybrid), {rows} memories that all hold its words", "/webhook/memory/search", connections,
                 post('{"query":"quieter room for the customer of order @","scope":"bench"}'))
         measure(stack, floor, "audit append, answered when it is in the tree", "/webhook/audit/append", connections * 4,
                 post('{"actor":"a","action":"b","target":"t@","decision":"allowed"}'))

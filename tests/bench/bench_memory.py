@@ -72,7 +72,8 @@ def searches(s, workspace, queries, mode):
             s.bus.publish(f"gantry.v1.{workspace}.memory.search", bodies[sent],
                           reply=f"{inbox}.{sent}")  # one answer to each reply subject is permitted
             sent += 1
-        assert b'"success"' in s.bus.next(30, sid).data[:100]
+        answer = s.bus.next(30, sid).data
+        assert b'"success"' in answer[:100], answer
     taken = time.perf_counter() - start
     s.bus.unsubscribe(sid)
     return len(bodies) / taken
@@ -93,7 +94,7 @@ def straight(s, workspace, queries, mode, model):
             cursor.execute("EXECUTE vector_all(%s, %s, %s, %s)", (workspace, model, vector, 10))
             ids = [r[0] for r in cursor.fetchall()][:10]
             if mode == "hybrid":
-                cursor.execute("EXECUTE text_any(%s, %s, 60, NULL, NULL, NULL, NULL, 3000, 300)", (workspace, query))
+                cursor.execute("EXECUTE text_any(%s, %s, 60, NULL, NULL, NULL, NULL, 3000, 120)", (workspace, query))
                 cursor.fetchall()
             cursor.execute("EXECUTE items(%s, %s::uuid[], %s, %s, %s, true)", (workspace, ids, model, vector, query))
             cursor.fetchall()

@@ -24,7 +24,7 @@
 #define MISSED_MAX    0.02  /* hits that all cells left out may be expected to hold */
 #define SCOPE_LARGE   20000 /* rows */
 #define LOOK_MAX      3000  /* matching rows that a hybrid search looks at, */
-#define RANK_MAX      300   /* and how many of them it ranks by their covers */
+#define RANK_MAX      120   /* and how many of them it ranks by their covers */
 #define FLAGS         1024
 #define FLAG_FRESH_MS 2000
 
