@@ -245,13 +245,17 @@ fetch_shared(struct worker *w)
             (void)bus_pull_more(lane->pull, 1, 1000, NULL);
         return;
     }
-    /* Twice what came while the last batch was handled: much under load, little that waits without. */
-    size_t wanted = 2 * w->arrived < CREDIT_MIN ? CREDIT_MIN : 2 * w->arrived;
-    if (wanted > 2 * batch || wanted > CREDIT_MAX)
-        wanted = 2 * batch < CREDIT_MAX ? 2 * batch : CREDIT_MAX;
-    w->arrived = 0;
-    if (queued + credit < wanted / 2 && w->in_hand < SETTLING_MAX)
-        (void)bus_pull_more(lane->pull, (unsigned)(wanted - queued - credit), WORKER_PULL_MS, NULL);
+    /* Twice what came while the last batch was handled: much under load, little that waits without.
+     * While one is being handled (turns_meanwhile), as much again and again, up to two batches. */
+    if (!w->in_handler) {
+        w->wanted = 2 * w->arrived < CREDIT_MIN ? CREDIT_MIN : 2 * w->arrived;
+        if (w->wanted > 2 * batch || w->wanted > CREDIT_MAX)
+            w->wanted = 2 * batch < CREDIT_MAX ? 2 * batch : CREDIT_MAX;
+        w->arrived = 0;
+    }
+    size_t have = w->in_handler && queued + w->wanted <= 2 * batch ? credit : queued + credit;
+    if (have < w->wanted / 2 && w->in_hand < SETTLING_MAX)
+        (void)bus_pull_more(lane->pull, (unsigned)(w->wanted - have), WORKER_PULL_MS, NULL);
 }
 
 void

@@ -95,7 +95,7 @@ struct worker {
     const char *away; /* the server that is not there; NULL = all are */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct task *all;
-    size_t in_hand, held, arrived; /* JetStream tasks: all; held; since the last pull */
+    size_t in_hand, held, arrived, wanted; /* tasks: all, held, since the last pull; asked for */
     struct queue core, fresh, suspects, audits;
     unsigned last_queue;
     struct heap waiting; /* of tasks, by wake */
