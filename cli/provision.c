@@ -12,6 +12,7 @@
 #include "embed_nats.h"
 #include "id.h"
 #include "progress.h"
+#include "repair.h"
 #include "sql_cli.h"
 
 #define STREAMS     "nats/streams/"
@@ -25,7 +26,7 @@
 #define STREAM_NOT_FOUND 10059
 
 struct counts {
-    unsigned created, updated, consumers;
+    unsigned created, updated, consumers, repaired;
 };
 
 static bool
@@ -210,22 +211,41 @@ apply_files(struct cli *cli, struct counts *counts, struct err *err)
     return rc;
 }
 
+static enum rc
+repair(struct cli *cli, struct counts *counts, struct err *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++) {
+        AUTO(json) cJSON *body = NULL;
+        if (strncmp(EMBED_NATS[i].path, STREAMS, strlen(STREAMS)) != 0)
+            continue;
+        rc = json_read(EMBED_NATS[i].text, strlen(EMBED_NATS[i].text), &body, err);
+        const char *retention = json_string(body, "retention");
+        if (rc == RC_OK && retention && strcmp(retention, "workqueue") == 0)
+            rc = repair_stream(cli, json_string(body, "name"), &counts->repaired, err);
+    }
+    return rc;
+}
+
 int
 cmd_provision(struct cli *cli)
 {
     AUTO(buf) struct buf out = { 0 };
-    struct counts counts = { 0, 0, 0 };
+    struct counts counts = { 0 };
     struct err err = { .rc = RC_OK };
     struct json_writer w;
 
     enum rc rc = apply_files(cli, &counts, &err);
     if (rc == RC_OK)
+        rc = repair(cli, &counts, &err);
+    if (rc == RC_OK && !cli_option(cli, "no-workspaces"))
         rc = apply_workspaces(cli, &counts, &err);
     if (rc != RC_OK)
         return cli_fail(&err);
     if (!cli->json) {
-        (void)printf("streams: %u created, %u brought up to date; consumers: %u in place\n",
-                     counts.created, counts.updated, counts.consumers);
+        (void)printf("streams: %u created, %u brought up to date; consumers: %u in place, %u made "
+                     "anew\n",
+                     counts.created, counts.updated, counts.consumers, counts.repaired);
         return EXIT_OK;
     }
     buf_init(&out, BODY_MAX);
@@ -234,6 +254,7 @@ cmd_provision(struct cli *cli)
     json_put_int(&w, "streams_created", counts.created);
     json_put_int(&w, "streams_updated", counts.updated);
     json_put_int(&w, "consumers", counts.consumers);
+    json_put_int(&w, "consumers_repaired", counts.repaired);
     json_close(&w);
     (void)json_end(&w);
     return cli_print_json(&out);

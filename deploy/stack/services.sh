@@ -115,7 +115,13 @@ service() {
     for word in "${env[@]}"; do
         text+="export ${word%%=*}=$(quote "${word#*=}")"$'\n'
     done
-    text+="cd $(quote "$stack")"$'\n'"exec"
+    text+="cd $(quote "$stack")"$'\n'
+    if [ -n "${beside-}" ]; then # runs once at each start, next to the process
+        text+="setsid -f"
+        for word in "${prefix[@]}" /bin/sh -c "$beside"; do text+=" $(quote "$word")"; done
+        text+=" >log/$name.beside.log 2>&1"$'\n'
+    fi
+    text+="exec"
     for word in "${prefix[@]}" "$@"; do text+=" $(quote "$word")"; done
     desired[$name]=$text$'\n'
     service_names+=" $name"
@@ -200,7 +206,11 @@ configure_servers() {
         env+=("NATS_PASSWORD_${name^^}=$(secret "nats_$name")")
     done
     stamp=$(stamp_of "$stack/bin/nats-server")-$(cat nats/*.conf | cksum | cut -d' ' -f1)
+    # A server that was killed needs it (cli/repair.h).
+    env+=("GANTRY_NATS_OPERATOR_URL=$(nats_url operator)")
+    local beside="i=0; until $(quote "$root/bin/gantry") provision --no-workspaces || [ \$((i += 1)) -gt 300 ]; do sleep 0.2; done"
     service nats nats "$root/bin/nats-server" -c "$root/etc/nats/server.conf"
+    beside=
 
     sed "s|@PORT@|$REDIS_PORT|; s|@ROOT@|$root|" deploy/stack/redis.conf >"$stack/etc/redis.conf"
     chmod 644 "$stack/etc/redis.conf"

@@ -191,6 +191,10 @@ class Stack:
     def wait_ready(self, seconds=40):
         wait_until(lambda: self.anonymous().get("/readyz").status == 200, seconds, "/readyz is 200")
 
+    def wait_provisioned(self, seconds=20):
+        """Until what runs beside a start of NATS has done its work: the log begins anew at each start."""
+        wait_until(lambda: "in place" in self.log("nats.beside"), seconds, "streams are provisioned")
+
     def pause(self, name):
         """Stop the process as a whole (SIGSTOP); resume() goes on."""
         self.kill(name, signal.SIGSTOP)

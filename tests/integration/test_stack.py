@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What `make up`, `down` and `status` promise (contract, section 1)."""
+import itertools
 import json
 import os
 import pathlib
@@ -95,6 +96,33 @@ def test_whatever_part_is_killed_comes_back(own, name):
     own.restart(name)
     answer = wait_until(lambda: own.client().get(f"/memory/{kept}").ok(), 20)
     assert answer.json["content"] == f"before the end of {name}"
+
+
+def test_a_server_that_forgot_how_far_a_stream_had_come(own):
+    """What kill -9 leaves in the instant in which a work queue becomes empty: no block, no index."""
+    for number in range(4):
+        remember(own, f"before the sequence was lost {number}")
+    own.take_down("nats")
+    for file in (own.directory / "data/nats/jetstream/GANTRY/streams/MEMORY/msgs").iterdir():
+        file.unlink()
+    own.bring_back("nats")
+    for number in range(3):
+        body = {"scope": "user:1", "text": f"after the sequence was lost {number}"}
+        tries = (own.client().post("/webhook/memory/ingest", body, prefer="wait=20") for _ in itertools.count())
+        wait_until(lambda: (answer := next(tries)).status != 503 and answer, 20).ok(200)
+
+
+def test_streams_outlive_a_young_server_that_was_killed(make_stack):
+    """2.10 without its index forgets the key of an encrypted stream, and finds that out a start later."""
+    stack = make_stack()
+    stack.take_down("ingest")
+    waiting = stack.client().post("/webhook/memory/ingest", {"scope": "user:1", "text": "waits"}, prefer="respond-async").ok(202).json["id"]
+    stack.restart("nats", signal.SIGKILL)
+    stack.wait_provisioned()
+    stack.restart("nats", signal.SIGTERM)
+    stack.restart("nats", signal.SIGKILL)
+    stack.bring_back("ingest")
+    wait_until(lambda: stack.client().get(f"/memory/{waiting}").ok(), 40)
 
 
 def test_the_backlog_that_scalers_read(own):

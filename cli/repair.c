@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * repair - consumers that are ahead of their stream are made anew.
+ */
+#include "repair.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "log.h"
+
+#define BODY_MAX    8192 /* bytes of a consumer's configuration */
+#define SUBJECT_LEN 200  /* bytes with the NUL */
+#define LOOK_AGAIN                                                                                 \
+    (struct timespec)                                                                              \
+    {                                                                                              \
+        .tv_nsec = 300000000                                                                       \
+    }
+
+/* Error codes of the JetStream API. */
+#define STREAM_NOT_FOUND   10059
+#define NO_MESSAGE_FOUND   10037
+#define CONSUMER_NOT_FOUND 10014
+
+/* One request about a consumer or a stream; a thing that is not there leaves *out NULL. */
+static enum rc
+ask(struct cli *cli, const char *verb, const char *thing, const char *body, cJSON **out,
+    struct err *err)
+{
+    char subject[SUBJECT_LEN];
+    int64_t code = 0;
+
+    (void)snprintf(subject, sizeof(subject), "$JS.API.%s.%s", verb, thing);
+    enum rc rc = cli_js(cli, subject, body, out, &code, err);
+    bool missing =
+        code == STREAM_NOT_FOUND || code == NO_MESSAGE_FOUND || code == CONSUMER_NOT_FOUND;
+    return rc != RC_OK && missing ? RC_OK : rc;
+}
+
+/* The sequence of the stream's first message that the consumer takes; 0 = there is none. */
+static enum rc
+first_for(struct cli *cli, const char *stream, const cJSON *config, int64_t *out, struct err *err)
+{
+    AUTO(buf) struct buf body = { 0 };
+    AUTO(json) cJSON *found = NULL;
+    struct json_writer w;
+    const char *filter = json_string(config, "filter_subject");
+
+    buf_init(&body, BODY_MAX);
+    json_begin(&w, &body);
+    json_object(&w, NULL);
+    json_put_int(&w, "seq", 0);
+    json_put_string(&w, "next_by_subj", filter && *filter ? filter : ">");
+    json_close(&w);
+    enum rc rc = json_end(&w);
+    if (rc == RC_OK)
+        rc = ask(cli, "STREAM.MSG.GET", stream, buf_text(&body), &found, err);
+    if (rc == RC_OK)
+        *out = json_int(json_member(found, "message"), "seq", 0);
+    return rc;
+}
+
+/*
+ * Ahead: it has delivered what the stream says it never had, or the stream of a work queue still has
+ * what it has settled. The consumer is asked first: what it counts then, the stream has for sure.
+ */
+static enum rc
+is_ahead(struct cli *cli, const char *stream, const char *place, bool *out, struct err *err)
+{
+    AUTO(json) cJSON *consumer = NULL;
+    AUTO(json) cJSON *info = NULL;
+    int64_t first = 0;
+
+    enum rc rc = ask(cli, "CONSUMER.INFO", place, "", &consumer, err);
+    if (rc == RC_OK)
+        rc = ask(cli, "STREAM.INFO", stream, "", &info, err);
+    if (rc == RC_OK && consumer)
+        rc = first_for(cli, stream, json_member(consumer, "config"), &first, err);
+    if (rc != RC_OK)
+        return rc;
+    int64_t delivered = json_int(json_member(consumer, "delivered"), "stream_seq", 0);
+    int64_t settled = json_int(json_member(consumer, "ack_floor"), "stream_seq", 0);
+    int64_t last = json_int(json_member(info, "state"), "last_seq", 0);
+    *out = consumer && info && (delivered > last || (first > 0 && first <= settled));
+    return RC_OK;
+}
+
+static enum rc
+make_anew(struct cli *cli, const char *stream, const char *place, const cJSON *config,
+          struct err *err)
+{
+    AUTO(json) cJSON *gone = NULL;
+    AUTO(json) cJSON *made = NULL;
+    AUTO(buf) struct buf body = { 0 };
+    struct json_writer w;
+
+    buf_init(&body, BODY_MAX);
+    json_begin(&w, &body);
+    json_object(&w, NULL);
+    json_put_string(&w, "stream_name", stream);
+    json_put_doc(&w, "config", config);
+    json_close(&w);
+    if (json_end(&w) != RC_OK)
+        return err_set(err, RC_BUG, "the configuration of consumer %s is too long", place);
+    enum rc rc = ask(cli, "CONSUMER.DELETE", place, "", &gone, err);
+    if (rc == RC_OK)
+        rc = ask(cli, "CONSUMER.DURABLE.CREATE", place, buf_text(&body), &made, err);
+    return rc;
+}
+
+static enum rc
+repair_consumer(struct cli *cli, const char *stream, const cJSON *consumer, unsigned *count,
+                struct err *err)
+{
+    char place[SUBJECT_LEN];
+    const char *name = json_string(consumer, "name");
+    bool ahead = false;
+
+    (void)snprintf(place, sizeof(place), "%s.%s", stream, name ? name : "");
+    enum rc rc = is_ahead(cli, stream, place, &ahead, err);
+    if (rc != RC_OK || !ahead)
+        return rc;
+    /* A message that is just being settled looks like that for an instant: look again. */
+    (void)nanosleep(&LOOK_AGAIN, NULL);
+    rc = is_ahead(cli, stream, place, &ahead, err);
+    if (rc != RC_OK || !ahead)
+        return rc;
+    rc = make_anew(cli, stream, place, json_member(consumer, "config"), err);
+    if (rc != RC_OK)
+        return rc;
+    log_fields(LOG_WARN, "a consumer was ahead of its stream and was made anew", "consumer", place,
+               NULL);
+    (*count)++;
+    return RC_OK;
+}
+
+enum rc
+repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *err)
+{
+    int64_t offset = 0;
+    int64_t total = 1;
+    enum rc rc = RC_OK;
+
+    while (rc == RC_OK && offset < total) {
+        AUTO(json) cJSON *page = NULL;
+        const cJSON *consumer = NULL;
+        char body[48];
+        (void)snprintf(body, sizeof(body), "{\"offset\":%lld}", (long long)offset);
+        rc = ask(cli, "CONSUMER.LIST", stream, body, &page, err);
+        const cJSON *consumers = rc == RC_OK ? json_member(page, "consumers") : NULL;
+        total = json_int(page, "total", 0);
+        if (!cJSON_GetArraySize(consumers))
+            break;
+        cJSON_ArrayForEach (consumer, consumers) {
+            offset++;
+            rc = repair_consumer(cli, stream, consumer, count, err);
+            if (rc != RC_OK)
+                break;
+        }
+    }
+    return rc;
+}
