@@ -194,6 +194,8 @@ def test_restart_and_kill(machine, unit):
     wait_until(lambda: machine.main(unit) not in (0, before), 20, "it is started again")
     assert machine.show(unit, "NRestarts") == "1"
     ready(machine)
+    if unit == "nats":  # what a server that was killed needs was done
+        wait_until(lambda: "code=exited ; status=0" in machine.show(unit, "ExecStartPost"), 20)
 
 
 def test_a_clean_end(machine):
