@@ -147,9 +147,15 @@ repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *
     while (rc == RC_OK && offset < total) {
         AUTO(json) cJSON *page = NULL;
         const cJSON *consumer = NULL;
-        char body[48];
-        (void)snprintf(body, sizeof(body), "{\"offset\":%lld}", (long long)offset);
-        rc = ask(cli, "CONSUMER.LIST", stream, body, &page, err);
+        AUTO(buf) struct buf body = { 0 };
+        struct json_writer w;
+        buf_init(&body, BODY_MAX);
+        json_begin(&w, &body);
+        json_object(&w, NULL);
+        json_put_int(&w, "offset", offset);
+        json_close(&w);
+        if ((rc = json_end(&w)) == RC_OK)
+            rc = ask(cli, "CONSUMER.LIST", stream, buf_text(&body), &page, err);
         const cJSON *consumers = rc == RC_OK ? json_member(page, "consumers") : NULL;
         total = json_int(page, "total", 0);
         if (!cJSON_GetArraySize(consumers))
