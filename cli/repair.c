@@ -74,17 +74,19 @@ is_ahead(struct cli *cli, const char *stream, const char *place, bool *out, stru
     AUTO(json) cJSON *info = NULL;
     int64_t first = 0;
 
+    *out = false;
     enum rc rc = ask(cli, "CONSUMER.INFO", place, "", &consumer, err);
     if (rc == RC_OK)
         rc = ask(cli, "STREAM.INFO", stream, "", &info, err);
-    if (rc == RC_OK && consumer)
-        rc = first_for(cli, stream, json_member(consumer, "config"), &first, err);
+    if (rc != RC_OK || !consumer || json_int(json_member(info, "config"), "num_replicas", 0) != 1)
+        return rc; /* the other servers of a cluster remember */
+    rc = first_for(cli, stream, json_member(consumer, "config"), &first, err);
     if (rc != RC_OK)
         return rc;
     int64_t delivered = json_int(json_member(consumer, "delivered"), "stream_seq", 0);
     int64_t settled = json_int(json_member(consumer, "ack_floor"), "stream_seq", 0);
     int64_t last = json_int(json_member(info, "state"), "last_seq", 0);
-    *out = consumer && info && (delivered > last || (first > 0 && first <= settled));
+    *out = delivered > last || (first > 0 && first <= settled);
     return RC_OK;
 }
 

@@ -221,8 +221,9 @@ closed(void *arg)
     bus->closed = true;
     bus_link_end(bus);
     set_connected(bus, false);
-    /* It retries everything for ever but a refusal: credentials, or TLS that does not fit. */
-    if (!bus->was_connected)
+    /* It retries everything for ever but a refusal (credentials, or TLS that does not fit) and a server
+     * that dies in the middle of the greeting; only the former happens again. */
+    if (!bus->was_connected && ++bus->closes > 1)
         bus->refused = RC_CONFIG;
     if (bus->freeing)
         return;

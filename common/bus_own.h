@@ -82,10 +82,10 @@ struct bus {
     int nats_fd; /* nats.c's own, while it expects us to close it; else -1 */
     atomic_bool want_write;
     bool connected, was_connected;
-    bool closed; /* by nats.c, for good: a new connection is made */
-    bool freeing;
+    bool closed;     /* by nats.c, for good: a new connection is made */
+    unsigned closes; /* before the first connection */
     enum rc refused; /* RC_CONFIG: the server did not accept the credentials */
-    bool in_drain;
+    bool freeing, in_drain;
     struct loop_timer *expiry, *reopen;
     char inbox[96];
     struct bus_sub *subs;

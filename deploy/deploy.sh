@@ -94,7 +94,7 @@ build_images() {
 [ -z "$build" ] || run build_images || fail "the images do not build; what runs is untouched"
 
 if [ -z "$before" ]; then
-    run compose "$version" up -d --no-build --wait --wait-timeout 180 gateway caddy $programs
+    run compose "$version" up -d --no-build --wait --wait-timeout 180 gateway caddy keeper $programs
     [ -n "$dry" ] || echo "$version" >"$target/version"
     say "up: $version"
     exit 0
@@ -102,6 +102,7 @@ fi
 run compose "$version" run --rm --no-deps -T init
 run compose "$version" run --rm --no-deps -T migrate || fail "the migration failed; the programs are untouched"
 run compose "$version" run --rm --no-deps -T provision || fail "provisioning failed; the programs are untouched"
+run compose "$version" up -d --no-deps --no-build keeper
 
 # --- one service after the other ---------------------------------------------------------------------
 healthy() { # container...: all of them, within a minute and a half; none that dies again and again
