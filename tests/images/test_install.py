@@ -76,7 +76,7 @@ def test_dry_run_on_an_empty_host(host):
 def test_first_install(host):
     done = host.deploy()
     assert done.returncode == 0, done.stderr[-4000:]
-    assert set(host.versions("first")) == {*PROGRAMS, *SERVERS}
+    assert set(host.versions("first")) == {*PROGRAMS, *SERVERS, "keeper"}
     client = host.client("first")
     client.ingest("user:1", "Alice likes green tea").ok()
     modes = {path.name: path.stat().st_mode & 0o777 for path in host.target.iterdir()}
@@ -93,7 +93,7 @@ def test_servers_too(host):
     client = host.client("first")
     done = host.deploy("--servers", version="second")
     assert done.returncode == 0, done.stderr[-4000:]
-    assert host.versions("second") == dict.fromkeys((*PROGRAMS, *SERVERS), f"{host.project}-second")
+    assert host.versions("second") == dict.fromkeys((*PROGRAMS, *SERVERS, "keeper"), f"{host.project}-second")
 
     def found():
         return client.clone().search("what does Alice like").ok().json["results"][0]["content"]
