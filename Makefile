@@ -62,7 +62,7 @@ FLAGS_fuzz    := $(SANE) -fsanitize=fuzzer-no-link,address,undefined
 ALL_CFLAGS    := $(STD) $(WARN) $(HARD) $(FLAGS_$(MODE)) $(LIB_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS   := $(LINK) $(filter -fsanitize=%,$(FLAGS_$(MODE))) $(LDFLAGS)
 
-COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard common/*.c))
+COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard common/*.c common/*/*.c))
 MODULE_SRC := $(filter-out %/main.c,$(foreach d,$(DIRS),$(wildcard $(firstword $(subst :, ,$d))/*.c)))
 MODULE_OBJ := $(MODULE_SRC:%.c=$(B)/%.o)
 TESTS      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))

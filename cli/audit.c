@@ -8,7 +8,7 @@
 
 #include "audit_export.h"
 #include "audit_verify.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "progress.h"
 #include "sql_audit_cli.h"
 

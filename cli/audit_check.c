@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "audit_event.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 
 void
 audit_check_init(struct audit_check *check)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "id.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 #include "sql_audit_cli.h"
 
 #define PAGE          20000

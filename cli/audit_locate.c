@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "audit_verify.h"
-#include "cleanup.h"
-#include "id.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 #include "sql_audit_cli.h"
 
 #define TILES_AT_ONCE 64

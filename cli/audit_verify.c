@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "audit_check.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "sql_audit_cli.h"
 
 #define CHECKPOINTS_AT_ONCE 1000

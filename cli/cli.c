@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/version.h"
 #include "conf.h"
 #include "crypto.h"
-#include "version.h"
 
 /* clang-format off */
 static const struct conf_item ITEMS[] = {

@@ -12,12 +12,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/rc.h"
 #include "bus.h"
 #include "db.h"
 #include "fetch_pool.h"
 #include "json.h"
 #include "kv.h"
-#include "rc.h"
 
 #define CLI_OPTIONS_MAX 8
 #define CLI_OUTPUT_MAX  (16u * 1024 * 1024) /* bytes of one JSON document */

@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
-#include "cleanup.h"
+#include "base/base64.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli.h"
-#include "clock.h"
 #include "command.h"
 #include "progress.h"
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 #include "cli.h"
-#include "id.h"
 
 #define PATH_ROOM 512 /* bytes */
 #define WAIT_MS   20000

@@ -8,14 +8,14 @@
 #include <string.h>
 
 #include "apikey.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/utf8.h"
 #include "cli.h"
-#include "clock.h"
 #include "crypto.h"
 #include "principal.h"
 #include "secrets.h"
 #include "sql_cli.h"
-#include "utf8.h"
 
 #define NAME_MAX_BYTES  256
 #define OVERLAP_DEFAULT "1d"

@@ -3,7 +3,7 @@
  * gantry - the operator's command line. One row for each subcommand.
  */
 #include "audit.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "cli.h"
 #include "dlq.h"
 #include "jobs.h"

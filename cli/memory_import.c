@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
 #include "cli.h"
-#include "clock.h"
-#include "id.h"
 #include "memory.h"
 #include "progress.h"
 

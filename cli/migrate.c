@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 #include "cli.h"
 #include "embed_sql.h"
 #include "hash.h"
-#include "id.h"
 #include "sql_migrate.h"
 
 #define FOLDER "sql/migrations/"

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 #include "cli.h"
 #include "embed_nats.h"
-#include "id.h"
 #include "progress.h"
 #include "repair.h"
 #include "sql_cli.h"

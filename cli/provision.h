@@ -9,7 +9,7 @@
 #ifndef GANTRY_PROVISION_H
 #define GANTRY_PROVISION_H
 
-#include "rc.h"
+#include "base/rc.h"
 
 struct cli;
 

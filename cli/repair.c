@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "cli.h"
-#include "log.h"
 
 #define BODY_MAX    8192 /* bytes of a consumer's configuration */
 #define SUBJECT_LEN 200  /* bytes with the NUL */

@@ -19,7 +19,7 @@
 #ifndef GANTRY_REPAIR_H
 #define GANTRY_REPAIR_H
 
-#include "rc.h"
+#include "base/rc.h"
 
 struct cli;
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli.h"
-#include "clock.h"
 #include "sql_cli.h"
 
 #define PING_MS     400

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
 #include "cli.h"
-#include "clock.h"
-#include "id.h"
 #include "provision.h"
 #include "sql_cli.h"
 

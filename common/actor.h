@@ -16,11 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/rc.h"
 #include "crypto.h"
-#include "id.h"
 #include "principal.h"
-#include "rc.h"
 
 #define ACTOR_WIRE_MAX 1024
 

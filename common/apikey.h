@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/rc.h"
 #include "principal.h"
-#include "rc.h"
 
 #define APIKEY_PREFIX     "relay_sk_"
 #define APIKEY_SECRET_LEN 32

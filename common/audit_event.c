@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 #include "hash.h"
-#include "id.h"
 #include "redact.h"
 
 #define ACTION_MAX        128 /* bytes */

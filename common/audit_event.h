@@ -22,9 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "json.h"
-#include "rc.h"
 
 #define AUDIT_EVENT_MAX  16384 /* bytes of one request event on the wire */
 #define AUDIT_INTENT_MS  30000 /* after which an intent is recorded, if nothing else was */

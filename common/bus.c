@@ -7,11 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
 #include "bus_own.h"
-#include "cleanup.h"
-#include "clock.h"
-#include "id.h"
-#include "log.h"
 #include "transport.h"
 
 enum rc

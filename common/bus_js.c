@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "bus_own.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "json.h"
-#include "log.h"
 
 /*
  * JetStream without nats.c's JetStream context: publishing is a publish with a reply inbox, pulling

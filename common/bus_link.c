@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "bus_own.h"
-#include "cleanup.h"
-#include "log.h"
 
 /*
  * Theory of operation. nats.c is given our loop instead of a thread of its own for reading: it calls

@@ -13,8 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/heap.h"
 #include "bus.h"
-#include "heap.h"
 
 #define BUS_SUBJECT_MAX 256 /* bytes with the NUL */
 #define BUS_CLASSES_MAX 32

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "bus_own.h"
-#include "clock.h"
 
 /*
  * One mechanism for everything that is awaited: PubAcks, double acks, replies, pull requests. Each

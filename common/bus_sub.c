@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "bus_own.h"
-#include "cleanup.h"
-#include "log.h"
 
 /* --- subscriptions ---------------------------------------------------------------------------- */
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define CELLS_MAX        1024
 #define CELLS_SAMPLE     24 /* vectors for each centroid */

@@ -19,9 +19,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "id.h"
+#include "base/id.h"
+#include "base/rc.h"
 #include "principal.h"
-#include "rc.h"
 
 #define SUBJECT_MAX    200 /* bytes with the NUL */
 #define SUBJECT_PREFIX "gantry.v1."

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 enum conf_type {
     CONF_STRING, /* char *, owned by conf for the life of the process */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "id.h"
+#include "base/id.h"
 
 static bool
 fail(char why[CONF_WHY_MAX], const char *text)

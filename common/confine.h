@@ -18,7 +18,7 @@
 #ifndef GANTRY_CONFINE_H
 #define GANTRY_CONFINE_H
 
-#include "rc.h"
+#include "base/rc.h"
 
 enum confine_need {
     CONFINE_LISTEN = 1, /* accepts connections: the gateway */

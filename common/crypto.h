@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define CRYPTO_KEY_LEN    32
 #define CRYPTO_HASH_LEN   32

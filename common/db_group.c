@@ -10,8 +10,8 @@
 #include <poll.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "db.h"
 #include "db_internal.h"
 

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 #include "db.h"
 #include "db_internal.h"
-#include "id.h"
 
 static int
 next(struct db_params *p)

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "fetch.h"
 #include "json.h"
 

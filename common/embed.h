@@ -21,8 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rc.h"
 #include "conf.h"
-#include "rc.h"
 
 #define EMBED_BUILTIN_DIM   256
 #define EMBED_BUILTIN_MODEL "builtin-hash-256-v1"

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "embed.h"
 #include "embed_fold.h"
-#include "log.h"
 
 #define WORD_MAX     48 /* code points that make n-grams; what is longer is hashed all the same */
 #define WEIGHT_PAIR  0.4F

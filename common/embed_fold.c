@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 #define REPLACEMENT 0xFFFD
 

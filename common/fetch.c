@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "crypto.h"
 #include "fetch_internal.h"
 

@@ -18,8 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "rc.h"
+#include "base/buf.h"
+#include "base/rc.h"
 
 struct fetch;
 

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "crypto.h"
 #include "fetch_internal.h"
 #include "json.h"

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "buf.h"
-#include "rc.h"
+#include "base/buf.h"
+#include "base/rc.h"
 
 #define FETCH_ANSWER_MAX (8u * 1024 * 1024) /* bytes */
 

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "worker.h"
 
 #define PROBLEM_MAX (16u << 10) /* bytes: 16 field errors and a sentence */

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "embed_lua.h"
-#include "log.h"
 
 #define KEY_MAX    160
 #define FIELDS     7 /* of a row, after the id: the order of job_list.lua */

@@ -18,11 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/id.h"
+#include "base/rc.h"
 #include "crypto.h"
-#include "id.h"
 #include "json.h"
 #include "kv.h"
-#include "rc.h"
 
 enum jobs_script {
     JOBS_CREATE,

@@ -22,8 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "rc.h"
+#include "base/buf.h"
+#include "base/rc.h"
 
 #define JSON_DEPTH_MAX 16
 #define JSON_FIELD_MAX 96 /* bytes of a field's name with the NUL; longer ones are cut */

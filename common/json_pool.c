@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "rc.h"
+#include "base/log.h"
+#include "base/rc.h"
 
 #define CHUNK_BYTES 32768u
 #define PIECE_MAX   4096u /* larger ones get a chunk of their own */

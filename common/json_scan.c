@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "json.h"
-#include "utf8.h"
 
 enum expect {
     EXPECT_VALUE,

@@ -12,8 +12,8 @@
 
 #include <stddef.h>
 
+#include "base/rc.h"
 #include "json.h"
-#include "rc.h"
 
 #define JSON_NUMBER_MAX     60 /* characters; cJSON reads no more than 63 */
 #define JSON_PLAIN_NAME_MAX 64 /* characters of a member name that is repeated in an answer */

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/utf8.h"
 #include "json.h"
 #include "json_scan.h"
-#include "utf8.h"
 
 void
 json_begin(struct json_writer *w, struct buf *out)

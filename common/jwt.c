@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "cleanup.h"
-#include "id.h"
+#include "base/cleanup.h"
+#include "base/id.h"
 
 static const char HEADER[] =
     "{\"typ\":\"JWT\",\"alg\":\"ed25519-nkey\"}"; /* as nats-server writes it */

@@ -11,11 +11,11 @@
 #ifndef GANTRY_JWT_H
 #define GANTRY_JWT_H
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "crypto.h"
 #include "json.h"
 #include "nkey.h"
-#include "rc.h"
 
 #define JWT_MAX 65536 /* bytes of a token */
 

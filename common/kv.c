@@ -16,8 +16,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "crypto.h"
 #include "kv_internal.h"
 

@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "loop.h"
-#include "rc.h"
+#include "base/loop.h"
+#include "base/rc.h"
 
 struct kv;
 

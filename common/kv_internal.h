@@ -8,7 +8,7 @@
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
-#include "heap.h"
+#include "base/heap.h"
 #include "kv.h"
 
 #define KV_SHA_MAX     41 /* bytes with the NUL */

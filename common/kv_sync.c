@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/time.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "kv.h"
 #include "kv_internal.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "id.h"
+#include "base/id.h"
 #include "kv_internal.h"
 
 #define DEFAULT_PORT 6379

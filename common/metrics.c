@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "json.h"
 
 enum kind { COUNTER, GAUGE };

@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "rc.h"
+#include "base/buf.h"
+#include "base/rc.h"
 
 #define METRICS_SUBJECT_PREFIX "gantry.sys.metrics."
 #define METRICS_NAME_MAX       40 /* bytes of a program's or an instance's name with the NUL */

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "id.h"
-#include "rc.h"
+#include "base/id.h"
+#include "base/rc.h"
 
 /* clang-format off */
 #define SCOPE_TABLE(X)                           \

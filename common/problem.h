@@ -9,8 +9,8 @@
 #ifndef GANTRY_PROBLEM_H
 #define GANTRY_PROBLEM_H
 
-#include "buf.h"
-#include "rc.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "schema.h"
 
 /*    name                         code                      http  title                         */

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #define RANDOM_MIN 24 /* letters of both cases and digits, nothing between */
 #define HEX_MIN    32

@@ -20,8 +20,8 @@
 
 #include <stddef.h>
 
+#include "base/rc.h"
 #include "json.h"
-#include "rc.h"
 
 #define SCHEMA_ERRORS_MAX 16
 #define SCHEMA_FIELD_MAX  JSON_FIELD_MAX

@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
-#include "id.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/utf8.h"
 #include "redact.h"
 #include "schema_node.h"
-#include "utf8.h"
 
 #define ACTION_NAME_MAX 64 /* bytes */
 

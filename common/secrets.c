@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "secrets_own.h"
 
 /* clang-format off */

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "secrets_own.h"
 
 /* What the characters behind the prefix must have at least. */

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
-#include "log.h"
-#include "version.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
 #include "worker_own.h"
 
 /*

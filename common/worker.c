@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
 #include "confine.h"
-#include "log.h"
 #include "transport.h"
-#include "version.h"
 #include "worker_own.h"
 
 /*
@@ -19,7 +19,7 @@
  *   arguments -> configuration (every problem at once) -> on_start -> hardening -> connect (for as
  *   long as it takes) -> on_ready -> ready -> loop -> drain -> on_stop -> exit
  *
- * The loop is common/loop.h's: messages come in through the bus's callbacks (worker_task.c), the
+ * The loop is common/base/loop.h's: messages come in through the bus's callbacks (worker_task.c), the
  * prepare hook hands them to handlers in batches (worker_run.c) and asks for more (worker_fetch.c),
  * and confirmations move each task through settling (worker_settle.c). Handlers run on the loop's
  * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile. With

@@ -29,13 +29,13 @@
 #include <stdint.h>
 
 #include "actor.h"
-#include "arena.h"
+#include "base/arena.h"
+#include "base/loop.h"
 #include "command.h"
 #include "conf.h"
 #include "db.h"
 #include "json.h"
 #include "kv.h"
-#include "loop.h"
 #include "problem.h"
 
 #define WORKER_DRAIN_MS 25000

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "audit_event.h"
-#include "cleanup.h"
-#include "clock.h"
-#include "log.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "worker_own.h"
 
 /*

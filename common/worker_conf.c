@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "log.h"
-#include "version.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/version.h"
 #include "worker_own.h"
 
 /* The order of both lists is that of enum log_level and enum log_format. */

@@ -8,10 +8,10 @@
 #ifndef GANTRY_WORKER_OWN_H
 #define GANTRY_WORKER_OWN_H
 
+#include "base/gcra.h"
+#include "base/heap.h"
 #include "bus.h"
 #include "fault.h"
-#include "gcra.h"
-#include "heap.h"
 #include "metrics.h"
 #include "worker.h"
 

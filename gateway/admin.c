@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "answer.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "fleet.h"
 #include "gateway.h"
 #include "http.h"

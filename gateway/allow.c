@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
 #include "bus.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "dbjobs.h"
 #include "gateway.h"
-#include "id.h"
 #include "json.h"
-#include "log.h"
 #include "sql_gateway.h"
 
 #define SLOTS         1024 /* cached workspaces; a newer one takes its slot */

@@ -16,7 +16,7 @@
 
 #include <stdbool.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define ALLOW_FRESH_MS     1000
 #define ALLOW_SUBJECT      "gantry.sys.allowlist."

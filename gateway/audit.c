@@ -6,8 +6,8 @@
 
 #include "answer.h"
 #include "audit_own.h"
+#include "base/clock.h"
 #include "checks.h"
-#include "clock.h"
 #include "gateway.h"
 #include "http.h"
 

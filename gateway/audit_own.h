@@ -6,7 +6,7 @@
 #define GATEWAY_AUDIT_OWN_H
 
 #include "audit.h"
-#include "loop.h"
+#include "base/loop.h"
 #include "refusals.h"
 
 #define AUDIT_LATE_MAX 4096 /* events that wait to be sent again */

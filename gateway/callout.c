@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "keys.h"
-#include "log.h"
 #include "login.h"
 
 #define SUBJECT          "$SYS.REQ.USER.AUTH"

@@ -17,10 +17,10 @@
 
 #include <stdint.h>
 
+#include "base/loop.h"
+#include "base/rc.h"
 #include "bus.h"
 #include "crypto.h"
-#include "loop.h"
-#include "rc.h"
 
 #define CALLOUT_USER      "callout" /* of nats/server.conf */
 #define CALLOUT_ACCOUNT   "AUTH"

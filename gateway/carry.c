@@ -7,10 +7,10 @@
 
 #include "actor.h"
 #include "answer.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "checks.h"
-#include "clock.h"
 #include "gateway.h"
-#include "log.h"
 #include "waiters.h"
 
 /*

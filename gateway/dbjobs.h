@@ -10,9 +10,9 @@
 
 #include <stdbool.h>
 
+#include "base/loop.h"
+#include "base/rc.h"
 #include "db.h"
-#include "loop.h"
-#include "rc.h"
 
 #define DBJOBS_MAX 256
 

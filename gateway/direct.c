@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "audit.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "callout.h"
-#include "cleanup.h"
 #include "kick.h"
-#include "log.h"
 #include "login.h"
 #include "peers.h"
 #include "watchdog.h"

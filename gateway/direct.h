@@ -12,8 +12,8 @@
 
 #include <stdbool.h>
 
+#include "base/rc.h"
 #include "gateway.h"
-#include "rc.h"
 
 struct direct;
 

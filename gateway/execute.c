@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "answer.h"
+#include "base/cleanup.h"
 #include "carry.h"
-#include "cleanup.h"
 #include "gateway.h"
 #include "handlers.h"
 #include "idem.h"

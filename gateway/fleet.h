@@ -9,9 +9,9 @@
 #ifndef GATEWAY_FLEET_H
 #define GATEWAY_FLEET_H
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "bus.h"
-#include "rc.h"
 
 #define FLEET_MAX 256 /* workers; what is beyond is left out */
 

@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/loop.h"
 #include "bus.h"
 #include "crypto.h"
 #include "jobs.h"
 #include "kv.h"
-#include "loop.h"
 #include "settings.h"
 
 struct keys;

@@ -8,10 +8,10 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "http_own.h"
-#include "log.h"
 #include "netaddr.h"
 
 /*

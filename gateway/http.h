@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "loop.h"
-#include "rc.h"
+#include "base/loop.h"
+#include "base/rc.h"
 #include "request.h"
 
 struct http_server;

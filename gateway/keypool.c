@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 
 #define NICENESS      10
 #define LOOK_AGAIN_MS 20

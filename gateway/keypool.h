@@ -20,9 +20,9 @@
 #include <stdint.h>
 
 #include "apikey.h"
+#include "base/loop.h"
+#include "base/rc.h"
 #include "crypto.h"
-#include "loop.h"
-#include "rc.h"
 
 #define KEYPOOL_LANES    64
 #define KEYPOOL_LANE_MAX 32

@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "apikey.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "crypto.h"
 #include "keypool.h"
 #include "keytable.h"
 #include "keywatch.h"
-#include "log.h"
 
 #define REFUSED_SLOTS   4096 /* remembered wrong keys; a newer one takes its slot */
 #define REFUSED_MS      5000

@@ -24,9 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "loop.h"
+#include "base/loop.h"
+#include "base/rc.h"
 #include "principal.h"
-#include "rc.h"
 
 #define KEYS_FRESH_MS 10000
 #define KEYS_POLL_MS  330

@@ -13,9 +13,9 @@
 
 #include "answer.h"
 #include "apikey.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "checks.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "crypto.h"
 #include "dbjobs.h"
 #include "gateway.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "rc.h"
+#include "base/cleanup.h"
+#include "base/rc.h"
 
 #define BUCKETS_FIRST 256
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "db.h"
 #include "keys.h"
 #include "sql_gateway.h"

@@ -16,9 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/loop.h"
+#include "base/rc.h"
 #include "keytable.h"
-#include "loop.h"
-#include "rc.h"
 
 #define KEYWATCH_MIN_MS 5
 

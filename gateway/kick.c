@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "callout.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "command.h"
 #include "crypto.h"
 #include "json.h"
 #include "keys.h"
-#include "log.h"
 #include "login.h"
 
 #define ALL_SERVERS      "$SYS.REQ.SERVER.PING.CONNZ"

@@ -19,9 +19,9 @@
 
 #include <stdint.h>
 
+#include "base/loop.h"
+#include "base/rc.h"
 #include "bus.h"
-#include "loop.h"
-#include "rc.h"
 
 #define KICK_USER     "kick" /* of nats/server.conf */
 #define KICK_SWEEP_MS 10000

@@ -8,10 +8,10 @@
 #include <stdio.h>
 
 #include "answer.h"
+#include "base/clock.h"
+#include "base/gcra.h"
 #include "checks.h"
-#include "clock.h"
 #include "gateway.h"
-#include "gcra.h"
 
 #define REDIS_MS 250
 #define BUCKETS  2 /* workspace, key */

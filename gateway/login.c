@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "command.h"
 #include "jwt.h"
 

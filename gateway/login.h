@@ -16,12 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "crypto.h"
 #include "json.h"
 #include "nkey.h"
 #include "principal.h"
-#include "rc.h"
 
 #define LOGIN_ACCOUNT   "CLIENTS" /* of nats/server.conf */
 #define LOGIN_TOKEN_MAX 16384     /* bytes of an answer */

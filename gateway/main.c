@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/version.h"
 #include "conf.h"
 #include "confine.h"
 #include "direct.h"
-#include "log.h"
 #include "openapi.h"
 #include "serve.h"
 #include "settings.h"
-#include "version.h"
 
 static const char USAGE[] =
     "usage: gantry-gateway [--check-config | --print-config | --document-config |\n"

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define NETADDR_NETS_MAX 16
 

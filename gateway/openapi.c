@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "answer.h"
+#include "base/version.h"
 #include "gateway.h"
 #include "handlers.h"
 #include "json.h"
 #include "problem.h"
 #include "schema.h"
-#include "version.h"
 
 static const char *const CODES = "RFC 9457 problem document; code is one of: ";
 

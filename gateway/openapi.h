@@ -7,9 +7,9 @@
 #ifndef GATEWAY_OPENAPI_H
 #define GATEWAY_OPENAPI_H
 
-#include "buf.h"
-#include "cleanup.h"
-#include "rc.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/rc.h"
 
 #define OPENAPI_MAX (1u << 20)
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "kick.h"
-#include "log.h"
 
 #define PREFIX      "gantry.sys.gateway.callout."
 #define NAME_PREFIX "gantry-callout-"

@@ -12,10 +12,10 @@
 #ifndef GATEWAY_PEERS_H
 #define GATEWAY_PEERS_H
 
+#include "base/id.h"
+#include "base/loop.h"
+#include "base/rc.h"
 #include "bus.h"
-#include "id.h"
-#include "loop.h"
-#include "rc.h"
 
 #define PEERS_BEAT_MS   250
 #define PEERS_SILENT_MS 1250

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "answer.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "carry.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "gateway.h"
 #include "handlers.h"
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "answer.h"
+#include "base/clock.h"
 #include "checks.h"
-#include "clock.h"
 #include "gateway.h"
 #include "http.h"
 

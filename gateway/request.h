@@ -18,11 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "cleanup.h"
-#include "id.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/id.h"
+#include "base/loop.h"
 #include "json.h"
-#include "loop.h"
 #include "principal.h"
 #include "problem.h"
 #include "routes.h"

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #define AT(member) offsetof(struct settings, member)
 

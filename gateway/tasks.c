@@ -7,7 +7,7 @@
 
 #include "allow.h"
 #include "answer.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "gateway.h"
 #include "handlers.h"
 

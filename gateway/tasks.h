@@ -7,7 +7,7 @@
 #ifndef GATEWAY_TASKS_H
 #define GATEWAY_TASKS_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "jobs.h"
 #include "request.h"
 

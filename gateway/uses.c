@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "dbjobs.h"
 #include "gateway.h"
 #include "keys.h"

@@ -7,7 +7,7 @@
 #ifndef GATEWAY_USES_H
 #define GATEWAY_USES_H
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define USES_EVERY_MS 60000
 #define USES_AT_ONCE  500

@@ -12,8 +12,8 @@
 #ifndef GATEWAY_WATCHDOG_H
 #define GATEWAY_WATCHDOG_H
 
-#include "loop.h"
-#include "rc.h"
+#include "base/loop.h"
+#include "base/rc.h"
 
 #define WATCHDOG_BEAT_MS 250
 #define WATCHDOG_MISSED  20 /* beats: 5 s */

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "audit_event.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "db.h"
 #include "sql_audit.h"
 #include "workers/audit/append.h"

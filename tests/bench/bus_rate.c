@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/id.h"
 #include "bus.h"
-#include "clock.h"
-#include "id.h"
 #include "json.h"
 
 #define WINDOW  500

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "workers/executor/policy.h"
 #include "workers/executor/rights.h"
 #include "workers/executor/run.h"

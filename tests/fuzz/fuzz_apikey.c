@@ -8,7 +8,7 @@
 
 #include "actor.h"
 #include "apikey.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "kv_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

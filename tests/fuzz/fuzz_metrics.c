@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "metrics.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

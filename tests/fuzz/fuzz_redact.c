@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "audit_event.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/utf8.h"
 #include "json.h"
-#include "utf8.h"
 #include "workers/executor/argv.h"
 #include "workers/executor/policy.h"
 

@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "bus.h"
-#include "clock.h"
-#include "log.h"
 #include "test.h"
 
 static pid_t server_pid;

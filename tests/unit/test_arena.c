@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "arena.h"
-#include "cleanup.h"
+#include "base/arena.h"
+#include "base/cleanup.h"
 #include "test.h"
 
 static void

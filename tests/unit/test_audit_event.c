@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "audit_event.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "redact.h"
 #include "test.h"
 

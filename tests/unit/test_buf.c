@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "buf.h"
-#include "cleanup.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "test.h"
 
 static void

@@ -2,7 +2,7 @@
 /*
  * test_clock - RFC 3339 both ways.
  */
-#include "clock.h"
+#include "base/clock.h"
 #include "test.h"
 
 static void

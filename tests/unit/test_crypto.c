@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
+#include "base/id.h"
 #include "crypto.h"
-#include "id.h"
 #include "tests/unit/test.h"
 
 static uint8_t KEY[32];

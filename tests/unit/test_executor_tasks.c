@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "test.h"
 #include "workers/executor/answer.h"
 #include "workers/executor/cgroup.h"

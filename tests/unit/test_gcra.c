@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/gcra.h"
 #include "gateway/keytable.h"
-#include "gcra.h"
 #include "test.h"
 
 #define SECOND 1000000

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "id.h"
+#include "base/clock.h"
+#include "base/id.h"
 #include "test.h"
 
 static void

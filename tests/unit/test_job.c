@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "test.h"
 #include "worker.h"
 

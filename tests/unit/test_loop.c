@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "heap.h"
-#include "loop.h"
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/loop.h"
 #include "test.h"
 
 struct trace {

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "jwt.h"
 #include "tests/unit/test.h"
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base64.h"
+#include "base/base64.h"
 #include "note.h"
 #include "test.h"
 

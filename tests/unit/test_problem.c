@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "principal.h"
 #include "problem.h"
 #include "test.h"

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "rc.h"
+#include "base/rc.h"
 #include "test.h"
 
 static void

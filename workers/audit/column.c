@@ -4,7 +4,7 @@
 #include <endian.h>
 #include <string.h>
 
-#include "id.h"
+#include "base/id.h"
 
 #define EMPTY_BYTES       12
 #define TYPE_AT           8

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 #include "db.h"
 
 /* The values are the types' object ids, which never change. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "audit_event.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "redact.h"
 
 const char *

@@ -6,9 +6,9 @@
 
 #include "append.h"
 #include "audit_event.h"
-#include "cleanup.h"
-#include "clock.h"
-#include "log.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "secrets.h"
 
 #define ANSWER_MAX 1024

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "head.h"
 
 #define TILES_MAX (PROVE_PLANS * MERKLE_NODES_MAX)

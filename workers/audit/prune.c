@@ -6,10 +6,10 @@
 
 #include "append.h"
 #include "audit_event.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "head.h"
-#include "log.h"
 #include "prove.h"
 #include "sql_audit.h"
 #include "sql_pruner.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "audit.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "head.h"
 #include "sql_audit.h"
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "audit.h"
-#include "cleanup.h"
-#include "log.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "prune.h"
 #include "sql_audit.h"
 #include "sql_pruner.h"

@@ -12,9 +12,9 @@
 
 #include <stdbool.h>
 
+#include "base/rc.h"
 #include "bus.h"
 #include "json.h"
-#include "rc.h"
 
 #define ALLOW_SUBJECT    "gantry.sys.allowlist."
 #define ALLOW_FRESH_MS   1000

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "answer.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "json.h"
 
 /* Cut at LIMIT_OUTPUT_KEPT bytes, but not inside a character. */

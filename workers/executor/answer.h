@@ -11,9 +11,9 @@
 #ifndef GANTRY_EXECUTOR_ANSWER_H
 #define GANTRY_EXECUTOR_ANSWER_H
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "manifest.h"
-#include "rc.h"
 #include "run.h"
 
 /* 64 KiB of control characters are six times as long in JSON, twice; then the result. */

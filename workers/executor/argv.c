@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 /* clang-format off */
 /* Own namespaces of every kind; the inner user namespace may make none. Capabilities none. */

@@ -21,9 +21,9 @@
 
 #include <stddef.h>
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "policy.h"
-#include "rc.h"
 
 #define ARGV_BWRAP "/usr/bin/bwrap"
 

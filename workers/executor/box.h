@@ -19,10 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/rc.h"
 #include "cgroup.h"
 #include "policy.h"
-#include "rc.h"
 #include "spawn.h"
 #include "verdict.h"
 

@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/rc.h"
 #include "limits.h"
-#include "rc.h"
 
 struct cgroup {
     int parent; /* borrowed */

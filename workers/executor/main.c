@@ -2,7 +2,7 @@
 /*
  * gantry-executor - runs allowed tasks in bubblewrap, without network.
  */
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "executor.h"
 #include "run_one.h"
 

@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "cleanup.h"
-#include "log.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/utf8.h"
 
 #define MANIFEST_BYTES_MAX 65536
 #define MANIFEST_SCHEMA    "manifest.schema.json"

@@ -13,9 +13,9 @@
 
 #include <stddef.h>
 
+#include "base/rc.h"
 #include "json.h"
 #include "limits.h"
-#include "rc.h"
 #include "schema.h"
 
 #define CATALOG_ACTIONS_MAX   64

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 struct sandbox
 policy_ahead(const struct action *action)

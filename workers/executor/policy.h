@@ -15,9 +15,9 @@
 
 #include <stdint.h>
 
+#include "base/rc.h"
 #include "json.h"
 #include "manifest.h"
-#include "rc.h"
 #include "schema.h"
 
 struct sandbox {

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "executor.h"
-#include "log.h"
 #include "policy.h"
 
 #define PAGE_MAX       (JOBS_PAGE_BYTES * 2)

@@ -9,7 +9,7 @@
 #ifndef GANTRY_EXECUTOR_RIGHTS_H
 #define GANTRY_EXECUTOR_RIGHTS_H
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define RIGHTS_USER_DEFAULT "nobody"
 

@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "box.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "pool.h"
 
 #define EVENTS_MAX        64

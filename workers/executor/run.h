@@ -19,9 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rc.h"
 #include "manifest.h"
 #include "policy.h"
-#include "rc.h"
 #include "verdict.h"
 
 struct runner;

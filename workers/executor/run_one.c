@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "answer.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "conf.h"
 #include "json.h"
 #include "policy.h"

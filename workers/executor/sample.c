@@ -13,7 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #define INODE_BYTES 1024 /* what one tmpfs inode costs the kernel, roughly */
 

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 struct sample {
     uint32_t processes; /* zombies included, the sandbox's first process (bwrap) not */

@@ -13,8 +13,8 @@
 #ifndef GANTRY_EXECUTOR_SECCOMP_H
 #define GANTRY_EXECUTOR_SECCOMP_H
 
-#include "buf.h"
-#include "rc.h"
+#include "base/buf.h"
+#include "base/rc.h"
 
 #define SECCOMP_FILTER_MAX 65536 /* bytes of BPF */
 

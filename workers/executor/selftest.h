@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rc.h"
 #include "manifest.h"
-#include "rc.h"
 
 #define SELFTEST_ACTION "health_check"
 

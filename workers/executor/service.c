@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "executor.h"
-#include "log.h"
 #include "rights.h"
 #include "selftest.h"
 

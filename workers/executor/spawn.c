@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "seccomp.h"
 
 #define FDS_MAX     (ARGV_FD_FILES + 2 + ACTION_FILES_MAX)

@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #include "argv.h"
-#include "rc.h"
+#include "base/rc.h"
 
 /* Everything that is the same for every sandbox of a process. */
 struct spawner {

@@ -17,9 +17,9 @@
 
 #include "answer.h"
 #include "audit_event.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "executor.h"
-#include "log.h"
 #include "policy.h"
 
 #define FINISH_AGAIN_MS 500

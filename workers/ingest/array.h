@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* "{" elements "}": begin, any number of elements, end. text NULL = SQL NULL. */
 void array_begin(struct buf *out);

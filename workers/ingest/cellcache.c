@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "cells.h"
-#include "cleanup.h"
-#include "clock.h"
 #include "embed.h"
 #include "sql_ingest.h"
 

@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/id.h"
 #include "db.h"
-#include "id.h"
 
 #define CELLCACHE_FRESH_MS 5000
 #define CELLCACHE_ENTRIES  64

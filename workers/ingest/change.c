@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "ingest.h"
 #include "memory_item.h"
 #include "prepare.h"

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
+#include "base/base64.h"
+#include "base/cleanup.h"
 #include "bus.h"
-#include "cleanup.h"
 #include "hash.h"
 #include "ingest.h"
 #include "sql_ingest.h"

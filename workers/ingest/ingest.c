@@ -4,8 +4,8 @@
  */
 #include "ingest.h"
 
-#include "cleanup.h"
-#include "log.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "sql_ingest.h"
 #include "start.h"
 #include "train.h"

@@ -2,7 +2,7 @@
 /*
  * main - gantry-ingest: stores, changes and deletes memories, with embeddings.
  */
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "ingest.h"
 #include "sql_ingest.h"
 #include "start.h"

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "ingest.h"
 #include "secrets.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "array.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "hash.h"
 #include "ingest.h"
 #include "prepare.h"

@@ -16,11 +16,11 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
 #include "cells.h"
-#include "cleanup.h"
-#include "clock.h"
-#include "id.h"
-#include "log.h"
 #include "sql_ingest.h"
 
 #define STEP_MS           10     /* between two steps: commands have their turn */

@@ -14,8 +14,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "search.h"
 #include "sql_search.h"
 

@@ -2,7 +2,7 @@
 /*
  * main - gantry-search: answers searches and reads of memories.
  */
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "search.h"
 #include "sql_search.h"
 

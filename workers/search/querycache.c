@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/id.h"
 #include "crypto.h"
-#include "id.h"
 
 #define KEY_PREFIX  "gantry:embed:"
 #define KEY_MAX     (sizeof(KEY_PREFIX) + HASH_TEXT_MAX)

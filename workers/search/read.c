@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "memory_item.h"
 #include "search.h"
 #include "sql_search.h"

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "memory_item.h"
 #include "sql_search.h"
 

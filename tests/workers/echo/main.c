@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "bus.h"
-#include "cleanup.h"
 #include "worker.h"
 
 #define SLOTS 2

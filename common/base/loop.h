@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define LOOP_WAIT_MAX_MS 250
 

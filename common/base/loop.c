@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "loop.h"
+#include "base/loop.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,9 +12,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "cleanup.h"
-#include "clock.h"
-#include "heap.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/heap.h"
 
 /*
  * Theory of operation. Everything but the list of posts and two flags belongs to the loop's thread.

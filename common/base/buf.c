@@ -5,7 +5,7 @@
  * Growing copies and wipes instead of calling realloc(), so that no forgotten copy of a secret stays
  * in freed memory.
  */
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdarg.h>
 #include <stdint.h>

@@ -7,7 +7,7 @@
  * (C0, DEL, C1) and invalid UTF-8 are escaped, API keys and the user part of a URL are blotted out.
  * Nobody should log those; this is the last net, not the first.
  */
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -16,8 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "utf8.h"
+#include "base/clock.h"
+#include "base/utf8.h"
 
 #define VALUE_MAX 1024 /* bytes of a field's value or of the message, before escaping */
 #define TAIL_MAX  32   /* kept free for what ends a line */

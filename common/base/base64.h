@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define BASE64_LEN(n) (((n) + 2) / 3 * 4 + 1) /* with the NUL */
 

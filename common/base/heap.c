@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "heap.h"
+#include "base/heap.h"
 
 #include <stdlib.h>
 
-#include "log.h"
-#include "rc.h"
+#include "base/log.h"
+#include "base/rc.h"
 
 void
 heap_fini(struct heap *heap)

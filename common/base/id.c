@@ -6,14 +6,14 @@
  * milliseconds, 12 of counter) live in one atomic word that only grows. Within a millisecond the
  * counter starts in its lower half at random; when it overflows, time is borrowed from the next one.
  */
-#include "id.h"
+#include "base/id.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 #define COUNTER_BITS 12
 

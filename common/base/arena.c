@@ -2,7 +2,7 @@
 /*
  * arena - chunks in a list; the newest is carved from.
  */
-#include "arena.h"
+#include "base/arena.h"
 
 #include <stdalign.h>
 #include <stdarg.h>

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define CLOCK_TEXT_MAX 32 /* bytes with the NUL: "2026-01-02T03:04:05.678Z" is 25 */
 

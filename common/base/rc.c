@@ -2,7 +2,7 @@
 /*
  * rc - the table of results, and errors that live on the caller's stack.
  */
-#include "rc.h"
+#include "base/rc.h"
 
 #include <stdio.h>
 #include <string.h>

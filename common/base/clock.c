@@ -5,7 +5,7 @@
  * The calendar is computed here (days from civil, proleptic Gregorian), because timegm() accepts
  * dates that do not exist and gmtime_r() is several times slower than a log line should be.
  */
-#include "clock.h"
+#include "base/clock.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "gcra.h"
+#include "base/gcra.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

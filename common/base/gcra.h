@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define GCRA_NAME_MAX 80 /* bytes with the NUL */
 

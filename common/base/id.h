@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rc.h"
+#include "base/rc.h"
 
 #define ID_TEXT_MAX        37  /* a UUID and its NUL */
 #define WORKSPACE_TEXT_MAX 64  /* 63 characters and a NUL */
