@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #include "audit_source.h"
-#include "note.h"
+#include "crypto/note.h"
 
 struct audit_export {
     const struct note_key *key;

@@ -13,9 +13,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "crypto/merkle.h"
 #include "db.h"
 #include "json.h"
-#include "merkle.h"
 
 enum audit_column {
     COLUMN_KIND,

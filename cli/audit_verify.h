@@ -14,7 +14,7 @@
 #define GANTRY_AUDIT_VERIFY_H
 
 #include "audit_source.h"
-#include "note.h"
+#include "crypto/note.h"
 
 struct audit_verify {
     const struct note_key *key;

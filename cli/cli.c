@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/version.h"
 #include "conf.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 /* clang-format off */
 static const struct conf_item ITEMS[] = {

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "cli.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "principal.h"
 #include "secrets.h"
 #include "sql_cli.h"

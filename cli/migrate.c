@@ -11,8 +11,8 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "cli.h"
+#include "crypto/hash.h"
 #include "embed_sql.h"
-#include "hash.h"
 #include "sql_migrate.h"
 
 #define FOLDER "sql/migrations/"

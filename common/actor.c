@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "hash.h"
+#include "crypto/hash.h"
 #include "json.h"
 
 #define DOMAIN       "gantry-actor-v1"

@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/id.h"
 #include "base/rc.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "principal.h"
 
 #define ACTOR_WIRE_MAX 1024

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 #define CHECKSUM_LEN 6
 #define BODY_LEN     (APIKEY_LEN - CHECKSUM_LEN)

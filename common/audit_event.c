@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
-#include "hash.h"
+#include "crypto/hash.h"
 #include "redact.h"
 
 #define ACTION_MAX        128 /* bytes */

@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "db_internal.h"
 
 #define CONNECT_MS   5000

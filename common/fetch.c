@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "fetch_internal.h"
 
 #define DELAY_MIN_MS 200u

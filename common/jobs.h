@@ -20,7 +20,7 @@
 
 #include "base/id.h"
 #include "base/rc.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "json.h"
 #include "kv.h"
 

@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/rc.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "json.h"
 #include "nkey.h"
 

@@ -18,7 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "kv_internal.h"
 
 static void

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/rc.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 #define NKEY_TEXT_MAX 57 /* a public key and its NUL */
 #define NKEY_SEED_MAX 59 /* a seed and its NUL; wipe after use */

@@ -6,7 +6,7 @@
 #include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "hash.h"
+#include "crypto/hash.h"
 #include "worker_own.h"
 
 /*

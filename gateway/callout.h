@@ -20,7 +20,7 @@
 #include "base/loop.h"
 #include "base/rc.h"
 #include "bus.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 #define CALLOUT_USER      "callout" /* of nats/server.conf */
 #define CALLOUT_ACCOUNT   "AUTH"

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "bus.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "jobs.h"
 #include "kv.h"
 #include "settings.h"

@@ -22,7 +22,7 @@
 #include "apikey.h"
 #include "base/loop.h"
 #include "base/rc.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 #define KEYPOOL_LANES    64
 #define KEYPOOL_LANE_MAX 32

@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "keypool.h"
 #include "keytable.h"
 #include "keywatch.h"

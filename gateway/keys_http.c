@@ -16,7 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "checks.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "dbjobs.h"
 #include "gateway.h"
 #include "handlers.h"

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "principal.h"
 
 struct key {

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "callout.h"
 #include "command.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "json.h"
 #include "keys.h"
 #include "login.h"

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "conf.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 struct settings {
     char *listen_addr;

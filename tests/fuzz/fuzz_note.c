@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "note.h"
+#include "crypto/note.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

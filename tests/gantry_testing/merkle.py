@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """RFC 6962 trees and C2SP signed notes, written from the documents alone.
 
-The second implementation against which common/merkle*.c and common/note.c are tested: recursion as
+The second implementation against which common/crypto/merkle*.c and common/crypto/note.c are tested: recursion as
 in the RFC's definitions, nothing shared with the C code.
 """
 import base64

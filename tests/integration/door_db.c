@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "db.h"
 #include "tests/unit/test.h"
 

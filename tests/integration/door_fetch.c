@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "fetch.h"
 #include "fetch_pool.h"
 #include "tests/unit/test.h"

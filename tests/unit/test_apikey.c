@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "apikey.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "tests/unit/test.h"
 
 /* Not credentials: the documented test vectors of the format. */

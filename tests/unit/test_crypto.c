@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
 #include "tests/unit/test.h"
 
 static uint8_t KEY[32];

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "merkle.h"
+#include "crypto/merkle.h"
 #include "merkle_known.h"
 #include "test.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/base64.h"
-#include "note.h"
+#include "crypto/note.h"
 #include "test.h"
 
 /* The example of Go's golang.org/x/mod/sumdb/note, and the key of the Go checksum database. */

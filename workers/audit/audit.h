@@ -17,10 +17,10 @@
 #include <stdint.h>
 
 #include "conf.h"
-#include "crypto.h"
+#include "crypto/crypto.h"
+#include "crypto/merkle.h"
+#include "crypto/note.h"
 #include "db.h"
-#include "merkle.h"
-#include "note.h"
 #include "worker.h"
 
 #define AUDIT_BATCH_MAX 512 /* messages; an audit.append makes two leaves */

@@ -6,7 +6,7 @@
 #ifndef PREPARE_H
 #define PREPARE_H
 
-#include "hash.h"
+#include "crypto/hash.h"
 #include "worker.h"
 
 /* SHA-256 of the text: content_hash. */

@@ -7,7 +7,7 @@
 
 #include "array.h"
 #include "base/cleanup.h"
-#include "hash.h"
+#include "crypto/hash.h"
 #include "ingest.h"
 #include "prepare.h"
 #include "sql_ingest.h"

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hash.h"
+#include "crypto/hash.h"
 #include "kv.h"
 
 struct querycache {

@@ -2,7 +2,7 @@
 /*
  * crypto - the door to libsodium and libargon2.
  */
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 #include <argon2.h>
 #include <sodium.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "hash.h"
+#include "crypto/hash.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "merkle.h"
+#include "crypto/merkle.h"
 
 /* The largest power of two below width; width > 1. */
 static uint64_t

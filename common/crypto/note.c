@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "note.h"
+#include "crypto/note.h"
 
 #include <inttypes.h>
 #include <stdio.h>

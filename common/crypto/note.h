@@ -17,8 +17,8 @@
 #include <stdint.h>
 
 #include "base/rc.h"
-#include "crypto.h"
-#include "merkle.h"
+#include "crypto/crypto.h"
+#include "crypto/merkle.h"
 
 #define NOTE_TEXT_MAX 8192 /* bytes of a note that is read; ours have about 250 */
 #define NOTE_NAME_MAX 128  /* with the NUL */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "merkle.h"
+#include "crypto/merkle.h"
 
 #include <assert.h>
 #include <string.h>

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "base/rc.h"
-#include "hash.h"
+#include "crypto/hash.h"
 
 #define MERKLE_LEVELS      48 /* of nodes: up to 2^48 - 1 leaves */
 #define MERKLE_TILE_HEIGHT 8
