@@ -15,7 +15,7 @@
 
 #include "crypto/merkle.h"
 #include "db.h"
-#include "json.h"
+#include "json/json.h"
 
 enum audit_column {
     COLUMN_KIND,

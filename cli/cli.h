@@ -16,7 +16,7 @@
 #include "bus.h"
 #include "db.h"
 #include "fetch_pool.h"
-#include "json.h"
+#include "json/json.h"
 #include "kv.h"
 
 #define CLI_OPTIONS_MAX 8

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "crypto/hash.h"
-#include "json.h"
+#include "json/json.h"
 
 #define DOMAIN       "gantry-actor-v1"
 #define CLAIM_MAX    640 /* bytes: the longest claim is below 420 */

@@ -24,7 +24,7 @@
 
 #include "base/buf.h"
 #include "base/rc.h"
-#include "json.h"
+#include "json/json.h"
 
 #define AUDIT_EVENT_MAX  16384 /* bytes of one request event on the wire */
 #define AUDIT_INTENT_MS  30000 /* after which an intent is recorded, if nothing else was */

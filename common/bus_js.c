@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus_own.h"
-#include "json.h"
+#include "json/json.h"
 
 /*
  * JetStream without nats.c's JetStream context: publishing is a publish with a reply inbox, pulling

@@ -15,7 +15,7 @@
 
 #include "base/cleanup.h"
 #include "fetch.h"
-#include "json.h"
+#include "json/json.h"
 
 #define REQUEST_MAX (4u * 1024 * 1024)  /* bytes */
 #define ANSWER_MAX  (16u * 1024 * 1024) /* bytes */

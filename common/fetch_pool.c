@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "crypto/crypto.h"
 #include "fetch_internal.h"
-#include "json.h"
+#include "json/json.h"
 
 #define CONNECT_MS 5000
 #define TOTAL_MS   90000

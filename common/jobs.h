@@ -21,7 +21,7 @@
 #include "base/id.h"
 #include "base/rc.h"
 #include "crypto/crypto.h"
-#include "json.h"
+#include "json/json.h"
 #include "kv.h"
 
 enum jobs_script {

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/rc.h"
 #include "crypto/crypto.h"
-#include "json.h"
+#include "json/json.h"
 #include "nkey.h"
 
 #define JWT_MAX 65536 /* bytes of a token */

@@ -10,7 +10,7 @@
 #define GANTRY_MEMORY_ITEM_H
 
 #include "db.h"
-#include "json.h"
+#include "json/json.h"
 
 #define MEMORY_ANSWER_MAX (8u * 1024 * 1024) /* bytes of one answer: the programs' max_payload */
 #define MEMORY_PAGE_MAX   (4u * 1024 * 1024) /* bytes after which a page ends */

@@ -4,7 +4,7 @@
  */
 #include "problem.h"
 
-#include "json.h"
+#include "json/json.h"
 
 struct problem_row {
     const char *name;

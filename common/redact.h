@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "json.h"
+#include "json/json.h"
 
 #define REDACT_MARK "[redacted]"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "json_pool.h"
+#include "json/json_pool.h"
 #include "schema_node.h"
 
 #define PATTERN_MAX 512 /* bytes */

@@ -21,7 +21,7 @@
 #include <stddef.h>
 
 #include "base/rc.h"
-#include "json.h"
+#include "json/json.h"
 
 #define SCHEMA_ERRORS_MAX 16
 #define SCHEMA_FIELD_MAX  JSON_FIELD_MAX

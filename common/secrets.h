@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-#include "json.h"
+#include "json/json.h"
 
 #define SECRETS_FIELD_MAX 96 /* bytes with the NUL */
 

@@ -34,7 +34,7 @@
 #include "command.h"
 #include "conf.h"
 #include "db.h"
-#include "json.h"
+#include "json/json.h"
 #include "kv.h"
 #include "problem.h"
 

@@ -12,7 +12,7 @@
 #include "bus.h"
 #include "dbjobs.h"
 #include "gateway.h"
-#include "json.h"
+#include "json/json.h"
 #include "sql_gateway.h"
 
 #define SLOTS         1024 /* cached workspaces; a newer one takes its slot */

@@ -11,7 +11,7 @@
 #include "callout.h"
 #include "command.h"
 #include "crypto/crypto.h"
-#include "json.h"
+#include "json/json.h"
 #include "keys.h"
 #include "login.h"
 

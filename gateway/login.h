@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/rc.h"
 #include "crypto/crypto.h"
-#include "json.h"
+#include "json/json.h"
 #include "nkey.h"
 #include "principal.h"
 

@@ -9,7 +9,7 @@
 #include "base/version.h"
 #include "gateway.h"
 #include "handlers.h"
-#include "json.h"
+#include "json/json.h"
 #include "problem.h"
 #include "schema.h"
 

@@ -22,7 +22,7 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "base/loop.h"
-#include "json.h"
+#include "json/json.h"
 #include "principal.h"
 #include "problem.h"
 #include "routes.h"

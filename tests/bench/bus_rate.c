@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "bus.h"
-#include "json.h"
+#include "json/json.h"
 
 #define WINDOW  500
 #define CREDIT  384 /* below max_waiting of nats/consumers */

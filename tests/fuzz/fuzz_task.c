@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/utf8.h"
-#include "json.h"
+#include "json/json.h"
 #include "workers/executor/argv.h"
 #include "workers/executor/policy.h"
 

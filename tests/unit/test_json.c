@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "json.h"
+#include "json/json.h"
 #include "test.h"
 
 static enum rc

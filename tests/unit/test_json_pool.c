@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "json_pool.h"
+#include "json/json_pool.h"
 #include "test.h"
 
 #define PIECES 5000

@@ -14,7 +14,7 @@
 
 #include "base/rc.h"
 #include "bus.h"
-#include "json.h"
+#include "json/json.h"
 
 #define ALLOW_SUBJECT    "gantry.sys.allowlist."
 #define ALLOW_FRESH_MS   1000

@@ -2,7 +2,7 @@
 #include "answer.h"
 
 #include "base/cleanup.h"
-#include "json.h"
+#include "json/json.h"
 
 /* Cut at LIMIT_OUTPUT_KEPT bytes, but not inside a character. */
 static size_t

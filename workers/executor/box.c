@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "json.h"
+#include "json/json.h"
 #include "sample.h"
 
 #define KILL_AGAIN_MS 200

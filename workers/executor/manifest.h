@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "base/rc.h"
-#include "json.h"
+#include "json/json.h"
 #include "limits.h"
 #include "schema.h"
 

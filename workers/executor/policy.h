@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "base/rc.h"
-#include "json.h"
+#include "json/json.h"
 #include "manifest.h"
 #include "schema.h"
 

@@ -10,7 +10,7 @@
 #include "answer.h"
 #include "base/cleanup.h"
 #include "conf.h"
-#include "json.h"
+#include "json/json.h"
 #include "policy.h"
 #include "rights.h"
 #include "run.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "json.h"
+#include "json/json.h"
 #include "policy.h"
 #include "run.h"
 

@@ -7,7 +7,7 @@
  * brackets is an array of JSON_DEPTH_MAX: no recursion. A broken rule of ours (RC_INVALID) is noted and
  * the scan goes on, because a syntax error further on counts for more.
  */
-#include "json_scan.h"
+#include "json/json_scan.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "json.h"
+#include "json/json.h"
 
 enum expect {
     EXPECT_VALUE,

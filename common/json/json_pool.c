@@ -2,7 +2,7 @@
 /*
  * json_pool - a piece finds its chunk by its address: chunks lie at multiples of their size.
  */
-#include "json_pool.h"
+#include "json/json_pool.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "json/json.h"
 
 #define DIGITS_MAX 17
 #define SUBNORMAL  2.2250738585072014e-308

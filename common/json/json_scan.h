@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #include "base/rc.h"
-#include "json.h"
+#include "json/json.h"
 
 #define JSON_NUMBER_MAX     60 /* characters; cJSON reads no more than 63 */
 #define JSON_PLAIN_NAME_MAX 64 /* characters of a member name that is repeated in an answer */

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "json.h"
-#include "json_scan.h"
+#include "json/json.h"
+#include "json/json_scan.h"
 
 void
 json_begin(struct json_writer *w, struct buf *out)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
-#include "json_pool.h"
+#include "json/json.h"
+#include "json/json_pool.h"
 
 /* UTF-16 order is the order of the bytes of UTF-8, but for one thing: what lies beyond U+FFFF (leading
  * byte F0 and up) is written with surrogates and so comes before U+E000 to U+FFFF (EE, EF). */

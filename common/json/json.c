@@ -2,14 +2,14 @@
 /*
  * json - reading: the strict pass, cJSON's tree, duplicate members.
  */
-#include "json.h"
+#include "json/json.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "json_pool.h"
-#include "json_scan.h"
+#include "json/json_pool.h"
+#include "json/json_scan.h"
 
 #define PAIRWISE_MAX 48 /* members that are compared each with each, by a hash first */
 
