@@ -13,8 +13,8 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
-#include "conf.h"
 #include "crypto/crypto.h"
+#include "process/conf.h"
 
 /* clang-format off */
 static const struct conf_item ITEMS[] = {

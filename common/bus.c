@@ -12,7 +12,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "bus_own.h"
-#include "transport.h"
+#include "process/transport.h"
 
 enum rc
 rc_from_nats(natsStatus status, const char *what, struct err *err)

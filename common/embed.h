@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "base/rc.h"
-#include "conf.h"
+#include "process/conf.h"
 
 #define EMBED_BUILTIN_DIM   256
 #define EMBED_BUILTIN_MODEL "builtin-hash-256-v1"

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "confine.h"
-#include "transport.h"
+#include "process/confine.h"
+#include "process/transport.h"
 #include "worker_own.h"
 
 /*

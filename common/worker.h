@@ -32,11 +32,11 @@
 #include "base/arena.h"
 #include "base/loop.h"
 #include "command.h"
-#include "conf.h"
 #include "db.h"
 #include "json/json.h"
 #include "kv.h"
 #include "problem.h"
+#include "process/conf.h"
 
 #define WORKER_DRAIN_MS 25000
 struct worker;

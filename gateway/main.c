@@ -7,10 +7,10 @@
 
 #include "base/log.h"
 #include "base/version.h"
-#include "conf.h"
-#include "confine.h"
 #include "direct.h"
 #include "openapi.h"
+#include "process/conf.h"
+#include "process/confine.h"
 #include "serve.h"
 #include "settings.h"
 

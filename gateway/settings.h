@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conf.h"
 #include "crypto/crypto.h"
+#include "process/conf.h"
 
 struct settings {
     char *listen_addr;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "conf.h"
+#include "process/conf.h"
 #include "test.h"
 
 struct sample {

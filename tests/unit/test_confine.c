@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "confine.h"
+#include "process/confine.h"
 #include "test.h"
 
 #if defined(__SANITIZE_ADDRESS__)

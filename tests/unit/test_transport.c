@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "process/transport.h"
 #include "test.h"
-#include "transport.h"
 
 static void
 stays_on_this_machine(void **state)

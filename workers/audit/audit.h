@@ -16,11 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conf.h"
 #include "crypto/crypto.h"
 #include "crypto/merkle.h"
 #include "crypto/note.h"
 #include "db.h"
+#include "process/conf.h"
 #include "worker.h"
 
 #define AUDIT_BATCH_MAX 512 /* messages; an audit.append makes two leaves */

@@ -9,9 +9,9 @@
 
 #include "answer.h"
 #include "base/cleanup.h"
-#include "conf.h"
 #include "json/json.h"
 #include "policy.h"
+#include "process/conf.h"
 #include "rights.h"
 #include "run.h"
 #include "selftest.h"

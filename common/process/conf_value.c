@@ -2,7 +2,7 @@
 /*
  * conf_value - checking and decoding by type.
  */
-#include "conf_value.h"
+#include "process/conf_value.h"
 
 #include <bsd/stdlib.h>
 #include <errno.h>

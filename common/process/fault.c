@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "fault.h"
+#include "process/fault.h"
 
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
+#include "process/conf.h"
 
 void
 fault_pass(const char *point)

@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "conf_value.h"
+#include "process/conf_value.h"
 
 /* Without user information and without the query, which may hold a password too. */
 static void

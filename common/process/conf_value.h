@@ -5,7 +5,7 @@
 #ifndef GANTRY_CONF_VALUE_H
 #define GANTRY_CONF_VALUE_H
 
-#include "conf.h"
+#include "process/conf.h"
 
 #define CONF_SECRET_MAX 16384 /* bytes */
 #define CONF_STRING_MAX 1024  /* bytes, where the table does not say */

@@ -7,7 +7,7 @@
  * own that are neither swapped nor dumped, and their variables are overwritten: what was read cannot be
  * read again from /proc/PID/environ.
  */
-#include "conf.h"
+#include "process/conf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "conf_value.h"
+#include "process/conf_value.h"
 
 #define PREFIX        "GANTRY_"
 #define FILE_SUFFIX   "_FILE"

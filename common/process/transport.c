@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "transport.h"
+#include "process/transport.h"
 
 #include <stdbool.h>
 #include <stddef.h>
