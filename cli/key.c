@@ -14,8 +14,8 @@
 #include "cli.h"
 #include "crypto/crypto.h"
 #include "principal.h"
-#include "secrets.h"
 #include "sql_cli.h"
+#include "validate/secrets.h"
 
 #define NAME_MAX_BYTES  256
 #define OVERLAP_DEFAULT "1d"

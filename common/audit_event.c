@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "crypto/hash.h"
-#include "redact.h"
+#include "validate/redact.h"
 
 #define ACTION_MAX        128 /* bytes */
 #define TARGET_MAX        256

@@ -35,8 +35,8 @@
 #include "db.h"
 #include "json/json.h"
 #include "kv.h"
-#include "problem.h"
 #include "process/conf.h"
+#include "validate/problem.h"
 
 #define WORKER_DRAIN_MS 25000
 struct worker;

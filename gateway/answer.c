@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "gateway.h"
-#include "redact.h"
+#include "validate/redact.h"
 
 void
 answer_header(struct request *r, const char *name, const char *format, ...)

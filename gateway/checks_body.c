@@ -5,8 +5,8 @@
 #include "answer.h"
 #include "checks.h"
 #include "gateway.h"
-#include "schema.h"
-#include "secrets.h"
+#include "validate/schema.h"
+#include "validate/secrets.h"
 
 #define QUERY_VALUE_MAX 1024
 #define NAME_CHARS      "0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -10,8 +10,8 @@
 #include "gateway.h"
 #include "handlers.h"
 #include "json/json.h"
-#include "problem.h"
-#include "schema.h"
+#include "validate/problem.h"
+#include "validate/schema.h"
 
 static const char *const CODES = "RFC 9457 problem document; code is one of: ";
 

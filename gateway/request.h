@@ -24,8 +24,8 @@
 #include "base/loop.h"
 #include "json/json.h"
 #include "principal.h"
-#include "problem.h"
 #include "routes.h"
+#include "validate/problem.h"
 
 struct exchange; /* http.h: the connection's side */
 struct gateway;

@@ -22,9 +22,9 @@
 #include "openapi.h"
 #include "process/confine.h"
 #include "process/transport.h"
-#include "schema.h"
 #include "sql_gateway.h"
 #include "uses.h"
+#include "validate/schema.h"
 #include "waiters.h"
 
 #define FIRST_CONNECT_MS 5000

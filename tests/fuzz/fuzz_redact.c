@@ -9,7 +9,7 @@
 
 #include "audit_event.h"
 #include "base/cleanup.h"
-#include "redact.h"
+#include "validate/redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

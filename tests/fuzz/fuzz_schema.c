@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "schema.h"
+#include "validate/schema.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

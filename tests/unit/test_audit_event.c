@@ -4,8 +4,8 @@
 
 #include "audit_event.h"
 #include "base/cleanup.h"
-#include "redact.h"
 #include "test.h"
+#include "validate/redact.h"
 
 /* Put together at run time, so that no scanner finds a credential in this file. */
 #define R16 "Ab1Cd2Ef3Gh4Ij5K"

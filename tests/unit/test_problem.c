@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "principal.h"
-#include "problem.h"
 #include "test.h"
+#include "validate/problem.h"
 
 static void
 test_codes(void **unused)

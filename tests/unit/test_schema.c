@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "command.h"
-#include "schema.h"
 #include "test.h"
+#include "validate/schema.h"
 
 static cJSON *
 parse(const char *text)

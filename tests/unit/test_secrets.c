@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "json/json.h"
-#include "secrets.h"
 #include "test.h"
+#include "validate/secrets.h"
 
 /* clang-format off */
 static const struct {

@@ -6,7 +6,7 @@
 #include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "redact.h"
+#include "validate/redact.h"
 
 const char *
 leaf_kind_name(enum leaf_kind kind)

@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "secrets.h"
+#include "validate/secrets.h"
 
 #define ANSWER_MAX 1024
 #define LEAVES_MAX 2048 /* of one transaction, if it is not one message */

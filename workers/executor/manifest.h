@@ -16,7 +16,7 @@
 #include "base/rc.h"
 #include "json/json.h"
 #include "limits.h"
-#include "schema.h"
+#include "validate/schema.h"
 
 #define CATALOG_ACTIONS_MAX   64
 #define ACTION_NAME_MAX       64 /* with the NUL: [a-z][a-z0-9_]*(.[a-z0-9_]+)* */

@@ -18,7 +18,7 @@
 #include "base/rc.h"
 #include "json/json.h"
 #include "manifest.h"
-#include "schema.h"
+#include "validate/schema.h"
 
 struct sandbox {
     const struct action *action; /* borrowed: the catalog's */

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "ingest.h"
-#include "secrets.h"
+#include "validate/secrets.h"
 
 #define JSON_TEXT_MAX (256u * 1024) /* bytes: 16 KiB of metadata, escaped */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "redact.h"
+#include "validate/redact.h"
 
 #include <string.h>
 #include <strings.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "secrets_own.h"
+#include "validate/secrets_own.h"
 
 /* What the characters behind the prefix must have at least. */
 enum need {

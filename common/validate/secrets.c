@@ -2,7 +2,7 @@
 /*
  * secrets - one pass over the text; at each start of a word the table of formats is asked.
  */
-#include "secrets.h"
+#include "validate/secrets.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
-#include "secrets_own.h"
+#include "validate/secrets_own.h"
 
 /* clang-format off */
 /* Names whose assigned value is a credential when it looks like one; compared without "-_ ". */

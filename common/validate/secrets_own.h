@@ -2,7 +2,7 @@
 /*
  * secrets_own - what the parts of secrets.h share; nobody else includes it.
  *
- * Source: common/secrets.h
+ * Source: common/validate/secrets.h
  */
 #ifndef GANTRY_SECRETS_OWN_H
 #define GANTRY_SECRETS_OWN_H

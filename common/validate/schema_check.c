@@ -15,8 +15,8 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/utf8.h"
-#include "redact.h"
-#include "schema_node.h"
+#include "validate/redact.h"
+#include "validate/schema_own.h"
 
 #define ACTION_NAME_MAX 64 /* bytes */
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * schema_node - a compiled schema, for schema*.c only.
+ * schema_own - a compiled schema, for schema*.c only.
  */
-#ifndef GANTRY_SCHEMA_NODE_H
-#define GANTRY_SCHEMA_NODE_H
+#ifndef GANTRY_SCHEMA_OWN_H
+#define GANTRY_SCHEMA_OWN_H
 
 #include <regex.h>
 
-#include "schema.h"
+#include "validate/schema.h"
 
 enum schema_type {
     SCHEMA_NULL = 1,

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/rc.h"
-#include "schema.h"
+#include "validate/schema.h"
 
 /*    name                         code                      http  title                         */
 /* clang-format off */

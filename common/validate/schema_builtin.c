@@ -7,9 +7,9 @@
 
 #include "base/cleanup.h"
 #include "embed_schemas.h"
-#include "schema.h"
+#include "validate/schema.h"
 
-#define DIRECTORY "common/schemas/"
+#define DIRECTORY "common/validate/schemas/"
 #define SUFFIX    ".json"
 
 /* Filled once by schema_builtin_init(), before there are threads; never freed.

@@ -2,7 +2,7 @@
 /*
  * schema - checks JSON documents against JSON Schema; one mechanism for bodies, tasks and OpenAPI.
  *
- * The schemas of the request bodies are files under common/schemas/, compiled in; those of task
+ * The schemas of the request bodies are files under common/validate/schemas/, compiled in; those of task
  * parameters come from their manifests. Supported keywords (any other is an error when compiling,
  * so that nothing is silently unchecked): type (string or array of strings), properties, required,
  * additionalProperties (boolean or schema; absent = false for objects that have properties), items,

@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "json/json_pool.h"
-#include "schema_node.h"
+#include "validate/schema_own.h"
 
 #define PATTERN_MAX 512 /* bytes */
 

@@ -2,7 +2,7 @@
 /*
  * redact - takes out of a text everything that could be a credential, before it is kept for good.
  *
- * It would rather take too much than too little (common/secrets.h, which refuses requests, is the
+ * It would rather take too much than too little (common/validate/secrets.h, which refuses requests, is the
  * other way round). Taken are: private key blocks; what follows "Bearer", "Basic" or "password=";
  * the user part of URLs; tokens of well-known formats; long tokens that look random; and, in JSON,
  * whatever stands under a member named like a credential, and names that look like one.

@@ -2,7 +2,7 @@
 /*
  * problem - the error documents.
  */
-#include "problem.h"
+#include "validate/problem.h"
 
 #include "json/json.h"
 
