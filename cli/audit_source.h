@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #include "crypto/merkle.h"
-#include "db.h"
+#include "db/db.h"
 #include "json/json.h"
 
 enum audit_column {

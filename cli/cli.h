@@ -14,7 +14,7 @@
 
 #include "base/rc.h"
 #include "bus.h"
-#include "db.h"
+#include "db/db.h"
 #include "fetch_pool.h"
 #include "json/json.h"
 #include "kv.h"

@@ -9,7 +9,7 @@
 #ifndef GANTRY_MEMORY_ITEM_H
 #define GANTRY_MEMORY_ITEM_H
 
-#include "db.h"
+#include "db/db.h"
 #include "json/json.h"
 
 #define MEMORY_ANSWER_MAX (8u * 1024 * 1024) /* bytes of one answer: the programs' max_payload */

@@ -32,7 +32,7 @@
 #include "base/arena.h"
 #include "base/loop.h"
 #include "command.h"
-#include "db.h"
+#include "db/db.h"
 #include "json/json.h"
 #include "kv.h"
 #include "process/conf.h"

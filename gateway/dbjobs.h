@@ -12,7 +12,7 @@
 
 #include "base/loop.h"
 #include "base/rc.h"
-#include "db.h"
+#include "db/db.h"
 
 #define DBJOBS_MAX 256
 

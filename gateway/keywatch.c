@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "db.h"
+#include "db/db.h"
 #include "keys.h"
 #include "sql_gateway.h"
 

@@ -13,7 +13,7 @@
 #include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "db.h"
+#include "db/db.h"
 #include "sql_audit.h"
 #include "workers/audit/append.h"
 

@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "db.h"
+#include "db/db.h"
 #include "kv.h"
 
 static int

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
-#include "db.h"
+#include "db/db.h"
 #include "tests/unit/test.h"
 
 enum {

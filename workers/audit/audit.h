@@ -19,7 +19,7 @@
 #include "crypto/crypto.h"
 #include "crypto/merkle.h"
 #include "crypto/note.h"
-#include "db.h"
+#include "db/db.h"
 #include "process/conf.h"
 #include "worker.h"
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "db.h"
+#include "db/db.h"
 
 /* The values are the types' object ids, which never change. */
 enum column_type {

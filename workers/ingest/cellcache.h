@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "base/id.h"
-#include "db.h"
+#include "db/db.h"
 
 #define CELLCACHE_FRESH_MS 5000
 #define CELLCACHE_ENTRIES  64

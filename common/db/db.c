@@ -5,7 +5,7 @@
  * A connection stays in libpq's pipeline mode. Connecting is asynchronous under one deadline, since
  * libpq's own limit counts for each address anew.
  */
-#include "db.h"
+#include "db/db.h"
 
 #include <poll.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
-#include "db_internal.h"
+#include "db/db_own.h"
 
 #define CONNECT_MS   5000
 #define RECONNECT_MS 2000 /* a program that serves others waits less */

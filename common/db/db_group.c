@@ -12,8 +12,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "db.h"
-#include "db_internal.h"
+#include "db/db.h"
+#include "db/db_own.h"
 
 void
 pgresult_cleanup(PGresult **result)

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "db_internal.h"
+#include "db/db_own.h"
 
 #define CLASS(a, b) ((unsigned)(a) << 8 | (unsigned)(b))
 #define STATE(a, b, c, d, e)                                                                       \

@@ -10,8 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
-#include "db.h"
-#include "db_internal.h"
+#include "db/db.h"
+#include "db/db_own.h"
 
 static int
 next(struct db_params *p)

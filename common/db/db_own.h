@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * db_internal - what the files of the PostgreSQL door share; nobody else includes it.
+ * db_own - what the files of the PostgreSQL door share; nobody else includes it.
  */
-#ifndef GANTRY_DB_INTERNAL_H
-#define GANTRY_DB_INTERNAL_H
+#ifndef GANTRY_DB_OWN_H
+#define GANTRY_DB_OWN_H
 
-#include "db.h"
+#include "db/db.h"
 
 /* The statements of a transaction, prepared under names that no file can use. */
 #define DB_BEGIN     "_begin"
