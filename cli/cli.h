@@ -17,7 +17,7 @@
 #include "db/db.h"
 #include "fetch_pool.h"
 #include "json/json.h"
-#include "kv.h"
+#include "kv/kv.h"
 
 #define CLI_OPTIONS_MAX 8
 #define CLI_OUTPUT_MAX  (16u * 1024 * 1024) /* bytes of one JSON document */

@@ -22,7 +22,7 @@
 #include "base/rc.h"
 #include "crypto/crypto.h"
 #include "json/json.h"
-#include "kv.h"
+#include "kv/kv.h"
 
 enum jobs_script {
     JOBS_CREATE,

@@ -34,7 +34,7 @@
 #include "command.h"
 #include "db/db.h"
 #include "json/json.h"
-#include "kv.h"
+#include "kv/kv.h"
 #include "process/conf.h"
 #include "validate/problem.h"
 

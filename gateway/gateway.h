@@ -15,7 +15,7 @@
 #include "bus.h"
 #include "crypto/crypto.h"
 #include "jobs.h"
-#include "kv.h"
+#include "kv/kv.h"
 #include "settings.h"
 
 struct keys;

@@ -9,7 +9,7 @@
 #ifndef GATEWAY_PREVIEWS_H
 #define GATEWAY_PREVIEWS_H
 
-#include "kv.h"
+#include "kv/kv.h"
 #include "request.h"
 
 #define PREVIEW_LIFE_MS  3600000

@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "db/db.h"
-#include "kv.h"
+#include "kv/kv.h"
 
 static int
 die(const struct err *err)

@@ -9,7 +9,7 @@
 #include "actor.h"
 #include "apikey.h"
 #include "base/cleanup.h"
-#include "kv_internal.h"
+#include "kv/kv_own.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "kv.h"
+#include "kv/kv.h"
 #include "tests/unit/test.h"
 
 enum { SUM, ECHO };

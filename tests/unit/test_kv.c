@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "kv_internal.h"
+#include "kv/kv_own.h"
 #include "tests/unit/test.h"
 
 static void

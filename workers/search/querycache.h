@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "crypto/hash.h"
-#include "kv.h"
+#include "kv/kv.h"
 
 struct querycache {
     uint8_t key[HASH_LEN];

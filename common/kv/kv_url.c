@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "kv_internal.h"
+#include "kv/kv_own.h"
 
 #define DEFAULT_PORT 6379
 #define DB_MAX       1023

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kv_internal - what the files of the Redis door share; nobody else includes it.
+ * kv_own - what the files of the Redis door share; nobody else includes it.
  */
-#ifndef GANTRY_KV_INTERNAL_H
-#define GANTRY_KV_INTERNAL_H
+#ifndef GANTRY_KV_OWN_H
+#define GANTRY_KV_OWN_H
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
 #include "base/heap.h"
-#include "kv.h"
+#include "kv/kv.h"
 
 #define KV_SHA_MAX     41 /* bytes with the NUL */
 #define KV_HOST_MAX    256

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kv_internal.h"
+#include "kv/kv_own.h"
 
 void
 kv_add_bytes(struct kv_command *cmd, const void *data, size_t len)

@@ -11,7 +11,7 @@
  * Writing is delayed to the end of the loop's turn by a timer that is due at once, so that all
  * commands of a turn are one write(2) and the wait that follows is not a wait.
  */
-#include "kv.h"
+#include "kv/kv.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
-#include "kv_internal.h"
+#include "kv/kv_own.h"
 
 static void
 answer(struct kv_request *request, enum rc rc, const struct kv_reply *reply, const struct err *err)

@@ -11,8 +11,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "kv.h"
-#include "kv_internal.h"
+#include "kv/kv.h"
+#include "kv/kv_own.h"
 
 /* A reply with the view that the caller sees. */
 struct owned_reply {

@@ -5,7 +5,7 @@
  * hiredis' own context checks the chain but not the name, so the session is made here: peer and
  * host name verified, TLS 1.2 or later.
  */
-#include "kv_internal.h"
+#include "kv/kv_own.h"
 
 #ifdef HAVE_HIREDIS_SSL
 
