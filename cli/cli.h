@@ -15,7 +15,7 @@
 #include "base/rc.h"
 #include "bus.h"
 #include "db/db.h"
-#include "fetch_pool.h"
+#include "fetch/fetch_pool.h"
 #include "json/json.h"
 #include "kv/kv.h"
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "fetch.h"
+#include "fetch/fetch.h"
 #include "json/json.h"
 
 #define REQUEST_MAX (4u * 1024 * 1024)  /* bytes */

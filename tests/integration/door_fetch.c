@@ -9,8 +9,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
-#include "fetch.h"
-#include "fetch_pool.h"
+#include "fetch/fetch.h"
+#include "fetch/fetch_pool.h"
 #include "tests/unit/test.h"
 
 static enum rc

@@ -2,7 +2,7 @@
 /*
  * fetch - one blocking POST after the other, with retries.
  */
-#include "fetch.h"
+#include "fetch/fetch.h"
 
 #include <string.h>
 #include <time.h>
@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
-#include "fetch_internal.h"
+#include "fetch/fetch_own.h"
 
 #define DELAY_MIN_MS 200u
 #define DELAY_MAX_MS 5000u

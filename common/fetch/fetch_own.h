@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fetch_internal - what the files of the libcurl door share; nobody else includes it.
+ * fetch_own - what the files of the libcurl door share; nobody else includes it.
  */
-#ifndef GANTRY_FETCH_INTERNAL_H
-#define GANTRY_FETCH_INTERNAL_H
+#ifndef GANTRY_FETCH_OWN_H
+#define GANTRY_FETCH_OWN_H
 
 #include <curl/curl.h>
 
-#include "fetch.h"
+#include "fetch/fetch.h"
 
 enum rc fetch_check_url(const char *url, struct err *err);
 /* Only http and https, no redirects, no proxy, no netrc; answers go to a struct buf. */

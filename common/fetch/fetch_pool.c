@@ -2,14 +2,14 @@
 /*
  * fetch_pool - requests in flight, each in a slot with a handle of its own.
  */
-#include "fetch_pool.h"
+#include "fetch/fetch_pool.h"
 
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
-#include "fetch_internal.h"
+#include "fetch/fetch_own.h"
 #include "json/json.h"
 
 #define CONNECT_MS 5000
