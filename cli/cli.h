@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/rc.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "db/db.h"
 #include "fetch/fetch_pool.h"
 #include "json/json.h"

@@ -10,7 +10,7 @@
 
 #include "base/gcra.h"
 #include "base/heap.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "metrics.h"
 #include "process/fault.h"
 #include "worker.h"

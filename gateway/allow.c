@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "dbjobs.h"
 #include "gateway.h"
 #include "json/json.h"

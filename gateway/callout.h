@@ -19,7 +19,7 @@
 
 #include "base/loop.h"
 #include "base/rc.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "crypto/crypto.h"
 
 #define CALLOUT_USER      "callout" /* of nats/server.conf */

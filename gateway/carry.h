@@ -8,7 +8,7 @@
 #define GATEWAY_CARRY_H
 
 #include "actor.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "command.h"
 
 struct gateway;

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/rc.h"
-#include "bus.h"
+#include "bus/bus.h"
 
 #define FLEET_MAX 256 /* workers; what is beyond is left out */
 

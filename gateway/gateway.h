@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/loop.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "crypto/crypto.h"
 #include "jobs.h"
 #include "kv/kv.h"

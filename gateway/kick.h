@@ -21,7 +21,7 @@
 
 #include "base/loop.h"
 #include "base/rc.h"
-#include "bus.h"
+#include "bus/bus.h"
 
 #define KICK_USER     "kick" /* of nats/server.conf */
 #define KICK_SWEEP_MS 10000

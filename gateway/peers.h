@@ -15,7 +15,7 @@
 #include "base/id.h"
 #include "base/loop.h"
 #include "base/rc.h"
-#include "bus.h"
+#include "bus/bus.h"
 
 #define PEERS_BEAT_MS   250
 #define PEERS_SILENT_MS 1250

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "json/json.h"
 
 #define WINDOW  500

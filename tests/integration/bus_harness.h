@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "test.h"
 
 static pid_t server_pid;

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 #include "base/rc.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "json/json.h"
 
 #define ALLOW_SUBJECT    "gantry.sys.allowlist."

@@ -13,7 +13,7 @@
 
 #include "base/base64.h"
 #include "base/cleanup.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "crypto/hash.h"
 #include "ingest.h"
 #include "sql_ingest.h"

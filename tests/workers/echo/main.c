@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "bus.h"
+#include "bus/bus.h"
 #include "worker.h"
 
 #define SLOTS 2

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "bus_own.h"
+#include "bus/bus_own.h"
 
 /* --- subscriptions ---------------------------------------------------------------------------- */
 

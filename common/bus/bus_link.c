@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "bus_own.h"
+#include "bus/bus_own.h"
 
 /*
  * Theory of operation. nats.c is given our loop instead of a thread of its own for reading: it calls

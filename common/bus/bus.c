@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bus.h"
+#include "bus/bus.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "bus_own.h"
+#include "bus/bus_own.h"
 #include "process/transport.h"
 
 enum rc

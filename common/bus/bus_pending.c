@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "bus_own.h"
+#include "bus/bus_own.h"
 
 /*
  * One mechanism for everything that is awaited: PubAcks, double acks, replies, pull requests. Each

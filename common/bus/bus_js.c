@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "bus_own.h"
+#include "bus/bus_own.h"
 #include "json/json.h"
 
 /*

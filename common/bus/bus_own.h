@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #include "base/heap.h"
-#include "bus.h"
+#include "bus/bus.h"
 
 #define BUS_SUBJECT_MAX 256 /* bytes with the NUL */
 #define BUS_CLASSES_MAX 32
