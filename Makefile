@@ -124,7 +124,7 @@ $(B)/gen/sql_%.h: sql/statements/%.sql sql/statements.awk
 
 $(B)/gen/embed_sql.h: $(wildcard sql/migrations/*.sql sql/*.sql) deploy/embed.awk
 $(B)/gen/embed_nats.h: $(wildcard nats/streams/*.json nats/consumers/*.json) deploy/embed.awk
-$(B)/gen/embed_lua.h: $(wildcard common/lua/*.lua) deploy/embed.awk
+$(B)/gen/embed_lua.h: $(wildcard common/protocol/lua/*.lua) deploy/embed.awk
 $(B)/gen/embed_schemas.h: $(wildcard common/validate/schemas/*.json) deploy/embed.awk
 $(B)/gen/embed_%.h:
 	@mkdir -p $(@D)

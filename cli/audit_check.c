@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "protocol/audit_event.h"
 
 void
 audit_check_init(struct audit_check *check)

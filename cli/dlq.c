@@ -19,8 +19,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli.h"
-#include "command.h"
 #include "progress.h"
+#include "protocol/command.h"
 
 #define NAME_ROOM   64
 #define HEADER_ROOM 1100 /* bytes of one header's value with the NUL */

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "apikey.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "cli.h"
 #include "crypto/crypto.h"
-#include "principal.h"
+#include "protocol/apikey.h"
+#include "protocol/principal.h"
 #include "sql_cli.h"
 #include "validate/secrets.h"
 

@@ -28,14 +28,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "actor.h"
 #include "base/arena.h"
 #include "base/loop.h"
-#include "command.h"
 #include "db/db.h"
 #include "json/json.h"
 #include "kv/kv.h"
 #include "process/conf.h"
+#include "protocol/actor.h"
+#include "protocol/command.h"
 #include "validate/problem.h"
 
 #define WORKER_DRAIN_MS 25000

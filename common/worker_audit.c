@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "protocol/audit_event.h"
 #include "worker_own.h"
 
 /*

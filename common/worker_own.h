@@ -11,8 +11,8 @@
 #include "base/gcra.h"
 #include "base/heap.h"
 #include "bus/bus.h"
-#include "metrics.h"
 #include "process/fault.h"
+#include "protocol/metrics.h"
 #include "worker.h"
 
 #define WORKER_KEEPALIVE_MS   10000 /* until the server has told its ack_wait: a third of that */

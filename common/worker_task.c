@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/hash.h"
+#include "protocol/audit_event.h"
 #include "worker_own.h"
 
 /*

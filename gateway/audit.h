@@ -17,7 +17,7 @@
 #ifndef GATEWAY_AUDIT_H
 #define GATEWAY_AUDIT_H
 
-#include "audit_event.h"
+#include "protocol/audit_event.h"
 #include "request.h"
 
 struct audit;

@@ -6,8 +6,8 @@
 
 #include "audit_own.h"
 #include "base/log.h"
-#include "command.h"
 #include "gateway.h"
+#include "protocol/command.h"
 
 #define TAKE_MS    5000 /* how long a PubAck may take */
 #define AGAIN_MS   1000 /* between attempts of what was not taken */

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actor.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "checks.h"
 #include "gateway.h"
+#include "protocol/actor.h"
 #include "waiters.h"
 
 /*

@@ -7,9 +7,9 @@
 #ifndef GATEWAY_CARRY_H
 #define GATEWAY_CARRY_H
 
-#include "actor.h"
 #include "bus/bus.h"
-#include "command.h"
+#include "protocol/actor.h"
+#include "protocol/command.h"
 
 struct gateway;
 struct request;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "metrics.h"
+#include "protocol/metrics.h"
 
 #define SILENT_MS 30000
 

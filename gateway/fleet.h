@@ -2,7 +2,7 @@
 /*
  * fleet - the last snapshot of metrics of each worker that runs, for /metrics.
  *
- * Source:  gantry.sys.metrics.<program>.<instance>, every 5 s (common/metrics.h); one that has been
+ * Source:  gantry.sys.metrics.<program>.<instance>, every 5 s (common/protocol/metrics.h); one that has been
  *          silent for 30 s is gone
  * Threads: the loop's thread only
  */

@@ -14,8 +14,8 @@
 #include "base/loop.h"
 #include "bus/bus.h"
 #include "crypto/crypto.h"
-#include "jobs.h"
 #include "kv/kv.h"
+#include "protocol/jobs.h"
 #include "settings.h"
 
 struct keys;
@@ -29,7 +29,7 @@ struct audit;
 struct direct;
 struct fleet;
 
-/* Redis scripts, by the names of their files (common/lua). */
+/* Redis scripts, by the names of their files (common/protocol/lua). */
 enum gateway_script {
     SCRIPT_RATE_TAKE,
     SCRIPT_IDEM_RESERVE,

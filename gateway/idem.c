@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "answer.h"
-#include "audit_event.h"
 #include "checks.h"
 #include "gateway.h"
 #include "handlers.h"
 #include "http.h"
+#include "protocol/audit_event.h"
 
 #define CLIENT_KEY_MAX 128
 #define RECORD_MAX     32768

@@ -19,10 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "apikey.h"
 #include "base/loop.h"
 #include "base/rc.h"
 #include "crypto/crypto.h"
+#include "protocol/apikey.h"
 
 #define KEYPOOL_LANES    64
 #define KEYPOOL_LANE_MAX 32

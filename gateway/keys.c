@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apikey.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,6 +12,7 @@
 #include "keypool.h"
 #include "keytable.h"
 #include "keywatch.h"
+#include "protocol/apikey.h"
 
 #define REFUSED_SLOTS   4096 /* remembered wrong keys; a newer one takes its slot */
 #define REFUSED_MS      5000

@@ -26,7 +26,7 @@
 
 #include "base/loop.h"
 #include "base/rc.h"
-#include "principal.h"
+#include "protocol/principal.h"
 
 #define KEYS_FRESH_MS 10000
 #define KEYS_POLL_MS  330

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "answer.h"
-#include "apikey.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "checks.h"
@@ -21,6 +20,7 @@
 #include "gateway.h"
 #include "handlers.h"
 #include "keys.h"
+#include "protocol/apikey.h"
 #include "sql_gateway.h"
 
 #define DAY_MS          86400000LL

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "crypto/crypto.h"
-#include "principal.h"
+#include "protocol/principal.h"
 
 struct key {
     struct key *next;

@@ -9,11 +9,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "callout.h"
-#include "command.h"
 #include "crypto/crypto.h"
 #include "json/json.h"
 #include "keys.h"
 #include "login.h"
+#include "protocol/command.h"
 
 #define ALL_SERVERS      "$SYS.REQ.SERVER.PING.CONNZ"
 #define ONE_SERVER       "gantry.sys.connz.%s" /* nats/server.conf: that server's CONNZ */

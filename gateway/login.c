@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "command.h"
 #include "jwt.h"
+#include "protocol/command.h"
 
 #define CLAIMS_VERSION 2
 #define UNLIMITED      (-1) /* the account's limits hold (nats/server.conf) */

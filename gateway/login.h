@@ -21,7 +21,7 @@
 #include "crypto/crypto.h"
 #include "json/json.h"
 #include "nkey.h"
-#include "principal.h"
+#include "protocol/principal.h"
 
 #define LOGIN_ACCOUNT   "CLIENTS" /* of nats/server.conf */
 #define LOGIN_TOKEN_MAX 16384     /* bytes of an answer */

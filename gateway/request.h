@@ -23,7 +23,7 @@
 #include "base/id.h"
 #include "base/loop.h"
 #include "json/json.h"
-#include "principal.h"
+#include "protocol/principal.h"
 #include "routes.h"
 #include "validate/problem.h"
 

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "apikey.h"
 #include "base/cleanup.h"
 #include "base/utf8.h"
 #include "handlers.h"
+#include "protocol/apikey.h"
 
 static const struct route_param ID[] = { { "id", MEMBER_UUID, "the memory's id" } };
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };

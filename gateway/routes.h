@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "command.h"
-#include "principal.h"
+#include "protocol/command.h"
+#include "protocol/principal.h"
 
 enum http_method { METHOD_GET, METHOD_POST, METHOD_PATCH, METHOD_DELETE, METHOD_COUNT };
 

@@ -8,7 +8,7 @@
 #define GATEWAY_TASKS_H
 
 #include "base/buf.h"
-#include "jobs.h"
+#include "protocol/jobs.h"
 #include "request.h"
 
 /* Ask whether the workspace may run all of some actions (borrowed until the answer); answers 403 with

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "db/db.h"
+#include "protocol/audit_event.h"
 #include "sql_audit.h"
 #include "workers/audit/append.h"
 

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actor.h"
-#include "apikey.h"
 #include "base/cleanup.h"
 #include "kv/kv_own.h"
+#include "protocol/actor.h"
+#include "protocol/apikey.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

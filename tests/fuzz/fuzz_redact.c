@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_event.h"
 #include "base/cleanup.h"
+#include "protocol/audit_event.h"
 #include "validate/redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "actor.h"
+#include "protocol/actor.h"
 #include "tests/unit/test.h"
 
 #define SUBJECT "gantry.v1.acme.memory.ingest"

@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "apikey.h"
 #include "crypto/crypto.h"
+#include "protocol/apikey.h"
 #include "tests/unit/test.h"
 
 /* Not credentials: the documented test vectors of the format. */

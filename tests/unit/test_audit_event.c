@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit_event.h"
 #include "base/cleanup.h"
+#include "protocol/audit_event.h"
 #include "test.h"
 #include "validate/redact.h"
 

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "command.h"
+#include "protocol/command.h"
 #include "tests/unit/test.h"
 
 #define UUID "0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6071"

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "metrics.h"
+#include "protocol/metrics.h"
 #include "test.h"
 
 static void

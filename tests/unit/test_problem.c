@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "principal.h"
+#include "protocol/principal.h"
 #include "test.h"
 #include "validate/problem.h"
 

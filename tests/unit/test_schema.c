@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "command.h"
+#include "protocol/command.h"
 #include "test.h"
 #include "validate/schema.h"
 

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "protocol/audit_event.h"
 #include "validate/redact.h"
 
 const char *

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "append.h"
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "protocol/audit_event.h"
 #include "validate/secrets.h"
 
 #define ANSWER_MAX 1024

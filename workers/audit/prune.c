@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "append.h"
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "head.h"
+#include "protocol/audit_event.h"
 #include "prove.h"
 #include "sql_audit.h"
 #include "sql_pruner.h"

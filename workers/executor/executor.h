@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "allow.h"
-#include "jobs.h"
 #include "manifest.h"
 #include "process/conf.h"
+#include "protocol/jobs.h"
 #include "run.h"
 #include "worker.h"
 

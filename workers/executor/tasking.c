@@ -16,11 +16,11 @@
 #include <string.h>
 
 #include "answer.h"
-#include "audit_event.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "executor.h"
 #include "policy.h"
+#include "protocol/audit_event.h"
 
 #define FINISH_AGAIN_MS 500
 

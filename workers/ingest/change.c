@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "ingest.h"
-#include "memory_item.h"
 #include "prepare.h"
+#include "protocol/memory_item.h"
 #include "sql_ingest.h"
 
 /* One statement in a group of its own, behind the workspace's shared lock. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "memory_item.h"
+#include "protocol/memory_item.h"
 #include "search.h"
 #include "sql_search.h"
 

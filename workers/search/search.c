@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "memory_item.h"
+#include "protocol/memory_item.h"
 #include "sql_search.h"
 
 #define K_DEFAULT    5

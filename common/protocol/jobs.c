@@ -18,8 +18,9 @@
 enum field { STATUS, ACTION, ANSWER, ERROR, ENQUEUED, STARTED, FINISHED };
 
 static const char *const SCRIPT_FILES[JOBS_SCRIPTS] = {
-    "common/lua/job_create.lua", "common/lua/job_start.lua", "common/lua/job_finish.lua",
-    "common/lua/job_cancel.lua", "common/lua/job_dead.lua",  "common/lua/job_list.lua",
+    "common/protocol/lua/job_create.lua", "common/protocol/lua/job_start.lua",
+    "common/protocol/lua/job_finish.lua", "common/protocol/lua/job_cancel.lua",
+    "common/protocol/lua/job_dead.lua",   "common/protocol/lua/job_list.lua",
 };
 
 void
