@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "embed.h"
-#include "embed_fold.h"
+#include "embed/embed.h"
+#include "embed/embed_fold.h"
 #include "test.h"
 
 static double

@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cells.h"
-#include "embed.h"
+#include "embed/embed.h"
 #include "sql_ingest.h"
 
 struct cellcache {

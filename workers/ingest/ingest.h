@@ -13,7 +13,7 @@
 #define INGEST_H
 
 #include "cellcache.h"
-#include "embed.h"
+#include "embed/embed.h"
 #include "worker.h"
 
 #define INGEST_BATCH_MAX 128

@@ -11,7 +11,7 @@
 #ifndef SEARCH_H
 #define SEARCH_H
 
-#include "embed.h"
+#include "embed/embed.h"
 #include "querycache.h"
 #include "worker.h"
 
