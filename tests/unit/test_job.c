@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "test.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 static void
 answers_are_copied_into_the_job(void **state)

@@ -21,7 +21,7 @@
 #include "crypto/note.h"
 #include "db/db.h"
 #include "process/conf.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 #define AUDIT_BATCH_MAX 512 /* messages; an audit.append makes two leaves */
 

@@ -15,7 +15,7 @@
 #include "process/conf.h"
 #include "protocol/jobs.h"
 #include "run.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 struct settings {
     char *tasks_dir, *user, *cgroup;

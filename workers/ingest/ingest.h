@@ -14,7 +14,7 @@
 
 #include "cellcache.h"
 #include "embed/embed.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 #define INGEST_BATCH_MAX 128
 

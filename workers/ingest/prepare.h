@@ -7,7 +7,7 @@
 #define PREPARE_H
 
 #include "crypto/hash.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 /* SHA-256 of the text: content_hash. */
 void prepare_hash(const char *text, uint8_t hash[HASH_LEN], char hex[HASH_TEXT_MAX]);

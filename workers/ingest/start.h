@@ -5,7 +5,7 @@
 #ifndef INGEST_START_H
 #define INGEST_START_H
 
-#include "worker.h"
+#include "worker/worker.h"
 
 enum rc ingest_start(struct worker *w, struct err *err);
 enum rc ingest_ready(struct worker *w, struct err *err);

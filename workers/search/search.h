@@ -13,7 +13,7 @@
 
 #include "embed/embed.h"
 #include "querycache.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 #define SEARCH_BATCH_MAX 64
 

@@ -16,7 +16,7 @@
 
 #include "base/cleanup.h"
 #include "bus/bus.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 #define SLOTS 2
 
