@@ -43,7 +43,7 @@ endif
 LINK  := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 RELEASE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 SANE    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
-TEST  := -I. -Itests/unit -Wno-unused-parameter -Wno-sign-conversion -Wno-missing-prototypes \
+TEST  := -I. -Itests/unit -Igateway -Iworkers/executor -Wno-unused-parameter -Wno-sign-conversion -Wno-missing-prototypes \
          -Wno-missing-declarations -Wno-cast-qual
 
 ifeq ($(findstring clang,$(CC)),)
@@ -63,7 +63,7 @@ ALL_CFLAGS    := $(STD) $(WARN) $(HARD) $(FLAGS_$(MODE)) $(LIB_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS   := $(LINK) $(filter -fsanitize=%,$(FLAGS_$(MODE))) $(LDFLAGS)
 
 COMMON_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard common/*.c common/*/*.c))
-MODULE_SRC := $(filter-out %/main.c,$(foreach d,$(DIRS),$(wildcard $(firstword $(subst :, ,$d))/*.c)))
+MODULE_SRC := $(filter-out %/main.c,$(foreach d,$(DIRS),$(foreach s,* */*,$(wildcard $(firstword $(subst :, ,$d))/$s.c))))
 MODULE_OBJ := $(MODULE_SRC:%.c=$(B)/%.o)
 TESTS      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -85,10 +85,12 @@ $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
 
+# A program with folders names them in its includes: "http/http.h" within gateway/.
+OWN_INCLUDE = $(foreach d,gateway workers/executor,$(if $(filter $d/%,$<),-I$d))
 $(B)/%.o: %.c $(B)/flags | $(GEN) $(if $(LIB_LIBS),,missing)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	@$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),$(TEST)) -MMD -MP -c -o $@ $<
+	@$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),$(TEST)) $(OWN_INCLUDE) -MMD -MP -c -o $@ $<
 
 missing:
 	@command -v pkg-config >/dev/null || echo "missing: pkg-config"

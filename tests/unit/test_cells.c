@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cells.h"
 #include "test.h"
+#include "workers/ingest/cells.h"
 
 static void
 nearest(void **state)
