@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-#include "answer.h"
 #include "base/clock.h"
 #include "fleet.h"
 #include "gateway.h"
-#include "http.h"
-#include "keys.h"
+#include "http/http.h"
+#include "keys/keys.h"
+#include "requests/answer.h"
 
 #define METRICS_MAX (1u << 20)
 

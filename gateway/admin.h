@@ -7,7 +7,7 @@
 #ifndef GATEWAY_ADMIN_H
 #define GATEWAY_ADMIN_H
 
-#include "request.h"
+#include "requests/request.h"
 
 enum step admin_answer(struct request *r, const char *path, size_t len);
 

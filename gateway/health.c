@@ -6,11 +6,11 @@
  * draining. (Known keys stay good for ten seconds without PostgreSQL, but little else works.) Without
  * Redis most routes still work (contract 4.1), so that is "degraded" and answers 200: else an outage of Redis would take every gateway out of a balancer's list.
  */
-#include "answer.h"
-#include "audit.h"
+#include "audit/audit.h"
 #include "gateway.h"
-#include "handlers.h"
-#include "keys.h"
+#include "keys/keys.h"
+#include "requests/answer.h"
+#include "requests/handlers.h"
 
 static enum step
 answer_state(struct request *r, int status, struct buf *out, struct json_writer *w)

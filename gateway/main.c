@@ -7,10 +7,10 @@
 
 #include "base/log.h"
 #include "base/version.h"
-#include "direct.h"
-#include "openapi.h"
+#include "logins/direct.h"
 #include "process/conf.h"
 #include "process/confine.h"
+#include "requests/openapi.h"
 #include "serve.h"
 #include "settings.h"
 

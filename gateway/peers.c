@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "kick.h"
+#include "logins/kick.h"
 
 #define PREFIX      "gantry.sys.gateway.callout."
 #define NAME_PREFIX "gantry-callout-"

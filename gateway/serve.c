@@ -6,26 +6,26 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "allow.h"
-#include "audit.h"
+#include "audit/audit.h"
 #include "base/clock.h"
 #include "base/gcra.h"
 #include "base/log.h"
-#include "carry.h"
-#include "dbjobs.h"
-#include "direct.h"
+#include "effects/carry.h"
+#include "effects/waiters.h"
 #include "embed_lua.h"
 #include "fleet.h"
 #include "gateway.h"
-#include "http.h"
-#include "keys.h"
-#include "openapi.h"
+#include "http/http.h"
+#include "keys/allow.h"
+#include "keys/dbjobs.h"
+#include "keys/keys.h"
+#include "keys/uses.h"
+#include "logins/direct.h"
 #include "process/confine.h"
 #include "process/transport.h"
+#include "requests/openapi.h"
 #include "sql_gateway.h"
-#include "uses.h"
 #include "validate/schema.h"
-#include "waiters.h"
 
 #define FIRST_CONNECT_MS 5000
 #define DRAIN_MS         30000

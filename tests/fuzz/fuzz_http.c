@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/netaddr.h"
-#include "gateway/routes.h"
+#include "gateway/http/netaddr.h"
+#include "gateway/requests/routes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

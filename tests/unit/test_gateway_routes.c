@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "gateway/netaddr.h"
-#include "gateway/routes.h"
+#include "gateway/http/netaddr.h"
+#include "gateway/requests/routes.h"
 #include "test.h"
 
 static void

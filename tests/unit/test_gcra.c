@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/gcra.h"
-#include "gateway/keytable.h"
+#include "gateway/keys/keytable.h"
 #include "test.h"
 
 #define SECOND 1000000

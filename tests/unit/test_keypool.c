@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "gateway/keypool.h"
+#include "gateway/keys/keypool.h"
 #include "test.h"
 
 /* Argon2id with m=8 and t=1, from the reference library. */

@@ -3,8 +3,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "gateway/jwt.h"
-#include "gateway/login.h"
+#include "gateway/logins/jwt.h"
+#include "gateway/logins/login.h"
 #include "test.h"
 
 static const uint8_t SEED[CRYPTO_SEED_LEN] = "the issuer's seed for this test.";

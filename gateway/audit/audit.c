@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include "audit/audit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/audit_own.h"
+#include "base/clock.h"
+#include "gateway.h"
+#include "http/http.h"
+#include "requests/answer.h"
+#include "requests/checks.h"
+
+#define CLOSE_MS 2000 /* for the last counts to be taken */
+
+bool
+audit_healthy(const struct audit *audit)
+{
+    return audit->n_late == 0;
+}
+
+/* --- what is counted -------------------------------------------------------------------------- */
+
+static enum audit_status
+status_of(int http_status)
+{
+    if (http_status == 401 || http_status == 403 || http_status == 429)
+        return AUDIT_DENIED;
+    return http_status >= 400 ? AUDIT_FAILED : AUDIT_SUCCESS;
+}
+
+/* The counts become events. A count that cannot be sent now stays, and grows. */
+static void
+flush(void *arg)
+{
+    struct audit *audit = arg;
+    char id[ID_TEXT_MAX];
+
+    if (!bus_connected(audit->gw->bus) || !audit_healthy(audit))
+        return;
+    for (size_t i = 0; i < REFUSALS_MAX; i++) {
+        struct refusal *row = &audit->refusals.rows[i];
+        if (row->count == 0)
+            continue;
+        id_new(id);
+        const struct audit_request_event event = {
+            .event_id = id,
+            .actor = row->key_id[0] ? AUDIT_ACTOR_KEY : AUDIT_ACTOR_ANONYMOUS,
+            .key_id = row->key_id,
+            .action = row->action,
+            .status = status_of(row->status),
+            .http_status = row->status,
+            .error_code = row->code,
+            .duration_ms = -1,
+            .region = audit->gw->settings->region,
+            .client = row->client,
+            .time_ms = row->first_ms,
+            .count = (int64_t)row->count,
+        };
+        if (audit_send(audit, row->workspace[0] ? row->workspace : AUDIT_NO_WORKSPACE, &event, NULL,
+                       NULL) != RC_LIMIT)
+            row->count = 0;
+    }
+}
+
+/* --- one request ------------------------------------------------------------------------------ */
+
+/* Whether another program writes the event of this request, under r->id. */
+static bool
+settled_elsewhere(const struct request *r)
+{
+    return r->settled && !r->idem.replayed && r->idem.attempt <= 1;
+}
+
+/* The event shares its id with the worker's where the worker may or may not have seen the request:
+ * the log then keeps the first of the two. */
+static void
+choose_id(const struct request *r, char id[ID_TEXT_MAX])
+{
+    if (r->audit_id[0])
+        memcpy(id, r->audit_id, ID_TEXT_MAX);
+    else if (r->sent && !r->idem.replayed && r->idem.attempt <= 1)
+        memcpy(id, r->id, ID_TEXT_MAX);
+    else
+        id_new(id);
+}
+
+static const char *
+target_of(const struct request *r)
+{
+    static const char *const MEMBERS[] = { "scope", "target", "action", "name" };
+
+    if (r->route && r->route->n_params > 0)
+        return r->match.params[0];
+    for (size_t i = 0; r->doc && i < ARRAY_LEN(MEMBERS); i++)
+        if (json_string(r->doc, MEMBERS[i]))
+            return json_string(r->doc, MEMBERS[i]);
+    return NULL;
+}
+
+static void
+refuse_unaudited(struct request *r)
+{
+    answer_reset(r);
+    answer_header(r, "Retry-After", "2");
+    (void)answer_problem(r, PROBLEM_UNAVAILABLE,
+                         bus_connected(r->gw->bus) ? "the audit log takes no events at the moment"
+                                                   : "NATS is away");
+}
+
+static void
+on_taken(void *arg, enum rc rc)
+{
+    struct request *r = arg;
+    bool counted = rc == RC_LIMIT && status_of(r->answer.status) != AUDIT_SUCCESS;
+
+    if (rc != RC_OK)
+        refuse_unaudited(r);
+    if (counted)
+        refusals_count(&r->gw->audit->refusals, r);
+    request_continue(r, STEP_NEXT);
+}
+
+/* Who asked for what; how it ended is the caller's. */
+static enum rc
+send_event(struct request *r, const char *id, const struct audit_request_event *end,
+           audit_taken_fn *taken)
+{
+    char action[96], digest[AUDIT_DIGEST_MAX], prefix[AUDIT_PREFIX_MAX];
+    struct audit_request_event event = *end;
+    const cJSON *params = NULL;
+
+    request_action(r, action);
+    event.event_id = id;
+    event.actor = AUDIT_ACTOR_KEY;
+    event.key_id = r->actor.key_id;
+    event.request_id = r->request_id;
+    event.action = action;
+    event.target = target_of(r);
+    event.idempotency_sha256 = r->idem.hash;
+    event.region = r->gw->settings->region;
+    event.time_ms = r->accepted_ms;
+    if (r->doc && audit_digest_json(r->doc, digest) == RC_OK)
+        event.params_sha256 = digest;
+    if (r->doc && r->route && r->route->scope == SCOPE_ACTIONS_EXECUTE)
+        params = json_member(r->doc, "task") ? json_member(r->doc, "task") : r->doc;
+    if (params && audit_params_prefix(params, prefix) == RC_OK)
+        event.params_prefix64 = prefix;
+    return audit_send(r->gw->audit, r->actor.workspace, &event, taken, r);
+}
+
+/* --- before the deed -------------------------------------------------------------------------- */
+
+static void
+on_announced(void *arg, enum rc rc)
+{
+    struct request *r = arg;
+
+    if (rc == RC_OK) {
+        request_continue(r, STEP_NEXT);
+        return;
+    }
+    refuse_unaudited(r);
+    request_continue(r, STEP_ANSWERED);
+}
+
+/* A function of the gateway that changes something: were we killed between that and its event, the
+ * log would not know. So its event is announced first. */
+enum step
+announce_deed(struct request *r)
+{
+    const struct audit_request_event intent = {
+        .status = AUDIT_FAILED,
+        .error_code = "interrupted",
+        .duration_ms = -1,
+        .intent = true,
+    };
+
+    if (r->route->kind != ROUTE_LOCAL || r->method == METHOD_GET || r->route->flags & ROUTE_OPEN)
+        return STEP_NEXT;
+    id_new(r->audit_id);
+    if (send_event(r, r->audit_id, &intent, on_announced) == RC_OK)
+        return STEP_WAIT;
+    refuse_unaudited(r);
+    return STEP_ANSWERED;
+}
+
+/* --- after it --------------------------------------------------------------------------------- */
+
+static enum rc
+send_end(struct request *r)
+{
+    const struct audit_request_event end = {
+        .status = status_of(r->answer.status),
+        .http_status = r->answer.status,
+        .error_code = r->answer.code,
+        .duration_ms = (clock_mono_us() - r->start_us) / 1000,
+    };
+    char id[ID_TEXT_MAX];
+
+    choose_id(r, id);
+    return send_event(r, id, &end, on_taken);
+}
+
+enum step
+close_audit(struct request *r)
+{
+    struct audit *audit = r->gw->audit;
+
+    if (http_is_admin(r->exchange) || (r->route && r->route->flags & ROUTE_OPEN))
+        return STEP_NEXT;
+    if (r->authenticated && settled_elsewhere(r))
+        return STEP_NEXT;
+    enum rc rc = RC_LIMIT;
+    if (r->authenticated && bus_connected(r->gw->bus) && audit_healthy(audit))
+        rc = send_end(r);
+    if (rc == RC_OK)
+        return STEP_WAIT;
+    if (r->authenticated)
+        refuse_unaudited(r);
+    if (rc != RC_TEMP)
+        refusals_count(&audit->refusals, r);
+    return STEP_NEXT;
+}
+
+void
+audit_count_login(struct audit *audit, const char *client)
+{
+    refusals_count_login(&audit->refusals, client);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+enum rc
+audit_open(struct gateway *gw, struct audit **out, struct err *err)
+{
+    struct audit *audit = calloc(1, sizeof(*audit));
+
+    if (!audit)
+        return err_set(err, RC_TEMP, "no memory");
+    audit->gw = gw;
+    audit->flush_timer = loop_timer_new(gw->loop, flush, audit);
+    audit->again_timer = loop_timer_new(gw->loop, audit_send_again, audit);
+    loop_timer_set(audit->flush_timer, REFUSALS_EVERY_MS, REFUSALS_EVERY_MS);
+    *out = audit;
+    return RC_OK;
+}
+
+void
+audit_close(struct audit *audit)
+{
+    int64_t until_ms = clock_mono_ms() + CLOSE_MS;
+
+    if (!audit)
+        return;
+    flush(audit);
+    (void)bus_flush(audit->gw->bus, CLOSE_MS, NULL);
+    while (audit->n_late && clock_mono_ms() < until_ms)
+        loop_turn(audit->gw->loop, 50);
+    audit_drop_late(audit);
+    loop_timer_free(audit->flush_timer);
+    loop_timer_free(audit->again_timer);
+    free(audit);
+}

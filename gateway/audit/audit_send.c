@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/audit_own.h"
+#include "base/log.h"
+#include "gateway.h"
+#include "protocol/command.h"
+
+#define TAKE_MS    5000 /* how long a PubAck may take */
+#define AGAIN_MS   1000 /* between attempts of what was not taken */
+#define AGAIN_MANY 256  /* events sent again at once */
+
+struct audit_out {
+    struct audit *audit;
+    struct audit_out *next; /* in the list of those that wait to be sent again */
+    audit_taken_fn *taken;  /* NULL once it was told */
+    void *arg;
+    struct buf text;
+    char subject[SUBJECT_MAX];
+    char msg_id[ID_TEXT_MAX + 16];
+    bool kept;  /* it was not taken once and is sent again */
+    bool late;  /* … because AUDIT takes nothing at all: this closes the routes */
+    bool brief; /* an intent: not kept, since nothing was done yet */
+    bool worth; /* something was done: it is kept also when only its workspace's share is full */
+};
+
+static void
+out_free(struct audit_out *out)
+{
+    if (out->late)
+        out->audit->n_late--;
+    if (out->kept)
+        out->audit->n_kept--;
+    buf_fini(&out->text);
+    free(out);
+}
+
+/* A full share is its workspace's own trouble (contract 5): the others go on. */
+static void
+keep(struct audit_out *out, enum rc rc, const struct err *err)
+{
+    struct audit *audit = out->audit;
+
+    if (!out->kept)
+        audit->n_kept++;
+    out->kept = true;
+    if (rc != RC_LIMIT && !out->late) {
+        out->late = true;
+        if (audit->n_late++ == 0)
+            log_fields(LOG_ERROR, "AUDIT takes no events: routes with a key answer 503", "why",
+                       err ? err->text : "", NULL);
+    }
+    out->next = audit->again;
+    audit->again = out;
+    loop_timer_set(audit->again_timer, AGAIN_MS, 0);
+}
+
+static void
+on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct audit_out *out = arg;
+    audit_taken_fn *taken = out->taken;
+    void *who = out->arg;
+
+    (void)duplicate;
+    out->taken = NULL;
+    if (rc == RC_OK) {
+        struct audit *audit = out->audit;
+        bool was_late = out->late;
+        out_free(out);
+        if (was_late && audit->n_late == 0)
+            log_info("AUDIT takes events again");
+    } else if (out->brief || (rc == RC_LIMIT && !out->worth && !out->kept)) {
+        out_free(out); /* who waits counts it */
+    } else {
+        keep(out, rc, err);
+    }
+    if (taken)
+        taken(who, rc);
+}
+
+static enum rc
+publish(struct audit_out *out, struct err *err)
+{
+    const struct bus_out message = { .subject = out->subject,
+                                     .data = buf_text(&out->text),
+                                     .len = out->text.len };
+
+    return bus_js_publish(out->audit->gw->bus, &message, out->msg_id, TAKE_MS, on_ack, out, err);
+}
+
+void
+audit_send_again(void *arg)
+{
+    struct audit *audit = arg;
+    struct audit_out *list = audit->again;
+
+    audit->again = NULL;
+    for (unsigned n = 0; list; n++) {
+        struct audit_out *out = list;
+        list = out->next;
+        if (n >= AGAIN_MANY || publish(out, NULL) != RC_OK) {
+            out->next = audit->again;
+            audit->again = out;
+        }
+    }
+    if (audit->again)
+        loop_timer_set(audit->again_timer, AGAIN_MS, 0);
+}
+
+enum rc
+audit_send(struct audit *audit, const char *workspace, const struct audit_request_event *event,
+           audit_taken_fn *taken, void *arg)
+{
+    struct audit_out *out;
+    struct err err = { .rc = RC_OK };
+    enum rc rc;
+
+    if (audit->n_kept >= AUDIT_LATE_MAX)
+        return RC_LIMIT;
+    out = calloc(1, sizeof(*out));
+    if (!out)
+        return RC_LIMIT;
+    out->audit = audit;
+    out->taken = taken;
+    out->brief = event->intent;
+    out->worth = !taken || event->status == AUDIT_SUCCESS;
+    out->arg = arg;
+    buf_init(&out->text, AUDIT_EVENT_MAX);
+    if ((rc = audit_event_write(event, &out->text)) != RC_OK) {
+        out_free(out);
+        return rc;
+    }
+    (void)snprintf(out->subject, sizeof(out->subject), SUBJECT_PREFIX "%s.audit.request.gateway",
+                   workspace);
+    (void)snprintf(out->msg_id, sizeof(out->msg_id), "%s.%s", event->event_id,
+                   event->intent ? "intent" : "audit");
+    if (publish(out, &err) == RC_OK)
+        return RC_OK;
+    out->taken = NULL;
+    if (out->brief) {
+        out_free(out);
+        return RC_LIMIT;
+    }
+    keep(out, RC_TEMP, &err);
+    return RC_TEMP;
+}
+
+void
+audit_drop_late(struct audit *audit)
+{
+    if (audit->n_kept)
+        log_error("%zu audit events that AUDIT did not take end with this process", audit->n_kept);
+    while (audit->again) {
+        struct audit_out *out = audit->again;
+        audit->again = out->next;
+        out_free(out);
+    }
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "effects/carry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "effects/waiters.h"
+#include "gateway.h"
+#include "protocol/actor.h"
+#include "requests/answer.h"
+#include "requests/checks.h"
+
+/*
+ * Theory of operation of a command: the request is put among the waiters, then published. Two things
+ * can come: the PubAck, and the .done event (it may overtake the PubAck). The answer leaves when
+ * the PubAck is there and either the event or the end of the wait. An event proves that the command
+ * was stored, so it also stands for a PubAck that got lost.
+ */
+#define QUERY_MIN_MS 1000
+
+enum rc
+carry_sign(const struct request *r, enum command command, const char *id, const char *payload,
+           size_t len, struct carry_head *head, struct err *err)
+{
+    struct actor_claim claim = { .role = r->actor.role, .accepted_ms = r->accepted_ms };
+    (void)snprintf(claim.command_id, sizeof(claim.command_id), "%s", id ? id : r->id);
+    memcpy(claim.key_id, r->actor.key_id, sizeof(claim.key_id));
+    /* A repeat has an event of its own that names it; the command's is that of the first request. */
+    if (!r->idem.replayed && r->idem.attempt <= 1)
+        memcpy(claim.request_id, r->request_id, sizeof(claim.request_id));
+    memcpy(claim.idem_hash, r->idem.hash, sizeof(claim.idem_hash));
+    command_subject(head->subject, r->actor.workspace, command);
+    return actor_sign(&r->gw->signer, &claim, head->subject, payload, len, head->actor, err);
+}
+
+static enum step
+unavailable(struct request *r, const char *what)
+{
+    answer_header(r, "Retry-After", "1");
+    return answer_problem(r, PROBLEM_UNAVAILABLE, "%s", what);
+}
+
+/* --- queries ---------------------------------------------------------------------------------- */
+
+static void
+on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct request *r = arg;
+    enum step step;
+    if (rc == RC_OK) {
+        const char *code = bus_msg_header(msg, "Nats-Service-Error-Code");
+        int status = code ? (int)strtol(code, NULL, 10) : r->route->success;
+        r->settled = status != 503; /* a worker that cannot audit says so with a 503 */
+        if (!code && r->route->content_type)
+            step = answer_raw(r, status, r->route->content_type, msg->data, msg->len);
+        else
+            step = answer_worker(r, status, msg->data, msg->len);
+    } else if (clock_mono_us() - r->start_us >= (int64_t)r->wait_ms * 1000) {
+        step = answer_problem(r, PROBLEM_TIMEOUT, "no answer came in time");
+    } else {
+        log_fields(LOG_DEBUG, "a query found no answer", "why", err ? err->text : "", NULL);
+        step = unavailable(r, "nobody answers this at the moment");
+    }
+    request_continue(r, step);
+}
+
+static enum step
+carry_query(struct request *r)
+{
+    struct carry_head head;
+    struct err err = { 0 };
+    size_t len;
+    const char *payload = request_payload(r, &len);
+    if (carry_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
+        return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
+    struct bus_header header = { ACTOR_HEADER, head.actor };
+    struct bus_out out = {
+        .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
+    };
+    if (r->wait_ms < QUERY_MIN_MS)
+        r->wait_ms = QUERY_MIN_MS;
+    r->sent = true;
+    if (bus_request(r->gw->bus, &out, r->wait_ms, on_reply, r, &err) != RC_OK)
+        return unavailable(r, "NATS is away");
+    return STEP_WAIT;
+}
+
+/* --- commands --------------------------------------------------------------------------------- */
+
+/* The event's payload, written by the worker runtime: {"status":200,"body":{…}}, body last. */
+static enum rc
+read_done(const char *text, size_t len, int *status, const char **body, size_t *body_len)
+{
+    static const char STATUS[] = "\"status\":"; /* after the brace */
+    static const char BODY[] = ",\"body\":";
+    size_t at = sizeof(STATUS); /* with the brace, without the NUL */
+    int value = 0;
+    if (len < at + 4 || text[0] != '{' || memcmp(text + 1, STATUS, at - 1) != 0)
+        return RC_CORRUPT;
+    for (; at < len && text[at] >= '0' && text[at] <= '9' && value < 1000; at++)
+        value = value * 10 + (text[at] - '0');
+    *status = value;
+    *body = "{}";
+    *body_len = 2;
+    if (at + 1 == len && text[at] == '}')
+        return RC_OK;
+    if (len - at < sizeof(BODY) || memcmp(text + at, BODY, sizeof(BODY) - 1) != 0 ||
+        text[len - 1] != '}')
+        return RC_CORRUPT;
+    at += sizeof(BODY) - 1;
+    if (text[at] == '{') {
+        *body = text + at;
+        *body_len = len - 1 - at;
+    }
+    return RC_OK;
+}
+
+static void
+go_on(struct request *r, enum step step)
+{
+    waiters_remove(r);
+    request_timer_stop(r);
+    request_continue(r, step);
+}
+
+void
+carry_done(struct gateway *gw, const struct bus_msg *msg)
+{
+    char workspace[WORKSPACE_TEXT_MAX];
+    char family[16];
+    char id[ID_TEXT_MAX];
+    const char *event = bus_msg_header(msg, EVENT_HEADER);
+    const char *body;
+    size_t body_len;
+    int status;
+    struct request *r;
+    if (!event || strcmp(event, "done") != 0)
+        return;
+    if (done_parse(msg->subject, workspace, family, id) != RC_OK)
+        return;
+    while ((r = waiters_find(gw->waiters, workspace, id)) != NULL) {
+        waiters_remove(r);
+        r->settled = true;
+        if (read_done(msg->data, msg->len, &status, &body, &body_len) != RC_OK)
+            (void)answer_problem(r, PROBLEM_INTERNAL, "a worker's answer is not of its form");
+        else
+            (void)answer_worker(r, status, body, body_len);
+        if (r->acked)
+            go_on(r, STEP_ANSWERED);
+    }
+}
+
+static void
+wait_ran_out(struct request *r)
+{
+    go_on(r, answer_accepted(r));
+}
+
+static void
+on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct request *r = arg;
+    (void)duplicate;
+    r->acked = true;
+    if (rc == RC_OK) {
+        r->settled = true;
+        r->gw->count.published_total++;
+        if (r->route->stored)
+            r->route->stored(r);
+    }
+    if (r->answer.status) { /* the event overtook it */
+        go_on(r, STEP_ANSWERED);
+        return;
+    }
+    if (rc != RC_OK) {
+        r->gw->count.publish_failed_total++;
+        log_fields(LOG_WARN, "a command was not acknowledged; answered 503", "workspace",
+                   r->actor.workspace, "why", err ? err->text : "", NULL);
+        go_on(r, unavailable(r, rc == RC_LIMIT ? "the workspace's queue is full"
+                                               : "the command could not be stored in time"));
+        return;
+    }
+    int64_t waited_ms = (clock_mono_us() - r->start_us) / 1000;
+    if (r->respond_async || waited_ms >= (int64_t)r->wait_ms) {
+        wait_ran_out(r);
+        return;
+    }
+    request_timer(r, (uint32_t)((int64_t)r->wait_ms - waited_ms), wait_ran_out);
+}
+
+static enum step
+carry_command(struct request *r)
+{
+    struct carry_head head;
+    struct err err = { 0 };
+    char msg_id[ID_TEXT_MAX + 48];
+    char again[ID_TEXT_MAX];
+    size_t len;
+    const char *payload = request_payload(r, &len);
+    if (carry_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
+        return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
+    struct bus_header header = { ACTOR_HEADER, head.actor };
+    struct bus_out out = {
+        .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
+    };
+    id_new(again); /* a repeat must not be taken for a duplicate: its answer would never come */
+    if (r->idem.replayed)
+        (void)snprintf(msg_id, sizeof(msg_id), "%s.%s", r->id, again);
+    else
+        (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
+    r->sent = true;
+    /* Who does not want to wait gets 202, also when the event would overtake the PubAck. */
+    if (r->idem.replayed || (!r->respond_async && r->wait_ms > 0))
+        waiters_add(r->gw->waiters, r);
+    if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, r, &err) != RC_OK) {
+        waiters_remove(r);
+        return unavailable(r, "NATS is away");
+    }
+    return STEP_WAIT;
+}
+
+enum step
+carry_out(struct request *r)
+{
+    switch (r->route->kind) {
+    case ROUTE_COMMAND:
+        return carry_command(r);
+    case ROUTE_QUERY:
+        return carry_query(r);
+    case ROUTE_LOCAL:
+        return r->route->local(r);
+    }
+    return answer_problem(r, PROBLEM_INTERNAL, "the route is of no kind");
+}

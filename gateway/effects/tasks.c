@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "effects/tasks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "gateway.h"
+#include "keys/allow.h"
+#include "requests/answer.h"
+#include "requests/handlers.h"
+
+#define ROOM_FRESH_MS   1000
+#define ROOM_TIMEOUT_MS 1000
+#define ROOM_PERCENT    80
+
+/* --- room in Redis ---------------------------------------------------------------------------- */
+
+static int64_t
+number_after(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at ? strtoll(at + strlen(name), NULL, 10) : 0;
+}
+
+static void
+on_room(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct gateway *gw = arg;
+    (void)err;
+    if (rc != RC_OK || reply->type != KV_TEXT)
+        return;
+    int64_t used = number_after(reply->text, "\nused_memory:");
+    int64_t most = number_after(reply->text, "\nmaxmemory:");
+    gw->room_short = most > 0 && used > most / 100 * ROOM_PERCENT;
+}
+
+/* What was true a second ago is good enough for a bound. */
+static bool
+room_left(struct gateway *gw)
+{
+    struct kv_command cmd = { 0 };
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - gw->room_asked_ms >= ROOM_FRESH_MS) {
+        gw->room_asked_ms = now_ms;
+        kv_add(&cmd, "INFO");
+        kv_add(&cmd, "memory");
+        kv_call(gw->kv, &cmd, ROOM_TIMEOUT_MS, on_room, gw);
+    }
+    return !gw->room_short;
+}
+
+/* --- the allowlist ---------------------------------------------------------------------------- */
+
+struct question {
+    struct request *r;
+    const char *const *actions;
+    size_t n;
+    bool anew;
+    bool asking; /* still inside allow_ask() */
+    bool answered;
+    enum step step;
+};
+
+static const char *
+first_denied(const struct question *q, enum rc rc, const struct allow_view *view)
+{
+    for (size_t i = 0; i < q->n; i++)
+        if (rc != RC_OK || !allow_has(view, q->actions[i]))
+            return q->actions[i];
+    return NULL;
+}
+
+static enum step
+judge(const struct question *q, enum rc rc, const struct allow_view *view)
+{
+    if (rc == RC_TEMP) {
+        answer_header(q->r, "Retry-After", "2");
+        return answer_problem(q->r, PROBLEM_UNAVAILABLE, "the allowlist cannot be read now");
+    }
+    const char *denied = first_denied(q, rc, view);
+    return denied
+               ? answer_problem(q->r, PROBLEM_ACTION_NOT_ALLOWED, "Action '%s' not allowed", denied)
+               : STEP_NEXT;
+}
+
+/* allow_ask() may answer before it returns: the step is then the stage's own. */
+static void
+on_allowed(void *arg, enum rc rc, const struct allow_view *view)
+{
+    struct question *q = arg;
+    struct request *r = q->r;
+    if (rc == RC_OK && !q->anew && first_denied(q, rc, view)) {
+        q->anew = true; /* it may have been allowed a moment ago */
+        allow_ask(r->gw->allowlist, r->actor.workspace, true, on_allowed, q);
+        return;
+    }
+    enum step step = judge(q, rc, view);
+    if (q->asking) {
+        q->answered = true;
+        q->step = step;
+        return;
+    }
+    free(q);
+    request_continue(r, step);
+}
+
+enum step
+tasks_allow(struct request *r, const char *const *actions, size_t n)
+{
+    if (!kv_connected(r->gw->kv) || !room_left(r->gw)) {
+        answer_header(r, "Retry-After", "2");
+        return answer_problem(r, PROBLEM_UNAVAILABLE,
+                              r->gw->room_short ? "there is no room for more jobs"
+                                                : "Redis is away: no jobs now");
+    }
+    struct question *q = calloc(1, sizeof(*q));
+    if (!q)
+        return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
+    *q = (struct question){ .r = r, .actions = actions, .n = n, .asking = true };
+    allow_ask(r->gw->allowlist, r->actor.workspace, false, on_allowed, q);
+    q->asking = false;
+    if (!q->answered)
+        return STEP_WAIT;
+    enum step step = q->step;
+    free(q);
+    return step;
+}
+
+/* --- one task --------------------------------------------------------------------------------- */
+
+enum rc
+tasks_message(const char *action, const cJSON *params, struct buf *out)
+{
+    struct json_writer w;
+    const cJSON *member;
+    if (json_member(params, "type"))
+        return RC_INVALID;
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_object(&w, "task");
+    json_put_string(&w, "type", action);
+    cJSON_ArrayForEach (member, params)
+        json_put_doc(&w, member->string, member);
+    json_close(&w);
+    json_close(&w);
+    return json_end(&w);
+}
+
+void
+tasks_id(const struct request *r, size_t number, char id[ID_TEXT_MAX])
+{
+    uint8_t hash[CRYPTO_HASH_LEN];
+    char text[ID_TEXT_MAX + 24];
+    char hex[2 * CRYPTO_HASH_LEN + 1];
+    int len = snprintf(text, sizeof(text), "%s.%zu", r->id, number);
+    crypto_keyed_hash(r->gw->idem_key, text, (size_t)len, hash);
+    hex_encode(hash, sizeof(hash), hex);
+    (void)snprintf(id, ID_TEXT_MAX, "%.13s-7%.3s-%c%.3s-%.12s", r->id, hex, "89ab"[hash[20] & 3],
+                   hex + 3, hex + 6);
+}
+
+static void
+ignore_reply(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    (void)arg, (void)rc, (void)reply, (void)err; /* the executor makes the record too */
+}
+
+void
+tasks_show(struct request *r, const char *id, const char *action, kv_fn *fn, void *arg)
+{
+    struct job_ref ref = { .enqueued_ms = r->accepted_ms };
+    (void)snprintf(ref.workspace, sizeof(ref.workspace), "%s", r->actor.workspace);
+    (void)snprintf(ref.id, sizeof(ref.id), "%s", id);
+    (void)snprintf(ref.action, sizeof(ref.action), "%s", action);
+    jobs_create(&r->gw->jobs, &ref, fn ? fn : ignore_reply, arg);
+}
+
+/* --- POST /webhook/executor/run ----------------------------------------------------------------- */
+
+static const char *
+type_of(const struct request *r)
+{
+    return json_string(json_member(r->doc, "task"), "type");
+}
+
+enum step
+task_allow(struct request *r)
+{
+    const char **action = calloc(1, sizeof(*action));
+    if (!action)
+        return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
+    r->own = action;
+    action[0] = type_of(r);
+    return tasks_allow(r, action, 1);
+}
+
+void
+task_stored(struct request *r)
+{
+    tasks_show(r, r->id, type_of(r), NULL, NULL);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "keys/allow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "bus/bus.h"
+#include "gateway.h"
+#include "json/json.h"
+#include "keys/dbjobs.h"
+#include "sql_gateway.h"
+
+#define SLOTS         1024 /* cached workspaces; a newer one takes its slot */
+#define ANSWER_BYTES  131072
+#define SUBJECT_BYTES 256
+
+struct slot {
+    char workspace[WORKSPACE_TEXT_MAX];
+    int64_t asked_ms; /* monotonic */
+    struct allow_view view;
+};
+
+struct allowlist {
+    struct gateway *gw; /* borrowed */
+    struct allow_view defaults;
+    struct bus_sub *sub;
+    struct slot slots[SLOTS];
+};
+
+struct question {
+    struct dbjob job; /* first: the thread gives it back */
+    struct allowlist *list;
+    char workspace[WORKSPACE_TEXT_MAX];
+    int64_t asked_ms;
+    bool found;
+    char *actions; /* owned; JSON array, NULL = the default */
+    allow_fn *fn;
+    void *arg;
+};
+
+static enum rc
+view_add(struct allow_view *view, const char *action, size_t len)
+{
+    if (len == 0 || len >= ALLOW_ACTION_BYTES || view->count == ALLOW_ACTIONS_MAX)
+        return RC_LIMIT;
+    char(*actions)[ALLOW_ACTION_BYTES] =
+        realloc(view->actions, (view->count + 1) * sizeof(*actions));
+    if (!actions)
+        return RC_TEMP;
+    view->actions = actions;
+    memcpy(actions[view->count], action, len);
+    actions[view->count++][len] = '\0';
+    return RC_OK;
+}
+
+static void
+view_fini(struct allow_view *view)
+{
+    free(view->actions);
+    *view = (struct allow_view){ 0 };
+}
+
+bool
+allow_has(const struct allow_view *view, const char *action)
+{
+    for (unsigned i = 0; i < view->count; i++)
+        if (strcmp(view->actions[i], action) == 0)
+            return true;
+    return false;
+}
+
+/* --- the question to PostgreSQL --------------------------------------------------------------- */
+
+static enum rc
+run(struct dbjob *base, struct db *db, struct err *err)
+{
+    struct question *q = (struct question *)base;
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params params = { 0 };
+    q->asked_ms = clock_mono_ms();
+    db_param_text(&params, q->workspace);
+    enum rc rc = db_query(db, NULL, SQL_GATEWAY_WORKSPACE_ACTIONS, &params, &result, err);
+    if (rc != RC_OK)
+        return rc;
+    q->found = PQntuples(result) == 1;
+    const char *actions = q->found ? db_text(result, 0, 0) : NULL;
+    if (actions && !(q->actions = strdup(actions)))
+        return err_set(err, RC_TEMP, "no memory for an allowlist");
+    return RC_OK;
+}
+
+static struct slot *
+slot_of(struct allowlist *list, const char *workspace)
+{
+    uint32_t h = 2166136261u;
+    for (const char *c = workspace; *c; c++)
+        h = (h ^ (unsigned char)*c) * 16777619u;
+    return &list->slots[h % SLOTS];
+}
+
+static enum rc
+keep(struct allowlist *list, const struct question *q, struct slot **out)
+{
+    AUTO(json) cJSON *own = NULL;
+    struct err err = { 0 };
+    struct slot *slot = slot_of(list, q->workspace);
+    const cJSON *item;
+    view_fini(&slot->view);
+    memcpy(slot->workspace, q->workspace, sizeof(slot->workspace));
+    slot->asked_ms = q->asked_ms;
+    *out = slot;
+    if (!q->actions) {
+        for (unsigned i = 0; i < list->defaults.count; i++)
+            (void)view_add(&slot->view, list->defaults.actions[i],
+                           strlen(list->defaults.actions[i]));
+        return RC_OK;
+    }
+    if (json_read(q->actions, strlen(q->actions), &own, &err) != RC_OK)
+        return RC_BUG;
+    cJSON_ArrayForEach (item, own)
+        if (cJSON_IsString(item))
+            (void)view_add(&slot->view, item->valuestring, strlen(item->valuestring));
+    return RC_OK;
+}
+
+static void
+on_done(void *arg)
+{
+    struct question *q = arg;
+    struct slot *slot = NULL;
+    enum rc rc = q->job.rc;
+    if (rc == RC_OK && !q->found)
+        rc = RC_NOTFOUND;
+    if (rc == RC_OK)
+        rc = keep(q->list, q, &slot);
+    q->fn(q->arg, rc, slot ? &slot->view : NULL);
+    free(q->actions);
+    free(q);
+}
+
+void
+allow_ask(struct allowlist *list, const char *workspace, bool anew, allow_fn *fn, void *arg)
+{
+    struct slot *slot = slot_of(list, workspace);
+    if (!anew && strcmp(slot->workspace, workspace) == 0 &&
+        clock_mono_ms() - slot->asked_ms < ALLOW_FRESH_MS) {
+        fn(arg, RC_OK, &slot->view);
+        return;
+    }
+    struct question *q = calloc(1, sizeof(*q));
+    if (q) {
+        q->list = list;
+        q->fn = fn;
+        q->arg = arg;
+        q->job.run = run;
+        q->job.done = on_done;
+        (void)snprintf(q->workspace, sizeof(q->workspace), "%s", workspace);
+        if (dbjobs_add(list->gw->dbjobs, &q->job))
+            return;
+    }
+    free(q);
+    fn(arg, RC_TEMP, NULL);
+}
+
+/* --- the service ------------------------------------------------------------------------------ */
+
+struct inquiry {
+    struct allowlist *list;
+    char workspace[WORKSPACE_TEXT_MAX];
+    char reply[SUBJECT_BYTES];
+};
+
+static void
+on_answer(void *arg, enum rc rc, const struct allow_view *view)
+{
+    struct inquiry *inquiry = arg;
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+    struct err err = { 0 };
+    buf_init(&out, ANSWER_BYTES);
+    if (rc == RC_OK || rc == RC_NOTFOUND) {
+        json_begin(&w, &out);
+        json_object(&w, NULL);
+        json_put_string(&w, "workspace", inquiry->workspace);
+        json_array(&w, "actions");
+        for (unsigned i = 0; rc == RC_OK && i < view->count; i++)
+            json_put_string(&w, NULL, view->actions[i]);
+        json_close(&w);
+        json_close(&w);
+        struct bus_out message = { .subject = inquiry->reply, .data = out.data, .len = out.len };
+        if (json_end(&w) == RC_OK && bus_publish(inquiry->list->gw->bus, &message, &err) != RC_OK)
+            log_fields(LOG_DEBUG, "an allowlist could not be answered", "why", err.text, NULL);
+    }
+    free(inquiry);
+}
+
+static void
+on_question(void *arg, const struct bus_msg *msg)
+{
+    struct allowlist *list = arg;
+    const char *workspace = msg->subject + sizeof(ALLOW_SUBJECT) - 1;
+    if (!msg->reply || strlen(msg->reply) >= SUBJECT_BYTES ||
+        !workspace_valid(workspace, strlen(workspace)))
+        return;
+    struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+    if (!inquiry)
+        return;
+    inquiry->list = list;
+    (void)snprintf(inquiry->workspace, sizeof(inquiry->workspace), "%s", workspace);
+    (void)snprintf(inquiry->reply, sizeof(inquiry->reply), "%s", msg->reply);
+    allow_ask(list, inquiry->workspace, true, on_answer, inquiry); /* the executor remembers it */
+}
+
+static enum rc
+read_defaults(struct allowlist *list, const char *text, struct err *err)
+{
+    for (const char *at = text; *at;) {
+        size_t len = strcspn(at, ", ");
+        if (len && view_add(&list->defaults, at, len) != RC_OK)
+            return err_set(err, RC_CONFIG,
+                           "ALLOW_ACTIONS_DEFAULT holds too many or too long names");
+        at += len + (at[len] != '\0');
+    }
+    return RC_OK;
+}
+
+enum rc
+allow_open(struct gateway *gw, struct allowlist **out, struct err *err)
+{
+    struct allowlist *list = calloc(1, sizeof(*list));
+    if (!list)
+        return err_set(err, RC_TEMP, "no memory for the allowlists");
+    list->gw = gw;
+    enum rc rc = read_defaults(list, gw->settings->allow_actions_default, err);
+    if (rc == RC_OK)
+        rc = bus_subscribe(gw->bus, ALLOW_SUBJECT "*", "gateway", on_question, list, &list->sub,
+                           err);
+    if (rc != RC_OK) {
+        allow_close(list);
+        return rc;
+    }
+    *out = list;
+    return RC_OK;
+}
+
+void
+allow_close(struct allowlist *list)
+{
+    if (!list)
+        return;
+    for (unsigned i = 0; i < SLOTS; i++)
+        view_fini(&list->slots[i].view);
+    view_fini(&list->defaults);
+    free(list);
+}

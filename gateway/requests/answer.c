@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+#include "requests/answer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway.h"
+#include "validate/redact.h"
+
+void
+answer_header(struct request *r, const char *name, const char *format, ...)
+{
+    struct answer *a = &r->answer;
+    if (a->n_headers == ANSWER_HEADERS_MAX)
+        return;
+    struct answer_header *header = &a->headers[a->n_headers++];
+    va_list args;
+    header->name = name;
+    va_start(args, format);
+    (void)vsnprintf(header->value, sizeof(header->value), format, args);
+    va_end(args);
+    for (char *c = header->value; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '\0';
+}
+
+void
+answer_reset(struct request *r)
+{
+    buf_reset(&r->answer.body);
+    r->answer.status = 0;
+    r->answer.code = NULL;
+    r->answer.content_type = NULL;
+}
+
+/* The path, if it is harmless: what a client sent may hold anything, and a problem document ends in
+ * logs and tickets. Else the route's template; "/" where there is none. */
+static const char *
+instance(const struct request *r, char text[128])
+{
+    static const char PLAIN[] =
+        "/-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    AUTO(buf) struct buf clean = { 0 };
+    const char *other = r->route ? r->route->path : "/";
+    if (r->path_len == 0 || r->path_len >= 128)
+        return other;
+    memcpy(text, r->uri, r->path_len);
+    text[r->path_len] = '\0';
+    if (text[0] != '/' || strspn(text, PLAIN) != r->path_len)
+        return other;
+    if (r->route && !r->match.misshapen)
+        return text;
+    buf_init(&clean, 512);
+    for (const char *at = text; *at; at += strcspn(at, "/")) {
+        at += *at == '/';
+        redact_text(at, strcspn(at, "/"), &clean);
+    }
+    return strstr(buf_text(&clean), REDACT_MARK) ? other : text;
+}
+
+static enum step
+problem(struct request *r, const struct problem *p)
+{
+    char path[128];
+    answer_reset(r);
+    r->answer.status = problem_http(p->code);
+    r->answer.code = problem_name(p->code);
+    r->answer.content_type = "application/problem+json";
+    problem_write(&r->answer.body, p, instance(r, path), r->request_id);
+    return STEP_ANSWERED;
+}
+
+enum step
+answer_problem(struct request *r, enum problem_code code, const char *format, ...)
+{
+    char detail[320];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+    return problem(r, &(struct problem){ .code = code, .detail = detail });
+}
+
+enum step
+answer_fields(struct request *r, enum problem_code code, const struct field_errors *errors)
+{
+    const char *detail = code == PROBLEM_SECRET_IN_TEXT
+                             ? "A credential is not stored; take it out of the fields in errors."
+                             : "The request breaks the rules listed in errors.";
+    return problem(r, &(struct problem){ .code = code, .detail = detail, .errors = errors });
+}
+
+/* Put members in front of those of a finished object: the rest of the text is not read again. */
+static enum rc
+splice(struct buf *out, const char *json, size_t len, const char *instance_text,
+       const char *request_id)
+{
+    struct json_writer w;
+    if (len < 2 || json[0] != '{' || json[len - 1] != '}')
+        return RC_BUG;
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    if (instance_text)
+        json_put_string(&w, "instance", instance_text);
+    json_put_string(&w, "request_id", request_id);
+    json_close(&w);
+    if (json_end(&w) != RC_OK)
+        return RC_LIMIT;
+    out->len--; /* the closing brace comes with the rest */
+    if (len > 2)
+        buf_putc(out, ',');
+    buf_add(out, json + 1, len - 1);
+    return buf_failed(out) ? RC_LIMIT : RC_OK;
+}
+
+static enum step
+object(struct request *r, int status, const char *json, size_t len, bool is_problem)
+{
+    char path[128];
+    enum rc rc = RC_OK;
+    answer_reset(r);
+    r->answer.status = status;
+    r->answer.content_type = is_problem ? "application/problem+json" : "application/json";
+    if (is_problem)
+        rc = splice(&r->answer.body, json, len, instance(r, path), r->request_id);
+    else if (r->route && r->route->flags & ROUTE_NAMED)
+        rc = splice(&r->answer.body, json, len, NULL, r->request_id);
+    else
+        buf_add(&r->answer.body, json, len);
+    if (rc != RC_OK || buf_failed(&r->answer.body))
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+    return STEP_ANSWERED;
+}
+
+enum step
+answer_object(struct request *r, int status, const char *json, size_t len)
+{
+    return object(r, status, json, len, false);
+}
+
+/* The code of a problem document that a worker wrote, as a static text. */
+static const char *
+code_in(const char *json, size_t len)
+{
+    static const char NAME[] = "\"code\":\"";
+    const char *at = memmem(json, len, NAME, sizeof(NAME) - 1);
+    if (!at)
+        return "internal";
+    at += sizeof(NAME) - 1;
+    size_t left = len - (size_t)(at - json);
+    for (unsigned code = 0; code < PROBLEM_COUNT; code++) {
+        const char *name = problem_name((enum problem_code)code);
+        size_t n = strlen(name);
+        if (n < left && memcmp(at, name, n) == 0 && at[n] == '"')
+            return name;
+    }
+    return "internal";
+}
+
+enum step
+answer_worker(struct request *r, int status, const char *json, size_t len)
+{
+    if (status == 204)
+        return answer_empty(r, status);
+    if (status < 200 || status > 599)
+        return answer_problem(r, PROBLEM_INTERNAL, "a worker answered without a status");
+    if (status < 300)
+        return answer_object(r, status, json, len);
+    enum step step = object(r, status, json, len, true);
+    if (r->answer.status == status)
+        r->answer.code = code_in(json, len);
+    if (status == 503)
+        answer_header(r, "Retry-After", "1");
+    return step;
+}
+
+enum step
+answer_accepted(struct request *r)
+{
+    struct json_writer w;
+    /* What was changed has its id in the path; what is made gets the command's. */
+    const char *id = r->route->n_params ? r->match.params[0] : r->id;
+    answer_reset(r);
+    r->gw->count.accepted_total++;
+    r->answer.status = 202;
+    r->answer.content_type = "application/json";
+    json_begin(&w, &r->answer.body);
+    json_object(&w, NULL);
+    json_put_string(&w, "status", "accepted");
+    json_put_string(&w, r->route->id_name, id);
+    json_put_string(&w, "request_id", r->request_id);
+    json_close(&w);
+    if (json_end(&w) != RC_OK)
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+    answer_header(r, "Location", "%s/%s", r->route->location, id);
+    return STEP_ANSWERED;
+}
+
+enum step
+answer_empty(struct request *r, int status)
+{
+    answer_reset(r);
+    r->answer.status = status;
+    return STEP_ANSWERED;
+}
+
+enum step
+answer_raw(struct request *r, int status, const char *content_type, const char *text, size_t len)
+{
+    answer_reset(r);
+    r->answer.status = status;
+    r->answer.content_type = content_type;
+    buf_add(&r->answer.body, text, len);
+    if (buf_failed(&r->answer.body))
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is too large");
+    return STEP_ANSWERED;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "admin.h"
+#include "audit/audit.h"
+#include "gateway.h"
+#include "http/http.h"
+#include "keys/keys.h"
+#include "requests/answer.h"
+#include "requests/checks.h"
+
+/* --- 404, 405 --------------------------------------------------------------------------------- */
+
+/* RFC 9112: a server must accept the absolute form, http://host/path. */
+static const char *
+skip_authority(const char *uri, size_t *len)
+{
+    static const char *const SCHEMES[] = { "http://", "https://" };
+    for (unsigned i = 0; i < 2; i++) {
+        size_t n = strlen(SCHEMES[i]);
+        if (*len < n || strncasecmp(uri, SCHEMES[i], n) != 0)
+            continue;
+        const char *slash = memchr(uri + n, '/', *len - n);
+        size_t skipped = slash ? (size_t)(slash - uri) : *len;
+        *len -= skipped;
+        return uri + skipped;
+    }
+    return uri;
+}
+
+enum step
+check_route(struct request *r)
+{
+    char allowed[64];
+    size_t len = r->path_len;
+    const char *path = skip_authority(r->uri, &len);
+    if (http_is_admin(r->exchange))
+        return admin_answer(r, path, len);
+    route_find(r->method, path, len, &r->match);
+    r->route = r->match.route;
+    if (r->route)
+        return STEP_NEXT;
+    if (!r->match.allowed)
+        return answer_problem(r, PROBLEM_NOT_FOUND, "there is nothing at this path");
+    route_allowed_text(r->match.allowed, allowed);
+    answer_header(r, "Allow", "%s", allowed);
+    return answer_problem(r, PROBLEM_METHOD_NOT_ALLOWED, "this path has %s", allowed);
+}
+
+/* --- 413, and framing that two servers could read differently ---------------------------------- */
+
+static bool
+framing_is_plain(const struct request *r)
+{
+    unsigned lengths = 0;
+    unsigned encodings = 0;
+    const char *length = http_header(r->exchange, "Content-Length", &lengths);
+    const char *encoding = http_header(r->exchange, "Transfer-Encoding", &encodings);
+    if (lengths + encodings > 1)
+        return false;
+    if (encoding && strcasecmp(encoding, "chunked") != 0)
+        return false;
+    return !length || (length[0] && strspn(length, "0123456789") == strlen(length));
+}
+
+enum step
+check_size(struct request *r)
+{
+    const char *length = http_header(r->exchange, "Content-Length", NULL);
+    if (!framing_is_plain(r)) {
+        http_close_after(r->exchange);
+        return answer_problem(
+            r, PROBLEM_MALFORMED_JSON,
+            "the length of the body is given in two ways or in none that is known");
+    }
+    if (!http_headers_plain(r->exchange)) {
+        http_close_after(r->exchange);
+        return answer_problem(r, PROBLEM_MALFORMED_JSON,
+                              "a header's name holds what no name may, or Host is there twice");
+    }
+    r->body_max = (size_t)r->gw->settings->max_body_bytes;
+    if (length && (strlen(length) > 15 || strtoull(length, NULL, 10) > r->body_max))
+        return answer_problem(r, PROBLEM_BODY_TOO_LARGE, "a body here has at most %zu bytes",
+                              r->body_max);
+    return STEP_NEXT;
+}
+
+/* --- 401 -------------------------------------------------------------------------------------- */
+
+/* The one credential of the request; false if there is none or they differ. */
+static bool
+find_credential(const struct request *r, const char **text, size_t *len)
+{
+    unsigned n_key = 0;
+    unsigned n_authorization = 0;
+    const char *key = http_header(r->exchange, "X-API-Key", &n_key);
+    const char *bearer = http_header(r->exchange, "Authorization", &n_authorization);
+    if (n_key > 1 || n_authorization > 1)
+        return false;
+    if (bearer) {
+        if (strncasecmp(bearer, "Bearer ", 7) != 0)
+            return false;
+        bearer += 7;
+        bearer += strspn(bearer, " ");
+        size_t n = http_value_len(bearer);
+        if (key && (http_value_len(key) != n || memcmp(key, bearer, n) != 0))
+            return false;
+        key = bearer;
+    }
+    if (!key)
+        return false;
+    *text = key;
+    *len = http_value_len(key);
+    return true;
+}
+
+static enum step
+unauthorized(struct request *r)
+{
+    r->gw->count.unauthorized_total++;
+    answer_header(r, "WWW-Authenticate", "Bearer realm=\"gantry\"");
+    return answer_problem(r, PROBLEM_UNAUTHORIZED, "a valid API key is needed");
+}
+
+static enum step
+take_key(struct request *r, enum rc rc, const struct key_view *key)
+{
+    if (rc == RC_OK) {
+        r->actor = key->principal;
+        r->authenticated = true;
+        return STEP_NEXT;
+    }
+    if (rc == RC_DENIED)
+        return unauthorized(r);
+    answer_header(r, "Retry-After", "1");
+    return answer_problem(r, PROBLEM_UNAVAILABLE, "keys cannot be checked at the moment");
+}
+
+static void
+on_key(void *arg, enum rc rc, const struct key_view *key)
+{
+    struct request *r = arg;
+    request_continue(r, take_key(r, rc, key));
+}
+
+enum step
+check_key(struct request *r)
+{
+    const char *text;
+    size_t len;
+    struct key_view key;
+    enum rc rc;
+    r->key_tried = true;
+    if (r->route->flags & ROUTE_OPEN)
+        return STEP_NEXT;
+    if (!find_credential(r, &text, &len))
+        return unauthorized(r);
+    if (!keys_verify(r->gw->keys, &(struct key_text){ text, len, r->client }, on_key, r, &rc, &key))
+        return STEP_WAIT;
+    return take_key(r, rc, &key);
+}
+
+static void
+on_identified(void *arg, enum rc rc, const struct key_view *key)
+{
+    struct request *r = arg;
+    if (rc == RC_OK) {
+        r->actor = key->principal;
+        r->authenticated = true;
+    }
+    request_continue(r, STEP_NEXT);
+}
+
+/* A request that was refused before the key's turn (no such path, too large) still has an owner,
+ * whom the audit log names. */
+enum step
+close_identify(struct request *r)
+{
+    const char *text;
+    size_t len;
+    struct key_view key;
+    enum rc rc;
+    if (r->key_tried || http_is_admin(r->exchange) || !find_credential(r, &text, &len))
+        return STEP_NEXT;
+    r->key_tried = true;
+    if (!keys_verify(r->gw->keys, &(struct key_text){ text, len, r->client }, on_identified, r, &rc,
+                     &key))
+        return STEP_WAIT;
+    if (rc == RC_OK) {
+        r->actor = key.principal;
+        r->authenticated = true;
+    }
+    return STEP_NEXT;
+}
+
+/* --- 403, 503, 415 ---------------------------------------------------------------------------- */
+
+enum step
+check_scope(struct request *r)
+{
+    if (r->route->flags & ROUTE_OPEN || principal_has(&r->actor, r->route->scope))
+        return STEP_NEXT;
+    return answer_problem(r, PROBLEM_MISSING_SCOPE, "this needs the scope %s",
+                          scope_name(r->route->scope));
+}
+
+enum step
+check_servers(struct request *r)
+{
+    if (r->route->flags & ROUTE_OPEN)
+        return STEP_NEXT;
+    bool nats = bus_connected(r->gw->bus);
+    bool audit = audit_healthy(r->gw->audit);
+    if (nats && audit && (!(r->route->flags & ROUTE_JOBS) || kv_connected(r->gw->kv)))
+        return STEP_NEXT;
+    answer_header(r, "Retry-After", "2");
+    return answer_problem(r, PROBLEM_UNAVAILABLE, "%s",
+                          !nats    ? "NATS is away"
+                          : !audit ? "the audit log takes no events"
+                                   : "Redis is away");
+}
+
+static bool
+is_json(const char *type)
+{
+    static const char JSON[] = "application/json";
+    size_t n = sizeof(JSON) - 1;
+    if (strncasecmp(type, JSON, n) != 0)
+        return false;
+    type += n;
+    type += strspn(type, " \t");
+    if (*type == '\0')
+        return true;
+    if (*type++ != ';')
+        return false;
+    type += strspn(type, " \t");
+    n = http_value_len(type);
+    return n == 0 || (n == 13 && strncasecmp(type, "charset=utf-8", n) == 0) ||
+           (n == 15 && strncasecmp(type, "charset=\"utf-8\"", n) == 0);
+}
+
+enum step
+check_media(struct request *r)
+{
+    unsigned n = 0;
+    if (!r->route->schema || r->method == METHOD_GET || r->method == METHOD_DELETE)
+        return STEP_NEXT;
+    const char *coding = http_header(r->exchange, "Content-Encoding", NULL);
+    const char *type = http_header(r->exchange, "Content-Type", &n);
+    if (n > 1 || (type && !is_json(type)) || (coding && strcasecmp(coding, "identity") != 0))
+        return answer_problem(r, PROBLEM_MEDIA_TYPE,
+                              "a body here is application/json, without content coding");
+    return STEP_NEXT;
+}
+
+/* --- Prefer (RFC 7240) ------------------------------------------------------------------------ */
+
+static bool
+is_preference(const char *text, size_t len, const char *name)
+{
+    return len == strlen(name) && strncasecmp(text, name, len) == 0;
+}
+
+static void
+prefer_one(struct request *r, const char *text, size_t len)
+{
+    while (len && (*text == ' ' || *text == '\t')) {
+        text++;
+        len--;
+    }
+    while (len && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+        len--;
+    if (is_preference(text, len, "respond-async")) {
+        r->respond_async = true;
+        return;
+    }
+    if (len < 6 || len > 10 || strncasecmp(text, "wait=", 5) != 0)
+        return;
+    uint32_t seconds = 0;
+    for (size_t i = 5; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return;
+        seconds = seconds * 10 + (uint32_t)(text[i] - '0');
+    }
+    r->wait_ms = seconds > WAIT_MS_MAX / 1000 ? WAIT_MS_MAX : seconds * 1000;
+}
+
+enum step
+check_preferences(struct request *r)
+{
+    r->wait_ms = (uint32_t)r->gw->settings->sync_wait_ms;
+    const char *prefer = http_header(r->exchange, "Prefer", NULL);
+    while (prefer && *prefer) {
+        size_t len = strcspn(prefer, ",;");
+        prefer_one(r, prefer, len);
+        prefer += len + (prefer[len] != '\0');
+    }
+    return STEP_NEXT;
+}

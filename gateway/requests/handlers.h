@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handlers - the functions that the rows of the route table name.
+ *
+ * A handler answers (answer.h) and returns STEP_ANSWERED, or starts something, returns STEP_WAIT,
+ * and answers in the continuation with request_continue(r, STEP_ANSWERED).
+ *
+ * Source: contract 4.3
+ */
+#ifndef GATEWAY_HANDLERS_H
+#define GATEWAY_HANDLERS_H
+
+#include "requests/routes.h"
+
+route_fn health_live, health_ready;                    /* health.c */
+route_fn openapi_get;                                  /* openapi.c */
+route_fn key_create, key_list, key_rotate, key_revoke; /* keys_http.c */
+route_fn task_allow;                                   /* tasks.c */
+void task_stored(struct request *r);                   /* tasks.c */
+route_fn preview_make;                                 /* previews.c */
+route_fn execute_allow, execute_queue;                 /* execute.c */
+route_fn replay_scope; /* idem.c: puts the body's scope into a recorded answer */
+
+#endif

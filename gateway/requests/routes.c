@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+#include "requests/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/utf8.h"
+#include "protocol/apikey.h"
+#include "requests/handlers.h"
+
+static const struct route_param ID[] = { { "id", MEMBER_UUID, "the memory's id" } };
+static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
+
+static const struct route_param JOB_ID[] = { { "id", MEMBER_UUID, "the job's id" } };
+static const struct route_param LIST_JOBS[] = {
+    { "status", MEMBER_STRING, "only jobs in this state" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "jobs on a page, 1 to 100" },
+};
+
+static const struct route_param LIST_MEMORIES[] = {
+    { "scope", MEMBER_STRING, "only this scope" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "items on a page, 1 to 100" },
+};
+
+static const char *const INGEST_RECORD[] = { "status",       "message",       "id",
+                                             "tenant_id",    "content_hash",  "deduplicated",
+                                             "facts_stored", "facts_skipped", NULL };
+static const char *const EXECUTE_RECORD[] = { "job_ids", "queue_depth", NULL };
+static const char *const FORGET_RECORD[] = { "status", "deleted", NULL };
+static const char *const KEY_RECORD[] = { "key_id", "role", "expires_at", "previous_valid_until",
+                                          NULL };
+
+static const struct route_param EVENT_ID[] = { { "event_id", MEMBER_UUID, "the event's id" } };
+static const struct route_param LEAF_INDEX[] = {
+    { "leaf_index", MEMBER_INT, "the event's place in the log" },
+};
+static const struct route_param TREE_SIZE[] = {
+    { "tree_size", MEMBER_INT, "size of the tree to prove it in; absent = the current one" },
+};
+static const struct route_param TWO_SIZES[] = {
+    { "from", MEMBER_INT, "size of the older tree" },
+    { "to", MEMBER_INT, "size of the newer tree; absent = the current one" },
+};
+static const struct route_param LIST_AUDIT[] = {
+    { "limit", MEMBER_INT, "items on a page, 1 to 100" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "action", MEMBER_STRING, "only this action" },
+    { "status", MEMBER_STRING, "only this status, or decision of an appended event" },
+    { "actor", MEMBER_STRING, "only this actor: a key id, or that of an appended event" },
+    { "from", MEMBER_STRING, "only at or after this time" },
+    { "to", MEMBER_STRING, "only before this time" },
+};
+static const char *const APPEND_RECORD[] = { "status",     "message",   "event_id",
+                                             "leaf_index", "leaf_hash", NULL };
+
+#define PARAMS(list)  .params = (list), .n_params = ARRAY_LEN(list)
+#define QUERIES(list) .queries = (list), .n_queries = ARRAY_LEN(list)
+
+/* clang-format off */
+const struct route ROUTES[] = {
+    { METHOD_POST, "/webhook/memory/ingest", SCOPE_MEMORY_WRITE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_SECRETS | ROUTE_NAMED, CMD_MEMORY_INGEST, "memory_ingest", 200,
+      .replay = replay_scope, .location = "/memory", .id_name = "id", .record = INGEST_RECORD,
+      .summary = "Store a memory" },
+    { METHOD_POST, "/webhook/memory/search", SCOPE_MEMORY_READ, ROUTE_QUERY,
+      ROUTE_NAMED, CMD_MEMORY_SEARCH, "memory_search", 200,
+      .summary = "Search memories" },
+    { METHOD_GET, "/memory", SCOPE_MEMORY_READ, ROUTE_QUERY,
+      0, CMD_MEMORY_LIST, "memory_list", 200, QUERIES(LIST_MEMORIES),
+      .summary = "List memories, newest first" },
+    { METHOD_GET, "/memory/{id}", SCOPE_MEMORY_READ, ROUTE_QUERY,
+      0, CMD_MEMORY_GET, "memory_get", 200, PARAMS(ID),
+      .summary = "Read a memory" },
+    { METHOD_PATCH, "/memory/{id}", SCOPE_MEMORY_WRITE, ROUTE_COMMAND,
+      ROUTE_SECRETS, CMD_MEMORY_PATCH, "memory_patch", 200, PARAMS(ID),
+      .location = "/memory", .id_name = "id",
+      .summary = "Change a memory; its history is kept" },
+    { METHOD_DELETE, "/memory/{id}", SCOPE_MEMORY_DELETE, ROUTE_COMMAND,
+      0, CMD_MEMORY_DELETE, "memory_delete", 204, PARAMS(ID),
+      .location = "/memory", .id_name = "id",
+      .summary = "Delete a memory" },
+    { METHOD_POST, "/memory/forget", SCOPE_MEMORY_DELETE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_NAMED, CMD_MEMORY_FORGET, "memory_forget", 200,
+      .location = "/memory", .id_name = "id", .record = FORGET_RECORD,
+      .summary = "Delete every memory of a scope" },
+
+    { METHOD_POST, "/webhook/audit/append", SCOPE_AUDIT_WRITE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_SECRETS | ROUTE_NAMED, CMD_AUDIT_APPEND, "audit_append", 200,
+      .location = "/ai/audit/events", .id_name = "event_id", .record = APPEND_RECORD,
+      .summary = "Record an event in the audit log" },
+    { METHOD_GET, "/ai/audit", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_LIST, "audit_list", 200, QUERIES(LIST_AUDIT),
+      .summary = "List audit events, newest first" },
+    { METHOD_GET, "/ai/audit/events/{event_id}", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_EVENT, "audit_event", 200, PARAMS(EVENT_ID),
+      .summary = "Read an audit event" },
+    { METHOD_GET, "/ai/audit/checkpoint", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      ROUTE_RAW, CMD_AUDIT_CHECKPOINT, "audit_checkpoint", 200,
+      .content_type = "text/plain; charset=utf-8",
+      .summary = "The log's signed checkpoint (C2SP tlog-checkpoint)" },
+    { METHOD_GET, "/ai/audit/consistency", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_CONSISTENCY, "audit_consistency", 200, QUERIES(TWO_SIZES),
+      .summary = "Prove that the log only grew (RFC 6962)" },
+    { METHOD_GET, "/ai/audit/{leaf_index}/proof", SCOPE_AUDIT_READ, ROUTE_QUERY,
+      0, CMD_AUDIT_PROOF, "audit_proof", 200, PARAMS(LEAF_INDEX), QUERIES(TREE_SIZE),
+      .summary = "Prove that an event is in the log (RFC 6962)" },
+
+    { METHOD_POST, "/webhook/executor/run", SCOPE_ACTIONS_EXECUTE, ROUTE_COMMAND,
+      ROUTE_IDEMPOTENT | ROUTE_NAMED | ROUTE_JOBS | ROUTE_AGAIN, CMD_EXECUTOR_RUN, "executor_run",
+      200, .allow = task_allow, .stored = task_stored, .location = "/ai/jobs", .id_name = "job_id",
+      .summary = "Run a task in the sandbox and wait for its result" },
+    { METHOD_GET, "/ai/actions", SCOPE_ACTIONS_PREVIEW, ROUTE_QUERY,
+      0, CMD_ACTIONS_LIST, "actions_list", 200,
+      .summary = "The actions, their parameters, and which are allowed here" },
+    { METHOD_POST, "/ai/preview", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      ROUTE_NAMED | ROUTE_JOBS, CMD_COUNT, "preview", 200, .local = preview_make,
+      .summary = "What an action would do; nothing runs" },
+    { METHOD_POST, "/ai/execute", SCOPE_ACTIONS_EXECUTE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT | ROUTE_NAMED | ROUTE_JOBS, CMD_COUNT, "execute", 202,
+      .allow = execute_allow, .local = execute_queue, .record = EXECUTE_RECORD,
+      .summary = "Queue actions, or what a preview showed" },
+    { METHOD_GET, "/ai/jobs", SCOPE_ACTIONS_PREVIEW, ROUTE_QUERY,
+      ROUTE_NAMED | ROUTE_JOBS, CMD_JOBS_LIST, "jobs_list", 200, QUERIES(LIST_JOBS),
+      .summary = "The workspace's jobs, newest first" },
+    { METHOD_GET, "/ai/jobs/{id}", SCOPE_ACTIONS_PREVIEW, ROUTE_QUERY,
+      ROUTE_JOBS, CMD_JOBS_GET, "jobs_get", 200, PARAMS(JOB_ID),
+      .summary = "One job" },
+    { METHOD_DELETE, "/ai/jobs/{id}", SCOPE_ACTIONS_EXECUTE, ROUTE_QUERY,
+      ROUTE_JOBS, CMD_JOBS_CANCEL, "jobs_cancel", 200, PARAMS(JOB_ID),
+      .summary = "Cancel a job: its processes are gone within a second" },
+
+    { METHOD_POST, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT | ROUTE_SECRETS, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,
+      .summary = "Create a key; it is shown once" },
+    { METHOD_GET, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      0, CMD_COUNT, "key_list", 200, .local = key_list,
+      .summary = "List the workspace's keys" },
+    { METHOD_POST, "/keys/{key_id}/rotate", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT | ROUTE_BODY_EMPTY, CMD_COUNT, "key_rotate", 200, PARAMS(KEY_ID),
+      .local = key_rotate, .record = KEY_RECORD,
+      .summary = "Give a key a new secret; the old one stays valid for a while" },
+    { METHOD_DELETE, "/keys/{key_id}", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
+      0, CMD_COUNT, "key_revoke", 204, PARAMS(KEY_ID), .local = key_revoke,
+      .summary = "Revoke a key" },
+
+    { METHOD_GET, "/healthz", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_live,
+      .summary = "The process is alive" },
+    { METHOD_GET, "/readyz", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_ready,
+      .summary = "Each dependency's state; 503 if not ready" },
+    { METHOD_GET, "/openapi.json", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = openapi_get,
+      .summary = "This document" },
+};
+/* clang-format on */
+const size_t N_ROUTES = ARRAY_LEN(ROUTES);
+
+static const char *const METHODS[METHOD_COUNT] = { "GET", "POST", "PATCH", "DELETE" };
+
+const char *
+method_name(enum http_method method)
+{
+    return method < METHOD_COUNT ? METHODS[method] : "OTHER";
+}
+
+void
+route_allowed_text(unsigned allowed, char text[64])
+{
+    size_t len = 0;
+    text[0] = '\0';
+    for (unsigned m = 0; m < METHOD_COUNT && len < 64; m++)
+        if (allowed & 1u << m)
+            len += (size_t)snprintf(text + len, 64 - len, "%s%s", len ? ", " : "",
+                                    m == METHOD_GET ? "GET, HEAD" : METHODS[m]);
+}
+
+static int
+hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+enum rc
+percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '%') {
+            int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+            int low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return RC_INVALID;
+            c = (char)(high * 16 + low);
+            i += 2;
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+        if ((unsigned char)c < 0x20 || c == 0x7f || n + 1 >= cap)
+            return RC_INVALID;
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return utf8_valid(out, n) ? RC_OK : RC_INVALID;
+}
+
+static bool
+param_fits(enum member_type type, const char *text)
+{
+    size_t len = strlen(text);
+    switch (type) {
+    case MEMBER_STRING:
+        return len > 0;
+    case MEMBER_INT:
+        return len > 0 && len <= 15 && strspn(text, "0123456789") == len &&
+               (text[0] != '0' || len == 1);
+    case MEMBER_UUID: {
+        char id[ID_TEXT_MAX];
+        return id_parse(text, len, id) == RC_OK;
+    }
+    case MEMBER_KEY_ID:
+        return len == KEY_ID_LEN && strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                 "abcdefghijklmnopqrstuvwxyz") == len;
+    }
+    return false;
+}
+
+static void
+take_param(const struct route_param *param, const char *text, size_t len, struct route_match *out,
+           char value[PATH_PARAM_MAX])
+{
+    if (percent_decode(text, len, false, value, PATH_PARAM_MAX) != RC_OK ||
+        !param_fits(param->type, value)) {
+        value[0] = '\0';
+        out->misshapen = true;
+    } else if (param->type == MEMBER_UUID) {
+        (void)id_parse(value, strlen(value), value);
+    }
+}
+
+/* One segment after the other: literal, or a parameter that is decoded into params. */
+static bool
+fits(const struct route *route, const char *path, size_t len, struct route_match *out)
+{
+    const char *t = route->path;
+    const char *end = path + len;
+    size_t n = 0;
+    while (*t == '/' && path < end && *path == '/') {
+        t++;
+        path++;
+        size_t want = strcspn(t, "/");
+        const char *slash = memchr(path, '/', (size_t)(end - path));
+        size_t have = slash ? (size_t)(slash - path) : (size_t)(end - path);
+        if (want && t[0] == '{') {
+            if (n == route->n_params || have == 0)
+                return false;
+            take_param(&route->params[n], path, have, out, out->params[n]);
+            n++;
+        } else if (want != have || memcmp(t, path, want) != 0) {
+            return false;
+        }
+        t += want;
+        path += have;
+    }
+    return *t == '\0' && path == end;
+}
+
+void
+route_find(enum http_method method, const char *path, size_t len, struct route_match *out)
+{
+    struct route_match loose = { .misshapen = true };
+    *out = (struct route_match){ 0 };
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        struct route_match try = { 0 };
+        if (!fits(&ROUTES[i], path, len, &try))
+            continue;
+        struct route_match *found = try.misshapen ? &loose : out;
+        found->allowed |= 1u << ROUTES[i].method;
+        if (ROUTES[i].method != method || found->route)
+            continue;
+        found->route = &ROUTES[i];
+        memcpy(found->params, try.params, sizeof(found->params));
+    }
+    /* "/memory/forget" is not a memory whose id is wrong. */
+    if (!out->allowed)
+        *out = loose;
+}
