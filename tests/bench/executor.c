@@ -13,9 +13,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "workers/executor/policy.h"
-#include "workers/executor/rights.h"
-#include "workers/executor/run.h"
+#include "workers/executor/sandbox/policy.h"
+#include "workers/executor/sandbox/rights.h"
+#include "workers/executor/sandbox/run.h"
 
 #define ROUNDS      300
 #define BURST_US    4000000

@@ -9,8 +9,8 @@
 #include "base/cleanup.h"
 #include "base/utf8.h"
 #include "json/json.h"
-#include "workers/executor/argv.h"
-#include "workers/executor/policy.h"
+#include "workers/executor/sandbox/argv.h"
+#include "workers/executor/sandbox/policy.h"
 
 #define SUMMARY_MAX 300
 

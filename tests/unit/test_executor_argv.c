@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "test.h"
-#include "workers/executor/argv.h"
-#include "workers/executor/policy.h"
-#include "workers/executor/verdict.h"
+#include "workers/executor/sandbox/argv.h"
+#include "workers/executor/sandbox/policy.h"
+#include "workers/executor/sandbox/verdict.h"
 
 /* clang-format off */
 /* The whole policy, literally: a changed option must be changed here as well. */

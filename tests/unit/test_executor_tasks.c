@@ -8,12 +8,12 @@
 
 #include "base/cleanup.h"
 #include "test.h"
-#include "workers/executor/answer.h"
-#include "workers/executor/cgroup.h"
-#include "workers/executor/manifest.h"
-#include "workers/executor/policy.h"
-#include "workers/executor/pool.h"
-#include "workers/executor/selftest.h"
+#include "workers/executor/jobs/answer.h"
+#include "workers/executor/sandbox/cgroup.h"
+#include "workers/executor/sandbox/manifest.h"
+#include "workers/executor/sandbox/policy.h"
+#include "workers/executor/sandbox/pool.h"
+#include "workers/executor/sandbox/selftest.h"
 
 #define TASKS "workers/executor/tasks"
 

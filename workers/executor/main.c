@@ -3,7 +3,7 @@
  * gantry-executor - runs allowed tasks in bubblewrap, without network.
  */
 #include "base/cleanup.h"
-#include "executor.h"
+#include "jobs/executor.h"
 #include "run_one.h"
 
 static int

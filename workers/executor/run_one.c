@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "answer.h"
 #include "base/cleanup.h"
+#include "jobs/answer.h"
 #include "json/json.h"
-#include "policy.h"
 #include "process/conf.h"
-#include "rights.h"
-#include "run.h"
-#include "selftest.h"
+#include "sandbox/policy.h"
+#include "sandbox/rights.h"
+#include "sandbox/run.h"
+#include "sandbox/selftest.h"
 
 #define TURN_MS 100
 

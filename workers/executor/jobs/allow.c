@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "jobs/allow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+
+#define PLACES 256 /* cached workspaces; a newer one takes the place of another */
+
+struct place {
+    char workspace[WORKSPACE_TEXT_MAX];
+    int64_t asked_ms;
+    cJSON *actions; /* owned */
+};
+
+struct allow {
+    struct bus *bus; /* borrowed */
+    struct place places[PLACES];
+};
+
+struct question {
+    struct allow *allow;
+    char workspace[WORKSPACE_TEXT_MAX];
+    int64_t asked_ms;
+    allow_fn *fn;
+    void *arg;
+};
+
+enum rc
+allow_new(struct bus *bus, struct allow **out, struct err *err)
+{
+    struct allow *allow = calloc(1, sizeof(*allow));
+
+    if (!allow)
+        return err_set(err, RC_TEMP, "no memory");
+    allow->bus = bus;
+    *out = allow;
+    return RC_OK;
+}
+
+void
+allow_free(struct allow *allow)
+{
+    for (size_t i = 0; allow && i < PLACES; i++)
+        json_cleanup(&allow->places[i].actions);
+    free(allow);
+}
+
+bool
+allow_has(const cJSON *actions, const char *name)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach (item, actions) {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct place *
+place_of(struct allow *allow, const char *workspace)
+{
+    uint32_t hash = 2166136261U;
+
+    for (const char *c = workspace; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619U;
+    return &allow->places[hash % PLACES];
+}
+
+static void
+on_answer(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct question *question = arg;
+    AUTO(json) cJSON *doc = NULL;
+    struct err why = { 0 };
+    struct place *place;
+    const char *workspace;
+
+    if (rc == RC_OK && json_read(msg->data, msg->len, &doc, NULL) != RC_OK)
+        rc = err_set(&why, RC_TEMP, "the gateway's answer about the allowlist is not JSON");
+    else if (rc != RC_OK)
+        rc = err_set(&why, RC_TEMP, "the gateway says nothing about the allowlist: %s",
+                     err ? err->text : "");
+    workspace = json_string(doc, "workspace");
+    if (rc == RC_OK && (!workspace || strcmp(workspace, question->workspace) != 0 ||
+                        !cJSON_IsArray(json_member(doc, "actions"))))
+        rc = err_set(&why, RC_TEMP, "the gateway's answer about the allowlist is out of form");
+    if (rc == RC_OK) {
+        place = place_of(question->allow, question->workspace);
+        json_cleanup(&place->actions);
+        memcpy(place->workspace, question->workspace, sizeof(place->workspace));
+        place->asked_ms = question->asked_ms;
+        place->actions = cJSON_DetachItemFromObjectCaseSensitive(doc, "actions");
+        question->fn(question->arg, RC_OK, place->actions, NULL);
+    } else {
+        question->fn(question->arg, rc, NULL, &why);
+    }
+    free(question);
+}
+
+void
+allow_ask(struct allow *allow, const char *workspace, const char *action, allow_fn *fn, void *arg)
+{
+    const struct place *place = place_of(allow, workspace);
+    struct question *question;
+    char subject[sizeof(ALLOW_SUBJECT) + WORKSPACE_TEXT_MAX];
+    struct bus_out out = { .subject = subject };
+    struct err err = { 0 };
+
+    if (place->actions && strcmp(place->workspace, workspace) == 0 &&
+        clock_mono_ms() - place->asked_ms < ALLOW_FRESH_MS && action &&
+        allow_has(place->actions, action)) {
+        fn(arg, RC_OK, place->actions, NULL);
+        return;
+    }
+    question = calloc(1, sizeof(*question));
+    if (!question)
+        log_no_memory("a question");
+    *question =
+        (struct question){ .allow = allow, .asked_ms = clock_mono_ms(), .fn = fn, .arg = arg };
+    (void)snprintf(question->workspace, sizeof(question->workspace), "%s", workspace);
+    (void)snprintf(subject, sizeof(subject), ALLOW_SUBJECT "%s", workspace);
+    if (bus_request(allow->bus, &out, ALLOW_TIMEOUT_MS, on_answer, question, &err) != RC_OK) {
+        free(question);
+        fn(arg, RC_TEMP, NULL, &err);
+    }
+}

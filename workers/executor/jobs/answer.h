@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * answer - the answer to a task, as the contract shows it.
+ *
+ * Shape: {"status":"success"|"failed","outcome":…,["job_id":…,]
+ *         "output":{"exit_code":int|null,"stdout":…,"stderr":…,"result":…,"truncated":bool},
+ *         "usage":{"wall_ms":…,"cpu_ms":…,"max_rss_bytes":…}}
+ *        What is not UTF-8 in stdout and stderr becomes U+FFFD; `result` is null unless the handler
+ *        wrote one JSON document within our bounds (depth, size).
+ */
+#ifndef GANTRY_EXECUTOR_ANSWER_H
+#define GANTRY_EXECUTOR_ANSWER_H
+
+#include "base/buf.h"
+#include "base/rc.h"
+#include "sandbox/manifest.h"
+#include "sandbox/run.h"
+
+/* 64 KiB of control characters are six times as long in JSON, twice; then the result. */
+#define ANSWER_BYTES_MAX (2 * 6 * LIMIT_OUTPUT_KEPT + LIMIT_RESULT_BYTES + 4096)
+
+/* job_id may be NULL (--run-one). RC_LIMIT when out has no room. */
+enum rc answer_write(const struct action *action, const struct run_result *result,
+                     const char *job_id, struct buf *out);
+
+#endif

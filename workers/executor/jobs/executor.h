@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * executor - what the service holds, for its files: service.c, tasking.c, requests.c, allow.c.
+ *
+ * Threads: the loop's thread only
+ */
+#ifndef GANTRY_EXECUTOR_EXECUTOR_H
+#define GANTRY_EXECUTOR_EXECUTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "jobs/allow.h"
+#include "process/conf.h"
+#include "protocol/jobs.h"
+#include "sandbox/manifest.h"
+#include "sandbox/run.h"
+#include "worker/worker.h"
+
+struct settings {
+    char *tasks_dir, *user, *cgroup;
+    int64_t slots;
+    bool pool;
+    uint8_t data_key[CRYPTO_KEY_LEN];
+    int64_t job_retention_days;
+};
+
+struct tasking; /* tasking.c: one command from its start to its settling */
+
+struct executor {
+    const struct settings *settings; /* borrowed */
+    struct worker *w;                /* borrowed */
+    struct catalog catalog;
+    struct runner *runner;
+    struct loop_watch *watch;
+    struct bus_sub *cancels;
+    struct jobs jobs;
+    struct allow *allow;
+    struct tasking *tasks; /* owned; those under way */
+    unsigned n_tasks;
+};
+
+extern const struct conf_table EXECUTOR_CONF;
+
+/* service.c: hooks of the worker runtime */
+enum rc executor_start(struct worker *w, struct err *err);
+enum rc executor_ready(struct worker *w, struct err *err);
+void executor_stop(struct worker *w);
+unsigned executor_slots_free(struct worker *w);
+enum rc executor_dead(struct worker *w, struct job *job, const char *reason, struct err *err);
+
+/* tasking.c */
+void tasking_start(struct worker *w, struct job *job);
+/* Whoever runs this job here ends it. */
+void tasking_cancel(struct executor *x, const char *workspace, const char *id);
+void tasking_stop(struct executor *x);
+/* The job's place in Redis, from a command's message. */
+void tasking_ref(const struct job *job, struct job_ref *ref);
+
+/* requests.c */
+void jobs_cancel_start(struct worker *w, struct job *job);
+void jobs_list_start(struct worker *w, struct job *job);
+void jobs_get_start(struct worker *w, struct job *job);
+void actions_list_start(struct worker *w, struct job *job);
+
+#define EXECUTOR_CANCEL_SUBJECT "gantry.sys.executor.cancel"
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The core requests: jobs.list, jobs.get, jobs.cancel, actions.list. Any executor answers them, from
+ * Redis; a cancellation is told to all executors, since only one of them has the task.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "jobs/executor.h"
+#include "sandbox/policy.h"
+
+#define PAGE_MAX       (JOBS_PAGE_BYTES * 2)
+#define ONE_MAX        (4 << 20)
+#define CATALOG_MAX    (1 << 20)
+#define CANCEL_WAIT_MS 3000
+#define CANCEL_LOOK_MS 20
+#define SUMMARY_MAX    512
+#define LIST_DEFAULT   20
+
+struct asking {
+    struct executor *x;
+    struct job *job; /* borrowed: until it is settled */
+    struct job_ref ref;
+    struct loop_timer *timer;
+    int64_t until_ms;
+};
+
+/* Which job: `id` as in the route, or `job_id` as in the answers. */
+static const char *
+job_named(const struct job *job)
+{
+    const char *id = json_string(job->body, "id");
+    return id ? id : json_string(job->body, "job_id");
+}
+
+/* false: the request is settled, it names no job, or two. */
+static bool
+names_a_job(struct worker *w, struct job *job)
+{
+    struct field_errors errors = { 0 };
+    const char *id = json_string(job->body, "id");
+    const char *job_id = json_string(job->body, "job_id");
+
+    if (!id && !job_id)
+        field_errors_add(&errors, "id", "is required");
+    else if (id && job_id && strcasecmp(id, job_id) != 0)
+        field_errors_add(&errors, "job_id", "is not id: one of them will do");
+    if (errors.count == 0)
+        return true;
+    job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+    worker_finish(w, job);
+    return false;
+}
+
+static struct asking *
+ask_new(struct worker *w, struct job *job)
+{
+    struct asking *asking = calloc(1, sizeof(*asking));
+    const char *id = job_named(job);
+
+    if (!asking)
+        log_no_memory("a request");
+    asking->x = worker_state(w);
+    asking->job = job;
+    (void)snprintf(asking->ref.workspace, sizeof(asking->ref.workspace), "%s",
+                   job->actor.workspace);
+    if (id)
+        (void)id_parse(id, strlen(id), asking->ref.id);
+    if (id)
+        job->audit_target = arena_strdup(job->mem, asking->ref.id);
+    return asking;
+}
+
+static void
+settle(struct asking *asking)
+{
+    struct worker *w = asking->x->w;
+    struct job *job = asking->job;
+
+    loop_timer_free(asking->timer);
+    free(asking);
+    worker_finish(w, job);
+}
+
+/* true: the reply can be used; else the request is settled as unavailable. */
+static bool
+usable(struct asking *asking, enum rc rc)
+{
+    if (rc == RC_OK)
+        return true;
+    job_problem(asking->job, PROBLEM_UNAVAILABLE, NULL,
+                "Redis does not answer: no word about jobs.");
+    settle(asking);
+    return false;
+}
+
+static void
+not_found(struct asking *asking)
+{
+    job_problem(asking->job, PROBLEM_NOT_FOUND, NULL, "There is no such job.");
+    settle(asking);
+}
+
+static void
+broken(struct asking *asking)
+{
+    job_problem(asking->job, PROBLEM_INTERNAL, NULL, "The job's record cannot be read.");
+    settle(asking);
+}
+
+/* --- one job ---------------------------------------------------------------------------------------- */
+
+static void
+answer_one(struct asking *asking, int http, const struct kv_reply *reply)
+{
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+    enum rc rc;
+
+    buf_init(&out, ONE_MAX);
+    json_begin(&w, &out);
+    rc = jobs_write_one(&asking->x->jobs, &asking->ref, reply, NULL, &w);
+    if (rc == RC_NOTFOUND) {
+        not_found(asking);
+    } else if (rc != RC_OK || json_end(&w) != RC_OK) {
+        broken(asking);
+    } else {
+        job_answer(asking->job, http, &out);
+        settle(asking);
+    }
+}
+
+static void
+on_got(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    (void)err;
+    if (usable(arg, rc))
+        answer_one(arg, 200, reply);
+}
+
+void
+jobs_get_start(struct worker *w, struct job *job)
+{
+    if (!names_a_job(w, job))
+        return;
+    struct asking *asking = ask_new(w, job);
+
+    jobs_get(&asking->x->jobs, &asking->ref, on_got, asking);
+}
+
+/* --- a page ----------------------------------------------------------------------------------------- */
+
+static void
+on_listed(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct asking *asking = arg;
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+
+    (void)err;
+    if (!usable(asking, rc))
+        return;
+    buf_init(&out, PAGE_MAX);
+    json_begin(&w, &out);
+    if (jobs_write_page(&asking->x->jobs, asking->ref.workspace, reply, &w) != RC_OK ||
+        json_end(&w) != RC_OK) {
+        broken(asking);
+        return;
+    }
+    job_answer(asking->job, 200, &out);
+    settle(asking);
+}
+
+/* "<15 digits>:<id>": a place in the index, which a client may only have from us. */
+static bool
+cursor_valid(const char *cursor)
+{
+    return strlen(cursor) == 15 + 1 + ID_TEXT_MAX - 1 && strspn(cursor, "0123456789") == 15 &&
+           cursor[15] == ':' && id_valid(cursor + 16);
+}
+
+void
+jobs_list_start(struct worker *w, struct job *job)
+{
+    struct asking *asking = ask_new(w, job);
+    const char *cursor = json_string(job->body, "cursor");
+    const char *status = json_string(job->body, "status");
+
+    if (cursor && !cursor_valid(cursor)) {
+        struct field_errors errors = { 0 };
+
+        field_errors_add(&errors, "cursor", "must be the next_cursor of the page before");
+        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        settle(asking);
+        return;
+    }
+    jobs_list(&asking->x->jobs, asking->ref.workspace, cursor ? cursor : "",
+              json_int(job->body, "limit", LIST_DEFAULT), status ? status : "", on_listed, asking);
+}
+
+/* --- the end of a job --------------------------------------------------------------------------------- */
+
+static void look_again(void *arg);
+
+static void
+on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct asking *asking = arg;
+    bool running;
+
+    (void)err;
+    if (!usable(asking, rc))
+        return;
+    running = strcmp(jobs_word(reply), "running") == 0;
+    if (running && clock_mono_ms() < asking->until_ms)
+        loop_timer_set(asking->timer, CANCEL_LOOK_MS, 0);
+    else
+        answer_one(asking, running ? 202 : 200, reply);
+}
+
+static void
+look_again(void *arg)
+{
+    struct asking *asking = arg;
+
+    jobs_get(&asking->x->jobs, &asking->ref, on_looked, asking);
+}
+
+static void
+tell_executors(const struct asking *asking)
+{
+    char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
+    int len = snprintf(text, sizeof(text), "%s %s", asking->ref.workspace, asking->ref.id);
+    struct bus_out out = { .subject = EXECUTOR_CANCEL_SUBJECT, .data = text, .len = (size_t)len };
+
+    tasking_cancel(asking->x, asking->ref.workspace, asking->ref.id);
+    (void)bus_publish(worker_bus(asking->x->w), &out, NULL); /* lost: the job says it runs still */
+}
+
+static void
+on_marked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct asking *asking = arg;
+    const char *word = jobs_word(reply);
+
+    (void)err;
+    if (!usable(asking, rc))
+        return;
+    if (strcmp(word, "missing") == 0) {
+        not_found(asking);
+        return;
+    }
+    if (strcmp(word, "running") == 0)
+        tell_executors(asking);
+    asking->until_ms = clock_mono_ms() + CANCEL_WAIT_MS;
+    asking->timer = loop_timer_new(worker_loop(asking->x->w), look_again, asking);
+    look_again(asking);
+}
+
+void
+jobs_cancel_start(struct worker *w, struct job *job)
+{
+    if (!names_a_job(w, job))
+        return;
+    struct asking *asking = ask_new(w, job);
+
+    jobs_cancel(&asking->x->jobs, &asking->ref, on_marked, asking);
+}
+
+/* --- actions ------------------------------------------------------------------------------------------ */
+
+static void
+write_limits(const struct limits *limits, struct json_writer *w)
+{
+    json_object(w, "limits");
+    json_put_int(w, "wall_ms", limits->wall_ms);
+    json_put_int(w, "wall_max_ms", limits->wall_max_ms);
+    json_put_int(w, "cpu_ms", limits->cpu_ms);
+    json_put_int(w, "memory_bytes", (int64_t)limits->memory_bytes);
+    json_put_int(w, "processes", limits->processes);
+    json_put_int(w, "tmp_bytes", (int64_t)limits->tmp_bytes);
+    json_close(w);
+}
+
+/* What a preview shows: the summary, and what is wrong with the parameters. */
+static void
+write_preview(const struct action *action, const cJSON *params, struct json_writer *w)
+{
+    struct field_errors errors = { 0 };
+    char summary[SUMMARY_MAX];
+
+    action_summarize(action, params, summary, sizeof(summary));
+    json_put_string(w, "summary", summary);
+    (void)!policy_check_params(action, params, &errors);
+    json_array(w, "errors");
+    for (size_t i = 0; i < errors.count; i++) {
+        json_object(w, NULL);
+        json_put_string(w, "field", errors.items[i].field);
+        json_put_string(w, "detail", errors.items[i].detail);
+        json_close(w);
+    }
+    json_close(w);
+}
+
+static void
+write_actions(const struct asking *asking, const cJSON *allowed, struct json_writer *w)
+{
+    const char *only = json_string(asking->job->body, "action");
+    const cJSON *params = json_member(asking->job->body, "params");
+    int64_t count = 0;
+
+    json_object(w, NULL);
+    json_array(w, "actions");
+    for (size_t i = 0; i < asking->x->catalog.n_actions; i++) {
+        const struct action *action = &asking->x->catalog.actions[i];
+
+        if (only && strcmp(only, action->name) != 0)
+            continue;
+        json_object(w, NULL);
+        json_put_string(w, "action", action->name);
+        json_put_string(w, "description", action->description);
+        json_put_bool(w, "allowed", allow_has(allowed, action->name));
+        json_put_doc(w, "params", action->params_definition);
+        write_limits(&action->limits, w);
+        if (only && params)
+            write_preview(action, params, w);
+        json_close(w);
+        count++;
+    }
+    json_close(w);
+    json_put_int(w, "count", count);
+    json_close(w);
+}
+
+static void
+on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
+{
+    struct asking *asking = arg;
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+
+    (void)err;
+    if (rc != RC_OK) {
+        job_problem(asking->job, PROBLEM_UNAVAILABLE, NULL, "The allowlist cannot be asked now.");
+        settle(asking);
+        return;
+    }
+    buf_init(&out, CATALOG_MAX);
+    json_begin(&w, &out);
+    write_actions(asking, actions, &w);
+    if (json_end(&w) != RC_OK) {
+        broken(asking);
+        return;
+    }
+    job_answer(asking->job, 200, &out);
+    settle(asking);
+}
+
+void
+actions_list_start(struct worker *w, struct job *job)
+{
+    struct asking *asking = ask_new(w, job);
+
+    allow_ask(asking->x->allow, asking->ref.workspace, NULL, on_allowed, asking);
+}

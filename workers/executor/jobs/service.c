@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "jobs/executor.h"
+#include "sandbox/rights.h"
+#include "sandbox/selftest.h"
+
+#define AT(member) offsetof(struct settings, member)
+
+/* clang-format off */
+static const struct conf_item ITEMS[] = {
+    { "EXECUTOR_SLOTS", CONF_INT, AT(slots), "4", 1, 256, NULL, 0,
+      "tasks that run at once" },
+    { "EXECUTOR_POOL", CONF_BOOL, AT(pool), "1", 0, 0, NULL, 0,
+      "keep sandboxes started ahead, as many as the manifests say" },
+    { "EXECUTOR_TASKS_DIR", CONF_STRING, AT(tasks_dir), "", 0, 1024, NULL, 0,
+      "the task folders; empty = those beside the program" },
+    { "EXECUTOR_USER", CONF_STRING, AT(user), RIGHTS_USER_DEFAULT, 0, 64, NULL, 0,
+      "who a start as root becomes" },
+    { "EXECUTOR_CGROUP", CONF_STRING, AT(cgroup), "", 0, 1024, NULL, 0,
+      "a delegated folder of cgroup v2 for the limits of tasks; empty = sampling" },
+    { "DATA_KEY", CONF_KEY32, AT(data_key), NULL, 0, 0, NULL, 0,
+      "encrypts results of jobs and parameters of previews in Redis" },
+    { "JOB_RETENTION_DAYS", CONF_INT, AT(job_retention_days), "7", 1, 365, NULL, 0,
+      "how long an ended job is kept" },
+};
+/* clang-format on */
+
+const struct conf_table EXECUTOR_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
+
+static void
+on_runner(void *arg, unsigned events)
+{
+    struct executor *x = arg;
+
+    (void)events;
+    runner_turn(x->runner, 0);
+}
+
+/* "<workspace> <id>" from whichever executor was asked to cancel. */
+static void
+on_cancel(void *arg, const struct bus_msg *msg)
+{
+    char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
+    char *space;
+
+    if (msg->len >= sizeof(text))
+        return;
+    memcpy(text, msg->data, msg->len);
+    text[msg->len] = '\0';
+    space = strchr(text, ' ');
+    if (!space)
+        return;
+    *space = '\0';
+    tasking_cancel(arg, text, space + 1);
+}
+
+__attribute__((noinline)) static enum rc
+load_tasks(struct executor *x, struct err *err)
+{
+    char folder[PATH_MAX];
+    enum rc rc = catalog_locate(x->settings->tasks_dir, folder, sizeof(folder), err);
+
+    return rc == RC_OK ? catalog_load(folder, &x->catalog, err) : rc;
+}
+
+/* Privileged until rights_drop(); nothing is connected yet. */
+enum rc
+executor_start(struct worker *w, struct err *err)
+{
+    struct executor *x = calloc(1, sizeof(*x));
+    enum rc rc;
+
+    if (!x)
+        return err_set(err, RC_TEMP, "no memory");
+    x->w = w;
+    x->settings = worker_conf(w);
+    worker_set_state(w, x);
+    if ((rc = load_tasks(x, err)) != RC_OK || (rc = rights_drop(x->settings->user, err)) != RC_OK ||
+        (rc = selftest_run(&x->catalog, NULL, x->settings->cgroup, err)) != RC_OK)
+        return rc;
+    return RC_OK;
+}
+
+enum rc
+executor_ready(struct worker *w, struct err *err)
+{
+    struct executor *x = worker_state(w);
+    struct runner_options options = { .catalog = &x->catalog,
+                                      .cgroup = x->settings->cgroup,
+                                      .pool = x->settings->pool };
+    enum rc rc;
+
+    x->jobs =
+        (struct jobs){ .kv = worker_kv(w), .retention_s = x->settings->job_retention_days * 86400 };
+    memcpy(x->jobs.data_key, x->settings->data_key, sizeof(x->jobs.data_key));
+    if ((rc = allow_new(worker_bus(w), &x->allow, err)) != RC_OK ||
+        (rc = runner_new(&options, &x->runner, err)) != RC_OK ||
+        (rc = loop_watch_new(worker_loop(w), runner_fd(x->runner), LOOP_READ, on_runner, x,
+                             &x->watch, err)) != RC_OK)
+        return rc;
+    return bus_subscribe(worker_bus(w), EXECUTOR_CANCEL_SUBJECT, NULL, on_cancel, x, &x->cancels,
+                         err);
+}
+
+void
+executor_stop(struct worker *w)
+{
+    struct executor *x = worker_state(w);
+
+    if (!x)
+        return;
+    loop_watch_free(x->watch);
+    runner_free(x->runner);
+    tasking_stop(x);
+    allow_free(x->allow);
+    catalog_fini(&x->catalog);
+    crypto_wipe(x->jobs.data_key, sizeof(x->jobs.data_key));
+    free(x);
+    worker_set_state(w, NULL);
+}
+
+unsigned
+executor_slots_free(struct worker *w)
+{
+    const struct executor *x = worker_state(w);
+    unsigned slots = (unsigned)x->settings->slots;
+
+    return x->n_tasks < slots ? slots - x->n_tasks : 0;
+}
+
+enum rc
+executor_dead(struct worker *w, struct job *job, const char *reason, struct err *err)
+{
+    const struct executor *x = worker_state(w);
+    struct job_ref ref;
+
+    if (job->command != CMD_EXECUTOR_RUN)
+        return RC_OK;
+    tasking_ref(job, &ref);
+    return jobs_dead_sync(&x->jobs, &ref, reason, err);
+}

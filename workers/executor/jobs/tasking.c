@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation. One command executor.run goes through these steps; each is a callback of the
+ * one before, and each ends the tasking by settling the job or goes on:
+ *
+ *   job_start (Redis) -> allowlist (gateway) -> parameters -> sandbox -> job_finish (Redis) -> answer
+ *
+ * What fails for the moment is handed back for another attempt (job_fail with RC_TEMP), which begins
+ * at the top: job_start lets the same delivery in again. Once the sandbox has ended there is no way
+ * back: recording its result is tried until Redis takes it, so that nothing runs twice because Redis
+ * was away. A crash anywhere before that delivers the command again, with a higher delivery, and
+ * job_finish of the old delivery is refused.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "jobs/answer.h"
+#include "jobs/executor.h"
+#include "protocol/audit_event.h"
+#include "sandbox/policy.h"
+
+#define FINISH_AGAIN_MS 500
+
+struct tasking {
+    struct tasking *next, *prev;
+    struct executor *x; /* borrowed */
+    struct job *job;    /* borrowed: until it is settled */
+    struct job_ref ref;
+    const struct action *action;
+    struct run *run; /* while its sandbox runs */
+    bool cancelled;
+    struct loop_timer *again;
+    /* How it ended. */
+    struct buf answer; /* of a task that ran, or was cancelled */
+    const char *status;
+    int http;
+    enum problem_code code; /* PROBLEM_COUNT: answer holds it */
+    struct field_errors errors;
+    char error[JOBS_ERROR_MAX];
+};
+
+static void
+drop(struct tasking *t)
+{
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        t->x->tasks = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    t->x->n_tasks--;
+    loop_timer_free(t->again);
+    buf_fini(&t->answer);
+    free(t);
+}
+
+static void
+give_back(struct tasking *t, enum rc rc, const char *why)
+{
+    struct worker *w = t->x->w;
+    struct job *job = t->job;
+    struct err err = { 0 };
+
+    (void)err_set(&err, rc == RC_OK ? RC_TEMP : rc, "%s", why);
+    drop(t);
+    job_fail(job, &err);
+    worker_finish(w, job);
+}
+
+/* Answer and settle; the answer or the problem is in t. */
+static void
+conclude(struct tasking *t)
+{
+    struct worker *w = t->x->w;
+    struct job *job = t->job;
+
+    if (t->code < PROBLEM_COUNT) {
+        if (t->code == PROBLEM_ACTION_NOT_ALLOWED)
+            job->audit_decision = "denied";
+        job_problem(job, t->code, t->errors.count ? &t->errors : NULL, t->error);
+    } else {
+        job_answer(job, t->http, &t->answer);
+    }
+    drop(t);
+    worker_finish(w, job);
+}
+
+/* --- the end: recording ------------------------------------------------------------------------------ */
+
+static void record(void *arg);
+
+/* It has ended before, by this or another delivery: the first recorded end is what everybody gets. */
+static void
+answer_again(struct tasking *t, const struct kv_reply *reply)
+{
+    struct run_result cancelled = {
+        .outcome = OUTCOME_CANCELLED, .exit_code = -1, .output = "", .error = "", .result = ""
+    };
+    struct err err = { 0 };
+
+    buf_reset(&t->answer);
+    t->code = PROBLEM_COUNT;
+    if (jobs_read_answer(&t->x->jobs, &t->ref, reply, &t->http, &t->answer, &err) != RC_OK) {
+        give_back(t, RC_CONFIG, err.text);
+        return;
+    }
+    if (t->http >= 400) { /* the detail is the recorded text */
+        t->code = t->http == 403 ? PROBLEM_ACTION_NOT_ALLOWED : PROBLEM_INVALID_REQUEST;
+        (void)snprintf(t->error, sizeof(t->error), "%s", buf_text(&t->answer));
+    } else if (t->answer.len == 0) {
+        static const struct action NOTHING = { .result = RESULT_NONE };
+
+        t->http = 200;
+        (void)answer_write(&NOTHING, &cancelled, t->ref.id, &t->answer);
+        t->job->audit_error = outcome_name(OUTCOME_CANCELLED);
+    }
+    conclude(t);
+}
+
+static void
+on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct tasking *t = arg;
+    const char *word = jobs_word(reply);
+
+    if (rc == RC_OK && strcmp(word, "ok") == 0) {
+        conclude(t);
+    } else if (rc == RC_OK && strcmp(word, "done") == 0) {
+        answer_again(t, reply);
+    } else if (rc == RC_OK && strcmp(word, "busy") == 0) {
+        give_back(t, RC_TEMP, "another delivery of this command has taken over");
+    } else {
+        log_fields(LOG_WARN, "a result cannot be recorded now: trying until it can", "id",
+                   t->ref.id, "reason", err ? err->text : "a reply out of form", NULL);
+        if (!t->again)
+            t->again = loop_timer_new(worker_loop(t->x->w), record, t);
+        loop_timer_set(t->again, FINISH_AGAIN_MS, 0);
+    }
+}
+
+static void
+record(void *arg)
+{
+    struct tasking *t = arg;
+    bool problem = t->code < PROBLEM_COUNT;
+    char shown[JOBS_ERROR_MAX + 64];
+    struct job_end end = {
+        .status = t->status,
+        .http = t->http,
+        .answer = problem ? t->error : buf_text(&t->answer),
+        .answer_len = problem ? strlen(t->error) : t->answer.len,
+        .error = t->error,
+    };
+
+    if (problem) {
+        (void)snprintf(shown, sizeof(shown), "%s: %s", problem_name(t->code), t->error);
+        end.error = shown;
+    }
+    jobs_finish(&t->x->jobs, &t->ref, &end, on_recorded, t);
+}
+
+/* The command is answered with a problem: the job has failed before it ran. */
+static void
+refuse(struct tasking *t, enum problem_code code, const char *detail)
+{
+    t->code = code;
+    t->http = problem_http(code);
+    t->status = "failed";
+    (void)snprintf(t->error, sizeof(t->error), "%s", detail);
+    record(t);
+}
+
+static const struct action NO_ACTION = { .result = RESULT_NONE };
+
+static void
+take_result(struct tasking *t, const struct run_result *result)
+{
+    const struct action *action = t->action ? t->action : &NO_ACTION;
+
+    if (answer_write(action, result, t->ref.id, &t->answer) != RC_OK) {
+        give_back(t, RC_BUG, "an answer is larger than any answer can be");
+        return;
+    }
+    t->http = 200;
+    t->status = result->outcome == OUTCOME_OK          ? "completed"
+                : result->outcome == OUTCOME_CANCELLED ? "cancelled"
+                                                       : "failed";
+    if (result->outcome != OUTCOME_OK) {
+        (void)snprintf(t->error, sizeof(t->error), "%s", outcome_name(result->outcome));
+        t->job->audit_error = outcome_name(result->outcome);
+    }
+    record(t);
+}
+
+static void
+end_cancelled(struct tasking *t)
+{
+    struct run_result result = {
+        .outcome = OUTCOME_CANCELLED, .exit_code = -1, .output = "", .error = "", .result = ""
+    };
+
+    take_result(t, &result);
+}
+
+/* --- the sandbox ------------------------------------------------------------------------------------ */
+
+static void
+on_done(void *arg, const struct run_result *result)
+{
+    struct tasking *t = arg;
+
+    t->run = NULL;
+    if (result->outcome == OUTCOME_FAULT)
+        give_back(t, RC_TEMP, result->fault);
+    else
+        take_result(t, result);
+}
+
+static void
+run_sandbox(struct tasking *t)
+{
+    const cJSON *task = json_member(t->job->body, "task");
+    struct request request = {
+        .type = t->ref.action,
+        .task = task,
+        .timeout_seconds = (uint32_t)json_int(t->job->body, "timeout_seconds", 0),
+    };
+    AUTO(buf) struct buf input = { 0 };
+    struct sandbox sandbox;
+    struct err err = { 0 };
+    enum rc rc = policy_decide(&t->x->catalog, &request, &sandbox, &t->errors, &err);
+
+    if (rc != RC_OK) {
+        refuse(t, PROBLEM_INVALID_REQUEST, err.text);
+        return;
+    }
+    t->action = sandbox.action;
+    buf_init(&input, LIMIT_INPUT_BYTES);
+    if (json_canonical(task, NULL, &input) != RC_OK) {
+        refuse(t, PROBLEM_INVALID_REQUEST, "the task is too long");
+        return;
+    }
+    rc = runner_start(t->x->runner, &sandbox, buf_text(&input), input.len, on_done, t, &t->run,
+                      &err);
+    if (rc != RC_OK)
+        give_back(t, rc == RC_LIMIT ? RC_BUG : rc, err.text);
+}
+
+/* --- the beginning ------------------------------------------------------------------------------------ */
+
+static void
+on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
+{
+    struct tasking *t = arg;
+    char detail[JOBS_ERROR_MAX];
+
+    if (rc != RC_OK) {
+        give_back(t, RC_TEMP, err->text);
+    } else if (t->cancelled) {
+        end_cancelled(t);
+    } else if (!allow_has(actions, t->ref.action)) {
+        (void)snprintf(detail, sizeof(detail), "Action '%.128s' not allowed", t->ref.action);
+        refuse(t, PROBLEM_ACTION_NOT_ALLOWED, detail);
+    } else {
+        run_sandbox(t);
+    }
+}
+
+static void
+on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct tasking *t = arg;
+    const char *word = jobs_word(reply);
+
+    if (rc != RC_OK)
+        give_back(t, rc, err->text);
+    else if (strcmp(word, "run") == 0)
+        allow_ask(t->x->allow, t->ref.workspace, t->ref.action, on_allowed, t);
+    else if (strcmp(word, "done") == 0)
+        answer_again(t, reply);
+    else if (strcmp(word, "cancelled") == 0)
+        answer_again(t, &(struct kv_reply){
+                            .type = KV_LIST,
+                            .count = 3,
+                            .items = (const struct kv_reply[]){ { .type = KV_TEXT, .text = "" },
+                                                                { .type = KV_TEXT, .text = "" },
+                                                                { .type = KV_TEXT, .text = "" } },
+                        });
+    else
+        give_back(t, RC_TEMP, "another message or delivery of this command is under way");
+}
+
+void
+tasking_ref(const struct job *job, struct job_ref *ref)
+{
+    const char *type = json_string(json_member(job->body, "task"), "type");
+
+    *ref = (struct job_ref){ .enqueued_ms = job->accepted_ms,
+                             .message = job->stream_ns,
+                             .delivery = job->deliveries };
+    (void)snprintf(ref->workspace, sizeof(ref->workspace), "%s", job->actor.workspace);
+    (void)snprintf(ref->id, sizeof(ref->id), "%s", job->id);
+    (void)snprintf(ref->action, sizeof(ref->action), "%s", type ? type : "");
+}
+
+/* For actions the audit log keeps a digest and a redacted prefix of the parameters. */
+static void
+describe_for_audit(struct tasking *t)
+{
+    struct job *job = t->job;
+    AUTO(json) cJSON *params = cJSON_Duplicate(json_member(job->body, "task"), true);
+    char digest[AUDIT_DIGEST_MAX];
+    char prefix[AUDIT_PREFIX_MAX];
+
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "type");
+    if (audit_digest_json(params, digest) == RC_OK)
+        job->params_sha256 = arena_strdup(job->mem, digest);
+    if (audit_params_prefix(params, prefix) == RC_OK)
+        job->params_prefix64 = arena_strdup(job->mem, prefix);
+    job->audit_target = arena_strdup(job->mem, t->ref.action);
+}
+
+void
+tasking_start(struct worker *w, struct job *job)
+{
+    struct executor *x = worker_state(w);
+    struct tasking *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        log_no_memory("a task");
+    t->x = x;
+    t->job = job;
+    t->code = PROBLEM_COUNT;
+    t->next = x->tasks;
+    if (t->next)
+        t->next->prev = t;
+    x->tasks = t;
+    x->n_tasks++;
+    buf_init(&t->answer, ANSWER_BYTES_MAX);
+    tasking_ref(job, &t->ref);
+    describe_for_audit(t);
+    jobs_start(&x->jobs, &t->ref, on_started, t);
+}
+
+void
+tasking_cancel(struct executor *x, const char *workspace, const char *id)
+{
+    for (struct tasking *t = x->tasks; t; t = t->next) {
+        if (strcmp(t->ref.id, id) != 0 || strcmp(t->ref.workspace, workspace) != 0)
+            continue;
+        t->cancelled = true;
+        if (t->run)
+            runner_cancel(t->run);
+    }
+}
+
+/* The program ends: what is not settled goes back to the server (worker.h). */
+void
+tasking_stop(struct executor *x)
+{
+    while (x->tasks)
+        drop(x->tasks);
+}

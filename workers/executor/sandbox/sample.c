@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "sandbox/sample.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define INODE_BYTES 1024 /* what one tmpfs inode costs the kernel, roughly */
+
+static void
+dir_cleanup(DIR **dir)
+{
+    if (*dir)
+        (void)closedir(*dir);
+}
+
+/* Read a small file of proc; returns its length, 0 when it is gone. */
+static size_t
+read_small(int dir_fd, const char *name, char *text, size_t cap)
+{
+    AUTO(fd) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, cap - 1);
+
+    text[got > 0 ? got : 0] = '\0';
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* "RssAnon:\t     123 kB" */
+static uint64_t
+status_bytes(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+
+    return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+/* Fields 14 to 17 of stat: utime, stime, cutime, cstime, in ticks; they follow the ")" of comm,
+ * which the task chooses and which may hold anything. */
+static uint64_t
+stat_ticks(const char *stat)
+{
+    const char *at = strrchr(stat, ')');
+    uint64_t ticks = 0;
+    char *end;
+
+    for (int field = 2; at && field < 14; field++)
+        at = strchr(at + 1, ' ');
+    for (int field = 14; at && field < 18; field++) {
+        ticks += strtoull(at, &end, 10);
+        at = end;
+    }
+    return ticks;
+}
+
+static void
+add_process(int proc, const char *pid, bool first, struct sample *sample, uint64_t *ticks)
+{
+    char path[32];
+    char text[4096];
+
+    (void)snprintf(path, sizeof(path), "%.10s/stat", pid);
+    if (read_small(proc, path, text, sizeof(text)) == 0)
+        return;
+    *ticks += stat_ticks(text);
+    if (first)
+        return;
+    sample->processes++;
+    (void)snprintf(path, sizeof(path), "%.10s/status", pid);
+    if (read_small(proc, path, text, sizeof(text)) == 0)
+        return;
+    sample->memory_bytes += status_bytes(text, "\nRssAnon:") + status_bytes(text, "\nRssShmem:");
+}
+
+static void
+add_tmpfs(pid_t init_pid, const char *folder, struct sample *sample)
+{
+    char path[64];
+    struct statfs info;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/root/%s", (int)init_pid, folder);
+    if (statfs(path, &info) != 0 || info.f_type != TMPFS_MAGIC)
+        return;
+    sample->memory_bytes += (info.f_blocks - info.f_bfree) * (uint64_t)info.f_bsize;
+    sample->memory_bytes += (info.f_files - info.f_ffree) * INODE_BYTES;
+}
+
+/* The sandbox's /proc. While bwrap still sets up, the path leads to our own, where "self" is us: in
+ * the sandbox's we do not exist. */
+static enum rc
+open_proc(pid_t init_pid, DIR **out)
+{
+    AUTO(dir) DIR *dir = NULL;
+    char path[64];
+    char self[16];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)init_pid);
+    dir = opendir(path);
+    if (!dir || readlinkat(dirfd(dir), "self", self, sizeof(self)) >= 0 ||
+        faccessat(dirfd(dir), "1", F_OK, 0) != 0)
+        return RC_NOTFOUND;
+    *out = TAKE(dir);
+    return RC_OK;
+}
+
+enum rc
+sample_tree(pid_t init_pid, uint32_t stop_after, struct sample *out)
+{
+    AUTO(dir) DIR *dir = NULL;
+    struct sample sample = { 0 };
+    const struct dirent *entry;
+    uint64_t ticks = 0;
+    long rate = sysconf(_SC_CLK_TCK);
+    enum rc rc;
+
+    if ((rc = open_proc(init_pid, &dir)) != RC_OK)
+        return rc;
+    while (sample.processes <= stop_after && (entry = readdir(dir))) {
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+            add_process(dirfd(dir), entry->d_name, strcmp(entry->d_name, "1") == 0, &sample,
+                        &ticks);
+    }
+    add_tmpfs(init_pid, "tmp", &sample);
+    add_tmpfs(init_pid, "work", &sample);
+    sample.cpu_ms = ticks * 1000 / (uint64_t)(rate > 0 ? rate : 100);
+    *out = sample;
+    return RC_OK;
+}
+
+void
+sample_limit_processes(pid_t init_pid, uint32_t processes)
+{
+    struct rlimit limit = { .rlim_cur = processes, .rlim_max = processes };
+    char path[64];
+    char text[512];
+    char *at = text;
+    long child;
+
+    /* First its parent: whatever it forks from now on inherits the limit. */
+    (void)prlimit(init_pid, RLIMIT_NPROC, &limit, NULL);
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)init_pid, (int)init_pid);
+    if (read_small(AT_FDCWD, path, text, sizeof(text)) == 0)
+        return;
+    while ((child = strtol(at, &at, 10)) > 0)
+        (void)prlimit((pid_t)child, RLIMIT_NPROC, &limit, NULL);
+}
