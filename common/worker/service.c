@@ -35,8 +35,8 @@ verb_of(const char *subject)
 void
 service_count(const struct task *task, uint64_t settle_us)
 {
-    const struct result *result = &task->job.result;
-    struct route_stats *stats = &task->w->stats[task->job.command];
+    const struct result *result = &task->call.result;
+    struct route_stats *stats = &task->w->stats[task->call.command];
     if (!task->route)
         return;
     stats->requests++;

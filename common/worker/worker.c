@@ -303,7 +303,7 @@ start(struct worker *w, struct err *err)
     warn_of_plaintext(w);
     id_new_random(unique);
     snprintf(w->instance, sizeof(w->instance), "%.8s", unique);
-    w->batch = calloc(WORKER_BATCH_CAP, sizeof(struct job *));
+    w->batch = calloc(WORKER_BATCH_CAP, sizeof(struct call *));
     if (!w->batch)
         return err_set(err, RC_TEMP, "no memory");
     rc = gcra_table_new(&w->limits, err);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker - the runtime that every worker program shares; a handler turns validated jobs into results.
+ * worker - the runtime that every worker program shares; a handler turns validated calls into results.
  *
  * The runtime reads the configuration, connects (and reconnects), takes JetStream commands and core
- * requests in batches, checks subject, claim and body, calls the handler, and settles each job by
+ * requests in batches, checks subject, claim and body, calls the handler, and settles each call by
  * its result, in this order (architecture, decision 9):
  *     effect durable (the handler's return) -> `request` audit event acknowledged by AUDIT
  *     -> answer (.done event, or reply) -> ack confirmed by the server
  * A crash in between redelivers; handlers are idempotent by (workspace, command id).
  *
- * Verdict of a job, from result.rc by RC_TABLE:
+ * Verdict of a call, from result.rc by RC_TABLE:
  *     VERDICT_DONE    answered and acknowledged, 2xx and 4xx alike
  *     VERDICT_RETRY   handled again with growing delay; nothing is answered
  *     VERDICT_REJECT  to DEAD with reason and delivery count, then terminated
@@ -18,7 +18,7 @@
  * before the handler sees it. A redelivered message is handled alone. While a dependency is down
  * nothing is fetched. (docs/states.md)
  *
- * Handlers see jobs, memory and services; never a NATS type, never an ack, never a loop.
+ * Handlers see calls, memory and services; never a NATS type, never an ack, never a loop.
  * Source: Postfix's skeleton servers; contract sections 2, 5, 7
  */
 #ifndef GANTRY_WORKER_H
@@ -41,7 +41,7 @@
 #define WORKER_DRAIN_MS 25000
 struct worker;
 
-/* What a handler says of a job. Set it with the functions below; the body lives in the arena. */
+/* What a handler says of a call. Set it with the functions below; the body lives in the arena. */
 struct result {
     enum rc rc;       /* the verdict; RC_OK for any answer, good or bad */
     int status;       /* HTTP status that a waiting caller gets; 0 = none was given */
@@ -51,7 +51,7 @@ struct result {
     struct err err;         /* for RETRY and REJECT: why */
 };
 
-struct job {
+struct call {
     enum command command;
     char id[ID_TEXT_MAX];   /* the command's id: names its one recorded effect */
     struct principal actor; /* workspace always; key and role when known */
@@ -72,14 +72,14 @@ struct job {
     const char *params_prefix64; /* actions only: audit_params_prefix() */
     const char *audit_error;     /* of a success with a bad outcome (a task's); NULL = none */
     const char *program;         /* CMD_AUDIT_REQUEST: the last token of the subject; else NULL */
-    struct arena *mem;           /* lives until the job is settled */
+    struct arena *mem;           /* lives until the call is settled */
     void *own;                   /* the runtime's */
 };
 
-/* All jobs of a call have the same command; workspaces may differ. One result per job. */
-typedef void worker_handle_fn(struct worker *w, struct job **jobs, size_t n);
-/* For work that goes on after the call (the executor): the job is kept until worker_finish(). */
-typedef void worker_start_fn(struct worker *w, struct job *job);
+/* All calls of one batch have the same command; workspaces may differ. One result per call. */
+typedef void worker_handle_fn(struct worker *w, struct call **calls, size_t n);
+/* For work that goes on after the handler has returned (the executor): the call is kept until worker_finish(). */
+typedef void worker_start_fn(struct worker *w, struct call *call);
 
 struct worker_route {
     enum command command;
@@ -102,12 +102,12 @@ struct worker_spec {
     bool uses_kv;     /* Redis */
     bool kv_optional; /* Redis down does not stop fetching */
     /* The handlers of JetStream commands record their own `request` events with the effect; the
-     * runtime publishes those of jobs that it refuses itself and hands to no handler. */
+     * runtime publishes those of calls that it refuses itself and hands to no handler. */
     bool audits_itself;
     /* The loop turns while a handler waits for PostgreSQL: no timer or callback may use it then. */
     bool turns_meanwhile;
     bool spawns;        /* starts sandboxes: exec stays possible (confine.h) */
-    unsigned batch_max; /* messages in one call; default 64 */
+    unsigned batch_max; /* messages in one batch; default 64 */
     size_t mem_max;     /* bytes of arena per batch; default 64 MiB */
     /* One durable consumer per workspace on the stream, named <program>_<workspace>; free slots
      * are handed round-robin. (The executor; the others share one of the program's name.) */
@@ -118,8 +118,8 @@ struct worker_spec {
     enum rc (*on_ready)(struct worker *w, struct err *err);
     void (*on_tick)(struct worker *w);
     void (*on_stop)(struct worker *w);
-    /* A JetStream job becomes a dead letter: record it. May be called again. RC_TEMP: later. */
-    enum rc (*on_dead)(struct worker *w, struct job *job, const char *reason, struct err *err);
+    /* A JetStream call becomes a dead letter: record it. May be called again. RC_TEMP: later. */
+    enum rc (*on_dead)(struct worker *w, struct call *call, const char *reason, struct err *err);
     /* Extra command line words: returns an exit code, or -1 for "not mine". */
     int (*command_line)(int argc, char **argv, const struct worker_spec *spec);
     const char *command_line_help; /* lines of --help about them, or NULL */
@@ -137,14 +137,15 @@ const char *worker_region(const struct worker *w); /* REGION; "" when unset */
 struct bus *worker_bus(struct worker *w);
 /* Long handlers: call at least every 10 s; sends "in progress" for all unsettled messages. */
 void worker_keepalive(struct worker *w);
-void worker_finish(struct worker *w, struct job *job); /* settles what a start function kept */
+void worker_finish(struct worker *w, struct call *call); /* settles what a start function kept */
 /* SIGTERM has come: nothing new is fetched, what was started has WORKER_DRAIN_MS to end. */
 bool worker_draining(const struct worker *w);
 
-/* Answers. body: finished JSON in out (copied into the job's arena). */
-void job_answer(struct job *job, int status, const struct buf *body);
-void job_problem(struct job *job, enum problem_code code, const struct field_errors *errors,
-                 const char *detail);
-void job_fail(struct job *job, const struct err *err); /* RETRY, REJECT or a generic answer by rc */
+/* Answers. body: finished JSON in out (copied into the call's arena). */
+void call_answer(struct call *call, int status, const struct buf *body);
+void call_problem(struct call *call, enum problem_code code, const struct field_errors *errors,
+                  const char *detail);
+void call_fail(struct call *call,
+               const struct err *err); /* RETRY, REJECT or a generic answer by rc */
 
 #endif

@@ -23,7 +23,7 @@ _Static_assert(TOGETHER_MAX *AUDIT_EVENT_MAX <= 1 << 20, "larger than the stream
 static bool
 needs_audit(const struct task *task)
 {
-    if (task->job.command == CMD_AUDIT_REQUEST || !task->route)
+    if (task->call.command == CMD_AUDIT_REQUEST || !task->route)
         return false;
     return !(task->w->spec->audits_itself && task->lane && !task->refused && !task->reason);
 }
@@ -31,44 +31,45 @@ needs_audit(const struct task *task)
 static enum audit_status
 audit_status(const struct task *task)
 {
-    const struct job *job = &task->job;
-    if (job->audit_decision && strcmp(job->audit_decision, "denied") == 0)
+    const struct call *call = &task->call;
+    if (call->audit_decision && strcmp(call->audit_decision, "denied") == 0)
         return AUDIT_DENIED;
-    if (task->reason || job->result.status >= 400)
-        return job->result.status == 401 || job->result.status == 403 ? AUDIT_DENIED : AUDIT_FAILED;
+    if (task->reason || call->result.status >= 400)
+        return call->result.status == 401 || call->result.status == 403 ? AUDIT_DENIED
+                                                                        : AUDIT_FAILED;
     return AUDIT_SUCCESS;
 }
 
 static enum rc
 write_event(const struct task *task, struct buf *out)
 {
-    const struct job *job = &task->job;
-    const struct result *result = &job->result;
+    const struct call *call = &task->call;
+    const struct result *result = &call->result;
     char params[AUDIT_DIGEST_MAX];
-    if (job->params_sha256 || !task->doc || audit_digest_json(task->doc, params) != RC_OK)
+    if (call->params_sha256 || !task->doc || audit_digest_json(task->doc, params) != RC_OK)
         params[0] = '\0';
-    int64_t took_ms = clock_wall_ms() - job->accepted_ms;
-    bool known = job->actor.key_id[0] != '\0';
+    int64_t took_ms = clock_wall_ms() - call->accepted_ms;
+    bool known = call->actor.key_id[0] != '\0';
     const struct audit_request_event event = {
         .event_id = task->audit_id,
         .actor = known ? AUDIT_ACTOR_KEY : AUDIT_ACTOR_NATS,
-        .key_id = known ? job->actor.key_id : NULL,
-        .request_id = job->request_id[0] ? job->request_id : NULL,
-        .action = command_info(job->command)->tail,
-        .target = job->audit_target,
+        .key_id = known ? call->actor.key_id : NULL,
+        .request_id = call->request_id[0] ? call->request_id : NULL,
+        .action = command_info(call->command)->tail,
+        .target = call->audit_target,
         .status = audit_status(task),
-        .http_status = job->direct    ? 0
+        .http_status = call->direct   ? 0
                        : task->reason ? 500
                                       : result->status,
         .error_code = task->reason                   ? "dead_letter"
                       : result->code < PROBLEM_COUNT ? problem_name(result->code)
-                                                     : job->audit_error,
+                                                     : call->audit_error,
         .duration_ms = took_ms < 0 ? 0 : took_ms,
-        .idempotency_sha256 = job->idem_hash[0] ? job->idem_hash : NULL,
-        .params_sha256 = job->params_sha256 ? job->params_sha256 : params,
-        .params_prefix64 = job->params_prefix64,
+        .idempotency_sha256 = call->idem_hash[0] ? call->idem_hash : NULL,
+        .params_sha256 = call->params_sha256 ? call->params_sha256 : params,
+        .params_prefix64 = call->params_prefix64,
         .region = worker_region(task->w),
-        .time_ms = job->accepted_ms,
+        .time_ms = call->accepted_ms,
     };
     return audit_event_write(&event, out);
 }
@@ -103,7 +104,7 @@ write_together(struct queue *group, struct buf *text)
         buf_cut(text, len);
         queue_remove(group, task);
         log_fields(LOG_ERROR, "a request event cannot be written", "command",
-                   command_info(task->job.command)->tail, NULL);
+                   command_info(task->call.command)->tail, NULL);
         task_step_later(task);
     }
     if (count > 1)
@@ -123,7 +124,7 @@ publish(struct worker *w, struct queue *group)
     if (!first)
         return;
     snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.audit.request.%s",
-             first->job.actor.workspace, w->spec->name);
+             first->call.actor.workspace, w->spec->name);
     if (group->count == 1)
         snprintf(msg_id, sizeof(msg_id), "%s.audit", first->audit_id);
     else
@@ -139,7 +140,7 @@ static bool
 goes_with(const struct task *task, const struct task *first)
 {
     return task == first || (task->tries == 0 && first->tries == 0 && !task->lane == !first->lane &&
-                             strcmp(task->job.actor.workspace, first->job.actor.workspace) == 0);
+                             strcmp(task->call.actor.workspace, first->call.actor.workspace) == 0);
 }
 
 void

@@ -36,7 +36,7 @@ enum task_state {
 
 struct task {
     struct heap_node wake; /* first: the heap gives it back; HELD, or the next try of a step */
-    struct job job;
+    struct call call;
     struct worker *w;
     struct task *next, *prev;         /* in a queue */
     struct task *all_next, *all_prev; /* all of the worker's */
@@ -108,19 +108,19 @@ struct worker {
     struct metrics metrics;
     struct route_stats stats[CMD_COUNT];
     struct gcra_table *limits; /* of direct core requests */
-    struct job **batch;
+    struct call **batch;
 };
 
 /* worker_conf.c */
 int worker_command_line(int argc, char **argv, const struct worker_spec *spec);
 enum rc worker_conf_read(struct worker *w, struct err *err);
-/* worker_task.c: from message to job */
+/* worker_task.c: from message to call */
 void task_receive(struct worker *w, struct lane *lane, const struct bus_msg *msg);
 void task_free(struct task *task);
 void task_wake_after(struct task *task, uint32_t delay_ms);
 void queue_push(struct queue *queue, struct task *task);
 void queue_remove(struct queue *queue, struct task *task);
-/* worker_run.c: handing jobs to handlers */
+/* worker_run.c: handing calls to handlers */
 int worker_turn(void *arg);
 void worker_wake_due(void *arg);
 void worker_tick(void *arg); /* worker.c */

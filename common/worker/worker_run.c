@@ -8,7 +8,7 @@
 #include "worker_own.h"
 
 /*
- * Handing jobs to handlers. Everything that arrived while the last batch was handled is the next
+ * Handing calls to handlers. Everything that arrived while the last batch was handled is the next
  * batch: under load batches grow by themselves, without load nothing waits. Three queues take
  * turns: core requests, messages delivered for the first time (in batches of one command), and
  * suspects: redelivered ones and later attempts, each alone, so that one that kills the program or
@@ -58,7 +58,7 @@ task_refuse_unavailable(struct task *task)
     char detail[64] = "A part of the service did not answer.";
     if (task->w->away)
         (void)snprintf(detail, sizeof(detail), "%s is away.", task->w->away);
-    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, detail);
+    call_problem(&task->call, PROBLEM_UNAVAILABLE, NULL, detail);
 }
 
 static void
@@ -83,10 +83,10 @@ take_batch(struct worker *w, struct queue *queue, size_t max)
     size_t count = 0;
     while (queue->first && count < max) {
         struct task *task = queue->first;
-        if (count && task->job.command != w->batch[0]->command)
+        if (count && task->call.command != w->batch[0]->command)
             break;
         take(queue, task);
-        w->batch[count++] = &task->job;
+        w->batch[count++] = &task->call;
     }
     return count;
 }
@@ -175,12 +175,12 @@ work_unhealthily(struct worker *w)
             refuse_now(task);
             continue;
         }
-        w->batch[0] = &task->job;
+        w->batch[0] = &task->call;
         call_handler(w, task->route, 1);
     }
 }
 
-/* One call of a handler; false when there was nothing to do. */
+/* One batch for a handler; false when there was nothing to do. */
 static bool
 work(struct worker *w)
 {
@@ -251,8 +251,8 @@ worker_wake_due(void *arg)
 }
 
 void
-worker_finish(struct worker *w, struct job *job)
+worker_finish(struct worker *w, struct call *call)
 {
     (void)w;
-    task_settle(job->own);
+    task_settle(call->own);
 }

@@ -55,7 +55,7 @@ static void
 finished(struct task *task)
 {
     struct worker *w = task->w;
-    const struct result *result = &task->job.result;
+    const struct result *result = &task->call.result;
     uint64_t settle_us = (uint64_t)(clock_mono_us() - task->arrived_us);
     if (!task->lane)
         w->metrics.requests_done++;
@@ -66,8 +66,8 @@ finished(struct task *task)
     w->metrics.settle_us += settle_us;
     service_count(task, settle_us);
     if (log_enabled(LOG_DEBUG))
-        log_fields(LOG_DEBUG, "settled", "command", command_info(task->job.command)->tail,
-                   "workspace", task->job.actor.workspace, "id", task->job.id, NULL);
+        log_fields(LOG_DEBUG, "settled", "command", command_info(task->call.command)->tail,
+                   "workspace", task->call.actor.workspace, "id", task->call.id, NULL);
     task_free(task);
 }
 
@@ -146,7 +146,7 @@ task_hand_back(struct task *task, uint32_t delay_ms)
 static void
 reply_core(struct task *task)
 {
-    const struct result *result = &task->job.result;
+    const struct result *result = &task->call.result;
     struct bus_header headers[2];
     char code[16];
     size_t n = 0;
@@ -170,20 +170,20 @@ static void
 publish_done(struct task *task)
 {
     static const struct bus_header HEADERS[] = { { EVENT_HEADER, "done" } };
-    const struct job *job = &task->job;
-    const struct command_info *info = command_info(job->command);
+    const struct call *call = &task->call;
+    const struct command_info *info = command_info(call->command);
     char subject[SUBJECT_MAX];
     AUTO(buf) struct buf text = { 0 };
     struct json_writer json;
-    if (!info->family || job->command == CMD_AUDIT_REQUEST || !job->id[0])
+    if (!info->family || call->command == CMD_AUDIT_REQUEST || !call->id[0])
         return;
-    done_subject(subject, job->actor.workspace, info->family, job->id);
-    buf_init(&text, job->result.body_len + DONE_EXTRA);
+    done_subject(subject, call->actor.workspace, info->family, call->id);
+    buf_init(&text, call->result.body_len + DONE_EXTRA);
     json_begin(&json, &text);
     json_object(&json, NULL);
-    json_put_int(&json, "status", job->result.status);
-    if (job->result.body_len)
-        json_put_raw(&json, "body", job->result.body, job->result.body_len);
+    json_put_int(&json, "status", call->result.status);
+    if (call->result.body_len)
+        json_put_raw(&json, "body", call->result.body, call->result.body_len);
     else
         json_put_null(&json, "body");
     json_close(&json);
@@ -228,7 +228,7 @@ task_audited(struct task *task, enum rc rc, const struct err *err)
         return;
     }
     /* What cannot be audited is not answered. */
-    job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
+    call_problem(&task->call, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
     reply_core(task);
 }
 
@@ -243,12 +243,12 @@ on_buried(void *arg, enum rc rc, bool duplicate, const struct err *err)
     if (rc == RC_OK) {
         task->w->metrics.jobs_dead++;
         FAULT("after_dead");
-        job_problem(&task->job, PROBLEM_INTERNAL, NULL, "The command could not be carried out.");
+        call_problem(&task->call, PROBLEM_INTERNAL, NULL, "The command could not be carried out.");
         publish_done(task);
         enter(task, TASK_ACKING);
     } else if (rc == RC_LIMIT) {
         log_fields(LOG_ERROR, "a dead letter was not taken: the message goes back", "workspace",
-                   task->job.actor.workspace, "reason", task->reason, "because", err->text, NULL);
+                   task->call.actor.workspace, "reason", task->reason, "because", err->text, NULL);
         task_hand_back(task, WORKER_DEAD_FULL_MS);
     } else {
         log_fields(LOG_WARN, "a dead letter was not taken: trying again", "reason", err->text,
@@ -273,7 +273,7 @@ static bool
 scope_hash(const struct task *task, char hex[HASH_TEXT_MAX])
 {
     const char *scope = json_string(task->doc, "scope");
-    const char *workspace = task->job.actor.workspace;
+    const char *workspace = task->call.actor.workspace;
     uint8_t digest[HASH_LEN];
     if (!scope)
         return false;
@@ -297,18 +297,18 @@ room_for_payload(const struct bus_header *headers, size_t n, const char *msg_id)
 static void
 publish_dead(struct task *task)
 {
-    const struct job *job = &task->job;
+    const struct call *call = &task->call;
     const char *actor = bus_msg_header(task->msg, ACTOR_HEADER);
     const char *original_id = bus_msg_header(task->msg, MSG_ID_HEADER);
     char subject[SUBJECT_MAX], deliveries[24], time[CLOCK_TEXT_MAX], hash[HASH_TEXT_MAX];
     char msg_id[96], length[24];
     struct bus_header headers[8];
     size_t n = 0;
-    snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.%s", job->actor.workspace,
+    snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.%s", call->actor.workspace,
              task->w->spec->name);
-    snprintf(deliveries, sizeof(deliveries), "%llu", (unsigned long long)job->deliveries);
+    snprintf(deliveries, sizeof(deliveries), "%llu", (unsigned long long)call->deliveries);
     snprintf(msg_id, sizeof(msg_id), "dead.%s.%llu.%lld", task->w->spec->name,
-             (unsigned long long)task->msg->stream_seq, (long long)job->stream_ns);
+             (unsigned long long)task->msg->stream_seq, (long long)call->stream_ns);
     headers[n++] = (struct bus_header){ "Gantry-Reason", one_line(task, task->reason) };
     headers[n++] = (struct bus_header){ "Gantry-Deliveries", deliveries };
     headers[n++] = (struct bus_header){ "Gantry-Subject", task->msg->subject };
@@ -319,15 +319,15 @@ publish_dead(struct task *task)
         headers[n++] = (struct bus_header){ ACTOR_HEADER, actor };
     if (scope_hash(task, hash))
         headers[n++] = (struct bus_header){ "Gantry-Scope-Hash", hash };
-    snprintf(length, sizeof(length), "%zu", job->payload_len);
+    snprintf(length, sizeof(length), "%zu", call->payload_len);
     headers[n] = (struct bus_header){ CUT_HEADER, length };
     size_t room = room_for_payload(headers, n + 1, msg_id);
-    bool cut = job->payload_len > room;
+    bool cut = call->payload_len > room;
     struct bus_out out = { .subject = subject,
                            .headers = headers,
                            .n_headers = cut ? n + 1 : n,
-                           .data = job->payload,
-                           .len = cut ? room : job->payload_len };
+                           .data = call->payload,
+                           .len = cut ? room : call->payload_len };
     struct err err = { .rc = RC_OK };
     task->awaiting = true;
     enum rc rc = bus_js_publish(task->w->bus, &out, msg_id, CONFIRM_MS, on_buried, task, &err);
@@ -340,9 +340,9 @@ die(struct task *task)
 {
     struct worker *w = task->w;
     struct err err = { .rc = RC_OK };
-    bool known = task->route && id_valid(task->job.id);
+    bool known = task->route && id_valid(task->call.id);
     if (known && w->spec->on_dead &&
-        w->spec->on_dead(w, &task->job, task->reason, &err) == RC_TEMP) {
+        w->spec->on_dead(w, &task->call, task->reason, &err) == RC_TEMP) {
         task_step_later(task);
         return;
     }
@@ -354,8 +354,8 @@ task_bury(struct task *task, const char *reason)
 {
     task->reason = reason ? reason : "no memory for the reason";
     log_fields(LOG_ERROR, "dead letter", "reason", task->reason, "workspace",
-               task->job.actor.workspace, "id", task->job.id, NULL);
-    if (!task->job.actor.workspace[0]) { /* no subject of ours: nowhere to put it */
+               task->call.actor.workspace, "id", task->call.id, NULL);
+    if (!task->call.actor.workspace[0]) { /* no subject of ours: nowhere to put it */
         (void)bus_settle(task->w->bus, task->msg, BUS_TERM, 0, NULL, NULL, NULL);
         task_free(task);
         return;
@@ -369,13 +369,13 @@ static void
 hold(struct task *task)
 {
     struct worker *w = task->w;
-    const struct err *err = &task->job.result.err;
+    const struct err *err = &task->call.result.err;
     uint32_t delay_ms = grown(RETRY_FIRST_MS, RETRY_MAX_MS, task->attempts++);
     w->metrics.jobs_retried++;
-    if (err->text[0]) /* a job without a reason has not failed, its time has not come */
+    if (err->text[0]) /* a call without a reason has not failed, its time has not come */
         log_fields(err->rc == RC_CONFIG ? LOG_ERROR : LOG_WARN,
                    "failed for now: trying again later", "command",
-                   command_info(task->job.command)->tail, "id", task->job.id, "reason", err->text,
+                   command_info(task->call.command)->tail, "id", task->call.id, "reason", err->text,
                    NULL);
     task->waited_ms += delay_ms;
     if (task->waited_ms > FAULT_NUMBER("FAULT_GIVE_UP_MS", WORKER_GIVE_UP_MS)) {
@@ -390,24 +390,24 @@ hold(struct task *task)
 void
 task_settle(struct task *task)
 {
-    struct job *job = &task->job;
-    enum verdict verdict = rc_verdict(job->result.rc);
-    if (verdict == VERDICT_DONE && job->result.status == 0) {
-        (void)err_set(&job->result.err, RC_BUG, "the handler gave no answer");
+    struct call *call = &task->call;
+    enum verdict verdict = rc_verdict(call->result.rc);
+    if (verdict == VERDICT_DONE && call->result.status == 0) {
+        (void)err_set(&call->result.err, RC_BUG, "the handler gave no answer");
         verdict = VERDICT_REJECT;
     }
     if (!task->lane && verdict == VERDICT_RETRY) {
         (void)worker_check_health(task->w);
         task_refuse_unavailable(task);
     } else if (!task->lane && verdict == VERDICT_REJECT) {
-        log_fields(LOG_ERROR, "a request failed", "command", command_info(job->command)->tail,
-                   "reason", job->result.err.text, NULL);
-        job_problem(job, PROBLEM_INTERNAL, NULL, "The request could not be carried out.");
+        log_fields(LOG_ERROR, "a request failed", "command", command_info(call->command)->tail,
+                   "reason", call->result.err.text, NULL);
+        call_problem(call, PROBLEM_INTERNAL, NULL, "The request could not be carried out.");
     } else if (verdict == VERDICT_RETRY) {
         hold(task);
         return;
     } else if (verdict == VERDICT_REJECT) {
-        task_bury(task, arena_strdup(&task->mem, job->result.err.text));
+        task_bury(task, arena_strdup(&task->mem, call->result.err.text));
         return;
     }
     enter(task, TASK_AUDITING);

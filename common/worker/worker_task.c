@@ -10,7 +10,7 @@
 #include "worker_own.h"
 
 /*
- * From a message to a job: subject, delivery count, claim, body, in this order. Whatever is wrong
+ * From a message to a call: subject, delivery count, claim, body, in this order. Whatever is wrong
  * with the message itself makes a dead letter (JetStream) or an error reply (core); whatever is
  * wrong with the request is answered. Handlers see only what passed.
  */
@@ -58,15 +58,15 @@ task_new(struct worker *w, struct lane *lane, const struct bus_msg *msg)
     task->msg = bus_msg_keep(msg);
     task->arrived_us = clock_mono_us();
     arena_init(&task->mem, w->spec->mem_max ? w->spec->mem_max : 64u << 20);
-    task->job.mem = &task->mem;
-    task->job.own = task;
-    task->job.actor.role = ROLE_COUNT;
-    task->job.payload = task->msg->data;
-    task->job.payload_len = task->msg->len;
-    task->job.deliveries = lane ? msg->deliveries : 1;
-    task->job.stream_ns = lane ? msg->stream_ns : 0;
-    task->job.accepted_ms = lane ? msg->stream_ns / 1000000 : clock_wall_ms();
-    task->job.result.code = PROBLEM_COUNT;
+    task->call.mem = &task->mem;
+    task->call.own = task;
+    task->call.actor.role = ROLE_COUNT;
+    task->call.payload = task->msg->data;
+    task->call.payload_len = task->msg->len;
+    task->call.deliveries = lane ? msg->deliveries : 1;
+    task->call.stream_ns = lane ? msg->stream_ns : 0;
+    task->call.accepted_ms = lane ? msg->stream_ns / 1000000 : clock_wall_ms();
+    task->call.result.code = PROBLEM_COUNT;
     task->all_next = w->all;
     if (w->all)
         w->all->all_prev = task;
@@ -113,7 +113,7 @@ id_of_message(const struct task *task, char out[ID_TEXT_MAX])
 {
     uint8_t digest[HASH_LEN];
     char hex[HASH_TEXT_MAX], text[64];
-    snprintf(text, sizeof(text), "%lld %llu", (long long)task->job.stream_ns,
+    snprintf(text, sizeof(text), "%lld %llu", (long long)task->call.stream_ns,
              (unsigned long long)task->msg->stream_seq);
     const struct hash_part parts[] = { { task->msg->subject, strlen(task->msg->subject) + 1 },
                                        { text, strlen(text) } };
@@ -136,22 +136,22 @@ read_request_info(struct task *task)
         return;
     const char *user = json_string(doc, "user");
     if (user && strlen(user) == KEY_ID_LEN && request_id_valid(user, KEY_ID_LEN))
-        memcpy(task->job.actor.key_id, user, KEY_ID_LEN + 1);
+        memcpy(task->call.actor.key_id, user, KEY_ID_LEN + 1);
 }
 
 static enum rc
 identify_direct(struct task *task, struct err *err)
 {
-    struct job *job = &task->job;
+    struct call *call = &task->call;
     const char *id = bus_msg_header(task->msg, "Nats-Msg-Id");
     size_t len = id ? strlen(id) : 0;
-    job->direct = true;
+    call->direct = true;
     read_request_info(task);
     if (!task->lane) {
-        id_new(job->id);
+        id_new(call->id);
         return RC_OK;
     }
-    if (!id || id_parse(id, len, job->id) != RC_OK)
+    if (!id || id_parse(id, len, call->id) != RC_OK)
         return err_set(err, RC_CORRUPT, "Nats-Msg-Id is no UUID");
     return RC_OK;
 }
@@ -163,8 +163,8 @@ identify_audit(struct task *task, struct err *err)
     const char *id = bus_msg_header(task->msg, "Nats-Msg-Id");
     const char *dot = id ? strchr(id, '.') : NULL;
     const char *program = strrchr(task->msg->subject, '.');
-    task->job.program = program ? program + 1 : "";
-    if (!dot || id_parse(id, (size_t)(dot - id), task->job.id) != RC_OK)
+    task->call.program = program ? program + 1 : "";
+    if (!dot || id_parse(id, (size_t)(dot - id), task->call.id) != RC_OK)
         return err_set(err, RC_CORRUPT, "Nats-Msg-Id is not that of a request event");
     return RC_OK;
 }
@@ -172,24 +172,24 @@ identify_audit(struct task *task, struct err *err)
 static enum rc
 identify(struct task *task, struct err *err)
 {
-    struct job *job = &task->job;
+    struct call *call = &task->call;
     struct actor_claim claim;
     const char *wire = bus_msg_header(task->msg, ACTOR_HEADER);
-    if (job->command == CMD_AUDIT_REQUEST)
+    if (call->command == CMD_AUDIT_REQUEST)
         return identify_audit(task, err);
     if (!wire)
         return identify_direct(task, err);
     enum rc rc = actor_verify(task->w->common.actor_public_key, wire, task->msg->subject,
-                              job->payload, job->payload_len, &claim, err);
+                              call->payload, call->payload_len, &claim, err);
     if (rc != RC_OK)
         return rc;
-    memcpy(job->id, claim.command_id, sizeof(job->id));
-    memcpy(job->actor.key_id, claim.key_id, sizeof(job->actor.key_id));
-    memcpy(job->request_id, claim.request_id, sizeof(job->request_id));
-    memcpy(job->idem_hash, claim.idem_hash, sizeof(job->idem_hash));
-    job->actor.role = claim.role;
-    job->actor.scopes = role_scopes(claim.role);
-    job->accepted_ms = claim.accepted_ms;
+    memcpy(call->id, claim.command_id, sizeof(call->id));
+    memcpy(call->actor.key_id, claim.key_id, sizeof(call->actor.key_id));
+    memcpy(call->request_id, claim.request_id, sizeof(call->request_id));
+    memcpy(call->idem_hash, claim.idem_hash, sizeof(call->idem_hash));
+    call->actor.role = claim.role;
+    call->actor.scopes = role_scopes(claim.role);
+    call->accepted_ms = claim.accepted_ms;
     return RC_OK;
 }
 
@@ -200,10 +200,10 @@ identify(struct task *task, struct err *err)
 static enum rc
 read_report(struct task *task, struct err *err)
 {
-    const struct schema *schema = schema_builtin(command_info(task->job.command)->schema);
+    const struct schema *schema = schema_builtin(command_info(task->call.command)->schema);
     struct field_errors errors = { 0 };
     struct err why = { .rc = RC_OK };
-    enum rc rc = json_read(task->job.payload, task->job.payload_len, &task->doc, &why);
+    enum rc rc = json_read(task->call.payload, task->call.payload_len, &task->doc, &why);
     if (rc != RC_OK)
         return err_set(err, RC_CORRUPT, "%s", why.text);
     bool many = cJSON_IsArray(task->doc);
@@ -211,7 +211,7 @@ read_report(struct task *task, struct err *err)
         if (schema_check(schema, one, &errors) != RC_OK)
             return err_set(err, RC_CORRUPT, "a request event breaks a rule: %s %s",
                            errors.items[0].field, errors.items[0].detail);
-    task->job.body = task->doc;
+    task->call.body = task->doc;
     return RC_OK;
 }
 
@@ -219,35 +219,35 @@ read_report(struct task *task, struct err *err)
 static enum rc
 read_body(struct task *task, struct err *err)
 {
-    struct job *job = &task->job;
+    struct call *call = &task->call;
     struct field_errors errors = { 0 };
-    const struct command_info *info = command_info(job->command);
+    const struct command_info *info = command_info(call->command);
     char field[JSON_FIELD_MAX];
-    enum rc rc = json_read_field(job->payload_len ? job->payload : "{}",
-                                 job->payload_len ? job->payload_len : 2, &task->doc, field, err);
+    enum rc rc = json_read_field(call->payload_len ? call->payload : "{}",
+                                 call->payload_len ? call->payload_len : 2, &task->doc, field, err);
     if (rc == RC_INVALID) {
         task->refused = true;
         field_errors_add(&errors, field, "%s", err->text);
-        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
         return RC_OK;
     }
     if (rc != RC_OK)
         return rc;
-    job->body = task->doc;
-    job->audit_target = json_string(task->doc, "scope");
+    call->body = task->doc;
+    call->audit_target = json_string(task->doc, "scope");
     const char *tenant = json_string(task->doc, "tenant_id");
     const char *request = json_string(task->doc, "client_request_id");
     const struct schema *schema = schema_builtin(info->schema);
     task->refused = true;
-    if (info->scope != SCOPE_NONE && !job->direct && !principal_has(&job->actor, info->scope))
-        job_problem(job, PROBLEM_MISSING_SCOPE, NULL, "The key's role lacks the scope.");
-    else if (tenant && strcmp(tenant, job->actor.workspace) != 0)
-        job_problem(job, PROBLEM_TENANT_MISMATCH, NULL, "tenant_id is not the key's workspace.");
+    if (info->scope != SCOPE_NONE && !call->direct && !principal_has(&call->actor, info->scope))
+        call_problem(call, PROBLEM_MISSING_SCOPE, NULL, "The key's role lacks the scope.");
+    else if (tenant && strcmp(tenant, call->actor.workspace) != 0)
+        call_problem(call, PROBLEM_TENANT_MISMATCH, NULL, "tenant_id is not the key's workspace.");
     else if (schema && schema_check(schema, task->doc, &errors) != RC_OK)
-        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
-    else if (request && job->direct && task->lane && strcmp(request, job->id) != 0)
-        job_problem(job, PROBLEM_INVALID_REQUEST, NULL,
-                    "client_request_id is not the message's Nats-Msg-Id.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+    else if (request && call->direct && task->lane && strcmp(request, call->id) != 0)
+        call_problem(call, PROBLEM_INVALID_REQUEST, NULL,
+                     "client_request_id is not the message's Nats-Msg-Id.");
     else
         task->refused = false;
     return RC_OK;
@@ -266,21 +266,21 @@ static enum rc
 decode(struct task *task, struct err *err)
 {
     struct worker *w = task->w;
-    struct job *job = &task->job;
-    if (command_parse(task->msg->subject, job->actor.workspace, &job->command) != RC_OK)
+    struct call *call = &task->call;
+    if (command_parse(task->msg->subject, call->actor.workspace, &call->command) != RC_OK)
         return err_set(err, RC_CORRUPT, "the subject is none of ours");
-    task->route = find_route(w, job->command);
+    task->route = find_route(w, call->command);
     if (!task->route)
         return err_set(err, RC_CORRUPT, "no command of this program");
-    if (job->payload_len > MESSAGE_MAX)
+    if (call->payload_len > MESSAGE_MAX)
         return err_set(err, RC_CORRUPT, "larger than any command");
     enum rc rc = identify(task, err);
-    if (rc == RC_OK && task->lane && job->deliveries > (uint64_t)w->common.delivery_limit)
+    if (rc == RC_OK && task->lane && call->deliveries > (uint64_t)w->common.delivery_limit)
         rc = err_set(err, RC_CORRUPT, "delivered %llu times without being settled",
-                     (unsigned long long)job->deliveries);
+                     (unsigned long long)call->deliveries);
     if (rc != RC_OK)
         return rc;
-    return job->command == CMD_AUDIT_REQUEST ? read_report(task, err) : read_body(task, err);
+    return call->command == CMD_AUDIT_REQUEST ? read_report(task, err) : read_body(task, err);
 }
 
 /* What NATS clients ask directly passes no gateway: here is its limit. (Their JetStream commands are
@@ -291,11 +291,11 @@ limit_direct(struct task *task)
     const struct worker *w = task->w;
     struct gcra_state state;
     struct gcra_bucket bucket = gcra_bucket(w->common.rate_limit_per_minute);
-    if (!task->job.direct || task->lane || bucket.burst == 0 ||
-        gcra_take(gcra_table_find(w->limits, task->job.actor.workspace), clock_mono_us(), &bucket,
+    if (!task->call.direct || task->lane || bucket.burst == 0 ||
+        gcra_take(gcra_table_find(w->limits, task->call.actor.workspace), clock_mono_us(), &bucket,
                   &state) == 0)
         return;
-    job_problem(&task->job, PROBLEM_RATE_LIMITED, NULL, "Too many requests; try again later.");
+    call_problem(&task->call, PROBLEM_RATE_LIMITED, NULL, "Too many requests; try again later.");
     task->refused = true;
 }
 
@@ -305,9 +305,10 @@ static void
 refuse_core(struct task *task, const struct err *err)
 {
     if (err->rc == RC_CORRUPT && !bus_msg_header(task->msg, ACTOR_HEADER))
-        job_problem(&task->job, PROBLEM_MALFORMED_JSON, NULL, err->text);
+        call_problem(&task->call, PROBLEM_MALFORMED_JSON, NULL, err->text);
     else
-        job_problem(&task->job, PROBLEM_UNAUTHORIZED, NULL, "The claim does not fit the request.");
+        call_problem(&task->call, PROBLEM_UNAUTHORIZED, NULL,
+                     "The claim does not fit the request.");
     if (!task->route) {
         task_free(task);
         return;
@@ -321,13 +322,13 @@ enqueue(struct task *task)
 {
     struct worker *w = task->w;
     if (!task->lane && w->core.count >= WORKER_CORE_QUEUE_MAX) {
-        job_problem(&task->job, PROBLEM_UNAVAILABLE, NULL, "Too many requests wait already.");
+        call_problem(&task->call, PROBLEM_UNAVAILABLE, NULL, "Too many requests wait already.");
         task_settle(task);
         return;
     }
     if (task->lane)
         task->lane->queued++;
-    queue_push(!task->lane ? &w->core : task->job.deliveries > 1 ? &w->suspects : &w->fresh, task);
+    queue_push(!task->lane ? &w->core : task->call.deliveries > 1 ? &w->suspects : &w->fresh, task);
 }
 
 void
@@ -342,10 +343,10 @@ task_receive(struct worker *w, struct lane *lane, const struct bus_msg *msg)
     enum rc rc = decode(task, &err);
     if (rc == RC_OK && !task->refused)
         limit_direct(task);
-    if (!id_valid(task->job.id))
+    if (!id_valid(task->call.id))
         id_of_message(task, task->audit_id);
     else
-        memcpy(task->audit_id, task->job.id, sizeof(task->audit_id));
+        memcpy(task->audit_id, task->call.id, sizeof(task->audit_id));
     if (rc != RC_OK && lane)
         task_bury(task, arena_strdup(&task->mem, err.text));
     else if (rc != RC_OK)

@@ -57,7 +57,7 @@ make_body(uint64_t n)
 static int
 run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t first)
 {
-    AUTO(free) struct job *jobs = calloc(batch, sizeof(*jobs));
+    AUTO(free) struct call *calls = calloc(batch, sizeof(*calls));
     AUTO(free) struct leaf *leaves = calloc(batch, sizeof(*leaves));
     AUTO(arena) struct arena mem = { 0 };
     struct err err;
@@ -68,11 +68,11 @@ run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t 
         size_t n = events - done < batch ? events - done : batch;
         int64_t start_us = clock_mono_us();
         for (size_t i = 0; i < n; i++) {
-            jobs[i] = (struct job){ .command = CMD_AUDIT_REQUEST, .program = "ingest" };
-            snprintf(jobs[i].actor.workspace, WORKSPACE_TEXT_MAX, "%s",
+            calls[i] = (struct call){ .command = CMD_AUDIT_REQUEST, .program = "ingest" };
+            snprintf(calls[i].actor.workspace, WORKSPACE_TEXT_MAX, "%s",
                      (first + done + i) % 2 ? "b" : "a");
-            jobs[i].body = make_body(first + done + i);
-            leaf_of_request(&jobs[i], jobs[i].body, &leaves[i]);
+            calls[i].body = make_body(first + done + i);
+            leaf_of_request(&calls[i], calls[i].body, &leaves[i]);
         }
         decoded_us += clock_mono_us() - start_us;
         start_us = clock_mono_us();
@@ -80,7 +80,7 @@ run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t 
             return die("append", &err);
         spent_us += clock_mono_us() - start_us;
         for (size_t i = 0; i < n; i++) {
-            cJSON *body = (cJSON *)(uintptr_t)jobs[i].body;
+            cJSON *body = (cJSON *)(uintptr_t)calls[i].body;
             json_cleanup(&body);
         }
         arena_reset(&mem);

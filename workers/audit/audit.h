@@ -2,7 +2,7 @@
 /*
  * audit - the audit worker: sequences events into one RFC 6962 tree, proves, lists and prunes.
  *
- * Theory of operation: batches of jobs become leaves (event.h), the leaves one transaction under an
+ * Theory of operation: batches of calls become leaves (event.h), the leaves one transaction under an
  * advisory lock (append.h), so that any number of replicas may run. The tree's right edge is kept in
  * memory between batches; the database is believed only as far as the last checkpoint in it, signed
  * with this deployment's key, agrees with that edge (head.h). If it does not, the program stops with
@@ -53,13 +53,13 @@ void audit_init(struct audit *audit, const struct audit_conf *conf, const char *
 void audit_fini(struct audit *audit);
 
 /* The program's handlers and hooks. */
-void audit_handle_append(struct worker *w, struct job **jobs, size_t n);
-void audit_handle_request(struct worker *w, struct job **jobs, size_t n);
-void audit_handle_list(struct worker *w, struct job **jobs, size_t n);
-void audit_handle_event(struct worker *w, struct job **jobs, size_t n);
-void audit_handle_checkpoint(struct worker *w, struct job **jobs, size_t n);
-void audit_handle_proof(struct worker *w, struct job **jobs, size_t n);
-void audit_handle_consistency(struct worker *w, struct job **jobs, size_t n);
+void audit_handle_append(struct worker *w, struct call **calls, size_t n);
+void audit_handle_request(struct worker *w, struct call **calls, size_t n);
+void audit_handle_list(struct worker *w, struct call **calls, size_t n);
+void audit_handle_event(struct worker *w, struct call **calls, size_t n);
+void audit_handle_checkpoint(struct worker *w, struct call **calls, size_t n);
+void audit_handle_proof(struct worker *w, struct call **calls, size_t n);
+void audit_handle_consistency(struct worker *w, struct call **calls, size_t n);
 
 extern const struct worker_spec AUDIT_SPEC;
 

@@ -61,15 +61,15 @@ field_text(const struct leaf *leaf, enum request_field field)
 }
 
 void
-leaf_of_request(struct job *job, const cJSON *body, struct leaf *out)
+leaf_of_request(struct call *call, const cJSON *body, struct leaf *out)
 {
     *out = (struct leaf){
         .kind = LEAF_REQUEST,
-        .job = job,
+        .call = call,
         .reported = true,
-        .workspace = job->actor.workspace,
+        .workspace = call->actor.workspace,
         .problem = PROBLEM_COUNT,
-        .time_ms = job->accepted_ms,
+        .time_ms = call->accepted_ms,
     };
     find_fields(body, out->fields);
     out->event_id = field_text(out, FIELD_EVENT_ID);
@@ -81,34 +81,34 @@ leaf_of_request(struct job *job, const cJSON *body, struct leaf *out)
 }
 
 void
-leaf_of_event(struct job *job, struct leaf *out)
+leaf_of_event(struct call *call, struct leaf *out)
 {
     *out = (struct leaf){
         .kind = LEAF_EVENT,
-        .job = job,
-        .workspace = job->actor.workspace,
-        .event_id = job->id,
-        .actor = json_string(job->body, "actor"),
-        .action = json_string(job->body, "action"),
-        .status = json_string(job->body, "decision"),
+        .call = call,
+        .workspace = call->actor.workspace,
+        .event_id = call->id,
+        .actor = json_string(call->body, "actor"),
+        .action = json_string(call->body, "action"),
+        .status = json_string(call->body, "decision"),
         .problem = PROBLEM_COUNT,
-        .time_ms = job->accepted_ms,
+        .time_ms = call->accepted_ms,
     };
 }
 
 void
-leaf_of_append(struct job *job, enum problem_code problem, struct leaf *out)
+leaf_of_append(struct call *call, enum problem_code problem, struct leaf *out)
 {
     *out = (struct leaf){
         .kind = LEAF_REQUEST,
-        .job = job,
-        .workspace = job->actor.workspace,
-        .event_id = job->id,
-        .actor = job->actor.key_id[0] ? job->actor.key_id : "nats",
+        .call = call,
+        .workspace = call->actor.workspace,
+        .event_id = call->id,
+        .actor = call->actor.key_id[0] ? call->actor.key_id : "nats",
         .action = "audit.append",
         .status = problem == PROBLEM_COUNT ? "success" : "failed",
         .problem = problem,
-        .time_ms = job->accepted_ms,
+        .time_ms = call->accepted_ms,
     };
 }
 
@@ -198,7 +198,7 @@ write_request(struct json_writer *w, const struct audit *audit, const struct lea
     put_nonce(w, leaf);
     put_hmac(w, "params_hash", audit, "params", field_text(leaf, FIELD_PARAMS));
     put_field(w, "params_prefix64", leaf, FIELD_PREFIX);
-    put_text(w, "program", leaf->job->program);
+    put_text(w, "program", leaf->call->program);
     json_put_time(w, "recorded_at", recorded_ms);
     put_field(w, "region", leaf, FIELD_REGION);
     put_field(w, "request_id", leaf, FIELD_REQUEST_ID);
@@ -215,40 +215,40 @@ static void
 write_append(struct json_writer *w, const struct audit *audit, const struct leaf *leaf,
              int64_t recorded_ms)
 {
-    const struct job *job = leaf->job;
+    const struct call *call = leaf->call;
     char params[AUDIT_DIGEST_MAX] = "";
 
-    if (audit_digest_json(job->body, params) != RC_OK)
+    if (audit_digest_json(call->body, params) != RC_OK)
         params[0] = '\0';
     json_put_string(w, "action", leaf->action);
-    put_text(w, "actor_id", job->actor.key_id);
-    json_put_string(w, "actor_type", job->direct ? "nats" : "key");
+    put_text(w, "actor_id", call->actor.key_id);
+    json_put_string(w, "actor_type", call->direct ? "nats" : "key");
     json_put_null(w, "client");
     json_put_int(w, "count", 1);
     json_put_string(w, "decision", "allowed");
     json_put_int(w, "duration_ms",
-                 recorded_ms > job->accepted_ms ? recorded_ms - job->accepted_ms : 0);
+                 recorded_ms > call->accepted_ms ? recorded_ms - call->accepted_ms : 0);
     bool refused = leaf->problem != PROBLEM_COUNT;
     put_text(w, "error_reason", refused ? problem_name(leaf->problem) : NULL);
     json_put_string(w, "event_id", leaf->event_id);
-    if (job->direct)
+    if (call->direct)
         json_put_null(w, "http_status");
     else
         json_put_int(w, "http_status", refused ? problem_http(leaf->problem) : 200);
-    put_hmac(w, "idempotency_key_hash", audit, "idempotency", job->idem_hash);
-    put_text(w, "key_id", job->actor.key_id);
+    put_hmac(w, "idempotency_key_hash", audit, "idempotency", call->idem_hash);
+    put_text(w, "key_id", call->actor.key_id);
     put_nonce(w, leaf);
     put_hmac(w, "params_hash", audit, "params", params);
     json_put_null(w, "params_prefix64");
     json_put_string(w, "program", "audit");
     json_put_time(w, "recorded_at", recorded_ms);
     put_text(w, "region", audit->region);
-    put_text(w, "request_id", job->request_id);
+    put_text(w, "request_id", call->request_id);
     json_put_string(w, "status", leaf->status);
     if (refused) /* it may be what was refused */
         json_put_null(w, "target");
     else
-        put_member(w, "target", job->body);
+        put_member(w, "target", call->body);
     json_put_time(w, "time", leaf->time_ms);
     json_put_string(w, "type", "request");
     json_put_int(w, "v", 1);
@@ -277,23 +277,23 @@ static enum rc
 write_event(struct json_writer *w, const struct audit *audit, const struct leaf *leaf,
             int64_t recorded_ms)
 {
-    const struct job *job = leaf->job;
+    const struct call *call = leaf->call;
     enum rc rc;
 
-    put_member(w, "action", job->body);
-    put_member(w, "actor", job->body);
-    put_text(w, "actor_id", job->actor.key_id);
-    json_put_string(w, "actor_type", job->direct ? "nats" : "key");
-    put_member(w, "decision", job->body);
+    put_member(w, "action", call->body);
+    put_member(w, "actor", call->body);
+    put_text(w, "actor_id", call->actor.key_id);
+    json_put_string(w, "actor_type", call->direct ? "nats" : "key");
+    put_member(w, "decision", call->body);
     json_put_string(w, "event_id", leaf->event_id);
-    put_text(w, "key_id", job->actor.key_id);
+    put_text(w, "key_id", call->actor.key_id);
     put_nonce(w, leaf);
-    if ((rc = put_payload(w, job->body)) != RC_OK)
+    if ((rc = put_payload(w, call->body)) != RC_OK)
         return rc;
     json_put_time(w, "recorded_at", recorded_ms);
     put_text(w, "region", audit->region);
-    put_text(w, "request_id", job->request_id);
-    put_member(w, "target", job->body);
+    put_text(w, "request_id", call->request_id);
+    put_member(w, "target", call->body);
     json_put_time(w, "time", leaf->time_ms);
     json_put_string(w, "type", "event");
     json_put_int(w, "v", 1);

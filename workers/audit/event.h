@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * event - from a job to a leaf: the canonical bytes of an audit event and what is searched by.
+ * event - from a call to a leaf: the canonical bytes of an audit event and what is searched by.
  *
  * Shape:   RFC 8785 JSON, written with its members in order. Each event has a nonce of 16 random
  *          bytes, so that no leaf hash can be guessed, and the time of recording, which never goes
@@ -43,11 +43,11 @@ enum request_field {
     FIELD_COUNT
 };
 
-/* Strings are borrowed from the job or its arena. */
+/* Strings are borrowed from the call or its arena. */
 struct leaf {
     enum leaf_kind kind;
-    struct job *job; /* NULL for LEAF_PRUNE */
-    bool reported;   /* a LEAF_REQUEST from its settler; else it is an append's own */
+    struct call *call; /* NULL for LEAF_PRUNE */
+    bool reported;     /* a LEAF_REQUEST from its settler; else it is an append's own */
     const cJSON *fields[FIELD_COUNT]; /* of a reported one; NULL = absent */
     const char *workspace, *event_id;
     const char *actor, *action, *status; /* NULL = unknown */
@@ -71,10 +71,10 @@ struct prune {
 
 const char *leaf_kind_name(enum leaf_kind kind);
 
-/* The leaf of an event in an audit.request job, and the two of an audit.append job. */
-void leaf_of_request(struct job *job, const cJSON *body, struct leaf *out);
-void leaf_of_event(struct job *job, struct leaf *out);
-void leaf_of_append(struct job *job, enum problem_code problem, struct leaf *out);
+/* The leaf of an event in an audit.request call, and the two of an audit.append call. */
+void leaf_of_request(struct call *call, const cJSON *body, struct leaf *out);
+void leaf_of_event(struct call *call, struct leaf *out);
+void leaf_of_append(struct call *call, enum problem_code problem, struct leaf *out);
 
 /* Write the leaf's event into scratch (of EVENT_MAX), hash it, keep a copy in mem. prune only for
  * LEAF_PRUNE. */

@@ -27,7 +27,7 @@ stop_if_config(enum rc rc, const struct err *err)
 }
 
 static void
-answer_append(struct job *job, const struct leaf *event)
+answer_append(struct call *call, const struct leaf *event)
 {
     char hex[HASH_TEXT_MAX];
     AUTO(buf) struct buf body = { 0 };
@@ -44,22 +44,22 @@ answer_append(struct job *job, const struct leaf *event)
     json_put_string(&w, "leaf_hash", hex);
     json_close(&w);
     if (json_end(&w) == RC_OK)
-        job_answer(job, 200, &body);
+        call_answer(call, 200, &body);
 }
 
 /* What the log is given it keeps: an event with a credential in it is refused, and answered. */
 static bool
-holds_secret(struct job *job)
+holds_secret(struct call *call)
 {
     char field[SECRETS_FIELD_MAX];
-    const char *kind = secrets_find_json(job->body, field);
+    const char *kind = secrets_find_json(call->body, field);
     struct field_errors errors = { .count = 0 };
 
     if (!kind)
         return false;
     field_errors_add(&errors, field, "%s", kind);
-    job_problem(job, PROBLEM_SECRET_IN_TEXT, &errors,
-                "The event holds what looks like a credential");
+    call_problem(call, PROBLEM_SECRET_IN_TEXT, &errors,
+                 "The event holds what looks like a credential");
     return true;
 }
 
@@ -77,49 +77,49 @@ next_event(const cJSON *body, const cJSON *event)
 }
 
 static size_t
-leaf_count(const struct job *job)
+leaf_count(const struct call *call)
 {
-    if (job->command != CMD_AUDIT_REQUEST)
+    if (call->command != CMD_AUDIT_REQUEST)
         return 2;
-    return cJSON_IsArray(job->body) ? (size_t)cJSON_GetArraySize(job->body) : 1;
+    return cJSON_IsArray(call->body) ? (size_t)cJSON_GetArraySize(call->body) : 1;
 }
 
-/* The leaves of each job, in order; returns how many. */
+/* The leaves of each call, in order; returns how many. */
 static size_t
-make_leaves(struct job **jobs, size_t n, struct leaf *leaves)
+make_leaves(struct call **calls, size_t n, struct leaf *leaves)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
-        struct job *job = jobs[i];
-        if (job->command == CMD_AUDIT_REQUEST) {
-            for (const cJSON *event = first_event(job->body); event;
-                 event = next_event(job->body, event))
-                leaf_of_request(job, event, &leaves[count++]);
-        } else if (holds_secret(job)) {
-            leaf_of_append(job, PROBLEM_SECRET_IN_TEXT, &leaves[count++]);
+        struct call *call = calls[i];
+        if (call->command == CMD_AUDIT_REQUEST) {
+            for (const cJSON *event = first_event(call->body); event;
+                 event = next_event(call->body, event))
+                leaf_of_request(call, event, &leaves[count++]);
+        } else if (holds_secret(call)) {
+            leaf_of_append(call, PROBLEM_SECRET_IN_TEXT, &leaves[count++]);
         } else {
-            leaf_of_event(job, &leaves[count++]);
-            leaf_of_append(job, PROBLEM_COUNT, &leaves[count++]);
+            leaf_of_event(call, &leaves[count++]);
+            leaf_of_append(call, PROBLEM_COUNT, &leaves[count++]);
         }
     }
     return count;
 }
 
 static void
-settle(struct job **jobs, size_t n, const struct leaf *leaves, size_t count)
+settle(struct call **calls, size_t n, const struct leaf *leaves, size_t count)
 {
     for (size_t i = 0; i < n; i++)
-        if (jobs[i]->command == CMD_AUDIT_REQUEST)
-            jobs[i]->result = (struct result){ .rc = RC_OK, .status = 200, .code = PROBLEM_COUNT };
+        if (calls[i]->command == CMD_AUDIT_REQUEST)
+            calls[i]->result = (struct result){ .rc = RC_OK, .status = 200, .code = PROBLEM_COUNT };
     for (size_t i = 0; i < count; i++)
         if (leaves[i].kind == LEAF_EVENT)
-            answer_append(leaves[i].job, &leaves[i]);
+            answer_append(leaves[i].call, &leaves[i]);
 }
 
 /* All in one transaction; if one of them is at fault, each alone. */
 static void
-store(struct worker *w, struct job **jobs, size_t n, size_t max_leaves)
+store(struct worker *w, struct call **calls, size_t n, size_t max_leaves)
 {
     struct audit *audit = worker_state(w);
     AUTO(free) struct leaf *leaves = calloc(max_leaves + 1, sizeof(*leaves));
@@ -128,66 +128,66 @@ store(struct worker *w, struct job **jobs, size_t n, size_t max_leaves)
     enum rc rc = RC_TEMP;
 
     if (leaves) {
-        count = make_leaves(jobs, n, leaves);
-        rc = append_leaves(audit, worker_db(w), leaves, count, NULL, jobs[0]->mem, &err);
+        count = make_leaves(calls, n, leaves);
+        rc = append_leaves(audit, worker_db(w), leaves, count, NULL, calls[0]->mem, &err);
         stop_if_config(rc, &err);
         if (rc == RC_OK) {
-            settle(jobs, n, leaves, count);
+            settle(calls, n, leaves, count);
             return;
         }
     }
     if (rc == RC_TEMP || n == 1) {
         for (size_t i = 0; i < n; i++)
-            job_fail(jobs[i], &err);
+            call_fail(calls[i], &err);
         return;
     }
     for (size_t i = 0; i < n; i++)
-        store(w, &jobs[i], 1, leaf_count(jobs[i]));
+        store(w, &calls[i], 1, leaf_count(calls[i]));
 }
 
 /* As many at once as make a transaction of a good size. */
 static void
-store_all(struct worker *w, struct job **jobs, size_t n)
+store_all(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t from = 0, to = 0; from < n; from = to) {
         size_t leaves = 0, bytes = 0;
-        while (to < n && (to == from || (leaves + leaf_count(jobs[to]) <= LEAVES_MAX &&
-                                         bytes + jobs[to]->payload_len <= BYTES_MAX))) {
-            leaves += leaf_count(jobs[to]);
-            bytes += jobs[to++]->payload_len;
+        while (to < n && (to == from || (leaves + leaf_count(calls[to]) <= LEAVES_MAX &&
+                                         bytes + calls[to]->payload_len <= BYTES_MAX))) {
+            leaves += leaf_count(calls[to]);
+            bytes += calls[to++]->payload_len;
         }
-        store(w, &jobs[from], to - from, leaves);
+        store(w, &calls[from], to - from, leaves);
     }
 }
 
 void
-audit_handle_append(struct worker *w, struct job **jobs, size_t n)
+audit_handle_append(struct worker *w, struct call **calls, size_t n)
 {
-    store_all(w, jobs, n);
+    store_all(w, calls, n);
 }
 
 /* An intent waits for the event that tells how it ended. */
 static bool
-waits(const struct job *job)
+waits(const struct call *call)
 {
-    for (const cJSON *event = first_event(job->body); event; event = next_event(job->body, event))
+    for (const cJSON *event = first_event(call->body); event; event = next_event(call->body, event))
         if (json_bool(event, "intent", false))
-            return clock_wall_ms() < job->accepted_ms + AUDIT_INTENT_MS;
+            return clock_wall_ms() < call->accepted_ms + AUDIT_INTENT_MS;
     return false;
 }
 
 void
-audit_handle_request(struct worker *w, struct job **jobs, size_t n)
+audit_handle_request(struct worker *w, struct call **calls, size_t n)
 {
     static const struct err later = { .rc = RC_TEMP };
-    AUTO(free) struct job **now = calloc(n, sizeof(struct job *));
+    AUTO(free) struct call **now = calloc(n, sizeof(struct call *));
     size_t count = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (!now || waits(jobs[i]))
-            job_fail(jobs[i], &later);
+        if (!now || waits(calls[i]))
+            call_fail(calls[i], &later);
         else
-            now[count++] = jobs[i];
+            now[count++] = calls[i];
     if (count > 0)
         store_all(w, now, count);
 }

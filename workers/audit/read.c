@@ -18,21 +18,21 @@
 #define ITEM_MARGIN    256 /* bytes of an item beside its event */
 
 static void
-fail_job(struct job *job, enum rc rc, const struct err *err)
+fail_job(struct call *call, enum rc rc, const struct err *err)
 {
     if (rc == RC_NOTFOUND)
-        job_problem(job, PROBLEM_NOT_FOUND, NULL, "The audit log is empty");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL, "The audit log is empty");
     else
-        job_fail(job, err);
+        call_fail(call, err);
 }
 
 static void
-finish(struct job *job, struct json_writer *w, const struct buf *body)
+finish(struct call *call, struct json_writer *w, const struct buf *body)
 {
     if (json_end(w) == RC_OK)
-        job_answer(job, 200, body);
+        call_answer(call, 200, body);
     else
-        job_fail(job, &(struct err){ .rc = RC_BUG, .text = "the answer cannot be written" });
+        call_fail(call, &(struct err){ .rc = RC_BUG, .text = "the answer cannot be written" });
 }
 
 /* The canonical event with its place in the log before its own members. */
@@ -84,7 +84,7 @@ read_cursor(const cJSON *body, int64_t *below, struct field_errors *errors)
 }
 
 static void
-put_page(struct job *job, const PGresult *rows, int64_t limit)
+put_page(struct call *call, const PGresult *rows, int64_t limit)
 {
     AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
@@ -109,47 +109,47 @@ put_page(struct job *job, const PGresult *rows, int64_t limit)
         json_put_null(&w, "next_cursor");
     }
     json_close(&w);
-    finish(job, &w, &body);
+    finish(call, &w, &body);
 }
 
 static void
-list(struct worker *w, struct job *job)
+list(struct worker *w, struct call *call)
 {
     struct field_errors errors = { .count = 0 };
     struct db_params params = { .count = 0 };
     AUTO(pgresult) PGresult *rows = NULL;
-    int64_t limit = json_int(job->body, "limit", PAGE_LIMIT), below;
+    int64_t limit = json_int(call->body, "limit", PAGE_LIMIT), below;
     struct err err;
     enum rc rc;
-    bool good = read_cursor(job->body, &below, &errors);
+    bool good = read_cursor(call->body, &below, &errors);
 
     db_param_int(&params, below);
-    db_param_text(&params, json_string(job->body, "action"));
-    db_param_text(&params, json_string(job->body, "status"));
-    db_param_text(&params, json_string(job->body, "actor"));
-    good = add_time(&params, job->body, "from", &errors) && good;
-    good = add_time(&params, job->body, "to", &errors) && good;
+    db_param_text(&params, json_string(call->body, "action"));
+    db_param_text(&params, json_string(call->body, "status"));
+    db_param_text(&params, json_string(call->body, "actor"));
+    good = add_time(&params, call->body, "from", &errors) && good;
+    good = add_time(&params, call->body, "to", &errors) && good;
     db_param_int(&params, limit + 1);
     if (!good) {
-        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The query is not valid");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The query is not valid");
         return;
     }
-    rc = db_query(worker_db(w), job->actor.workspace, SQL_AUDIT_LIST, &params, &rows, &err);
+    rc = db_query(worker_db(w), call->actor.workspace, SQL_AUDIT_LIST, &params, &rows, &err);
     if (rc == RC_OK)
-        put_page(job, rows, limit);
+        put_page(call, rows, limit);
     else
-        job_fail(job, &err);
+        call_fail(call, &err);
 }
 
 void
-audit_handle_list(struct worker *w, struct job **jobs, size_t n)
+audit_handle_list(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        list(w, jobs[i]);
+        list(w, calls[i]);
 }
 
 static void
-show_event(struct worker *worker, struct job *job)
+show_event(struct worker *worker, struct call *call)
 {
     struct db_params params = { .count = 0 };
     AUTO(pgresult) PGresult *rows = NULL;
@@ -158,31 +158,31 @@ show_event(struct worker *worker, struct job *job)
     struct err err;
     enum rc rc;
 
-    db_param_text(&params, json_string(job->body, "event_id"));
-    rc = db_query(worker_db(worker), job->actor.workspace, SQL_AUDIT_EVENT, &params, &rows, &err);
+    db_param_text(&params, json_string(call->body, "event_id"));
+    rc = db_query(worker_db(worker), call->actor.workspace, SQL_AUDIT_EVENT, &params, &rows, &err);
     if (rc != RC_OK) {
-        job_fail(job, &err);
+        call_fail(call, &err);
         return;
     }
     if (PQntuples(rows) == 0) {
-        job_problem(job, PROBLEM_NOT_FOUND, NULL, "No such event in this workspace");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL, "No such event in this workspace");
         return;
     }
     buf_init(&body, PAGE_BYTES_MAX);
     json_begin(&w, &body);
     put_item(&w, rows, 0);
-    finish(job, &w, &body);
+    finish(call, &w, &body);
 }
 
 void
-audit_handle_event(struct worker *w, struct job **jobs, size_t n)
+audit_handle_event(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        show_event(w, jobs[i]);
+        show_event(w, calls[i]);
 }
 
 static void
-show_checkpoint(struct worker *worker, struct job *job)
+show_checkpoint(struct worker *worker, struct call *call)
 {
     AUTO(free) char *note = malloc(NOTE_TEXT_MAX);
     AUTO(buf) struct buf body = { 0 };
@@ -192,17 +192,17 @@ show_checkpoint(struct worker *worker, struct job *job)
         note ? head_read(worker_state(worker), worker_db(worker), &head, note, &err) : RC_TEMP;
 
     if (rc != RC_OK) {
-        fail_job(job, rc, &err);
+        fail_job(call, rc, &err);
         return;
     }
     buf_init(&body, 2 * NOTE_TEXT_MAX);
     buf_puts(&body, note); /* a signed note is text, over NATS too */
-    job_answer(job, 200, &body);
+    call_answer(call, 200, &body);
 }
 
 void
-audit_handle_checkpoint(struct worker *w, struct job **jobs, size_t n)
+audit_handle_checkpoint(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        show_checkpoint(w, jobs[i]);
+        show_checkpoint(w, calls[i]);
 }

@@ -31,70 +31,71 @@ put_hashes(struct json_writer *w, const char *name, const uint8_t (*hashes)[HASH
 }
 
 static void
-finish(struct job *job, struct json_writer *w, const struct buf *body)
+finish(struct call *call, struct json_writer *w, const struct buf *body)
 {
     json_close(w);
     if (json_end(w) == RC_OK)
-        job_answer(job, 200, body);
+        call_answer(call, 200, body);
     else
-        job_fail(job, &(struct err){ .rc = RC_BUG, .text = "the answer cannot be written" });
+        call_fail(call, &(struct err){ .rc = RC_BUG, .text = "the answer cannot be written" });
 }
 
-/* The current size; false when the job is answered already. */
+/* The current size; false when the call is answered already. */
 static bool
-current_head(struct worker *w, struct job *job, struct merkle_head *head)
+current_head(struct worker *w, struct call *call, struct merkle_head *head)
 {
     struct err err;
     enum rc rc = head_read(worker_state(w), worker_db(w), head, NULL, &err);
 
     if (rc == RC_NOTFOUND)
-        job_problem(job, PROBLEM_NOT_FOUND, NULL, "The audit log is empty");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL, "The audit log is empty");
     else if (rc != RC_OK)
-        job_fail(job, &err);
+        call_fail(call, &err);
     return rc == RC_OK;
 }
 
 static void
-refuse(struct job *job, const char *field, const char *detail)
+refuse(struct call *call, const char *field, const char *detail)
 {
     struct field_errors errors = { .count = 0 };
 
     field_errors_add(&errors, field, "%s", detail);
-    job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The log has no such tree");
+    call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The log has no such tree");
 }
 
 static struct prove *
-new_proof(struct job *job)
+new_proof(struct call *call)
 {
-    struct prove *prove = arena_alloc(job->mem, sizeof(*prove));
+    struct prove *prove = arena_alloc(call->mem, sizeof(*prove));
 
     if (prove)
         prove->count = PROVE_PLANS;
     else
-        job_fail(job, &(struct err){ .rc = RC_TEMP, .text = "no memory" });
+        call_fail(call, &(struct err){ .rc = RC_TEMP, .text = "no memory" });
     return prove;
 }
 
-/* Fetch and fold; false when the job is answered already. */
+/* Fetch and fold; false when the call is answered already. */
 static bool
-carry_out(struct worker *w, struct job *job, struct prove *prove, bool planned)
+carry_out(struct worker *w, struct call *call, struct prove *prove, bool planned)
 {
     struct err err = { .rc = RC_BUG, .text = "a proof cannot be planned" };
 
     if (planned && prove_plans(worker_db(w), prove, &err) == RC_OK)
         return true;
-    job_fail(job, &err);
+    call_fail(call, &err);
     return false;
 }
 
 static void
-contradict(struct job *job)
+contradict(struct call *call)
 {
-    job_fail(job, &(struct err){ .rc = RC_BUG, .text = "the stored tiles contradict each other" });
+    call_fail(call,
+              &(struct err){ .rc = RC_BUG, .text = "the stored tiles contradict each other" });
 }
 
 static void
-put_inclusion(struct job *job, int64_t index, int64_t size, const struct prove *prove)
+put_inclusion(struct call *call, int64_t index, int64_t size, const struct prove *prove)
 {
     AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
@@ -107,31 +108,31 @@ put_inclusion(struct job *job, int64_t index, int64_t size, const struct prove *
     put_hash(&w, "leaf_hash", prove->hashes[0][0]);
     put_hash(&w, "root_hash", prove->hashes[2][0]);
     put_hashes(&w, "audit_path", prove->hashes[1], prove->plans[1].hash_count);
-    finish(job, &w, &body);
+    finish(call, &w, &body);
 }
 
 static void
-prove_inclusion(struct worker *w, struct job *job)
+prove_inclusion(struct worker *w, struct call *call)
 {
     struct merkle_head head;
     struct prove *prove;
 
-    if (!current_head(w, job, &head))
+    if (!current_head(w, call, &head))
         return;
-    int64_t index = json_int(job->body, "leaf_index", -1);
-    int64_t size = json_int(job->body, "tree_size", (int64_t)head.size);
+    int64_t index = json_int(call->body, "leaf_index", -1);
+    int64_t size = json_int(call->body, "tree_size", (int64_t)head.size);
     if (size < 1 || (uint64_t)size > head.size) {
-        refuse(job, "tree_size", "must be between 1 and the size of the log");
+        refuse(call, "tree_size", "must be between 1 and the size of the log");
         return;
     }
     if (index < 0 || index >= size) {
-        job_problem(job, PROBLEM_NOT_FOUND, NULL, "No such leaf in a tree of that size");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL, "No such leaf in a tree of that size");
         return;
     }
-    if (!(prove = new_proof(job)))
+    if (!(prove = new_proof(call)))
         return;
     prove->plans[0] = (struct merkle_plan){ 1, { { 0, (uint64_t)index } }, 1, { 1 } };
-    if (!carry_out(w, job, prove,
+    if (!carry_out(w, call, prove,
                    merkle_plan_inclusion((uint64_t)index, (uint64_t)size, &prove->plans[1]) ==
                            RC_OK &&
                        merkle_plan_root((uint64_t)size, &prove->plans[2]) == RC_OK))
@@ -139,20 +140,20 @@ prove_inclusion(struct worker *w, struct job *job)
     if (merkle_verify_inclusion(prove->hashes[0][0], (uint64_t)index, (uint64_t)size,
                                 prove->hashes[1], prove->plans[1].hash_count,
                                 prove->hashes[2][0]) != RC_OK)
-        contradict(job);
+        contradict(call);
     else
-        put_inclusion(job, index, size, prove);
+        put_inclusion(call, index, size, prove);
 }
 
 void
-audit_handle_proof(struct worker *w, struct job **jobs, size_t n)
+audit_handle_proof(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        prove_inclusion(w, jobs[i]);
+        prove_inclusion(w, calls[i]);
 }
 
 static void
-put_consistency(struct job *job, const struct merkle_head *old, const struct merkle_head *new,
+put_consistency(struct call *call, const struct merkle_head *old, const struct merkle_head *new,
                 const struct prove *prove)
 {
     AUTO(buf) struct buf body = { 0 };
@@ -166,32 +167,32 @@ put_consistency(struct job *job, const struct merkle_head *old, const struct mer
     put_hash(&w, "from_root", old->root);
     put_hash(&w, "to_root", new->root);
     put_hashes(&w, "consistency", prove->hashes[2], prove->plans[2].hash_count);
-    finish(job, &w, &body);
+    finish(call, &w, &body);
 }
 
 static void
-prove_consistency(struct worker *w, struct job *job)
+prove_consistency(struct worker *w, struct call *call)
 {
     struct merkle_head head, old, new;
     struct prove *prove;
 
-    if (!current_head(w, job, &head))
+    if (!current_head(w, call, &head))
         return;
-    int64_t from = json_int(job->body, "from", -1);
-    int64_t to = json_int(job->body, "to", (int64_t)head.size);
+    int64_t from = json_int(call->body, "from", -1);
+    int64_t to = json_int(call->body, "to", (int64_t)head.size);
     if (to < 1 || (uint64_t)to > head.size) {
-        refuse(job, "to", "must be between 1 and the size of the log");
+        refuse(call, "to", "must be between 1 and the size of the log");
         return;
     }
     if (from < 1 || from > to) {
-        refuse(job, "from", "must be between 1 and the later size");
+        refuse(call, "from", "must be between 1 and the later size");
         return;
     }
     old.size = (uint64_t)from;
     new.size = (uint64_t)to;
-    if (!(prove = new_proof(job)))
+    if (!(prove = new_proof(call)))
         return;
-    if (!carry_out(w, job, prove,
+    if (!carry_out(w, call, prove,
                    merkle_plan_root(old.size, &prove->plans[0]) == RC_OK &&
                        merkle_plan_root(new.size, &prove->plans[1]) == RC_OK &&
                        merkle_plan_consistency(old.size, new.size, &prove->plans[2]) == RC_OK))
@@ -200,14 +201,14 @@ prove_consistency(struct worker *w, struct job *job)
     memcpy(new.root, prove->hashes[1][0], HASH_LEN);
     if (merkle_verify_consistency(&old, &new, prove->hashes[2], prove->plans[2].hash_count) !=
         RC_OK)
-        contradict(job);
+        contradict(call);
     else
-        put_consistency(job, &old, &new, prove);
+        put_consistency(call, &old, &new, prove);
 }
 
 void
-audit_handle_consistency(struct worker *w, struct job **jobs, size_t n)
+audit_handle_consistency(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        prove_consistency(w, jobs[i]);
+        prove_consistency(w, calls[i]);
 }

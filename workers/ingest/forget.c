@@ -27,10 +27,10 @@
 #define HEADERS_MAX    16384
 #define BODY_MAX       (1u << 20)
 
-/* A purge under way; lives in the job's arena. */
+/* A purge under way; lives in the call's arena. */
 struct purge {
     struct worker *w;
-    struct job *job;
+    struct call *call;
     int64_t deleted;
     uint64_t seq; /* of the letter in hand */
     char scope_hash[HASH_TEXT_MAX];
@@ -41,12 +41,12 @@ static void look(struct purge *purge, uint64_t from);
 static void
 finish(struct purge *purge, const struct err *failed)
 {
-    struct job *job = purge->job;
+    struct call *call = purge->call;
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     if (failed) {
-        job_fail(job, failed);
-        worker_finish(purge->w, job);
+        call_fail(call, failed);
+        worker_finish(purge->w, call);
         return;
     }
     buf_init(&out, REQUEST_MAX);
@@ -56,8 +56,8 @@ finish(struct purge *purge, const struct err *failed)
     json_put_int(&w, "deleted", purge->deleted);
     json_close(&w);
     if (json_end(&w) == RC_OK)
-        job_answer(job, 200, &out);
-    worker_finish(purge->w, job);
+        call_answer(call, 200, &out);
+    worker_finish(purge->w, call);
 }
 
 static void
@@ -107,7 +107,7 @@ is_orphan(const struct purge *purge, const cJSON *message, const char *headers, 
     const char *text = json_string(doc, "id");
     if (!text || id_parse(text, strlen(text), id) != RC_OK)
         return RC_OK;
-    const char *workspace = purge->job->actor.workspace;
+    const char *workspace = purge->call->actor.workspace;
     db_param_text(&p, workspace);
     db_param_text(&p, id);
     enum rc rc = db_query(worker_db(in->worker), workspace, SQL_INGEST_EXISTS, &p, &found, err);
@@ -194,7 +194,7 @@ look(struct purge *purge, uint64_t from)
     struct json_writer w;
     char subject[SUBJECT_MAX];
     (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.ingest",
-                   purge->job->actor.workspace);
+                   purge->call->actor.workspace);
     buf_init(&body, REQUEST_MAX);
     json_begin(&w, &body);
     json_object(&w, NULL);
@@ -206,17 +206,17 @@ look(struct purge *purge, uint64_t from)
 }
 
 static enum rc
-delete_rows(struct ingest *in, struct job *job, int64_t *deleted, struct err *err)
+delete_rows(struct ingest *in, struct call *call, int64_t *deleted, struct err *err)
 {
     struct db *db = worker_db(in->worker);
     struct db_params lock = { 0 }, p = { 0 };
     size_t unused, index;
-    db_param_text(&lock, job->actor.workspace);
-    db_param_text(&p, job->actor.workspace);
-    db_param_text(&p, job->id);
-    db_param_text(&p, json_string(job->body, "scope"));
-    db_param_int(&p, job->stream_ns);
-    enum rc rc = db_begin(db, job->actor.workspace, err);
+    db_param_text(&lock, call->actor.workspace);
+    db_param_text(&p, call->actor.workspace);
+    db_param_text(&p, call->id);
+    db_param_text(&p, json_string(call->body, "scope"));
+    db_param_int(&p, call->stream_ns);
+    enum rc rc = db_begin(db, call->actor.workspace, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_INGEST_EXCLUDE, &lock, &unused, err);
     if (rc == RC_OK)
@@ -232,24 +232,24 @@ delete_rows(struct ingest *in, struct job *job, int64_t *deleted, struct err *er
 }
 
 void
-ingest_forget(struct worker *w, struct job *job)
+ingest_forget(struct worker *w, struct call *call)
 {
     struct ingest *in = worker_state(w);
     struct err err;
-    struct purge *purge = arena_alloc(job->mem, sizeof(*purge));
-    const char *workspace = job->actor.workspace, *scope = json_string(job->body, "scope");
+    struct purge *purge = arena_alloc(call->mem, sizeof(*purge));
+    const char *workspace = call->actor.workspace, *scope = json_string(call->body, "scope");
     uint8_t digest[HASH_LEN];
     int64_t deleted = 0;
-    enum rc rc = purge ? delete_rows(in, job, &deleted, &err)
+    enum rc rc = purge ? delete_rows(in, call, &deleted, &err)
                        : err_set(&err, RC_TEMP, "no room for the command");
     if (rc == RC_CONFLICT) /* with its own other delivery: that one is done by now */
-        rc = delete_rows(in, job, &deleted, &err);
+        rc = delete_rows(in, call, &deleted, &err);
     if (rc != RC_OK) {
-        job_fail(job, &err);
-        worker_finish(w, job);
+        call_fail(call, &err);
+        worker_finish(w, call);
         return;
     }
-    *purge = (struct purge){ .w = w, .job = job, .deleted = deleted };
+    *purge = (struct purge){ .w = w, .call = call, .deleted = deleted };
     const struct hash_part parts[] = { { workspace, strlen(workspace) + 1 },
                                        { scope, strlen(scope) } };
     hash_sha256(parts, ARRAY_LEN(parts), digest);

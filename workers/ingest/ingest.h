@@ -4,7 +4,7 @@
  *
  * Theory of operation: a batch is split by workspace; each workspace's part is one transaction in
  * one pipeline, with the effect of a command and its command_done row in one statement. If the
- * transaction fails, its jobs are tried one by one, so that one bad job fails alone. Every
+ * transaction fails, its calls are tried one by one, so that one bad call fails alone. Every
  * transaction first takes the workspace's advisory lock, shared; a forget takes it exclusively.
  *
  * Source: architecture decisions 3, 4, 7; docs/memory.md
@@ -33,12 +33,12 @@ struct ingest {
 /* The embedder's model number (and the type number), from the database at first use. */
 enum rc ingest_model(struct ingest *in, int64_t *model, struct err *err);
 
-/* Credentials in any string of the body. False: the job is answered. */
-bool ingest_check_secrets(struct job *job);
+/* Credentials in any string of the body. False: the call is answered. */
+bool ingest_check_secrets(struct call *call);
 
-void ingest_store(struct worker *w, struct job **jobs, size_t n);
-void ingest_patch(struct worker *w, struct job **jobs, size_t n);
-void ingest_delete(struct worker *w, struct job **jobs, size_t n);
-void ingest_forget(struct worker *w, struct job *job);
+void ingest_store(struct worker *w, struct call **calls, size_t n);
+void ingest_patch(struct worker *w, struct call **calls, size_t n);
+void ingest_delete(struct worker *w, struct call **calls, size_t n);
+void ingest_forget(struct worker *w, struct call *call);
 
 #endif

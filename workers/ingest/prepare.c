@@ -29,7 +29,7 @@ seen_before(const cJSON *tags, const cJSON *tag)
 }
 
 const char *
-prepare_tags(struct job *job, const cJSON *tags)
+prepare_tags(struct call *call, const cJSON *tags)
 {
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
@@ -42,11 +42,11 @@ prepare_tags(struct job *job, const cJSON *tags)
             json_put_string(&w, NULL, tag->valuestring);
     }
     json_close(&w);
-    return json_end(&w) == RC_OK ? arena_strndup(job->mem, buf_text(&out), out.len) : NULL;
+    return json_end(&w) == RC_OK ? arena_strndup(call->mem, buf_text(&out), out.len) : NULL;
 }
 
 const char *
-prepare_json(struct job *job, const cJSON *doc, const char *fallback)
+prepare_json(struct call *call, const cJSON *doc, const char *fallback)
 {
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
@@ -55,19 +55,19 @@ prepare_json(struct job *job, const cJSON *doc, const char *fallback)
     buf_init(&out, JSON_TEXT_MAX);
     json_begin(&w, &out);
     json_put_doc(&w, NULL, doc);
-    return json_end(&w) == RC_OK ? arena_strndup(job->mem, buf_text(&out), out.len) : NULL;
+    return json_end(&w) == RC_OK ? arena_strndup(call->mem, buf_text(&out), out.len) : NULL;
 }
 
 bool
-ingest_check_secrets(struct job *job)
+ingest_check_secrets(struct call *call)
 {
     char field[SECRETS_FIELD_MAX];
     struct field_errors errors = { 0 };
-    const char *kind = secrets_find_json(job->body, field);
+    const char *kind = secrets_find_json(call->body, field);
     if (!kind)
         return true;
     field_errors_add(&errors, field, "looks like a credential: %s", kind);
-    job_problem(job, PROBLEM_SECRET_IN_TEXT, &errors,
-                "A credential must not be stored as a memory.");
+    call_problem(call, PROBLEM_SECRET_IN_TEXT, &errors,
+                 "A credential must not be stored as a memory.");
     return false;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prepare - the parts of a command's body as the database takes them; results live in the job's
+ * prepare - the parts of a command's body as the database takes them; results live in the call's
  * arena, NULL when that is full.
  */
 #ifndef PREPARE_H
@@ -12,8 +12,8 @@
 /* SHA-256 of the text: content_hash. */
 void prepare_hash(const char *text, uint8_t hash[HASH_LEN], char hex[HASH_TEXT_MAX]);
 /* A JSON array of the distinct tags, in their order; "[]" for NULL. */
-const char *prepare_tags(struct job *job, const cJSON *tags);
+const char *prepare_tags(struct call *call, const cJSON *tags);
 /* The document as JSON text; fallback for NULL. */
-const char *prepare_json(struct job *job, const cJSON *doc, const char *fallback);
+const char *prepare_json(struct call *call, const cJSON *doc, const char *fallback);
 
 #endif

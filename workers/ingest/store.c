@@ -17,9 +17,9 @@
 #define FACTS_MAX           (1024u * 1024)      /* bytes of facts as JSON, escaped */
 #define GROUP_MAX           (64u * 1024 * 1024) /* bytes of one column of a group */
 
-/* One command on its way into the database; lives in the job's arena. */
+/* One command on its way into the database; lives in the call's arena. */
 struct item {
-    struct job *job;
+    struct call *call;
     const char *scope, *source, *tags, *metadata, *text;
     const char *facts;   /* NULL: none is kept */
     int64_t ttl_seconds; /* 0 = none */
@@ -76,7 +76,7 @@ write_fact(struct json_writer *w, const cJSON *fact, const char *const part[3], 
 static enum rc
 read_facts(struct item *item)
 {
-    const cJSON *facts = json_member(item->job->body, "facts"), *fact;
+    const cJSON *facts = json_member(item->call->body, "facts"), *fact;
     bool explicit = strcmp(item->source, "explicit") == 0;
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
@@ -97,22 +97,22 @@ read_facts(struct item *item)
     enum rc rc = json_end(&w);
     if (rc != RC_OK || item->kept == 0)
         return rc;
-    item->facts = arena_strndup(item->job->mem, buf_text(&out), out.len);
+    item->facts = arena_strndup(item->call->mem, buf_text(&out), out.len);
     return item->facts ? RC_OK : RC_LIMIT;
 }
 
 static enum rc
-read_item(struct job *job, struct item *item)
+read_item(struct call *call, struct item *item)
 {
-    *item = (struct item){ .job = job };
-    item->scope = json_string(job->body, "scope");
-    item->text = json_string(job->body, "text");
-    item->source = json_string(job->body, "source");
+    *item = (struct item){ .call = call };
+    item->scope = json_string(call->body, "scope");
+    item->text = json_string(call->body, "text");
+    item->source = json_string(call->body, "source");
     if (!item->source)
         item->source = "unknown";
-    item->ttl_seconds = json_int(job->body, "ttl_seconds", 0);
-    item->tags = prepare_tags(job, json_member(job->body, "tags"));
-    item->metadata = prepare_json(job, json_member(job->body, "metadata"), "{}");
+    item->ttl_seconds = json_int(call->body, "ttl_seconds", 0);
+    item->tags = prepare_tags(call, json_member(call->body, "tags"));
+    item->metadata = prepare_json(call, json_member(call->body, "metadata"), "{}");
     prepare_hash(item->text, item->hash, item->hash_text);
     if (!item->scope || !item->text || !item->tags || !item->metadata)
         return RC_LIMIT;
@@ -122,16 +122,16 @@ read_item(struct job *job, struct item *item)
 static void
 answer_item(const PGresult *result, struct item *item)
 {
-    struct job *job = item->job;
+    struct call *call = item->call;
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     struct err err;
     int row = 0;
-    while (row < PQntuples(result) && strcmp(db_text(result, row, 0), job->id) != 0)
+    while (row < PQntuples(result) && strcmp(db_text(result, row, 0), call->id) != 0)
         row++;
     if (row == PQntuples(result)) {
         (void)err_set(&err, RC_BUG, "the statement answers nothing about a command");
-        job_fail(job, &err);
+        call_fail(call, &err);
         return;
     }
     buf_init(&out, 4096);
@@ -140,7 +140,7 @@ answer_item(const PGresult *result, struct item *item)
     json_put_string(&w, "status", "success");
     json_put_string(&w, "message", "Memory ingested");
     json_put_string(&w, "id", db_text(result, row, 1));
-    json_put_string(&w, "tenant_id", job->actor.workspace);
+    json_put_string(&w, "tenant_id", call->actor.workspace);
     json_put_string(&w, "scope", item->scope);
     json_put_string(&w, "content_hash", item->hash_text);
     const char *deduplicated = db_text(result, row, 2);
@@ -149,11 +149,11 @@ answer_item(const PGresult *result, struct item *item)
     json_put_int(&w, "facts_skipped", db_int(result, row, 4, 0));
     json_close(&w);
     if (json_end(&w) == RC_OK) {
-        job_answer(job, 200, &out);
+        call_answer(call, 200, &out);
         return;
     }
     (void)err_set(&err, RC_BUG, "the answer does not fit");
-    job_fail(job, &err);
+    call_fail(call, &err);
 }
 
 /* The columns of a group, as array parameters. */
@@ -177,9 +177,9 @@ enum {
 static void
 add_columns(struct buf columns[C_COUNT], const struct item *item)
 {
-    array_text(&columns[C_ID], item->job->id);
+    array_text(&columns[C_ID], item->call->id);
     array_text(&columns[C_SCOPE], item->scope);
-    array_int(&columns[C_NS], item->job->stream_ns);
+    array_int(&columns[C_NS], item->call->stream_ns);
     if (item->ttl_seconds > 0)
         array_int(&columns[C_TTL], item->ttl_seconds);
     else
@@ -207,7 +207,7 @@ send_columns(struct ingest *in, struct item **items, size_t n, int64_t model,
         array_binary_add(&vectors, items[i]->half, items[i]->half_len);
         add_columns(columns, items[i]);
     }
-    db_param_text(&p, items[0]->job->actor.workspace);
+    db_param_text(&p, items[0]->call->actor.workspace);
     db_param_int(&p, model);
     for (size_t c = 0; c < C_COUNT; c++) {
         if (c == C_FACTS)
@@ -249,7 +249,7 @@ distinct_first(struct item **items, size_t n)
         for (size_t j = 0; j < count && !again; j++)
             again = (memcmp(items[j]->hash, item->hash, HASH_LEN) == 0 &&
                      strcmp(items[j]->scope, item->scope) == 0) ||
-                    strcmp(items[j]->job->id, item->job->id) == 0;
+                    strcmp(items[j]->call->id, item->call->id) == 0;
         if (again)
             continue;
         memmove(items + count + 1, items + count, (i - count) * sizeof(*items));
@@ -277,7 +277,7 @@ static enum rc
 run_group(struct ingest *in, struct item **items, size_t n, int64_t model, struct err *err)
 {
     struct db *db = worker_db(in->worker);
-    const char *workspace = items[0]->job->actor.workspace;
+    const char *workspace = items[0]->call->actor.workspace;
     struct db_params lock = { 0 };
     size_t unused;
     db_param_text(&lock, workspace);
@@ -309,17 +309,17 @@ run_alone(struct ingest *in, struct item *item, int64_t model)
     for (int i = 0; i < 2 && rc == RC_CONFLICT; i++)
         rc = run_group(in, &item, 1, model, &err);
     if (rc == RC_CONFLICT)
-        job_problem(item->job, PROBLEM_INVALID_REQUEST, NULL,
-                    "Another memory of the workspace has this id.");
+        call_problem(item->call, PROBLEM_INVALID_REQUEST, NULL,
+                     "Another memory of the workspace has this id.");
     else if (rc != RC_OK)
-        job_fail(item->job, &err);
+        call_fail(item->call, &err);
 }
 
 static enum rc
 embed_items(struct ingest *in, struct item **items, size_t n, struct err *err)
 {
     struct embed_text texts[INGEST_BATCH_MAX];
-    struct arena *mem = items[0]->job->mem;
+    struct arena *mem = items[0]->call->mem;
     size_t dim = embed_dim(in->embedder);
     float *vectors = arena_calloc(mem, n * dim, sizeof(*vectors));
     uint8_t *halves = arena_calloc(mem, n, EMBED_HALF_BYTES(dim));
@@ -347,7 +347,7 @@ store_workspace(struct ingest *in, struct item **items, size_t n)
     struct cell_set *set = NULL;
     enum rc rc = ingest_model(in, &model, &err);
     if (rc == RC_OK)
-        rc = cellcache_get(in->cells, worker_db(in->worker), items[0]->job->actor.workspace, model,
+        rc = cellcache_get(in->cells, worker_db(in->worker), items[0]->call->actor.workspace, model,
                            embed_dim(in->embedder), &set, &err);
     bool prepared = rc == RC_OK;
     for (size_t i = 0; prepared && i < n; i++)
@@ -356,7 +356,7 @@ store_workspace(struct ingest *in, struct item **items, size_t n)
         rc = run_group(in, items, n, model, &err);
     for (size_t i = 0; i < n; i++) {
         if (!prepared || rc == RC_TEMP || rc == RC_CONFIG)
-            job_fail(items[i]->job, &err);
+            call_fail(items[i]->call, &err);
         else if (rc != RC_OK)
             run_alone(in, items[i], model);
     }
@@ -367,21 +367,21 @@ store_workspace(struct ingest *in, struct item **items, size_t n)
 }
 
 void
-ingest_store(struct worker *w, struct job **jobs, size_t n)
+ingest_store(struct worker *w, struct call **calls, size_t n)
 {
     struct ingest *in = worker_state(w);
     struct item *items[INGEST_BATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        struct job *job = jobs[i];
-        job->audit_target = job->id;
-        if (!ingest_check_secrets(job))
+        struct call *call = calls[i];
+        call->audit_target = call->id;
+        if (!ingest_check_secrets(call))
             continue;
-        struct item *item = arena_alloc(job->mem, sizeof(*item));
-        if (!item || read_item(job, item) != RC_OK) {
+        struct item *item = arena_alloc(call->mem, sizeof(*item));
+        if (!item || read_item(call, item) != RC_OK) {
             struct err full;
             (void)err_set(&full, RC_TEMP, "no room for the command");
-            job_fail(job, &full);
+            call_fail(call, &full);
             continue;
         }
         items[count++] = item;
@@ -389,14 +389,14 @@ ingest_store(struct worker *w, struct job **jobs, size_t n)
     struct err err;
     if (count > 0 && embed_items(in, items, count, &err) != RC_OK)
         while (count > 0)
-            job_fail(items[--count]->job, &err);
+            call_fail(items[--count]->call, &err);
     /* A stable partition by workspace: few workspaces a batch, so the simple way. */
     while (count > 0) {
         struct item *same[INGEST_BATCH_MAX];
         size_t n_same = 0, left = 0;
-        const char *workspace = items[0]->job->actor.workspace;
+        const char *workspace = items[0]->call->actor.workspace;
         for (size_t i = 0; i < count; i++) {
-            if (strcmp(items[i]->job->actor.workspace, workspace) == 0)
+            if (strcmp(items[i]->call->actor.workspace, workspace) == 0)
                 same[n_same++] = items[i];
             else
                 items[left++] = items[i];

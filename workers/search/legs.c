@@ -94,7 +94,7 @@ is_large_scope(struct search *s, const struct request *r, bool *large, struct er
 {
     const PGresult *result;
     struct db_params p = { 0 };
-    db_param_text(&p, r->job->actor.workspace);
+    db_param_text(&p, r->call->actor.workspace);
     db_param_text(&p, r->scope);
     db_param_int(&p, SCOPE_LARGE);
     enum rc rc = ask(s, SQL_SEARCH_SCOPE_SIZE, &p, &result, err);
@@ -152,7 +152,7 @@ static enum rc
 send_exact(struct search *s, const struct request *r, size_t wanted, size_t *index, struct err *err)
 {
     struct db_params p = { 0 };
-    db_param_text(&p, r->job->actor.workspace);
+    db_param_text(&p, r->call->actor.workspace);
     db_param_int(&p, s->model);
     add_vector(&p, r);
     db_param_int(&p, (int64_t)wanted);
@@ -171,7 +171,7 @@ send_by_index(struct search *s, const struct request *r, size_t wanted, bool cel
               struct err *err)
 {
     struct db_params p = { 0 };
-    db_param_text(&p, r->job->actor.workspace);
+    db_param_text(&p, r->call->actor.workspace);
     db_param_int(&p, s->model);
     add_vector(&p, r);
     db_param_int(&p, (int64_t)wanted);
@@ -195,7 +195,7 @@ send_vector(struct search *s, const struct request *r, size_t wanted, bool *by_i
     *by_index = false;
     if (!r->half || s->model == 0 || has_filters(r) || embed_dim(s->embedder) > INDEX_DIM_MAX)
         return send_exact(s, r, wanted, index, err);
-    rc = has_cells(s, r->job->actor.workspace, &cells, err);
+    rc = has_cells(s, r->call->actor.workspace, &cells, err);
     if (rc == RC_OK && cells && r->scope)
         rc = is_large_scope(s, r, &large, err);
     if (rc != RC_OK)
@@ -211,7 +211,7 @@ send_text(struct search *s, const struct request *r, size_t wanted, size_t *inde
 {
     struct db_params p = { 0 };
     unsigned statement = r->scope ? SQL_SEARCH_TEXT_SCOPE : SQL_SEARCH_TEXT;
-    db_param_text(&p, r->job->actor.workspace);
+    db_param_text(&p, r->call->actor.workspace);
     db_param_text(&p, r->query);
     db_param_int(&p, (int64_t)wanted);
     add_filters(&p, r);

@@ -18,47 +18,47 @@
 #define NS_COLUMN     10
 
 static void
-fail(struct job *job, enum rc rc, const char *text)
+fail(struct call *call, enum rc rc, const char *text)
 {
     struct err err;
     (void)err_set(&err, rc, "%s", text);
-    job_fail(job, &err);
+    call_fail(call, &err);
 }
 
 static void
-get_one(struct search *s, struct job *job)
+get_one(struct search *s, struct call *call)
 {
     AUTO(pgresult) PGresult *result = NULL;
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     struct db_params p = { 0 };
     struct err err;
-    db_param_text(&p, job->actor.workspace);
-    db_param_text(&p, json_string(job->body, "id"));
-    if (db_query(worker_db(s->worker), job->actor.workspace, SQL_SEARCH_GET, &p, &result, &err) !=
+    db_param_text(&p, call->actor.workspace);
+    db_param_text(&p, json_string(call->body, "id"));
+    if (db_query(worker_db(s->worker), call->actor.workspace, SQL_SEARCH_GET, &p, &result, &err) !=
         RC_OK) {
-        job_fail(job, &err);
+        call_fail(call, &err);
         return;
     }
     if (PQntuples(result) == 0) {
-        job_problem(job, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
         return;
     }
     buf_init(&out, MEMORY_ANSWER_MAX);
     json_begin(&w, &out);
     memory_item_write(&w, NULL, result, 0);
     if (json_end(&w) == RC_OK)
-        job_answer(job, 200, &out);
+        call_answer(call, 200, &out);
     else
-        fail(job, RC_BUG, "the answer does not fit");
+        fail(call, RC_BUG, "the answer does not fit");
 }
 
 void
-search_get(struct worker *w, struct job **jobs, size_t n)
+search_get(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        jobs[i]->audit_target = json_string(jobs[i]->body, "id");
-        get_one(worker_state(w), jobs[i]);
+        calls[i]->audit_target = json_string(calls[i]->body, "id");
+        get_one(worker_state(w), calls[i]);
     }
 }
 
@@ -95,7 +95,7 @@ write_cursor(struct json_writer *w, const PGresult *rows, int row)
 }
 
 static void
-answer_page(struct job *job, const PGresult *rows, int limit)
+answer_page(struct call *call, const PGresult *rows, int limit)
 {
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
@@ -119,27 +119,27 @@ answer_page(struct job *job, const PGresult *rows, int limit)
         json_put_null(&w, "next_cursor");
     json_close(&w);
     if (json_end(&w) == RC_OK)
-        job_answer(job, 200, &out);
+        call_answer(call, 200, &out);
     else
-        fail(job, RC_BUG, "the page does not fit");
+        fail(call, RC_BUG, "the page does not fit");
 }
 
 static void
-list_one(struct search *s, struct job *job)
+list_one(struct search *s, struct call *call)
 {
     AUTO(pgresult) PGresult *rows = NULL;
-    const char *scope = json_string(job->body, "scope"), *text = json_string(job->body, "cursor");
-    int limit = (int)json_int(job->body, "limit", LIMIT_DEFAULT);
+    const char *scope = json_string(call->body, "scope"), *text = json_string(call->body, "cursor");
+    int limit = (int)json_int(call->body, "limit", LIMIT_DEFAULT);
     struct db_params p = { 0 };
     struct cursor cursor;
     struct err err;
     if (text && read_cursor(text, &cursor) != RC_OK) {
         struct field_errors errors = { 0 };
         field_errors_add(&errors, "cursor", "must be next_cursor of a page");
-        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
         return;
     }
-    db_param_text(&p, job->actor.workspace);
+    db_param_text(&p, call->actor.workspace);
     db_param_int(&p, limit + 1); /* one more tells whether there is a next page */
     if (text) {
         db_param_int(&p, cursor.ns);
@@ -150,18 +150,18 @@ list_one(struct search *s, struct job *job)
     }
     if (scope)
         db_param_text(&p, scope);
-    if (db_query(worker_db(s->worker), job->actor.workspace,
+    if (db_query(worker_db(s->worker), call->actor.workspace,
                  scope ? SQL_SEARCH_LIST_SCOPE : SQL_SEARCH_LIST, &p, &rows, &err) == RC_OK)
-        answer_page(job, rows, limit);
+        answer_page(call, rows, limit);
     else
-        job_fail(job, &err);
+        call_fail(call, &err);
 }
 
 void
-search_list(struct worker *w, struct job **jobs, size_t n)
+search_list(struct worker *w, struct call **calls, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        jobs[i]->audit_target = json_string(jobs[i]->body, "scope");
-        list_one(worker_state(w), jobs[i]);
+        calls[i]->audit_target = json_string(calls[i]->body, "scope");
+        list_one(worker_state(w), calls[i]);
     }
 }

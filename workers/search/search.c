@@ -59,22 +59,22 @@ read_time(const cJSON *body, const char *name, int64_t *ms)
 }
 
 static struct request *
-read_request(struct job *job)
+read_request(struct call *call)
 {
-    struct request *r = arena_alloc(job->mem, sizeof(*r));
-    const cJSON *tags = json_member(job->body, "tags");
+    struct request *r = arena_alloc(call->mem, sizeof(*r));
+    const cJSON *tags = json_member(call->body, "tags");
     if (!r)
         return NULL;
-    *r = (struct request){ .job = job,
-                           .mode = read_mode(job->body),
-                           .query = json_string(job->body, "query"),
-                           .scope = json_string(job->body, "scope"),
-                           .source = json_string(job->body, "source"),
-                           .k = json_int(job->body, "k", K_DEFAULT),
-                           .min_score = json_number(job->body, "min_score", 0),
-                           .has_min_score = json_member(job->body, "min_score") != NULL };
-    if (read_time(job->body, "since", &r->since_ms) != RC_OK ||
-        read_time(job->body, "until", &r->until_ms) != RC_OK)
+    *r = (struct request){ .call = call,
+                           .mode = read_mode(call->body),
+                           .query = json_string(call->body, "query"),
+                           .scope = json_string(call->body, "scope"),
+                           .source = json_string(call->body, "source"),
+                           .k = json_int(call->body, "k", K_DEFAULT),
+                           .min_score = json_number(call->body, "min_score", 0),
+                           .has_min_score = json_member(call->body, "min_score") != NULL };
+    if (read_time(call->body, "since", &r->since_ms) != RC_OK ||
+        read_time(call->body, "until", &r->until_ms) != RC_OK)
         return NULL;
     if (tags && cJSON_GetArraySize(tags) > 0) {
         AUTO(buf) struct buf out = { 0 };
@@ -83,7 +83,7 @@ read_request(struct job *job)
         json_begin(&w, &out);
         json_put_doc(&w, NULL, tags);
         if (json_end(&w) == RC_OK)
-            r->tags = arena_strndup(job->mem, buf_text(&out), out.len);
+            r->tags = arena_strndup(call->mem, buf_text(&out), out.len);
         if (!r->tags)
             return NULL;
     }
@@ -109,11 +109,11 @@ embed_requests(struct search *s, struct request **requests, size_t n, struct err
     struct kv *kv = embed_is_remote(s->embedder) ? worker_kv(s->worker) : NULL;
     for (size_t i = 0; i < n; i++) {
         struct request *r = requests[i];
-        const struct querycache_entry entry = { r->job->actor.workspace, embed_model(s->embedder),
+        const struct querycache_entry entry = { r->call->actor.workspace, embed_model(s->embedder),
                                                 r->query };
         if (r->mode == MODE_TEXT)
             continue;
-        r->half = arena_alloc(r->job->mem, len);
+        r->half = arena_alloc(r->call->mem, len);
         r->half_len = len;
         if (!r->half)
             return err_set(err, RC_LIMIT, "no room for a vector");
@@ -127,7 +127,7 @@ embed_requests(struct search *s, struct request **requests, size_t n, struct err
         return err_set(err, RC_TEMP, "no memory for vectors");
     enum rc rc = embed_batch(s->embedder, texts, count, vectors, err);
     for (size_t i = 0; rc == RC_OK && i < count; i++) {
-        const struct querycache_entry entry = { asked[i]->job->actor.workspace,
+        const struct querycache_entry entry = { asked[i]->call->actor.workspace,
                                                 embed_model(s->embedder), asked[i]->query };
         (void)embed_to_half(vectors + i * dim, dim, asked[i]->half);
         if (kv)
@@ -187,10 +187,10 @@ read_items(struct search *s, const struct request *r, const struct leg *hits, si
     for (size_t i = 0; i < hits->n && i < (size_t)r->k + SPARE; i++)
         buf_printf(&ids, "%s%s", i ? "," : "", hits->hits[i].id);
     buf_putc(&ids, '}');
-    const char *text = arena_strndup(r->job->mem, buf_text(&ids), ids.len);
+    const char *text = arena_strndup(r->call->mem, buf_text(&ids), ids.len);
     if (!text)
         return err_set(err, RC_LIMIT, "no room for ids");
-    db_param_text(&p, r->job->actor.workspace);
+    db_param_text(&p, r->call->actor.workspace);
     db_param_text(&p, text);
     db_param_int(&p, s->model);
     if (r->half)
@@ -277,7 +277,7 @@ answer(struct request *r, const PGresult *rows, const struct leg *hits)
     json_put_string(&w, "status", "success");
     json_put_string(&w, "mode", mode_name(r->mode));
     json_put_string(&w, "query", r->query);
-    json_put_string(&w, "tenant_id", r->job->actor.workspace);
+    json_put_string(&w, "tenant_id", r->call->actor.workspace);
     if (r->scope)
         json_put_string(&w, "scope", r->scope);
     else
@@ -288,18 +288,18 @@ answer(struct request *r, const PGresult *rows, const struct leg *hits)
     json_put_time(&w, "timestamp", clock_wall_ms());
     json_close(&w);
     if (json_end(&w) == RC_OK) {
-        job_answer(r->job, 200, &out);
+        call_answer(r->call, 200, &out);
         return;
     }
     (void)err_set(&err, RC_BUG, "the answer does not fit");
-    job_fail(r->job, &err);
+    call_fail(r->call, &err);
 }
 
 static enum rc
 run(struct search *s, struct request *r, struct leg *hits, size_t *index, struct err *err)
 {
     struct db *db = worker_db(s->worker);
-    enum rc rc = db_begin(db, r->job->actor.workspace, err);
+    enum rc rc = db_begin(db, r->call->actor.workspace, err);
     if (rc == RC_OK)
         rc = run_legs(s, r, hits, err);
     if (rc == RC_OK)
@@ -311,20 +311,20 @@ run(struct search *s, struct request *r, struct leg *hits, size_t *index, struct
 }
 
 void
-search_memories(struct worker *w, struct job **jobs, size_t n)
+search_memories(struct worker *w, struct call **calls, size_t n)
 {
     struct search *s = worker_state(w);
     struct request *requests[SEARCH_BATCH_MAX];
     struct err err;
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        jobs[i]->audit_target = json_string(jobs[i]->body, "scope");
-        requests[count] = read_request(jobs[i]);
+        calls[i]->audit_target = json_string(calls[i]->body, "scope");
+        requests[count] = read_request(calls[i]);
         if (requests[count]) {
             count++;
         } else {
             (void)err_set(&err, RC_LIMIT, "no room for the request");
-            job_fail(jobs[i], &err);
+            call_fail(calls[i], &err);
         }
     }
     enum rc ready = know_model(s, &err);
@@ -341,7 +341,7 @@ search_memories(struct worker *w, struct job **jobs, size_t n)
         if (rc == RC_OK)
             answer(requests[i], db_result(worker_db(w), index), hits);
         else
-            job_fail(requests[i]->job, &err);
+            call_fail(requests[i]->call, &err);
     }
 }
 

@@ -29,9 +29,9 @@ struct search {
 
 enum mode { MODE_HYBRID, MODE_VECTOR, MODE_TEXT };
 
-/* One search; lives in the job's arena. */
+/* One search; lives in the call's arena. */
 struct request {
-    struct job *job;
+    struct call *call;
     enum mode mode;
     const char *query, *scope, *tags, *source; /* scope, tags, source: NULL = any */
     int64_t k, since_ms, until_ms;             /* times: negative = open */
@@ -63,9 +63,9 @@ struct cell_flags *cell_flags_new(void);
 #define FUSE_CONSTANT 60.0
 void fuse(const struct leg *vector, const struct leg *text, struct leg *out);
 
-void search_memories(struct worker *w, struct job **jobs, size_t n);
-void search_get(struct worker *w, struct job **jobs, size_t n);
-void search_list(struct worker *w, struct job **jobs, size_t n);
+void search_memories(struct worker *w, struct call **calls, size_t n);
+void search_get(struct worker *w, struct call **calls, size_t n);
+void search_list(struct worker *w, struct call **calls, size_t n);
 
 enum rc search_start(struct worker *w, struct err *err);
 void search_stop(struct worker *w);

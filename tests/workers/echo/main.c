@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo - the smallest worker, for the tests of the runtime: what it does is told by the job's text.
+ * echo - the smallest worker, for the tests of the runtime: what it does is told by the call's text.
  *
  * ECHO_ROLE  ingest (memory.ingest from the stream), database (the same with PostgreSQL), search
  *            (memory.search as a core request), executor (executor.run, one consumer a workspace)
- * ECHO_LOG   a file; each call of the handler appends one line for each job:
- *            "<pid> <id> <deliveries> <jobs in the call> <text>"
+ * ECHO_LOG   a file; each call of the handler appends one line for each call:
+ *            "<pid> <id> <deliveries> <calls in the call> <text>"
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -22,7 +22,7 @@
 
 struct pending_job {
     struct worker *w;
-    struct job *job;
+    struct call *call;
     struct loop_timer *timer;
 };
 
@@ -34,22 +34,22 @@ static struct {
 } echo;
 
 static const char *
-text_of(const struct job *job)
+text_of(const struct call *call)
 {
-    const char *text = json_string(job->body, "text");
+    const char *text = json_string(call->body, "text");
     if (!text)
-        text = json_string(job->body, "query");
+        text = json_string(call->body, "query");
     if (!text)
-        text = json_string(json_member(job->body, "task"), "message");
+        text = json_string(json_member(call->body, "task"), "message");
     return text ? text : "";
 }
 
 static void
-note(const struct job *job, size_t n)
+note(const struct call *call, size_t n)
 {
     char line[256];
-    int len = snprintf(line, sizeof(line), "%d %s %llu %zu %.100s\n", (int)getpid(), job->id,
-                       (unsigned long long)job->deliveries, n, text_of(job));
+    int len = snprintf(line, sizeof(line), "%d %s %llu %zu %.100s\n", (int)getpid(), call->id,
+                       (unsigned long long)call->deliveries, n, text_of(call));
     if (write(echo.log_fd, line, (size_t)len) != len)
         abort();
 }
@@ -64,77 +64,77 @@ failures(const char *id)
 }
 
 static void
-answer(struct job *job)
+answer(struct call *call)
 {
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     buf_init(&out, 100000);
     json_begin(&w, &out);
     json_object(&w, NULL);
-    json_put_string(&w, "id", job->id);
-    json_put_string(&w, "echo", text_of(job));
-    json_put_string(&w, "workspace", job->actor.workspace);
-    json_put_string(&w, "key_id", job->actor.key_id);
-    json_put_bool(&w, "direct", job->direct);
+    json_put_string(&w, "id", call->id);
+    json_put_string(&w, "echo", text_of(call));
+    json_put_string(&w, "workspace", call->actor.workspace);
+    json_put_string(&w, "key_id", call->actor.key_id);
+    json_put_bool(&w, "direct", call->direct);
     json_close(&w);
     if (json_end(&w) == RC_OK)
-        job_answer(job, 200, &out);
+        call_answer(call, 200, &out);
 }
 
 static void
-decide(struct job *job)
+decide(struct call *call)
 {
-    const char *text = text_of(job);
+    const char *text = text_of(call);
     struct err err = { .rc = RC_OK };
     unsigned long n = strchr(text, ':') ? strtoul(strchr(text, ':') + 1, NULL, 10) : 0;
     if (strncmp(text, "die", 3) == 0) {
         (void)raise(SIGKILL);
-    } else if (strncmp(text, "temp:", 5) == 0 && failures(job->id) < n) {
-        memcpy(echo.failed[echo.n_failed++ % 64], job->id, ID_TEXT_MAX);
+    } else if (strncmp(text, "temp:", 5) == 0 && failures(call->id) < n) {
+        memcpy(echo.failed[echo.n_failed++ % 64], call->id, ID_TEXT_MAX);
         (void)err_set(&err, RC_TEMP, "not yet");
-        job_fail(job, &err);
+        call_fail(call, &err);
     } else if (strncmp(text, "bug", 3) == 0) {
         (void)err_set(&err, RC_BUG, "an invariant");
-        job_fail(job, &err);
+        call_fail(call, &err);
     } else if (strncmp(text, "missing", 7) == 0) {
-        job_problem(job, PROBLEM_NOT_FOUND, NULL, "No such thing.");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL, "No such thing.");
     } else {
         if (strncmp(text, "slow:", 5) == 0)
             usleep((useconds_t)n * 1000);
-        answer(job);
+        answer(call);
     }
 }
 
 static void
-echo_batch(struct worker *w, struct job **jobs, size_t n)
+echo_batch(struct worker *w, struct call **calls, size_t n)
 {
     (void)w;
     for (size_t i = 0; i < n; i++)
-        note(jobs[i], n);
+        note(calls[i], n);
     for (size_t i = 0; i < n; i++)
-        decide(jobs[i]);
+        decide(calls[i]);
 }
 
 static void
 end_task(void *arg)
 {
     struct pending_job *pending = arg;
-    answer(pending->job);
-    worker_finish(pending->w, pending->job);
+    answer(pending->call);
+    worker_finish(pending->w, pending->call);
     loop_timer_free(pending->timer);
     free(pending);
     echo.running--;
 }
 
 static void
-start_task(struct worker *w, struct job *job)
+start_task(struct worker *w, struct call *call)
 {
     struct pending_job *pending = calloc(1, sizeof(*pending));
     if (!pending)
         abort();
-    const char *text = text_of(job);
-    note(job, 1);
-    *pending = (struct pending_job){ .w = w, .job = job };
+    const char *text = text_of(call);
+    note(call, 1);
+    *pending = (struct pending_job){ .w = w, .call = call };
     pending->timer = loop_timer_new(worker_loop(w), end_task, pending);
     loop_timer_set(pending->timer, (uint32_t)strtoul(text, NULL, 10), 0);
     echo.running++;

@@ -47,21 +47,21 @@ enum rc executor_start(struct worker *w, struct err *err);
 enum rc executor_ready(struct worker *w, struct err *err);
 void executor_stop(struct worker *w);
 unsigned executor_slots_free(struct worker *w);
-enum rc executor_dead(struct worker *w, struct job *job, const char *reason, struct err *err);
+enum rc executor_dead(struct worker *w, struct call *call, const char *reason, struct err *err);
 
 /* tasking.c */
-void tasking_start(struct worker *w, struct job *job);
+void tasking_start(struct worker *w, struct call *call);
 /* Whoever runs this job here ends it. */
 void tasking_cancel(struct executor *x, const char *workspace, const char *id);
 void tasking_stop(struct executor *x);
 /* The job's place in Redis, from a command's message. */
-void tasking_ref(const struct job *job, struct job_ref *ref);
+void tasking_ref(const struct call *call, struct job_ref *ref);
 
 /* requests.c */
-void jobs_cancel_start(struct worker *w, struct job *job);
-void jobs_list_start(struct worker *w, struct job *job);
-void jobs_get_start(struct worker *w, struct job *job);
-void actions_list_start(struct worker *w, struct job *job);
+void jobs_cancel_start(struct worker *w, struct call *call);
+void jobs_list_start(struct worker *w, struct call *call);
+void jobs_get_start(struct worker *w, struct call *call);
+void actions_list_start(struct worker *w, struct call *call);
 
 #define EXECUTOR_CANCEL_SUBJECT "gantry.sys.executor.cancel"
 

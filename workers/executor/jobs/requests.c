@@ -23,7 +23,7 @@
 
 struct asking {
     struct executor *x;
-    struct job *job; /* borrowed: until it is settled */
+    struct call *call; /* borrowed: until it is settled */
     struct job_ref ref;
     struct loop_timer *timer;
     int64_t until_ms;
@@ -31,19 +31,19 @@ struct asking {
 
 /* Which job: `id` as in the route, or `job_id` as in the answers. */
 static const char *
-job_named(const struct job *job)
+job_named(const struct call *call)
 {
-    const char *id = json_string(job->body, "id");
-    return id ? id : json_string(job->body, "job_id");
+    const char *id = json_string(call->body, "id");
+    return id ? id : json_string(call->body, "job_id");
 }
 
 /* false: the request is settled, it names no job, or two. */
 static bool
-names_a_job(struct worker *w, struct job *job)
+names_a_job(struct worker *w, struct call *call)
 {
     struct field_errors errors = { 0 };
-    const char *id = json_string(job->body, "id");
-    const char *job_id = json_string(job->body, "job_id");
+    const char *id = json_string(call->body, "id");
+    const char *job_id = json_string(call->body, "job_id");
 
     if (!id && !job_id)
         field_errors_add(&errors, "id", "is required");
@@ -51,27 +51,27 @@ names_a_job(struct worker *w, struct job *job)
         field_errors_add(&errors, "job_id", "is not id: one of them will do");
     if (errors.count == 0)
         return true;
-    job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
-    worker_finish(w, job);
+    call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+    worker_finish(w, call);
     return false;
 }
 
 static struct asking *
-ask_new(struct worker *w, struct job *job)
+ask_new(struct worker *w, struct call *call)
 {
     struct asking *asking = calloc(1, sizeof(*asking));
-    const char *id = job_named(job);
+    const char *id = job_named(call);
 
     if (!asking)
         log_no_memory("a request");
     asking->x = worker_state(w);
-    asking->job = job;
+    asking->call = call;
     (void)snprintf(asking->ref.workspace, sizeof(asking->ref.workspace), "%s",
-                   job->actor.workspace);
+                   call->actor.workspace);
     if (id)
         (void)id_parse(id, strlen(id), asking->ref.id);
     if (id)
-        job->audit_target = arena_strdup(job->mem, asking->ref.id);
+        call->audit_target = arena_strdup(call->mem, asking->ref.id);
     return asking;
 }
 
@@ -79,11 +79,11 @@ static void
 settle(struct asking *asking)
 {
     struct worker *w = asking->x->w;
-    struct job *job = asking->job;
+    struct call *call = asking->call;
 
     loop_timer_free(asking->timer);
     free(asking);
-    worker_finish(w, job);
+    worker_finish(w, call);
 }
 
 /* true: the reply can be used; else the request is settled as unavailable. */
@@ -92,8 +92,8 @@ usable(struct asking *asking, enum rc rc)
 {
     if (rc == RC_OK)
         return true;
-    job_problem(asking->job, PROBLEM_UNAVAILABLE, NULL,
-                "Redis does not answer: no word about jobs.");
+    call_problem(asking->call, PROBLEM_UNAVAILABLE, NULL,
+                 "Redis does not answer: no word about jobs.");
     settle(asking);
     return false;
 }
@@ -101,14 +101,14 @@ usable(struct asking *asking, enum rc rc)
 static void
 not_found(struct asking *asking)
 {
-    job_problem(asking->job, PROBLEM_NOT_FOUND, NULL, "There is no such job.");
+    call_problem(asking->call, PROBLEM_NOT_FOUND, NULL, "There is no such job.");
     settle(asking);
 }
 
 static void
 broken(struct asking *asking)
 {
-    job_problem(asking->job, PROBLEM_INTERNAL, NULL, "The job's record cannot be read.");
+    call_problem(asking->call, PROBLEM_INTERNAL, NULL, "The job's record cannot be read.");
     settle(asking);
 }
 
@@ -129,7 +129,7 @@ answer_one(struct asking *asking, int http, const struct kv_reply *reply)
     } else if (rc != RC_OK || json_end(&w) != RC_OK) {
         broken(asking);
     } else {
-        job_answer(asking->job, http, &out);
+        call_answer(asking->call, http, &out);
         settle(asking);
     }
 }
@@ -143,11 +143,11 @@ on_got(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *er
 }
 
 void
-jobs_get_start(struct worker *w, struct job *job)
+jobs_get_start(struct worker *w, struct call *call)
 {
-    if (!names_a_job(w, job))
+    if (!names_a_job(w, call))
         return;
-    struct asking *asking = ask_new(w, job);
+    struct asking *asking = ask_new(w, call);
 
     jobs_get(&asking->x->jobs, &asking->ref, on_got, asking);
 }
@@ -171,7 +171,7 @@ on_listed(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
         broken(asking);
         return;
     }
-    job_answer(asking->job, 200, &out);
+    call_answer(asking->call, 200, &out);
     settle(asking);
 }
 
@@ -184,22 +184,22 @@ cursor_valid(const char *cursor)
 }
 
 void
-jobs_list_start(struct worker *w, struct job *job)
+jobs_list_start(struct worker *w, struct call *call)
 {
-    struct asking *asking = ask_new(w, job);
-    const char *cursor = json_string(job->body, "cursor");
-    const char *status = json_string(job->body, "status");
+    struct asking *asking = ask_new(w, call);
+    const char *cursor = json_string(call->body, "cursor");
+    const char *status = json_string(call->body, "status");
 
     if (cursor && !cursor_valid(cursor)) {
         struct field_errors errors = { 0 };
 
         field_errors_add(&errors, "cursor", "must be the next_cursor of the page before");
-        job_problem(job, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
         settle(asking);
         return;
     }
     jobs_list(&asking->x->jobs, asking->ref.workspace, cursor ? cursor : "",
-              json_int(job->body, "limit", LIST_DEFAULT), status ? status : "", on_listed, asking);
+              json_int(call->body, "limit", LIST_DEFAULT), status ? status : "", on_listed, asking);
 }
 
 /* --- the end of a job --------------------------------------------------------------------------------- */
@@ -262,11 +262,11 @@ on_marked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
 }
 
 void
-jobs_cancel_start(struct worker *w, struct job *job)
+jobs_cancel_start(struct worker *w, struct call *call)
 {
-    if (!names_a_job(w, job))
+    if (!names_a_job(w, call))
         return;
-    struct asking *asking = ask_new(w, job);
+    struct asking *asking = ask_new(w, call);
 
     jobs_cancel(&asking->x->jobs, &asking->ref, on_marked, asking);
 }
@@ -309,8 +309,8 @@ write_preview(const struct action *action, const cJSON *params, struct json_writ
 static void
 write_actions(const struct asking *asking, const cJSON *allowed, struct json_writer *w)
 {
-    const char *only = json_string(asking->job->body, "action");
-    const cJSON *params = json_member(asking->job->body, "params");
+    const char *only = json_string(asking->call->body, "action");
+    const cJSON *params = json_member(asking->call->body, "params");
     int64_t count = 0;
 
     json_object(w, NULL);
@@ -345,7 +345,7 @@ on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
 
     (void)err;
     if (rc != RC_OK) {
-        job_problem(asking->job, PROBLEM_UNAVAILABLE, NULL, "The allowlist cannot be asked now.");
+        call_problem(asking->call, PROBLEM_UNAVAILABLE, NULL, "The allowlist cannot be asked now.");
         settle(asking);
         return;
     }
@@ -356,14 +356,14 @@ on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
         broken(asking);
         return;
     }
-    job_answer(asking->job, 200, &out);
+    call_answer(asking->call, 200, &out);
     settle(asking);
 }
 
 void
-actions_list_start(struct worker *w, struct job *job)
+actions_list_start(struct worker *w, struct call *call)
 {
-    struct asking *asking = ask_new(w, job);
+    struct asking *asking = ask_new(w, call);
 
     allow_ask(asking->x->allow, asking->ref.workspace, NULL, on_allowed, asking);
 }

@@ -135,13 +135,13 @@ executor_slots_free(struct worker *w)
 }
 
 enum rc
-executor_dead(struct worker *w, struct job *job, const char *reason, struct err *err)
+executor_dead(struct worker *w, struct call *call, const char *reason, struct err *err)
 {
     const struct executor *x = worker_state(w);
     struct job_ref ref;
 
-    if (job->command != CMD_EXECUTOR_RUN)
+    if (call->command != CMD_EXECUTOR_RUN)
         return RC_OK;
-    tasking_ref(job, &ref);
+    tasking_ref(call, &ref);
     return jobs_dead_sync(&x->jobs, &ref, reason, err);
 }

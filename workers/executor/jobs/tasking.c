@@ -5,7 +5,7 @@
  *
  *   job_start (Redis) -> allowlist (gateway) -> parameters -> sandbox -> job_finish (Redis) -> answer
  *
- * What fails for the moment is handed back for another attempt (job_fail with RC_TEMP), which begins
+ * What fails for the moment is handed back for another attempt (call_fail with RC_TEMP), which begins
  * at the top: job_start lets the same delivery in again. Once the sandbox has ended there is no way
  * back: recording its result is tried until Redis takes it, so that nothing runs twice because Redis
  * was away. A crash anywhere before that delivers the command again, with a higher delivery, and
@@ -27,7 +27,7 @@
 struct tasking {
     struct tasking *next, *prev;
     struct executor *x; /* borrowed */
-    struct job *job;    /* borrowed: until it is settled */
+    struct call *call;  /* borrowed: until it is settled */
     struct job_ref ref;
     const struct action *action;
     struct run *run; /* while its sandbox runs */
@@ -61,13 +61,13 @@ static void
 give_back(struct tasking *t, enum rc rc, const char *why)
 {
     struct worker *w = t->x->w;
-    struct job *job = t->job;
+    struct call *call = t->call;
     struct err err = { 0 };
 
     (void)err_set(&err, rc == RC_OK ? RC_TEMP : rc, "%s", why);
     drop(t);
-    job_fail(job, &err);
-    worker_finish(w, job);
+    call_fail(call, &err);
+    worker_finish(w, call);
 }
 
 /* Answer and settle; the answer or the problem is in t. */
@@ -75,17 +75,17 @@ static void
 conclude(struct tasking *t)
 {
     struct worker *w = t->x->w;
-    struct job *job = t->job;
+    struct call *call = t->call;
 
     if (t->code < PROBLEM_COUNT) {
         if (t->code == PROBLEM_ACTION_NOT_ALLOWED)
-            job->audit_decision = "denied";
-        job_problem(job, t->code, t->errors.count ? &t->errors : NULL, t->error);
+            call->audit_decision = "denied";
+        call_problem(call, t->code, t->errors.count ? &t->errors : NULL, t->error);
     } else {
-        job_answer(job, t->http, &t->answer);
+        call_answer(call, t->http, &t->answer);
     }
     drop(t);
-    worker_finish(w, job);
+    worker_finish(w, call);
 }
 
 /* --- the end: recording ------------------------------------------------------------------------------ */
@@ -115,7 +115,7 @@ answer_again(struct tasking *t, const struct kv_reply *reply)
 
         t->http = 200;
         (void)answer_write(&NOTHING, &cancelled, t->ref.id, &t->answer);
-        t->job->audit_error = outcome_name(OUTCOME_CANCELLED);
+        t->call->audit_error = outcome_name(OUTCOME_CANCELLED);
     }
     conclude(t);
 }
@@ -190,7 +190,7 @@ take_result(struct tasking *t, const struct run_result *result)
                                                        : "failed";
     if (result->outcome != OUTCOME_OK) {
         (void)snprintf(t->error, sizeof(t->error), "%s", outcome_name(result->outcome));
-        t->job->audit_error = outcome_name(result->outcome);
+        t->call->audit_error = outcome_name(result->outcome);
     }
     record(t);
 }
@@ -222,11 +222,11 @@ on_done(void *arg, const struct run_result *result)
 static void
 run_sandbox(struct tasking *t)
 {
-    const cJSON *task = json_member(t->job->body, "task");
+    const cJSON *task = json_member(t->call->body, "task");
     struct request request = {
         .type = t->ref.action,
         .task = task,
-        .timeout_seconds = (uint32_t)json_int(t->job->body, "timeout_seconds", 0),
+        .timeout_seconds = (uint32_t)json_int(t->call->body, "timeout_seconds", 0),
     };
     AUTO(buf) struct buf input = { 0 };
     struct sandbox sandbox;
@@ -294,15 +294,15 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
 }
 
 void
-tasking_ref(const struct job *job, struct job_ref *ref)
+tasking_ref(const struct call *call, struct job_ref *ref)
 {
-    const char *type = json_string(json_member(job->body, "task"), "type");
+    const char *type = json_string(json_member(call->body, "task"), "type");
 
-    *ref = (struct job_ref){ .enqueued_ms = job->accepted_ms,
-                             .message = job->stream_ns,
-                             .delivery = job->deliveries };
-    (void)snprintf(ref->workspace, sizeof(ref->workspace), "%s", job->actor.workspace);
-    (void)snprintf(ref->id, sizeof(ref->id), "%s", job->id);
+    *ref = (struct job_ref){ .enqueued_ms = call->accepted_ms,
+                             .message = call->stream_ns,
+                             .delivery = call->deliveries };
+    (void)snprintf(ref->workspace, sizeof(ref->workspace), "%s", call->actor.workspace);
+    (void)snprintf(ref->id, sizeof(ref->id), "%s", call->id);
     (void)snprintf(ref->action, sizeof(ref->action), "%s", type ? type : "");
 }
 
@@ -310,21 +310,21 @@ tasking_ref(const struct job *job, struct job_ref *ref)
 static void
 describe_for_audit(struct tasking *t)
 {
-    struct job *job = t->job;
-    AUTO(json) cJSON *params = cJSON_Duplicate(json_member(job->body, "task"), true);
+    struct call *call = t->call;
+    AUTO(json) cJSON *params = cJSON_Duplicate(json_member(call->body, "task"), true);
     char digest[AUDIT_DIGEST_MAX];
     char prefix[AUDIT_PREFIX_MAX];
 
     cJSON_DeleteItemFromObjectCaseSensitive(params, "type");
     if (audit_digest_json(params, digest) == RC_OK)
-        job->params_sha256 = arena_strdup(job->mem, digest);
+        call->params_sha256 = arena_strdup(call->mem, digest);
     if (audit_params_prefix(params, prefix) == RC_OK)
-        job->params_prefix64 = arena_strdup(job->mem, prefix);
-    job->audit_target = arena_strdup(job->mem, t->ref.action);
+        call->params_prefix64 = arena_strdup(call->mem, prefix);
+    call->audit_target = arena_strdup(call->mem, t->ref.action);
 }
 
 void
-tasking_start(struct worker *w, struct job *job)
+tasking_start(struct worker *w, struct call *call)
 {
     struct executor *x = worker_state(w);
     struct tasking *t = calloc(1, sizeof(*t));
@@ -332,7 +332,7 @@ tasking_start(struct worker *w, struct job *job)
     if (!t)
         log_no_memory("a task");
     t->x = x;
-    t->job = job;
+    t->call = call;
     t->code = PROBLEM_COUNT;
     t->next = x->tasks;
     if (t->next)
@@ -340,7 +340,7 @@ tasking_start(struct worker *w, struct job *job)
     x->tasks = t;
     x->n_tasks++;
     buf_init(&t->answer, ANSWER_BYTES_MAX);
-    tasking_ref(job, &t->ref);
+    tasking_ref(call, &t->ref);
     describe_for_audit(t);
     jobs_start(&x->jobs, &t->ref, on_started, t);
 }

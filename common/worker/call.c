@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * job - what handlers say of a job: an answer, a problem, or a failure that decides its fate.
+ * call - what handlers say of a call: an answer, a problem, or a failure that decides its fate.
  */
 #include <string.h>
 
@@ -10,41 +10,41 @@
 #define PROBLEM_MAX (16u << 10) /* bytes: 16 field errors and a sentence */
 
 static void
-set_body(struct job *job, int status, enum problem_code code, const struct buf *body)
+set_body(struct call *call, int status, enum problem_code code, const struct buf *body)
 {
     char *copy = NULL;
     if (body && body->len) {
-        copy = arena_strndup(job->mem, body->data, body->len);
+        copy = arena_strndup(call->mem, body->data, body->len);
         if (!copy) {
-            job->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
-            (void)err_set(&job->result.err, RC_BUG, "the answer is larger than the job's memory");
+            call->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
+            (void)err_set(&call->result.err, RC_BUG, "the answer is larger than the call's memory");
             return;
         }
     }
-    job->result = (struct result){ .rc = RC_OK, .status = status, .body = copy, .code = code };
-    job->result.body_len = copy ? body->len : 0;
+    call->result = (struct result){ .rc = RC_OK, .status = status, .body = copy, .code = code };
+    call->result.body_len = copy ? body->len : 0;
 }
 
 void
-job_answer(struct job *job, int status, const struct buf *body)
+call_answer(struct call *call, int status, const struct buf *body)
 {
     if (body && buf_failed((const struct buf *)body)) {
-        job->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
-        (void)err_set(&job->result.err, RC_BUG, "the answer is larger than its bound");
+        call->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
+        (void)err_set(&call->result.err, RC_BUG, "the answer is larger than its bound");
         return;
     }
-    set_body(job, status, PROBLEM_COUNT, body);
+    set_body(call, status, PROBLEM_COUNT, body);
 }
 
 void
-job_problem(struct job *job, enum problem_code code, const struct field_errors *errors,
-            const char *detail)
+call_problem(struct call *call, enum problem_code code, const struct field_errors *errors,
+             const char *detail)
 {
     const struct problem problem = { .code = code, .detail = detail, .errors = errors };
     AUTO(buf) struct buf text = { 0 };
     buf_init(&text, PROBLEM_MAX);
     problem_write(&text, &problem, NULL, NULL);
-    set_body(job, problem_http(code), code, &text);
+    set_body(call, problem_http(code), code, &text);
 }
 
 /* The problem that says generally what a code means; handlers that know better say it themselves. */
@@ -74,13 +74,13 @@ problem_of(enum rc rc)
 }
 
 void
-job_fail(struct job *job, const struct err *err)
+call_fail(struct call *call, const struct err *err)
 {
     if (rc_verdict(err->rc) == VERDICT_DONE && err->rc != RC_OK) {
-        job_problem(job, problem_of(err->rc), NULL, err->text);
+        call_problem(call, problem_of(err->rc), NULL, err->text);
         return;
     }
-    job->result = (struct result){ .rc = err->rc == RC_OK ? RC_BUG : err->rc,
-                                   .code = PROBLEM_COUNT,
-                                   .err = *err };
+    call->result = (struct result){ .rc = err->rc == RC_OK ? RC_BUG : err->rc,
+                                    .code = PROBLEM_COUNT,
+                                    .err = *err };
 }

@@ -10,23 +10,23 @@ answers_are_copied_into_the_job(void **state)
 {
     (void)state;
     AUTO(arena) struct arena mem = { 0 };
-    struct job job = { .mem = &mem };
+    struct call call = { .mem = &mem };
     struct buf text;
     arena_init(&mem, 1 << 16);
     buf_init(&text, 100);
     buf_puts(&text, "{\"a\":1}");
     assert_false(buf_failed(&text));
-    job_answer(&job, 200, &text);
+    call_answer(&call, 200, &text);
     memset(text.data, 'x', text.len);
     buf_fini(&text);
-    assert_int_equal(job.result.rc, RC_OK);
-    assert_int_equal(job.result.status, 200);
-    assert_int_equal(job.result.body_len, 7);
-    assert_memory_equal(job.result.body, "{\"a\":1}", 7);
-    assert_int_equal(job.result.code, PROBLEM_COUNT);
-    job_answer(&job, 204, NULL);
-    assert_int_equal(job.result.status, 204);
-    assert_int_equal(job.result.body_len, 0);
+    assert_int_equal(call.result.rc, RC_OK);
+    assert_int_equal(call.result.status, 200);
+    assert_int_equal(call.result.body_len, 7);
+    assert_memory_equal(call.result.body, "{\"a\":1}", 7);
+    assert_int_equal(call.result.code, PROBLEM_COUNT);
+    call_answer(&call, 204, NULL);
+    assert_int_equal(call.result.status, 204);
+    assert_int_equal(call.result.body_len, 0);
 }
 
 static void
@@ -35,19 +35,19 @@ answers_beyond_a_bound_are_bugs(void **state)
     (void)state;
     AUTO(arena) struct arena mem = { 0 };
     AUTO(buf) struct buf text = { 0 };
-    struct job job = { .mem = &mem };
+    struct call call = { .mem = &mem };
     arena_init(&mem, 64);
     buf_init(&text, 4);
     buf_puts(&text, "too long");
-    job_answer(&job, 200, &text);
-    assert_int_equal(job.result.rc, RC_BUG);
+    call_answer(&call, 200, &text);
+    assert_int_equal(call.result.rc, RC_BUG);
     buf_fini(&text);
     buf_init(&text, 1000);
     for (int i = 0; i < 100; i++)
         buf_puts(&text, "12345678");
-    job_answer(&job, 200, &text);
-    assert_int_equal(job.result.rc, RC_BUG);
-    assert_int_equal(job.result.status, 0);
+    call_answer(&call, 200, &text);
+    assert_int_equal(call.result.rc, RC_BUG);
+    assert_int_equal(call.result.status, 0);
 }
 
 static void
@@ -73,19 +73,19 @@ failures_become_answers_or_verdicts(void **state)
     };
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         AUTO(arena) struct arena mem = { 0 };
-        struct job job = { .mem = &mem };
+        struct call call = { .mem = &mem };
         struct err err;
         arena_init(&mem, 1 << 16);
         (void)err_set(&err, CASES[i].rc, "the reason");
-        job_fail(&job, &err);
-        assert_int_equal(job.result.rc, CASES[i].result);
-        assert_int_equal(job.result.status, CASES[i].status);
-        assert_int_equal(job.result.code, CASES[i].code);
+        call_fail(&call, &err);
+        assert_int_equal(call.result.rc, CASES[i].result);
+        assert_int_equal(call.result.status, CASES[i].status);
+        assert_int_equal(call.result.code, CASES[i].code);
         if (CASES[i].status) {
-            assert_non_null(job.result.body);
-            assert_non_null(strstr(job.result.body, "the reason"));
+            assert_non_null(call.result.body);
+            assert_non_null(strstr(call.result.body, "the reason"));
         } else
-            assert_string_equal(job.result.err.text, "the reason");
+            assert_string_equal(call.result.err.text, "the reason");
     }
 }
 
