@@ -33,19 +33,19 @@ verb_of(const char *subject)
 }
 
 void
-service_count(const struct task *task, uint64_t settle_us)
+service_count(const struct delivery *delivery, uint64_t settle_us)
 {
-    const struct result *result = &task->call.result;
-    struct route_stats *stats = &task->w->stats[task->call.command];
-    if (!task->route)
+    const struct result *result = &delivery->call.result;
+    struct route_stats *stats = &delivery->w->stats[delivery->call.command];
+    if (!delivery->route)
         return;
     stats->requests++;
     stats->settle_us += settle_us;
-    if (!task->reason && result->status < 400)
+    if (!delivery->reason && result->status < 400)
         return;
     stats->errors++;
     stats->last_status = result->status;
-    stats->last_error = task->reason                   ? "dead_letter"
+    stats->last_error = delivery->reason               ? "dead_letter"
                         : result->code < PROBLEM_COUNT ? problem_name(result->code)
                                                        : "internal";
 }

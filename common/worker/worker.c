@@ -19,9 +19,9 @@
  *   arguments -> configuration (every problem at once) -> on_start -> hardening -> connect (for as
  *   long as it takes) -> on_ready -> ready -> loop -> drain -> on_stop -> exit
  *
- * The loop is common/base/loop.h's: messages come in through the bus's callbacks (worker_task.c), the
+ * The loop is common/base/loop.h's: messages come in through the bus's callbacks (worker_delivery.c), the
  * prepare hook hands them to handlers in batches (worker_run.c) and asks for more (worker_fetch.c),
- * and confirmations move each task through settling (worker_settle.c). Handlers run on the loop's
+ * and confirmations move each delivery through settling (worker_settle.c). Handlers run on the loop's
  * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile. With
  * turns_meanwhile the loop turns on while a handler waits for the database: messages come in and are
  * checked, confirmations are taken, but no other handler runs.
@@ -161,9 +161,9 @@ keep_alive(void *arg)
 {
     struct worker *w = arg;
     w->kept_alive_ms = clock_mono_ms();
-    for (const struct task *task = w->all; task; task = task->all_next)
-        if (task->lane && !(task->state == TASK_ACKING && task->awaiting))
-            (void)bus_settle(w->bus, task->msg, BUS_PROGRESS, 0, NULL, NULL, NULL);
+    for (const struct delivery *delivery = w->all; delivery; delivery = delivery->all_next)
+        if (delivery->consumer && !(delivery->state == DELIVERY_ACKING && delivery->awaiting))
+            (void)bus_settle(w->bus, delivery->msg, BUS_PROGRESS, 0, NULL, NULL, NULL);
 }
 
 void
@@ -218,8 +218,8 @@ get_ready(struct worker *w, struct err *err)
 static bool
 is_idle(const struct worker *w)
 {
-    for (const struct task *task = w->all; task; task = task->all_next)
-        if (task->state != TASK_HELD)
+    for (const struct delivery *delivery = w->all; delivery; delivery = delivery->all_next)
+        if (delivery->state != DELIVERY_HELD)
             return false;
     return true;
 }
@@ -229,11 +229,11 @@ static void
 hand_all_back(struct worker *w)
 {
     while (w->all) {
-        struct task *task = w->all;
-        if (task->lane)
-            task_hand_back(task, 0);
+        struct delivery *delivery = w->all;
+        if (delivery->consumer)
+            delivery_hand_back(delivery, 0);
         else
-            task_free(task);
+            delivery_free(delivery);
     }
     w->held = 0;
 }
@@ -272,10 +272,10 @@ worker_free(struct worker *w)
     bus_free(w->bus);
     kv_free(w->kv);
     db_close(w->db);
-    while (w->lanes) {
-        struct lane *lane = w->lanes;
-        w->lanes = lane->next;
-        free(lane);
+    while (w->consumers) {
+        struct consumer *consumer = w->consumers;
+        w->consumers = consumer->next;
+        free(consumer);
     }
     loop_timer_free(w->waker);
     loop_timer_free(w->tick);

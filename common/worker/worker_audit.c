@@ -21,54 +21,55 @@
 _Static_assert(TOGETHER_MAX *AUDIT_EVENT_MAX <= 1 << 20, "larger than the stream's max_msg_size");
 
 static bool
-needs_audit(const struct task *task)
+needs_audit(const struct delivery *delivery)
 {
-    if (task->call.command == CMD_AUDIT_REQUEST || !task->route)
+    if (delivery->call.command == CMD_AUDIT_REQUEST || !delivery->route)
         return false;
-    return !(task->w->spec->audits_itself && task->lane && !task->refused && !task->reason);
+    return !(delivery->w->spec->audits_itself && delivery->consumer && !delivery->refused &&
+             !delivery->reason);
 }
 
 static enum audit_status
-audit_status(const struct task *task)
+audit_status(const struct delivery *delivery)
 {
-    const struct call *call = &task->call;
+    const struct call *call = &delivery->call;
     if (call->audit_decision && strcmp(call->audit_decision, "denied") == 0)
         return AUDIT_DENIED;
-    if (task->reason || call->result.status >= 400)
+    if (delivery->reason || call->result.status >= 400)
         return call->result.status == 401 || call->result.status == 403 ? AUDIT_DENIED
                                                                         : AUDIT_FAILED;
     return AUDIT_SUCCESS;
 }
 
 static enum rc
-write_event(const struct task *task, struct buf *out)
+write_event(const struct delivery *delivery, struct buf *out)
 {
-    const struct call *call = &task->call;
+    const struct call *call = &delivery->call;
     const struct result *result = &call->result;
     char params[AUDIT_DIGEST_MAX];
-    if (call->params_sha256 || !task->doc || audit_digest_json(task->doc, params) != RC_OK)
+    if (call->params_sha256 || !delivery->doc || audit_digest_json(delivery->doc, params) != RC_OK)
         params[0] = '\0';
     int64_t took_ms = clock_wall_ms() - call->accepted_ms;
     bool known = call->actor.key_id[0] != '\0';
     const struct audit_request_event event = {
-        .event_id = task->audit_id,
+        .event_id = delivery->audit_id,
         .actor = known ? AUDIT_ACTOR_KEY : AUDIT_ACTOR_NATS,
         .key_id = known ? call->actor.key_id : NULL,
         .request_id = call->request_id[0] ? call->request_id : NULL,
         .action = command_info(call->command)->tail,
         .target = call->audit_target,
-        .status = audit_status(task),
-        .http_status = call->direct   ? 0
-                       : task->reason ? 500
-                                      : result->status,
-        .error_code = task->reason                   ? "dead_letter"
+        .status = audit_status(delivery),
+        .http_status = call->direct       ? 0
+                       : delivery->reason ? 500
+                                          : result->status,
+        .error_code = delivery->reason               ? "dead_letter"
                       : result->code < PROBLEM_COUNT ? problem_name(result->code)
                                                      : call->audit_error,
         .duration_ms = took_ms < 0 ? 0 : took_ms,
         .idempotency_sha256 = call->idem_hash[0] ? call->idem_hash : NULL,
         .params_sha256 = call->params_sha256 ? call->params_sha256 : params,
         .params_prefix64 = call->params_prefix64,
-        .region = worker_region(task->w),
+        .region = worker_region(delivery->w),
         .time_ms = call->accepted_ms,
     };
     return audit_event_write(&event, out);
@@ -77,12 +78,12 @@ write_event(const struct task *task, struct buf *out)
 static void
 on_taken(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
-    struct task *next;
+    struct delivery *next;
     (void)duplicate;
-    for (struct task *task = arg; task; task = next) {
-        next = task->next;
-        task->next = NULL;
-        task_audited(task, rc, err);
+    for (struct delivery *delivery = arg; delivery; delivery = next) {
+        next = delivery->next;
+        delivery->next = NULL;
+        delivery_audited(delivery, rc, err);
     }
 }
 
@@ -91,21 +92,21 @@ static void
 write_together(struct queue *group, struct buf *text)
 {
     size_t count = group->count;
-    struct task *next;
+    struct delivery *next;
     if (count > 1)
         buf_putc(text, '[');
-    for (struct task *task = group->first; task; task = next) {
-        next = task->next;
+    for (struct delivery *delivery = group->first; delivery; delivery = next) {
+        next = delivery->next;
         size_t len = text->len;
-        if (task != group->first)
+        if (delivery != group->first)
             buf_putc(text, ',');
-        if (write_event(task, text) == RC_OK)
+        if (write_event(delivery, text) == RC_OK)
             continue;
         buf_cut(text, len);
-        queue_remove(group, task);
+        queue_remove(group, delivery);
         log_fields(LOG_ERROR, "a request event cannot be written", "command",
-                   command_info(task->call.command)->tail, NULL);
-        task_step_later(task);
+                   command_info(delivery->call.command)->tail, NULL);
+        delivery_step_later(delivery);
     }
     if (count > 1)
         buf_putc(text, ']');
@@ -120,7 +121,7 @@ publish(struct worker *w, struct queue *group)
     struct err err = { .rc = RC_OK };
     buf_init(&text, group->count * AUDIT_EVENT_MAX);
     write_together(group, &text);
-    struct task *first = group->first;
+    struct delivery *first = group->first;
     if (!first)
         return;
     snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.audit.request.%s",
@@ -130,17 +131,19 @@ publish(struct worker *w, struct queue *group)
     else
         snprintf(msg_id, sizeof(msg_id), "%s.%zu.audit", first->audit_id, group->count);
     struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
-    enum rc rc = bus_js_publish(w->bus, &out, msg_id, first->lane ? CONFIRM_MS : CORE_CONFIRM_MS,
-                                on_taken, first, &err);
+    enum rc rc =
+        bus_js_publish(w->bus, &out, msg_id, first->consumer ? CONFIRM_MS : CORE_CONFIRM_MS,
+                       on_taken, first, &err);
     if (rc != RC_OK)
         on_taken(first, rc, false, &err);
 }
 
 static bool
-goes_with(const struct task *task, const struct task *first)
+goes_with(const struct delivery *delivery, const struct delivery *first)
 {
-    return task == first || (task->tries == 0 && first->tries == 0 && !task->lane == !first->lane &&
-                             strcmp(task->call.actor.workspace, first->call.actor.workspace) == 0);
+    return delivery == first ||
+           (delivery->tries == 0 && first->tries == 0 && !delivery->consumer == !first->consumer &&
+            strcmp(delivery->call.actor.workspace, first->call.actor.workspace) == 0);
 }
 
 void
@@ -148,25 +151,26 @@ worker_send_audits(struct worker *w)
 {
     while (w->audits.first) {
         struct queue group = { 0 };
-        struct task *first = w->audits.first, *next;
-        for (struct task *task = first; task && group.count < TOGETHER_MAX; task = next) {
-            next = task->next;
-            if (!goes_with(task, first))
+        struct delivery *first = w->audits.first, *next;
+        for (struct delivery *delivery = first; delivery && group.count < TOGETHER_MAX;
+             delivery = next) {
+            next = delivery->next;
+            if (!goes_with(delivery, first))
                 continue;
-            queue_remove(&w->audits, task);
-            queue_push(&group, task);
+            queue_remove(&w->audits, delivery);
+            queue_push(&group, delivery);
         }
         publish(w, &group);
     }
 }
 
 void
-task_audit(struct task *task)
+delivery_audit(struct delivery *delivery)
 {
-    if (!needs_audit(task)) {
-        task_audited(task, RC_OK, NULL);
+    if (!needs_audit(delivery)) {
+        delivery_audited(delivery, RC_OK, NULL);
         return;
     }
-    task->awaiting = true;
-    queue_push(&task->w->audits, task); /* until the end of this turn */
+    delivery->awaiting = true;
+    queue_push(&delivery->w->audits, delivery); /* until the end of this turn */
 }

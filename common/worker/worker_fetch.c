@@ -12,7 +12,7 @@
 /*
  * Where messages come from. One shared consumer is asked for as much as the next batches can take.
  * With a consumer for each workspace (the executor) each is asked for one message at a time, and
- * only while it has none waiting here: so the queue of first deliveries holds at most one task of a
+ * only while it has none waiting here: so the queue of first deliveries holds at most one delivery of a
  * workspace, and taking from its head hands the slots round-robin.
  *
  * Careful mode: after a crash somewhere the messages that it left behind come again. They are asked
@@ -77,79 +77,80 @@ on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
 }
 
 static void
-ask_info(struct worker *w, const struct lane *lane)
+ask_info(struct worker *w, const struct consumer *consumer)
 {
     char subject[256];
     int64_t now_ms = clock_mono_ms();
     if (now_ms - w->info_asked_ms < INFO_EVERY_MS)
         return;
     w->info_asked_ms = now_ms;
-    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.INFO.%s.%s", stream_of(w), lane->consumer);
+    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.INFO.%s.%s", stream_of(w), consumer->name);
     struct bus_out out = { .subject = subject };
     (void)bus_request(w->bus, &out, API_TIMEOUT_MS, on_info, w, NULL);
 }
 
-/* --- lanes ------------------------------------------------------------------------------------ */
+/* --- consumers ------------------------------------------------------------------------------------ */
 
 static void
 on_pulled(void *arg, const struct bus_msg *msg)
 {
-    struct lane *lane = arg;
+    struct consumer *consumer = arg;
     if (!msg)
         return;
-    lane->w->arrived++;
-    task_receive(lane->w, lane, msg);
+    consumer->w->arrived++;
+    delivery_receive(consumer->w, consumer, msg);
 }
 
 static enum rc
-lane_new(struct worker *w, const char *stream, const char *consumer, const char *workspace,
-         struct err *err)
+consumer_new(struct worker *w, const char *stream, const char *name, const char *workspace,
+             struct err *err)
 {
-    struct lane *lane = calloc(1, sizeof(*lane));
-    if (!lane)
+    struct consumer *consumer = calloc(1, sizeof(*consumer));
+    if (!consumer)
         exit(EXIT_TEMP);
-    lane->w = w;
-    lane->seen = true;
-    (void)strlcpy(lane->consumer, consumer, sizeof(lane->consumer));
-    (void)strlcpy(lane->workspace, workspace, sizeof(lane->workspace));
-    enum rc rc = bus_pull_new(w->bus, stream, consumer, on_pulled, lane, &lane->pull, err);
+    consumer->w = w;
+    consumer->seen = true;
+    (void)strlcpy(consumer->name, name, sizeof(consumer->name));
+    (void)strlcpy(consumer->workspace, workspace, sizeof(consumer->workspace));
+    enum rc rc = bus_pull_new(w->bus, stream, name, on_pulled, consumer, &consumer->pull, err);
     if (rc != RC_OK) {
-        free(lane);
+        free(consumer);
         return rc;
     }
-    lane->next = w->lanes;
-    w->lanes = lane;
+    consumer->next = w->consumers;
+    w->consumers = consumer;
     return RC_OK;
 }
 
 static bool
-has_lane(const struct worker *w, const char *consumer)
+has_consumer(const struct worker *w, const char *name)
 {
-    for (struct lane *lane = w->lanes; lane; lane = lane->next)
-        if (strcmp(lane->consumer, consumer) == 0) {
-            lane->seen = true;
+    for (struct consumer *consumer = w->consumers; consumer; consumer = consumer->next)
+        if (strcmp(consumer->name, name) == 0) {
+            consumer->seen = true;
             return true;
         }
     return false;
 }
 
-/* A consumer that is gone: its lane stays while tasks point to it. */
+/* A consumer that is gone: its consumer stays while deliveries point to it. */
 static void
 drop_unseen(struct worker *w)
 {
-    for (struct lane **at = &w->lanes; *at;) {
-        struct lane *lane = *at;
-        bool used = lane->seen;
-        for (const struct task *task = w->all; task && !used; task = task->all_next)
-            used = task->lane == lane;
+    for (struct consumer **at = &w->consumers; *at;) {
+        struct consumer *consumer = *at;
+        bool used = consumer->seen;
+        for (const struct delivery *delivery = w->all; delivery && !used;
+             delivery = delivery->all_next)
+            used = delivery->consumer == consumer;
         if (used) {
-            lane->seen = false;
-            at = &lane->next;
+            consumer->seen = false;
+            at = &consumer->next;
             continue;
         }
-        *at = lane->next;
-        bus_pull_free(lane->pull);
-        free(lane);
+        *at = consumer->next;
+        bus_pull_free(consumer->pull);
+        free(consumer);
     }
 }
 
@@ -175,10 +176,10 @@ on_names(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
         const char *name = cJSON_IsString(item) ? item->valuestring : "";
         const char *workspace = name + strlen(prefix);
         count++;
-        if (strncmp(name, prefix, strlen(prefix)) != 0 || has_lane(w, name) ||
+        if (strncmp(name, prefix, strlen(prefix)) != 0 || has_consumer(w, name) ||
             !workspace_valid(workspace, strlen(workspace)))
             continue;
-        if (lane_new(w, stream_of(w), name, workspace, &why) != RC_OK)
+        if (consumer_new(w, stream_of(w), name, workspace, &why) != RC_OK)
             log_warn("%s", why.text);
     }
     w->list_offset += count;
@@ -225,24 +226,24 @@ fetch_lanes(struct worker *w)
     list_lanes(w);
     if (w->spec->slots_free && w->spec->slots_free(w) == 0)
         return;
-    if (w->lanes && w->info_asked_ms == 0)
-        ask_info(w, w->lanes);
-    for (struct lane *lane = w->lanes; lane; lane = lane->next)
-        if (lane->queued == 0 && bus_pull_credit(lane->pull) == 0)
-            (void)bus_pull_more(lane->pull, 1, WORKER_PULL_MS, NULL);
+    if (w->consumers && w->info_asked_ms == 0)
+        ask_info(w, w->consumers);
+    for (struct consumer *consumer = w->consumers; consumer; consumer = consumer->next)
+        if (consumer->queued == 0 && bus_pull_credit(consumer->pull) == 0)
+            (void)bus_pull_more(consumer->pull, 1, WORKER_PULL_MS, NULL);
 }
 
 static void
 fetch_shared(struct worker *w)
 {
-    struct lane *lane = w->lanes;
+    struct consumer *consumer = w->consumers;
     size_t batch = w->spec->batch_max ? w->spec->batch_max : 64;
     size_t queued = w->fresh.count + w->suspects.count;
-    unsigned credit = bus_pull_credit(lane->pull);
+    unsigned credit = bus_pull_credit(consumer->pull);
     if (clock_mono_ms() < w->careful_until_ms) {
-        ask_info(w, lane);
+        ask_info(w, consumer);
         if (w->in_hand == w->held && credit == 0)
-            (void)bus_pull_more(lane->pull, 1, 1000, NULL);
+            (void)bus_pull_more(consumer->pull, 1, 1000, NULL);
         return;
     }
     /* Twice what came while the last batch was handled: much under load, little that waits without.
@@ -255,7 +256,7 @@ fetch_shared(struct worker *w)
     }
     size_t have = w->in_handler && queued + w->wanted <= 2 * batch ? credit : queued + credit;
     if (have < w->wanted / 2 && w->in_hand < SETTLING_MAX)
-        (void)bus_pull_more(lane->pull, (unsigned)(w->wanted - have), WORKER_PULL_MS, NULL);
+        (void)bus_pull_more(consumer->pull, (unsigned)(w->wanted - have), WORKER_PULL_MS, NULL);
 }
 
 void
@@ -274,7 +275,7 @@ worker_fetch(struct worker *w)
 static void
 on_request(void *arg, const struct bus_msg *msg)
 {
-    task_receive(arg, NULL, msg);
+    delivery_receive(arg, NULL, msg);
 }
 
 enum rc
@@ -291,7 +292,7 @@ worker_listen(struct worker *w, struct err *err)
         rc = bus_subscribe(w->bus, subject, w->spec->name, on_request, w, &w->subs[command], err);
     }
     if (rc == RC_OK && stream && !w->spec->consumer_per_workspace)
-        rc = lane_new(w, stream, w->spec->name, "", err);
+        rc = consumer_new(w, stream, w->spec->name, "", err);
     /* Until the server says that nobody before us left anything behind. */
     w->careful_until_ms = clock_mono_ms() + 2 * (int64_t)WORKER_ACK_WAIT_MS;
     return rc;

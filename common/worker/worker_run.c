@@ -53,40 +53,40 @@ worker_check_health(struct worker *w)
 }
 
 void
-task_refuse_unavailable(struct task *task)
+delivery_refuse_unavailable(struct delivery *delivery)
 {
     char detail[64] = "A part of the service did not answer.";
-    if (task->w->away)
-        (void)snprintf(detail, sizeof(detail), "%s is away.", task->w->away);
-    call_problem(&task->call, PROBLEM_UNAVAILABLE, NULL, detail);
+    if (delivery->w->away)
+        (void)snprintf(detail, sizeof(detail), "%s is away.", delivery->w->away);
+    call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, detail);
 }
 
 static void
-refuse_now(struct task *task)
+refuse_now(struct delivery *delivery)
 {
-    task_refuse_unavailable(task);
-    task_settle(task);
+    delivery_refuse_unavailable(delivery);
+    delivery_settle(delivery);
 }
 
 static void
-take(struct queue *queue, struct task *task)
+take(struct queue *queue, struct delivery *delivery)
 {
-    queue_remove(queue, task);
-    if (task->lane)
-        task->lane->queued--;
+    queue_remove(queue, delivery);
+    if (delivery->consumer)
+        delivery->consumer->queued--;
 }
 
-/* Up to max tasks from the head, as long as they name the same command. */
+/* Up to max deliveries from the head, as long as they name the same command. */
 static size_t
 take_batch(struct worker *w, struct queue *queue, size_t max)
 {
     size_t count = 0;
     while (queue->first && count < max) {
-        struct task *task = queue->first;
-        if (count && task->call.command != w->batch[0]->command)
+        struct delivery *delivery = queue->first;
+        if (count && delivery->call.command != w->batch[0]->command)
             break;
-        take(queue, task);
-        w->batch[count++] = &task->call;
+        take(queue, delivery);
+        w->batch[count++] = &delivery->call;
     }
     return count;
 }
@@ -118,8 +118,8 @@ call_handler(struct worker *w, const struct worker_route *route, size_t count)
 {
     int64_t start_us = clock_mono_us();
     for (size_t i = 0; i < count; i++) {
-        struct task *task = w->batch[i]->own;
-        task->state = TASK_WITH_HANDLER;
+        struct delivery *delivery = w->batch[i]->own;
+        delivery->state = DELIVERY_WITH_HANDLER;
         w->batch[i]->result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
         (void)err_set(&w->batch[i]->result.err, RC_BUG, "the handler gave no result");
     }
@@ -138,7 +138,7 @@ call_handler(struct worker *w, const struct worker_route *route, size_t count)
     w->metrics.handler_calls++;
     w->metrics.handler_us += (uint64_t)(clock_mono_us() - start_us);
     for (size_t i = 0; i < count && route->handle; i++)
-        task_settle(w->batch[i]->own);
+        delivery_settle(w->batch[i]->own);
     if (w->tick_due)
         worker_tick(w);
 }
@@ -169,14 +169,14 @@ static void
 work_unhealthily(struct worker *w)
 {
     while (w->core.first) {
-        struct task *task = w->core.first;
-        take(&w->core, task);
-        if (w->away != REDIS || !task->route->without_kv) {
-            refuse_now(task);
+        struct delivery *delivery = w->core.first;
+        take(&w->core, delivery);
+        if (w->away != REDIS || !delivery->route->without_kv) {
+            refuse_now(delivery);
             continue;
         }
-        w->batch[0] = &task->call;
-        call_handler(w, task->route, 1);
+        w->batch[0] = &delivery->call;
+        call_handler(w, delivery->route, 1);
     }
 }
 
@@ -225,7 +225,7 @@ worker_turn(void *arg)
     return worked ? 0 : -1;
 }
 
-/* --- timers of tasks -------------------------------------------------------------------------- */
+/* --- timers of deliveries -------------------------------------------------------------------------- */
 
 void
 worker_wake_due(void *arg)
@@ -234,16 +234,16 @@ worker_wake_due(void *arg)
     int64_t now_ms = clock_mono_ms();
     struct heap_node *node;
     while ((node = heap_first(&w->waiting)) != NULL && node->at_ms <= now_ms) {
-        struct task *task = (struct task *)(void *)node;
+        struct delivery *delivery = (struct delivery *)(void *)node;
         heap_remove(&w->waiting, node);
-        if (task->state == TASK_HELD) {
+        if (delivery->state == DELIVERY_HELD) {
             w->held--;
-            task->state = TASK_QUEUED;
-            if (task->lane)
-                task->lane->queued++;
-            queue_push(&w->suspects, task);
+            delivery->state = DELIVERY_QUEUED;
+            if (delivery->consumer)
+                delivery->consumer->queued++;
+            queue_push(&w->suspects, delivery);
         } else {
-            task_step(task);
+            delivery_step(delivery);
         }
     }
     if (node)
@@ -254,5 +254,5 @@ void
 worker_finish(struct worker *w, struct call *call)
 {
     (void)w;
-    task_settle(call->own);
+    delivery_settle(call->own);
 }

@@ -17,7 +17,7 @@
  *   retry    held in this process, kept alive, handled again later
  *   reject   request event -> on_dead -> dead letter -> .done with 500 -> term
  *
- * Many tasks are in these steps at once; each publishes and goes on when its confirmation comes. A
+ * Many deliveries are in these steps at once; each publishes and goes on when its confirmation comes. A
  * step that fails is tried again with growing delay; a crash anywhere redelivers the message, and
  * every step absorbs its repetition (command_done, the event's id, the dead letter's Nats-Msg-Id).
  */
@@ -37,38 +37,38 @@ grown(uint32_t first_ms, uint32_t max_ms, unsigned n)
 }
 
 void
-task_step_later(struct task *task)
+delivery_step_later(struct delivery *delivery)
 {
-    task->awaiting = false;
-    task_wake_after(task, grown(RETRY_FIRST_MS, STEP_MAX_MS, task->tries++));
+    delivery->awaiting = false;
+    delivery_wake_after(delivery, grown(RETRY_FIRST_MS, STEP_MAX_MS, delivery->tries++));
 }
 
 static void
-enter(struct task *task, enum task_state state)
+enter(struct delivery *delivery, enum delivery_state state)
 {
-    task->state = state;
-    task->tries = 0;
-    task_step(task);
+    delivery->state = state;
+    delivery->tries = 0;
+    delivery_step(delivery);
 }
 
 static void
-finished(struct task *task)
+finished(struct delivery *delivery)
 {
-    struct worker *w = task->w;
-    const struct result *result = &task->call.result;
-    uint64_t settle_us = (uint64_t)(clock_mono_us() - task->arrived_us);
-    if (!task->lane)
+    struct worker *w = delivery->w;
+    const struct result *result = &delivery->call.result;
+    uint64_t settle_us = (uint64_t)(clock_mono_us() - delivery->arrived_us);
+    if (!delivery->consumer)
         w->metrics.requests_done++;
-    else if (!task->reason)
+    else if (!delivery->reason)
         w->metrics.jobs_done++;
-    if (!task->reason && result->status >= 400)
+    if (!delivery->reason && result->status >= 400)
         w->metrics.jobs_failed++;
     w->metrics.settle_us += settle_us;
-    service_count(task, settle_us);
+    service_count(delivery, settle_us);
     if (log_enabled(LOG_DEBUG))
-        log_fields(LOG_DEBUG, "settled", "command", command_info(task->call.command)->tail,
-                   "workspace", task->call.actor.workspace, "id", task->call.id, NULL);
-    task_free(task);
+        log_fields(LOG_DEBUG, "settled", "command", command_info(delivery->call.command)->tail,
+                   "workspace", delivery->call.actor.workspace, "id", delivery->call.id, NULL);
+    delivery_free(delivery);
 }
 
 /* --- the last step: ack or term --------------------------------------------------------------- */
@@ -76,40 +76,41 @@ finished(struct task *task)
 static void
 on_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
-    struct task *task = arg;
+    struct delivery *delivery = arg;
     (void)duplicate;
     (void)err;
     if (rc == RC_OK) {
-        finished(task);
-    } else if (task->tries < ACK_TRIES) {
-        task_step_later(task);
+        finished(delivery);
+    } else if (delivery->tries < ACK_TRIES) {
+        delivery_step_later(delivery);
     } else {
         /* It will come again and find its effect done. */
-        task->w->metrics.ack_lost++;
-        task_free(task);
+        delivery->w->metrics.ack_lost++;
+        delivery_free(delivery);
     }
 }
 
 static void
-ack(struct task *task)
+ack(struct delivery *delivery)
 {
     FAULT("before_ack");
-    task->awaiting = true;
-    if (!task->reason)
-        queue_push(&task->lane->acks, task); /* until the end of this turn */
-    else if (bus_settle(task->w->bus, task->msg, BUS_TERM, 0, on_acked, task, NULL) != RC_OK)
-        on_acked(task, RC_TEMP, false, NULL);
+    delivery->awaiting = true;
+    if (!delivery->reason)
+        queue_push(&delivery->consumer->acks, delivery); /* until the end of this turn */
+    else if (bus_settle(delivery->w->bus, delivery->msg, BUS_TERM, 0, on_acked, delivery, NULL) !=
+             RC_OK)
+        on_acked(delivery, RC_TEMP, false, NULL);
 }
 
 /* Of acks sent together: the last one's confirmation stands for all. */
 static void
 on_all_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
-    struct task *next;
-    for (struct task *task = arg; task; task = next) {
-        next = task->next;
-        task->next = NULL;
-        on_acked(task, rc, duplicate, err);
+    struct delivery *next;
+    for (struct delivery *delivery = arg; delivery; delivery = next) {
+        next = delivery->next;
+        delivery->next = NULL;
+        on_acked(delivery, rc, duplicate, err);
     }
 }
 
@@ -118,10 +119,10 @@ on_all_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
 static void
 send_acks(struct worker *w, struct queue *acks)
 {
-    struct task *first = acks->first, *last = acks->last;
+    struct delivery *first = acks->first, *last = acks->last;
     *acks = (struct queue){ 0 };
-    for (struct task *task = first; task != last; task = task->next)
-        (void)bus_settle(w->bus, task->msg, BUS_ACK, 0, NULL, NULL, NULL);
+    for (struct delivery *delivery = first; delivery != last; delivery = delivery->next)
+        (void)bus_settle(w->bus, delivery->msg, BUS_ACK, 0, NULL, NULL, NULL);
     if (bus_settle(w->bus, last->msg, BUS_ACK, 0, on_all_acked, first, NULL) != RC_OK)
         on_all_acked(first, RC_TEMP, false, NULL);
 }
@@ -129,24 +130,24 @@ send_acks(struct worker *w, struct queue *acks)
 void
 worker_send_acks(struct worker *w)
 {
-    for (struct lane *lane = w->lanes; lane; lane = lane->next)
-        if (lane->acks.first)
-            send_acks(w, &lane->acks);
+    for (struct consumer *consumer = w->consumers; consumer; consumer = consumer->next)
+        if (consumer->acks.first)
+            send_acks(w, &consumer->acks);
 }
 
 void
-task_hand_back(struct task *task, uint32_t delay_ms)
+delivery_hand_back(struct delivery *delivery, uint32_t delay_ms)
 {
-    (void)bus_settle(task->w->bus, task->msg, BUS_NAK, delay_ms, NULL, NULL, NULL);
-    task_free(task);
+    (void)bus_settle(delivery->w->bus, delivery->msg, BUS_NAK, delay_ms, NULL, NULL, NULL);
+    delivery_free(delivery);
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
 static void
-reply_core(struct task *task)
+reply_core(struct delivery *delivery)
 {
-    const struct result *result = &task->call.result;
+    const struct result *result = &delivery->call.result;
     struct bus_header headers[2];
     char code[16];
     size_t n = 0;
@@ -156,21 +157,22 @@ reply_core(struct task *task)
         headers[n++] = (struct bus_header){ "Nats-Service-Error", name };
         headers[n++] = (struct bus_header){ "Nats-Service-Error-Code", code };
     }
-    struct bus_out out = { .subject = task->msg->reply,
+    struct bus_out out = { .subject = delivery->msg->reply,
                            .headers = headers,
                            .n_headers = n,
                            .data = result->body,
                            .len = result->body_len };
     if (out.subject) /* else it wanted no answer; it is carried out and recorded all the same */
-        (void)bus_publish(task->w->bus, &out, NULL); /* not connected: the asker's time-out tells */
-    finished(task);
+        (void)bus_publish(delivery->w->bus, &out,
+                          NULL); /* not connected: the asker's time-out tells */
+    finished(delivery);
 }
 
 static void
-publish_done(struct task *task)
+publish_done(struct delivery *delivery)
 {
     static const struct bus_header HEADERS[] = { { EVENT_HEADER, "done" } };
-    const struct call *call = &task->call;
+    const struct call *call = &delivery->call;
     const struct command_info *info = command_info(call->command);
     char subject[SUBJECT_MAX];
     AUTO(buf) struct buf text = { 0 };
@@ -192,76 +194,78 @@ publish_done(struct task *task)
     struct bus_out out = {
         .subject = subject, .headers = HEADERS, .n_headers = 1, .data = text.data, .len = text.len
     };
-    (void)bus_publish(task->w->bus, &out, NULL); /* lost: the caller polls, or asks again */
+    (void)bus_publish(delivery->w->bus, &out, NULL); /* lost: the caller polls, or asks again */
 }
 
 /* --- the request event is stored, or not --------------------------------------------------------- */
 
 static void
-after_audit(struct task *task)
+after_audit(struct delivery *delivery)
 {
     FAULT("after_audit");
-    if (task->reason) {
-        enter(task, TASK_DYING);
-    } else if (task->lane) {
-        publish_done(task);
+    if (delivery->reason) {
+        enter(delivery, DELIVERY_DYING);
+    } else if (delivery->consumer) {
+        publish_done(delivery);
         FAULT("after_answer");
-        enter(task, TASK_ACKING);
+        enter(delivery, DELIVERY_ACKING);
     } else {
-        reply_core(task);
+        reply_core(delivery);
     }
 }
 
 void
-task_audited(struct task *task, enum rc rc, const struct err *err)
+delivery_audited(struct delivery *delivery, enum rc rc, const struct err *err)
 {
-    task->awaiting = false;
+    delivery->awaiting = false;
     if (rc == RC_OK) {
-        after_audit(task);
+        after_audit(delivery);
         return;
     }
-    if (task->w->metrics.audit_retried++ % 1000 == 0)
+    if (delivery->w->metrics.audit_retried++ % 1000 == 0)
         log_fields(LOG_WARN, "AUDIT did not take a request event: trying again", "reason",
                    err ? err->text : "", NULL);
-    if (task->lane) {
-        task_step_later(task);
+    if (delivery->consumer) {
+        delivery_step_later(delivery);
         return;
     }
     /* What cannot be audited is not answered. */
-    call_problem(&task->call, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
-    reply_core(task);
+    call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
+    reply_core(delivery);
 }
 
 /* --- dead letters ----------------------------------------------------------------------------- */
 
 static void
-on_buried(void *arg, enum rc rc, bool duplicate, const struct err *err)
+on_dead_lettered(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
-    struct task *task = arg;
+    struct delivery *delivery = arg;
     (void)duplicate;
-    task->awaiting = false;
+    delivery->awaiting = false;
     if (rc == RC_OK) {
-        task->w->metrics.jobs_dead++;
+        delivery->w->metrics.jobs_dead++;
         FAULT("after_dead");
-        call_problem(&task->call, PROBLEM_INTERNAL, NULL, "The command could not be carried out.");
-        publish_done(task);
-        enter(task, TASK_ACKING);
+        call_problem(&delivery->call, PROBLEM_INTERNAL, NULL,
+                     "The command could not be carried out.");
+        publish_done(delivery);
+        enter(delivery, DELIVERY_ACKING);
     } else if (rc == RC_LIMIT) {
         log_fields(LOG_ERROR, "a dead letter was not taken: the message goes back", "workspace",
-                   task->call.actor.workspace, "reason", task->reason, "because", err->text, NULL);
-        task_hand_back(task, WORKER_DEAD_FULL_MS);
+                   delivery->call.actor.workspace, "reason", delivery->reason, "because", err->text,
+                   NULL);
+        delivery_hand_back(delivery, WORKER_DEAD_FULL_MS);
     } else {
         log_fields(LOG_WARN, "a dead letter was not taken: trying again", "reason", err->text,
                    NULL);
-        task_step_later(task);
+        delivery_step_later(delivery);
     }
 }
 
 /* A header's value is one line of printable text. */
 static const char *
-one_line(struct task *task, const char *text)
+one_line(struct delivery *delivery, const char *text)
 {
-    char *copy = arena_strndup(&task->mem, text, strnlen(text, REASON_MAX));
+    char *copy = arena_strndup(&delivery->mem, text, strnlen(text, REASON_MAX));
     for (char *c = copy; c && *c; c++)
         if (iscntrl((unsigned char)*c))
             *c = ' ';
@@ -270,10 +274,10 @@ one_line(struct task *task, const char *text)
 
 /* So that forget can find the dead letters of a scope without reading their bodies. */
 static bool
-scope_hash(const struct task *task, char hex[HASH_TEXT_MAX])
+scope_hash(const struct delivery *delivery, char hex[HASH_TEXT_MAX])
 {
-    const char *scope = json_string(task->doc, "scope");
-    const char *workspace = task->call.actor.workspace;
+    const char *scope = json_string(delivery->doc, "scope");
+    const char *workspace = delivery->call.actor.workspace;
     uint8_t digest[HASH_LEN];
     if (!scope)
         return false;
@@ -295,29 +299,29 @@ room_for_payload(const struct bus_header *headers, size_t n, const char *msg_id)
 }
 
 static void
-publish_dead(struct task *task)
+publish_dead(struct delivery *delivery)
 {
-    const struct call *call = &task->call;
-    const char *actor = bus_msg_header(task->msg, ACTOR_HEADER);
-    const char *original_id = bus_msg_header(task->msg, MSG_ID_HEADER);
+    const struct call *call = &delivery->call;
+    const char *actor = bus_msg_header(delivery->msg, ACTOR_HEADER);
+    const char *original_id = bus_msg_header(delivery->msg, MSG_ID_HEADER);
     char subject[SUBJECT_MAX], deliveries[24], time[CLOCK_TEXT_MAX], hash[HASH_TEXT_MAX];
     char msg_id[96], length[24];
     struct bus_header headers[8];
     size_t n = 0;
     snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.%s", call->actor.workspace,
-             task->w->spec->name);
+             delivery->w->spec->name);
     snprintf(deliveries, sizeof(deliveries), "%llu", (unsigned long long)call->deliveries);
-    snprintf(msg_id, sizeof(msg_id), "dead.%s.%llu.%lld", task->w->spec->name,
-             (unsigned long long)task->msg->stream_seq, (long long)call->stream_ns);
-    headers[n++] = (struct bus_header){ "Gantry-Reason", one_line(task, task->reason) };
+    snprintf(msg_id, sizeof(msg_id), "dead.%s.%llu.%lld", delivery->w->spec->name,
+             (unsigned long long)delivery->msg->stream_seq, (long long)call->stream_ns);
+    headers[n++] = (struct bus_header){ "Gantry-Reason", one_line(delivery, delivery->reason) };
     headers[n++] = (struct bus_header){ "Gantry-Deliveries", deliveries };
-    headers[n++] = (struct bus_header){ "Gantry-Subject", task->msg->subject };
+    headers[n++] = (struct bus_header){ "Gantry-Subject", delivery->msg->subject };
     headers[n++] = (struct bus_header){ "Gantry-Time", clock_format(clock_wall_ms(), time) };
     if (original_id)
-        headers[n++] = (struct bus_header){ "Gantry-Msg-Id", one_line(task, original_id) };
+        headers[n++] = (struct bus_header){ "Gantry-Msg-Id", one_line(delivery, original_id) };
     if (actor && strlen(actor) < ACTOR_WIRE_MAX) /* a longer one is none of ours */
         headers[n++] = (struct bus_header){ ACTOR_HEADER, actor };
-    if (scope_hash(task, hash))
+    if (scope_hash(delivery, hash))
         headers[n++] = (struct bus_header){ "Gantry-Scope-Hash", hash };
     snprintf(length, sizeof(length), "%zu", call->payload_len);
     headers[n] = (struct bus_header){ CUT_HEADER, length };
@@ -329,106 +333,108 @@ publish_dead(struct task *task)
                            .data = call->payload,
                            .len = cut ? room : call->payload_len };
     struct err err = { .rc = RC_OK };
-    task->awaiting = true;
-    enum rc rc = bus_js_publish(task->w->bus, &out, msg_id, CONFIRM_MS, on_buried, task, &err);
+    delivery->awaiting = true;
+    enum rc rc = bus_js_publish(delivery->w->bus, &out, msg_id, CONFIRM_MS, on_dead_lettered,
+                                delivery, &err);
     if (rc != RC_OK)
-        on_buried(task, rc, false, &err);
+        on_dead_lettered(delivery, rc, false, &err);
 }
 
 static void
-die(struct task *task)
+die(struct delivery *delivery)
 {
-    struct worker *w = task->w;
+    struct worker *w = delivery->w;
     struct err err = { .rc = RC_OK };
-    bool known = task->route && id_valid(task->call.id);
+    bool known = delivery->route && id_valid(delivery->call.id);
     if (known && w->spec->on_dead &&
-        w->spec->on_dead(w, &task->call, task->reason, &err) == RC_TEMP) {
-        task_step_later(task);
+        w->spec->on_dead(w, &delivery->call, delivery->reason, &err) == RC_TEMP) {
+        delivery_step_later(delivery);
         return;
     }
-    publish_dead(task);
+    publish_dead(delivery);
 }
 
 void
-task_bury(struct task *task, const char *reason)
+delivery_dead_letter(struct delivery *delivery, const char *reason)
 {
-    task->reason = reason ? reason : "no memory for the reason";
-    log_fields(LOG_ERROR, "dead letter", "reason", task->reason, "workspace",
-               task->call.actor.workspace, "id", task->call.id, NULL);
-    if (!task->call.actor.workspace[0]) { /* no subject of ours: nowhere to put it */
-        (void)bus_settle(task->w->bus, task->msg, BUS_TERM, 0, NULL, NULL, NULL);
-        task_free(task);
+    delivery->reason = reason ? reason : "no memory for the reason";
+    log_fields(LOG_ERROR, "dead letter", "reason", delivery->reason, "workspace",
+               delivery->call.actor.workspace, "id", delivery->call.id, NULL);
+    if (!delivery->call.actor.workspace[0]) { /* no subject of ours: nowhere to put it */
+        (void)bus_settle(delivery->w->bus, delivery->msg, BUS_TERM, 0, NULL, NULL, NULL);
+        delivery_free(delivery);
         return;
     }
-    enter(task, TASK_AUDITING);
+    enter(delivery, DELIVERY_AUDITING);
 }
 
 /* --- the verdict ------------------------------------------------------------------------------ */
 
 static void
-hold(struct task *task)
+hold(struct delivery *delivery)
 {
-    struct worker *w = task->w;
-    const struct err *err = &task->call.result.err;
-    uint32_t delay_ms = grown(RETRY_FIRST_MS, RETRY_MAX_MS, task->attempts++);
+    struct worker *w = delivery->w;
+    const struct err *err = &delivery->call.result.err;
+    uint32_t delay_ms = grown(RETRY_FIRST_MS, RETRY_MAX_MS, delivery->attempts++);
     w->metrics.jobs_retried++;
     if (err->text[0]) /* a call without a reason has not failed, its time has not come */
         log_fields(err->rc == RC_CONFIG ? LOG_ERROR : LOG_WARN,
                    "failed for now: trying again later", "command",
-                   command_info(task->call.command)->tail, "id", task->call.id, "reason", err->text,
-                   NULL);
-    task->waited_ms += delay_ms;
-    if (task->waited_ms > FAULT_NUMBER("FAULT_GIVE_UP_MS", WORKER_GIVE_UP_MS)) {
-        task_bury(task, arena_printf(&task->mem, "failed for 24 hours: %.200s", err->text));
+                   command_info(delivery->call.command)->tail, "id", delivery->call.id, "reason",
+                   err->text, NULL);
+    delivery->waited_ms += delay_ms;
+    if (delivery->waited_ms > FAULT_NUMBER("FAULT_GIVE_UP_MS", WORKER_GIVE_UP_MS)) {
+        delivery_dead_letter(
+            delivery, arena_printf(&delivery->mem, "failed for 24 hours: %.200s", err->text));
         return;
     }
-    task->state = TASK_HELD;
+    delivery->state = DELIVERY_HELD;
     w->held++;
-    task_wake_after(task, delay_ms);
+    delivery_wake_after(delivery, delay_ms);
 }
 
 void
-task_settle(struct task *task)
+delivery_settle(struct delivery *delivery)
 {
-    struct call *call = &task->call;
+    struct call *call = &delivery->call;
     enum verdict verdict = rc_verdict(call->result.rc);
     if (verdict == VERDICT_DONE && call->result.status == 0) {
         (void)err_set(&call->result.err, RC_BUG, "the handler gave no answer");
         verdict = VERDICT_REJECT;
     }
-    if (!task->lane && verdict == VERDICT_RETRY) {
-        (void)worker_check_health(task->w);
-        task_refuse_unavailable(task);
-    } else if (!task->lane && verdict == VERDICT_REJECT) {
+    if (!delivery->consumer && verdict == VERDICT_RETRY) {
+        (void)worker_check_health(delivery->w);
+        delivery_refuse_unavailable(delivery);
+    } else if (!delivery->consumer && verdict == VERDICT_REJECT) {
         log_fields(LOG_ERROR, "a request failed", "command", command_info(call->command)->tail,
                    "reason", call->result.err.text, NULL);
         call_problem(call, PROBLEM_INTERNAL, NULL, "The request could not be carried out.");
     } else if (verdict == VERDICT_RETRY) {
-        hold(task);
+        hold(delivery);
         return;
     } else if (verdict == VERDICT_REJECT) {
-        task_bury(task, arena_strdup(&task->mem, call->result.err.text));
+        delivery_dead_letter(delivery, arena_strdup(&delivery->mem, call->result.err.text));
         return;
     }
-    enter(task, TASK_AUDITING);
+    enter(delivery, DELIVERY_AUDITING);
 }
 
 void
-task_step(struct task *task)
+delivery_step(struct delivery *delivery)
 {
-    switch (task->state) {
-    case TASK_AUDITING:
-        task_audit(task);
+    switch (delivery->state) {
+    case DELIVERY_AUDITING:
+        delivery_audit(delivery);
         break;
-    case TASK_DYING:
-        die(task);
+    case DELIVERY_DYING:
+        die(delivery);
         break;
-    case TASK_ACKING:
-        ack(task);
+    case DELIVERY_ACKING:
+        ack(delivery);
         break;
-    case TASK_QUEUED:
-    case TASK_WITH_HANDLER:
-    case TASK_HELD:
+    case DELIVERY_QUEUED:
+    case DELIVERY_WITH_HANDLER:
+    case DELIVERY_HELD:
         break;
     }
 }
