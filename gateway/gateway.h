@@ -23,7 +23,7 @@ struct gcra_table;
 struct waiters;
 struct http_server;
 struct allowlist;
-struct dbjobs;
+struct dbworker;
 struct uses;
 struct audit;
 struct direct;
@@ -77,7 +77,7 @@ struct gateway {
     struct gcra_table *limiter;
     struct waiters *waiters;
     struct allowlist *allowlist;
-    struct dbjobs *dbjobs;
+    struct dbworker *dbworker;
     struct uses *uses;
     struct audit *audit;
     struct direct *direct; /* NULL: off */

@@ -10,14 +10,14 @@
 #include "base/clock.h"
 #include "base/gcra.h"
 #include "base/log.h"
-#include "effects/carry.h"
+#include "effects/forward.h"
 #include "effects/waiters.h"
 #include "embed_lua.h"
 #include "fleet.h"
 #include "gateway.h"
 #include "http/http.h"
 #include "keys/allow.h"
-#include "keys/dbjobs.h"
+#include "keys/dbwork.h"
 #include "keys/keys.h"
 #include "keys/uses.h"
 #include "logins/direct.h"
@@ -60,7 +60,7 @@ find_scripts(struct kv_script scripts[SCRIPT_COUNT], struct err *err)
 static void
 on_done_event(void *arg, const struct bus_msg *msg)
 {
-    carry_done(arg, msg);
+    forward_done(arg, msg);
 }
 
 static enum rc
@@ -126,7 +126,7 @@ connect_servers(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = bus_connect(gw->loop, &bus, FIRST_CONNECT_MS, &gw->bus, err);
     if (rc == RC_OK)
-        rc = dbjobs_open(gw->loop, s->database_url, &gw->dbjobs, err);
+        rc = dbworker_open(gw->loop, s->database_url, &gw->dbworker, err);
     if (rc == RC_OK)
         rc = keys_open(gw->loop, &keys, &gw->keys, err);
     if (rc == RC_OK)
@@ -221,7 +221,7 @@ release(struct gateway *gw)
     audit_close(gw->audit);
     uses_close(gw->uses);
     keys_close(gw->keys);
-    dbjobs_close(gw->dbjobs);
+    dbworker_close(gw->dbworker);
     fleet_free(gw->fleet);
     bus_free(gw->bus);
     kv_free(gw->kv);

@@ -124,7 +124,7 @@ loop_new(struct loop **out, struct err *err)
 }
 
 static void
-bury(struct loop *loop)
+free_ended(struct loop *loop)
 {
     while (loop->dead) {
         struct loop_watch *watch = loop->dead;
@@ -140,7 +140,7 @@ loop_free(struct loop *loop)
         return;
     loop_watch_free(loop->wake_watch);
     loop_watch_free(loop->signal_watch);
-    bury(loop);
+    free_ended(loop);
     if (loop->signal_fd >= 0)
         close(loop->signal_fd);
     if (loop->wake_fd >= 0)
@@ -354,7 +354,7 @@ loop_turn(struct loop *loop, int max_wait_ms)
         run_watch(events[i].data.ptr, events[i].events);
     run_posts(loop);
     run_timers(loop);
-    bury(loop);
+    free_ended(loop);
 }
 
 void

@@ -91,7 +91,7 @@ struct bus {
     struct bus_sub *subs;
     struct bus_sub *mux;    /* borrowed from subs: .j. PubAcks and confirmations */
     struct bus_sub *pulled; /* borrowed from subs: .p. answers to pull requests */
-    bool some_dead;         /* subscriptions to bury */
+    bool some_dead;         /* subscriptions to free_ended */
     struct reply_class classes[BUS_CLASSES_MAX];
     size_t n_classes;
     struct pending **chunks; /* owned; of PENDING_CHUNK each */

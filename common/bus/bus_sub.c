@@ -80,7 +80,7 @@ bus_pull_drain(struct bus *bus)
 }
 
 static void
-bury(struct bus *bus)
+free_ended(struct bus *bus)
 {
     bus->some_dead = false;
     for (struct bus_sub **at = &bus->subs; *at;) {
@@ -175,7 +175,7 @@ bus_drain(struct bus *bus)
     }
     bus->in_drain = false;
     if (bus->some_dead)
-        bury(bus);
+        free_ended(bus);
 }
 
 const char *

@@ -133,7 +133,7 @@ has_consumer(const struct worker *w, const char *name)
     return false;
 }
 
-/* A consumer that is gone: its consumer stays while deliveries point to it. */
+/* A consumer that is gone on the server: ours stays while deliveries point to it. */
 static void
 drop_unseen(struct worker *w)
 {

@@ -30,7 +30,7 @@ enum delivery_state {
     DELIVERY_WITH_HANDLER, /* a start function has it */
     DELIVERY_HELD,         /* waits for its next attempt */
     DELIVERY_AUDITING,
-    DELIVERY_DYING, /* on_dead, then the dead letter */
+    DELIVERY_DEAD_LETTERING, /* on_dead, then the dead letter */
     DELIVERY_ACKING
 };
 
@@ -61,7 +61,7 @@ struct queue {
     size_t count;
 };
 
-struct consumer { /* one consumer */
+struct consumer { /* a pull consumer of the stream */
     struct worker *w;
     struct bus_pull *pull;
     char workspace[WORKSPACE_TEXT_MAX]; /* "" for the one shared consumer */

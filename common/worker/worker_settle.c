@@ -204,7 +204,7 @@ after_audit(struct delivery *delivery)
 {
     FAULT("after_audit");
     if (delivery->reason) {
-        enter(delivery, DELIVERY_DYING);
+        enter(delivery, DELIVERY_DEAD_LETTERING);
     } else if (delivery->consumer) {
         publish_done(delivery);
         FAULT("after_answer");
@@ -426,7 +426,7 @@ delivery_step(struct delivery *delivery)
     case DELIVERY_AUDITING:
         delivery_audit(delivery);
         break;
-    case DELIVERY_DYING:
+    case DELIVERY_DEAD_LETTERING:
         die(delivery);
         break;
     case DELIVERY_ACKING:

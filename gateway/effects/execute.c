@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "effects/carry.h"
+#include "effects/forward.h"
 #include "effects/idem.h"
 #include "effects/previews.h"
 #include "effects/tasks.h"
@@ -310,12 +310,12 @@ publish_item(struct item *item)
     struct execution *x = item->x;
     struct request *r = x->r;
     AUTO(buf) struct buf payload = { 0 };
-    struct carry_head head;
+    struct forward_head head;
     struct err err = { 0 };
     char msg_id[ID_TEXT_MAX + 24];
     buf_init(&payload, r->body_max * 7 + 1024);
     if (tasks_message(item->action, item->params, &payload) != RC_OK ||
-        carry_sign(r, CMD_EXECUTOR_RUN, item->id, buf_text(&payload), payload.len, &head, &err) !=
+        forward_sign(r, CMD_EXECUTOR_RUN, item->id, buf_text(&payload), payload.len, &head, &err) !=
             RC_OK) {
         go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
         return;

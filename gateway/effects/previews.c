@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "effects/carry.h"
+#include "effects/forward.h"
 #include "gateway.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
@@ -199,7 +199,7 @@ preview_make(struct request *r)
 {
     AUTO(buf) struct buf payload = { 0 };
     struct preview *preview = calloc(1, sizeof(*preview));
-    struct carry_head head;
+    struct forward_head head;
     struct json_writer w;
     struct err err = { 0 };
     if (!preview)
@@ -212,8 +212,8 @@ preview_make(struct request *r)
     json_put_string(&w, "action", json_string(r->doc, "action"));
     json_put_doc(&w, "params", json_member(r->doc, "params"));
     json_close(&w);
-    if (json_end(&w) != RC_OK || carry_sign(r, CMD_ACTIONS_LIST, NULL, buf_text(&payload),
-                                            payload.len, &head, &err) != RC_OK)
+    if (json_end(&w) != RC_OK || forward_sign(r, CMD_ACTIONS_LIST, NULL, buf_text(&payload),
+                                              payload.len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     struct bus_header header = { ACTOR_HEADER, head.actor };
     struct bus_out out = { .subject = head.subject,

@@ -12,7 +12,7 @@
 #include "bus/bus.h"
 #include "gateway.h"
 #include "json/json.h"
-#include "keys/dbjobs.h"
+#include "keys/dbwork.h"
 #include "sql_gateway.h"
 
 #define SLOTS         1024 /* cached workspaces; a newer one takes its slot */
@@ -33,7 +33,7 @@ struct allowlist {
 };
 
 struct question {
-    struct dbjob job; /* first: the thread gives it back */
+    struct dbwork job; /* first: the thread gives it back */
     struct allowlist *list;
     char workspace[WORKSPACE_TEXT_MAX];
     int64_t asked_ms;
@@ -77,7 +77,7 @@ allow_has(const struct allow_view *view, const char *action)
 /* --- the question to PostgreSQL --------------------------------------------------------------- */
 
 static enum rc
-run(struct dbjob *base, struct db *db, struct err *err)
+run(struct dbwork *base, struct db *db, struct err *err)
 {
     struct question *q = (struct question *)base;
     AUTO(pgresult) PGresult *result = NULL;
@@ -160,7 +160,7 @@ allow_ask(struct allowlist *list, const char *workspace, bool anew, allow_fn *fn
         q->job.run = run;
         q->job.done = on_done;
         (void)snprintf(q->workspace, sizeof(q->workspace), "%s", workspace);
-        if (dbjobs_add(list->gw->dbjobs, &q->job))
+        if (dbworker_add(list->gw->dbworker, &q->job))
             return;
     }
     free(q);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The routes under /keys. The work is done on the database thread (dbjobs.h), through the functions
+ * The routes under /keys. The work is done on the database thread (dbwork.h), through the functions
  * that confine it to the caller's workspace.
  *
  * With an idempotency key the new key's id follows from the command id and the attempt, so that a
@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "crypto/crypto.h"
 #include "gateway.h"
-#include "keys/dbjobs.h"
+#include "keys/dbwork.h"
 #include "keys/keys.h"
 #include "protocol/apikey.h"
 #include "requests/answer.h"
@@ -30,7 +30,7 @@
 #define LIST_BYTES_MAX  (1u << 20)
 
 struct key_job {
-    struct dbjob job; /* first: the thread gives it back */
+    struct dbwork job; /* first: the thread gives it back */
     struct request *r;
     char workspace[WORKSPACE_TEXT_MAX];
     char key_id[KEY_ID_LEN + 1]; /* of the path */
@@ -100,7 +100,7 @@ revoke_one(struct key_job *job, struct db *db, const char *key_id, bool *found, 
 }
 
 static enum rc
-run_create(struct dbjob *base, struct db *db, struct err *err)
+run_create(struct dbwork *base, struct db *db, struct err *err)
 {
     struct key_job *job = (struct key_job *)base;
     AUTO(pgresult) PGresult *result = NULL;
@@ -167,7 +167,7 @@ read_previous(struct key_job *job, struct db *db, struct err *err)
 }
 
 static enum rc
-run_rotate(struct dbjob *base, struct db *db, struct err *err)
+run_rotate(struct dbwork *base, struct db *db, struct err *err)
 {
     struct key_job *job = (struct key_job *)base;
     char hash[CRYPTO_PWHASH_MAX];
@@ -185,7 +185,7 @@ run_rotate(struct dbjob *base, struct db *db, struct err *err)
 }
 
 static enum rc
-run_revoke(struct dbjob *base, struct db *db, struct err *err)
+run_revoke(struct dbwork *base, struct db *db, struct err *err)
 {
     struct key_job *job = (struct key_job *)base;
     return revoke_one(job, db, job->key_id, &job->found, err);
@@ -201,7 +201,7 @@ put_time(struct json_writer *w, const char *name, int64_t ms)
 }
 
 static enum rc
-run_list(struct dbjob *base, struct db *db, struct err *err)
+run_list(struct dbwork *base, struct db *db, struct err *err)
 {
     struct key_job *job = (struct key_job *)base;
     AUTO(pgresult) PGresult *result = NULL;
@@ -291,14 +291,14 @@ on_done(void *arg)
 }
 
 static enum step
-start(struct request *r, enum rc (*run)(struct dbjob *, struct db *, struct err *),
+start(struct request *r, enum rc (*run)(struct dbwork *, struct db *, struct err *),
       struct key_job *job)
 {
     if (!job)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "too much at once");
     job->job.run = run;
     job->job.done = on_done;
-    if (dbjobs_add(r->gw->dbjobs, &job->job))
+    if (dbworker_add(r->gw->dbworker, &job->job))
         return STEP_WAIT;
     free_job(job);
     answer_header(r, "Retry-After", "1");

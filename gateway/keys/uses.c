@@ -5,12 +5,12 @@
 
 #include "base/cleanup.h"
 #include "gateway.h"
-#include "keys/dbjobs.h"
+#include "keys/dbwork.h"
 #include "keys/keys.h"
 #include "sql_gateway.h"
 
 struct uses {
-    struct dbjob job; /* first: the thread gives it back */
+    struct dbwork job; /* first: the thread gives it back */
     struct gateway *gw;
     struct loop_timer *timer;
     bool busy;
@@ -19,7 +19,7 @@ struct uses {
 };
 
 static enum rc
-run(struct dbjob *base, struct db *db, struct err *err)
+run(struct dbwork *base, struct db *db, struct err *err)
 {
     struct uses *uses = (struct uses *)base;
     for (size_t i = 0; i < uses->count; i++) {
@@ -52,7 +52,7 @@ on_timer(void *arg)
         return;
     uses->job.run = run;
     uses->job.done = on_done;
-    uses->busy = dbjobs_add(uses->gw->dbjobs, &uses->job);
+    uses->busy = dbworker_add(uses->gw->dbworker, &uses->job);
 }
 
 enum rc

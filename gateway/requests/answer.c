@@ -49,7 +49,7 @@ instance(const struct request *r, char text[128])
     text[r->path_len] = '\0';
     if (text[0] != '/' || strspn(text, PLAIN) != r->path_len)
         return other;
-    if (r->route && !r->match.misshapen)
+    if (r->route && !r->match.malformed)
         return text;
     buf_init(&clean, 512);
     for (const char *at = text; *at; at += strcspn(at, "/")) {

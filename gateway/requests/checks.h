@@ -21,8 +21,8 @@ route_fn check_rate;
 route_fn check_body, check_secrets, check_allowed;
 /* idem.c */
 route_fn check_idempotency, close_idempotency;
-/* carry.c */
-route_fn carry_out;
+/* forward.c */
+route_fn forward_request;
 /* audit.c */
 route_fn announce_deed; /* before a route's own function changes anything */
 route_fn close_audit;

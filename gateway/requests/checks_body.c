@@ -125,7 +125,7 @@ enum step
 check_body(struct request *r)
 {
     struct field_errors errors = { 0 };
-    if (r->match.misshapen) /* after the key: a stranger learns nothing about ids */
+    if (r->match.malformed) /* after the key: a stranger learns nothing about ids */
         return answer_problem(r, PROBLEM_NOT_FOUND, "there is nothing with such an id");
     if (!r->route->schema)
         return STEP_NEXT;

@@ -239,7 +239,7 @@ take_param(const struct route_param *param, const char *text, size_t len, struct
     if (percent_decode(text, len, false, value, PATH_PARAM_MAX) != RC_OK ||
         !param_fits(param->type, value)) {
         value[0] = '\0';
-        out->misshapen = true;
+        out->malformed = true;
     } else if (param->type == MEMBER_UUID) {
         (void)id_parse(value, strlen(value), value);
     }
@@ -275,13 +275,13 @@ fits(const struct route *route, const char *path, size_t len, struct route_match
 void
 route_find(enum http_method method, const char *path, size_t len, struct route_match *out)
 {
-    struct route_match loose = { .misshapen = true };
+    struct route_match loose = { .malformed = true };
     *out = (struct route_match){ 0 };
     for (size_t i = 0; i < N_ROUTES; i++) {
         struct route_match try = { 0 };
         if (!fits(&ROUTES[i], path, len, &try))
             continue;
-        struct route_match *found = try.misshapen ? &loose : out;
+        struct route_match *found = try.malformed ? &loose : out;
         found->allowed |= 1u << ROUTES[i].method;
         if (ROUTES[i].method != method || found->route)
             continue;

@@ -89,7 +89,7 @@ extern const size_t N_ROUTES;
 struct route_match {
     const struct route *route; /* NULL = no such path, or not with this method */
     unsigned allowed;          /* methods that the path has: bits of 1u << enum http_method */
-    bool misshapen;            /* an id in the path is none: nothing can be there */
+    bool malformed;            /* an id in the path is none: nothing can be there */
     char params[ROUTE_PARAMS_MAX][PATH_PARAM_MAX];
 };
 

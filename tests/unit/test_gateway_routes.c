@@ -52,7 +52,7 @@ test_no_such_path(void **state)
 
 /* The path is there, so its method and the key are looked at first; but nothing has such an id. */
 static void
-test_misshapen_ids(void **state)
+test_malformed_ids(void **state)
 {
     static const char *const PATHS[] = {
         "/memory/..", "/memory/not-an-id", "/memory/%00", "/memory/%ff", "/memory/forgets",
@@ -61,22 +61,22 @@ test_misshapen_ids(void **state)
     for (size_t i = 0; i < TEST_COUNT(PATHS); i++) {
         find(METHOD_GET, PATHS[i], &m);
         assert_non_null(m.route);
-        assert_true(m.misshapen);
+        assert_true(m.malformed);
         assert_string_equal(m.params[0], "");
         find(METHOD_POST, PATHS[i], &m);
         assert_null(m.route);
         assert_int_equal(m.allowed, 1u << METHOD_GET | 1u << METHOD_PATCH | 1u << METHOD_DELETE);
     }
     find(METHOD_POST, "/keys/0123456789a/rotate", &m);
-    assert_true(m.route && m.misshapen);
+    assert_true(m.route && m.malformed);
     find(METHOD_POST, "/keys/0123456789%2f/rotate", &m);
-    assert_true(m.route && m.misshapen);
+    assert_true(m.route && m.malformed);
     find(METHOD_GET, "/ai/audit/007/proof", &m);
-    assert_true(m.route && m.misshapen);
+    assert_true(m.route && m.malformed);
     /* a literal path is no id that is wrong */
     find(METHOD_GET, "/memory/forget", &m);
     assert_null(m.route);
-    assert_false(m.misshapen);
+    assert_false(m.malformed);
     assert_int_equal(m.allowed, 1u << METHOD_POST);
 }
 
@@ -197,7 +197,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_literal_and_parameters),
         cmocka_unit_test(test_no_such_path),
-        cmocka_unit_test(test_misshapen_ids),
+        cmocka_unit_test(test_malformed_ids),
         cmocka_unit_test(test_other_method),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_percent_decode),

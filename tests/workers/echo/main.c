@@ -5,7 +5,7 @@
  * ECHO_ROLE  ingest (memory.ingest from the stream), database (the same with PostgreSQL), search
  *            (memory.search as a core request), executor (executor.run, one consumer a workspace)
  * ECHO_LOG   a file; each call of the handler appends one line for each call:
- *            "<pid> <id> <deliveries> <calls in the call> <text>"
+ *            "<pid> <id> <deliveries> <calls in the batch> <text>"
  */
 #include <fcntl.h>
 #include <signal.h>

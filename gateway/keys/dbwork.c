@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-#include "keys/dbjobs.h"
+#include "keys/dbwork.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "sql_gateway.h"
 
-struct dbjobs {
+struct dbworker {
     struct loop *loop; /* borrowed */
     const char *url;   /* borrowed */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct dbjob *first, **last;
+    struct dbwork *first, **last;
     unsigned count;
     bool stopping;
     struct db *db; /* the thread's */
 };
 
 static void
-carry_out(struct dbjobs *jobs, struct dbjob *job)
+carry_out(struct dbworker *jobs, struct dbwork *job)
 {
     job->rc = RC_OK;
     if (!jobs->db)
@@ -34,10 +34,10 @@ carry_out(struct dbjobs *jobs, struct dbjob *job)
 static void *
 work(void *arg)
 {
-    struct dbjobs *jobs = arg;
+    struct dbworker *jobs = arg;
     pthread_mutex_lock(&jobs->lock);
     for (;;) {
-        struct dbjob *job = jobs->first;
+        struct dbwork *job = jobs->first;
         if (!job && jobs->stopping)
             break;
         if (!job) {
@@ -59,9 +59,9 @@ work(void *arg)
 }
 
 enum rc
-dbjobs_open(struct loop *loop, const char *database_url, struct dbjobs **out, struct err *err)
+dbworker_open(struct loop *loop, const char *database_url, struct dbworker **out, struct err *err)
 {
-    struct dbjobs *jobs = calloc(1, sizeof(*jobs));
+    struct dbworker *jobs = calloc(1, sizeof(*jobs));
     if (!jobs)
         return err_set(err, RC_TEMP, "no memory for the database thread");
     jobs->loop = loop;
@@ -78,7 +78,7 @@ dbjobs_open(struct loop *loop, const char *database_url, struct dbjobs **out, st
 }
 
 void
-dbjobs_close(struct dbjobs *jobs)
+dbworker_close(struct dbworker *jobs)
 {
     if (!jobs)
         return;
@@ -93,7 +93,7 @@ dbjobs_close(struct dbjobs *jobs)
 }
 
 bool
-dbjobs_add(struct dbjobs *jobs, struct dbjob *job)
+dbworker_add(struct dbworker *jobs, struct dbwork *job)
 {
     bool fits;
     pthread_mutex_lock(&jobs->lock);

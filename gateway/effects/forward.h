@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * carry - commands and queries over NATS, and the answers that come back.
+ * forward - commands and queries over NATS, and the answers that come back.
  *
  * Source: contract 4.1 (waiting) and 5
  */
-#ifndef GATEWAY_CARRY_H
-#define GATEWAY_CARRY_H
+#ifndef GATEWAY_FORWARD_H
+#define GATEWAY_FORWARD_H
 
 #include "bus/bus.h"
 #include "protocol/actor.h"
@@ -15,17 +15,17 @@ struct gateway;
 struct request;
 
 /* What goes with a message on behalf of a request: where to, and the signed claim. */
-struct carry_head {
+struct forward_head {
     char subject[SUBJECT_MAX];
     char actor[ACTOR_WIRE_MAX];
 };
 /* id: the command's; NULL = the request's own. */
-enum rc carry_sign(const struct request *r, enum command command, const char *id,
-                   const char *payload, size_t len, struct carry_head *head, struct err *err);
+enum rc forward_sign(const struct request *r, enum command command, const char *id,
+                     const char *payload, size_t len, struct forward_head *head, struct err *err);
 
 #define CARRY_PUBLISH_MS 5000
 
 /* A .done event: whoever waits for that command is answered. */
-void carry_done(struct gateway *gw, const struct bus_msg *msg);
+void forward_done(struct gateway *gw, const struct bus_msg *msg);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "effects/carry.h"
+#include "effects/forward.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +22,8 @@
 #define QUERY_MIN_MS 1000
 
 enum rc
-carry_sign(const struct request *r, enum command command, const char *id, const char *payload,
-           size_t len, struct carry_head *head, struct err *err)
+forward_sign(const struct request *r, enum command command, const char *id, const char *payload,
+             size_t len, struct forward_head *head, struct err *err)
 {
     struct actor_claim claim = { .role = r->actor.role, .accepted_ms = r->accepted_ms };
     (void)snprintf(claim.command_id, sizeof(claim.command_id), "%s", id ? id : r->id);
@@ -68,13 +68,13 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
 }
 
 static enum step
-carry_query(struct request *r)
+forward_query(struct request *r)
 {
-    struct carry_head head;
+    struct forward_head head;
     struct err err = { 0 };
     size_t len;
     const char *payload = request_payload(r, &len);
-    if (carry_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
+    if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     struct bus_header header = { ACTOR_HEADER, head.actor };
     struct bus_out out = {
@@ -127,7 +127,7 @@ go_on(struct request *r, enum step step)
 }
 
 void
-carry_done(struct gateway *gw, const struct bus_msg *msg)
+forward_done(struct gateway *gw, const struct bus_msg *msg)
 {
     char workspace[WORKSPACE_TEXT_MAX];
     char family[16];
@@ -192,15 +192,15 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
 }
 
 static enum step
-carry_command(struct request *r)
+forward_command(struct request *r)
 {
-    struct carry_head head;
+    struct forward_head head;
     struct err err = { 0 };
     char msg_id[ID_TEXT_MAX + 48];
     char again[ID_TEXT_MAX];
     size_t len;
     const char *payload = request_payload(r, &len);
-    if (carry_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
+    if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     struct bus_header header = { ACTOR_HEADER, head.actor };
     struct bus_out out = {
@@ -223,13 +223,13 @@ carry_command(struct request *r)
 }
 
 enum step
-carry_out(struct request *r)
+forward_request(struct request *r)
 {
     switch (r->route->kind) {
     case ROUTE_COMMAND:
-        return carry_command(r);
+        return forward_command(r);
     case ROUTE_QUERY:
-        return carry_query(r);
+        return forward_query(r);
     case ROUTE_LOCAL:
         return r->route->local(r);
     }

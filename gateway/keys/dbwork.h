@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dbwork - one thread with one PostgreSQL connection for what the loop must not wait for: key
+ * administration, allowlists, times of last use.
+ *
+ * Threads: dbworker_add() from the loop's thread; run on the thread; done on the loop's thread
+ */
+#ifndef GATEWAY_DBWORK_H
+#define GATEWAY_DBWORK_H
+
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "base/rc.h"
+#include "db/db.h"
+
+#define DBJOBS_MAX 256
+
+struct dbworker;
+
+struct dbwork {
+    struct dbwork *next;
+    /* Not called while PostgreSQL is away: rc is then RC_TEMP. */
+    enum rc (*run)(struct dbwork *job, struct db *db, struct err *err);
+    loop_fn *done; /* with the job, which is the caller's again */
+    enum rc rc;
+    struct err err;
+};
+
+enum rc dbworker_open(struct loop *loop, const char *database_url, struct dbworker **out,
+                      struct err *err);
+void dbworker_close(struct dbworker *jobs);
+/* false: too many wait; the job stays the caller's. */
+bool dbworker_add(struct dbworker *jobs, struct dbwork *job);
+
+#endif
