@@ -24,9 +24,9 @@ PROGRAMS := $(foreach d,$(HAVE),$(lastword $(subst :, ,$d)))
 
 # Libraries, from pkg-config; the packages that hold them are named in deploy/dependencies.
 LIBRARIES := libnats libpq hiredis libmicrohttpd libsodium libargon2 libcjson libcurl libseccomp \
-             libbsd libcrypto $(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo hiredis_ssl libssl)
+             libbsd libcrypto libutf8proc $(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo hiredis_ssl libssl)
 LIB_CFLAGS := $(patsubst -I%,-isystem%,$(filter-out -I/usr/include/%-linux-gnu,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)))
-LIB_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+LIB_LIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null && echo -lstemmer) # libstemmer has no .pc file
 
 STD   := -std=gnu2x -D_GNU_SOURCE -Icommon -I$(B)/gen $(if $(filter hiredis_ssl,$(LIBRARIES)),-DHAVE_HIREDIS_SSL)
 WARN  := -Wall -Wextra -Wpedantic $(WERROR) -Wformat=2 -Wshadow -Wconversion -Wsign-conversion \
@@ -95,6 +95,7 @@ $(B)/%.o: %.c $(B)/flags | $(GEN) $(if $(LIB_LIBS),,missing)
 missing:
 	@command -v pkg-config >/dev/null || echo "missing: pkg-config"
 	@for l in $(LIBRARIES); do pkg-config --exists $$l 2>/dev/null || echo "missing library: $$l"; done
+	@echo '#include <libstemmer.h>' | $(CC) -E - >/dev/null 2>&1 || echo "missing library: libstemmer"
 	@echo "Debian packages: $$(deploy/dependencies --list build)   (deploy/dependencies installs them)"; exit 1
 
 generated: $(GEN)

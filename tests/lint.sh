@@ -45,6 +45,7 @@ door 'openssl/' 'common/(hash[a-z_]*|kv_tls)\.c'
 door '(cjson/)?cJSON' 'common/json[a-z_]*\.[ch]'
 door 'microhttpd' 'gateway/http[a-z_]*\.[ch]'
 door 'seccomp' '(common|workers/executor)/(seccomp|confine|lockdown|harden)[a-z_]*\.c'
+door 'utf8proc|libstemmer' 'common/analysis/[a-z_]*\.c'
 grep -HnE '#include "\.\./' "${sources[@]}" | report 'include of a parent folder'
 for program in gateway cli workers/ingest workers/search workers/audit workers/executor; do
     grep -HnE '#include "(gateway|cli|workers)/' "$program"/*.[ch] 2>/dev/null |
