@@ -43,7 +43,7 @@ endif
 LINK  := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 RELEASE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 SANE    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
-TEST  := -I. -Itests/unit -Igateway -Iworkers/executor -Wno-unused-parameter -Wno-sign-conversion -Wno-missing-prototypes \
+TEST  := -I. -Itests/unit -Igateway -Iworkers/executor -Iworkers/search -Wno-unused-parameter -Wno-sign-conversion -Wno-missing-prototypes \
          -Wno-missing-declarations -Wno-cast-qual
 
 ifeq ($(findstring clang,$(CC)),)
@@ -86,7 +86,7 @@ $(B)/flags: FORCE
 	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
 
 # A program with folders names them in its includes: "http/http.h" within gateway/.
-OWN_INCLUDE = $(foreach d,gateway workers/executor,$(if $(filter $d/%,$<),-I$d))
+OWN_INCLUDE = $(foreach d,gateway workers/executor workers/search,$(if $(filter $d/%,$<),-I$d))
 $(B)/%.o: %.c $(B)/flags | $(GEN) $(if $(LIB_LIBS),,missing)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
