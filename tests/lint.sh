@@ -9,6 +9,11 @@ export LC_ALL=C.UTF-8
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
 
+# advise TITLE: each line of standard input is a place to look at, not a breach.
+advise() {
+    title=$1 awk '{ print "look: " ENVIRON["title"] ": " $0 }'
+}
+
 # report TITLE: each line of standard input is a breach.
 report() {
     title=$1 awk '{ print ENVIRON["title"] ": " $0 }' | tee -a "$found"
@@ -32,24 +37,57 @@ if [ "${1-}" = --tidy ]; then
     finish
 fi
 
-# --- doors: a foreign header in one place only --------------------------------------------------
+# --- layers: who may include whom ---------------------------------------------------------------
+# Each folder of common/ includes itself and what its row names; the table is the picture of the house
+# (docs/overview.md). A program includes common/ and itself, never another program.
+layer() { # folder, folders that it may include
+    grep -HoE '#include "[a-z]+/' common/"$1"/*.[ch] | sort -u |
+        grep -vE "\"($1${2:+|$2})/\$" | sed 's|/$|/" is not below it|' | report "layer $1"
+}
+layer base ''
+layer crypto 'base'
+layer json 'base'
+layer analysis 'base'
+layer process 'base|json'
+layer validate 'base|json'
+layer db 'base|json|crypto'
+layer kv 'base|json|crypto'
+layer fetch 'base|json|crypto'
+layer bus 'base|json|process'
+layer protocol 'base|crypto|json|validate|db|kv'
+layer embed 'base|json|process|fetch|analysis'
+layer worker '.*'
+for folder in common/*/; do
+    grep -qE "^layer $(basename "$folder") " tests/lint.sh || report 'no layer for' <<<"$folder"
+done
+git ls-files -co --exclude-standard 'common/*.[ch]' | grep -E '^common/[^/]+$' | report 'outside the folders of common/'
+
+# The headers of a folder that end in _own.h are for that folder; of programs, for that program.
+for file in "${product[@]}"; do
+    grep -HoE '#include "[a-z_/]*_own\.h"' "$file" | while IFS=: read -r _ include; do
+        name=${include#*\"} name=${name%\"}
+        [ -f "$(dirname "$file")/${name##*/}" ] || echo "$file: $name"
+    done
+done | report 'private header of another folder'
+
+# A foreign header in the folder of its door only.
 door() { # header, files that may include it
     grep -HnE "^#include <($1)" "${product[@]}" | grep -vE "^($2):" | report "door of <$1>"
 }
-door 'nats\.h|nats/' 'common/bus[a-z_]*\.[ch]'
-door 'libpq' 'common/db[a-z_]*\.[ch]'
-door 'hiredis' 'common/kv[a-z_]*\.[ch]'
-door 'curl/' 'common/fetch[a-z_]*\.[ch]'
-door 'sodium|argon2' 'common/crypto[a-z_]*\.c'
-door 'openssl/' 'common/(hash[a-z_]*|kv_tls)\.c'
-door '(cjson/)?cJSON' 'common/json[a-z_]*\.[ch]'
-door 'microhttpd' 'gateway/http[a-z_]*\.[ch]'
-door 'seccomp' '(common|workers/executor)/(seccomp|confine|lockdown|harden)[a-z_]*\.c'
-door 'utf8proc|libstemmer' 'common/analysis/[a-z_]*\.c'
+door 'nats\.h|nats/' 'common/bus/[a-z_]+\.[ch]'
+door 'libpq' 'common/db/[a-z_]+\.[ch]'
+door 'hiredis' 'common/kv/[a-z_]+\.[ch]'
+door 'curl/' 'common/fetch/[a-z_]+\.[ch]'
+door 'sodium|argon2' 'common/crypto/crypto[a-z_]*\.c'
+door 'openssl/' 'common/(crypto/hash|kv/kv_tls)\.c'
+door '(cjson/)?cJSON' 'common/json/[a-z_]+\.[ch]'
+door 'microhttpd' 'gateway/http/[a-z_]+\.[ch]'
+door 'seccomp' '(common/process/confine|workers/executor/sandbox/filter)\.c'
+door 'utf8proc|libstemmer' 'common/analysis/[a-z_]+\.c'
 grep -HnE '#include "\.\./' "${sources[@]}" | report 'include of a parent folder'
 for program in gateway cli workers/ingest workers/search workers/audit workers/executor; do
-    grep -HnE '#include "(gateway|cli|workers)/' "$program"/*.[ch] 2>/dev/null |
-        grep -v "#include \"$program/" | report 'include of another program'
+    find "$program" -name '*.[ch]' -exec grep -HnE '#include "(gateway|cli|workers)/' {} + |
+        report 'include of a program by its path'
 done
 
 # --- what C must not contain -----------------------------------------------------------------------
@@ -67,11 +105,11 @@ done)
 banned='strcpy|strcat|sprintf|vsprintf|strncpy|strncat|strtok|gets|atoi|atol|atof|system|popen|alloca|rand|srand|tmpnam|mktemp|sleep|usleep|strerror_l|gmtime|localtime|ctime|asctime'
 grep -E ":.*(^|[^a-zA-Z0-9_.>])($banned)\(" <<<"$code" | report 'banned function'
 grep -E ':.*AUTO\([a-z]+\) [^=]*;' <<<"$code" | report 'AUTO without a first value'
-grep -E ':.*[^a-zA-Z0-9_](secure_)?getenv\(' <<<"$code" | grep -v '^common/conf' | report 'environment read outside conf'
+grep -E ':.*[^a-zA-Z0-9_](secure_)?getenv\(' <<<"$code" | grep -v '^common/process/conf' | report 'environment read outside conf'
 strings=$(grep -HnE '"' "${product[@]}" | grep -v '^deploy/')
 grep -E '"[^"]*\b(SELECT [a-z*(].* FROM|INSERT INTO|UPDATE [a-z_]+ SET|DELETE FROM|CREATE TABLE)\b' <<<"$strings" | report 'SQL in C'
 grep -F '"{\"' <<<"$strings" | grep '%' |
-    grep -vE '^(common/base/log|gateway/jwt|gateway/logins/jwt|workers/audit/read)[a-z_]*\.c:' | report 'JSON formatted in C'
+    grep -vE '^(common/base/log|gateway/logins/jwt|workers/audit/read)[a-z_]*\.c:' | report 'JSON formatted in C'
 
 # --- shape -------------------------------------------------------------------------------------
 grep -HnE '\b(TODO|FIXME|XXX|HACK)\b' "${files[@]}" | grep -vE '^(tests/lint\.sh|docs/style\.md):' | report 'left open'
@@ -85,7 +123,7 @@ for file in "${sources[@]}"; do
     [[ $file != *.h ]] || limit=150
     [[ $file != tests/* ]] || limit=800
     lines=$(wc -l <"$file")
-    [ "$lines" -le $limit ] || report "longer than $limit lines" <<<"$file: $lines"
+    [ "$lines" -le $limit ] || advise "longer than $limit lines" <<<"$file: $lines"
     [[ ${file##*/} != util* ]] || report 'a name that says nothing' <<<"$file"
 done
 for file in "${product[@]}"; do
@@ -94,7 +132,7 @@ for file in "${product[@]}"; do
         /^{/ { start = NR }
         /^}/ { if (start && NR - start - 1 > 70) print file ": " name ": " NR - start - 1; start = 0 }
     ' "$file"
-done | report 'function longer than 70 lines'
+done | advise 'function longer than 70 lines'
 
 # --- secrets and addresses -----------------------------------------------------------------------
 printf '%s\n' "${files[@]}" | /usr/bin/python3 tests/scan-secrets.py | report 'secret'
@@ -113,7 +151,7 @@ fi
 # --- compilers and formatters ------------------------------------------------------------------------
 make -s generated >/dev/null 2>&1
 for file in "${headers[@]}"; do
-    echo "#include \"$file\"" | gcc $flags -Itests/unit -Igateway -Icli -fsyntax-only -x c - 2>&1 |
+    echo "#include \"$file\"" | gcc $flags -Itests/unit -Igateway -Icli -Iworkers/executor -Iworkers/search -fsyntax-only -x c - 2>&1 |
         grep -m1 error | sed "s|^|$file: |"
 done | report 'header does not compile alone'
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then # others format differently
