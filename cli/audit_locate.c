@@ -10,6 +10,7 @@
 #include "audit_verify.h"
 #include "base/cleanup.h"
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 #include "sql_audit_cli.h"
 
 #define TILES_AT_ONCE 64

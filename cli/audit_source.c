@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 #include "sql_audit_cli.h"
 
 #define PAGE      5000

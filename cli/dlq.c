@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli.h"
+#include "crypto/crypto_encode.h"
 #include "progress.h"
 #include "protocol/command.h"
 

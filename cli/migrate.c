@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "cli.h"
+#include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "embed_sql.h"
 #include "sql_migrate.h"

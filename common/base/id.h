@@ -32,11 +32,4 @@ bool id_valid(const char *text);
 bool workspace_valid(const char *text, size_t len);
 bool request_id_valid(const char *text, size_t len);
 
-void hex_encode(const uint8_t *bytes, size_t len, char *text /* 2 * len + 1 */);
-enum rc hex_decode(const char *text, size_t len, uint8_t *bytes /* len / 2 */);
-
-#define BASE64URL_LEN(n) (((n)*4 + 2) / 3 + 1) /* with the NUL */
-void base64url_encode(const uint8_t *bytes, size_t len, char *text);
-enum rc base64url_decode(const char *text, size_t len, uint8_t *bytes, size_t cap, size_t *out_len);
-
 #endif

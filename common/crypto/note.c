@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 
 #define ALGORITHM_ED25519 0x01
 #define KEY_BYTES         (1 + CRYPTO_PUBLIC_LEN)

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 #include "db/db.h"
 #include "db/db_own.h"
 

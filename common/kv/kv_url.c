@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 #include "kv/kv_own.h"
 
 #define DEFAULT_PORT 6379

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 
 static bool
 fail(char why[CONF_WHY_MAX], const char *text)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "json/json.h"
 

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "validate/redact.h"
 

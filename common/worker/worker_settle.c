@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "worker_own.h"
 

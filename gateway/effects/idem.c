@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crypto/crypto_encode.h"
 #include "gateway.h"
 #include "http/http.h"
 #include "protocol/audit_event.h"

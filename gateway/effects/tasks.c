@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "crypto/crypto_encode.h"
 #include "gateway.h"
 #include "keys/allow.h"
 #include "requests/answer.h"

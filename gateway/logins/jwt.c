@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 
 static const char HEADER[] =
     "{\"typ\":\"JWT\",\"alg\":\"ed25519-nkey\"}"; /* as nats-server writes it */

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "crypto/crypto_encode.h"
 #include "db/db.h"
 #include "protocol/audit_event.h"
 #include "sql_audit.h"

@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "crypto/crypto.h"
+#include "crypto/crypto_encode.h"
 #include "tests/unit/test.h"
 
 static uint8_t KEY[32];

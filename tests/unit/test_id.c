@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 #include "test.h"
 
 static void

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base64.h"
+#include "crypto/crypto_encode.h"
 #include "crypto/note.h"
 #include "test.h"
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "column.h"
+#include "crypto/crypto_encode.h"
 #include "head.h"
 #include "sql_audit.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "crypto/crypto_encode.h"
 
 #define EMPTY_BYTES       12
 #define TYPE_AT           8

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "crypto/crypto_encode.h"
 #include "protocol/audit_event.h"
 #include "validate/redact.h"
 

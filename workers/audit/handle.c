@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/crypto_encode.h"
 #include "protocol/audit_event.h"
 #include "validate/secrets.h"
 

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "column.h"
+#include "crypto/crypto_encode.h"
 #include "sql_audit.h"
 
 #define ARRAY_MAX 16384 /* bytes: a proof needs at most MERKLE_NODES_MAX tiles */

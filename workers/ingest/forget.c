@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/cleanup.h"
 #include "bus/bus.h"
+#include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "ingest.h"
 #include "sql_ingest.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "crypto/crypto_encode.h"
 #include "ingest.h"
 #include "validate/secrets.h"
 

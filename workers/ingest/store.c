@@ -7,6 +7,7 @@
 
 #include "array.h"
 #include "base/cleanup.h"
+#include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "ingest.h"
 #include "prepare.h"

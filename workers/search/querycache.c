@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "crypto/crypto.h"
+#include "crypto/crypto_encode.h"
 
 #define KEY_PREFIX  "gantry:embed:"
 #define KEY_MAX     (sizeof(KEY_PREFIX) + HASH_TEXT_MAX)

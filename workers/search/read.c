@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "crypto/crypto_encode.h"
 #include "protocol/memory_item.h"
 #include "search.h"
 #include "sql_search.h"
