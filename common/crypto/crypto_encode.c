@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "crypto/crypto_encode.h"
 
+#include <ctype.h>
 #include <sodium.h>
 
 #define STANDARD sodium_base64_VARIANT_ORIGINAL
@@ -16,9 +17,13 @@ enum rc
 hex_decode(const char *text, size_t len, uint8_t *bytes)
 {
     size_t out_len;
-    return sodium_hex2bin(bytes, len / 2, text, len, NULL, &out_len, NULL) == 0 && len % 2 == 0
-               ? RC_OK
-               : RC_INVALID;
+    if (len % 2 != 0)
+        return RC_INVALID;
+    for (size_t i = 0; i < len; i++)
+        if (!isxdigit((unsigned char)text[i]))
+            return RC_INVALID;
+    return sodium_hex2bin(bytes, len / 2, text, len, NULL, &out_len, NULL) == 0 ? RC_OK
+                                                                                : RC_INVALID;
 }
 
 static enum rc

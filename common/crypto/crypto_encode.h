@@ -3,7 +3,8 @@
  * crypto_encode - bytes as text and back: hexadecimal, base64, base64url; libsodium's.
  *
  * Shape:   hexadecimal lower case (both cases are read); base64 with padding, base64url without
- * Units:   bytes; every decoder takes exactly len characters and writes nothing unless all fit
+ * Units:   bytes; every decoder takes exactly len characters. After a failure hex_decode() has
+ *          written nothing, the others perhaps a part.
  * Errors:  RC_INVALID  a character of another alphabet, a length or bits that no encoder leaves,
  *                      or more bytes than there is room for
  * Source:  RFC 4648 sections 4, 5 and 8
