@@ -36,3 +36,8 @@ counts_of() {
     set -- $numbers
     echo "${1:-0} ${2:-0} ${3:-0}"
 }
+
+# The last but one line of a run in which tests needed their second try; nothing when none did.
+second_tries() { # names...
+    [ $# = 0 ] || echo "$# on the second try: $*"
+}
