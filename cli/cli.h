@@ -88,5 +88,9 @@ int cli_print_json(const struct buf *text);
  * 404, RC_INVALID for other 4xx, else RC_TEMP; *code (may be NULL) is its err_code. */
 enum rc cli_js(struct cli *cli, const char *subject, const char *body, cJSON **out, int64_t *code,
                struct err *err);
+/* The same for who changes streams: what fails for now, as in a cluster that elects a leader, is
+ * tried again for a minute, or for the seconds of the option --wait, and said on standard error. */
+enum rc cli_js_patient(struct cli *cli, const char *subject, const char *body, cJSON **out,
+                       int64_t *code, struct err *err);
 
 #endif

@@ -116,7 +116,7 @@ apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *c
     if (!name)
         return err_set(err, RC_BUG, "%s names no stream", file->path);
     (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", name);
-    rc = cli_js(cli, subject, "", &found, &code, err);
+    rc = cli_js_patient(cli, subject, "", &found, &code, err);
     if (rc != RC_OK && code != STREAM_NOT_FOUND)
         return rc;
     bool exists = rc == RC_OK;
@@ -125,7 +125,7 @@ apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *c
         return rc;
     (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.%s.%s", exists ? "UPDATE" : "CREATE",
                    name);
-    rc = cli_js(cli, subject, buf_text(&wanted), &answer, &code, err);
+    rc = cli_js_patient(cli, subject, buf_text(&wanted), &answer, &code, err);
     if (rc != RC_OK)
         return rc;
     if (exists)
@@ -149,7 +149,7 @@ apply_consumer(struct cli *cli, const char *path, const char *text, struct err *
     if (!stream || !name)
         return err_set(err, RC_BUG, "%s names no stream or no durable consumer", path);
     (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DURABLE.CREATE.%s.%s", stream, name);
-    rc = cli_js(cli, subject, text, &answer, NULL, err);
+    rc = cli_js_patient(cli, subject, text, &answer, NULL, err);
     return rc == RC_OK ? RC_OK : err_wrap(err, "%s", path);
 }
 

@@ -34,7 +34,7 @@ ask(struct cli *cli, const char *verb, const char *thing, const char *body, cJSO
     int64_t code = 0;
 
     (void)snprintf(subject, sizeof(subject), "$JS.API.%s.%s", verb, thing);
-    enum rc rc = cli_js(cli, subject, body, out, &code, err);
+    enum rc rc = cli_js_patient(cli, subject, body, out, &code, err);
     bool missing =
         code == STREAM_NOT_FOUND || code == NO_MESSAGE_FOUND || code == CONSUMER_NOT_FOUND;
     return rc != RC_OK && missing ? RC_OK : rc;

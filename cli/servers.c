@@ -5,13 +5,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli.h"
 #include "sql_cli.h"
 
-#define NATS_WAIT_MS 5000
-#define HTTP_TRIES   6
+#define NATS_WAIT_MS   5000
+#define HTTP_TRIES     6
+#define PATIENCE_S     60 /* of cli_js_patient(), unless --wait says */
+#define PATIENCE_MAX_S 3600
+#define SAY_EVERY_MS   5000
+#define TRY_EVERY                                                                                  \
+    (struct timespec)                                                                              \
+    {                                                                                              \
+        .tv_nsec = 500000000                                                                       \
+    }
 
 static enum rc
 missing(const char *name, struct err *err)
@@ -130,4 +140,32 @@ cli_js(struct cli *cli, const char *subject, const char *body, cJSON **out, int6
     }
     *out = TAKE(doc);
     return RC_OK;
+}
+
+/* Servers that elect a leader answer nothing, or that they are temporarily unavailable. */
+enum rc
+cli_js_patient(struct cli *cli, const char *subject, const char *body, cJSON **out, int64_t *code,
+               struct err *err)
+{
+    int64_t seconds = 0, start_ms = clock_mono_ms(), say_ms = start_ms;
+    struct bus *bus = NULL;
+    enum rc rc = cli_option_int(cli, "wait", 0, PATIENCE_MAX_S, PATIENCE_S, &seconds, err);
+
+    if (rc == RC_OK)
+        rc = cli_bus(cli, &bus, err);
+    if (rc != RC_OK)
+        return rc;
+    while ((rc = cli_js(cli, subject, body, out, code, err)) == RC_TEMP) {
+        int64_t now_ms = clock_mono_ms();
+        if (now_ms - start_ms >= seconds * 1000)
+            return err_wrap(err, "given up after %lld s of trying",
+                            (long long)((now_ms - start_ms) / 1000));
+        if (now_ms >= say_ms) {
+            (void)fprintf(stderr, "waiting for JetStream, %lld s of at most %lld s: %s\n",
+                          (long long)((now_ms - start_ms) / 1000), (long long)seconds, err->text);
+            say_ms = now_ms + SAY_EVERY_MS;
+        }
+        (void)nanosleep(&TRY_EVERY, NULL);
+    }
+    return rc;
 }

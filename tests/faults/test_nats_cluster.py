@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -132,6 +133,34 @@ def test_streams_have_replicas_where_they_belong(cluster):
     assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]})
     done = cluster.stack.gantry("provision", "--place", "region:elsewhere", check=False)
     assert done.returncode != 0 and "no suitable peers" in done.stderr, done.stderr
+
+
+def test_provision_waits_for_an_election(cluster):
+    """Two of three servers are gone, so nobody leads; what is asked meanwhile is done when they are back."""
+    stack = cluster.stack
+    wait_until(cluster.whole, 60, "all replicas are up to date")
+    words = [ROOT / "build" / "gantry", "provision"]
+    env = {"PATH": os.environ["PATH"], **stack.env}
+    gone = [cluster.nodes[name] for name in ("n1", "n2")]
+    for node in gone:
+        node.stop(signal.SIGKILL)
+    try:
+        done = subprocess.run([*words, "--wait=1"], env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 111, done
+        assert "given up after" in done.stderr
+        with subprocess.Popen([*words, "--wait=300"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as running:
+            assert running.stderr.readline().startswith("waiting for JetStream, ")
+            for node in gone:
+                node.start()
+            out, rest = running.communicate(timeout=400)
+    finally:
+        for node in gone:
+            if node.process is None or node.process.poll() is not None:
+                node.start()
+    assert running.returncode == 0, rest
+    assert "4 brought up to date" in out
+    wait_until(cluster.whole, 60, "all replicas are up to date")
 
 
 class Load(threading.Thread):
