@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import time
 
+from corpus import CPU_SMALL, CPU_UNREACHED
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 USER = 64321  # a number that nothing else on a machine runs as
-CPU_MS = 1500
+CPU_LIMITS = (CPU_SMALL, CPU_UNREACHED)
 
 
 def become_subreaper():
@@ -26,15 +28,17 @@ def children():
 
 
 def prepare(folder):
-    """The program and the task folders where every user may read them; less processor time allowed."""
+    """The program and the task folders where every user may read them, once for each processor limit."""
     folder = pathlib.Path(folder)
     shutil.copy(ROOT / "build/gantry-executor", folder / "gantry-executor")
-    shutil.copytree(ROOT / "workers/executor/tasks", folder / "tasks")
-    for name in ("code.python", "code.shell"):
-        path = folder / "tasks" / name / "manifest.json"
-        manifest = json.loads(path.read_text())
-        manifest["limits"]["cpu_ms"] = CPU_MS
-        path.write_text(json.dumps(manifest))
+    for cpu_ms in CPU_LIMITS:
+        tasks = folder / f"tasks-{cpu_ms}"
+        shutil.copytree(ROOT / "workers/executor/tasks", tasks)
+        for name in ("code.python", "code.shell"):
+            path = tasks / name / "manifest.json"
+            manifest = json.loads(path.read_text())
+            manifest["limits"]["cpu_ms"] = cpu_ms
+            path.write_text(json.dumps(manifest))
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755)
     canary = folder / "canary"
@@ -53,9 +57,9 @@ class RunOne:
             self.prefix = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups",
                            "--inh-caps=-all", "--bounding-set=-all"]
 
-    def submit(self, task, timeout):
+    def submit(self, task, timeout, cpu_ms=CPU_UNREACHED):
         command = [*self.prefix, str(self.folder / "gantry-executor"), "--run-one", "--timeout", str(timeout)]
-        env = {"EXECUTOR_TASKS_DIR": str(self.folder / "tasks"), "CANARY": "CANARY", "PATH": os.environ["PATH"]}
+        env = {"EXECUTOR_TASKS_DIR": str(self.folder / f"tasks-{cpu_ms}"), "CANARY": "CANARY", "PATH": os.environ["PATH"]}
         done = subprocess.run(command, input=json.dumps(task).encode(), capture_output=True, env=env,
                               timeout=timeout + 30, pass_fds=(), check=False)
         assert done.returncode in (0, 1), done.stderr.decode()

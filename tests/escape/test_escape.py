@@ -2,22 +2,10 @@
 """The escape corpus through --run-one: as root (which the program gives up) and as an unprivileged user."""
 import os
 import platform
-import sys
-import tempfile
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(__file__))
-from corpus import ATTEMPTS, compiled  # noqa: E402
-from runner import Host, RunOne, become_subreaper, prepare  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def folder():
-    """Not pytest's: that is closed to other users, and closed again by every session that starts."""
-    become_subreaper()
-    with tempfile.TemporaryDirectory(prefix="gantry-escape-") as path:
-        yield prepare(path)
+from corpus import ATTEMPTS, compiled
+from runner import Host, RunOne
 
 
 @pytest.fixture(scope="module", params=["unprivileged", "root"])
@@ -45,5 +33,5 @@ def test_attempt(executor, folder, attempt):
     if attempt.machine and attempt.machine != platform.machine():
         pytest.skip("only on " + attempt.machine)
     host = Host(folder)
-    judge(attempt, executor.submit(compiled(attempt.task), attempt.timeout))
+    judge(attempt, executor.submit(compiled(attempt.task), attempt.timeout, attempt.cpu_ms))
     host.check()

@@ -10,26 +10,28 @@ import pytest
 from gantry_testing.stack import ROOT
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "escape"))
-from corpus import ATTEMPTS, compiled  # noqa: E402
+from corpus import ATTEMPTS, CPU_SMALL, CPU_UNREACHED, compiled  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def inside(stack):
-    """The tasks with the processor time that the corpus expects, and a canary, in the container's /tmp."""
+    """The tasks with each processor limit that the corpus expects, and a canary, in the container's /tmp."""
     container = stack.container("executor")
-    script = """
+    script = f"""
         set -e
-        cp -r /usr/share/gantry/workers/executor/tasks /tmp/tasks
-        for name in code.python code.shell; do
-            jq '.limits.cpu_ms = 1500' /tmp/tasks/$name/manifest.json >/tmp/new
-            mv /tmp/new /tmp/tasks/$name/manifest.json
+        for cpu in {CPU_SMALL} {CPU_UNREACHED}; do
+            cp -r /usr/share/gantry/workers/executor/tasks /tmp/tasks-$cpu
+            for name in code.python code.shell; do
+                jq ".limits.cpu_ms = $cpu" /tmp/tasks-$cpu/$name/manifest.json >/tmp/new
+                mv /tmp/new /tmp/tasks-$cpu/$name/manifest.json
+            done
+            chmod -R a+rX /tmp/tasks-$cpu
         done
-        chmod -R a+rX /tmp/tasks
         echo CANARY >/tmp/canary
     """
     stack.sh("executor", script, check=True)
     yield container
-    stack.sh("executor", "rm -rf /tmp/tasks /tmp/canary", check=True)
+    stack.sh("executor", "rm -rf /tmp/tasks-* /tmp/canary", check=True)
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.name)
@@ -37,9 +39,10 @@ def test_attempt(stack, inside, attempt):
     if attempt.machine and attempt.machine != platform.machine():
         pytest.skip("only on " + attempt.machine)
     done = subprocess.run(
-        ["docker", "exec", "-i", "-e", "EXECUTOR_TASKS_DIR=/tmp/tasks", "-e", "CANARY=CANARY", inside,
+        ["docker", "exec", "-i", "-e", f"EXECUTOR_TASKS_DIR=/tmp/tasks-{attempt.cpu_ms}", "-e", "CANARY=CANARY", inside,
          "gantry-executor", "--run-one", "--timeout", str(attempt.timeout)],
-        input=json.dumps(compiled(attempt.task)).encode(), capture_output=True, check=False, timeout=60)
+        input=json.dumps(compiled(attempt.task)).encode(), capture_output=True, check=False,
+        timeout=attempt.timeout + 30)
     assert done.returncode in (0, 1), done.stderr.decode()
     answer = json.loads(done.stdout)
     assert answer["outcome"] == attempt.outcome, answer

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""Tasks through `gantry-executor --run-one`, without any server: shared by what tests the sandbox."""
+import os
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from corpus import CPU_UNREACHED  # noqa: E402
+from runner import RunOne, become_subreaper, prepare  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """Not pytest's: that is closed to other users, and closed again by every session that starts."""
+    become_subreaper()
+    with tempfile.TemporaryDirectory(prefix="gantry-escape-") as path:
+        yield prepare(path)
+
+
+@pytest.fixture(scope="session")
+def submit(folder):
+    """submit("code.python", "print(1)", stdin="x") -> the answer."""
+    def send(action, code=None, timeout=280, cpu_ms=CPU_UNREACHED, **more):
+        task = {"type": action, **more}
+        if code is not None:
+            task["code"] = code
+        return RunOne(folder, True).submit(task, timeout, cpu_ms)
+
+    return send
