@@ -192,6 +192,15 @@ def test_cancel_ends_the_whole_tree_within_a_second(stack, client):
     assert client.delete("/ai/jobs/" + job_id).ok().json["status"] == "cancelled"
 
 
+def test_what_a_cancelled_task_has_used_is_told(stack, client):
+    burn = "import time; held = bytearray(b'x') * (40 << 20)\nwhile time.process_time() < 0.5: pass"
+    job_id = client.post("/webhook/executor/run", {"task": {"type": "code.shell", "code": f'python3 -c "{burn}"; sleep 300'}},
+                         Prefer="respond-async").ok(202).json["job_id"]
+    wait_until(lambda: len(sleepers_of(stack)) == 1, 30, "the burning is done")
+    usage = client.delete("/ai/jobs/" + job_id).ok().json["result"]["usage"]
+    assert 480 <= usage["cpu_ms"] and 40 << 20 <= usage["max_rss_bytes"], usage
+
+
 def test_a_waiting_caller_hears_of_the_cancellation(stack, client):
     key = str(uuid.uuid4())
     with concurrent.futures.ThreadPoolExecutor() as pool:

@@ -192,12 +192,23 @@ facts_give_outcomes(void **state)
           { .exited = true, .exit_code = 1, .forks_refused = 3 },
           OUTCOME_PROCESS_LIMIT },
         { "processor time", { .exited = true, .exit_code = 9, .cpu_ms = 1001 }, OUTCOME_CPU_LIMIT },
+        { "processor time that only a look has seen",
+          { .exited = true, .exit_code = 9, .cpu_ms = 4, .cpu_sample_ms = 1001 },
+          OUTCOME_CPU_LIMIT },
     };
 
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         print_message("# %s\n", CASES[i].name);
         assert_int_equal(verdict_decide(&CASES[i].facts, &LIMITS), CASES[i].outcome);
     }
+}
+
+static void
+use_is_what_knows_more(void **state)
+{
+    assert_int_equal(verdict_cpu_ms(&(struct facts){ .cpu_ms = 4, .cpu_sample_ms = 1500 }), 1500);
+    assert_int_equal(verdict_cpu_ms(&(struct facts){ .cpu_ms = 1500, .cpu_sample_ms = 4 }), 1500);
+    assert_int_equal(verdict_cpu_ms(&(struct facts){ .cpu_ms = 7 }), 7);
 }
 
 static void
@@ -223,6 +234,7 @@ main(void)
         cmocka_unit_test(without_files_there_is_an_empty_task_folder),
         cmocka_unit_test(what_does_not_fit_is_an_error),
         cmocka_unit_test(facts_give_outcomes),
+        cmocka_unit_test(use_is_what_knows_more),
         cmocka_unit_test(outcomes_have_the_names_of_the_contract),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

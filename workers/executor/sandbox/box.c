@@ -242,6 +242,22 @@ add_usage(struct box *box, const struct rusage *usage, bool with_memory)
         box->facts.memory_peak_bytes = peak;
 }
 
+/* Look at the tree and keep what it has used; false when there is nothing to look at. */
+static bool
+note_use(struct box *box, bool exact, struct sample *sample)
+{
+    struct facts *facts = &box->facts;
+
+    if (box->init_pid == 0 || box->init_gone ||
+        sample_tree(box->init_pid, box->sandbox.limits.processes, exact, sample) != RC_OK)
+        return false;
+    if (sample->memory_bytes > facts->memory_peak_bytes)
+        facts->memory_peak_bytes = sample->memory_bytes;
+    if (sample->cpu_ms > facts->cpu_sample_ms)
+        facts->cpu_sample_ms = sample->cpu_ms;
+    return true;
+}
+
 /* Once both have exited: unless the outer process has waited for init, it is ours now (we are a
  * subreaper). */
 static void
@@ -266,6 +282,7 @@ static void
 reap_outer(struct box *box)
 {
     struct rusage usage;
+    struct sample last;
 
     if (box->pid == 0 || wait4(box->pid, NULL, WNOHANG, &usage) != box->pid)
         return;
@@ -276,10 +293,12 @@ reap_outer(struct box *box)
         box->ended_ms = clock_mono_ms();
     while (box->fds[BOX_STATUS] >= 0)
         read_status(box); /* its only writer is gone: this reaches the end */
-    if (box->init_pid == 0)
-        box->init_gone = true; /* it never came to having one */
-    else if (!box->init_gone)  /* survivors of the handler die with it */
+    if (box->init_pid == 0) {
+        box->init_gone = true;    /* it never came to having one */
+    } else if (!box->init_gone) { /* survivors of the handler die with it, uncounted */
+        (void)note_use(box, true, &last);
         (void)syscall(SYS_pidfd_send_signal, box->fds[BOX_INIT], SIGKILL, NULL, 0);
+    }
     reap_init(box);
 }
 
@@ -331,12 +350,16 @@ box_event(struct box *box, enum box_watch which)
 void
 box_kill(struct box *box, enum outcome reason)
 {
+    struct sample last;
+
     if (!box->facts.killed) {
         /* An exit that was already told stands, except that a flood is a flood. */
         if (box->facts.exited && reason != OUTCOME_OUTPUT_LIMIT)
             return;
         box->facts.killed = true;
         box->facts.kill_reason = reason;
+        if (box->fed) /* nobody will tell afterwards what it has used */
+            (void)note_use(box, true, &last);
     }
     box->killed_ms = clock_mono_ms();
     cgroup_kill(&box->cgroup);
@@ -353,12 +376,9 @@ check_use(struct box *box)
     struct cgroup_facts group;
     struct sample sample;
 
-    if (box->init_pid == 0 || box->init_gone ||
-        sample_tree(box->init_pid, limits->processes, &sample) != RC_OK)
+    if (!note_use(box, false, &sample))
         return;
     cgroup_read(&box->cgroup, &group);
-    if (sample.memory_bytes > box->facts.memory_peak_bytes)
-        box->facts.memory_peak_bytes = sample.memory_bytes;
     if (sample.memory_bytes > limits->memory_bytes)
         box_kill(box, OUTCOME_MEMORY_LIMIT);
     else if (sample.processes > limits->processes || group.forks_refused > 0)

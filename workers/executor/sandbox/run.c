@@ -186,7 +186,7 @@ report(struct run *run)
         .result_len = box->result_cut ? 0 : box->result.len,
         .truncated = box->result_cut || box->output_seen > box->output.len + box->error.len,
         .wall_ms = (uint64_t)(box->ended_ms > box->fed_ms ? box->ended_ms - box->fed_ms : 0),
-        .cpu_ms = facts.cpu_ms,
+        .cpu_ms = verdict_cpu_ms(&facts),
         .max_rss_bytes = facts.memory_peak_bytes,
     };
     if (result.outcome == OUTCOME_FAULT)

@@ -44,34 +44,50 @@ status_bytes(const char *status, const char *name)
     return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
 }
 
-/* Fields 14 to 17 of stat: utime, stime, cutime, cstime, in ticks; they follow the ")" of comm,
- * which the task chooses and which may hold anything. */
+/* The processor time of a process (fields 14 and 15 of stat) or of the children that it waited for
+ * (16 and 17). They follow the ")" of comm, which the task chooses and which may hold anything. */
 static uint64_t
-stat_ticks(const char *stat)
+stat_cpu_us(const char *stat, int first_field)
 {
+    uint64_t rate = (uint64_t)sysconf(_SC_CLK_TCK);
     const char *at = strrchr(stat, ')');
-    uint64_t ticks = 0;
+    uint64_t ticks;
     char *end;
 
-    for (int field = 2; at && field < 14; field++)
+    for (int field = 2; at && field < first_field; field++)
         at = strchr(at + 1, ' ');
-    for (int field = 14; at && field < 18; field++) {
-        ticks += strtoull(at, &end, 10);
-        at = end;
-    }
-    return ticks;
+    if (!at)
+        return 0;
+    ticks = strtoull(at, &end, 10);
+    ticks += strtoull(end, NULL, 10);
+    return ticks * 1000000 / rate;
+}
+
+/* The first number of schedstat: nanoseconds on a processor, of the first thread alone. */
+static uint64_t
+first_thread_cpu_us(int proc, const char *pid)
+{
+    char path[32];
+    char text[128];
+
+    (void)snprintf(path, sizeof(path), "%.10s/schedstat", pid);
+    return read_small(proc, path, text, sizeof(text)) ? strtoull(text, NULL, 10) / 1000 : 0;
 }
 
 static void
-add_process(int proc, const char *pid, bool first, struct sample *sample, uint64_t *ticks)
+add_process(int proc, const char *pid, bool exact, struct sample *sample, uint64_t *cpu_us)
 {
+    bool first = strcmp(pid, "1") == 0;
     char path[32];
     char text[4096];
+    uint64_t own_us, thread_us;
 
     (void)snprintf(path, sizeof(path), "%.10s/stat", pid);
     if (read_small(proc, path, text, sizeof(text)) == 0)
         return;
-    *ticks += stat_ticks(text);
+    own_us = stat_cpu_us(text, 14);
+    thread_us = exact ? first_thread_cpu_us(proc, pid) : 0;
+    *cpu_us += (thread_us > own_us ? thread_us : own_us) + stat_cpu_us(text, 16);
     if (first)
         return;
     sample->processes++;
@@ -113,25 +129,23 @@ open_proc(pid_t init_pid, DIR **out)
 }
 
 enum rc
-sample_tree(pid_t init_pid, uint32_t stop_after, struct sample *out)
+sample_tree(pid_t init_pid, uint32_t stop_after, bool exact, struct sample *out)
 {
     AUTO(dir) DIR *dir = NULL;
     struct sample sample = { 0 };
     const struct dirent *entry;
-    uint64_t ticks = 0;
-    long rate = sysconf(_SC_CLK_TCK);
+    uint64_t cpu_us = 0;
     enum rc rc;
 
     if ((rc = open_proc(init_pid, &dir)) != RC_OK)
         return rc;
     while (sample.processes <= stop_after && (entry = readdir(dir))) {
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-            add_process(dirfd(dir), entry->d_name, strcmp(entry->d_name, "1") == 0, &sample,
-                        &ticks);
+            add_process(dirfd(dir), entry->d_name, exact, &sample, &cpu_us);
     }
     add_tmpfs(init_pid, "tmp", &sample);
     add_tmpfs(init_pid, "work", &sample);
-    sample.cpu_ms = ticks * 1000 / (uint64_t)(rate > 0 ? rate : 100);
+    sample.cpu_ms = cpu_us / 1000;
     *out = sample;
     return RC_OK;
 }

@@ -13,6 +13,7 @@
 #ifndef GANTRY_EXECUTOR_SAMPLE_H
 #define GANTRY_EXECUTOR_SAMPLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,8 +25,10 @@ struct sample {
     uint64_t cpu_ms; /* of the living and of those that were waited for */
 };
 
-/* Listing stops after stop_after processes: more are over any limit. */
-enum rc sample_tree(pid_t init_pid, uint32_t stop_after, struct sample *out);
+/* Listing stops after stop_after processes: more are over any limit. exact: the processor time of each
+ * process in nanoseconds instead of ticks of 10 ms, at one more file a process (threads but the first
+ * stay in ticks). */
+enum rc sample_tree(pid_t init_pid, uint32_t stop_after, bool exact, struct sample *out);
 
 /* Limit the number of processes (RLIMIT_NPROC, counted within the sandbox's user namespace) of a
  * sandbox that has not run anything of a task yet. */

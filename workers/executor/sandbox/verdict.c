@@ -15,6 +15,12 @@ outcome_name(enum outcome outcome)
     return outcome < OUTCOME_COUNT ? NAMES[outcome] : "fault";
 }
 
+uint64_t
+verdict_cpu_ms(const struct facts *facts)
+{
+    return facts->cpu_sample_ms > facts->cpu_ms ? facts->cpu_sample_ms : facts->cpu_ms;
+}
+
 enum outcome
 verdict_decide(const struct facts *facts, const struct limits *limits)
 {
@@ -29,7 +35,7 @@ verdict_decide(const struct facts *facts, const struct limits *limits)
     if (facts->exit_code == 0)
         return OUTCOME_OK;
     /* It failed by itself: from here on a limit that it ran into is the better answer. */
-    if (number == SIGXCPU || facts->cpu_ms > limits->cpu_ms)
+    if (number == SIGXCPU || verdict_cpu_ms(facts) > limits->cpu_ms)
         return OUTCOME_CPU_LIMIT;
     if (facts->memory_peak_bytes > limits->memory_bytes ||
         (limits->memory_exit && facts->exit_code == limits->memory_exit))

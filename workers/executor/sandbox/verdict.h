@@ -42,10 +42,15 @@ struct facts {
     bool exited;   /* bwrap gave an exit-code document */
     int exit_code; /* of the handler; 128 + n for signal n */
     uint64_t memory_peak_bytes;
-    uint64_t cpu_ms;
-    uint64_t oom_kills; /* of its cgroup */
+    uint64_t cpu_ms;        /* of what was waited for */
+    uint64_t cpu_sample_ms; /* the most that a look at the living tree has counted */
+    uint64_t oom_kills;     /* of its cgroup */
     uint64_t forks_refused;
 };
+
+/* What the tree has used. The kernel reaps a killed namespace without counting it to anybody: then the
+ * last look, taken just before the kill, is what there is. */
+uint64_t verdict_cpu_ms(const struct facts *facts);
 
 enum outcome verdict_decide(const struct facts *facts, const struct limits *limits);
 
