@@ -72,7 +72,7 @@ BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
               $(patsubst %,$(B)/gen/embed_%.h,sql nats lua schemas)
 
-.PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench \
+.PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench quality \
         images install docs clean missing generated print-flags FORCE
 
 all: $(PROGRAMS:%=$(B)/%) $(if $(filter build/release,$(B)),$(PROGRAMS:%=build/%)) ## build the programs (MODE=release)
@@ -141,6 +141,9 @@ $(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libm
 $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libmodules.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lm
+$(B)/quality/%: $(B)/tests/quality/%.o $(B)/libmodules.a $(B)/libcommon.a
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lm
 $(B)/integration/%: $(B)/tests/integration/%.o $(B)/libmodules.a $(B)/libcommon.a
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS) -lcmocka -lm
@@ -177,6 +180,8 @@ fuzz: ## fuzz each target for FUZZ_SECONDS=30 with libFuzzer, ASan and UBSan
 	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/fuzz/%)
 bench: ## measure, against the bare parts in the same run
 	@deploy/dependencies build run test bench && $(MAKE) all $(BENCHES) && tests/bench/run
+quality: $(B)/quality/bm25 ## how good search is, over the sets in QUALITY_SETS
+	@tests/quality/run $<
 images: ## build the container images and try them
 	@deploy/dependencies build run test && tests/images/run
 
