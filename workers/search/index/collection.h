@@ -103,7 +103,7 @@ struct collection_search {
 struct collection_hit {
     uint8_t id[COLLECTION_ID_LEN];
     int64_t created_ns;
-    float bm25;
+    double bm25;
     float cosine;    /* of the int8 forms, within about .003; a caller may put the exact one here */
     bool has_vector; /* and the query has: cosine means something */
     bool whole;   /* of a hybrid search: the best row by BM25 that satisfies the query (query.h) */

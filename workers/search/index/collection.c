@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * collection - rows come and go.
+ *
+ * A put makes the new row whole in a free slot before it takes the old one away, so that a failure
+ * leaves what was. Taking away allocates nothing.
+ */
+#include "collection.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/analysis.h"
+#include "collection_own.h"
+
+static uint64_t
+hash_id(const uint8_t *id)
+{
+    uint64_t half[2];
+
+    memcpy(half, id, sizeof(half));
+    half[0] = (half[0] ^ (half[1] << 32 | half[1] >> 32)) * UINT64_C(0x9E3779B97F4A7C15);
+    return half[0] ^ half[0] >> 32;
+}
+
+static uint64_t
+hash_of(const void *context, uint32_t number)
+{
+    const struct collection *c = context;
+    return hash_id(c->ids[number]);
+}
+
+static uint32_t
+find_row(const struct collection *c, const uint8_t *id)
+{
+    const struct table *t = &c->by_id;
+
+    if (!t->mask)
+        return NONE;
+    for (uint32_t at = (uint32_t)hash_id(id) & t->mask; t->slots[at]; at = (at + 1) & t->mask)
+        if (memcmp(c->ids[t->slots[at] - 1], id, COLLECTION_ID_LEN) == 0)
+            return t->slots[at] - 1;
+    return NONE;
+}
+
+enum rc
+collection_new(size_t dims, struct collection **out, struct err *err)
+{
+    struct memory memory = { 0 };
+    struct collection *c;
+
+    if (dims < 1 || dims > COLLECTION_DIMS_MAX)
+        return err_set(err, RC_BUG, "a collection of vectors of %zu dimensions", dims);
+    c = memory_resize(&memory, NULL, sizeof(*c));
+    if (!c)
+        return err_set(err, RC_TEMP, "no memory for a collection");
+    *c = (struct collection){
+        .memory = memory,
+        .dims = dims,
+        .stride = (dims + 63) / 64 * 64,
+        .dot = dot_best(),
+        .free_row = NONE,
+        .free_list = NONE,
+        .free_name = NONE,
+    };
+    *out = c;
+    return RC_OK;
+}
+
+void
+collection_free(struct collection *c)
+{
+    if (!c)
+        return;
+    for (uint32_t i = 0; i < c->used; i++)
+        memory_free(&c->memory, c->records[i]);
+    for (uint32_t i = 0; i < c->cap / SEGMENT_ROWS; i++)
+        memory_free(&c->memory, c->segments[i]);
+    lists_fini(c);
+    names_fini(c);
+    memory_free(&c->memory, c->ids);
+    memory_free(&c->memory, c->created_ns);
+    memory_free(&c->memory, c->expires_ms);
+    memory_free(&c->memory, c->row_words);
+    memory_free(&c->memory, c->scale);
+    memory_free(&c->memory, c->records);
+    memory_free(&c->memory, c->alive);
+    memory_free(&c->memory, c->segments);
+    memory_free(&c->memory, c->by_id.slots);
+    memory_free(&c->memory, c->scratch.at);
+    free(c);
+}
+
+void
+collection_cleanup(struct collection **c)
+{
+    collection_free(*c);
+}
+
+size_t
+collection_rows(const struct collection *c)
+{
+    return c->rows;
+}
+
+size_t
+collection_bytes(const struct collection *c)
+{
+    return c->memory.bytes;
+}
+
+size_t
+collection_dims(const struct collection *c)
+{
+    return c->dims;
+}
+
+static bool
+resize(struct collection *c, void *array, size_t size)
+{
+    void *old, *grown;
+
+    memcpy(&old, array, sizeof(old));
+    grown = memory_resize(&c->memory, old, size);
+    if (grown)
+        memcpy(array, &grown, sizeof(grown));
+    return grown != NULL;
+}
+
+/* The arrays grow together, by whole segments; one that failed to leaves the others larger. */
+static bool
+grow_rows(struct collection *c)
+{
+    uint32_t segments = c->cap / SEGMENT_ROWS, cap;
+
+    cap = (segments + segments / 8 + 1) * SEGMENT_ROWS;
+    if (!resize(c, &c->ids, cap * sizeof(*c->ids)) ||
+        !resize(c, &c->created_ns, cap * sizeof(*c->created_ns)) ||
+        !resize(c, &c->expires_ms, cap * sizeof(*c->expires_ms)) ||
+        !resize(c, &c->row_words, cap * sizeof(*c->row_words)) ||
+        !resize(c, &c->scale, cap * sizeof(*c->scale)) ||
+        !resize(c, &c->records, cap * sizeof(*c->records)) ||
+        !resize(c, &c->alive, cap / SEGMENT_ROWS * sizeof(*c->alive)) ||
+        !resize(c, &c->segments, cap / SEGMENT_ROWS * sizeof(*c->segments)))
+        return false;
+    for (uint32_t i = segments; i < cap / SEGMENT_ROWS; i++) {
+        c->alive[i] = 0;
+        c->segments[i] = NULL;
+    }
+    c->cap = cap;
+    return true;
+}
+
+static bool
+reserve(struct collection *c, bool vector, uint32_t *slot)
+{
+    int8_t **segment;
+
+    if (!table_reserve(&c->memory, &c->by_id, hash_of, c))
+        return false;
+    if (c->free_row == NONE && c->used == c->cap && !grow_rows(c))
+        return false;
+    *slot = c->free_row != NONE ? c->free_row : c->used;
+    segment = &c->segments[*slot / SEGMENT_ROWS];
+    if (vector && !*segment)
+        *segment = memory_aligned(&c->memory, SEGMENT_ROWS * c->stride);
+    return !vector || *segment;
+}
+
+/* The row's postings and names go, by its record. */
+static void
+drop_keys(struct collection *c, const uint8_t *record, uint32_t row)
+{
+    uint32_t number;
+
+    while ((number = record_varint(&record)) != 0) {
+        uint32_t name = (uint32_t)(c->lists[number - 1].key - FACET_KEY);
+        list_remove(c, number - 1, row);
+        name_drop(c, name);
+    }
+    while ((number = record_varint(&record)) != 0) {
+        list_remove(c, number - 1, row);
+        for (uint32_t left = record_varint(&record); left > 0; left--)
+            (void)record_varint(&record);
+    }
+}
+
+static bool
+add_facet(struct collection *c, enum facet kind, const char *text, uint32_t row)
+{
+    uint32_t name = name_take(c, kind, text), number;
+
+    if (name == NONE)
+        return false;
+    number = list_find(c, FACET_KEY + name);
+    if (number != NONE && list_has(&c->lists[number], row)) { /* a tag given twice */
+        name_drop(c, name);
+        return true;
+    }
+    number = list_add(c, FACET_KEY + name, row, 1);
+    if (number == NONE) {
+        name_drop(c, name);
+        return false;
+    }
+    scratch_put(&c->scratch, number + 1);
+    return true;
+}
+
+static bool
+add_facets(struct collection *c, const struct collection_row *row, uint32_t slot)
+{
+    if (!add_facet(c, FACET_SCOPE, row->scope, slot) ||
+        !add_facet(c, FACET_SOURCE, row->source, slot))
+        return false;
+    for (size_t i = 0; i < row->tag_count; i++)
+        if (!add_facet(c, FACET_TAG, row->tags[i], slot))
+            return false;
+    return true;
+}
+
+static bool
+add_terms(struct collection *c, struct analysis_reader *reader, uint32_t slot)
+{
+    struct analysis_posting posting;
+    uint32_t number, position, last;
+
+    while (analysis_next(reader, &posting)) {
+        uint32_t count = posting.count;
+        if (count > COLLECTION_COUNT_MAX)
+            count = COLLECTION_COUNT_MAX;
+        number = list_add(c, posting.term, slot, count);
+        if (number == NONE)
+            return false;
+        scratch_put(&c->scratch, number + 1);
+        scratch_put(&c->scratch, posting.count);
+        for (last = 0; analysis_position(&posting, &position); last = position)
+            scratch_put(&c->scratch, position - last);
+    }
+    return true;
+}
+
+/* The row's record, postings and names; NULL without memory, and then none of them. */
+static uint8_t *
+add_keys(struct collection *c, const struct collection_row *row, struct analysis_reader *reader,
+         uint32_t slot)
+{
+    uint8_t *record = NULL;
+    bool done;
+
+    /* A term takes no more bytes than in the row: five at most for its number, six there. */
+    if (!scratch_reserve(&c->memory, &c->scratch, row->terms_len + 5 * row->tag_count + 16))
+        return NULL;
+    done = add_facets(c, row, slot);
+    scratch_put(&c->scratch, 0);
+    done = done && add_terms(c, reader, slot);
+    scratch_put(&c->scratch, 0);
+    if (done)
+        record = memory_resize(&c->memory, NULL, c->scratch.len);
+    if (!record) {
+        drop_keys(c, c->scratch.at, slot);
+        return NULL;
+    }
+    memcpy(record, c->scratch.at, c->scratch.len);
+    return record;
+}
+
+/* What is left of a row that nothing finds any more. */
+static void
+release(struct collection *c, uint32_t slot)
+{
+    drop_keys(c, c->records[slot], slot);
+    memory_free(&c->memory, c->records[slot]);
+    c->records[slot] = NULL;
+    c->scale[slot] = 0;
+    c->alive[slot / SEGMENT_ROWS] &= ~(UINT64_C(1) << slot % SEGMENT_ROWS);
+    c->words -= c->row_words[slot];
+    c->rows--;
+    c->created_ns[slot] = c->free_row;
+    c->free_row = slot;
+}
+
+static void
+take_slot(struct collection *c, uint32_t slot)
+{
+    if (slot == c->free_row)
+        c->free_row = (uint32_t)c->created_ns[slot];
+    else
+        c->used++;
+    c->alive[slot / SEGMENT_ROWS] |= UINT64_C(1) << slot % SEGMENT_ROWS;
+    c->words += c->row_words[slot];
+    c->rows++;
+}
+
+static bool
+has_direction(const struct collection *c, const float *vector)
+{
+    for (size_t i = 0; vector && i < c->dims; i++)
+        if (vector[i] < 0 || vector[i] > 0)
+            return true;
+    return false;
+}
+
+enum rc
+collection_put(struct collection *c, const struct collection_row *row, struct err *err)
+{
+    struct analysis_reader reader = { 0 };
+    bool vector = has_direction(c, row->vector);
+    uint32_t old, slot;
+    uint8_t *record;
+
+    if (row->terms && !analysis_open(&reader, row->terms, row->terms_len))
+        return err_set(err, RC_CORRUPT, "the terms of a row are not of a form that is known");
+    if (row->tag_count > COLLECTION_TAGS_MAX || c->rows == COLLECTION_ROWS_MAX)
+        return err_set(err, RC_LIMIT, "%s",
+                       row->tag_count > COLLECTION_TAGS_MAX ? "a row has too many tags"
+                                                            : "a collection has too many rows");
+    if (!reserve(c, vector, &slot))
+        return err_set(err, RC_TEMP, "no memory for a row of the index");
+    c->row_words[slot] = (uint16_t)(reader.words > UINT16_MAX ? UINT16_MAX : reader.words);
+    record = add_keys(c, row, &reader, slot);
+    if (!record)
+        return err_set(err, RC_TEMP, "no memory for a row of the index");
+    old = find_row(c, row->id);
+    if (old != NONE)
+        table_remove(&c->by_id, hash_of, c, old);
+    take_slot(c, slot);
+    c->records[slot] = record;
+    memcpy(c->ids[slot], row->id, COLLECTION_ID_LEN);
+    c->created_ns[slot] = row->created_ns;
+    c->expires_ms[slot] = row->expires_ms;
+    if (row->expires_ms && (!c->first_expiry_ms || row->expires_ms < c->first_expiry_ms))
+        c->first_expiry_ms = row->expires_ms;
+    c->scale[slot] = 0;
+    if (vector)
+        c->scale[slot] =
+            vector_pack(row->vector, c->dims, c->stride,
+                        c->segments[slot / SEGMENT_ROWS] + slot % SEGMENT_ROWS * c->stride);
+    table_add(&c->by_id, hash_id(row->id), slot);
+    if (old != NONE)
+        release(c, old);
+    return RC_OK;
+}
+
+bool
+collection_remove(struct collection *c, const uint8_t *id)
+{
+    uint32_t row = find_row(c, id);
+
+    if (row == NONE)
+        return false;
+    table_remove(&c->by_id, hash_of, c, row);
+    release(c, row);
+    return true;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * collection_own - what the parts of a collection share.
+ *
+ * Rows are slots of arrays, used again when free. Every key of a row (a term, or a facet: scope,
+ * source, tag) has a list of the rows that hold it, in blocks of sorted 32-bit postings (row number,
+ * occurrences) that are changed in place: a row that goes takes its postings along. The row's record
+ * names its keys and the positions of its terms. Vectors lie in segments of 64 rows, one word of a
+ * bitmap each.
+ */
+#ifndef INDEX_COLLECTION_OWN_H
+#define INDEX_COLLECTION_OWN_H
+
+#include "collection.h"
+
+#define SEGMENT_ROWS 64
+#define BLOCK_MAX    126 /* postings: 504 bytes, with malloc's header 512 */
+#define BLOCK_INLINE 2
+#define NONE         UINT32_MAX
+
+/* Keys above every term: facets, by the number of their name. */
+#define FACET_KEY (UINT64_C(1) << 48)
+enum facet { FACET_SCOPE = 's', FACET_SOURCE = 'o', FACET_TAG = 't' };
+
+struct block {
+    union {
+        uint32_t *at; /* owned; cap > 0 */
+        uint32_t in[BLOCK_INLINE];
+    };
+    uint32_t first; /* its first row */
+    uint16_t n, cap;
+    uint16_t least_words; /* of its rows; with `most` a bound of what a posting can score */
+    uint8_t most;
+};
+
+/* A key and its rows. */
+struct list {
+    uint64_t key;
+    uint32_t rows;   /* 0: the number is free */
+    uint32_t blocks; /* 1: `one` */
+    union {
+        struct block one;
+        struct {
+            struct block *at; /* owned */
+            uint32_t cap;
+        } many;
+        uint32_t next_free;
+    };
+};
+
+struct name {
+    char *text; /* owned; the first byte is the kind of facet */
+    uint32_t refs;
+    uint32_t next_free;
+};
+
+/* Open addressing: number + 1, 0 = free. */
+struct table {
+    uint32_t *slots; /* owned */
+    uint32_t mask;   /* 0: no slots */
+    uint32_t used;
+};
+
+struct scratch {
+    uint8_t *at; /* owned */
+    size_t len, cap;
+};
+
+struct memory {
+    size_t bytes;
+    size_t max; /* 0: none; a test makes memory end */
+};
+
+typedef void dot_fn(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out);
+
+struct collection {
+    struct memory memory;
+    size_t dims, stride;
+    dot_fn *dot;
+
+    uint32_t cap, used, free_row; /* used: slots that were ever taken */
+    uint32_t rows;
+    uint64_t words;
+    int64_t first_expiry_ms; /* no row expires before; 0: none expires at all */
+    uint8_t (*ids)[COLLECTION_ID_LEN];
+    int64_t *created_ns, *expires_ms;
+    uint16_t *row_words;
+    float *scale;      /* of the vector: cosine = dot * scale * the query's; 0: none */
+    uint8_t **records; /* owned each */
+    uint64_t *alive;
+    int8_t **segments; /* owned each; NULL: none of its rows has had a vector */
+    struct table by_id;
+
+    struct list *lists;
+    uint32_t list_count, list_cap, free_list;
+    struct table by_key;
+
+    struct name *names;
+    uint32_t name_count, name_cap, free_name;
+    struct table by_name;
+
+    struct scratch scratch; /* the record that is being made */
+};
+
+/* memory.c: as malloc(), realloc() and free(), counted. */
+void *memory_resize(struct memory *m, void *pointer, size_t size);
+void *memory_aligned(struct memory *m, size_t size); /* a multiple of 64 bytes, aligned, zeroed */
+void memory_free(struct memory *m, void *pointer);
+/* Room for one more entry: false, and nothing changed, without memory. */
+bool memory_grow(struct memory *m, void *array, size_t size, uint32_t *cap);
+/* A record is facets, 0, terms, 0: each facet its number + 1, each term its number + 1, the count of
+ * its positions and their differences, all as varints. */
+bool scratch_reserve(struct memory *m, struct scratch *s, size_t size); /* and empty it */
+void scratch_put(struct scratch *s, uint32_t value);
+uint32_t record_varint(const uint8_t **at);
+
+/* table.c */
+typedef uint64_t table_hash_fn(const void *context, uint32_t number);
+bool table_reserve(struct memory *m, struct table *t, table_hash_fn *hash, const void *context);
+void table_add(struct table *t, uint64_t hash, uint32_t number); /* after table_reserve() */
+void table_remove(struct table *t, table_hash_fn *hash, const void *context, uint32_t number);
+
+/* postings.c */
+uint32_t list_find(const struct collection *c, uint64_t key); /* or NONE */
+/* Adds the row to the key's list, which is made if need be; its number, NONE without memory. */
+uint32_t list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences);
+void list_remove(struct collection *c, uint32_t number, uint32_t row);
+void lists_fini(struct collection *c);
+static inline const struct block *
+list_blocks(const struct list *list)
+{
+    return list->blocks > 1 ? list->many.at : &list->one;
+}
+static inline const uint32_t *
+block_at(const struct block *block)
+{
+    return block->cap ? block->at : block->in;
+}
+/* Occurrences of the key in the row, 0: none. */
+uint32_t list_has(const struct list *list, uint32_t row);
+
+/* names.c: the key of a facet. name_take() counts a use, NONE without memory. */
+uint32_t name_find(const struct collection *c, enum facet kind, const char *text);
+uint32_t name_take(struct collection *c, enum facet kind, const char *text);
+void name_drop(struct collection *c, uint32_t number);
+void names_fini(struct collection *c);
+
+/* dot.c: every way to multiply that this machine has, best last; all give the same numbers. */
+struct dot_kernel {
+    const char *name;
+    dot_fn *dot;
+};
+#define DOT_KERNELS_MAX 4
+size_t dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX]);
+dot_fn *dot_best(void);
+
+/* The int8 form of a vector, padded to the stride; its scale, 0 without a direction. */
+float vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out);
+
+#endif

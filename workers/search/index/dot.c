@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dot - products of one int8 vector with many, by what the processor can do.
+ *
+ * The stride is a multiple of 64 and the padding zero. Integers: every kernel gives the same numbers;
+ * 4,032 products of at most 127 * 127 fit 32 bits.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "collection_own.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+static void
+dot_plain(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++, rows += stride) {
+        int32_t sum = 0;
+        for (size_t j = 0; j < stride; j++)
+            sum += query[j] * rows[j];
+        out[i] = sum;
+    }
+}
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2"))) static void
+dot_avx2(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++, rows += stride) {
+        __m256i sum = _mm256_setzero_si256(), more = sum;
+        for (size_t j = 0; j < stride; j += 32) {
+            const __m128i *q = (const void *)(query + j), *r = (const void *)(rows + j);
+            __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128(q));
+            __m256i b = _mm256_cvtepi8_epi16(_mm_loadu_si128(r));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+            a = _mm256_cvtepi8_epi16(_mm_loadu_si128(q + 1));
+            b = _mm256_cvtepi8_epi16(_mm_loadu_si128(r + 1));
+            more = _mm256_add_epi32(more, _mm256_madd_epi16(a, b));
+        }
+        sum = _mm256_add_epi32(sum, more);
+        __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+        half = _mm_hadd_epi32(half, half);
+        out[i] = _mm_cvtsi128_si32(_mm_hadd_epi32(half, half));
+    }
+}
+
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+
+VNNI static inline __m256i
+vnni_fold(__m512i sum)
+{
+    return _mm256_add_epi32(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
+}
+
+/* vpdpbusd multiplies unsigned by signed: a row with its sign bits turned is row + 128, and the sum
+ * of 128 * query is taken off again. */
+VNNI static void
+dot_vnni(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
+{
+    const __m512i turn = _mm512_set1_epi8(-128);
+    __m512i offset = _mm512_setzero_si512();
+    int32_t minus;
+
+    for (size_t j = 0; j < stride; j += 64)
+        offset = _mm512_dpbusd_epi32(offset, turn, _mm512_loadu_si512(query + j));
+    minus = _mm512_reduce_add_epi32(offset);
+    for (; n >= 4; n -= 4, rows += 4 * stride, out += 4) {
+        __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+        for (size_t j = 0; j < stride; j += 64) {
+            const int8_t *r = rows + j;
+            __m512i q = _mm512_loadu_si512(query + j);
+            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(turn, _mm512_loadu_si512(r)), q);
+            b = _mm512_dpbusd_epi32(b, _mm512_xor_si512(turn, _mm512_loadu_si512(r + stride)), q);
+            c = _mm512_dpbusd_epi32(c, _mm512_xor_si512(turn, _mm512_loadu_si512(r + 2 * stride)),
+                                    q);
+            d = _mm512_dpbusd_epi32(d, _mm512_xor_si512(turn, _mm512_loadu_si512(r + 3 * stride)),
+                                    q);
+        }
+        __m256i ab = _mm256_hadd_epi32(vnni_fold(a), vnni_fold(b));
+        __m256i cd = _mm256_hadd_epi32(vnni_fold(c), vnni_fold(d));
+        __m256i abcd = _mm256_hadd_epi32(ab, cd);
+        __m128i sums =
+            _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256(abcd, 1));
+        _mm_storeu_si128((void *)out, _mm_sub_epi32(sums, _mm_set1_epi32(minus)));
+    }
+    for (; n > 0; n--, rows += stride) {
+        __m512i sum = _mm512_setzero_si512();
+        for (size_t j = 0; j < stride; j += 64)
+            sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(turn, _mm512_loadu_si512(rows + j)),
+                                      _mm512_loadu_si512(query + j));
+        *out++ = _mm512_reduce_add_epi32(sum) - minus;
+    }
+}
+
+#elif defined(__aarch64__)
+
+static void
+dot_neon(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++, rows += stride) {
+        int32x4_t sum = vdupq_n_s32(0), more = sum;
+        for (size_t j = 0; j < stride; j += 16) {
+            int8x16_t a = vld1q_s8(query + j), b = vld1q_s8(rows + j);
+            sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(a), vget_low_s8(b)));
+            more = vpadalq_s16(more, vmull_s8(vget_high_s8(a), vget_high_s8(b)));
+        }
+        out[i] = vaddvq_s32(vaddq_s32(sum, more));
+    }
+}
+
+#endif
+
+size_t
+dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX])
+{
+    size_t n = 0;
+
+    kernels[n++] = (struct dot_kernel){ "plain", dot_plain };
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2"))
+        kernels[n++] = (struct dot_kernel){ "avx2", dot_avx2 };
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+        kernels[n++] = (struct dot_kernel){ "avx512-vnni", dot_vnni };
+#elif defined(__aarch64__)
+    kernels[n++] = (struct dot_kernel){ "neon", dot_neon };
+#endif
+    return n;
+}
+
+dot_fn *
+dot_best(void)
+{
+    struct dot_kernel kernels[DOT_KERNELS_MAX];
+
+    return kernels[dot_kernels(kernels) - 1].dot;
+}
+
+float
+vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out)
+{
+    float most = 0;
+    double sum = 0, step;
+
+    for (size_t i = 0; i < dims; i++) {
+        float size = __builtin_fabsf(vector[i]);
+        most = size > most ? size : most;
+        sum += (double)vector[i] * (double)vector[i];
+    }
+    memset(out, 0, stride);
+    if (!(most > 0) || !(sum < (double)INFINITY) || !(sum > 0))
+        return 0;
+    step = (double)most / 127;
+    for (size_t i = 0; i < dims; i++) {
+        double value = (double)vector[i] / step;
+        out[i] = (int8_t)(value + (value < 0 ? -.5 : .5));
+    }
+    return (float)(step / sqrt(sum));
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * find_own - what the parts of one search in a collection share.
+ *
+ * Scores of words are sums of integers (2^-17 of a BM25 point), so that their order does not depend
+ * on the order of adding.
+ */
+#ifndef INDEX_FIND_OWN_H
+#define INDEX_FIND_OWN_H
+
+#include "base/clock.h"
+#include "collection_own.h"
+
+#define SCORE_UNIT 131072.0 /* 256 terms of at most 38 points fit 32 bits */
+
+static inline bool
+search_is_late(const struct collection_search *search)
+{
+    return search->deadline_us && clock_mono_us() > search->deadline_us;
+}
+
+/* rowset.c: a set of rows as a bitmap. */
+struct rowset {
+    uint64_t *bits; /* owned */
+    size_t words;
+    uint32_t count;
+};
+bool rowset_new(const struct collection *c, struct rowset *set); /* empty; false: no memory */
+void rowset_copy(struct rowset *to, const struct rowset *from);
+void rowset_clear(struct rowset *set);
+void rowset_cleanup(struct rowset *set);
+void rowset_recount(struct rowset *set);
+void rowset_add_list(struct rowset *set, const struct list *list);
+void rowset_and(struct rowset *set, const struct rowset *other);
+/* Leaves the rows of the list (NULL: none); other is scratch. */
+void rowset_and_list(struct rowset *set, const struct list *list, struct rowset *other);
+static inline bool
+rowset_has(const struct rowset *set, uint32_t row)
+{
+    return set->bits[row / SEGMENT_ROWS] >> row % SEGMENT_ROWS & 1;
+}
+static inline bool
+rowset_next(const struct rowset *set, uint32_t *row) /* the first one from *row on */
+{
+    size_t word = *row / SEGMENT_ROWS;
+    uint64_t bits;
+
+    if (word >= set->words)
+        return false;
+    bits = set->bits[word] >> *row % SEGMENT_ROWS << *row % SEGMENT_ROWS;
+    while (bits == 0)
+        if (++word == set->words)
+            return false;
+        else
+            bits = set->bits[word];
+    *row = (uint32_t)(word * SEGMENT_ROWS) + (uint32_t)__builtin_ctzll(bits);
+    return true;
+}
+
+/* filter.c: the rows that pass. */
+enum rc filter_rows(const struct collection *c, const struct collection_filter *filter,
+                    struct rowset *out);
+
+/* match.c: the rows of pass that satisfy a group of the query. */
+enum rc match_rows(const struct collection *c, const struct collection_search *search,
+                   const struct rowset *pass, struct rowset *out);
+
+/* best.c: the first rows of an order: value, newest, id. */
+struct place {
+    double value;
+    uint32_t row;
+};
+struct best {
+    size_t n, depth;
+    struct place at[COLLECTION_LEG_MAX];
+};
+void best_push(const struct collection *c, struct best *best, double value, uint32_t row);
+static inline bool
+best_is_full(const struct best *best)
+{
+    return best->n == best->depth;
+}
+
+/* bm25.c */
+#define TABLE_WORDS 128
+struct scored {
+    const struct list *list;
+    double weight; /* units */
+    uint32_t block;
+    uint32_t bound;             /* of a posting in this window */
+    uint32_t once[TABLE_WORDS]; /* what a single occurrence scores in a row of so many words */
+};
+struct scorer {
+    const struct collection *c;
+    double base, slope; /* of the norm */
+    uint64_t postings;
+    size_t n;
+    struct scored *terms; /* owned */
+    uint16_t *order;      /* owned: by bound */
+};
+enum rc scorer_new(const struct collection *c, const struct collection_search *search,
+                   struct scorer *out);
+void scorer_cleanup(struct scorer *scorer);
+uint32_t scorer_row(const struct scorer *scorer, uint32_t row);
+/* The best rows of pass; those with no word of the query only if zeros are wanted. */
+enum rc scorer_best(struct scorer *scorer, const struct collection_search *search,
+                    const struct rowset *pass, bool zeros, struct best *best);
+
+#endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * postings - the lists of rows by key: sorted blocks, changed in place.
+ *
+ * A row that is added last (a workspace that is loaded, a new memory) fills blocks to the end; one in
+ * the middle (a slot used again) splits a full block in halves, as a B-tree does.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "collection_own.h"
+
+#define ROW(posting) ((posting) >> 8)
+
+static uint64_t
+hash_key(uint64_t key)
+{
+    key *= UINT64_C(0x9E3779B97F4A7C15);
+    return key ^ key >> 32;
+}
+
+static uint64_t
+hash_of(const void *context, uint32_t number)
+{
+    const struct collection *c = context;
+    return hash_key(c->lists[number].key);
+}
+
+uint32_t
+list_find(const struct collection *c, uint64_t key)
+{
+    const struct table *t = &c->by_key;
+
+    if (!t->mask)
+        return NONE;
+    for (uint32_t at = (uint32_t)hash_key(key) & t->mask; t->slots[at]; at = (at + 1) & t->mask)
+        if (c->lists[t->slots[at] - 1].key == key)
+            return t->slots[at] - 1;
+    return NONE;
+}
+
+static struct block *
+own_block(struct list *list, uint32_t i)
+{
+    return list->blocks > 1 ? list->many.at + i : &list->one;
+}
+
+/* The last block that begins at or before the row, or the first one. */
+static uint32_t
+find_block(const struct list *list, uint32_t row)
+{
+    const struct block *blocks = list_blocks(list);
+    uint32_t low = 0, high = list->blocks;
+
+    if (blocks[high - 1].first <= row)
+        return high - 1;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (blocks[middle].first <= row)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Where the row's posting is or belongs. */
+static uint32_t
+find_place(const struct block *block, uint32_t row)
+{
+    const uint32_t *at = block_at(block);
+    uint32_t low = 0, high = block->n;
+
+    if (high > 0 && ROW(at[high - 1]) < row)
+        return high;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (ROW(at[middle]) < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint32_t
+list_has(const struct list *list, uint32_t row)
+{
+    const struct block *block = &list_blocks(list)[find_block(list, row)];
+    uint32_t place = find_place(block, row);
+
+    return place < block->n && ROW(block_at(block)[place]) == row ? block_at(block)[place] & 0xFF
+                                                                  : 0;
+}
+
+static void
+count_bound(struct block *block, const uint16_t *row_words)
+{
+    const uint32_t *at = block_at(block);
+
+    block->most = 0;
+    block->least_words = UINT16_MAX;
+    for (uint32_t i = 0; i < block->n; i++) {
+        if ((uint8_t)at[i] > block->most)
+            block->most = (uint8_t)at[i];
+        if (row_words[ROW(at[i])] < block->least_words)
+            block->least_words = row_words[ROW(at[i])];
+    }
+}
+
+/* Sizes that malloc has no remainder for. */
+static bool
+grow_block(struct memory *m, struct block *block)
+{
+    static const uint16_t CAPS[] = { 6, 10, 14, 22, 34, 50, 74, 102, BLOCK_MAX };
+    size_t i = 0;
+    uint32_t *grown, in[BLOCK_INLINE];
+
+    while (CAPS[i] <= block->cap)
+        i++;
+    memcpy(in, block->in, sizeof(in));
+    grown = memory_resize(m, block->cap ? block->at : NULL, CAPS[i] * sizeof(*grown));
+    if (!grown)
+        return false;
+    if (!block->cap)
+        memcpy(grown, in, sizeof(in));
+    block->at = grown;
+    block->cap = CAPS[i];
+    return true;
+}
+
+/* An empty block behind block i; its index, 0 without memory. */
+static uint32_t
+insert_block(struct memory *m, struct list *list, uint32_t i)
+{
+    struct block *blocks;
+
+    if (list->blocks == 1) {
+        blocks = memory_resize(m, NULL, 4 * sizeof(*blocks));
+        if (!blocks)
+            return 0;
+        blocks[0] = list->one;
+        list->many.at = blocks;
+        list->many.cap = 4;
+    } else if (list->blocks == list->many.cap) {
+        uint32_t cap = list->many.cap + list->many.cap / 4 + 4;
+        blocks = memory_resize(m, list->many.at, cap * sizeof(*blocks));
+        if (!blocks)
+            return 0;
+        list->many.at = blocks;
+        list->many.cap = cap;
+    }
+    blocks = list->many.at;
+    memmove(blocks + i + 2, blocks + i + 1, (list->blocks - i - 1) * sizeof(*blocks));
+    blocks[i + 1] = (struct block){ .least_words = UINT16_MAX };
+    list->blocks++;
+    return i + 1;
+}
+
+static void
+remove_block(struct memory *m, struct list *list, uint32_t i)
+{
+    struct block *blocks = list->many.at;
+
+    if (blocks[i].cap)
+        memory_free(m, blocks[i].at);
+    list->blocks--;
+    memmove(blocks + i, blocks + i + 1, (list->blocks - i) * sizeof(*blocks));
+    if (list->blocks == 1) {
+        struct block last = blocks[0];
+        memory_free(m, blocks);
+        list->one = last;
+    }
+}
+
+/* The upper half of full block i moves to a new one behind it. */
+static bool
+split_block(struct collection *c, struct list *list, uint32_t i)
+{
+    enum { HALF = BLOCK_MAX / 2 };
+    uint32_t *upper = memory_resize(&c->memory, NULL, BLOCK_MAX * sizeof(*upper));
+    struct block *blocks;
+
+    if (!upper)
+        return false;
+    if (!insert_block(&c->memory, list, i)) {
+        memory_free(&c->memory, upper);
+        return false;
+    }
+    blocks = list->many.at;
+    memcpy(upper, blocks[i].at + HALF, HALF * sizeof(*upper));
+    blocks[i].n = HALF;
+    blocks[i + 1] =
+        (struct block){ .at = upper, .first = ROW(upper[0]), .n = HALF, .cap = BLOCK_MAX };
+    count_bound(&blocks[i], c->row_words);
+    count_bound(&blocks[i + 1], c->row_words);
+    return true;
+}
+
+/* A block with room for the row; NULL without memory, and then nothing is changed. */
+static struct block *
+make_room(struct collection *c, struct list *list, uint32_t row)
+{
+    uint32_t i = find_block(list, row);
+    struct block *block = own_block(list, i);
+
+    if (block->n < (block->cap ? block->cap : BLOCK_INLINE))
+        return block;
+    if (block->cap < BLOCK_MAX)
+        return grow_block(&c->memory, block) ? block : NULL;
+    if (i == list->blocks - 1 && row > ROW(block->at[block->n - 1])) {
+        i = insert_block(&c->memory, list, i);
+        return i ? list->many.at + i : NULL;
+    }
+    if (!split_block(c, list, i))
+        return NULL;
+    return list->many.at + find_block(list, row);
+}
+
+static uint32_t
+make_list(struct collection *c, uint64_t key)
+{
+    uint32_t number = c->free_list;
+
+    if (!table_reserve(&c->memory, &c->by_key, hash_of, c))
+        return NONE;
+    if (number != NONE) {
+        c->free_list = c->lists[number].next_free;
+    } else {
+        if (c->list_count == c->list_cap &&
+            !memory_grow(&c->memory, &c->lists, sizeof(*c->lists), &c->list_cap))
+            return NONE;
+        number = c->list_count++;
+    }
+    c->lists[number] = (struct list){ .key = key, .blocks = 1, .one.least_words = UINT16_MAX };
+    table_add(&c->by_key, hash_key(key), number);
+    return number;
+}
+
+uint32_t
+list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences)
+{
+    uint32_t number = list_find(c, key), place;
+    struct block *block;
+    uint32_t *at;
+
+    if (number == NONE && (number = make_list(c, key)) == NONE)
+        return NONE;
+    block = make_room(c, &c->lists[number], row);
+    if (!block)
+        return NONE; /* a list that exists has rows: one that is new has room */
+    at = block->cap ? block->at : block->in;
+    place = find_place(block, row);
+    memmove(at + place + 1, at + place, (block->n - place) * sizeof(*at));
+    at[place] = row << 8 | occurrences;
+    block->n++;
+    block->first = ROW(at[0]);
+    if (occurrences > block->most)
+        block->most = (uint8_t)occurrences;
+    if (c->row_words[row] < block->least_words)
+        block->least_words = c->row_words[row];
+    c->lists[number].rows++;
+    return number;
+}
+
+static void
+free_list(struct collection *c, uint32_t number)
+{
+    struct list *list = &c->lists[number];
+
+    table_remove(&c->by_key, hash_of, c, number);
+    if (list->one.cap)
+        memory_free(&c->memory, list->one.at);
+    *list = (struct list){ .next_free = c->free_list };
+    c->free_list = number;
+}
+
+/* Block i takes in the next one if its own memory has room. */
+static void
+merge_blocks(struct memory *m, struct list *list, uint32_t i)
+{
+    struct block *to = list->many.at + i, *from = to + 1;
+    uint32_t n = (uint32_t)to->n + from->n;
+
+    if (n > BLOCK_MAX * 3 / 4 || n > to->cap)
+        return;
+    memcpy(to->at + to->n, block_at(from), from->n * sizeof(*to->at));
+    to->n = (uint16_t)n;
+    if (from->most > to->most)
+        to->most = from->most;
+    if (from->least_words < to->least_words)
+        to->least_words = from->least_words;
+    remove_block(m, list, i + 1);
+}
+
+void
+list_remove(struct collection *c, uint32_t number, uint32_t row)
+{
+    struct list *list = &c->lists[number];
+    uint32_t i = find_block(list, row), place;
+    struct block *block = own_block(list, i);
+    uint32_t *at = block->cap ? block->at : block->in, gone;
+
+    if (--list->rows == 0) {
+        free_list(c, number);
+        return;
+    }
+    place = find_place(block, row);
+    gone = at[place];
+    block->n--;
+    memmove(at + place, at + place + 1, (block->n - place) * sizeof(*at));
+    if (block->n == 0) {
+        remove_block(&c->memory, list, i);
+        return;
+    }
+    block->first = ROW(at[0]);
+    if (((gone & 0xFF) > 1 && (gone & 0xFF) == block->most) ||
+        c->row_words[row] == block->least_words)
+        count_bound(block, c->row_words);
+    if (list->blocks > 1 && i + 1 < list->blocks)
+        merge_blocks(&c->memory, list, i);
+    if (list->blocks > 1 && i > 0)
+        merge_blocks(&c->memory, list, i - 1);
+}
+
+void
+lists_fini(struct collection *c)
+{
+    for (uint32_t i = 0; i < c->list_count; i++) {
+        struct list *list = &c->lists[i];
+        const struct block *blocks = list_blocks(list);
+        if (list->rows == 0)
+            continue;
+        for (uint32_t b = 0; b < list->blocks; b++)
+            if (blocks[b].cap)
+                memory_free(&c->memory, blocks[b].at);
+        if (list->blocks > 1)
+            memory_free(&c->memory, list->many.at);
+    }
+    memory_free(&c->memory, c->lists);
+    memory_free(&c->memory, c->by_key.slots);
+}
