@@ -92,6 +92,8 @@ $(B)/%.o: %.c $(B)/flags | $(GEN) $(if $(LIB_LIBS),,missing)
 	@echo "  CC      $<"
 	@$(CC) $(ALL_CFLAGS) $(if $(filter tests/%,$<),$(TEST)) $(OWN_INCLUDE) -MMD -MP -c -o $@ $<
 
+$(B)/common/embed/embed_static.o: common/embed/gantry-static-en-256.gsm
+
 missing:
 	@command -v pkg-config >/dev/null || echo "missing: pkg-config"
 	@for l in $(LIBRARIES); do pkg-config --exists $$l 2>/dev/null || echo "missing library: $$l"; done

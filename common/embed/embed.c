@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "embed/embed_static.h"
 #include "fetch/fetch.h"
 #include "json/json.h"
 
@@ -95,6 +96,16 @@ new_remote(struct embedder *e, struct err *err)
     return fetch_new(&options, &e->fetch, err);
 }
 
+static bool
+builtin_is_whole(void)
+{
+    struct static_model model;
+    size_t len;
+    const uint8_t *file = static_model_builtin(&len);
+    return static_model_view(file, len, &model) && model.dim == EMBED_BUILTIN_DIM &&
+           static_model_check(&model);
+}
+
 enum rc
 embed_new(const struct embed_conf *conf, struct embedder **out, struct err *err)
 {
@@ -107,6 +118,8 @@ embed_new(const struct embed_conf *conf, struct embedder **out, struct err *err)
         rc = new_remote(e, err);
     } else if (conf->dim != 0 && conf->dim != EMBED_BUILTIN_DIM) {
         rc = err_set(err, RC_CONFIG, "EMBED_DIM of the builtin provider is %d", EMBED_BUILTIN_DIM);
+    } else if (!builtin_is_whole()) {
+        rc = err_set(err, RC_BUG, "the builtin model in this program is damaged");
     } else {
         e->dim = EMBED_BUILTIN_DIM;
         (void)strlcpy(e->model, EMBED_BUILTIN_MODEL, sizeof(e->model));
@@ -147,6 +160,12 @@ bool
 embed_is_remote(const struct embedder *e)
 {
     return e->fetch != NULL;
+}
+
+float
+embed_unknown(const struct embedder *e, const char *text, size_t len)
+{
+    return e->fetch ? 0 : embed_builtin_unknown(text, len);
 }
 
 /* The length of text cut to max bytes, at the start of a character. */

@@ -2,8 +2,8 @@
 /*
  * embed - texts to vectors, behind one interface whatever makes them.
  *
- * Providers: builtin  deterministic signed feature hashing of words, pairs of words and character
- *                     n-grams; no training, no network, the same vector on every machine
+ * Providers: builtin  a static model in the program: the sum of the vectors of a text's word pieces;
+ *                     no network, the same vector on every machine
  *            openai   any server that speaks OpenAI's POST /v1/embeddings
  *
  * The model id names everything that a vector depends on. It is stored with each row, and vectors
@@ -25,7 +25,7 @@
 #include "process/conf.h"
 
 #define EMBED_BUILTIN_DIM   256
-#define EMBED_BUILTIN_MODEL "builtin-hash-256-v1"
+#define EMBED_BUILTIN_MODEL "builtin-static-en-256-v1"
 #define EMBED_DIM_MAX       4000 /* what a halfvec column can hold */
 #define EMBED_MODEL_MAX     192  /* bytes with the NUL */
 #define EMBED_BATCH_MAX     64   /* texts in one request to a server */
@@ -56,7 +56,7 @@ enum rc embed_new(const struct embed_conf *conf, struct embedder **out, struct e
 void embed_free(struct embedder *embedder);
 void embedder_cleanup(struct embedder **embedder);
 
-/* "builtin-hash-256-v1" or "openai:<model>:<dim>". */
+/* "builtin-static-en-256-v1" or "openai:<model>:<dim>". */
 const char *embed_model(const struct embedder *embedder);
 size_t embed_dim(const struct embedder *embedder);
 bool embed_is_remote(const struct embedder *embedder);
@@ -67,6 +67,11 @@ enum rc embed_batch(struct embedder *embedder, const struct embed_text *texts, s
 
 /* The builtin alone: out[EMBED_BUILTIN_DIM]. */
 void embed_builtin(const char *text, size_t len, float *out);
+
+/* The share (0..1) of a text's words that the model has no vector for: not English, names, made-up
+ * words. 0 for a text without words, and for a server's model. For the weight of a vector. */
+float embed_unknown(const struct embedder *embedder, const char *text, size_t len);
+float embed_builtin_unknown(const char *text, size_t len);
 
 /* The binary form of a halfvec parameter, EMBED_HALF_BYTES(dim) bytes, and back. Values are rounded
  * to IEEE half precision. False for a vector of zeros, which has no direction. */

@@ -50,12 +50,12 @@ class Embedding:
 
     def __init__(self, directory):
         library = os.path.join(directory, "embed.so")
-        sources = [os.path.join(ROOT, "common", f) for f in ("embed_builtin.c", "embed_fold.c")]
+        sources = [os.path.join(ROOT, "common", "embed", f) for f in ("embed_builtin.c", "embed_static.c")]
         # The log is not wanted here; what it does when memory runs out is.
         stand_in = b"#include <stdlib.h>\n_Noreturn void log_no_memory(const char *what) { (void)what; abort(); }"
         subprocess.run(["gcc", "-std=gnu2x", "-D_GNU_SOURCE", "-O2", "-shared", "-fPIC",
                         "-I" + os.path.join(ROOT, "common"), "-o", library, *sources, "-x", "c", "-",
-                        "-lm"], input=stand_in, check=True)
+                        "-lm"], input=stand_in, check=True, cwd=ROOT)
         self.call = ctypes.CDLL(library).embed_builtin
         self.call.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p]
 

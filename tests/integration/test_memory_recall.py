@@ -35,7 +35,7 @@ def system():
     with memory_system("shared_buffers=256MB", "max_wal_size=4GB", "autovacuum=off") as s:
         s.embedding = Embedding(s.nats.directory)
         s.texts = {name: Workspace(name) for name in sizes()}
-        model = s.sql("INSERT INTO memory_model (name) VALUES ('builtin-hash-256-v1') RETURNING model")[0][0]
+        model = s.sql("INSERT INTO memory_model (name) VALUES ('builtin-static-en-256-v1') RETURNING model")[0][0]
         with s.connect_to(s.superuser) as connection:
             cursor = connection.cursor()
             cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'memory_words'")
