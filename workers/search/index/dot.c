@@ -142,24 +142,50 @@ dot_best(void)
     return kernels[dot_kernels(kernels) - 1].dot;
 }
 
+#define LANES 8
+
+/* The largest size and the sum of squares, in lanes that the compiler can keep in one register. */
+static void
+measure(const float *vector, size_t dims, float *most, double *sum)
+{
+    float sizes[LANES] = { 0 }, sums[LANES] = { 0 };
+    size_t i = 0;
+
+    for (; i + LANES <= dims; i += LANES)
+        for (size_t j = 0; j < LANES; j++) {
+            float size = __builtin_fabsf(vector[i + j]);
+            sizes[j] = size > sizes[j] ? size : sizes[j];
+            sums[j] += size * size;
+        }
+    for (size_t j = 0; i < dims; i++, j++) {
+        float size = __builtin_fabsf(vector[i]);
+        sizes[j] = size > sizes[j] ? size : sizes[j];
+        sums[j] += size * size;
+    }
+    *most = 0;
+    *sum = 0;
+    for (size_t j = 0; j < LANES; j++) {
+        *most = sizes[j] > *most ? sizes[j] : *most;
+        *sum += (double)sums[j];
+    }
+}
+
 float
 vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out)
 {
-    float most = 0;
-    double sum = 0, step;
+    float most, factor;
+    double sum;
 
-    for (size_t i = 0; i < dims; i++) {
-        float size = __builtin_fabsf(vector[i]);
-        most = size > most ? size : most;
-        sum += (double)vector[i] * (double)vector[i];
-    }
-    memset(out, 0, stride);
-    if (!(most > 0) || !(sum < (double)INFINITY) || !(sum > 0))
+    measure(vector, dims, &most, &sum);
+    memset(out + dims, 0, stride - dims);
+    factor = 127 / most;
+    if (!(most > 0) || !(sum > 0) || !isfinite(sum) || !isfinite(factor)) {
+        memset(out, 0, dims);
         return 0;
-    step = (double)most / 127;
-    for (size_t i = 0; i < dims; i++) {
-        double value = (double)vector[i] / step;
-        out[i] = (int8_t)(value + (value < 0 ? -.5 : .5));
     }
-    return (float)(step / sqrt(sum));
+    for (size_t i = 0; i < dims; i++) {
+        float value = vector[i] * factor; /* at most 127 and a little */
+        out[i] = (int8_t)(int)(value + __builtin_copysignf(.5f, value));
+    }
+    return (float)((double)most / 127 / sqrt(sum));
 }
