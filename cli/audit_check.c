@@ -153,7 +153,7 @@ kept_leaf(struct audit_check *check, const struct audit_leaf *leaf, struct err *
     merkle_leaf(leaf->event, leaf->len, hash);
     if (!hash_equal(hash, leaf->hash))
         return wrong(check, leaf->index, err, "the event does not fit its hash: it was changed");
-    if (json_read(leaf->event, leaf->len, &doc, err) != RC_OK)
+    if (json_read_canonical(leaf->event, leaf->len, &doc, err) != RC_OK)
         return wrong(check, leaf->index, err, "the event is not JSON");
     const char *type = json_string(doc, "type"), *recorded = json_string(doc, "recorded_at");
     if (!type || !recorded || clock_parse(recorded, &recorded_ms) != RC_OK)

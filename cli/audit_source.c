@@ -97,7 +97,7 @@ read_line(struct audit_source *source, cJSON **doc, struct err *err)
         return ferror(source->file) ? err_set(err, RC_TEMP, "the export cannot be read")
                                     : RC_NOTFOUND;
     source->line_number++;
-    if (json_read(source->line, (size_t)len, doc, err) != RC_OK || !cJSON_IsObject(*doc))
+    if (json_read_canonical(source->line, (size_t)len, doc, err) != RC_OK || !cJSON_IsObject(*doc))
         return err_set(err, RC_DENIED, "line %" PRIu64 " of the export is not one",
                        source->line_number);
     return RC_OK;

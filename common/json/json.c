@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "json/json_pool.h"
 #include "json/json_scan.h"
 
@@ -40,7 +41,8 @@ hash_name(const char *name)
     return hash;
 }
 
-static bool
+/* Each returns the name that is repeated, or NULL. */
+static const char *
 repeats_pairwise(const cJSON *object)
 {
     const cJSON *members[PAIRWISE_MAX];
@@ -52,62 +54,88 @@ repeats_pairwise(const cJSON *object)
         hashes[count] = hash_name(one->string);
         for (size_t i = 0; i < count; i++)
             if (hashes[i] == hashes[count] && strcmp(members[i]->string, one->string) == 0)
-                return true;
+                return one->string;
     }
-    return false;
+    return NULL;
 }
 
-static bool
+static const char *
 repeats_sorted(const cJSON *object)
 {
     const cJSON **members;
     size_t count = json_sorted(object, &members);
-    bool repeats = false;
+    const char *repeated = NULL;
 
-    for (size_t i = 1; i < count && !repeats; i++)
-        repeats = strcmp(members[i - 1]->string, members[i]->string) == 0;
+    for (size_t i = 1; i < count && !repeated; i++)
+        if (strcmp(members[i - 1]->string, members[i]->string) == 0)
+            repeated = members[i]->string;
     free(members);
-    return repeats;
+    return repeated;
 }
 
 /* Recursion is bounded: the strict pass refused what is deeper than JSON_DEPTH_MAX. */
-static bool
+static const char *
 repeats_member(const cJSON *value)
 {
+    const char *repeated;
     size_t count = 0;
 
     for (const cJSON *child = value->child; child; child = child->next, count++)
-        if (child->child && repeats_member(child))
-            return true;
+        if (child->child && (repeated = repeats_member(child)) != NULL)
+            return repeated;
     if (!cJSON_IsObject(value))
-        return false;
+        return NULL;
     return count <= PAIRWISE_MAX ? repeats_pairwise(value) : repeats_sorted(value);
+}
+
+/* A name may be a credential that lost its way: only words without digits are repeated. */
+static enum rc
+refuse_repeated(const char *name, struct err *err)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+    bool plain = len > 0 && len <= 32 && name[len] == '\0';
+
+    return err_set(err, RC_CORRUPT, "malformed JSON: a member name is repeated%s%s",
+                   plain ? ": " : "", plain ? name : "");
+}
+
+static enum rc
+read_strictly(const char *text, size_t len, bool any_integer, cJSON **out,
+              char field[JSON_FIELD_MAX], struct err *err)
+{
+    AUTO(json) cJSON *doc = NULL;
+    const char *repeated;
+    size_t mark = json_mark_len(text, len);
+    enum rc rc = json_scan(text, len, any_integer, field, err);
+
+    if (rc != RC_OK)
+        return rc;
+    doc = cJSON_ParseWithLength(text + mark, len - mark);
+    if (!doc)
+        return err_set(err, RC_BUG, "the JSON parser refused what the strict pass accepted");
+    if ((repeated = repeats_member(doc)) != NULL)
+        return refuse_repeated(repeated, err);
+    *out = TAKE(doc);
+    return RC_OK;
 }
 
 enum rc
 json_read(const char *text, size_t len, cJSON **out, struct err *err)
 {
-    return json_read_field(text, len, out, NULL, err);
+    return read_strictly(text, len, false, out, NULL, err);
 }
 
 enum rc
 json_read_field(const char *text, size_t len, cJSON **out, char field[JSON_FIELD_MAX],
                 struct err *err)
 {
-    cJSON *doc;
-    enum rc rc = json_scan(text, len, field, err);
+    return read_strictly(text, len, false, out, field, err);
+}
 
-    if (rc != RC_OK)
-        return rc;
-    doc = cJSON_ParseWithLength(text, len);
-    if (!doc)
-        return err_set(err, RC_BUG, "the JSON parser refused what the strict pass accepted");
-    if (repeats_member(doc)) {
-        cJSON_Delete(doc);
-        return err_set(err, RC_CORRUPT, "malformed JSON: a member name is repeated");
-    }
-    *out = doc;
-    return RC_OK;
+enum rc
+json_read_canonical(const char *text, size_t len, cJSON **out, struct err *err)
+{
+    return read_strictly(text, len, true, out, NULL, err);
 }
 
 enum rc

@@ -3,10 +3,10 @@
  * json - strict reading (RFC 8259, I-JSON) and safe writing of JSON; the one door to cJSON.
  *
  * Reading: first one pass over the bytes (grammar, UTF-8, depth, no raw control characters, no lone
- * surrogates, no trailing bytes), then cJSON, then duplicate members. What is malformed is
- * RC_CORRUPT (HTTP 400 malformed_json); what is well-formed but outside our bounds (depth over
- * JSON_DEPTH_MAX, \u0000 and other escaped control characters than tab, LF, CR, integers beyond
- * 2^53, numbers that overflow a double) is RC_INVALID (422 invalid_request) and err names it.
+ * surrogates, no trailing bytes), then cJSON, then duplicate members. A UTF-8 byte order mark before
+ * the text is skipped. What is malformed is RC_CORRUPT (HTTP 400 malformed_json); what is
+ * well-formed but outside our bounds (depth over JSON_DEPTH_MAX, \u0000, numbers beyond 2^53) is
+ * RC_INVALID (422 invalid_request) and err names it.
  * Out of memory never looks like a syntax error: cJSON's allocator exits the process, and the
  * supervisor and redelivery do the rest (bound the input first: one node is 64 bytes).
  *
@@ -38,6 +38,9 @@ enum rc json_read(const char *text, size_t len, cJSON **out, struct err *err);
  * whole document. */
 enum rc json_read_field(const char *text, size_t len, cJSON **out, char field[JSON_FIELD_MAX],
                         struct err *err);
+
+/* For what json_canonical() wrote, which makes integers of any size of doubles. */
+enum rc json_read_canonical(const char *text, size_t len, cJSON **out, struct err *err);
 
 /* For what a server of ours says about others: well-formed, but not held to our bounds. Nobody may
  * hide from a list of connections by a control character in a name. */
@@ -73,6 +76,7 @@ struct json_writer {
     unsigned depth;
     bool comma[JSON_WRITER_DEPTH];
     char close[JSON_WRITER_DEPTH];
+    bool canonical; /* json_canonical.c: numbers as RFC 8785 has them */
     bool broken;
 };
 

@@ -90,6 +90,7 @@ json_canonical(const cJSON *doc, const char *const *skip, struct buf *out)
     struct json_writer w;
 
     json_begin(&w, out);
+    w.canonical = true;
     put_sorted(&w, NULL, doc, skip);
     return json_end(&w);
 }

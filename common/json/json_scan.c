@@ -35,6 +35,7 @@ struct scan {
     struct err *err; /* borrowed; may be NULL */
     char *field;     /* borrowed; may be NULL: where a broken rule was, JSON_FIELD_MAX bytes */
     enum rc result;
+    bool any_integer;
     enum expect expect;
     unsigned depth;
     char open[JSON_DEPTH_MAX];
@@ -90,11 +91,12 @@ write_path(const struct scan *s)
 }
 
 static void
-note(struct scan *s, const char *what)
+note(struct scan *s, const char *what, const char *remedy)
 {
     if (s->result != RC_OK)
         return;
-    s->result = err_set(s->err, RC_INVALID, "%s at byte %zu", what, (size_t)(s->at - s->start));
+    s->result =
+        err_set(s->err, RC_INVALID, "%s at byte %zu: %s", what, (size_t)(s->at - s->start), remedy);
     if (s->field)
         write_path(s);
 }
@@ -156,26 +158,23 @@ scan_escape(struct scan *s)
     case '"':
     case '\\':
     case '/':
+    case 'b':
+    case 'f':
     case 'n':
     case 'r':
     case 't':
         s->at++;
         return true;
-    case 'b':
-    case 'f':
-        note(s, "control character in a string");
-        s->at++;
-        return true;
     case 'u':
         break;
     default:
-        return malformed(s, "unknown escape");
+        return malformed(s, "an escape that JSON does not have (\\\\ is a backslash)");
     }
     first = hex4(s->at + 1, s->end);
     if (first < 0)
-        return malformed(s, "bad \\u escape");
-    if ((first < 0x20 && first != '\t' && first != '\n' && first != '\r') || first == DEL)
-        note(s, "control character in a string");
+        return malformed(s, "\\u without four hexadecimal digits");
+    if (first == 0)
+        note(s, "U+0000 in a string", "leave it out");
     if (first >= 0xDC00 && first <= 0xDFFF)
         return malformed(s, "lone surrogate");
     s->at += 5;
@@ -188,6 +187,16 @@ scan_escape(struct scan *s)
         return malformed(s, "lone surrogate");
     s->at += 6;
     return true;
+}
+
+static bool
+raw_control(struct scan *s)
+{
+    char what[80];
+
+    (void)snprintf(what, sizeof(what), "control character U+%04X in a string (write \\u%04x)",
+                   (unsigned)(unsigned char)*s->at, (unsigned)(unsigned char)*s->at);
+    return malformed(s, what);
 }
 
 /* At the opening quote. */
@@ -210,14 +219,13 @@ scan_string(struct scan *s)
             if (!scan_escape(s))
                 return false;
         } else if ((unsigned char)*s->at < 0x20) {
-            return malformed(s, "control character in a string");
-        } else if (*s->at == DEL) { /* JSON has nothing against it, the contract has */
-            note(s, "control character in a string");
+            return raw_control(s);
+        } else if (*s->at == DEL) { /* JSON has nothing against it */
             s->at++;
         } else {
             step = utf8_decode(s->at, (size_t)(s->end - s->at), &code);
             if (step == 0)
-                return malformed(s, "invalid UTF-8");
+                return malformed(s, "what is not UTF-8");
             s->at += step;
         }
     }
@@ -241,7 +249,7 @@ check_integer(struct scan *s, const char *digits, size_t count)
     for (size_t i = 0; i < count && i < 17; i++)
         value = value * 10 + (digits[i] - '0');
     if (count > 16 || value > JSON_INT_MAX)
-        note(s, "integer beyond 2^53");
+        note(s, "integer beyond 2^53", "send it as a string");
 }
 
 /* At the first character of a fraction or exponent, if there is one: its digits are a must. */
@@ -257,8 +265,7 @@ scan_part(struct scan *s, const char *starts, bool with_sign, bool *present)
     return skip_digits(s) > 0 || malformed(s, "bad number");
 }
 
-/* A double between 2^53 and 10^21 is written as a plain integer (RFC 8785), which nobody could read
- * back; above that it is written with an exponent. */
+/* What has a fraction or an exponent is meant as a double, of any size. */
 static void
 check_double(struct scan *s, const char *start)
 {
@@ -266,16 +273,13 @@ check_double(struct scan *s, const char *start)
     size_t len = (size_t)(s->at - start);
 
     if (len > JSON_NUMBER_MAX) {
-        note(s, "number of more than 60 characters");
+        note(s, "number of more than 60 characters", "send it as a string");
         return;
     }
     memcpy(copy, start, len);
     copy[len] = '\0';
-    double size = fabs(strtod(copy, NULL));
-    if (!isfinite(size))
-        note(s, "number too large");
-    else if (size > (double)JSON_INT_MAX && size < 1e21)
-        note(s, "integer beyond 2^53");
+    if (!isfinite(strtod(copy, NULL)))
+        note(s, "number that overflows a double", "send it as a string");
 }
 
 static bool
@@ -294,10 +298,10 @@ scan_number(struct scan *s)
         return malformed(s, "bad number");
     if (!scan_part(s, "..", false, &fraction) || !scan_part(s, "eE", true, &exponent))
         return false;
-    if (!fraction && !exponent)
-        check_integer(s, digits, count);
-    else
+    if (fraction || exponent)
         check_double(s, start);
+    else if (!s->any_integer)
+        check_integer(s, digits, count);
     return true;
 }
 
@@ -307,7 +311,7 @@ scan_word(struct scan *s, const char *word)
     size_t len = strlen(word);
 
     if ((size_t)(s->end - s->at) < len || memcmp(s->at, word, len) != 0)
-        return malformed(s, "unknown word");
+        return malformed(s, "a word that is none of true, false, null");
     s->at += len;
     return true;
 }
@@ -367,7 +371,10 @@ scan_value(struct scan *s)
         break;
     default:
         if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
-            return malformed(s, "a value was expected");
+            return malformed(s,
+                             *s->at == 'N' || *s->at == 'I'
+                                 ? "NaN and Infinity are no JSON (send null)"
+                                 : "a value was expected (true, false and null in small letters)");
         good = scan_number(s);
         break;
     }
@@ -389,7 +396,7 @@ scan_name(struct scan *s)
     const char *quote = s->at;
 
     if (*s->at != '"')
-        return malformed(s, "a member name was expected");
+        return malformed(s, "a member name in double quotes was expected");
     step->name = NULL;
     if (!scan_string(s))
         return false;
@@ -440,13 +447,42 @@ scan_token(struct scan *s)
     return malformed(s, "bytes after the end");
 }
 
-enum rc
-json_scan(const char *text, size_t len, char field[JSON_FIELD_MAX], struct err *err)
+size_t
+json_mark_len(const char *text, size_t len)
 {
-    struct scan s = { .at = text, .end = text + len, .start = text, .err = err, .field = field };
+    return len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
+/* The name of the other encoding of Unicode that text is in, NULL if it is in none. JSON starts with
+ * two ASCII characters (RFC 4627 section 3), or with one alone. */
+static const char *
+other_encoding(const char *text, size_t len)
+{
+    bool zero[4] = { 0 };
+
+    for (size_t i = 0; i < 4 && i < len; i++)
+        zero[i] = text[i] == '\0';
+    if (len >= 4 && ((zero[0] && zero[1]) || (zero[2] && zero[3] && !zero[0])))
+        return "UTF-32";
+    if (len >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0))
+        return "UTF-16";
+    return len >= 2 && len % 2 == 0 && zero[0] != zero[1] ? "UTF-16" : NULL;
+}
+
+enum rc
+json_scan(const char *text, size_t len, bool any_integer, char field[JSON_FIELD_MAX],
+          struct err *err)
+{
+    struct scan s = {
+        .end = text + len, .start = text, .err = err, .field = field, .any_integer = any_integer
+    };
+    const char *encoding = other_encoding(text, len);
 
     if (field)
         field[0] = '\0';
+    if (encoding)
+        return err_set(err, RC_CORRUPT, "malformed JSON: it is in %s, send UTF-8", encoding);
+    s.at = text + json_mark_len(text, len);
 
     for (;;) {
         skip_space(&s);
@@ -455,6 +491,8 @@ json_scan(const char *text, size_t len, char field[JSON_FIELD_MAX], struct err *
         if (!scan_token(&s))
             return s.result;
     }
+    if (len == 0)
+        return err_set(err, RC_CORRUPT, "malformed JSON: there is none, the body is empty");
     if (s.expect != EXPECT_NOTHING)
         (void)malformed(&s, "unexpected end");
     return s.result;

@@ -162,8 +162,12 @@ json_put_number(struct json_writer *w, const char *name, double value)
         json_put_int(w, name, (int64_t)value);
     else if (*json_format_number(value, text) == '\0')
         w->broken = true;
-    else if (begin_value(w, name))
+    else if (begin_value(w, name)) {
         buf_puts(w->out, text);
+        /* A double beyond 2^53 is no integer when it is read again. */
+        if (!w->canonical && !strpbrk(text, ".e"))
+            buf_puts(w->out, "e0");
+    }
 }
 
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_json - what is accepted has a canonical form, which reads back as itself.
+ * fuzz_json - what is accepted has a canonical form, which reads back as itself, and is written
+ * as something that is accepted again.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,6 +17,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO(json) cJSON *doc = NULL;
     AUTO(json) cJSON *again = NULL;
+    AUTO(json) cJSON *third = NULL;
+    AUTO(buf) struct buf plain = { .max = 1 << 24 };
+    struct json_writer w;
     AUTO(buf) struct buf first = { .max = 1 << 24 };
     AUTO(buf) struct buf second = { .max = 1 << 24 };
     struct err err = { 0 };
@@ -28,9 +32,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (json_canonical(doc, NULL, &first) != RC_OK)
         abort();
-    rc = json_read(first.data, first.len, &again, &err);
+    rc = json_read_canonical(first.data, first.len, &again, &err);
     if (rc != RC_OK || json_canonical(again, NULL, &second) != RC_OK || first.len != second.len ||
         memcmp(first.data, second.data, first.len) != 0)
+        abort();
+    json_begin(&w, &plain);
+    json_put_doc(&w, NULL, doc);
+    if (json_end(&w) != RC_OK || json_read(plain.data, plain.len, &third, &err) != RC_OK ||
+        !cJSON_Compare(doc, third, true))
         abort();
     return 0;
 }

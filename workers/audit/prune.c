@@ -49,7 +49,7 @@ find_bound(const struct audit *audit, struct db *db, int64_t before_ms, uint64_t
     merkle_leaf(event, len, hash);
     if ((rc = prove_leaf(db, &audit->signed_head, index, hash, err)) != RC_OK)
         return rc;
-    if (json_read((const char *)event, len, &doc, err) != RC_OK ||
+    if (json_read_canonical((const char *)event, len, &doc, err) != RC_OK ||
         !json_string(doc, "recorded_at") ||
         clock_parse(json_string(doc, "recorded_at"), &recorded_ms) != RC_OK)
         return err_set(err, RC_BUG, "leaf %" PRIu64 " has no time of recording", index);
