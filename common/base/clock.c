@@ -182,26 +182,82 @@ take_offset(const char **at, int *minutes)
     return true;
 }
 
-enum rc
-clock_parse(const char *text, int64_t *wall_ms)
-{
-    const char *at = text;
+struct moment {
     int64_t days;
     int hour, minute, second, ms, offset;
+};
 
-    if (!take_date(&at, &days) || !take_char(&at, 'T') || !take_digits(&at, 2, &hour) ||
-        !take_char(&at, ':') || !take_digits(&at, 2, &minute) || !take_char(&at, ':') ||
-        !take_digits(&at, 2, &second) || !take_fraction_ms(&at, &ms) ||
-        !take_offset(&at, &offset) || *at != '\0' || hour > 23 || minute > 59 || second > 60)
+static enum rc
+finish_moment(const struct moment *m, int64_t *wall_ms)
+{
+    if (m->hour > 23 || m->minute > 59 || m->second > 60)
         return RC_INVALID;
 
-    int64_t seconds = days * DAY_SECONDS + hour * 3600LL + (minute - offset) * 60LL + second;
+    int64_t seconds =
+        m->days * DAY_SECONDS + m->hour * 3600LL + (m->minute - m->offset) * 60LL + m->second;
     /* A leap second exists only at the end of a UTC day; it is read as the second after it. */
-    if (second == 60 && seconds % DAY_SECONDS != 0)
+    if (m->second == 60 && seconds % DAY_SECONDS != 0)
         return RC_INVALID;
-    int64_t result = seconds * 1000 + ms;
+    int64_t result = seconds * 1000 + m->ms;
     if (result < YEAR_0_MS || result > YEAR_9999_MS)
         return RC_INVALID;
     *wall_ms = result;
     return RC_OK;
+}
+
+enum rc
+clock_parse(const char *text, int64_t *wall_ms)
+{
+    struct moment m;
+    const char *at = text;
+
+    if (!take_date(&at, &m.days) || !take_char(&at, 'T') || !take_digits(&at, 2, &m.hour) ||
+        !take_char(&at, ':') || !take_digits(&at, 2, &m.minute) || !take_char(&at, ':') ||
+        !take_digits(&at, 2, &m.second) || !take_fraction_ms(&at, &m.ms) ||
+        !take_offset(&at, &m.offset) || *at != '\0')
+        return RC_INVALID;
+    return finish_moment(&m, wall_ms);
+}
+
+/* "" is UTC, " 01:00" and "+0100" are +01:00. */
+static bool
+take_loose_offset(const char **at, int *minutes)
+{
+    char text[] = "+00:00";
+    const char *offset = text;
+
+    *minutes = 0;
+    if (**at == '\0')
+        return true;
+    if (**at != '+' && **at != '-' && **at != ' ')
+        return take_offset(at, minutes);
+    text[0] = **at == '-' ? '-' : '+';
+    (*at)++;
+    size_t colon = strlen(*at) > 2 && (*at)[2] == ':';
+    if (strlen(*at) != 4 + colon)
+        return false;
+    memcpy(text + 1, *at, 2);
+    memcpy(text + 4, *at + 2 + colon, 2);
+    *at += 4 + colon;
+    return take_offset(&offset, minutes);
+}
+
+enum rc
+clock_parse_loose(const char *text, int64_t *wall_ms)
+{
+    struct moment m = { 0 };
+    const char *at = text;
+
+    if (!take_date(&at, &m.days))
+        return RC_INVALID;
+    if (*at == '\0')
+        return finish_moment(&m, wall_ms);
+    if ((!take_char(&at, 'T') && !take_char(&at, ' ')) || !take_digits(&at, 2, &m.hour) ||
+        !take_char(&at, ':') || !take_digits(&at, 2, &m.minute))
+        return RC_INVALID;
+    if (take_char(&at, ':') && (!take_digits(&at, 2, &m.second) || !take_fraction_ms(&at, &m.ms)))
+        return RC_INVALID;
+    if (!take_loose_offset(&at, &m.offset) || *at != '\0')
+        return RC_INVALID;
+    return finish_moment(&m, wall_ms);
 }

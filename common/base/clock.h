@@ -25,4 +25,9 @@ const char *clock_format(int64_t wall_ms, char text[CLOCK_TEXT_MAX]);
 /* Read any RFC 3339 date-time with offset or Z; fractions beyond milliseconds are cut. */
 enum rc clock_parse(const char *text, int64_t *wall_ms);
 
+/* The same from people and other programs: what clock_parse() takes; without a zone, which means UTC;
+ * without a time of day, which means its start; without seconds; with a blank for the T, an offset
+ * without its colon, or a blank for its +, which is what a + in a URL means. */
+enum rc clock_parse_loose(const char *text, int64_t *wall_ms);
+
 #endif

@@ -108,6 +108,58 @@ test_refused(void **unused)
 }
 
 static void
+test_loose(void **unused)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } CASES[] = {
+        { "2026-01-01", 1767225600000 },
+        { "2026-01-01T00:00:00", 1767225600000 },
+        { "2026-01-01T00:00:00Z", 1767225600000 },
+        { "2026-01-01t00:00z", 1767225600000 },
+        { "2026-01-01 00:00", 1767225600000 },
+        { "2026-01-01T00:00:00.25", 1767225600250 },
+        { "2026-01-01T00:00:00.123456", 1767225600123 },
+        { "2026-01-01T01:00:00+01:00", 1767225600000 },
+        { "2026-01-01T01:00:00 01:00", 1767225600000 },
+        { "2026-01-01T01:00:00+0100", 1767225600000 },
+        { "2026-01-01T01:00 0100", 1767225600000 },
+        { "2025-12-31T23:30:00-00:30", 1767225600000 },
+    };
+    static const char *const WRONG[] = {
+        "",
+        "2026",
+        "2026-01",
+        "2026-02-30",
+        "2026-01-01T",
+        "2026-01-01T24:00:00",
+        "2026-01-01T00",
+        "2026-01-01T00:00:00 ",
+        "2026-01-01T00:00:00 1:00",
+        "2026-01-01T00:00:00+24:00",
+        "2026-01-01T00:00:00+01:",
+        "2026-01-01T00:00:00+01:000",
+        "2026-01-01T00:00:00 UTC",
+        "2026-01-01Z",
+        "01/02/2026",
+        "1767225600",
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        int64_t ms = -5;
+        assert_int_equal(clock_parse_loose(CASES[i].text, &ms), RC_OK);
+        assert_int_equal(ms, CASES[i].ms);
+    }
+    for (size_t i = 0; i < TEST_COUNT(WRONG); i++) {
+        int64_t ms = -5;
+        if (clock_parse_loose(WRONG[i], &ms) != RC_INVALID)
+            fail_msg("taken: %s", WRONG[i]);
+        assert_int_equal(ms, -5);
+    }
+}
+
+static void
 test_now(void **unused)
 {
     int64_t before = clock_mono_us();
@@ -121,10 +173,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_format),
-        cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_now),
+        cmocka_unit_test(test_format), cmocka_unit_test(test_parse), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_loose),  cmocka_unit_test(test_now),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
