@@ -17,6 +17,7 @@
 /* clang-format off */
 #define PROBLEM_TABLE(X)                                                                           \
     X(PROBLEM_MALFORMED_JSON,      "malformed_json",         400, "Malformed JSON")                \
+    X(PROBLEM_MALFORMED_REQUEST,   "malformed_request",      400, "Malformed request")             \
     X(PROBLEM_UNAUTHORIZED,        "unauthorized",           401, "Unauthorized")                  \
     X(PROBLEM_MISSING_SCOPE,       "missing_scope",          403, "Missing scope")                 \
     X(PROBLEM_TENANT_MISMATCH,     "tenant_mismatch",        403, "Tenant mismatch")               \

@@ -42,6 +42,15 @@ allocate(size_t count, size_t size)
     return memory;
 }
 
+static char *
+copy_text(const char *text)
+{
+    char *copy = allocate(1, strlen(text) + 1);
+
+    memcpy(copy, text, strlen(text) + 1);
+    return copy;
+}
+
 static unsigned
 type_bit(const char *name)
 {
@@ -81,8 +90,7 @@ find_or_add(struct schema *node, const char *name)
     free(node->properties);
     node->properties = grown;
     grown += node->n_properties++;
-    grown->name = allocate(1, strlen(name) + 1);
-    memcpy(grown->name, name, strlen(name) + 1);
+    grown->name = copy_text(name);
     return grown;
 }
 
@@ -193,6 +201,7 @@ compile_pattern(struct compiler *c, struct schema *node, const cJSON *value)
     if (regcomp(&node->pattern, whole, REG_EXTENDED | REG_NOSUB) != 0)
         return refuse(c, "an extended regular expression");
     node->has_pattern = true;
+    node->pattern_text = copy_text(value->valuestring);
     return RC_OK;
 }
 
@@ -201,14 +210,30 @@ compile_format(struct compiler *c, struct schema *node, const cJSON *value)
 {
     static const char *const NAMES[] = { [FORMAT_UUID] = "uuid",
                                          [FORMAT_DATE_TIME] = "date-time",
-                                         [FORMAT_ACTION_NAME] = "action-name" };
+                                         [FORMAT_ACTION_NAME] = "action-name",
+                                         [FORMAT_TEXT] = "text",
+                                         [FORMAT_NAME] = "name" };
 
     for (unsigned i = FORMAT_UUID; cJSON_IsString(value) && i < ARRAY_LEN(NAMES); i++)
         if (strcmp(value->valuestring, NAMES[i]) == 0) {
             node->format = (enum schema_format)i;
             return RC_OK;
         }
-    return refuse(c, "uuid, date-time or action-name");
+    return refuse(c, "uuid, date-time, action-name, text or name");
+}
+
+static enum rc
+compile_some_of(struct compiler *c, struct schema *node, const cJSON *value)
+{
+    const cJSON *one;
+
+    if (!cJSON_IsArray(value) || !value->child)
+        return refuse(c, "an array of names");
+    cJSON_ArrayForEach (one, value)
+        if (!cJSON_IsString(one))
+            return refuse(c, "an array of names");
+    node->some_of = cJSON_Duplicate(value, true);
+    return RC_OK;
 }
 
 /* For people and for OpenAPI: nothing to check. */
@@ -239,6 +264,7 @@ static const struct {
     { "format", compile_format, 0 },     { "default", compile_note, 0 },
     { "description", compile_note, 0 },  { "title", compile_note, 0 },
     { "examples", compile_note, 0 },     { "$comment", compile_note, 0 },
+    { "x-someOf", compile_some_of, 0 },
 };
 
 static enum rc
@@ -301,6 +327,8 @@ schema_free(struct schema *schema)
     schema_free(schema->additional_node);
     schema_free(schema->items);
     cJSON_Delete(schema->values);
+    cJSON_Delete(schema->some_of);
+    free(schema->pattern_text);
     if (schema->has_pattern)
         regfree(&schema->pattern);
     free(schema);

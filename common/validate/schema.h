@@ -8,8 +8,12 @@
  * additionalProperties (boolean or schema; absent = false for objects that have properties), items,
  * minItems, maxItems, maxProperties, enum, const, minimum, maximum, minLength, maxLength
  * (characters), x-maxBytes (UTF-8 bytes of a string, or of the compact JSON of an object),
- * pattern (POSIX extended, whole value), format (uuid, date-time, action-name), default,
+ * pattern (POSIX extended, whole value), format (uuid, date-time, action-name; text: not blank; name:
+ * without control characters), x-someOf (names of which an object has one at least), default,
  * description, title, examples, $comment.
+ *
+ * An optional member that is null, where null is none of its types, is as if absent:
+ * schema_drop_nulls() takes it out, before the document is checked or used.
  *
  * Errors:  RC_INVALID  the document breaks rules: each is in errors with its field ("facts[2].object")
  *          RC_CONFIG   the schema itself is not understood
@@ -25,13 +29,14 @@
 
 #define SCHEMA_ERRORS_MAX 16
 #define SCHEMA_FIELD_MAX  JSON_FIELD_MAX
-#define SCHEMA_DETAIL_MAX 160
+#define SCHEMA_DETAIL_MAX 256
 
 struct schema; /* compiled; opaque */
 
 struct field_error {
     char field[SCHEMA_FIELD_MAX];
-    char detail[SCHEMA_DETAIL_MAX]; /* what is expected, in words; never repeats the value */
+    char detail
+        [SCHEMA_DETAIL_MAX]; /* what is expected and what was found, in words; no text of the value */
 };
 
 struct field_errors {
@@ -43,6 +48,7 @@ enum rc schema_compile(const cJSON *definition, struct schema **out, struct err 
 void schema_free(struct schema *schema);
 void schema_cleanup(struct schema **schema);
 
+void schema_drop_nulls(const struct schema *schema, cJSON *doc);
 enum rc schema_check(const struct schema *schema, const cJSON *doc, struct field_errors *errors);
 
 __attribute__((format(printf, 3, 4))) void

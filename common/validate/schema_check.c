@@ -118,18 +118,25 @@ types_of(const cJSON *value)
 }
 
 static void
-complain_type(struct checker *c, const struct place *place, unsigned types)
+complain_type(struct checker *c, const struct place *place, unsigned types, unsigned found)
 {
     static const char *const WORDS[] = { "null",     "true or false", "a whole number", "a number",
                                          "a string", "an array",      "an object" };
-    char text[SCHEMA_DETAIL_MAX - 16] = "";
+    char text[SCHEMA_DETAIL_MAX - 64] = "";
+    const char *other = "";
     size_t len = 0;
 
-    for (unsigned i = 0; i < ARRAY_LEN(WORDS); i++)
+    for (unsigned i = 0; i < ARRAY_LEN(WORDS); i++) {
         if (types & 1U << i)
             len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? " or " : "",
                                     WORDS[i]);
-    complain(c, place, "must be %s", text);
+        if (found & 1U << i)
+            other = WORDS[i];
+    }
+    if (types & SCHEMA_INTEGER && found & SCHEMA_NUMBER)
+        complain(c, place, "must be %s", text);
+    else
+        complain(c, place, "must be %s, not %s", text, other);
 }
 
 /* The values are named only where they are the schema's own short words. */
@@ -159,6 +166,7 @@ check_number(struct checker *c, const struct schema *s, const cJSON *value,
 {
     char low[JSON_NUMBER_TEXT_MAX];
     char high[JSON_NUMBER_TEXT_MAX];
+    char found[JSON_NUMBER_TEXT_MAX];
     bool under = s->has_minimum && value->valuedouble < s->minimum;
     bool over = s->has_maximum && value->valuedouble > s->maximum;
 
@@ -166,10 +174,12 @@ check_number(struct checker *c, const struct schema *s, const cJSON *value,
         return;
     (void)json_format_number(s->minimum, low);
     (void)json_format_number(s->maximum, high);
+    (void)json_format_number(value->valuedouble, found);
     if (s->has_minimum && s->has_maximum)
-        complain(c, place, "must be from %s to %s", low, high);
+        complain(c, place, "must be from %s to %s, not %s", low, high, found);
     else
-        complain(c, place, "must be at %s %s", under ? "least" : "most", under ? low : high);
+        complain(c, place, "must be at %s %s, not %s", under ? "least" : "most", under ? low : high,
+                 found);
 }
 
 static bool
@@ -180,9 +190,38 @@ is_action_name(const char *text)
     return len > 0 && len <= ACTION_NAME_MAX && text[len] == '\0' && *text >= 'a' && *text <= 'z';
 }
 
+/* Unicode's White_Space. */
+static bool
+is_blank(const char *text)
+{
+    size_t len = strlen(text), step;
+    uint32_t code = 0;
+
+    for (; len > 0; text += step, len -= step) {
+        step = utf8_decode(text, len, &code);
+        bool white = (code >= 9 && code <= 13) || code == ' ' || code == 0x85 || code == 0xA0 ||
+                     code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
+                     code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
+        if (step == 0 || !white)
+            return false;
+    }
+    return true;
+}
+
+/* The first control character of text but tab, LF and CR; 0 if there is none. */
+static unsigned
+find_control(const char *text)
+{
+    for (; *text; text++)
+        if (((unsigned char)*text < 0x20 && !strchr("\t\n\r", *text)) || *text == 0x7F)
+            return (unsigned char)*text;
+    return 0;
+}
+
 static void
 check_format(struct checker *c, const struct schema *s, const char *text, const struct place *place)
 {
+    unsigned code;
     int64_t ms;
 
     switch (s->format) {
@@ -190,15 +229,26 @@ check_format(struct checker *c, const struct schema *s, const char *text, const 
         break;
     case FORMAT_UUID:
         if (!id_valid(text))
-            complain(c, place, "must be a UUID");
+            complain(c, place, "must be a UUID, such as 0190a0b0-c0d0-7000-8000-abcdef012345");
         break;
     case FORMAT_DATE_TIME:
-        if (clock_parse(text, &ms) != RC_OK)
-            complain(c, place, "must be an RFC 3339 date-time");
+        if (clock_parse_loose(text, &ms) != RC_OK)
+            complain(c, place,
+                     "must be an RFC 3339 date-time, such as 2026-01-01T00:00:00Z or "
+                     "2026-01-01T01:00:00+01:00 (in a URL a + is written %%2B)");
         break;
     case FORMAT_ACTION_NAME:
         if (!is_action_name(text))
-            complain(c, place, "must be the name of an action");
+            complain(c, place,
+                     "must be the name of an action: lower-case letters, digits, _ . and -");
+        break;
+    case FORMAT_TEXT:
+        if (is_blank(text))
+            complain(c, place, "must not be blank");
+        break;
+    case FORMAT_NAME:
+        if ((code = find_control(text)) != 0)
+            complain(c, place, "must hold no control character, but holds U+%04X", code);
         break;
     }
 }
@@ -210,16 +260,19 @@ check_string(struct checker *c, const struct schema *s, const char *text, const 
     int64_t characters = s->min_length > 0 || s->max_length >= 0 ? (int64_t)utf8_length(text) : 0;
 
     if (s->max_bytes >= 0 && bytes > s->max_bytes) {
-        complain(c, place, "must be at most %lld bytes", (long long)s->max_bytes);
+        complain(c, place, "must be at most %lld bytes, not %lld", (long long)s->max_bytes,
+                 (long long)bytes);
     } else if (s->max_length >= 0 && characters > s->max_length) {
-        complain(c, place, "must be at most %lld characters", (long long)s->max_length);
+        complain(c, place, "must be at most %lld characters, not %lld", (long long)s->max_length,
+                 (long long)characters);
     } else if (characters < s->min_length) {
         if (s->min_length == 1)
             complain(c, place, "must not be empty");
         else
-            complain(c, place, "must be at least %lld characters", (long long)s->min_length);
+            complain(c, place, "must be at least %lld characters, not %lld",
+                     (long long)s->min_length, (long long)characters);
     } else if (s->has_pattern && regexec(&s->pattern, text, 0, NULL, 0) != 0) {
-        complain(c, place, "is not of the expected form");
+        complain(c, place, "must be of the form %s", s->pattern_text);
     } else {
         check_format(c, s, text, place);
     }
@@ -252,9 +305,10 @@ check_array(struct checker *c, const struct schema *s, const cJSON *value,
         if (s->items && !is_done(c))
             check(c, s->items, one, &inner);
     if ((int64_t)inner.index < s->min_items)
-        complain(c, place, "must hold at least %lld", (long long)s->min_items);
+        complain(c, place, "must hold at least %lld, not %zu", (long long)s->min_items,
+                 inner.index);
     if (s->max_items >= 0 && (int64_t)inner.index > s->max_items)
-        complain(c, place, "must hold at most %lld", (long long)s->max_items);
+        complain(c, place, "must hold at most %lld, not %zu", (long long)s->max_items, inner.index);
 }
 
 /* The search begins at *at, after the one found last: members mostly come in the schema's order. */
@@ -287,12 +341,48 @@ check_required(struct checker *c, const struct schema *s, const cJSON *value,
     }
 }
 
+static void
+check_some_of(struct checker *c, const struct schema *s, const cJSON *value,
+              const struct place *place)
+{
+    char names[SCHEMA_DETAIL_MAX - 48] = "";
+    const cJSON *one;
+
+    if (!s->some_of)
+        return;
+    cJSON_ArrayForEach (one, s->some_of) {
+        if (json_member(value, one->valuestring))
+            return;
+        (void)strlcat(names, names[0] ? ", " : "", sizeof(names));
+        (void)strlcat(names, one->valuestring, sizeof(names));
+    }
+    complain(c, place, "must have at least one of %s", names);
+}
+
 static bool
 is_plain_word(const char *name)
 {
     size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
 
     return len > 0 && len <= 40 && name[len] == '\0' && !strstr(name, "sk_");
+}
+
+/* "a, b, c": as many of the names as fit, then "…". */
+static const char *
+list_known(const struct schema *s, char text[SCHEMA_DETAIL_MAX - 48])
+{
+    size_t size = SCHEMA_DETAIL_MAX - 48 - sizeof(", …"), len = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < s->n_properties; i++) {
+        const char *name = s->properties[i].name;
+        if (len + strlen(name) + 2 > size) {
+            (void)strlcat(text, ", …", SCHEMA_DETAIL_MAX - 48);
+            break;
+        }
+        len += (size_t)snprintf(text + len, size - len, "%s%s", len ? ", " : "", name);
+    }
+    return text;
 }
 
 static void
@@ -303,8 +393,11 @@ check_unlisted(struct checker *c, const struct schema *s, const cJSON *member,
 
     if (!is_plain_word(member->string))
         inner.name = "(member)";
-    if (s->additional == ADDITIONAL_REFUSED)
-        complain(c, &inner, "is not known here");
+    char known[SCHEMA_DETAIL_MAX - 48];
+    if (s->additional == ADDITIONAL_REFUSED && s->n_properties == 0)
+        complain(c, &inner, "is not known here: nothing is");
+    else if (s->additional == ADDITIONAL_REFUSED)
+        complain(c, &inner, "is not known here; known are: %s", list_known(s, known));
     else if (s->additional_node)
         check(c, s->additional_node, member, &inner);
 }
@@ -317,6 +410,7 @@ check_object(struct checker *c, const struct schema *s, const cJSON *value,
     size_t at = 0;
 
     check_required(c, s, value, place);
+    check_some_of(c, s, value, place);
     for (const cJSON *one = value->child; one; one = one->next, count++) {
         const struct schema_property *property = find_property(s, one->string, &at);
         struct place inner = { .outer = place, .name = one->string };
@@ -328,7 +422,8 @@ check_object(struct checker *c, const struct schema *s, const cJSON *value,
             check(c, property->node, one, &inner);
     }
     if (s->max_properties >= 0 && count > s->max_properties)
-        complain(c, place, "must hold at most %lld members", (long long)s->max_properties);
+        complain(c, place, "must hold at most %lld members, not %lld", (long long)s->max_properties,
+                 (long long)count);
 }
 
 static void
@@ -337,7 +432,7 @@ check(struct checker *c, const struct schema *s, const cJSON *value, const struc
     unsigned types = types_of(value);
 
     if (s->types && !(s->types & types)) {
-        complain_type(c, place, s->types);
+        complain_type(c, place, s->types, types);
         return;
     }
     if (s->values)

@@ -19,7 +19,14 @@ enum schema_type {
     SCHEMA_OBJECT = 64,
 };
 
-enum schema_format { FORMAT_NONE, FORMAT_UUID, FORMAT_DATE_TIME, FORMAT_ACTION_NAME };
+enum schema_format {
+    FORMAT_NONE,
+    FORMAT_UUID,
+    FORMAT_DATE_TIME,
+    FORMAT_ACTION_NAME,
+    FORMAT_TEXT, /* for people: any code point, but not blanks alone */
+    FORMAT_NAME  /* no control characters */
+};
 
 enum schema_additional { ADDITIONAL_UNSAID, ADDITIONAL_ALLOWED, ADDITIONAL_REFUSED };
 
@@ -43,9 +50,11 @@ struct schema {
     int64_t max_bytes;
     bool has_minimum, has_maximum;
     double minimum, maximum;
-    cJSON *values; /* owned; array; NULL = any */
+    cJSON *values;  /* owned; array; NULL = any */
+    cJSON *some_of; /* owned; array of names; NULL = none needed */
     bool has_pattern;
     regex_t pattern;
+    char *pattern_text; /* owned */
     enum schema_format format;
 };
 

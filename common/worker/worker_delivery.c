@@ -233,7 +233,8 @@ read_body(struct delivery *delivery, struct err *err)
     if (rc == RC_INVALID) {
         delivery->refused = true;
         field_errors_add(&errors, field, "%s", err->text);
-        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors,
+                     "The request breaks the rules listed in errors.");
         return RC_OK;
     }
     if (rc != RC_OK)
@@ -244,15 +245,17 @@ read_body(struct delivery *delivery, struct err *err)
     const char *request = json_string(delivery->doc, "client_request_id");
     const struct schema *schema = schema_builtin(info->schema);
     delivery->refused = true;
+    schema_drop_nulls(schema, delivery->doc);
     if (info->scope != SCOPE_NONE && !call->direct && !principal_has(&call->actor, info->scope))
         call_problem(call, PROBLEM_MISSING_SCOPE, NULL, "The key's role lacks the scope.");
     else if (tenant && strcmp(tenant, call->actor.workspace) != 0)
         call_problem(call, PROBLEM_TENANT_MISMATCH, NULL, "tenant_id is not the key's workspace.");
     else if (schema && schema_check(schema, delivery->doc, &errors) != RC_OK)
-        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors,
+                     "The request breaks the rules listed in errors.");
     else if (request && call->direct && delivery->consumer && strcmp(request, call->id) != 0)
         call_problem(call, PROBLEM_INVALID_REQUEST, NULL,
-                     "client_request_id is not the message's Nats-Msg-Id.");
+                     "client_request_id is not the message's Nats-Msg-Id: send the same in both.");
     else
         delivery->refused = false;
     return RC_OK;

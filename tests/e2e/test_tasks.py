@@ -292,7 +292,7 @@ def test_an_expired_preview(stack, client):
 def test_a_wrong_parameter_of_a_queued_action_is_named(client):
     ids = client.post("/ai/execute", {"actions": [{"action": "ping", "params": {"nonsense": 1}}]}).ok(202).json["job_ids"]
     failed = job(client, ids[0], "failed")
-    assert failed["error"].endswith("a parameter of ping is wrong: task.nonsense is not known here")
+    assert "a parameter of ping is wrong: task.nonsense is not known here" in failed["error"]
 
 
 def test_execute_many_with_keys_of_their_own(client):

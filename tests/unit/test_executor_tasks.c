@@ -164,7 +164,12 @@ requests_are_checked(void **state)
     assert_null(sandbox.action);
     assert_int_equal(errors.count, 1);
     assert_string_equal(errors.items[0].field, "task.message");
-    assert_string_equal(err.text, "a parameter of ping is wrong: task.message must be a string");
+    assert_string_equal(
+        err.text, "a parameter of ping is wrong: task.message must be a string, not a number");
+    AUTO(json) cJSON *null = cJSON_Parse("{\"type\":\"ping\",\"message\":null}");
+    request.task = null;
+    assert_int_equal(policy_decide(&catalog, &request, &sandbox, &errors, &err), RC_OK);
+    assert_null(json_member(null, "message")); /* an optional parameter that is null is absent */
     request.task = good;
     request.type = "pong";
     assert_int_equal(policy_decide(&catalog, &request, &sandbox, &errors, &err), RC_NOTFOUND);

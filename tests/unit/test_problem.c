@@ -18,6 +18,7 @@ test_codes(void **unused)
         int http;
     } CASES[] = {
         { PROBLEM_MALFORMED_JSON, "malformed_json", 400 },
+        { PROBLEM_MALFORMED_REQUEST, "malformed_request", 400 },
         { PROBLEM_UNAUTHORIZED, "unauthorized", 401 },
         { PROBLEM_MISSING_SCOPE, "missing_scope", 403 },
         { PROBLEM_TENANT_MISMATCH, "tenant_mismatch", 403 },
@@ -39,7 +40,7 @@ test_codes(void **unused)
         { PROBLEM_COUNT, "internal", 500 },
     };
 
-    assert_int_equal(PROBLEM_COUNT, 19);
+    assert_int_equal(PROBLEM_COUNT, 20);
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         assert_string_equal(problem_name(CASES[i].code), CASES[i].name);
         assert_int_equal(problem_http(CASES[i].code), CASES[i].http);

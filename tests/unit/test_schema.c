@@ -28,6 +28,7 @@ complaints(const struct schema *schema, const char *text)
     static char lines[4096];
     AUTO(json) cJSON *doc = parse(text);
     struct field_errors errors = { 0 };
+    schema_drop_nulls(schema, doc);
     enum rc rc = schema_check(schema, doc, &errors);
     size_t len = 0;
 
@@ -46,70 +47,90 @@ test_keywords(void **unused)
         const char *schema, *doc, *expected;
     } CASES[] = {
         { "{}", "[1,{\"a\":null}]", "" },
-        { "{\"type\":\"string\"}", "1", ": must be a string" },
+        { "{\"type\":\"string\"}", "1", ": must be a string, not a number" },
         { "{\"type\":\"integer\"}", "1.5", ": must be a whole number" },
         { "{\"type\":\"integer\"}", "1e30", ": must be a whole number" },
         { "{\"type\":\"integer\"}", "-2.0", "" },
         { "{\"type\":\"number\"}", "1", "" },
-        { "{\"type\":\"number\"}", "true", ": must be a number" },
+        { "{\"type\":\"number\"}", "true", ": must be a number, not true or false" },
         { "{\"type\":[\"string\",\"null\"]}", "null", "" },
-        { "{\"type\":[\"integer\",\"null\"]}", "[]", ": must be null or a whole number" },
+        { "{\"type\":[\"integer\",\"null\"]}", "[]",
+          ": must be null or a whole number, not an array" },
         { "{\"type\":\"object\"}", "{\"any\":1}", "" },
-        { "{\"type\":\"boolean\"}", "0", ": must be true or false" },
-        { "{\"properties\":{\"a\":{}}}", "{\"b\":1}", "b: is not known here" },
-        { "{\"properties\":{\"a\":{}}}", "{\"a b\":1}", "(member): is not known here" },
-        { "{\"properties\":{\"a\":{}}}", "{\"relay_sk_x\":1}", "(member): is not known here" },
+        { "{\"type\":\"boolean\"}", "0", ": must be true or false, not a number" },
+        { "{\"properties\":{\"a\":{}}}", "{\"b\":1}", "b: is not known here; known are: a" },
+        { "{\"properties\":{\"a\":{}}}", "{\"a b\":1}",
+          "(member): is not known here; known are: a" },
+        { "{\"properties\":{\"a\":{}}}", "{\"relay_sk_x\":1}",
+          "(member): is not known here; known are: a" },
         { "{\"properties\":{\"a\":{}},\"additionalProperties\":true}", "{\"b\":1}", "" },
         { "{\"additionalProperties\":true,\"properties\":{\"a\":{}}}", "{\"b\":1}", "" },
         { "{\"additionalProperties\":{\"type\":\"string\"}}", "{\"b\":1,\"c\":\"\"}",
-          "b: must be a string" },
-        { "{\"additionalProperties\":false}", "{\"b\":1}", "b: is not known here" },
+          "b: must be a string, not a number" },
+        { "{\"additionalProperties\":false}", "{\"b\":1}", "b: is not known here: nothing is" },
         { "{\"required\":[\"a\"],\"properties\":{\"a\":{\"type\":\"null\"}}}", "{}",
           "a: is required" },
         { "{\"required\":[\"a\"],\"properties\":{\"a\":{\"type\":\"null\"}}}", "{\"a\":null}", "" },
-        { "{\"minItems\":1}", "[]", ": must hold at least 1" },
-        { "{\"maxItems\":2}", "[1,2,3]", ": must hold at most 2" },
+        { "{\"minItems\":1}", "[]", ": must hold at least 1, not 0" },
+        { "{\"maxItems\":2}", "[1,2,3]", ": must hold at most 2, not 3" },
         { "{\"maxItems\":0}", "[]", "" },
-        { "{\"maxProperties\":1}", "{\"a\":1,\"b\":2}", ": must hold at most 1 members" },
+        { "{\"maxProperties\":1}", "{\"a\":1,\"b\":2}", ": must hold at most 1 members, not 2" },
         { "{\"items\":{\"type\":\"string\"}}", "[\"a\",1,\"b\",2]",
-          "[1]: must be a string\n[3]: must be a string" },
+          "[1]: must be a string, not a number\n[3]: must be a string, not a number" },
         { "{\"enum\":[\"a\",\"b\"]}", "\"c\"", ": must be one of \"a\", \"b\"" },
         { "{\"enum\":[\"a\",\"b\"]}", "\"b\"", "" },
         { "{\"enum\":[1,null]}", "2", ": must be one of the values in the schema" },
         { "{\"enum\":[1,null]}", "null", "" },
         { "{\"const\":\"x\"}", "\"y\"", ": must be \"x\"" },
         { "{\"const\":{\"a\":[1]}}", "{\"a\":[1]}", "" },
-        { "{\"minimum\":1,\"maximum\":50}", "0", ": must be from 1 to 50" },
+        { "{\"minimum\":1,\"maximum\":50}", "0", ": must be from 1 to 50, not 0" },
         { "{\"minimum\":1,\"maximum\":50}", "50", "" },
-        { "{\"minimum\":1,\"maximum\":50}", "50.5", ": must be from 1 to 50" },
-        { "{\"minimum\":0.5}", "0.25", ": must be at least 0.5" },
-        { "{\"maximum\":-1}", "0", ": must be at most -1" },
+        { "{\"minimum\":1,\"maximum\":50}", "50.5", ": must be from 1 to 50, not 50.5" },
+        { "{\"minimum\":0.5}", "0.25", ": must be at least 0.5, not 0.25" },
+        { "{\"maximum\":-1}", "0", ": must be at most -1, not 0" },
         { "{\"minLength\":1}", "\"\"", ": must not be empty" },
-        { "{\"minLength\":3}", "\"\xC3\xA9\xC3\xA9\"", ": must be at least 3 characters" },
+        { "{\"minLength\":3}", "\"\xC3\xA9\xC3\xA9\"", ": must be at least 3 characters, not 2" },
         { "{\"maxLength\":2}", "\"\xC3\xA9\xC3\xA9\"", "" },
-        { "{\"maxLength\":2}", "\"abc\"", ": must be at most 2 characters" },
-        { "{\"x-maxBytes\":3}", "\"\xC3\xA9\xC3\xA9\"", ": must be at most 3 bytes" },
+        { "{\"maxLength\":2}", "\"abc\"", ": must be at most 2 characters, not 3" },
+        { "{\"x-maxBytes\":3}", "\"\xC3\xA9\xC3\xA9\"", ": must be at most 3 bytes, not 4" },
         { "{\"x-maxBytes\":4}", "\"\xC3\xA9\xC3\xA9\"", "" },
         { "{\"x-maxBytes\":7}", "{ \"a\" : 1 }", "" },
         { "{\"x-maxBytes\":6}", "{\"a\":1}", ": must be at most 6 bytes as JSON" },
         { "{\"x-maxBytes\":4}", "[1,2]", ": must be at most 4 bytes as JSON" },
-        { "{\"pattern\":\"a|b\"}", "\"ab\"", ": is not of the expected form" },
+        { "{\"pattern\":\"a|b\"}", "\"ab\"", ": must be of the form a|b" },
         { "{\"pattern\":\"a|b\"}", "\"b\"", "" },
-        { "{\"pattern\":\"[0-9]{2}\"}", "\"x12\"", ": is not of the expected form" },
-        { "{\"pattern\":\"[ -~]+\"}", "\"a\\nb\"", ": is not of the expected form" },
-        { "{\"pattern\":\"[ -~]+\"}", "\"\xC3\xA9\"", ": is not of the expected form" },
-        { "{\"format\":\"uuid\"}", "\"x\"", ": must be a UUID" },
+        { "{\"pattern\":\"[0-9]{2}\"}", "\"x12\"", ": must be of the form [0-9]{2}" },
+        { "{\"pattern\":\"[ -~]+\"}", "\"a\\nb\"", ": must be of the form [ -~]+" },
+        { "{\"pattern\":\"[ -~]+\"}", "\"\xC3\xA9\"", ": must be of the form [ -~]+" },
+        { "{\"format\":\"uuid\"}", "\"x\"",
+          ": must be a UUID, such as 0190a0b0-c0d0-7000-8000-abcdef012345" },
         { "{\"format\":\"uuid\"}", "\"0190a0b0-c0d0-7000-8000-abcdef012345\"", "" },
         { "{\"format\":\"date-time\"}", "\"2026-02-30T00:00:00Z\"",
-          ": must be an RFC 3339 date-time" },
+          ": must be an RFC 3339 date-time, such as 2026-01-01T00:00:00Z or "
+          "2026-01-01T01:00:00+01:00 (in a URL a + is written %2B)" },
+        { "{\"format\":\"date-time\"}", "\"2026-01-01\"", "" },
+        { "{\"format\":\"date-time\"}", "\"2026-01-01T00:00:00\"", "" },
+        { "{\"format\":\"text\"}", "\" \\n\\u00a0\\u3000\"", ": must not be blank" },
+        { "{\"format\":\"text\"}", "\"\\u0007\"", "" },
+        { "{\"format\":\"text\"}", "\" \\u001b[0m\"", "" },
+        { "{\"format\":\"name\"}", "\"a\\u001b\"",
+          ": must hold no control character, but holds U+001B" },
+        { "{\"format\":\"name\"}", "\"a\\tb\\r\\n\"", "" },
+        { "{\"format\":\"name\"}", "\"\\u007f\"",
+          ": must hold no control character, but holds U+007F" },
+        { "{\"format\":\"name\"}", "\" \xC3\xA9 \"", "" },
+        { "{\"x-someOf\":[\"a\",\"b\"]}", "{\"c\":1}", ": must have at least one of a, b" },
+        { "{\"x-someOf\":[\"a\",\"b\"]}", "{\"b\":1}", "" },
         { "{\"format\":\"date-time\"}", "\"2026-02-28T00:00:00Z\"", "" },
         { "{\"format\":\"action-name\"}", "\"code.python\"", "" },
-        { "{\"format\":\"action-name\"}", "\"../etc\"", ": must be the name of an action" },
-        { "{\"format\":\"action-name\"}", "\"\"", ": must be the name of an action" },
+        { "{\"format\":\"action-name\"}", "\"../etc\"",
+          ": must be the name of an action: lower-case letters, digits, _ . and -" },
+        { "{\"format\":\"action-name\"}", "\"\"",
+          ": must be the name of an action: lower-case letters, digits, _ . and -" },
         { "{\"description\":\"d\",\"title\":\"t\",\"default\":1,\"examples\":[],\"$comment\":\"\"}",
           "1", "" },
         { "{\"properties\":{\"f\":{\"items\":{\"properties\":{\"o\":{\"type\":\"string\"}}}}}}",
-          "{\"f\":[{},{},{\"o\":1}]}", "f[2].o: must be a string" },
+          "{\"f\":[{},{},{\"o\":1}]}", "f[2].o: must be a string, not a number" },
     };
 
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
@@ -154,6 +175,9 @@ test_not_understood(void **unused)
         "{\"pattern\":1}",
         "{\"format\":\"email\"}",
         "{\"format\":1}",
+        "{\"x-someOf\":[]}",
+        "{\"x-someOf\":[1]}",
+        "{\"x-someOf\":\"a\"}",
         "{\"additionalProperties\":1}",
     };
 
@@ -213,7 +237,7 @@ test_long_names_are_cut(void **unused)
     assert_int_equal(schema_compile(schema_doc, &schema, NULL), RC_OK);
     assert_int_equal(schema_check(schema, doc, &errors), RC_INVALID);
     assert_int_equal(strlen(errors.items[0].field), SCHEMA_FIELD_MAX - 1);
-    assert_string_equal(errors.items[0].detail, "must be a string");
+    assert_string_equal(errors.items[0].detail, "must be a string, not a number");
     cJSON_Delete(schema_doc);
 }
 
@@ -252,19 +276,22 @@ test_bodies(void **unused)
           "" },
         { "memory_ingest", "{}", "scope: is required\ntext: is required" },
         { "memory_ingest", "{\"scope\":\"\",\"text\":5,\"ttl_seconds\":0,\"extra\":1}",
-          "scope: must not be empty\ntext: must be a string\n"
-          "ttl_seconds: must be from 1 to 315360000\nextra: is not known here" },
+          "scope: must not be empty\ntext: must be a string, not a number\n"
+          "ttl_seconds: must be from 1 to 315360000, not 0\nextra: is not known here; known are: "
+          "tenant_id, scope, text, facts, tags, source, metadata, ttl_seconds, client_request_id" },
         { "memory_ingest",
           "{\"scope\":\"s\",\"text\":\"t\",\"facts\":[{\"object\":\"o\"},{\"confidence\":1.1,"
           "\"object\":null}]}",
-          "facts[1].confidence: must be from 0 to 1\nfacts[1].object: must be a string" },
-        { "memory_ingest", "[]", ": must be an object" },
+          "facts[1].confidence: must be from 0 to 1, not 1.1" },
+        { "memory_ingest", "[]", ": must be an object, not an array" },
         { "memory_search", "{\"query\":\"q\",\"k\":50,\"mode\":\"text\"}", "" },
         { "memory_search", "{\"query\":\"q\",\"k\":51,\"mode\":\"fuzzy\",\"since\":\"now\"}",
-          "k: must be from 1 to 50\nmode: must be one of \"hybrid\", \"vector\", \"text\"\n"
-          "since: must be an RFC 3339 date-time" },
-        { "memory_get", "{\"id\":\"1\"}", "id: must be a UUID" },
-        { "memory_list", "{\"limit\":101}", "limit: must be from 1 to 100" },
+          "k: must be from 1 to 50, not 51\nmode: must be one of \"hybrid\", \"vector\", \"text\"\n"
+          "since: must be an RFC 3339 date-time, such as 2026-01-01T00:00:00Z or "
+          "2026-01-01T01:00:00+01:00 (in a URL a + is written %2B)" },
+        { "memory_get", "{\"id\":\"1\"}",
+          "id: must be a UUID, such as 0190a0b0-c0d0-7000-8000-abcdef012345" },
+        { "memory_list", "{\"limit\":101}", "limit: must be from 1 to 100, not 101" },
         { "memory_patch", "{\"id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\",\"ttl_seconds\":null}",
           "" },
         { "audit_append", "{\"actor\":\"a\",\"action\":\"b\",\"target\":\"c\",\"decision\":\"no\"}",
@@ -274,24 +301,77 @@ test_bodies(void **unused)
           "\"more\":1}",
           "actor_type: is required\naction: is required\ndecision: is required\nstatus: is "
           "required\n"
-          "time: is required\ncount: is required\nmore: is not known here" },
+          "time: is required\ncount: is required\nmore: is not known here; known are: v, type, "
+          "event_id, "
+          "actor_type, key_id, request_id, action, target, decision, status, http_status, "
+          "error_reason, duration_ms, idempotency_key_sha256, params_sha256, params_prefix64, "
+          "region, "
+          "client, time, …" },
         { "executor_run",
           "{\"tenant_id\":\"default\",\"scope\":\"user:1\",\"task\":{\"type\":\"ping\",\"message\":"
           "\"test\"}}",
           "" },
         { "executor_run", "{\"task\":{\"message\":1}}", "task.type: is required" },
-        { "execute", "{\"actions\":[]}", "actions: must hold at least 1" },
+        { "execute", "{\"actions\":[]}", "actions: must hold at least 1, not 0" },
         { "execute", "{\"actions\":[{\"action\":\"ping\",\"params\":{\"a\":1},\"more\":1}]}",
-          "actions[0].more: is not known here" },
+          "actions[0].more: is not known here; known are: action, params, client_request_id" },
         { "key_create", "{\"role\":\"root\"}",
           "role: must be one of \"viewer\", \"developer\", \"admin\"" },
-        { "key_rotate", "{\"key_id\":\"abcdefghijk\"}", "key_id: is not of the expected form" },
+        { "key_rotate", "{\"key_id\":\"abcdefghijk\"}",
+          "key_id: must be of the form ^[0-9A-Za-z]{12}$" },
     };
 
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         const char *got = complaints(schema_builtin(CASES[i].schema), CASES[i].doc);
         if (strcmp(got, CASES[i].expected) != 0)
             fail_msg("%s on %s: %s", CASES[i].schema, CASES[i].doc, got);
+    }
+}
+
+static void
+test_nulls_are_absent(void **unused)
+{
+    static const struct {
+        const char *schema, *doc, *left, *expected;
+    } CASES[] = {
+        { "memory_ingest",
+          "{\"scope\":\"s\",\"text\":\"t\",\"tags\":null,\"metadata\":null,\"source\":null,"
+          "\"ttl_seconds\":null,\"facts\":null,\"tenant_id\":null,\"client_request_id\":null}",
+          "{\"scope\":\"s\",\"text\":\"t\"}", "" },
+        { "memory_ingest", "{\"scope\":null,\"text\":\"t\"}", "{\"scope\":null,\"text\":\"t\"}",
+          "scope: must be a string, not null" },
+        { "memory_ingest",
+          "{\"scope\":\"s\",\"text\":\"t\",\"metadata\":{\"a\":null,\"b\":[null]},"
+          "\"facts\":[{\"subject\":\"a\",\"object\":null}],\"tags\":[null]}",
+          "{\"scope\":\"s\",\"text\":\"t\",\"metadata\":{\"a\":null,\"b\":[null]},"
+          "\"facts\":[{\"subject\":\"a\"}],\"tags\":[null]}",
+          "tags[0]: must be a string, not null" },
+        { "memory_ingest", "{\"scope\":\"s\",\"text\":\"t\",\"other\":null}",
+          "{\"scope\":\"s\",\"text\":\"t\",\"other\":null}",
+          "other: is not known here; known are: tenant_id, scope, text, facts, tags, source, "
+          "metadata, ttl_seconds, client_request_id" },
+        { "memory_patch",
+          "{\"id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\",\"text\":null,\"ttl_seconds\":null}",
+          "{\"id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\",\"ttl_seconds\":null}", "" },
+        { "memory_patch", "{\"id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\",\"text\":null}",
+          "{\"id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\"}",
+          ": must have at least one of text, tags, source, metadata, ttl_seconds" },
+        { "execute", "{\"actions\":[{\"action\":\"ping\",\"params\":null}],\"preview_id\":null}",
+          "{\"actions\":[{\"action\":\"ping\"}]}", "" },
+        { "executor_run", "{\"task\":{\"type\":\"ping\",\"message\":null},\"scope\":null}",
+          "{\"task\":{\"type\":\"ping\",\"message\":null}}", "" },
+        { "memory_search", "{\"query\":\"q\",\"min_score\":null,\"mode\":null,\"since\":null}",
+          "{\"query\":\"q\"}", "" },
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        AUTO(json) cJSON *doc = parse(CASES[i].doc);
+        const struct schema *schema = schema_builtin(CASES[i].schema);
+        schema_drop_nulls(schema, doc);
+        char *left = cJSON_PrintUnformatted(doc);
+        assert_string_equal(left, CASES[i].left);
+        cJSON_free(left);
+        assert_string_equal(complaints(schema, CASES[i].doc), CASES[i].expected);
     }
 }
 
@@ -305,6 +385,7 @@ main(void)
         cmocka_unit_test(test_long_names_are_cut),
         cmocka_unit_test(test_every_command_has_a_schema),
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_nulls_are_absent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

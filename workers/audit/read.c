@@ -58,8 +58,9 @@ add_time(struct db_params *params, const cJSON *body, const char *name, struct f
         db_param_null(params);
         return true;
     }
-    if (clock_parse(text, &ms) != RC_OK) {
-        field_errors_add(errors, name, "must be an RFC 3339 date-time");
+    if (clock_parse_loose(text, &ms) != RC_OK) {
+        field_errors_add(errors, name,
+                         "must be an RFC 3339 date-time, such as 2026-01-01T00:00:00Z");
         return false;
     }
     db_param_time(params, ms);
@@ -131,7 +132,8 @@ list(struct worker *w, struct call *call)
     good = add_time(&params, call->body, "to", &errors) && good;
     db_param_int(&params, limit + 1);
     if (!good) {
-        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The query is not valid");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors,
+                     "The request breaks the rules listed in errors.");
         return;
     }
     rc = db_query(worker_db(w), call->actor.workspace, SQL_AUDIT_LIST, &params, &rows, &err);
@@ -165,7 +167,8 @@ show_event(struct worker *worker, struct call *call)
         return;
     }
     if (PQntuples(rows) == 0) {
-        call_problem(call, PROBLEM_NOT_FOUND, NULL, "No such event in this workspace");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL,
+                     "There is no such event in this workspace, or it is not recorded yet.");
         return;
     }
     buf_init(&body, PAGE_BYTES_MAX);

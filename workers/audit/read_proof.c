@@ -127,7 +127,8 @@ prove_inclusion(struct worker *w, struct call *call)
         return;
     }
     if (index < 0 || index >= size) {
-        call_problem(call, PROBLEM_NOT_FOUND, NULL, "No such leaf in a tree of that size");
+        call_problem(call, PROBLEM_NOT_FOUND, NULL,
+                     "There is no leaf with this index in a tree of that size.");
         return;
     }
     if (!(prove = new_proof(call)))

@@ -111,11 +111,14 @@ patch_one(struct ingest *in, struct call *call)
     if (rc == RC_CONFLICT) {
         struct field_errors errors = { 0 };
         field_errors_add(&errors, "text", "another memory of the scope has this text");
-        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The request breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors,
+                     "The request breaks the rules listed in errors.");
     } else if (rc != RC_OK) {
         call_fail(call, &err);
     } else if (PQntuples(result) == 0) {
-        call_problem(call, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
+        call_problem(
+            call, PROBLEM_NOT_FOUND, NULL,
+            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
     } else {
         AUTO(buf) struct buf out = { 0 };
         struct json_writer w;
@@ -156,7 +159,9 @@ delete_one(struct ingest *in, struct call *call)
     if (rc != RC_OK) {
         call_fail(call, &err);
     } else if (PQntuples(result) == 0) {
-        call_problem(call, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
+        call_problem(
+            call, PROBLEM_NOT_FOUND, NULL,
+            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
     } else {
         AUTO(buf) struct buf nothing = { 0 };
         buf_init(&nothing, 16);

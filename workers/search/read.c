@@ -42,7 +42,9 @@ get_one(struct search *s, struct call *call)
         return;
     }
     if (PQntuples(result) == 0) {
-        call_problem(call, PROBLEM_NOT_FOUND, NULL, "There is no such memory.");
+        call_problem(
+            call, PROBLEM_NOT_FOUND, NULL,
+            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
         return;
     }
     buf_init(&out, MEMORY_ANSWER_MAX);
@@ -137,7 +139,8 @@ list_one(struct search *s, struct call *call)
     if (text && read_cursor(text, &cursor) != RC_OK) {
         struct field_errors errors = { 0 };
         field_errors_add(&errors, "cursor", "must be next_cursor of a page");
-        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors,
+                     "The request breaks the rules listed in errors.");
         return;
     }
     db_param_text(&p, call->actor.workspace);

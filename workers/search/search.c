@@ -50,7 +50,7 @@ read_time(const cJSON *body, const char *name, int64_t *ms)
     *ms = -1;
     if (!text)
         return RC_OK;
-    enum rc rc = clock_parse(text, ms);
+    enum rc rc = clock_parse_loose(text, ms);
     if (*ms < 0)
         *ms = 0;
     if (*ms > INT64_MAX / 1000000)

@@ -51,7 +51,8 @@ names_a_job(struct worker *w, struct call *call)
         field_errors_add(&errors, "job_id", "is not id: one of them will do");
     if (errors.count == 0)
         return true;
-    call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+    call_problem(call, PROBLEM_INVALID_REQUEST, &errors,
+                 "The request breaks the rules listed in errors.");
     worker_finish(w, call);
     return false;
 }
@@ -101,7 +102,8 @@ usable(struct asking *asking, enum rc rc)
 static void
 not_found(struct asking *asking)
 {
-    call_problem(asking->call, PROBLEM_NOT_FOUND, NULL, "There is no such job.");
+    call_problem(asking->call, PROBLEM_NOT_FOUND, NULL,
+                 "There is no such job here, or it ended so long ago that it is kept no more.");
     settle(asking);
 }
 
@@ -194,7 +196,8 @@ jobs_list_start(struct worker *w, struct call *call)
         struct field_errors errors = { 0 };
 
         field_errors_add(&errors, "cursor", "must be the next_cursor of the page before");
-        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The body breaks a rule.");
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors,
+                     "The request breaks the rules listed in errors.");
         settle(asking);
         return;
     }
@@ -288,7 +291,7 @@ write_limits(const struct limits *limits, struct json_writer *w)
 
 /* What a preview shows: the summary, and what is wrong with the parameters. */
 static void
-write_preview(const struct action *action, const cJSON *params, struct json_writer *w)
+write_preview(const struct action *action, cJSON *params, struct json_writer *w)
 {
     struct field_errors errors = { 0 };
     char summary[SUMMARY_MAX];
@@ -310,7 +313,7 @@ static void
 write_actions(const struct asking *asking, const cJSON *allowed, struct json_writer *w)
 {
     const char *only = json_string(asking->call->body, "action");
-    const cJSON *params = json_member(asking->call->body, "params");
+    cJSON *params = cJSON_GetObjectItemCaseSensitive(asking->call->body, "params");
     int64_t count = 0;
 
     json_object(w, NULL);
@@ -345,7 +348,8 @@ on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
 
     (void)err;
     if (rc != RC_OK) {
-        call_problem(asking->call, PROBLEM_UNAVAILABLE, NULL, "The allowlist cannot be asked now.");
+        call_problem(asking->call, PROBLEM_UNAVAILABLE, NULL,
+                     "The gateway does not say what this workspace is allowed: ask again.");
         settle(asking);
         return;
     }

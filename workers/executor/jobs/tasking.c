@@ -222,7 +222,7 @@ on_done(void *arg, const struct run_result *result)
 static void
 run_sandbox(struct tasking *t)
 {
-    const cJSON *task = json_member(t->call->body, "task");
+    cJSON *task = cJSON_GetObjectItemCaseSensitive(t->call->body, "task");
     struct request request = {
         .type = t->ref.action,
         .task = task,

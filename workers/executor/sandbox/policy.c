@@ -13,19 +13,22 @@ policy_ahead(const struct action *action)
 }
 
 enum rc
-policy_check_params(const struct action *action, const cJSON *params, struct field_errors *errors)
+policy_check_params(const struct action *action, cJSON *params, struct field_errors *errors)
 {
+    schema_drop_nulls(action->params, params);
     return schema_check(action->params, params, errors);
 }
 
 /* The schema describes the parameters: the task without its type. The caller wrote them in "task". */
 static enum rc
-check_task(const struct action *action, const cJSON *task, struct field_errors *errors)
+check_task(const struct action *action, cJSON *task, struct field_errors *errors)
 {
-    AUTO(json) cJSON *params = cJSON_Duplicate(task, true);
+    AUTO(json) cJSON *params = NULL;
     struct field_errors found = { 0 };
     enum rc rc;
 
+    schema_drop_nulls(action->params, task);
+    params = cJSON_Duplicate(task, true);
     cJSON_DeleteItemFromObjectCaseSensitive(params, "type");
     rc = policy_check_params(action, params, &found);
     for (size_t i = 0; i < found.count; i++) {
@@ -46,7 +49,8 @@ policy_decide(const struct catalog *catalog, const struct request *request, stru
     enum rc rc;
 
     if (!action)
-        return err_set(err, RC_NOTFOUND, "there is no action '%.64s'", request->type);
+        return err_set(err, RC_NOTFOUND, "there is no action '%.64s'; GET /ai/actions lists them",
+                       request->type);
     sandbox = policy_ahead(action);
     if ((rc = check_task(action, request->task, errors)) != RC_OK) /* a job shows only this text */
         return err_set(err, rc, "a parameter of %s is wrong: %s %s", action->name,

@@ -27,7 +27,7 @@ struct sandbox {
 
 struct request {
     const char *type;
-    const cJSON *task;        /* {"type":…, …parameters}; borrowed */
+    cJSON *task;              /* {"type":…, …parameters}; borrowed, but loses optional nulls */
     uint32_t timeout_seconds; /* 0 = the manifest's */
 };
 
@@ -38,8 +38,8 @@ struct sandbox policy_ahead(const struct action *action);
 enum rc policy_decide(const struct catalog *catalog, const struct request *request,
                       struct sandbox *out, struct field_errors *errors, struct err *err);
 
-/* Check parameters alone (previews). */
-enum rc policy_check_params(const struct action *action, const cJSON *params,
+/* Check parameters alone (previews); optional ones that are null are taken out. */
+enum rc policy_check_params(const struct action *action, cJSON *params,
                             struct field_errors *errors);
 
 #endif
