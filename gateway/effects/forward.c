@@ -59,10 +59,13 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
         else
             step = answer_worker(r, status, msg->data, msg->len);
     } else if (clock_mono_us() - r->start_us >= (int64_t)r->wait_ms * 1000) {
-        step = answer_problem(r, PROBLEM_TIMEOUT, "no answer came in time");
+        step = answer_problem(r, PROBLEM_TIMEOUT, "gantry-%s did not answer within %u ms",
+                              command_info(r->route->command)->program, r->wait_ms);
     } else {
         log_fields(LOG_DEBUG, "a query found no answer", "why", err ? err->text : "", NULL);
-        step = unavailable(r, "nobody answers this at the moment");
+        answer_header(r, "Retry-After", "1");
+        step = answer_problem(r, PROBLEM_UNAVAILABLE, "no gantry-%s answers at the moment",
+                              command_info(r->route->command)->program);
     }
     request_continue(r, step);
 }

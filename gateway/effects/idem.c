@@ -197,13 +197,15 @@ reserved(struct request *r, const struct kv_reply *reply)
     const char *what = reply->items[0].text;
     if (strcmp(what, "other") == 0)
         return answer_problem(r, PROBLEM_KEY_REUSED,
-                              "this idempotency key was used with another payload");
+                              "this idempotency key was used with another payload: take a new one, "
+                              "or send what was sent then");
     if (reply->count < 3)
         return answer_problem(r, PROBLEM_INTERNAL, "the idempotency record is not of its form");
     if (strcmp(what, "busy") == 0) {
         answer_header(r, "Retry-After", "1");
         return answer_problem(r, PROBLEM_REQUEST_IN_PROGRESS,
-                              "the first request with this idempotency key is still under way");
+                              "the first request with this idempotency key is still under way: ask "
+                              "again in a second");
     }
     (void)snprintf(r->id, sizeof(r->id), "%s", reply->items[1].text);
     r->idem.attempt = reply->items[2].integer;

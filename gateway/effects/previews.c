@@ -172,14 +172,15 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
     if (rc != RC_OK || bus_msg_header(msg, "Nats-Service-Error-Code") ||
         json_read(msg->data, msg->len, &doc, NULL) != RC_OK) {
         answer_header(r, "Retry-After", "1");
-        finish(r, answer_problem(r, PROBLEM_UNAVAILABLE, "no executor answers at the moment"));
+        finish(r, answer_problem(r, PROBLEM_UNAVAILABLE,
+                                 "no executor (gantry-executor) answers at the moment"));
         return;
     }
     r->settled = true;
     const cJSON *action = cJSON_GetArrayItem(json_member(doc, "actions"), 0);
     if (!action) {
         struct field_errors fields = { 0 };
-        field_errors_add(&fields, "action", "is not an action that there is");
+        field_errors_add(&fields, "action", "there is no such action; GET /ai/actions lists them");
         finish(r, answer_fields(r, PROBLEM_INVALID_REQUEST, &fields));
         return;
     }

@@ -277,7 +277,9 @@ on_done(void *arg)
     } else if (job->job.rc != RC_OK) {
         step = answer_problem(r, PROBLEM_INTERNAL, "the keys could not be changed");
     } else if (!job->found) {
-        step = answer_problem(r, PROBLEM_NOT_FOUND, "there is no such valid key here");
+        step = answer_problem(
+            r, PROBLEM_NOT_FOUND,
+            "there is no valid key with this id here: it never was, is revoked, or has expired");
     } else if (job->list.len) {
         step = answer_object(r, 200, job->list.data, job->list.len);
     } else if (r->route->success == 204) {
@@ -295,14 +297,14 @@ start(struct request *r, enum rc (*run)(struct dbwork *, struct db *, struct err
       struct key_job *job)
 {
     if (!job)
-        return answer_problem(r, PROBLEM_UNAVAILABLE, "too much at once");
+        return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory for a change of keys: ask again");
     job->job.run = run;
     job->job.done = on_done;
     if (dbworker_add(r->gw->dbworker, &job->job))
         return STEP_WAIT;
     free_job(job);
     answer_header(r, "Retry-After", "1");
-    return answer_problem(r, PROBLEM_UNAVAILABLE, "too many changes of keys at once");
+    return answer_problem(r, PROBLEM_UNAVAILABLE, "too many changes of keys at once: ask again");
 }
 
 static struct key_job *

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <bsd/string.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,18 @@ find_query(const struct route *route, const char *name)
 }
 
 static void
+complain_unknown(const struct route *route, const char *name, struct field_errors *errors)
+{
+    char known[160] = "";
+    for (size_t i = 0; i < route->n_queries; i++) {
+        (void)strlcat(known, i ? ", " : "", sizeof(known));
+        (void)strlcat(known, route->queries[i].name, sizeof(known));
+    }
+    field_errors_add(errors, name, "is no parameter of this route; known are: %s",
+                     known[0] ? known : "none");
+}
+
+static void
 read_query_item(struct request *r, const char *item, size_t len, struct field_errors *errors)
 {
     char name[64];
@@ -42,22 +55,25 @@ read_query_item(struct request *r, const char *item, size_t len, struct field_er
     size_t name_len = equals ? (size_t)(equals - item) : len;
     size_t value_at = equals ? name_len + 1 : len;
     if (percent_decode(item, name_len, true, name, sizeof(name)) != RC_OK) {
-        field_errors_add(errors, "query", "is not a list of name=value");
+        field_errors_add(errors, "query",
+                         "must be a list of name=value with %%XX escapes of UTF-8");
         return;
     }
     const struct route_param *param = find_query(r->route, name);
     if (!param) {
         bool plain = name[0] && strspn(name, NAME_CHARS) == strlen(name) &&
                      !secrets_find(name, strlen(name));
-        field_errors_add(errors, plain ? name : "query", "is not a parameter that is known here");
+        complain_unknown(r->route, plain ? name : "query", errors);
         return;
     }
     if (percent_decode(item + value_at, len - value_at, true, value, sizeof(value)) != RC_OK)
-        field_errors_add(errors, param->name, "is too long or badly encoded");
+        field_errors_add(errors, param->name,
+                         "must be UTF-8 with %%XX escapes, without U+0000, at most %d bytes",
+                         QUERY_VALUE_MAX - 1);
     else if (json_member(r->doc, param->name))
-        field_errors_add(errors, param->name, "is given twice");
+        field_errors_add(errors, param->name, "is given twice: give it once");
     else if (!put(r->doc, param, value))
-        field_errors_add(errors, param->name, "must be a whole number");
+        field_errors_add(errors, param->name, "must be a whole number, in digits");
 }
 
 static void
@@ -84,7 +100,7 @@ put_params(struct request *r, struct field_errors *errors)
         if (!json_member(r->doc, param->name))
             (void)put(r->doc, param, r->match.params[i]);
         else if (!given || strcmp(given, r->match.params[i]) != 0)
-            field_errors_add(errors, param->name, "is not the one of the path");
+            field_errors_add(errors, param->name, "is not the one of the path: leave it out");
     }
 }
 
@@ -126,7 +142,8 @@ check_body(struct request *r)
 {
     struct field_errors errors = { 0 };
     if (r->match.malformed) /* after the key: a stranger learns nothing about ids */
-        return answer_problem(r, PROBLEM_NOT_FOUND, "there is nothing with such an id");
+        return answer_problem(r, PROBLEM_NOT_FOUND,
+                              "there is nothing with such an id: it is malformed");
     if (!r->route->schema)
         return STEP_NEXT;
     enum step step = read_document(r);
@@ -139,11 +156,12 @@ check_body(struct request *r)
     const struct schema *schema = schema_builtin(r->route->schema);
     if (!schema)
         return answer_problem(r, PROBLEM_INTERNAL, "the route has no schema");
+    schema_drop_nulls(schema, r->doc);
     if (!errors.count && schema_check(schema, r->doc, &errors) == RC_OK && !errors.count) {
         const char *tenant = json_string(r->doc, "tenant_id");
         if (tenant && strcmp(tenant, r->actor.workspace) != 0)
             return answer_problem(r, PROBLEM_TENANT_MISMATCH,
-                                  "tenant_id is not the workspace of the key");
+                                  "tenant_id is not the workspace of the key: leave it out");
         /* A body of a GET or DELETE means nothing (RFC 9110): it is not what is signed and sent. */
         bool bare = r->method == METHOD_GET || r->method == METHOD_DELETE || r->body.len == 0;
         return bare || r->route->n_params || r->route->n_queries ? rebuild(r) : STEP_NEXT;
@@ -161,7 +179,9 @@ check_secrets(struct request *r)
     const char *kind = secrets_find_json(r->doc, field);
     if (!kind)
         return STEP_NEXT;
-    field_errors_add(&errors, field, "holds what looks like a credential: %s", kind);
+    field_errors_add(&errors, field,
+                     "holds what looks like a credential (%s): take it out, or write a placeholder",
+                     kind);
     return answer_fields(r, PROBLEM_SECRET_IN_TEXT, &errors);
 }
 

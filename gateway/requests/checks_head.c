@@ -10,6 +10,7 @@
 #include "keys/keys.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
+#include "validate/secrets.h"
 
 /* --- 404, 405 --------------------------------------------------------------------------------- */
 
@@ -36,6 +37,8 @@ check_route(struct request *r)
     char allowed[64];
     size_t len = r->path_len;
     const char *path = skip_authority(r->uri, &len);
+    if (len > 1 && path[len - 1] == '/')
+        len--; /* "/memory/" is "/memory" */
     if (http_is_admin(r->exchange))
         return admin_answer(r, path, len);
     route_find(r->method, path, len, &r->match);
@@ -43,10 +46,11 @@ check_route(struct request *r)
     if (r->route)
         return STEP_NEXT;
     if (!r->match.allowed)
-        return answer_problem(r, PROBLEM_NOT_FOUND, "there is nothing at this path");
+        return answer_problem(r, PROBLEM_NOT_FOUND,
+                              "there is nothing at this path; GET /openapi.json lists the routes");
     route_allowed_text(r->match.allowed, allowed);
     answer_header(r, "Allow", "%s", allowed);
-    return answer_problem(r, PROBLEM_METHOD_NOT_ALLOWED, "this path has %s", allowed);
+    return answer_problem(r, PROBLEM_METHOD_NOT_ALLOWED, "this path takes %s", allowed);
 }
 
 /* --- 413, and framing that two servers could read differently ---------------------------------- */
@@ -72,12 +76,13 @@ check_size(struct request *r)
     if (!framing_is_plain(r)) {
         http_close_after(r->exchange);
         return answer_problem(
-            r, PROBLEM_MALFORMED_JSON,
-            "the length of the body is given in two ways or in none that is known");
+            r, PROBLEM_MALFORMED_REQUEST,
+            "the length of the body is given in two ways or in none that is known: send one "
+            "Content-Length in digits, or Transfer-Encoding: chunked");
     }
     if (!http_headers_plain(r->exchange)) {
         http_close_after(r->exchange);
-        return answer_problem(r, PROBLEM_MALFORMED_JSON,
+        return answer_problem(r, PROBLEM_MALFORMED_REQUEST,
                               "a header's name holds what no name may, or Host is there twice");
     }
     r->body_max = (size_t)r->gw->settings->max_body_bytes;
@@ -121,7 +126,10 @@ unauthorized(struct request *r)
 {
     r->gw->count.unauthorized_total++;
     answer_header(r, "WWW-Authenticate", "Bearer realm=\"gantry\"");
-    return answer_problem(r, PROBLEM_UNAUTHORIZED, "a valid API key is needed");
+    /* The same for all, whatever was wrong: a stranger learns nothing about keys. */
+    return answer_problem(r, PROBLEM_UNAUTHORIZED,
+                          "a valid API key is needed, in the header X-API-Key: KEY or "
+                          "Authorization: Bearer KEY");
 }
 
 static enum step
@@ -135,7 +143,10 @@ take_key(struct request *r, enum rc rc, const struct key_view *key)
     if (rc == RC_DENIED)
         return unauthorized(r);
     answer_header(r, "Retry-After", "1");
-    return answer_problem(r, PROBLEM_UNAVAILABLE, "keys cannot be checked at the moment");
+    return answer_problem(
+        r, PROBLEM_UNAVAILABLE,
+        "keys cannot be checked at the moment: PostgreSQL does not answer, or too "
+        "many keys wait for their check");
 }
 
 static void
@@ -202,8 +213,9 @@ check_scope(struct request *r)
 {
     if (r->route->flags & ROUTE_OPEN || principal_has(&r->actor, r->route->scope))
         return STEP_NEXT;
-    return answer_problem(r, PROBLEM_MISSING_SCOPE, "this needs the scope %s",
-                          scope_name(r->route->scope));
+    return answer_problem(r, PROBLEM_MISSING_SCOPE,
+                          "this needs the scope %s, which a key of the role %s does not have",
+                          scope_name(r->route->scope), role_name(r->actor.role));
 }
 
 enum step
@@ -222,23 +234,82 @@ check_servers(struct request *r)
                                    : "Redis is away");
 }
 
+/* utf-8, UTF8, utf_8, 'utf-8', or nothing. */
+static bool
+names_utf8(const char *text, size_t len)
+{
+    char name[5] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (strchr("-_'", text[i]))
+            continue;
+        if (n == sizeof(name) - 1)
+            return false;
+        name[n++] = text[i];
+    }
+    return n == 0 || strcasecmp(name, "utf8") == 0;
+}
+
+/* One parameter of a media type: name=token or name="text". Moves *at behind it. */
+static bool
+take_media_param(const char **at, bool *utf8)
+{
+    static const char NAME[] = "charset=";
+    const char *text = *at;
+    bool charset = strncasecmp(text, NAME, sizeof(NAME) - 1) == 0;
+    size_t name = strcspn(text, "=; \t");
+    if (text[name] != '=')
+        return false;
+    text += name + 1;
+    bool quoted = *text == '"';
+    text += quoted;
+    size_t len = strcspn(text, quoted ? "\"" : "; \t");
+    if (quoted && text[len] != '"')
+        return false;
+    if (charset)
+        *utf8 = names_utf8(text, len);
+    *at = text + len + quoted;
+    return true;
+}
+
+/* application/json or any …+json, in UTF-8; other parameters say nothing about the bytes. */
 static bool
 is_json(const char *type)
 {
-    static const char JSON[] = "application/json";
-    size_t n = sizeof(JSON) - 1;
-    if (strncasecmp(type, JSON, n) != 0)
+    size_t len = strcspn(type, "; \t");
+    bool json = len == 16 && strncasecmp(type, "application/json", 16) == 0;
+    bool suffix = len > 5 && memchr(type, '/', len) && strncasecmp(type + len - 5, "+json", 5) == 0;
+    bool utf8 = true;
+    const char *at = type + len;
+    if (!json && !suffix)
         return false;
-    type += n;
-    type += strspn(type, " \t");
-    if (*type == '\0')
-        return true;
-    if (*type++ != ';')
-        return false;
-    type += strspn(type, " \t");
-    n = http_value_len(type);
-    return n == 0 || (n == 13 && strncasecmp(type, "charset=utf-8", n) == 0) ||
-           (n == 15 && strncasecmp(type, "charset=\"utf-8\"", n) == 0);
+    for (;;) {
+        at += strspn(at, " \t");
+        if (*at == '\0')
+            return utf8;
+        if (*at++ != ';')
+            return false;
+        at += strspn(at, "; \t");
+        if (*at && !take_media_param(&at, &utf8))
+            return false;
+    }
+}
+
+/* What came, if it is harmless to repeat: type/subtype alone, or the charset that is the trouble. */
+static enum step
+refuse_media(struct request *r, const char *type)
+{
+    static const char PLAIN[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "!#$&^_.+-/";
+    int len = (int)strcspn(type, "; \t,");
+    bool plain =
+        len <= 80 && strspn(type, PLAIN) >= (size_t)len && !secrets_find(type, strlen(type));
+    bool charset = (len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
+                   (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
+    return answer_problem(r, PROBLEM_MEDIA_TYPE, "Content-Type is %.*s%s: send application/json%s",
+                          plain ? len : 7, plain ? type : "unknown",
+                          charset ? " with a charset or parameter that is not understood" : "",
+                          charset ? " in UTF-8" : "");
 }
 
 enum step
@@ -247,12 +318,25 @@ check_media(struct request *r)
     unsigned n = 0;
     if (!r->route->schema || r->method == METHOD_GET || r->method == METHOD_DELETE)
         return STEP_NEXT;
+    const char *length = http_header(r->exchange, "Content-Length", NULL);
+    if (r->route->flags & ROUTE_BODY_EMPTY && length && strcmp(length, "0") == 0)
+        return STEP_NEXT; /* curl -d '' sends the type of a form with nothing in it */
     const char *coding = http_header(r->exchange, "Content-Encoding", NULL);
     const char *type = http_header(r->exchange, "Content-Type", &n);
-    if (n > 1 || (type && !is_json(type)) || (coding && strcasecmp(coding, "identity") != 0))
+    if (coding && http_value_len(coding) && strcasecmp(coding, "identity") != 0) {
+        size_t len = strspn(coding, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+        bool plain = len == http_value_len(coding) && len <= 20;
         return answer_problem(r, PROBLEM_MEDIA_TYPE,
-                              "a body here is application/json, without content coding");
-    return STEP_NEXT;
+                              "Content-Encoding %.*s is not taken: send the body as it is, without "
+                              "that header",
+                              plain ? (int)len : 7, plain ? coding : "unknown");
+    }
+    if (n > 1)
+        return answer_problem(r, PROBLEM_MEDIA_TYPE, "Content-Type is there %u times: send it once",
+                              n);
+    if (!type || !http_value_len(type) || is_json(type))
+        return STEP_NEXT;
+    return refuse_media(r, type);
 }
 
 /* --- Prefer (RFC 7240) ------------------------------------------------------------------------ */

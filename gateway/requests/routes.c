@@ -203,7 +203,7 @@ percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size
         } else if (c == '+' && plus_is_space) {
             c = ' ';
         }
-        if ((unsigned char)c < 0x20 || c == 0x7f || n + 1 >= cap)
+        if (c == '\0' || n + 1 >= cap)
             return RC_INVALID;
         out[n++] = c;
     }

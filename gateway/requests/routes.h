@@ -100,7 +100,7 @@ const char *method_name(enum http_method method);
 /* "GET, HEAD, POST" of a set of methods. */
 void route_allowed_text(unsigned allowed, char text[64]);
 
-/* Undo %XX; RC_INVALID for a broken escape, a control character, what is no UTF-8 or does not fit. */
+/* Undo %XX; RC_INVALID for a broken escape, U+0000, what is no UTF-8 or does not fit. */
 enum rc percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size_t cap);
 
 #endif
