@@ -50,34 +50,45 @@ is_not(const char *from, const char *to)
 struct reader {
     const char *at;
     const char *end;
+    const char *start;
     const char *words; /* where the words begin that are not yet added */
 };
 
-/* The end of "a phrase" at `at`, or NULL: a lone quotation mark is none. */
+/* The end of "a phrase" that begins at `at`, or NULL: a lone quotation mark is none. */
 static const char *
-phrase_end(const struct reader *r)
+phrase_end(const struct reader *r, const char *at)
 {
-    if (*r->at != '"' || r->at + 1 == r->end)
+    if (r->end - at < 2 || *at != '"')
         return NULL;
-    return memchr(r->at + 1, '"', (size_t)(r->end - r->at - 1));
+    return memchr(at + 1, '"', (size_t)(r->end - at - 1));
+}
+
+static bool
+is_all_blank(const char *from, const char *to)
+{
+    while (from < to && is_blank(*from))
+        from++;
+    return from == to;
 }
 
 static enum rc
 read_token(struct builder *b, struct reader *r)
 {
-    const char *quote = phrase_end(r);
     const char *from = r->at;
+    bool negated = *from == '-';
+    const char *quote = phrase_end(r, from + negated);
     enum rc rc = RC_OK;
     if (quote) {
         rc = read_piece(b, r->words, from, PIECE_WORDS);
         if (rc == RC_OK)
-            rc = read_piece(b, from + 1, quote, PIECE_PHRASE);
+            rc = read_piece(b, from + negated + 1, quote, negated ? PIECE_NOT : PIECE_PHRASE);
         r->at = r->words = quote + 1;
         return rc;
     }
     while (r->at < r->end && !is_blank(*r->at))
         r->at++;
-    bool or = is_or(from, r->at);
+    /* At either end it is a word. */
+    bool or = is_or(from, r->at) && from > r->start && !is_all_blank(r->at, r->end);
     bool not = is_not(from, r->at);
     if (! or &&!not )
         return RC_OK;
@@ -96,7 +107,7 @@ query_parse(const char *text, size_t len, struct query *out)
     AUTO(builder) struct builder *b = query_builder_new();
     if (!b)
         return RC_TEMP;
-    struct reader r = { text, text + len, text };
+    struct reader r = { text, text + len, text, text };
     while (r.at < r.end) {
         if (is_blank(*r.at)) {
             r.at++;

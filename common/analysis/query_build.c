@@ -9,13 +9,15 @@
 #define WHOLES_MAX 5 /* that cover one position: one for each level */
 #define NONE       UINT32_MAX
 
-/* How much a form counts beside the word itself. */
+/* How much a form counts beside the word itself; by the sets of make quality, which they change by
+ * a few thousandths. */
 static const float WEIGHTS[] = {
-    [FORM_BASE] = 1,      [FORM_LANGUAGE] = 0.6F, [FORM_SPELLING] = 0.8F, [FORM_WHOLE] = 1,
-    [FORM_ACCENT] = 0.3F, [FORM_CASE] = 1,        [FORM_GLUED] = 0.5F,    [FORM_CHAR] = 0.4F,
+    [FORM_BASE] = 1,      [FORM_LANGUAGE] = 0.2F, [FORM_SPELLING] = 0.8F, [FORM_WHOLE] = 0.6F,
+    [FORM_ACCENT] = 0.1F, [FORM_CASE] = 1,        [FORM_GLUED] = 0.5F,    [FORM_CHAR] = 0.5F,
     [FORM_WORD] = 0.5F,   [FORM_PAIR] = 1,
 };
-#define WEIGHT_STOP 0.2F
+#define WEIGHT_STOP    0.2F /* of all forms of a function word */
+#define WEIGHT_ENGLISH 0.3F /* of the English stem in a query that is German, Spanish or French */
 
 /* --- builder ----------------------------------------------------------------------------------- */
 
@@ -155,11 +157,23 @@ static uint16_t
 add_form(struct builder *b, const struct scan *scan, const struct form *form, uint16_t word)
 {
     float weight = WEIGHTS[form->kind];
-    if (form->is_stop)
-        weight *= WEIGHT_STOP;
     if (form->kind == FORM_LANGUAGE && form->language == (uint8_t)scan->language)
         weight = 1;
+    else if (form->kind == FORM_BASE && form->script == SCRIPT_LATIN &&
+             scan->language != LANGUAGE_ENGLISH)
+        weight = WEIGHT_ENGLISH;
+    if (form->is_stop)
+        weight *= WEIGHT_STOP;
     return add_term(b, form->term, weight, word);
+}
+
+static bool
+is_known(const struct builder *b, size_t first, uint16_t term)
+{
+    for (size_t i = first; i < b->q.ref_count; i++)
+        if (b->q.refs[i].term == term)
+            return true;
+    return false;
 }
 
 /* A need for each word: any form that is as good as the word. */
@@ -179,7 +193,7 @@ add_words(struct builder *b, const struct scan *scan)
             if (!is_whole)
                 like.script = form->script;
             like.is_stop |= form->is_stop;
-            if (!add_ref(b, term, 0))
+            if (!is_known(b, first, term) && !add_ref(b, term, 0))
                 break;
         }
         add_need(b, QUERY_ANY, first, &like);

@@ -162,3 +162,15 @@ stop_languages(const char *word, size_t len)
         return len <= LATIN_MAX ? find_latin(word, len) : 0;
     return len <= CYRILLIC_MAX ? find_cyrillic(word, len) : 0;
 }
+
+bool
+stop_is_sorted(void)
+{
+    for (size_t i = 1; i < sizeof(LATIN) / sizeof(LATIN[0]); i++)
+        if (memcmp(LATIN[i - 1].word, LATIN[i].word, LATIN_MAX + 1) >= 0)
+            return false;
+    for (size_t i = 1; i < sizeof(CYRILLIC) / sizeof(CYRILLIC[0]); i++)
+        if (memcmp(CYRILLIC[i - 1], CYRILLIC[i], CYRILLIC_MAX + 2) >= 0)
+            return false;
+    return true;
+}
