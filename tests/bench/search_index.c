@@ -243,6 +243,35 @@ measure_recall(struct corpus *corpus, const struct collection *c, const float *v
                MARGINS[m], (double)found[m] / (10 * QUERIES));
 }
 
+#define BATCH 256
+
+struct made {
+    float vector[DIMS];
+    uint8_t terms[512];
+    size_t terms_len;
+    char scope[16];
+};
+
+static void
+put(struct collection *c, uint32_t i, const struct made *made)
+{
+    const char *tags[] = { i % 100 ? "usual" : "rare" };
+    const uint32_t id[4] = { i, 0, i * 77, i * 2654435761u };
+    struct collection_row row = {
+        .id = (const uint8_t *)id,
+        .created_ns = i,
+        .scope = made->scope,
+        .source = "unknown",
+        .tags = tags,
+        .tag_count = 1,
+        .vector = made->vector,
+        .terms = made->terms,
+        .terms_len = made->terms_len,
+    };
+    if (collection_put(c, &row, NULL) != RC_OK)
+        abort();
+}
+
 static void
 run(struct corpus *corpus, size_t rows)
 {
@@ -252,29 +281,19 @@ run(struct corpus *corpus, size_t rows)
 
     if (collection_new(DIMS, &c, NULL) != RC_OK)
         abort();
-    for (uint32_t i = 0; i < rows; i++) {
-        uint8_t terms[512];
-        float vector[DIMS];
-        char scope[16];
-        const char *tags[] = { i % 100 ? "usual" : "rare" };
-        make_vector(corpus, vector);
-        if (vectors)
-            memcpy(vectors + (size_t)i * DIMS, vector, sizeof(vector));
-        snprintf(scope, sizeof(scope), "user:%u", i % 1000);
-        struct collection_row row = {
-            .id = (const uint8_t *)&(uint32_t[4]){ i, 0, i * 77, i * 2654435761u },
-            .created_ns = i,
-            .scope = scope,
-            .source = "unknown",
-            .tags = tags,
-            .tag_count = 1,
-            .vector = vector,
-            .terms = terms,
-            .terms_len = make_terms(corpus, terms),
-        };
-        double before = seconds(CLOCK_THREAD_CPUTIME_ID);
-        if (collection_put(c, &row, NULL) != RC_OK)
-            abort();
+    for (uint32_t from = 0; from < rows; from += BATCH) {
+        static struct made made[BATCH];
+        double before;
+        for (uint32_t i = 0; i < BATCH; i++) {
+            make_vector(corpus, made[i].vector);
+            made[i].terms_len = make_terms(corpus, made[i].terms);
+            snprintf(made[i].scope, sizeof(made[i].scope), "user:%u", (from + i) % 1000);
+            if (vectors && from + i < rows)
+                memcpy(vectors + (size_t)(from + i) * DIMS, made[i].vector, sizeof(made[i].vector));
+        }
+        before = seconds(CLOCK_THREAD_CPUTIME_ID);
+        for (uint32_t i = from; i < from + BATCH && i < rows; i++)
+            put(c, i, &made[i - from]);
         load += seconds(CLOCK_THREAD_CPUTIME_ID) - before;
     }
     printf("search index, %zu rows, load\t%.3f\ts\tof one processor\n", rows, load);

@@ -19,7 +19,8 @@
 #define B      0.75
 #define WINDOW 4096 /* rows; their sums take 16 KiB */
 
-#define TABLE_FROM 256 /* rows from which a table of scores pays */
+#define TABLE_FROM  256 /* rows from which a table of scores pays */
+#define LOOKUP_COST 40  /* postings that are added in the time of one lookup */
 
 struct candidate {
     uint32_t row, sum;
@@ -330,7 +331,7 @@ enum rc
 scorer_best(struct scorer *s, const struct collection_search *search, const struct rowset *pass,
             bool zeros, struct best *best)
 {
-    if ((uint64_t)pass->count * s->n * 8 < s->postings) {
+    if ((uint64_t)pass->count * s->n * LOOKUP_COST < s->postings) {
         size_t done = 0;
         for (uint32_t row = 0; rowset_next(pass, &row); row++) {
             uint32_t sum = scorer_row(s, row);

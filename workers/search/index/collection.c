@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "analysis/analysis.h"
+#include "base/cleanup.h"
 #include "collection_own.h"
 
 static uint64_t
@@ -74,8 +75,7 @@ collection_free(struct collection *c)
         return;
     for (uint32_t i = 0; i < c->used; i++)
         memory_free(&c->memory, c->records[i]);
-    for (uint32_t i = 0; i < c->cap / SEGMENT_ROWS; i++)
-        memory_free(&c->memory, c->segments[i]);
+    vectors_fini(c);
     lists_fini(c);
     names_fini(c);
     memory_free(&c->memory, c->ids);
@@ -154,17 +154,12 @@ grow_rows(struct collection *c)
 static bool
 reserve(struct collection *c, bool vector, uint32_t *slot)
 {
-    int8_t **segment;
-
     if (!table_reserve(&c->memory, &c->by_id, hash_of, c))
         return false;
     if (c->free_row == NONE && c->used == c->cap && !grow_rows(c))
         return false;
     *slot = c->free_row != NONE ? c->free_row : c->used;
-    segment = &c->segments[*slot / SEGMENT_ROWS];
-    if (vector && !*segment)
-        *segment = memory_aligned(&c->memory, SEGMENT_ROWS * c->stride);
-    return !vector || *segment;
+    return !vector || vectors_reserve(c, *slot / SEGMENT_ROWS);
 }
 
 /* The row's postings and names go, by its record. */
@@ -219,22 +214,37 @@ add_facets(struct collection *c, const struct collection_row *row, uint32_t slot
 }
 
 static bool
+add_term(struct collection *c, struct analysis_posting *posting, uint32_t slot)
+{
+    uint32_t count = posting->count, number, position, last;
+
+    if (count > COLLECTION_COUNT_MAX)
+        count = COLLECTION_COUNT_MAX;
+    number = list_add(c, posting->term, slot, count);
+    if (number == NONE)
+        return false;
+    scratch_put(&c->scratch, number + 1);
+    scratch_put(&c->scratch, posting->count);
+    for (last = 0; analysis_position(posting, &position); last = position)
+        scratch_put(&c->scratch, position - last);
+    return true;
+}
+
+/* Some at a time, so that the memory of one is fetched during the others'. */
+static bool
 add_terms(struct collection *c, struct analysis_reader *reader, uint32_t slot)
 {
-    struct analysis_posting posting;
-    uint32_t number, position, last;
+    struct analysis_posting ahead[16];
+    size_t n = ARRAY_LEN(ahead);
 
-    while (analysis_next(reader, &posting)) {
-        uint32_t count = posting.count;
-        if (count > COLLECTION_COUNT_MAX)
-            count = COLLECTION_COUNT_MAX;
-        number = list_add(c, posting.term, slot, count);
-        if (number == NONE)
-            return false;
-        scratch_put(&c->scratch, number + 1);
-        scratch_put(&c->scratch, posting.count);
-        for (last = 0; analysis_position(&posting, &position); last = position)
-            scratch_put(&c->scratch, position - last);
+    while (n == ARRAY_LEN(ahead)) {
+        for (n = 0; n < ARRAY_LEN(ahead) && analysis_next(reader, &ahead[n]); n++)
+            list_prefetch(c, ahead[n].term);
+        for (size_t i = 0; i < n; i++)
+            list_prefetch_rows(c, ahead[i].term);
+        for (size_t i = 0; i < n; i++)
+            if (!add_term(c, &ahead[i], slot))
+                return false;
     }
     return true;
 }

@@ -14,7 +14,8 @@
 #include "collection.h"
 
 #define SEGMENT_ROWS 64
-#define BLOCK_MAX    126 /* postings: 504 bytes, with malloc's header 512 */
+#define HUGE_PAGE    (2u << 20) /* bytes */
+#define BLOCK_MAX    126        /* postings: 504 bytes, with malloc's header 512 */
 #define BLOCK_INLINE 2
 #define NONE         UINT32_MAX
 
@@ -88,8 +89,13 @@ struct collection {
     float *scale;      /* of the vector: cosine = dot * scale * the query's; 0: none */
     uint8_t **records; /* owned each */
     uint64_t *alive;
-    int8_t **segments; /* owned each; NULL: none of its rows has had a vector */
+    int8_t **segments; /* of slabs; NULL: none of its rows has had a vector */
     struct table by_id;
+
+    int8_t **slabs;                             /* owned each */
+    uint32_t slab_count, slab_cap, small_slabs; /* those behind are huge pages */
+    uint32_t slab_segments, slab_left;          /* in all; not yet used */
+    int8_t *slab_next;
 
     struct list *lists;
     uint32_t list_count, list_cap, free_list;
@@ -105,6 +111,8 @@ struct collection {
 /* memory.c: as malloc(), realloc() and free(), counted. */
 void *memory_resize(struct memory *m, void *pointer, size_t size);
 void *memory_aligned(struct memory *m, size_t size); /* a multiple of 64 bytes, aligned, zeroed */
+void *memory_huge(struct memory *m);                 /* HUGE_PAGE bytes, aligned, zeroed */
+void memory_free_huge(struct memory *m, void *pointer);
 void memory_free(struct memory *m, void *pointer);
 /* Room for one more entry: false, and nothing changed, without memory. */
 bool memory_grow(struct memory *m, void *array, size_t size, uint32_t *cap);
@@ -125,6 +133,9 @@ uint32_t list_find(const struct collection *c, uint64_t key); /* or NONE */
 /* Adds the row to the key's list, which is made if need be; its number, NONE without memory. */
 uint32_t list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences);
 void list_remove(struct collection *c, uint32_t number, uint32_t row);
+/* Hints, in this order, some time before list_add(). */
+void list_prefetch(const struct collection *c, uint64_t key);
+void list_prefetch_rows(const struct collection *c, uint64_t key);
 void lists_fini(struct collection *c);
 static inline const struct block *
 list_blocks(const struct list *list)
@@ -154,7 +165,11 @@ struct dot_kernel {
 size_t dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX]);
 dot_fn *dot_best(void);
 
-/* The int8 form of a vector, padded to the stride; its scale, 0 without a direction. */
+/* vectors.c: room for the vectors of a segment. */
+bool vectors_reserve(struct collection *c, uint32_t segment);
+void vectors_fini(struct collection *c);
+
+/* dot.c: the int8 form of a vector, padded to the stride; its scale, 0 without a direction. */
 float vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out);
 
 #endif

@@ -50,17 +50,9 @@ dot_avx2(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32
     }
 }
 
-#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
-
-VNNI static inline __m256i
-vnni_fold(__m512i sum)
-{
-    return _mm256_add_epi32(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
-}
-
 /* vpdpbusd multiplies unsigned by signed: a row with its sign bits turned is row + 128, and the sum
  * of 128 * query is taken off again. */
-VNNI static void
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static void
 dot_vnni(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
 {
     const __m512i turn = _mm512_set1_epi8(-128);
@@ -70,31 +62,19 @@ dot_vnni(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32
     for (size_t j = 0; j < stride; j += 64)
         offset = _mm512_dpbusd_epi32(offset, turn, _mm512_loadu_si512(query + j));
     minus = _mm512_reduce_add_epi32(offset);
-    for (; n >= 4; n -= 4, rows += 4 * stride, out += 4) {
-        __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
-        for (size_t j = 0; j < stride; j += 64) {
-            const int8_t *r = rows + j;
-            __m512i q = _mm512_loadu_si512(query + j);
-            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(turn, _mm512_loadu_si512(r)), q);
-            b = _mm512_dpbusd_epi32(b, _mm512_xor_si512(turn, _mm512_loadu_si512(r + stride)), q);
-            c = _mm512_dpbusd_epi32(c, _mm512_xor_si512(turn, _mm512_loadu_si512(r + 2 * stride)),
-                                    q);
-            d = _mm512_dpbusd_epi32(d, _mm512_xor_si512(turn, _mm512_loadu_si512(r + 3 * stride)),
-                                    q);
-        }
-        __m256i ab = _mm256_hadd_epi32(vnni_fold(a), vnni_fold(b));
-        __m256i cd = _mm256_hadd_epi32(vnni_fold(c), vnni_fold(d));
-        __m256i abcd = _mm256_hadd_epi32(ab, cd);
-        __m128i sums =
-            _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256(abcd, 1));
-        _mm_storeu_si128((void *)out, _mm_sub_epi32(sums, _mm_set1_epi32(minus)));
-    }
     for (; n > 0; n--, rows += stride) {
-        __m512i sum = _mm512_setzero_si512();
-        for (size_t j = 0; j < stride; j += 64)
+        __m512i sum = _mm512_setzero_si512(), more = sum;
+        size_t j = 0;
+        for (; j + 128 <= stride; j += 128) {
+            __m512i a = _mm512_xor_si512(turn, _mm512_loadu_si512(rows + j));
+            __m512i b = _mm512_xor_si512(turn, _mm512_loadu_si512(rows + j + 64));
+            sum = _mm512_dpbusd_epi32(sum, a, _mm512_loadu_si512(query + j));
+            more = _mm512_dpbusd_epi32(more, b, _mm512_loadu_si512(query + j + 64));
+        }
+        if (j < stride)
             sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(turn, _mm512_loadu_si512(rows + j)),
                                       _mm512_loadu_si512(query + j));
-        *out++ = _mm512_reduce_add_epi32(sum) - minus;
+        *out++ = _mm512_reduce_add_epi32(_mm512_add_epi32(sum, more)) - minus;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "collection_own.h"
 
@@ -43,6 +44,34 @@ memory_aligned(struct memory *m, size_t size)
     memset(pointer, 0, size);
     m->bytes += taken(pointer);
     return pointer;
+}
+
+/* From the kernel itself: aligned_alloc() would keep as much again for the alignment. */
+void *
+memory_huge(struct memory *m)
+{
+    size_t before, size = 2 * (size_t)HUGE_PAGE;
+    uint8_t *got;
+
+    if (is_over(m, HUGE_PAGE))
+        return NULL;
+    got = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (got == MAP_FAILED)
+        return NULL;
+    before = (HUGE_PAGE - (uintptr_t)got % HUGE_PAGE) % HUGE_PAGE;
+    if (before > 0)
+        (void)munmap(got, before);
+    (void)munmap(got + before + HUGE_PAGE, HUGE_PAGE - before);
+    (void)madvise(got + before, HUGE_PAGE, MADV_HUGEPAGE); /* only a hint */
+    m->bytes += HUGE_PAGE;
+    return got + before;
+}
+
+void
+memory_free_huge(struct memory *m, void *pointer)
+{
+    (void)munmap(pointer, HUGE_PAGE);
+    m->bytes -= HUGE_PAGE;
 }
 
 void

@@ -39,6 +39,22 @@ list_find(const struct collection *c, uint64_t key)
     return NONE;
 }
 
+void
+list_prefetch(const struct collection *c, uint64_t key)
+{
+    if (c->by_key.mask)
+        __builtin_prefetch(&c->by_key.slots[(uint32_t)hash_key(key) & c->by_key.mask]);
+}
+
+void
+list_prefetch_rows(const struct collection *c, uint64_t key)
+{
+    uint32_t slot = c->by_key.mask ? c->by_key.slots[(uint32_t)hash_key(key) & c->by_key.mask] : 0;
+
+    if (slot)
+        __builtin_prefetch(&c->lists[slot - 1]);
+}
+
 static struct block *
 own_block(struct list *list, uint32_t i)
 {
