@@ -11,6 +11,7 @@
 #include "requests/answer.h"
 
 #define METRICS_MAX (1u << 20)
+#define GAUGES_MAX  16
 
 struct gauge {
     const char *name;
@@ -19,8 +20,9 @@ struct gauge {
 };
 
 static unsigned
-read_gauges(const struct gateway *gw, struct gauge gauges[12])
+read_gauges(const struct gateway *gw, struct gauge gauges[GAUGES_MAX])
 {
+    const struct http_counts *http = http_counts(gw->http);
     const struct gauge all[] = {
         { "connections", "open HTTP connections", http_connections(gw->http) },
         { "requests_in_flight", "requests that are not finished", gw->in_flight },
@@ -30,8 +32,13 @@ read_gauges(const struct gateway *gw, struct gauge gauges[12])
         { "redis_up", "Redis is connected", kv_connected(gw->kv) },
         { "postgresql_up", "PostgreSQL answers", keys_reachable(gw->keys) },
         { "uptime_seconds", "since the start", (clock_wall_ms() - gw->started_ms) / 1000 },
-        { "http_refused", "requests that the HTTP library refused",
-          (int64_t)http_refused(gw->http) },
+        { "http_refused", "requests that are no HTTP", (int64_t)http->faults },
+        { "connections_crowded", "connections refused because their address has too many",
+          (int64_t)http->crowded },
+        { "connections_evicted", "idle connections closed to make room", (int64_t)http->evicted },
+        { "connections_slow", "connections closed because a head, a body or a reader was too slow",
+          (int64_t)http->slow },
+        { "connections_max", "the bound of connections", gw->max_connections },
     };
     memcpy(gauges, all, sizeof(all));
     return sizeof(all) / sizeof(all[0]);
@@ -41,7 +48,7 @@ static enum step
 metrics(struct request *r)
 {
     AUTO(buf) struct buf out = { 0 };
-    struct gauge gauges[12];
+    struct gauge gauges[GAUGES_MAX];
     unsigned n = read_gauges(r->gw, gauges);
     const struct counters *count = &r->gw->count;
     buf_init(&out, METRICS_MAX);
@@ -68,7 +75,7 @@ status(struct request *r)
 {
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
-    struct gauge gauges[12];
+    struct gauge gauges[GAUGES_MAX];
     unsigned n = read_gauges(r->gw, gauges);
     buf_init(&out, METRICS_MAX);
     json_begin(&w, &out);

@@ -24,13 +24,16 @@
 #include "process/confine.h"
 #include "process/transport.h"
 #include "requests/openapi.h"
+#include "requests/request.h"
 #include "sql_gateway.h"
 #include "validate/schema.h"
 
-#define FIRST_CONNECT_MS 5000
-#define DRAIN_MS         30000
-#define DESCRIPTORS_OWN  128 /* servers, logs, the admin listener */
-#define DRAIN_TURN_MS    50
+#define FIRST_CONNECT_MS  5000
+#define DRAIN_MS          30000
+#define DESCRIPTORS_OWN   128 /* servers, logs, the admin listener */
+#define DRAIN_TURN_MS     50
+#define SHORT_BODY        8192 /* read before the checks: one wait less for most requests */
+#define ADMIN_CONNECTIONS 64
 
 static const char *const SCRIPT_FILES[SCRIPT_COUNT] = {
     [SCRIPT_RATE_TAKE] = "rate_take.lua",           [SCRIPT_IDEM_RESERVE] = "idem_reserve.lua",
@@ -166,20 +169,27 @@ static enum rc
 listen_http(struct gateway *gw, struct err *err)
 {
     const struct settings *s = gw->settings;
+    size_t max_body = (size_t)s->max_body_bytes;
+    size_t short_body = max_body < SHORT_BODY ? max_body : SHORT_BODY;
     struct http_options options = { .address = s->listen_addr,
-                                    .max_connections = gw->max_connections,
-                                    .timeout_seconds = (unsigned)s->connection_timeout_seconds,
                                     .trusted_proxies = s->trusted_proxies,
-                                    .max_body = (size_t)s->max_body_bytes };
+                                    .max_connections = gw->max_connections,
+                                    .max_per_address = (unsigned)s->max_connections_per_address,
+                                    .idle_seconds = (unsigned)s->connection_timeout_seconds,
+                                    .head_seconds = (unsigned)s->head_timeout_seconds,
+                                    .body_seconds = (unsigned)s->body_timeout_seconds,
+                                    .short_body = short_body };
     struct http_options admin = { .address = s->admin_listen_addr,
-                                  .max_connections = 64,
-                                  .timeout_seconds = 30,
                                   .trusted_proxies = "",
-                                  .max_body = (size_t)s->max_body_bytes,
-                                  .admin = true };
-    enum rc rc = http_open(gw, gw->loop, &options, &gw->http, err);
+                                  .max_connections = ADMIN_CONNECTIONS,
+                                  .max_per_address = ADMIN_CONNECTIONS,
+                                  .idle_seconds = 30,
+                                  .head_seconds = (unsigned)s->head_timeout_seconds,
+                                  .body_seconds = (unsigned)s->body_timeout_seconds,
+                                  .short_body = short_body };
+    enum rc rc = http_open(gw->loop, &options, &REQUEST_CALLBACKS, gw, &gw->http, err);
     if (rc == RC_OK)
-        rc = http_open(gw, gw->loop, &admin, &gw->admin, err);
+        rc = http_open(gw->loop, &admin, &REQUEST_ADMIN_CALLBACKS, gw, &gw->admin, err);
     return rc;
 }
 

@@ -36,7 +36,10 @@ struct settings {
     int64_t job_retention_days;
     int64_t max_connections;
     int64_t max_buffered_bytes;
+    int64_t max_connections_per_address;
     int64_t connection_timeout_seconds;
+    int64_t head_timeout_seconds;
+    int64_t body_timeout_seconds;
     int64_t key_hash_threads;
     int log_level;  /* enum log_level */
     int log_format; /* enum log_format */

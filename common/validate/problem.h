@@ -32,6 +32,7 @@
     X(PROBLEM_INVALID_REQUEST,     "invalid_request",        422, "Invalid request")               \
     X(PROBLEM_SECRET_IN_TEXT,      "secret_in_text",         422, "Credential in text")            \
     X(PROBLEM_KEY_REUSED,          "idempotency_key_reused", 422, "Idempotency key reused")        \
+    X(PROBLEM_HEAD_TOO_LARGE,      "head_too_large",         431, "Request head too large")        \
     X(PROBLEM_RATE_LIMITED,        "rate_limited",           429, "Rate limited")                  \
     X(PROBLEM_INTERNAL,            "internal",               500, "Internal error")                \
     X(PROBLEM_UNAVAILABLE,         "unavailable",            503, "Unavailable")                   \

@@ -7,7 +7,6 @@
 #include "audit/audit_own.h"
 #include "base/clock.h"
 #include "gateway.h"
-#include "http/http.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
 
@@ -193,7 +192,7 @@ send_end(struct request *r)
     const struct audit_request_event end = {
         .status = status_of(r->answer.status),
         .http_status = r->answer.status,
-        .error_code = r->answer.code,
+        .error_code = r->code,
         .duration_ms = (clock_mono_us() - r->start_us) / 1000,
     };
     char id[ID_TEXT_MAX];
@@ -207,7 +206,7 @@ close_audit(struct request *r)
 {
     struct audit *audit = r->gw->audit;
 
-    if (http_is_admin(r->exchange) || (r->route && r->route->flags & ROUTE_OPEN))
+    if (r->admin || (r->route && r->route->flags & ROUTE_OPEN))
         return STEP_NEXT;
     if (r->authenticated && settled_elsewhere(r))
         return STEP_NEXT;

@@ -59,7 +59,7 @@ refusals_count(struct refusals *refusals, const struct request *r)
 {
     struct refusal like = { .first_ms = r->accepted_ms, .status = r->answer.status };
 
-    like.code = r->answer.code ? r->answer.code : "none";
+    like.code = r->code ? r->code : "none";
     request_action(r, like.action);
     (void)snprintf(like.client, sizeof(like.client), "%s", r->client);
     if (r->authenticated) {

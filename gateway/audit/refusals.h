@@ -24,7 +24,7 @@ struct refusal {
     int status;
     const char *code; /* static */
     char action[96];
-    char client[CLIENT_TEXT_MAX];
+    char client[HTTP_CLIENT_MAX];
     char workspace[WORKSPACE_TEXT_MAX]; /* "" = no valid key */
     char key_id[KEY_ID_LEN + 1];
 };

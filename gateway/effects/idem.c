@@ -109,7 +109,7 @@ client_key(struct request *r, char key[CLIENT_KEY_MAX + 1], struct field_errors 
     const char *member = json_string(r->doc, "client_request_id");
     key[0] = '\0';
     if (header) {
-        size_t len = http_value_len(header);
+        size_t len = strlen(header);
         if (len >= 2 && header[0] == '"' && header[len - 1] == '"') {
             header++;
             len -= 2;

@@ -1,32 +1,123 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * http_own - what http.c and http_head.c share; nobody else includes it.
+ * http_own - what the files of the HTTP door share; nobody else includes it.
+ *
+ * http.c accepts and bounds, http_conn.c leads a connection through its states, http_write.c writes
+ * answers.
  *
  * Source: gateway/http/http.h
  */
 #ifndef GATEWAY_HTTP_OWN_H
 #define GATEWAY_HTTP_OWN_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <sys/queue.h>
 
-struct MHD_Connection;
-struct http_server;
-struct peer;
-struct request;
+#include "http/chunks.h"
+#include "http/http.h"
+#include "http/netaddr.h"
 
-struct exchange { /* one request of a connection */
-    struct http_server *server;
-    struct MHD_Connection *connection;
-    struct peer *peer;
-    struct request *request; /* owned */
-    uint64_t length;         /* Content-Length; 0 if there is none */
-    uint64_t arrived;        /* bytes of the body so far */
-    bool begun;
-    bool held; /* suspended between the head and the body */
-    bool complete;
-    bool suspended;
-    bool close_after;
+enum conn_state {
+    CONN_HEAD,   /* idle, or its head is coming */
+    CONN_HELD,   /* the head is being judged; the body waits */
+    CONN_BODY,   /* the body is coming */
+    CONN_BUSY,   /* all was read; no answer yet */
+    CONN_WRITE,  /* the answer is leaving */
+    CONN_LINGER, /* it left; what still comes is dropped until the client ends too */
+    CONN_DEAD    /* to be freed once its request waits for nothing */
 };
+
+struct exchange {
+    struct conn *conn;
+    void *request; /* the callbacks' */
+    struct http_answer *answer;
+    uint64_t arrived; /* bytes of the body so far */
+    struct http_chunks chunks;
+    bool wanted; /* http_want_body() */
+    bool closes; /* the connection ends behind the answer */
+    bool cut;    /* … and more of the body may come */
+    struct http_head head;
+    char text[]; /* of the head */
+};
+
+TAILQ_HEAD(conn_list, conn);
+
+/* An address with connections. */
+struct place {
+    LIST_ENTRY(place) link;
+    uint8_t address[16];
+    unsigned count;
+    struct conn_list conns; /* the oldest first */
+};
+LIST_HEAD(place_list, place);
+
+struct conn {
+    struct http_server *server;
+    struct loop_watch *watch;
+    int fd;
+    enum conn_state state;
+    uint8_t address[16];
+    struct place *place; /* NULL: a trusted proxy */
+    TAILQ_ENTRY(conn) all, idle, neighbour, turn;
+    bool queued;  /* in server->due */
+    bool driven;  /* conn_drive() is at work */
+    bool in_idle; /* in server->idle */
+    bool served;  /* had a request: it is kept for the next */
+    bool begun;   /* whose head has begun to come */
+    bool skipped; /* an empty line before the head */
+    bool paused;  /* bytes wait that are not wanted now */
+    bool eof;
+    int64_t since_ms; /* in this state; of a kept connection: of its head's first byte */
+    uint64_t moved;   /* bytes of the body or the answer since then */
+    const char *in;   /* what is read and not used: in own, or in the server's scratch */
+    size_t in_len;
+    char *own; /* owned */
+    size_t own_cap;
+    size_t line;        /* http_head_find()'s */
+    struct exchange *x; /* owned */
+    struct buf out;     /* the answer's head */
+    struct buf body;    /* its body */
+    size_t sent;        /* of both */
+};
+
+#define PLACES        1024 /* buckets */
+#define SCRATCH_BYTES 65536
+
+struct http_server {
+    struct loop *loop;
+    struct http_options options;
+    struct http_callbacks callbacks;
+    void *arg;
+    struct netaddr_nets proxies;
+    struct loop_watch *watch;
+    struct loop_timer *sweep;
+    int fd; /* listening; -1 when quiet */
+    bool full;
+    struct conn_list all, due;
+    struct conn_list idle; /* the longest idle first */
+    unsigned n_conns;
+    struct http_counts counts;
+    struct place_list places[PLACES];
+    uint64_t seed;
+    int64_t date_s; /* what date says */
+    char date[32];
+    char scratch[SCRATCH_BYTES];
+};
+
+/* http.c */
+void conn_end(struct conn *conn); /* close it; it goes when its request waits for nothing */
+void conn_set_idle(struct conn *conn, bool idle);
+
+/* http_conn.c */
+enum rc conn_start(struct conn *conn, struct err *err);
+void conn_drive(struct conn *conn);
+void conn_queue(struct conn *conn);
+void conn_free_exchange(struct conn *conn);
+
+/* http_write.c */
+enum write_step { WRITE_DONE, WRITE_AGAIN, WRITE_FAILED };
+/* Make the answer's bytes; false: out of memory. */
+bool write_begin(struct conn *conn);
+enum write_step write_some(struct conn *conn);
+void write_continue(struct conn *conn); /* 100 */
 
 #endif

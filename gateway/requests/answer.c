@@ -11,10 +11,10 @@
 void
 answer_header(struct request *r, const char *name, const char *format, ...)
 {
-    struct answer *a = &r->answer;
-    if (a->n_headers == ANSWER_HEADERS_MAX)
+    struct http_answer *a = &r->answer;
+    if (a->n_headers == HTTP_ANSWER_HEADERS_MAX)
         return;
-    struct answer_header *header = &a->headers[a->n_headers++];
+    struct http_answer_header *header = &a->headers[a->n_headers++];
     va_list args;
     header->name = name;
     va_start(args, format);
@@ -30,7 +30,7 @@ answer_reset(struct request *r)
 {
     buf_reset(&r->answer.body);
     r->answer.status = 0;
-    r->answer.code = NULL;
+    r->code = NULL;
     r->answer.content_type = NULL;
 }
 
@@ -65,7 +65,7 @@ problem(struct request *r, const struct problem *p)
     char path[128];
     answer_reset(r);
     r->answer.status = problem_http(p->code);
-    r->answer.code = problem_name(p->code);
+    r->code = problem_name(p->code);
     r->answer.content_type = "application/problem+json";
     problem_write(&r->answer.body, p, instance(r, path), r->request_id);
     return STEP_ANSWERED;
@@ -169,7 +169,7 @@ answer_worker(struct request *r, int status, const char *json, size_t len)
         return answer_object(r, status, json, len);
     enum step step = object(r, status, json, len, true);
     if (r->answer.status == status)
-        r->answer.code = code_in(json, len);
+        r->code = code_in(json, len);
     if (status == 503)
         answer_header(r, "Retry-After", "1");
     return step;

@@ -29,7 +29,7 @@ enum step answer_empty(struct request *r, int status);
 enum step answer_raw(struct request *r, int status, const char *content_type, const char *text,
                      size_t len);
 
-/* At most ANSWER_HEADERS_MAX; a value is cut at control characters. */
+/* At most HTTP_ANSWER_HEADERS_MAX; a value is cut at control characters. */
 __attribute__((format(printf, 3, 4))) void answer_header(struct request *r, const char *name,
                                                          const char *format, ...);
 /* Forget the answer (a recorded one takes its place). */

@@ -39,7 +39,7 @@ check_route(struct request *r)
     const char *path = skip_authority(r->uri, &len);
     if (len > 1 && path[len - 1] == '/')
         len--; /* "/memory/" is "/memory" */
-    if (http_is_admin(r->exchange))
+    if (r->admin)
         return admin_answer(r, path, len);
     route_find(r->method, path, len, &r->match);
     r->route = r->match.route;
@@ -53,40 +53,12 @@ check_route(struct request *r)
     return answer_problem(r, PROBLEM_METHOD_NOT_ALLOWED, "this path takes %s", allowed);
 }
 
-/* --- 413, and framing that two servers could read differently ---------------------------------- */
-
-static bool
-framing_is_plain(const struct request *r)
-{
-    unsigned lengths = 0;
-    unsigned encodings = 0;
-    const char *length = http_header(r->exchange, "Content-Length", &lengths);
-    const char *encoding = http_header(r->exchange, "Transfer-Encoding", &encodings);
-    if (lengths + encodings > 1)
-        return false;
-    if (encoding && strcasecmp(encoding, "chunked") != 0)
-        return false;
-    return !length || (length[0] && strspn(length, "0123456789") == strlen(length));
-}
+/* --- 413 -------------------------------------------------------------------------------------- */
 
 enum step
 check_size(struct request *r)
 {
-    const char *length = http_header(r->exchange, "Content-Length", NULL);
-    if (!framing_is_plain(r)) {
-        http_close_after(r->exchange);
-        return answer_problem(
-            r, PROBLEM_MALFORMED_REQUEST,
-            "the length of the body is given in two ways or in none that is known: send one "
-            "Content-Length in digits, or Transfer-Encoding: chunked");
-    }
-    if (!http_headers_plain(r->exchange)) {
-        http_close_after(r->exchange);
-        return answer_problem(r, PROBLEM_MALFORMED_REQUEST,
-                              "a header's name holds what no name may, or Host is there twice");
-    }
-    r->body_max = (size_t)r->gw->settings->max_body_bytes;
-    if (length && (strlen(length) > 15 || strtoull(length, NULL, 10) > r->body_max))
+    if (http_head(r->exchange)->length > r->body_max)
         return answer_problem(r, PROBLEM_BODY_TOO_LARGE, "a body here has at most %zu bytes",
                               r->body_max);
     return STEP_NEXT;
@@ -109,15 +81,15 @@ find_credential(const struct request *r, const char **text, size_t *len)
             return false;
         bearer += 7;
         bearer += strspn(bearer, " ");
-        size_t n = http_value_len(bearer);
-        if (key && (http_value_len(key) != n || memcmp(key, bearer, n) != 0))
+        size_t n = strlen(bearer);
+        if (key && (strlen(key) != n || memcmp(key, bearer, n) != 0))
             return false;
         key = bearer;
     }
     if (!key)
         return false;
     *text = key;
-    *len = http_value_len(key);
+    *len = strlen(key);
     return true;
 }
 
@@ -193,7 +165,7 @@ close_identify(struct request *r)
     size_t len;
     struct key_view key;
     enum rc rc;
-    if (r->key_tried || http_is_admin(r->exchange) || !find_credential(r, &text, &len))
+    if (r->key_tried || r->admin || !find_credential(r, &text, &len))
         return STEP_NEXT;
     r->key_tried = true;
     if (!keys_verify(r->gw->keys, &(struct key_text){ text, len, r->client }, on_identified, r, &rc,
@@ -323,9 +295,9 @@ check_media(struct request *r)
         return STEP_NEXT; /* curl -d '' sends the type of a form with nothing in it */
     const char *coding = http_header(r->exchange, "Content-Encoding", NULL);
     const char *type = http_header(r->exchange, "Content-Type", &n);
-    if (coding && http_value_len(coding) && strcasecmp(coding, "identity") != 0) {
+    if (coding && strlen(coding) && strcasecmp(coding, "identity") != 0) {
         size_t len = strspn(coding, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
-        bool plain = len == http_value_len(coding) && len <= 20;
+        bool plain = len == strlen(coding) && len <= 20;
         return answer_problem(r, PROBLEM_MEDIA_TYPE,
                               "Content-Encoding %.*s is not taken: send the body as it is, without "
                               "that header",
@@ -334,7 +306,7 @@ check_media(struct request *r)
     if (n > 1)
         return answer_problem(r, PROBLEM_MEDIA_TYPE, "Content-Type is there %u times: send it once",
                               n);
-    if (!type || !http_value_len(type) || is_json(type))
+    if (!type || !strlen(type) || is_json(type))
         return STEP_NEXT;
     return refuse_media(r, type);
 }

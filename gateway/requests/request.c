@@ -7,11 +7,8 @@
 
 #include "base/clock.h"
 #include "gateway.h"
-#include "http/http.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
-
-#define SWALLOW_MAX (8u << 20) /* bytes of a body that are read and dropped after an early answer */
 
 /* The order of the checks, here and nowhere else (contract 4.1). */
 static const struct {
@@ -39,25 +36,6 @@ static const struct {
 static route_fn *const CLOSING[] = { close_identify, close_idempotency, close_audit };
 #define N_CLOSING (sizeof(CLOSING) / sizeof(CLOSING[0]))
 
-struct request *
-request_new(struct gateway *gw, struct exchange *exchange, const char *uri)
-{
-    struct request *r = calloc(1, sizeof(*r));
-    if (!r || !(r->uri = strdup(uri))) {
-        free(r);
-        return NULL;
-    }
-    r->gw = gw;
-    r->exchange = exchange;
-    r->method = METHOD_COUNT;
-    r->actor.role = ROLE_COUNT;
-    buf_init(&r->body, (size_t)gw->settings->max_body_bytes);
-    buf_init(&r->payload, (size_t)gw->settings->max_body_bytes + 1024);
-    buf_init(&r->answer.body, ANSWER_MAX);
-    gw->in_flight++;
-    return r;
-}
-
 static void
 drop_body(struct request *r)
 {
@@ -65,18 +43,16 @@ drop_body(struct request *r)
     buf_fini(&r->body);
 }
 
-void
-request_free(struct request *r)
+static void
+request_free(void *arg)
 {
-    if (!r)
-        return;
+    struct request *r = arg;
     drop_body(r);
     buf_fini(&r->payload);
     buf_fini(&r->answer.body);
     json_cleanup(&r->doc);
     loop_timer_free(r->timer);
     free(r->own);
-    free(r->uri);
     r->gw->in_flight--;
     free(r);
 }
@@ -106,9 +82,8 @@ close_up(struct request *r)
         r->stage++;
     }
     r->waiting = false;
-    r->ready = true;
     count_answer(r);
-    http_resume(r->exchange);
+    http_answer(r->exchange, &r->answer);
 }
 
 static void
@@ -119,7 +94,7 @@ advance(struct request *r)
         if (r->stage == N_STAGES) {
             (void)answer_problem(r, PROBLEM_INTERNAL, "the request ended without an answer");
         } else if (STAGES[r->stage].body && !r->complete) {
-            http_resume(r->exchange);
+            http_want_body(r->exchange);
             return;
         } else {
             enum step step = STAGES[r->stage].fn(r);
@@ -156,68 +131,141 @@ request_continue(struct request *r, enum step step)
     advance(r);
 }
 
-void
-request_begin(struct request *r, size_t body_max)
+/* --- the calls of the HTTP door ---------------------------------------------------------------- */
+
+static void
+set_method(struct request *r, const char *method)
 {
+    for (unsigned m = 0; m < METHOD_COUNT; m++)
+        if (strcmp(method, method_name((enum http_method)m)) == 0)
+            r->method = (enum http_method)m;
+    if (strcmp(method, "HEAD") == 0)
+        r->method = METHOD_GET;
+    r->method_known = r->method != METHOD_COUNT;
+}
+
+static struct request *
+request_begin(struct gateway *gw, struct exchange *exchange)
+{
+    struct request *r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
+    const struct http_head *head = http_head(exchange);
+    const char *given = http_header(exchange, "X-Request-ID", NULL);
+    r->gw = gw;
+    r->exchange = exchange;
+    r->method = METHOD_COUNT;
+    r->actor.role = ROLE_COUNT;
     r->accepted_ms = clock_wall_ms();
     r->start_us = clock_mono_us();
-    r->gw->count.requests_total++;
-    r->body_max = body_max;
-    const char *given = http_header(r->exchange, "X-Request-ID", NULL);
-    size_t len = given ? http_value_len(given) : 0;
-    if (given && request_id_valid(given, len))
-        (void)snprintf(r->request_id, sizeof(r->request_id), "%.*s", (int)len, given);
+    r->body_max = (size_t)gw->settings->max_body_bytes;
+    buf_init(&r->body, r->body_max);
+    buf_init(&r->payload, r->body_max + 1024);
+    buf_init(&r->answer.body, ANSWER_MAX);
+    gw->in_flight++;
+    gw->count.requests_total++;
+    set_method(r, head->method);
+    r->uri = head->target;
+    r->path_len = strcspn(r->uri, "?#");
+    http_client(exchange, r->client);
+    if (given && request_id_valid(given, strlen(given)))
+        (void)snprintf(r->request_id, sizeof(r->request_id), "%s", given);
     else
         id_new(r->request_id);
     id_new(r->id);
-    r->path_len = strcspn(r->uri, "?#");
+    answer_header(r, "X-Request-ID", "%s", r->request_id);
+    return r;
 }
 
-void
-request_head(struct request *r)
+static void *
+on_begin(void *arg, struct exchange *exchange)
 {
-    advance(r);
+    return request_begin(arg, exchange);
 }
 
-bool
-request_body(struct request *r, const char *data, size_t len)
+static void *
+on_admin_begin(void *arg, struct exchange *exchange)
 {
-    if (!r->closing && r->body.len + len > r->body_max) {
+    struct request *r = request_begin(arg, exchange);
+    if (r)
+        r->admin = true;
+    return r;
+}
+
+static void
+on_head(void *arg)
+{
+    advance(arg);
+}
+
+/* An answer that the stages did not give. */
+static void
+break_off(struct request *r)
+{
+    r->closing = true;
+    r->stage = 0;
+    drop_body(r);
+    close_up(r);
+}
+
+static void
+on_body(void *arg, const char *data, size_t len)
+{
+    struct request *r = arg;
+    if (r->closing)
+        return;
+    if (r->body.len + len > r->body_max) {
         (void)answer_problem(r, PROBLEM_BODY_TOO_LARGE, "a body here has at most %zu bytes",
                              r->body_max);
-        r->closing = true;
-        r->stage = 0;
-        drop_body(r);
-        close_up(r);
+        break_off(r);
+        return;
     }
-    if (r->closing) {
-        r->swallowed += len;
-        return r->swallowed <= SWALLOW_MAX;
+    bool fits = r->gw->buffered_bytes + len <= (uint64_t)r->gw->settings->max_buffered_bytes;
+    size_t before = r->body.len;
+    if (fits)
+        buf_add(&r->body, data, len);
+    if (fits && !buf_failed(&r->body)) {
+        r->gw->buffered_bytes += len;
+        return;
     }
-    if (r->gw->buffered_bytes + len > (uint64_t)r->gw->settings->max_buffered_bytes) {
-        r->gw->count.memory_refused_total++;
-        answer_header(r, "Retry-After", "1");
-        (void)answer_problem(r, PROBLEM_UNAVAILABLE, "too many request bodies at once");
-        r->closing = true;
-        r->stage = 0;
-        drop_body(r);
-        close_up(r);
-        return true;
-    }
-    buf_add(&r->body, data, len);
-    if (buf_failed(&r->body))
-        return false;
-    r->gw->buffered_bytes += len;
-    return true;
+    buf_cut(&r->body, before);
+    r->gw->count.memory_refused_total++;
+    answer_header(r, "Retry-After", "1");
+    (void)answer_problem(r, PROBLEM_UNAVAILABLE, "too many request bodies at once");
+    break_off(r);
 }
 
-void
-request_complete(struct request *r)
+static void
+on_complete(void *arg)
 {
+    struct request *r = arg;
+    const struct http_head *head = http_head(r->exchange);
     r->complete = true;
-    if (!r->closing)
+    if (r->closing)
+        return;
+    if (head->fault == HTTP_FAULT_NONE) {
         advance(r);
+        return;
+    }
+    (void)answer_problem(
+        r, head->fault == HTTP_FAULT_TOO_LARGE ? PROBLEM_HEAD_TOO_LARGE : PROBLEM_MALFORMED_REQUEST,
+        "%s", head->why);
+    break_off(r);
 }
+
+static bool
+on_waits(const void *arg)
+{
+    const struct request *r = arg;
+    return r->waiting;
+}
+
+const struct http_callbacks REQUEST_CALLBACKS = { on_begin,    on_head,  on_body,
+                                                  on_complete, on_waits, request_free };
+const struct http_callbacks REQUEST_ADMIN_CALLBACKS = { on_admin_begin, on_head,  on_body,
+                                                        on_complete,    on_waits, request_free };
+
+/* --- for the stages ---------------------------------------------------------------------------- */
 
 static void
 on_timer(void *arg)

@@ -4,9 +4,9 @@
  *
  * Theory of operation. A request passes the stages of the table in request.c, in that order and no
  * other. A stage goes on, waits (its continuation calls request_continue()), or answers; an answer
- * jumps to the closing stages (idempotency record, audit), then the connection is resumed and the
- * answer leaves. Exactly one continuation is under way for a waiting request, and MHD keeps a
- * suspended connection, so a request lives at least as long as what it waits for.
+ * jumps to the closing stages (idempotency record, audit), then the answer leaves. Exactly one
+ * continuation is under way for a waiting request, and the HTTP door frees none that waits, so a
+ * request lives at least as long as what it waits for.
  *
  * Units:   *_ms milliseconds; *_us microseconds (monotonic)
  * Threads: the loop's thread only
@@ -22,34 +22,17 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "base/loop.h"
+#include "http/http.h"
 #include "json/json.h"
 #include "protocol/principal.h"
 #include "requests/routes.h"
 #include "validate/problem.h"
 
-struct exchange; /* http.h: the connection's side */
 struct gateway;
 struct key;
 
-#define CLIENT_TEXT_MAX    48
-#define ANSWER_HEADERS_MAX 8
-#define ANSWER_HEADER_TEXT 192
-#define ANSWER_MAX         (8u << 20) /* bytes of an answer's body */
-#define WAIT_MS_MAX        60000
-
-struct answer_header {
-    const char *name; /* static */
-    char value[ANSWER_HEADER_TEXT];
-};
-
-struct answer {
-    int status; /* 0 = none yet */
-    struct buf body;
-    const char *content_type;
-    const char *code; /* problem code, static; NULL on success */
-    struct answer_header headers[ANSWER_HEADERS_MAX];
-    size_t n_headers;
-};
+#define ANSWER_MAX  (8u << 20) /* bytes of an answer's body */
+#define WAIT_MS_MAX 60000
 
 #define IDEM_PLACE_MAX 200
 
@@ -66,17 +49,16 @@ struct idem {
 
 struct request {
     struct gateway *gw;        /* borrowed */
-    struct exchange *exchange; /* borrowed */
+    struct exchange *exchange; /* borrowed: the door's side */
+    bool admin;                /* of the admin listener */
     const struct route *route;
     struct route_match match;
     enum http_method method;
     bool method_known;
-    bool head; /* HEAD: answered as GET */
-    char *uri; /* owned; raw, with the query */
+    const char *uri; /* the exchange's; raw, with the query */
     size_t path_len;
     char request_id[REQUEST_ID_MAX];
-    char client[CLIENT_TEXT_MAX]; /* the client's address */
-    bool tls;                     /* behind a TLS proxy that is trusted */
+    char client[HTTP_CLIENT_MAX]; /* the client's address */
     const struct key *key;        /* borrowed for the current stage only */
     struct principal actor;
     bool authenticated;
@@ -85,7 +67,6 @@ struct request {
     int64_t start_us;
     size_t body_max;
     struct buf body;      /* as the client sent it */
-    size_t swallowed;     /* bytes read and dropped after an early answer */
     cJSON *doc;           /* owned; body with the parameters in it */
     struct buf payload;   /* what is published when it is not the body itself */
     bool rebuilt;         /* payload holds it */
@@ -93,12 +74,12 @@ struct request {
     uint32_t wait_ms;
     bool respond_async;
     struct idem idem;
-    struct answer answer;
+    struct http_answer answer;
+    const char *code; /* the answer's problem code, static; NULL on success */
     /* the machine */
     unsigned stage;
     bool waiting;  /* a continuation is under way */
     bool closing;  /* in the closing stages */
-    bool ready;    /* the answer may leave */
     bool complete; /* the body was read to its end */
     bool counted_refusal;
     struct loop_timer *timer; /* owned; made when first needed */
@@ -111,17 +92,9 @@ struct request {
     void *own;                                  /* of the route's function; freed with free() */
 };
 
-struct request *request_new(struct gateway *gw, struct exchange *exchange, const char *uri);
-void request_free(struct request *r);
-
-/* The calls of http.c, in this order: begin; head, unless the body is so short that the checks of
- * the head may come after it; body; complete. After head, body and complete: r->waiting, or r->ready,
- * or more of the body is wanted. */
-void request_begin(struct request *r, size_t body_max);
-void request_head(struct request *r);
-/* false: the connection must be closed. */
-bool request_body(struct request *r, const char *data, size_t len);
-void request_complete(struct request *r);
+/* What a listener calls; its arg is the gateway. */
+extern const struct http_callbacks REQUEST_CALLBACKS;
+extern const struct http_callbacks REQUEST_ADMIN_CALLBACKS; /* /metrics and /debug/status */
 
 /* The end of a wait. STEP_NEXT: the next stage; STEP_ANSWERED: to the closing stages. */
 void request_continue(struct request *r, enum step step);

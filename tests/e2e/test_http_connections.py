@@ -26,9 +26,31 @@ def tight(make_stack):
     return make_stack(CONNECTION_TIMEOUT_SECONDS=2, RATE_LIMIT_PER_MINUTE=30, MAX_BODY_BYTES=2000)
 
 
-def connect(stack):
+@pytest.fixture(scope="module")
+def crowded(make_stack):
+    """Few connections; what comes from this machine is no trusted proxy."""
+    return make_stack(TRUSTED_PROXIES="10.9.8.7/32", MAX_CONNECTIONS=40, MAX_CONNECTIONS_PER_ADDRESS=20,
+                      HEAD_TIMEOUT_SECONDS=120, BODY_TIMEOUT_SECONDS=2)
+
+
+def connect(stack, source="127.0.0.1"):
     host, port = stack.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), 10)
+    return socket.create_connection((host, int(port)), 10, (source, 0))
+
+
+def ended(sockets):
+    """Those that the server has closed."""
+    gone = []
+    for s in sockets:
+        s.setblocking(False)
+        try:
+            if s.recv(1) == b"":
+                gone.append(s)
+        except BlockingIOError:
+            pass
+        except OSError:
+            gone.append(s)
+    return gone
 
 
 def exchange(stack, data, timeout=10, shut=True):
@@ -173,6 +195,69 @@ def test_slow_clients(tight):
                 closed = True
         assert closed and time.monotonic() - start < 15
     one.anonymous().get("/healthz").ok()
+
+
+def test_idle_connections_make_room(crowded):
+    """A stranger's hundred silent connections keep nobody out: the longest idle ones end."""
+    idle = [connect(crowded, f"127.0.0.{10 + n % 10}") for n in range(100)]
+    try:
+        for _ in range(3):
+            crowded.anonymous().get("/healthz").ok()
+        wait_until(lambda: len(ended(idle)) >= 60, 30, "the bound is kept")
+        assert idle[-1] not in ended(idle)  # the newest are not the ones
+    finally:
+        for s in idle:
+            s.close()
+
+
+def test_an_address_has_its_share(crowded):
+    """Connections of one address that are all at work: no more than its number, and others go on."""
+    busy = []
+    try:
+        for _ in range(30):
+            s = connect(crowded, "127.0.0.2")
+            busy.append(s)
+            try:
+                s.sendall(head(crowded, "Content-Length: 5000") + b"{")
+            except OSError:
+                pass  # refused already
+        wait_until(lambda: len(ended(busy)) >= 10, 30, "those beyond the number are refused")
+        crowded.anonymous().get("/healthz").ok()
+        wait_until(lambda: len(ended(busy)) == 30, 60, "a body that does not come is not waited for")
+    finally:
+        for s in busy:
+            s.close()
+    with connect(crowded, "127.0.0.2") as s:
+        s.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert b" 200 " in s.recv(65536)
+
+
+def test_all_connections_at_work(crowded):
+    """Then a new one waits, and comes when one of them ends."""
+    busy = [connect(crowded, f"127.0.0.{30 + n % 10}") for n in range(41)]
+    try:
+        for s in busy:
+            s.sendall(head(crowded, "Content-Length: 5000") + b"{")
+        crowded.anonymous().get("/healthz").ok()
+        wait_until(lambda: len(ended(busy)) == 41, 60)
+    finally:
+        for s in busy:
+            s.close()
+
+
+def test_a_body_that_drips(crowded):
+    """One byte now and then is no progress."""
+    with connect(crowded, "127.0.0.50") as s:
+        s.sendall(head(crowded, "Content-Length: 500"))
+
+        def cut():
+            try:
+                s.sendall(b" ")
+            except OSError:
+                return True
+            return bool(ended([s]))
+
+        wait_until(cut, 60)
 
 
 def test_a_small_bound_of_bodies(tight):

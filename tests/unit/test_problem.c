@@ -33,6 +33,7 @@ test_codes(void **unused)
         { PROBLEM_INVALID_REQUEST, "invalid_request", 422 },
         { PROBLEM_SECRET_IN_TEXT, "secret_in_text", 422 },
         { PROBLEM_KEY_REUSED, "idempotency_key_reused", 422 },
+        { PROBLEM_HEAD_TOO_LARGE, "head_too_large", 431 },
         { PROBLEM_RATE_LIMITED, "rate_limited", 429 },
         { PROBLEM_INTERNAL, "internal", 500 },
         { PROBLEM_UNAVAILABLE, "unavailable", 503 },
@@ -40,7 +41,7 @@ test_codes(void **unused)
         { PROBLEM_COUNT, "internal", 500 },
     };
 
-    assert_int_equal(PROBLEM_COUNT, 20);
+    assert_int_equal(PROBLEM_COUNT, 21);
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         assert_string_equal(problem_name(CASES[i].code), CASES[i].name);
         assert_int_equal(problem_http(CASES[i].code), CASES[i].http);

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* The HTTP door with callbacks of this test's own: it knows no request. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "gateway/http/http.h"
+#include "test.h"
+
+#define PORT_BASE  20000
+#define TURNS_MS   20000 /* a bound against hanging */
+#define BACK_BYTES 65536
+
+struct fake { /* a request */
+    struct exchange *exchange;
+    struct http_answer answer;
+    bool waiting;
+};
+
+struct bench {
+    struct loop *loop;
+    struct http_server *server;
+    struct fake *last;
+    bool holds_head, holds_answer; /* the callback returns without a decision */
+    unsigned begun, heads, completed, freed;
+    size_t body_bytes;
+    enum http_fault fault;
+    int port;
+};
+
+static struct bench *bench; /* the callbacks of requests get no other */
+
+static void
+answer(struct fake *fake, const char *text)
+{
+    buf_init(&fake->answer.body, 4096);
+    buf_puts(&fake->answer.body, text);
+    fake->answer.status = 200;
+    fake->answer.content_type = "text/plain";
+    fake->waiting = false;
+    http_answer(fake->exchange, &fake->answer);
+}
+
+static void *
+on_begin(void *arg, struct exchange *exchange)
+{
+    struct bench *b = arg;
+    struct fake *fake = calloc(1, sizeof(*fake));
+    assert_non_null(fake);
+    fake->exchange = exchange;
+    b->last = fake;
+    b->begun++;
+    return fake;
+}
+
+static void
+on_head(void *arg)
+{
+    struct fake *fake = arg;
+    bench->heads++;
+    if (bench->holds_head)
+        fake->waiting = true;
+    else
+        http_want_body(fake->exchange);
+}
+
+static void
+on_body(void *arg, const char *data, size_t len)
+{
+    bench->body_bytes += len;
+}
+
+static void
+on_complete(void *arg)
+{
+    struct fake *fake = arg;
+    bench->completed++;
+    bench->fault = http_head(fake->exchange)->fault;
+    if (bench->holds_answer)
+        fake->waiting = true;
+    else
+        answer(fake, bench->fault ? "bad" : "ok");
+}
+
+static bool
+on_waits(const void *arg)
+{
+    return ((const struct fake *)arg)->waiting;
+}
+
+static void
+on_free(void *arg)
+{
+    struct fake *fake = arg;
+    assert_false(fake->waiting);
+    bench->freed++;
+    buf_fini(&fake->answer.body);
+    free(fake);
+}
+
+static int
+set_up(void **state)
+{
+    static const struct http_callbacks CALLBACKS = { on_begin,    on_head,  on_body,
+                                                     on_complete, on_waits, on_free };
+    struct bench *b = calloc(1, sizeof(*b));
+    struct http_options options = { .trusted_proxies = "127.0.0.0/8",
+                                    .max_connections = 4,
+                                    .max_per_address = 4,
+                                    .idle_seconds = 60,
+                                    .head_seconds = 60,
+                                    .body_seconds = 60,
+                                    .short_body = 10 };
+    char address[32];
+    assert_non_null(b);
+    assert_int_equal(loop_new(&b->loop, NULL), RC_OK);
+    for (b->port = PORT_BASE + getpid() % 8000; !b->server; b->port++) {
+        (void)snprintf(address, sizeof(address), "127.0.0.1:%d", b->port);
+        options.address = address;
+        if (http_open(b->loop, &options, &CALLBACKS, b, &b->server, NULL) == RC_OK)
+            break;
+    }
+    *state = bench = b;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct bench *b = *state;
+    http_close(b->server);
+    assert_int_equal(b->begun, b->freed);
+    loop_free(b->loop);
+    free(b);
+    return 0;
+}
+
+static int
+dial(const struct bench *b)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)b->port) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+static void
+say(int fd, const char *text)
+{
+    size_t len = strlen(text);
+    assert_int_equal(send(fd, text, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+/* Turn the loop until `want` answers end with `tail`; what came. */
+static const char *
+hear(struct bench *b, int fd, unsigned want, const char *tail)
+{
+    static char back[BACK_BYTES];
+    size_t len = 0;
+    int64_t until_ms = clock_mono_ms() + TURNS_MS;
+    back[0] = '\0';
+    for (;;) {
+        loop_turn(b->loop, 1);
+        ssize_t n = recv(fd, back + len, sizeof(back) - 1 - len, MSG_DONTWAIT);
+        if (n > 0)
+            len += (size_t)n;
+        back[len] = '\0';
+        unsigned got = 0;
+        for (const char *at = back; (at = strstr(at, tail)) != NULL; at++)
+            got++;
+        if (got >= want)
+            return back;
+        assert_true(clock_mono_ms() < until_ms);
+    }
+}
+
+static bool
+has_ended(struct bench *b, int fd)
+{
+    char byte;
+    int64_t until_ms = clock_mono_ms() + TURNS_MS;
+    ssize_t n;
+    while ((n = recv(fd, &byte, 1, MSG_DONTWAIT)) != 0) {
+        loop_turn(b->loop, 1);
+        if (clock_mono_ms() >= until_ms)
+            return false;
+    }
+    return true;
+}
+
+static void
+test_pipelined_requests_are_answered_in_turn(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    say(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            "3\r\n\r\nabcGET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    const char *back = hear(b, fd, 3, "\r\n\r\nok");
+    assert_non_null(strstr(back, "Connection: close\r\n"));
+    assert_true(has_ended(b, fd));
+    assert_int_equal(b->completed, 3);
+    assert_int_equal(b->heads, 0); /* all are short */
+    assert_int_equal(b->body_bytes, 3);
+    close(fd);
+}
+
+static void
+test_a_long_body_waits_for_its_head(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    b->holds_head = true;
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n");
+    while (b->heads == 0)
+        loop_turn(b->loop, 1);
+    assert_int_equal(b->body_bytes, 0);
+    b->last->waiting = false;
+    http_want_body(b->last->exchange);
+    (void)hear(b, fd, 1, "HTTP/1.1 100 Continue\r\n\r\n");
+    say(fd, "hello world");
+    (void)hear(b, fd, 1, "\r\n\r\nok");
+    assert_int_equal(b->body_bytes, 11);
+    close(fd);
+}
+
+static void
+test_a_client_that_is_gone_takes_no_request_along(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    b->holds_answer = true;
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (b->completed == 0)
+        loop_turn(b->loop, 1);
+    struct linger hard = { .l_onoff = 1 };
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+    close(fd);
+    while (http_connections(b->server) > 0)
+        loop_turn(b->loop, 1);
+    assert_int_equal(b->freed, 0);
+    answer(b->last, "late");
+    loop_turn(b->loop, 1);
+    assert_int_equal(b->freed, 1);
+}
+
+static void
+test_malformed_chunks_end_the_connection(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabX\r\nGET / "
+            "HTTP/1.1\r\nHost: x\r\n\r\n");
+    const char *back = hear(b, fd, 1, "\r\n\r\nbad");
+    assert_non_null(strstr(back, "Connection: close\r\n"));
+    assert_int_equal(b->fault, HTTP_FAULT_MALFORMED);
+    assert_int_equal(b->begun, 1);
+    assert_int_equal(http_counts(b->server)->faults, 1);
+    close(fd);
+}
+
+static void
+test_the_longest_idle_makes_room(void **state)
+{
+    struct bench *b = *state;
+    int fds[6];
+    for (unsigned i = 0; i < 4; i++) {
+        fds[i] = dial(b);
+        while (http_connections(b->server) < i + 1)
+            loop_turn(b->loop, 1);
+    }
+    say(fds[0], "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); /* now the second is the longest idle */
+    (void)hear(b, fds[0], 1, "\r\n\r\nok");
+    for (unsigned i = 4; i < 6; i++) {
+        fds[i] = dial(b);
+        say(fds[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        (void)hear(b, fds[i], 1, "\r\n\r\nok");
+    }
+    assert_int_equal(http_connections(b->server), 4);
+    assert_int_equal(http_counts(b->server)->evicted, 2);
+    assert_true(has_ended(b, fds[1]));
+    assert_true(has_ended(b, fds[2]));
+    say(fds[0], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    (void)hear(b, fds[0], 1, "\r\n\r\nok");
+    for (unsigned i = 0; i < 6; i++)
+        close(fds[i]);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_pipelined_requests_are_answered_in_turn),
+        TEST(test_a_long_body_waits_for_its_head),
+        TEST(test_a_client_that_is_gone_takes_no_request_along),
+        TEST(test_malformed_chunks_end_the_connection),
+        TEST(test_the_longest_idle_makes_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
