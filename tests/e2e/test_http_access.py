@@ -6,7 +6,7 @@ import uuid
 import zlib
 
 import pytest
-from gantry_testing.wait import wait_until
+from gantry_testing.wait import promised, wait_until
 
 OPEN = {("get", "/healthz"), ("get", "/readyz"), ("get", "/openapi.json")}
 VIEWER = {"actions:preview", "memory:read"}
@@ -164,7 +164,7 @@ def test_revocation_within_a_second(stack):
     stack.gantry("key", "revoke", made["key_id"])
     revoked = time.monotonic()
     wait_until(lambda: user.get("/memory").status == 401, 5, interval=0.005)
-    assert time.monotonic() - revoked < 1.0
+    assert time.monotonic() - revoked < promised(1.0)
     assert user.get("/memory").status == 401
 
 

@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 from gantry_testing import NatsError, wait_until
+from gantry_testing.wait import promised
 from gantry_testing.stack import ROOT
 
 SLEEPERS = "(sleep 300 & (setsid sleep 300 & ) & wait) & sleep 300"
@@ -16,11 +17,6 @@ SLEEPERS = "(sleep 300 & (setsid sleep 300 & ) & wait) & sleep 300"
 
 def run(client, task, **more):
     return client.post("/webhook/executor/run", {"task": task, **more}, Prefer="wait=60")
-
-
-def quiet():
-    """Whether the machine has a processor for us: only then do times mean anything."""
-    return os.getloadavg()[0] < os.cpu_count()
 
 
 def job(client, job_id, *states):
@@ -101,7 +97,7 @@ def test_files_that_cannot_be_written_are_named(client, action, files):
 
 def test_timeout(client):
     answer = run(client, {"type": "code.shell", "code": "sleep 60"}, timeout_seconds=1).ok().json
-    assert answer["outcome"] == "timeout" and 1000 <= answer["usage"]["wall_ms"] < (1500 if quiet() else 8000)
+    assert answer["outcome"] == "timeout" and 1000 <= answer["usage"]["wall_ms"] < 1000 * promised(1.5)
 
 
 def test_output_is_cut_and_control_characters_pass(client):
@@ -187,7 +183,7 @@ def test_cancel_ends_the_whole_tree_within_a_second(stack, client):
     wait_until(lambda: len(sleepers_of(stack)) == 3, 30, "three sleepers run")
     start = time.monotonic()
     answer = client.delete("/ai/jobs/" + job_id).ok().json
-    assert not sleepers_of(stack) and time.monotonic() - start < (1 if quiet() else 5)
+    assert not sleepers_of(stack) and time.monotonic() - start < promised(1)
     assert answer["status"] == "cancelled" and answer["result"]["outcome"] == "cancelled"
     assert client.delete("/ai/jobs/" + job_id).ok().json["status"] == "cancelled"
 

@@ -13,7 +13,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+
+from .wait import wait_until
 
 USER = "nobody"
 
@@ -47,16 +48,6 @@ def accepts(port):
     with socket.socket() as s:
         s.settimeout(0.2)
         return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_until(condition, seconds=20.0, what="condition"):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {seconds} s")
 
 
 class Server:

@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 from gantry_testing.stack import ROOT, Stack
-from gantry_testing.wait import wait_until
+from gantry_testing.wait import promised, wait_until
 
 PARTS = ["audit", "executor", "gateway", "ingest", "nats", "postgres", "redis", "search"]
 VARIABLES = {
@@ -66,8 +66,7 @@ def test_a_second_make_up_changes_nothing_and_is_quick(own):
     start, used = time.monotonic(), sum(os.times()[2:4])
     done = make(own, "up")
     assert done.returncode == 0, done.stderr
-    if os.getloadavg()[0] < os.cpu_count():  # on a busy machine only what it uses itself counts
-        assert time.monotonic() - start < 3
+    assert time.monotonic() - start < promised(3)
     assert sum(os.times()[2:4]) - used < 2
     own.read_env()
     assert pids(own) == before and own.api_key == key
@@ -87,7 +86,7 @@ def test_make_up_repairs_what_is_down_and_leaves_the_rest(own):
     assert after.pop("ingest") != before.pop("ingest")
     assert after == before
     assert make(own, "status").returncode == 0
-    assert time.monotonic() - time_of_death < 20
+    assert time.monotonic() - time_of_death < promised(20)
 
 
 @pytest.mark.parametrize("name", PARTS)
