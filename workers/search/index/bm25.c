@@ -20,7 +20,8 @@
 #define WINDOW 4096 /* rows; their sums take 16 KiB */
 
 #define TABLE_FROM  256 /* rows from which a table of scores pays */
-#define LOOKUP_COST 40  /* postings that are added in the time of one lookup */
+#define AT_ONCE     16  /* sums that are compared together; they are below 2^31 */
+#define LOOKUP_COST 12  /* postings that are added in the time of one lookup */
 
 struct candidate {
     uint32_t row, sum;
@@ -211,15 +212,30 @@ add_postings(const struct scorer *s, const struct scored *t, uint32_t low, uint3
              uint32_t *sums)
 {
     const struct block *blocks = list_blocks(t->list);
+    const uint16_t *row_words = s->c->row_words;
+    bool table = t->list->rows >= TABLE_FROM;
 
     for (uint32_t b = t->block; b < t->list->blocks && blocks[b].first < high; b++) {
         const uint32_t *at = block_at(&blocks[b]);
-        uint32_t n = blocks[b].n, i = 0;
-        while (i < n && at[i] >> 8 < low)
-            i++;
-        for (; i < n && at[i] >> 8 < high; i++)
-            sums[(at[i] >> 8) - low] += score_posting(s, t, at[i]);
+        uint32_t i = block_place(&blocks[b], low), end = block_place(&blocks[b], high);
+        for (; i < end; i++) {
+            uint32_t row = at[i] >> 8, words = row_words[row];
+            if (table && (at[i] & 0xFF) == 1 && words < TABLE_WORDS)
+                sums[row - low] += t->once[words];
+            else
+                sums[row - low] += score(s, t->weight, at[i] & 0xFF, words);
+        }
     }
+}
+
+static bool
+reaches(const uint32_t *sums, int32_t least)
+{
+    int32_t any = 0;
+
+    for (size_t i = 0; i < AT_ONCE; i++)
+        any |= (int32_t)sums[i] >= least;
+    return any;
 }
 
 /* Rows with a sum that can still reach `least`; sums is left zero. */
@@ -229,13 +245,14 @@ collect(const struct rowset *pass, uint32_t low, uint32_t *sums, uint64_t least,
 {
     size_t n = 0;
 
-    for (uint32_t i = 0; i < WINDOW; i++) {
-        if (sums[i] == 0)
+    for (uint32_t from = 0; from < WINDOW && least <= INT32_MAX; from += AT_ONCE) {
+        if (!reaches(sums + from, (int32_t)least))
             continue;
-        if (sums[i] >= least && rowset_has(pass, low + i))
-            candidates[n++] = (struct candidate){ low + i, sums[i] };
-        sums[i] = 0;
+        for (uint32_t i = from; i < from + AT_ONCE; i++)
+            if (sums[i] >= least && rowset_has(pass, low + i))
+                candidates[n++] = (struct candidate){ low + i, sums[i] };
     }
+    memset(sums, 0, WINDOW * sizeof(*sums));
     return n;
 }
 

@@ -147,6 +147,7 @@ grow_rows(struct collection *c)
         c->alive[i] = 0;
         c->segments[i] = NULL;
     }
+    memset(c->scale + c->cap, 0, (cap - c->cap) * sizeof(*c->scale));
     c->cap = cap;
     return true;
 }

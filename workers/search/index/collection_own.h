@@ -147,6 +147,8 @@ block_at(const struct block *block)
 {
     return block->cap ? block->at : block->in;
 }
+/* Where in a block the row's posting is or belongs. */
+uint32_t block_place(const struct block *block, uint32_t row);
 /* Occurrences of the key in the row, 0: none. */
 uint32_t list_has(const struct list *list, uint32_t row);
 

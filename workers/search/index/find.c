@@ -94,11 +94,33 @@ multiply(const struct finding *f, size_t segment, uint64_t wanted, int32_t dots[
     }
 }
 
+/* Adds those of a segment's rows that are near enough; scale is that of the rows. */
+static void
+push_segment(const struct finding *f, size_t segment, uint64_t wanted,
+             const int32_t dots[SEGMENT_ROWS], struct best *best)
+{
+    const float *scale = f->c->scale + segment * SEGMENT_ROWS;
+    float values[SEGMENT_ROWS];
+    double least = best_is_full(best) ? best->at[best->n - 1].value : -2;
+    uint64_t near = 0;
+
+    for (size_t i = 0; i < SEGMENT_ROWS; i++)
+        values[i] = (float)dots[i] * f->scale * scale[i];
+    for (unsigned i = 0; i < SEGMENT_ROWS; i++)
+        near |= (uint64_t)(values[i] >= (float)least) << i;
+    for (near &= wanted; near; near &= near - 1) {
+        int i = __builtin_ctzll(near);
+        uint32_t row = (uint32_t)(segment * SEGMENT_ROWS) + (uint32_t)i;
+        if (scale[i] > 0)
+            best_push(f->c, best, (double)cosine_of(f, row, dots[i]), row);
+    }
+}
+
 static enum rc
 find_vectors(const struct finding *f, struct best *best)
 {
     const struct collection *c = f->c;
-    int32_t dots[SEGMENT_ROWS];
+    int32_t dots[SEGMENT_ROWS] = { 0 };
 
     for (size_t segment = 0; f->vector && segment < f->pass.words; segment++) {
         uint64_t wanted = f->pass.bits[segment];
@@ -107,14 +129,7 @@ find_vectors(const struct finding *f, struct best *best)
         if (segment % 64 == 0 && search_is_late(f->search))
             return RC_LIMIT;
         multiply(f, segment, wanted, dots);
-        for (; wanted; wanted &= wanted - 1) {
-            int i = __builtin_ctzll(wanted);
-            uint32_t row = (uint32_t)(segment * SEGMENT_ROWS) + (uint32_t)i;
-            float cosine = cosine_of(f, row, dots[i]);
-            if (c->scale[row] > 0 &&
-                (!best_is_full(best) || (double)cosine >= best->at[best->n - 1].value))
-                best_push(c, best, (double)cosine, row);
-        }
+        push_segment(f, segment, wanted, dots, best);
     }
     return RC_OK;
 }

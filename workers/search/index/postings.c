@@ -61,15 +61,26 @@ own_block(struct list *list, uint32_t i)
     return list->blocks > 1 ? list->many.at + i : &list->one;
 }
 
-/* The last block that begins at or before the row, or the first one. */
+/* The last block that begins at or before the row, or the first one. Rows of a list are spread much
+ * alike: the place is guessed from the row's number, and looked for from there in growing steps. */
 static uint32_t
 find_block(const struct list *list, uint32_t row)
 {
     const struct block *blocks = list_blocks(list);
-    uint32_t low = 0, high = list->blocks;
+    uint32_t low = 0, high = list->blocks - 1, step = 1, guess;
 
-    if (blocks[high - 1].first <= row)
-        return high - 1;
+    if (blocks[high].first <= row)
+        return high;
+    guess = (uint32_t)((uint64_t)row * high / blocks[high].first);
+    if (blocks[guess].first <= row) {
+        for (low = guess; low + step < high && blocks[low + step].first <= row; step *= 2)
+            low += step;
+        high = low + step < high ? low + step : high;
+    } else {
+        for (high = guess; high > step && blocks[high - step].first > row; step *= 2)
+            high -= step;
+        low = high > step ? high - step : 0;
+    }
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (blocks[middle].first <= row)
@@ -80,30 +91,31 @@ find_block(const struct list *list, uint32_t row)
     return low;
 }
 
-/* Where the row's posting is or belongs. */
-static uint32_t
-find_place(const struct block *block, uint32_t row)
+/* Guessed likewise. */
+uint32_t
+block_place(const struct block *block, uint32_t row)
 {
     const uint32_t *at = block_at(block);
-    uint32_t low = 0, high = block->n;
+    uint32_t n = block->n, first, place;
 
-    if (high > 0 && ROW(at[high - 1]) < row)
-        return high;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (ROW(at[middle]) < row)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    if (n == 0 || ROW(at[n - 1]) < row)
+        return n;
+    first = ROW(at[0]);
+    if (row <= first)
+        return 0;
+    place = (row - first) * (n - 1) / (ROW(at[n - 1]) - first);
+    while (ROW(at[place]) < row)
+        place++;
+    while (ROW(at[place - 1]) >= row)
+        place--;
+    return place;
 }
 
 uint32_t
 list_has(const struct list *list, uint32_t row)
 {
     const struct block *block = &list_blocks(list)[find_block(list, row)];
-    uint32_t place = find_place(block, row);
+    uint32_t place = block_place(block, row);
 
     return place < block->n && ROW(block_at(block)[place]) == row ? block_at(block)[place] & 0xFF
                                                                   : 0;
@@ -266,7 +278,7 @@ list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences)
     if (!block)
         return NONE; /* a list that exists has rows: one that is new has room */
     at = block->cap ? block->at : block->in;
-    place = find_place(block, row);
+    place = block_place(block, row);
     memmove(at + place + 1, at + place, (block->n - place) * sizeof(*at));
     at[place] = row << 8 | occurrences;
     block->n++;
@@ -321,7 +333,7 @@ list_remove(struct collection *c, uint32_t number, uint32_t row)
         free_list(c, number);
         return;
     }
-    place = find_place(block, row);
+    place = block_place(block, row);
     gone = at[place];
     block->n--;
     memmove(at + place, at + place + 1, (block->n - place) * sizeof(*at));
