@@ -181,7 +181,7 @@ audit_check_leaf(struct audit_check *check, const struct audit_leaf *leaf, struc
         return wrong(check, leaf->index, err, "it is there twice");
     rc = leaf->event ? kept_leaf(check, leaf, err) : pruned_leaf(check, leaf, err);
     if (rc == RC_OK)
-        merkle_append(&check->tree, leaf->hash, NULL, NULL);
+        merkle_append(&check->tree, leaf->hash, check->on_tile, check->tile_arg);
     return rc;
 }
 

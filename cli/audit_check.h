@@ -36,7 +36,9 @@ struct audit_check {
     size_t gap_count, gap_cap;
     struct audit_prune_leaf *prunes; /* owned; up_to grows along them */
     size_t prune_count, prune_cap;
-    uint64_t wrong; /* the leaf that a failure is about */
+    uint64_t wrong;         /* the leaf that a failure is about */
+    merkle_tile_fn on_tile; /* NULL = nobody looks at full tiles */
+    void *tile_arg;
 };
 
 void audit_check_init(struct audit_check *check);

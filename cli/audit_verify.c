@@ -8,6 +8,7 @@
 
 #include "audit_check.h"
 #include "base/cleanup.h"
+#include "crypto/crypto_encode.h"
 #include "sql_audit_cli.h"
 
 #define CHECKPOINTS_AT_ONCE 1000
@@ -26,6 +27,10 @@ struct run {
     bool no_more;
     struct merkle_head next; /* the stored one at or after our size */
     uint64_t agreed;         /* the last size at which some checkpoint had our root */
+    bool tile_wrong;         /* the first tile that is not that of its leaves … */
+    unsigned tile_level;
+    uint64_t tile_index;
+    struct err tile_err; /* … or why tiles could not be read */
 };
 
 static void
@@ -168,6 +173,57 @@ open_checkpoints(struct run *run, struct err *err)
     return RC_OK;
 }
 
+static bool
+same_bytes(const char *hex, const void *bytes, size_t len, uint8_t *room)
+{
+    return hex && strlen(hex) == 2 * len && hex_decode(hex, 2 * len, room) == RC_OK &&
+           memcmp(room, bytes, len) == 0;
+}
+
+/* Proofs are made of the stored tiles: each has to hold what its leaves make. It is said only when
+ * all leaves are good, since a changed leaf makes its tiles differ as well. */
+static void
+look_at_tile(void *arg, unsigned level, uint64_t index, const struct merkle_tile *tile,
+             const uint8_t root[HASH_LEN])
+{
+    struct run *run = arg;
+    struct db_params params = { .count = 0 };
+    AUTO(pgresult) PGresult *row = NULL;
+    uint8_t room[sizeof(tile->hashes)];
+
+    if (run->tile_wrong || run->tile_err.rc != RC_OK)
+        return;
+    db_param_int(&params, level);
+    db_param_int(&params, (int64_t)index);
+    if (db_query(run->source->db, NULL, SQL_AUDIT_CLI_TILE, &params, &row, &run->tile_err) != RC_OK)
+        return;
+    if (PQntuples(row) == 1 &&
+        same_bytes(db_text(row, 0, 0), tile->hashes, sizeof(tile->hashes), room) &&
+        same_bytes(db_text(row, 0, 1), root, HASH_LEN, room))
+        return;
+    run->tile_wrong = true;
+    run->tile_level = level;
+    run->tile_index = index;
+}
+
+static enum rc
+judge_tiles(struct run *run, struct err *err)
+{
+    uint64_t width = 1;
+
+    if (run->tile_err.rc != RC_OK)
+        return err_set(err, run->tile_err.rc, "%s", run->tile_err.text);
+    if (!run->tile_wrong)
+        return RC_OK;
+    for (unsigned i = 0; i <= run->tile_level; i++)
+        width *= MERKLE_TILE_WIDTH;
+    return problem(run, run->tile_index * width, (run->tile_index + 1) * width,
+                   "tile %" PRIu64 " of level %u (leaves %" PRIu64 " to %" PRIu64
+                   "): it is missing or was changed; the leaves are good, their proofs are not",
+                   run->tile_index, run->tile_level, run->tile_index * width,
+                   (run->tile_index + 1) * width - 1);
+}
+
 static enum rc
 walk(struct run *run, struct err *err)
 {
@@ -240,12 +296,19 @@ audit_verify(const struct audit_verify *verify, struct audit_source *source,
     run->source = source;
     run->result = result;
     audit_check_init(&run->check);
+    run->tile_err.rc = RC_OK;
+    if (source->db) {
+        run->check.on_tile = look_at_tile;
+        run->check.tile_arg = run;
+    }
     if ((rc = open_checkpoints(run, err)) == RC_OK && (rc = walk(run, err)) == RC_OK &&
         (rc = judge_size(run)) == RC_OK) {
         uint64_t covered = run->held.size > run->last.size ? run->held.size : run->last.size;
         rc = audit_check_gaps(&run->check, covered, err);
         if (rc == RC_DENIED)
             rc = problem(run, run->check.wrong, run->check.wrong + 1, "%s", err->text);
+        if (rc == RC_OK)
+            rc = judge_tiles(run, err);
     }
     result->leaves = run->check.tree.size;
     result->pruned = run->check.pruned;

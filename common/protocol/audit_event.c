@@ -15,7 +15,7 @@
 #define CANONICAL_MAX     (4u << 20) /* more than any body may have */
 
 static const char *const ACTORS[] = { "key", "nats", "anonymous", "operator" };
-static const char *const STATUSES[] = { "success", "failed", "denied" };
+static const char *const STATUSES[] = { "success", "failed", "denied", "unknown" };
 
 static void
 put_optional(struct json_writer *w, const char *name, const char *text)
@@ -67,7 +67,7 @@ check(const struct audit_request_event *event)
     if (!digest_valid(event->params_sha256) || !digest_valid(event->idempotency_sha256))
         return RC_INVALID;
     if (event->actor < AUDIT_ACTOR_KEY || event->actor > AUDIT_ACTOR_OPERATOR ||
-        event->status < AUDIT_SUCCESS || event->status > AUDIT_DENIED)
+        event->status < AUDIT_SUCCESS || event->status > AUDIT_UNKNOWN)
         return RC_INVALID;
     return event->count < 0 || event->http_status < 0 ? RC_INVALID : RC_OK;
 }

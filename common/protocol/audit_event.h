@@ -27,7 +27,7 @@
 #include "json/json.h"
 
 #define AUDIT_EVENT_MAX  16384 /* bytes of one request event on the wire */
-#define AUDIT_INTENT_MS  30000 /* after which an intent is recorded, if nothing else was */
+#define AUDIT_INTENT_MS  30000 /* of AUDIT's own time: an end within it is waited for */
 #define AUDIT_DIGEST_MAX 65    /* 64 hexadecimal digits and a NUL */
 #define AUDIT_PREFIX_MAX 257   /* 64 characters of at most 4 bytes, and a NUL */
 
@@ -40,7 +40,7 @@
 enum audit_actor { AUDIT_ACTOR_KEY, AUDIT_ACTOR_NATS, AUDIT_ACTOR_ANONYMOUS, AUDIT_ACTOR_OPERATOR };
 
 /* What became of it: done; allowed but failed (4xx of content, 5xx, task failed); refused. */
-enum audit_status { AUDIT_SUCCESS, AUDIT_FAILED, AUDIT_DENIED };
+enum audit_status { AUDIT_SUCCESS, AUDIT_FAILED, AUDIT_DENIED, AUDIT_UNKNOWN };
 
 struct audit_request_event {
     const char *event_id;   /* must: UUID; the command's id, or a new one for what became none */
@@ -61,7 +61,7 @@ struct audit_request_event {
     int64_t time_ms;                /* when the request was accepted */
     int64_t count;                  /* counted refusals: how many; else 0, written as 1 */
     /* Written before the deed, with the id of the event that will tell how it ended; it is recorded
-     * only if that one has not come within AUDIT_INTENT_MS: then the settler was killed. */
+     * only if that one is not among what AUDIT received within AUDIT_INTENT_MS (workers/audit). */
     bool intent;
 };
 

@@ -25,11 +25,13 @@
 
 #define SUBJECT_MAX    200 /* bytes with the NUL */
 #define SUBJECT_PREFIX "gantry.v1."
-#define EVENT_HEADER   "Gantry-Event"
-#define ACTOR_HEADER   "Gantry-Actor"
-#define MSG_ID_HEADER  "Nats-Msg-Id"
-#define CUT_HEADER     "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
-#define MESSAGE_MAX    (1u << 20)   /* bytes, headers and all; = max_msg_size in nats/streams */
+/* Of a core request with a claim: who asks records what comes of it, so the worker does not. */
+#define UNRECORDED_HEADER "Gantry-Unrecorded"
+#define EVENT_HEADER      "Gantry-Event"
+#define ACTOR_HEADER      "Gantry-Actor"
+#define MSG_ID_HEADER     "Nats-Msg-Id"
+#define CUT_HEADER        "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
+#define MESSAGE_MAX       (1u << 20) /* bytes, headers and all; = max_msg_size in nats/streams */
 
 enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT };
 

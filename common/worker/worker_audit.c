@@ -23,7 +23,12 @@ _Static_assert(TOGETHER_MAX *AUDIT_EVENT_MAX <= 1 << 20, "larger than the stream
 static bool
 needs_audit(const struct delivery *delivery)
 {
-    if (delivery->call.command == CMD_AUDIT_REQUEST || !delivery->route)
+    const struct call *call = &delivery->call;
+    if (call->command == CMD_AUDIT_REQUEST || !delivery->route)
+        return false;
+    /* A part of a request that the gateway records as a whole; it has a claim that was checked. */
+    if (!delivery->consumer && !call->direct && call->actor.key_id[0] &&
+        bus_msg_header(delivery->msg, UNRECORDED_HEADER))
         return false;
     return !(delivery->w->spec->audits_itself && delivery->consumer && !delivery->refused &&
              !delivery->reason);

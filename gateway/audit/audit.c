@@ -169,7 +169,7 @@ enum step
 announce_deed(struct request *r)
 {
     const struct audit_request_event intent = {
-        .status = AUDIT_FAILED,
+        .status = AUDIT_UNKNOWN,
         .error_code = "interrupted",
         .duration_ms = -1,
         .intent = true,

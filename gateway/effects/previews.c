@@ -176,7 +176,6 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
                                  "no executor (gantry-executor) answers at the moment"));
         return;
     }
-    r->settled = true;
     const cJSON *action = cJSON_GetArrayItem(json_member(doc, "actions"), 0);
     if (!action) {
         struct field_errors fields = { 0 };
@@ -216,13 +215,13 @@ preview_make(struct request *r)
     if (json_end(&w) != RC_OK || forward_sign(r, CMD_ACTIONS_LIST, NULL, buf_text(&payload),
                                               payload.len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
-    struct bus_header header = { ACTOR_HEADER, head.actor };
+    struct bus_header headers[] = { { ACTOR_HEADER, head.actor },
+                                    { UNRECORDED_HEADER, "gateway" } };
     struct bus_out out = { .subject = head.subject,
-                           .headers = &header,
-                           .n_headers = 1,
+                           .headers = headers,
+                           .n_headers = ARRAY_LEN(headers),
                            .data = payload.data,
                            .len = payload.len };
-    r->sent = true;
     if (bus_request(r->gw->bus, &out, CARRY_PUBLISH_MS, on_described, r, &err) != RC_OK)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "NATS is away");
     return STEP_WAIT;

@@ -41,6 +41,26 @@ SELECT q.level, q.tile_index, substring($3::bytea FROM q.n::int * 8192 - 8191 FO
 -- in:   1 tree size, 2 root, 3 signed note
 INSERT INTO audit_checkpoint (tree_size, root_hash, note) VALUES ($1::bigint, $2::bytea, $3::text);
 
+-- name: announce
+-- in:   1 workspaces, 2 event ids, 3 times, 4 programs, 5 sealed events
+SELECT audit_announce($1::text[], $2::uuid[], $3::timestamptz[], $4::text[], $5::bytea[]);
+
+-- name: ended
+-- in:   1 workspaces, 2 event ids
+SELECT audit_ended($1::text[], $2::uuid[]);
+
+-- name: overdue
+-- in:   1 milliseconds, 2 at most
+-- out:  announcements from before that time, the oldest first: workspace, event id, milliseconds,
+--       program, sealed event
+SELECT workspace, event_id, announced_ms, program, sealed
+  FROM audit_overdue(to_timestamp($1::bigint / 1000.0), $2::int);
+
+-- name: unknown
+-- in:   1 workspaces, 2 event ids
+-- out:  for those that are in the log as unknown: position from 1, leaf index
+SELECT n, leaf_index FROM audit_unknown($1::text[], $2::uuid[]);
+
 -- name: tile_hashes
 -- in:   1 smallint[] levels, 2 bigint[] indexes
 -- out:  position from 1, hashes as hexadecimal digits (NULL: none there)

@@ -30,6 +30,12 @@ SELECT leaf_index, encode(leaf_hash, 'hex')
 SELECT tree_size, note FROM audit_checkpoint WHERE tree_size > $1::bigint
  ORDER BY tree_size LIMIT $2::bigint;
 
+-- name: tile
+-- in:   1 level, 2 index
+-- out:  0 or 1 row: hashes, root of the full tile
+SELECT encode(hashes, 'hex'), encode(root, 'hex') FROM audit_tile
+ WHERE level = $1::smallint AND tile_index = $2::bigint;
+
 -- name: tiles
 -- in:   1 from this tile on, 2 at most
 -- out:  index of the full tile of leaf hashes, its hashes

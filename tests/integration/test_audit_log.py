@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pathlib
 import re
 import subprocess
 
@@ -74,8 +75,8 @@ def create(server, name):
         database.sql(f"ALTER ROLE {role} PASSWORD '{role}'")
     database.sql("CREATE TABLE deployment (id uuid NOT NULL DEFAULT gen_random_uuid());"
                  "INSERT INTO deployment DEFAULT VALUES; GRANT SELECT ON deployment TO PUBLIC")
-    with open(os.path.join(ROOT, "sql/migrations/0100_audit.sql")) as migration:
-        database.sql(migration.read(), role="gantry_owner")
+    for migration in sorted(pathlib.Path(ROOT, "sql/migrations").glob("01*_audit*.sql")):
+        database.sql(migration.read_text(), role="gantry_owner")
     return database
 
 
@@ -416,3 +417,69 @@ def test_two_sequencers_at_once(cluster):
     assert database.sql("SELECT count(*), count(DISTINCT event_id) FROM audit_log") == [(2500, 2500)]
     database.vkey = vkeys[0]
     assert verify(database, held=False)["leaves"] == 2500
+
+
+@pytest.fixture
+def dated(log):
+    """Leaf n was recorded n seconds into 2026; prune leaves at 300 and 900, the later covers 800."""
+    log.sql("UPDATE audit_log SET recorded_at = timestamptz '2026-01-01Z' + leaf_index * interval '1 second'")
+    for index, up_to in ((300, 200), (900, 800)):
+        event = json.dumps({"up_to": up_to, "before": f"2026-01-01T00:{up_to // 60:02}:{up_to % 60:02}Z"})
+        log.sql("UPDATE audit_log SET kind = 'prune', event = %s::bytea WHERE leaf_index = %s", event.encode(), index)
+    log.sql("ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_update")
+    log.sql("VACUUM ANALYZE audit_log")
+    return log
+
+
+def rows_read(database, text):
+    """What a statement answers, and how many rows of the log were read for it."""
+    with contextlib.closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(text)
+        answer = cursor.fetchall()
+        cursor.execute("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'audit_log'")
+        read = cursor.fetchone()[0]
+        cursor.execute("COMMIT")
+        return answer, read
+
+
+def test_pruning_looks_at_few_rows(dated):
+    at = "timestamptz '2026-01-01Z' + interval '%s seconds'"
+    for seconds, want in ((0, []), (1, [(0,)]), (300, [(299,)]), (301, [(299,)]), (302, [(301,)]), (555, [(554,)]),
+                          (5000, [(ALL - 1,)])):
+        answer, read = rows_read(dated, f"SELECT leaf_index FROM audit_last_before({at % seconds})")
+        assert answer == want, seconds
+        assert read < 40, (seconds, read)
+    gone = "SELECT count(*), max(leaf_index) FROM audit_log WHERE event IS NULL"
+    assert rows_read(dated, "SELECT audit_prune(100)")[0] == [(100,)]
+    assert dated.sql(gone) == [(100, 99)]
+    done = [100]
+    while done[-1] == 100:
+        answer, read = rows_read(dated, "SELECT audit_prune(100)")
+        done.append(answer[0][0])
+        assert read < 450, "the slice is selected, updated and looked up: none of it twice over the log"
+    # Nothing of the rows below the mark is read again, and the prune leaf among them stays.
+    assert done == [100] * 7 + [99]
+    assert dated.sql(gone) == [(799, 799)]
+    answer, read = rows_read(dated, "SELECT audit_prune(100)")
+    assert (answer, read < 60) == ([(0,)], True), read
+    # What is pruned has no time any more, and counts as old.
+    answer, read = rows_read(dated, f"SELECT leaf_index FROM audit_last_before({at % 850})")
+    assert (answer, read < 40) == ([(849,)], True), read
+    assert rows_read(dated, f"SELECT leaf_index FROM audit_last_before({at % 700})")[0] == []
+
+
+def test_a_damaged_tile_is_told(log):
+    log.sql("UPDATE audit_tile SET hashes = overlay(hashes PLACING '\\x0102030405' FROM 11) WHERE level = 0 AND tile_index = 1")
+    result = verify(log)
+    assert result["problem"].startswith("tile 1 of level 0 (leaves 256 to 511): ")
+    assert (result["leaves"], result["wrong_from"], result["wrong_to"]) == (ALL, 256, 512)
+
+
+@pytest.mark.parametrize("what", ["DELETE FROM audit_tile WHERE tile_index = 2",
+                                  "UPDATE audit_tile SET root = decode(repeat('00', 32), 'hex') WHERE tile_index = 2",
+                                  "UPDATE audit_tile SET hashes = (SELECT hashes FROM audit_tile WHERE tile_index = 0)"
+                                  " WHERE tile_index = 2"])
+def test_a_tile_that_is_not_its_leaves_is_told(log, what):
+    log.sql(what)
+    assert verify(log)["problem"].startswith("tile 2 of level 0 (leaves 512 to 767): ")

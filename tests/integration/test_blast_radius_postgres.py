@@ -31,6 +31,8 @@ DEFINERS = {
     "memory_sweep": {"gantry_ingest"}, "command_sweep": {"gantry_ingest"},
     "audit_head": {"gantry_audit"}, "audit_known": {"gantry_audit"},
     "audit_tile_hashes": {"gantry_audit"}, "audit_last_before": {"gantry_audit"},
+    "audit_announce": {"gantry_audit"}, "audit_ended": {"gantry_audit"},
+    "audit_overdue": {"gantry_audit"}, "audit_unknown": {"gantry_audit"},
     "audit_prune": {"gantry_pruner"}, "audit_prune_bound": {"gantry_audit"},
 }
 REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "announced.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "column.h"
@@ -47,7 +48,7 @@ keep_tile(void *arg, unsigned level, uint64_t index, const struct merkle_tile *t
 static bool
 same_event(const struct leaf *a, const struct leaf *b)
 {
-    return a->kind == b->kind && strcmp(a->event_id, b->event_id) == 0 &&
+    return a->kind == b->kind && !a->announced && strcmp(a->event_id, b->event_id) == 0 &&
            strcmp(a->workspace, b->workspace) == 0;
 }
 
@@ -115,6 +116,8 @@ write_events(const struct audit *audit, struct leaf *leaves, size_t n, const str
     buf_init(&scratch, EVENT_MAX);
     for (size_t i = 0; i < n; i++) {
         memcpy(leaves[i].nonce, nonces + i * NONCE_LEN, NONCE_LEN);
+        if (leaves[i].announced)
+            continue;
         if ((rc = event_build(audit, &leaves[i], prune, recorded_ms, &scratch, mem)) != RC_OK)
             return err_set(err, rc == RC_LIMIT ? RC_LIMIT : RC_BUG, "an event cannot be written");
     }
@@ -274,6 +277,31 @@ prepare(const struct audit *audit, struct batch *batch, struct err *err)
     return rc;
 }
 
+/* An end that comes after its request was recorded as unknown corrects that. */
+static enum rc
+correct(struct audit *audit, struct db *db, struct batch *batch, struct err *err)
+{
+    AUTO(buf) struct buf scratch = { 0 };
+    const PGresult *rows = NULL;
+    enum rc rc = announced_unknown(db, batch->leaves, batch->n, &rows, err);
+
+    buf_init(&scratch, EVENT_MAX);
+    for (int row = 0; rc == RC_OK && row < PQntuples(rows); row++) {
+        int64_t position = db_int(rows, row, 0, 0);
+        if (position < 1 || (size_t)position > batch->n)
+            return err_set(err, RC_BUG, "unknown events: an answer that does not fit");
+        struct leaf *leaf = &batch->leaves[position - 1];
+        if (leaf->kind != LEAF_REQUEST || !leaf->reported || leaf->announced || leaf->verdict)
+            continue;
+        leaf->kind = LEAF_CORRECTION;
+        leaf->corrects = (uint64_t)db_int(rows, row, 1, 0);
+        leaf->known = false;
+        if (event_build(audit, leaf, NULL, batch->recorded_ms, &scratch, batch->mem) != RC_OK)
+            return err_set(err, RC_LIMIT, "an event cannot be written");
+    }
+    return rc;
+}
+
 /* Look first, and leave out what is known. */
 static enum rc
 leave_out(struct audit *audit, struct db *db, struct batch *batch, struct tiles *tiles,
@@ -281,6 +309,8 @@ leave_out(struct audit *audit, struct db *db, struct batch *batch, struct tiles 
 {
     enum rc rc = mark_known(db, batch->leaves, batch->n, err);
 
+    if (rc == RC_OK)
+        rc = correct(audit, db, batch, err);
     if (rc != RC_OK)
         return rc;
     place(audit, batch->leaves, batch->n, true, tiles);
@@ -317,7 +347,8 @@ append_once(struct audit *audit, struct db *db, struct batch *batch, struct err 
             (rc = send_checkpoint(audit, db, &head, note, err)) != RC_OK)
             return rc;
     }
-    if ((rc = db_commit(db, err)) != RC_OK)
+    if ((rc = announced_send(audit, db, batch->leaves, batch->n, batch->mem, err)) != RC_OK ||
+        (rc = db_commit(db, err)) != RC_OK)
         return rc;
     if (head.size > audit->tree.size) {
         audit->tree = audit->next;
@@ -345,7 +376,7 @@ append_leaves(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
 
     for (int attempt = 0; attempt < 2 && rc == RC_CONFLICT; attempt++) {
         for (size_t i = 0; i < n; i++)
-            leaves[i].known = false;
+            leaves[i].known = leaves[i].announced;
         if ((rc = prepare(audit, &batch, err)) != RC_OK || (rc = db_begin(db, NULL, err)) != RC_OK)
             return rc;
         rc = append_once(audit, db, &batch, err);

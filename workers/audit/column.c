@@ -69,6 +69,12 @@ column_text(struct buf *column, const char *text)
 }
 
 void
+column_bytes(struct buf *column, const void *bytes, size_t len)
+{
+    add(column, bytes, len);
+}
+
+void
 column_uuid(struct buf *column, const char *text)
 {
     uint8_t bytes[UUID_BYTES];

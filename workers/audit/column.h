@@ -17,6 +17,7 @@
 
 /* The values are the types' object ids, which never change. */
 enum column_type {
+    COLUMN_BYTES = 17,
     COLUMN_INT8 = 20,
     COLUMN_INT2 = 21,
     COLUMN_INT4 = 23,
@@ -28,6 +29,7 @@ enum column_type {
 void column_begin(struct buf *column, enum column_type type, size_t max);
 void column_int(struct buf *column, int64_t value);     /* of the COLUMN_INTs */
 void column_text(struct buf *column, const char *text); /* NULL = SQL NULL */
+void column_bytes(struct buf *column, const void *bytes, size_t len);
 void column_uuid(struct buf *column, const char *text); /* 36 characters; else SQL NULL */
 void column_time(struct buf *column, int64_t wall_ms);
 /* Completes the array and makes it the next parameter; NULL, which fits nothing, if it overflowed. */

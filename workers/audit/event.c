@@ -12,7 +12,7 @@
 const char *
 leaf_kind_name(enum leaf_kind kind)
 {
-    static const char *const NAMES[] = { "request", "event", "prune" };
+    static const char *const NAMES[] = { "request", "event", "prune", "correction" };
 
     return NAMES[kind];
 }
@@ -68,6 +68,7 @@ leaf_of_request(struct call *call, const cJSON *body, struct leaf *out)
         .kind = LEAF_REQUEST,
         .call = call,
         .reported = true,
+        .body = body,
         .workspace = call->actor.workspace,
         .problem = PROBLEM_COUNT,
         .time_ms = call->accepted_ms,
@@ -79,6 +80,7 @@ leaf_of_request(struct call *call, const cJSON *body, struct leaf *out)
     out->action = field_text(out, FIELD_ACTION);
     out->status = field_text(out, FIELD_STATUS);
     (void)clock_parse(field_text(out, FIELD_TIME), &out->time_ms);
+    out->announced = json_bool(body, "intent", false);
 }
 
 void
@@ -188,6 +190,8 @@ write_request(struct json_writer *w, const struct audit *audit, const struct lea
     put_text(w, "actor_id", field_text(leaf, FIELD_KEY_ID));
     put_field(w, "actor_type", leaf, FIELD_ACTOR_TYPE);
     put_field(w, "client", leaf, FIELD_CLIENT);
+    if (leaf->kind == LEAF_CORRECTION)
+        json_put_int(w, "corrects", (int64_t)leaf->corrects);
     put_field(w, "count", leaf, FIELD_ITEMS);
     put_field(w, "decision", leaf, FIELD_DECISION);
     put_field(w, "duration_ms", leaf, FIELD_DURATION);
@@ -206,7 +210,7 @@ write_request(struct json_writer *w, const struct audit *audit, const struct lea
     put_field(w, "status", leaf, FIELD_STATUS);
     put_field(w, "target", leaf, FIELD_TARGET);
     json_put_time(w, "time", leaf->time_ms);
-    json_put_string(w, "type", "request");
+    json_put_string(w, "type", leaf_kind_name(leaf->kind));
     json_put_int(w, "v", 1);
     put_workspace(w, leaf->workspace);
 }

@@ -15,7 +15,7 @@
 
 #include "audit.h"
 
-enum leaf_kind { LEAF_REQUEST, LEAF_EVENT, LEAF_PRUNE };
+enum leaf_kind { LEAF_REQUEST, LEAF_EVENT, LEAF_PRUNE, LEAF_CORRECTION };
 
 #define EVENT_MAX (256u << 10) /* bytes of one event; a payload may be 64 KiB, escaped */
 #define NONCE_LEN 16
@@ -46,8 +46,13 @@ enum request_field {
 /* Strings are borrowed from the call or its arena. */
 struct leaf {
     enum leaf_kind kind;
-    struct call *call; /* NULL for LEAF_PRUNE */
-    bool reported;     /* a LEAF_REQUEST from its settler; else it is an append's own */
+    struct call *call;     /* NULL for LEAF_PRUNE */
+    bool reported;         /* a LEAF_REQUEST from its settler; else it is an append's own */
+    bool announced;        /* no leaf yet: kept until its end comes (announced.h) */
+    const cJSON *body;     /* of a reported one: borrowed from the call */
+    bool verdict;          /* its end did not come */
+    const uint8_t *sealed; /* of an announced one, once built */
+    size_t sealed_len;
     const cJSON *fields[FIELD_COUNT]; /* of a reported one; NULL = absent */
     const char *workspace, *event_id;
     const char *actor, *action, *status; /* NULL = unknown */
@@ -61,6 +66,7 @@ struct leaf {
     /* Filled in by append. */
     bool known; /* was in the log before; index and hash are those */
     uint64_t index;
+    uint64_t corrects; /* LEAF_CORRECTION: the index of the leaf that said unknown */
 };
 
 /* What a prune leaf states: events of leaves below up_to, recorded before before_ms, may go. */

@@ -6,10 +6,8 @@
 
 #include "append.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "crypto/crypto_encode.h"
-#include "protocol/audit_event.h"
 #include "validate/secrets.h"
 
 #define ANSWER_MAX 1024
@@ -167,28 +165,8 @@ audit_handle_append(struct worker *w, struct call **calls, size_t n)
     store_all(w, calls, n);
 }
 
-/* An intent waits for the event that tells how it ended. */
-static bool
-waits(const struct call *call)
-{
-    for (const cJSON *event = first_event(call->body); event; event = next_event(call->body, event))
-        if (json_bool(event, "intent", false))
-            return clock_wall_ms() < call->accepted_ms + AUDIT_INTENT_MS;
-    return false;
-}
-
 void
 audit_handle_request(struct worker *w, struct call **calls, size_t n)
 {
-    static const struct err later = { .rc = RC_TEMP };
-    AUTO(free) struct call **now = calloc(n, sizeof(struct call *));
-    size_t count = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (!now || waits(calls[i]))
-            call_fail(calls[i], &later);
-        else
-            now[count++] = calls[i];
-    if (count > 0)
-        store_all(w, now, count);
+    store_all(w, calls, n);
 }

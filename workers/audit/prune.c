@@ -14,11 +14,13 @@
 #include "sql_audit.h"
 #include "sql_pruner.h"
 
-#define LOOK_EVERY_MS  60000
-#define STEP_MAX_MS    3600000 /* prune leaves lie at most this close together … */
-#define STEP_PARTS     24      /* … or this part of the retention, if that is less */
-#define ROWS_AT_A_TIME 2000
-#define MEM_MAX        (1u << 20)
+#define LOOK_EVERY_MS   60000
+#define STEP_MAX_MS     3600000 /* prune leaves lie at most this close together … */
+#define STEP_PARTS      24      /* … or this part of the retention, if that is less */
+#define ROWS_AT_A_TIME  256
+#define SLICES_MS       25   /* of one turn … */
+#define SLICES_EVERY_MS 100u /* … and from turn to turn */
+#define MEM_MAX         (1u << 20)
 
 /* Where the events that are older than before_ms end: *up_to is the index after the last of them,
  * 0 when there is none. */
@@ -106,19 +108,37 @@ announce(struct audit *audit, struct db *db, struct err *err)
     return rc;
 }
 
-/* One piece of the events that the newest prune leaf covers; *more when there may be others. */
-static enum rc
-carry_out(struct audit *audit, bool *more, struct err *err)
+/* The events that the newest prune leaf covers, a slice at a time and for SLICES_MS at most: what is
+ * left has its next turn soon, and others theirs between. This connection is used by nothing else,
+ * so the turn may come while a batch waits for its own. */
+static void
+carry_out(void *arg)
 {
+    struct audit *audit = arg;
+    int64_t until_ms = clock_mono_ms() + SLICES_MS, done;
     struct db_params params = { .count = 0 };
-    AUTO(pgresult) PGresult *row = NULL;
-    enum rc rc;
+    struct err err;
 
     db_param_int(&params, ROWS_AT_A_TIME);
-    if ((rc = db_query(audit->pruner, NULL, SQL_PRUNER_PRUNE, &params, &row, err)) != RC_OK)
-        return rc;
-    *more = db_int(row, 0, 0, 0) > 0;
-    return RC_OK;
+    do {
+        AUTO(pgresult) PGresult *row = NULL;
+        enum rc rc = db_query(audit->pruner, NULL, SQL_PRUNER_PRUNE, &params, &row, &err);
+        if (rc != RC_OK) {
+            log_msg(rc == RC_TEMP ? LOG_WARN : LOG_ERROR, "pruning: %s; will try again", err.text);
+            return;
+        }
+        done = db_int(row, 0, 0, 0);
+    } while (done == ROWS_AT_A_TIME && clock_mono_ms() < until_ms);
+    if (done == ROWS_AT_A_TIME)
+        loop_timer_set(audit->prune_timer, SLICES_EVERY_MS, 0);
+}
+
+void
+prune_start(struct worker *w)
+{
+    struct audit *audit = worker_state(w);
+
+    audit->prune_timer = loop_timer_new(worker_loop(w), carry_out, audit);
 }
 
 void
@@ -126,19 +146,15 @@ prune_tick(struct worker *w)
 {
     struct audit *audit = worker_state(w);
     int64_t now_ms = clock_mono_ms();
-    bool more = false;
     struct err err;
-    enum rc rc;
 
     if (!audit->pruner || audit->retention_ms == 0 || !audit->loaded || now_ms < audit->prune_at_ms)
         return;
-    rc = announce(audit, worker_db(w), &err);
+    int64_t part_ms = audit->retention_ms / STEP_PARTS;
+    audit->prune_at_ms = now_ms + (part_ms < LOOK_EVERY_MS ? part_ms : LOOK_EVERY_MS);
+    enum rc rc = announce(audit, worker_db(w), &err);
     if (rc == RC_OK)
-        rc = carry_out(audit, &more, &err);
-    if (rc != RC_OK)
+        carry_out(audit);
+    else
         log_msg(rc == RC_TEMP ? LOG_WARN : LOG_ERROR, "pruning: %s; will try again", err.text);
-    audit->prune_at_ms = now_ms + (more ? 0
-                                   : audit->retention_ms / STEP_PARTS < LOOK_EVERY_MS
-                                       ? audit->retention_ms / STEP_PARTS
-                                       : LOOK_EVERY_MS);
 }

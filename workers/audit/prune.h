@@ -15,6 +15,7 @@
 #include "audit.h"
 
 /* Called each second; works now and then. */
+void prune_start(struct worker *w);
 void prune_tick(struct worker *w);
 
 #endif

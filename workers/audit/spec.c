@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "announced.h"
 #include "audit.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -68,8 +69,16 @@ ready(struct worker *w, struct err *err)
         log_info("this replica prunes nothing");
         return RC_OK;
     }
+    prune_start(w);
     return db_open(conf->pruner_url, "gantry-audit pruner", SQL_PRUNER, SQL_PRUNER_COUNT,
                    &audit->pruner, err);
+}
+
+static void
+tick(struct worker *w)
+{
+    announced_tick(w);
+    prune_tick(w);
 }
 
 static void
@@ -108,6 +117,6 @@ const struct worker_spec AUDIT_SPEC = {
     .batch_max = AUDIT_BATCH_MAX,
     .on_start = start,
     .on_ready = ready,
-    .on_tick = prune_tick,
+    .on_tick = tick,
     .on_stop = stop,
 };
