@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "fleet.h"
 #include "gateway.h"
+#include "health.h"
 #include "http/http.h"
 #include "keys/keys.h"
 #include "requests/answer.h"
@@ -29,19 +30,31 @@ read_gauges(const struct gateway *gw, struct gauge gauges[GAUGES_MAX])
         { "buffered_bytes", "bytes of request bodies in memory", (int64_t)gw->buffered_bytes },
         { "keys", "valid API keys known", (int64_t)keys_count(gw->keys) },
         { "nats_up", "NATS is connected", bus_connected(gw->bus) },
-        { "redis_up", "Redis is connected", kv_connected(gw->kv) },
+        { "redis_up", "Redis is connected and takes writes", health_redis(gw) },
         { "postgresql_up", "PostgreSQL answers", keys_reachable(gw->keys) },
         { "uptime_seconds", "since the start", (clock_wall_ms() - gw->started_ms) / 1000 },
-        { "http_refused", "requests that are no HTTP", (int64_t)http->faults },
-        { "connections_crowded", "connections refused because their address has too many",
+        { "http_refused_total", "requests that are no HTTP", (int64_t)http->faults },
+        { "connections_crowded_total", "connections refused because their address has too many",
           (int64_t)http->crowded },
-        { "connections_evicted", "idle connections closed to make room", (int64_t)http->evicted },
-        { "connections_slow", "connections closed because a head, a body or a reader was too slow",
+        { "connections_evicted_total", "idle connections closed to make room",
+          (int64_t)http->evicted },
+        { "connections_slow_total",
+          "connections closed because a head, a body or a reader was too slow",
           (int64_t)http->slow },
         { "connections_max", "the bound of connections", gw->max_connections },
     };
     memcpy(gauges, all, sizeof(all));
     return sizeof(all) / sizeof(all[0]);
+}
+
+/* By Prometheus' conventions. */
+static bool
+counts(const char *name)
+{
+    static const char TAIL[] = "_total";
+    size_t len = strlen(name);
+
+    return len >= sizeof(TAIL) && strcmp(name + len + 1 - sizeof(TAIL), TAIL) == 0;
 }
 
 static enum step
@@ -62,9 +75,10 @@ metrics(struct request *r)
 #undef METRIC
     for (unsigned i = 0; i < n; i++)
         buf_printf(&out,
-                   "# HELP gantry_gateway_%s %s\n# TYPE gantry_gateway_%s gauge\n"
+                   "# HELP gantry_gateway_%s %s\n# TYPE gantry_gateway_%s %s\n"
                    "gantry_gateway_%s %lld\n",
-                   gauges[i].name, gauges[i].help, gauges[i].name, gauges[i].name,
+                   gauges[i].name, gauges[i].help, gauges[i].name,
+                   counts(gauges[i].name) ? "counter" : "gauge", gauges[i].name,
                    (long long)gauges[i].value);
     fleet_expose(r->gw->fleet, &out);
     return answer_raw(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out), out.len);

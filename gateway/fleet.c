@@ -8,9 +8,11 @@
 #include "protocol/metrics.h"
 
 #define SILENT_MS 30000
+#define ABSENT_MS 15000
 
 struct fleet {
     struct bus_sub *sub;
+    int64_t since_ms; /* monotonic: listening since */
     size_t count;
     struct metrics_snapshot snapshots[FLEET_MAX];
     int64_t seen_ms[FLEET_MAX]; /* monotonic */
@@ -58,6 +60,7 @@ fleet_new(struct bus *bus, struct fleet **out, struct err *err)
     struct fleet *fleet = calloc(1, sizeof(*fleet));
     if (!fleet)
         return err_set(err, RC_TEMP, "no memory");
+    fleet->since_ms = clock_mono_ms();
     enum rc rc =
         bus_subscribe(bus, METRICS_SUBJECT_PREFIX ">", NULL, on_snapshot, fleet, &fleet->sub, err);
     if (rc != RC_OK) {
@@ -75,6 +78,17 @@ fleet_free(struct fleet *fleet)
         return;
     bus_unsubscribe(fleet->sub);
     free(fleet);
+}
+
+bool
+fleet_has(const struct fleet *fleet, const char *program)
+{
+    int64_t since_ms = clock_mono_ms() - ABSENT_MS;
+
+    for (size_t i = 0; i < fleet->count; i++)
+        if (fleet->seen_ms[i] >= since_ms && strcmp(fleet->snapshots[i].program, program) == 0)
+            return true;
+    return clock_mono_ms() - fleet->since_ms < ABSENT_MS; /* nobody had the time to tell */
 }
 
 void

@@ -9,6 +9,8 @@
 #ifndef GATEWAY_FLEET_H
 #define GATEWAY_FLEET_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/rc.h"
 #include "bus/bus.h"
@@ -19,6 +21,8 @@ struct fleet;
 
 enum rc fleet_new(struct bus *bus, struct fleet **out, struct err *err);
 void fleet_free(struct fleet *fleet); /* before the bus */
+/* Whether a worker of this program has told of itself in the last 15 s, three of its times. */
+bool fleet_has(const struct fleet *fleet, const char *program);
 void fleet_expose(struct fleet *fleet, struct buf *out);
 
 #endif

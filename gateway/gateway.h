@@ -89,6 +89,8 @@ struct gateway {
     struct jobs jobs;
     int64_t room_asked_ms; /* Redis' memory: when it was last asked for, monotonic */
     bool room_short;       /* 80 % of it are used: no new jobs */
+    struct loop_timer *redis_timer; /* owned; asks whether Redis takes writes */
+    bool redis_refuses;             /* the last write was refused: full, or its disk is */
     struct counters count;
     uint64_t buffered_bytes; /* bodies in memory */
     unsigned in_flight;      /* requests that are not finished */

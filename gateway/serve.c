@@ -15,6 +15,7 @@
 #include "embed_lua.h"
 #include "fleet.h"
 #include "gateway.h"
+#include "health.h"
 #include "http/http.h"
 #include "keys/allow.h"
 #include "keys/dbwork.h"
@@ -139,6 +140,8 @@ connect_servers(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = fleet_new(gw->bus, &gw->fleet, err);
     if (rc == RC_OK)
+        health_watch(gw);
+    if (rc == RC_OK)
         rc = direct_open(gw, &gw->direct, err);
     return rc;
 }
@@ -232,6 +235,7 @@ release(struct gateway *gw)
     uses_close(gw->uses);
     keys_close(gw->keys);
     dbworker_close(gw->dbworker);
+    loop_timer_free(gw->redis_timer);
     fleet_free(gw->fleet);
     bus_free(gw->bus);
     kv_free(gw->kv);

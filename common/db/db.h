@@ -9,7 +9,8 @@
  * db_send() queues statements, db_commit() sends COMMIT and Sync and collects every result.
  * Row-level security then confines the group to that workspace.
  *
- * Errors:  RC_TEMP  connection lost, server starting or stopping, deadlock, serialization, disk full
+ * Errors:  RC_TEMP  connection lost, server starting or stopping, deadlock, serialization, disk full,
+ *          an internal error of the server
  *          RC_CONFLICT unique violation · RC_CONFIG permission denied, wrong password, unknown table
  *          RC_NOTFOUND a function raised no_data_found
  *          RC_BUG   anything else (a statement that does not fit its table)

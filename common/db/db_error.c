@@ -53,6 +53,7 @@ db_rc_from_sqlstate(const char *sqlstate)
     case CLASS('5', '3'): /* insufficient resources: disk full, too many connections */
     case CLASS('5', '7'): /* operator intervention: shutdown, starting up, cancelled */
     case CLASS('5', '8'): /* system error: input and output */
+    case CLASS('X', 'X'): /* internal error: what a full disk breaks inside the server */
         return RC_TEMP;
     case CLASS('2', '8'): /* invalid authorization */
     case CLASS('3', 'D'): /* no such database */

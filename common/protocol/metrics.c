@@ -8,15 +8,17 @@
 #include "base/cleanup.h"
 #include "json/json.h"
 
-enum kind { COUNTER, GAUGE };
+enum kind { COUNTER, SECONDS, GAUGE }; /* SECONDS: a counter, kept in microseconds */
 
 static const struct {
-    const char *name;
+    const char *field; /* of a snapshot */
+    const char *name;  /* of the exposition: base units, counters end in _total */
     const char *help;
     enum kind kind;
     size_t offset;
 } TABLE[] = {
-#define METRICS_ROW(name, kind, help) { #name, help, kind, offsetof(struct metrics, name) },
+#define METRICS_ROW(field, name, kind, help)                                                       \
+    { #field, name, help, kind, offsetof(struct metrics, field) },
     METRICS_TABLE(METRICS_ROW)
 #undef METRICS_ROW
 };
@@ -40,7 +42,7 @@ metrics_write(const struct metrics_snapshot *snapshot, struct buf *out)
     json_object(&w, "values");
     for (size_t i = 0; i < ARRAY_LEN(TABLE); i++) {
         uint64_t value = value_of(&snapshot->values, i);
-        json_put_int(&w, TABLE[i].name, value > JSON_INT_MAX ? JSON_INT_MAX : (int64_t)value);
+        json_put_int(&w, TABLE[i].field, value > JSON_INT_MAX ? JSON_INT_MAX : (int64_t)value);
     }
     json_close(&w);
     json_close(&w);
@@ -74,7 +76,7 @@ metrics_read(const char *text, size_t len, struct metrics_snapshot *out, struct 
         return rc;
     const cJSON *values = json_member(doc, "values");
     for (size_t i = 0; i < ARRAY_LEN(TABLE); i++) {
-        int64_t number = json_int(values, TABLE[i].name, 0);
+        int64_t number = json_int(values, TABLE[i].field, 0);
         uint64_t value = number < 0 ? 0 : (uint64_t)number;
         memcpy((char *)&snapshot.values + TABLE[i].offset, &value, sizeof(value));
     }
@@ -82,15 +84,26 @@ metrics_read(const char *text, size_t len, struct metrics_snapshot *out, struct 
     return RC_OK;
 }
 
+static void
+put_value(struct buf *out, size_t row, const struct metrics_snapshot *snapshot)
+{
+    uint64_t value = value_of(&snapshot->values, row);
+
+    buf_printf(out, "gantry_worker_%s{program=\"%s\",instance=\"%s\"} ", TABLE[row].name,
+               snapshot->program, snapshot->instance);
+    if (TABLE[row].kind == SECONDS)
+        buf_printf(out, "%" PRIu64 ".%06" PRIu64 "\n", value / 1000000, value % 1000000);
+    else
+        buf_printf(out, "%" PRIu64 "\n", value);
+}
+
 void
 metrics_expose(const struct metrics_snapshot *snapshots, size_t count, struct buf *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(TABLE) && count; i++) {
         buf_printf(out, "# HELP gantry_worker_%s %s\n# TYPE gantry_worker_%s %s\n", TABLE[i].name,
-                   TABLE[i].help, TABLE[i].name, TABLE[i].kind == COUNTER ? "counter" : "gauge");
+                   TABLE[i].help, TABLE[i].name, TABLE[i].kind == GAUGE ? "gauge" : "counter");
         for (size_t j = 0; j < count; j++)
-            buf_printf(out, "gantry_worker_%s{program=\"%s\",instance=\"%s\"} %" PRIu64 "\n",
-                       TABLE[i].name, snapshots[j].program, snapshots[j].instance,
-                       value_of(&snapshots[j].values, i));
+            put_value(out, i, &snapshots[j]);
     }
 }

@@ -6,7 +6,7 @@
  * gantry.sys.metrics.<program>.<instance> every few seconds, and the gateway turns the last snapshot
  * of each instance into the Prometheus text format with the labels program and instance.
  *
- * Shape:   snapshot {"program":text,"instance":text,"values":{"jobs_done":n,…}}
+ * Shape:   snapshot {"program":text,"instance":text,"values":{"calls":n,…}}
  * Errors:  RC_INVALID  a snapshot that is none
  * Source:  contract section 3 (/metrics); Prometheus text format 0.0.4
  */
@@ -24,26 +24,26 @@
 #define METRICS_NAME_MAX       40 /* bytes of a program's or an instance's name with the NUL */
 
 /* clang-format off */
-/*    name              kind     help                                                           */
+/*    field              name                   kind     help                                    */
 #define METRICS_TABLE(X)                                                                          \
-    X(jobs_done,        COUNTER, "jobs answered and settled")                                     \
-    X(jobs_failed,      COUNTER, "of these, answers with a status of 400 or more")                \
-    X(jobs_retried,     COUNTER, "attempts that failed for now")                                  \
-    X(jobs_dead,        COUNTER, "messages that became dead letters")                             \
-    X(requests_done,    COUNTER, "core requests answered")                                        \
-    X(redelivered,      COUNTER, "messages that came again")                                      \
-    X(audit_retried,    COUNTER, "request events that AUDIT did not take at once")                \
-    X(ack_lost,         COUNTER, "acknowledgements that the server did not confirm")              \
-    X(handler_calls,    COUNTER, "calls of handlers")                                             \
-    X(handler_us,       COUNTER, "microseconds spent in handlers")                                \
-    X(settle_us,        COUNTER, "microseconds from a job's arrival to its settlement, summed")   \
-    X(in_hand,          GAUGE,   "jobs that are not settled yet")                                 \
-    X(held,             GAUGE,   "of these, jobs that wait for their next attempt")               \
-    X(healthy,          GAUGE,   "1 while every dependency answers")                              \
-    X(uptime_seconds,   GAUGE,   "since the program was ready")
+    X(calls,            "calls_total",            COUNTER, "commands answered and settled")           \
+    X(calls_failed,     "calls_failed_total",     COUNTER, "of these, answers with a status of 400 or more") \
+    X(calls_retried,    "calls_retried_total",    COUNTER, "attempts that failed for now")            \
+    X(dead_letters,     "dead_letters_total",     COUNTER, "messages that became dead letters")       \
+    X(requests,         "requests_total",         COUNTER, "core requests answered")                  \
+    X(redeliveries,     "redeliveries_total",     COUNTER, "messages that came again")                \
+    X(audit_retries,    "audit_retries_total",    COUNTER, "request events that AUDIT did not take at once") \
+    X(acks_lost,        "acks_lost_total",        COUNTER, "acknowledgements that the server did not confirm") \
+    X(batches,          "batches_total",          COUNTER, "batches of calls handed to handlers")     \
+    X(handler_us,       "handler_seconds_total",  SECONDS, "time spent in handlers")                  \
+    X(settle_us,        "settle_seconds_total",   SECONDS, "from a call's arrival to its settlement, summed") \
+    X(in_hand,          "calls_in_hand",          GAUGE,   "calls that are not settled yet")          \
+    X(held,             "calls_held",             GAUGE,   "of these, calls that wait for their next attempt") \
+    X(healthy,          "healthy",                GAUGE,   "1 while every dependency answers")        \
+    X(uptime_seconds,   "uptime_seconds",         GAUGE,   "since the program was ready")
 /* clang-format on */
 
-#define METRICS_FIELD(name, kind, help) uint64_t name;
+#define METRICS_FIELD(field, name, kind, help) uint64_t field;
 struct metrics {
     METRICS_TABLE(METRICS_FIELD)
 };

@@ -350,7 +350,7 @@ delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_m
     struct err err = { .rc = RC_OK };
     struct delivery *delivery = delivery_new(w, consumer, msg);
     if (consumer && msg->deliveries > 1) {
-        w->metrics.redelivered++;
+        w->metrics.redeliveries++;
         worker_careful(w);
     }
     enum rc rc = decode(delivery, &err);

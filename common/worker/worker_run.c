@@ -135,7 +135,7 @@ call_handler(struct worker *w, const struct worker_route *route, size_t count)
     if (w->db)
         db_on_wait(w->db, NULL, NULL);
     w->in_handler = false;
-    w->metrics.handler_calls++;
+    w->metrics.batches++;
     w->metrics.handler_us += (uint64_t)(clock_mono_us() - start_us);
     for (size_t i = 0; i < count && route->handle; i++)
         delivery_settle(w->batch[i]->own);

@@ -59,11 +59,11 @@ finished(struct delivery *delivery)
     const struct result *result = &delivery->call.result;
     uint64_t settle_us = (uint64_t)(clock_mono_us() - delivery->arrived_us);
     if (!delivery->consumer)
-        w->metrics.requests_done++;
+        w->metrics.requests++;
     else if (!delivery->reason)
-        w->metrics.jobs_done++;
+        w->metrics.calls++;
     if (!delivery->reason && result->status >= 400)
-        w->metrics.jobs_failed++;
+        w->metrics.calls_failed++;
     w->metrics.settle_us += settle_us;
     service_count(delivery, settle_us);
     if (log_enabled(LOG_DEBUG))
@@ -86,7 +86,7 @@ on_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
         delivery_step_later(delivery);
     } else {
         /* It will come again and find its effect done. */
-        delivery->w->metrics.ack_lost++;
+        delivery->w->metrics.acks_lost++;
         delivery_free(delivery);
     }
 }
@@ -223,7 +223,7 @@ delivery_audited(struct delivery *delivery, enum rc rc, const struct err *err)
         after_audit(delivery);
         return;
     }
-    if (delivery->w->metrics.audit_retried++ % 1000 == 0)
+    if (delivery->w->metrics.audit_retries++ % 1000 == 0)
         log_fields(LOG_WARN, "AUDIT did not take a request event: trying again", "reason",
                    err ? err->text : "", NULL);
     if (delivery->consumer) {
@@ -244,7 +244,7 @@ on_dead_lettered(void *arg, enum rc rc, bool duplicate, const struct err *err)
     (void)duplicate;
     delivery->awaiting = false;
     if (rc == RC_OK) {
-        delivery->w->metrics.jobs_dead++;
+        delivery->w->metrics.dead_letters++;
         FAULT("after_dead");
         call_problem(&delivery->call, PROBLEM_INTERNAL, NULL,
                      "The command could not be carried out.");
@@ -377,7 +377,7 @@ hold(struct delivery *delivery)
     struct worker *w = delivery->w;
     const struct err *err = &delivery->call.result.err;
     uint32_t delay_ms = grown(RETRY_FIRST_MS, RETRY_MAX_MS, delivery->attempts++);
-    w->metrics.jobs_retried++;
+    w->metrics.calls_retried++;
     if (err->text[0]) /* a call without a reason has not failed, its time has not come */
         log_fields(err->rc == RC_CONFIG ? LOG_ERROR : LOG_WARN,
                    "failed for now: trying again later", "command",

@@ -76,7 +76,7 @@ first_denied(const struct question *q, enum rc rc, const struct allow_view *view
 static enum step
 judge(const struct question *q, enum rc rc, const struct allow_view *view)
 {
-    if (rc == RC_TEMP) {
+    if (rc != RC_OK && rc != RC_NOTFOUND) { /* whatever it is, it is no verdict */
         answer_header(q->r, "Retry-After", "2");
         return answer_problem(q->r, PROBLEM_UNAVAILABLE, "the allowlist cannot be read now");
     }

@@ -120,8 +120,10 @@ keep(struct allowlist *list, const struct question *q, struct slot **out)
                            strlen(list->defaults.actions[i]));
         return RC_OK;
     }
-    if (json_read(q->actions, strlen(q->actions), &own, &err) != RC_OK)
+    if (json_read(q->actions, strlen(q->actions), &own, &err) != RC_OK) {
+        slot->workspace[0] = '\0'; /* not an empty list that would be remembered */
         return RC_BUG;
+    }
     cJSON_ArrayForEach (item, own)
         if (cJSON_IsString(item))
             (void)view_add(&slot->view, item->valuestring, strlen(item->valuestring));

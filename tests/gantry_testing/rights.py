@@ -68,6 +68,7 @@ PROGRAMS = {
                "gantry.sys.metrics.ingest.*", "_INBOX.>"],
     "search": ["gantry.v1.*.audit.request.search", "gantry.sys.metrics.search.*", "_INBOX.search.>"],
     "audit": ["$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit", "$JS.API.CONSUMER.INFO.AUDIT.audit",
+              "$JS.API.STREAM.INFO.AUDIT",
               "$JS.ACK.AUDIT.audit.>", "gantry.v1.*.audit.*.done", "gantry.v1.*.audit.request.audit",
               "gantry.v1.*.dead.audit", "gantry.sys.metrics.audit.*", "_INBOX.>", "_R_.>"],
     "executor": ["$JS.API.CONSUMER.NAMES.TASKS", "$JS.API.CONSUMER.INFO.TASKS.*",

@@ -332,7 +332,7 @@ def test_service_discovery_and_metrics(server, bus, program):
         assert ingested["average_processing_time"] == ingested["processing_time"] > 0
         assert deleted["num_requests"] == deleted["processing_time"] == deleted["average_processing_time"] == 0
         values = {}
-        while values.get("jobs_done") != 1:
+        while values.get("calls") != 1:
             values = json.loads(bus.next(12, sid).data)["values"]
         assert values["healthy"] == 1 and worker.process.poll() is None
 

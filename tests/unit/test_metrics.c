@@ -9,7 +9,7 @@ static void
 snapshot_goes_round(void **state)
 {
     (void)state;
-    struct metrics_snapshot in = { "ingest", "0a1b2c3d", { .jobs_done = 7, .in_hand = 2 } };
+    struct metrics_snapshot in = { "ingest", "0a1b2c3d", { .calls = 7, .in_hand = 2 } };
     struct metrics_snapshot out = { 0 };
     struct err err;
     AUTO(buf) struct buf text = { 0 };
@@ -19,9 +19,9 @@ snapshot_goes_round(void **state)
     assert_int_equal(metrics_read(text.data, text.len, &out, &err), RC_OK);
     assert_string_equal(out.program, "ingest");
     assert_string_equal(out.instance, "0a1b2c3d");
-    assert_int_equal(out.values.jobs_done, 7);
+    assert_int_equal(out.values.calls, 7);
     assert_int_equal(out.values.in_hand, 2);
-    assert_int_equal(out.values.jobs_dead, 0);
+    assert_int_equal(out.values.dead_letters, 0);
 }
 
 static void
@@ -52,31 +52,35 @@ static void
 unknown_and_odd_values_are_passed_over(void **state)
 {
     (void)state;
-    static const char TEXT[] = "{\"program\":\"a\",\"instance\":\"b\",\"values\":{\"jobs_done\":-1,"
-                               "\"jobs_dead\":\"x\",\"jobs_failed\":3,\"novel\":4}}";
+    static const char TEXT[] = "{\"program\":\"a\",\"instance\":\"b\",\"values\":{\"calls\":-1,"
+                               "\"dead_letters\":\"x\",\"calls_failed\":3,\"novel\":4}}";
     struct metrics_snapshot out;
     struct err err;
     assert_int_equal(metrics_read(TEXT, sizeof(TEXT) - 1, &out, &err), RC_OK);
-    assert_int_equal(out.values.jobs_done, 0);
-    assert_int_equal(out.values.jobs_dead, 0);
-    assert_int_equal(out.values.jobs_failed, 3);
+    assert_int_equal(out.values.calls, 0);
+    assert_int_equal(out.values.dead_letters, 0);
+    assert_int_equal(out.values.calls_failed, 3);
 }
 
 static void
 exposition_groups_by_name(void **state)
 {
     (void)state;
-    struct metrics_snapshot all[] = { { "ingest", "a", { .jobs_done = 1 } },
-                                      { "search", "b", { .jobs_done = 2 } } };
+    struct metrics_snapshot all[] = { { "ingest", "a", { .calls = 1, .handler_us = 12000345 } },
+                                      { "search", "b", { .calls = 2 } } };
     AUTO(buf) struct buf text = { 0 };
     buf_init(&text, 65536);
     metrics_expose(all, 2, &text);
     assert_non_null(strstr(buf_text(&text),
-                           "# HELP gantry_worker_jobs_done jobs answered and settled\n"
-                           "# TYPE gantry_worker_jobs_done counter\n"
-                           "gantry_worker_jobs_done{program=\"ingest\",instance=\"a\"} 1\n"
-                           "gantry_worker_jobs_done{program=\"search\",instance=\"b\"} 2\n"));
-    assert_non_null(strstr(buf_text(&text), "# TYPE gantry_worker_in_hand gauge\n"));
+                           "# HELP gantry_worker_calls_total commands answered and settled\n"
+                           "# TYPE gantry_worker_calls_total counter\n"
+                           "gantry_worker_calls_total{program=\"ingest\",instance=\"a\"} 1\n"
+                           "gantry_worker_calls_total{program=\"search\",instance=\"b\"} 2\n"));
+    assert_non_null(strstr(buf_text(&text), "# TYPE gantry_worker_calls_in_hand gauge\n"));
+    assert_non_null(strstr(buf_text(&text),
+                           "# TYPE gantry_worker_handler_seconds_total counter\n"
+                           "gantry_worker_handler_seconds_total{program=\"ingest\",instance=\"a\"} "
+                           "12.000345\n"));
     buf_reset(&text);
     metrics_expose(all, 0, &text);
     assert_int_equal(text.len, 0);

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What /readyz and the gateway say when a server is there but does not do its work."""
+import contextlib
+import subprocess
+
+import pytest
+from gantry_testing.wait import wait_until
+
+TASK = {"task": {"type": "ping", "message": "m"}}
+
+
+@pytest.fixture(scope="module")
+def system(make_stack):
+    return make_stack(ALLOW_ACTIONS_DEFAULT="ping", AUDIT=2)
+
+
+def ready(stack):
+    answer = stack.anonymous().get("/readyz")
+    return answer.status, answer.json["status"], answer.json["dependencies"]
+
+
+def redis(stack, *words):
+    done = subprocess.run(["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words], capture_output=True,
+                          text=True, timeout=30)
+    assert done.stdout.strip() == "OK", (done.stdout, done.stderr)
+
+
+def test_redis_is_up_if_it_takes_writes(system):
+    up = {name: "up" for name in ("nats", "postgresql", "redis", "audit")}
+    assert ready(system) == (200, "ready", up)
+    redis(system, "config", "set", "maxmemory", "1")
+    try:
+        wait_until(lambda: ready(system) == (200, "degraded", {**up, "redis": "down"}), 60, "Redis is down")
+    finally:
+        redis(system, "config", "set", "maxmemory", "512mb")
+    wait_until(lambda: ready(system) == (200, "ready", up), 60, "Redis is up")
+
+
+def test_audit_is_stopped_while_no_worker_tells_of_itself(system):
+    system.take_down("audit")
+    system.take_down("audit-2")
+    try:
+        wait_until(lambda: ready(system)[2]["audit"] == "stopped", 90, "audit is stopped")
+        assert ready(system)[:2] == (200, "degraded")
+    finally:
+        system.bring_back("audit-2", ready=False)
+    wait_until(lambda: ready(system)[:2] == (200, "ready"), 90, "one of two is enough")
+    system.bring_back("audit")
+
+
+def test_an_allowlist_that_cannot_be_read_is_no_verdict(system):
+    client = system.client("developer")
+    assert client.post("/webhook/executor/run", TASK).status == 200
+    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+        for break_it, mend_it in (
+            ("REVOKE SELECT ON workspace FROM gantry_gateway", "GRANT SELECT ON workspace TO gantry_gateway"),
+            # An internal error of the server.
+            ("CREATE FUNCTION broken() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'x' USING ERRCODE = 'XX000'; END $$;"
+             "ALTER TABLE workspace ENABLE ROW LEVEL SECURITY; ALTER TABLE workspace FORCE ROW LEVEL SECURITY;"
+             "GRANT EXECUTE ON FUNCTION broken() TO PUBLIC; CREATE POLICY broken ON workspace USING (broken())",
+             "DROP POLICY broken ON workspace; ALTER TABLE workspace DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;"
+             "DROP FUNCTION broken()"),
+        ):
+            cursor.execute(break_it)
+            try:
+                # What was read a moment ago is still good; then it is 503, and at no time a refusal.
+                answers = []
+                wait_until(lambda: answers.append(client.post("/webhook/executor/run", TASK)) or answers[-1].status == 503,
+                           60, "the allowlist is asked for")
+                assert {one.status for one in answers} <= {200, 202, 503}
+                assert answers[-1].code == "unavailable"
+                assert "allowlist" in answers[-1].json["detail"]
+            finally:
+                cursor.execute(mend_it)
+            wait_until(lambda: client.post("/webhook/executor/run", TASK).status == 200, 60, "it is read again")
