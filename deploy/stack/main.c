@@ -38,7 +38,7 @@
 #define STEADY_MS      10000 /* a life this long forgives earlier failures */
 #define INT_AFTER_MS   2000  /* PostgreSQL waits for its clients on TERM and ends on INT */
 #define KILL_AFTER_MS  45000
-#define LOOK_MS        5000 /* how often to look whether the folder is still there */
+#define LOOK_MS        5000 /* how often to look at the folder, logs and PostgreSQL */
 #define EXIT_CONFIG    100
 
 enum state { WAITING, RUNNING, FAILED, STOPPING };
@@ -269,11 +269,34 @@ abandoned(struct table *table)
     return all;
 }
 
+/* PostgreSQL ends on TERM only when its clients have gone, and ours do not go: it would take no new
+ * connections for ever. It is told to end now, and started again. Logs are kept short meanwhile. */
+static void
+look_after(const struct table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct service *s = &table->services[i];
+
+        process_turn_log(s->name);
+        if (s->state != RUNNING || strcmp(s->name, "postgres") != 0 ||
+            !process_postgres_stops(s->pid))
+            continue;
+        fprintf(stderr, "postgres was told to stop and waits for its clients: ending them\n");
+        (void)pidfd_send_signal(s->pidfd, SIGINT, NULL, 0);
+    }
+}
+
 /* Returns on TERM or INT. */
 static void
 supervise(struct table *table, int signals)
 {
+    int64_t look_ms = 0;
+
     while (!abandoned(table)) {
+        if (now_ms() >= look_ms) {
+            look_after(table);
+            look_ms = now_ms() + LOOK_MS;
+        }
         struct pollfd fds[SERVICES_MAX + 1] = { { .fd = signals, .events = POLLIN } };
         int wait = advance(table);
 

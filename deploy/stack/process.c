@@ -14,8 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOG_MAX_BYTES (32 * 1024 * 1024) /* at a start, a longer log becomes NAME.log.1 */
-#define BOOT_ID_LEN   36
+#define LOG_MAX_BYTES (32 * 1024 * 1024) /* a longer log becomes NAME.log.1 */
+#define COPY_BYTES    (64 * 1024)
+
+#define POSTMASTER_STATUS 8 /* the line of postmaster.pid that says "ready" or "stopping" */
+#define BOOT_ID_LEN       36
 
 static void
 boot_id(char id[BOOT_ID_LEN + 1])
@@ -85,6 +88,65 @@ open_log(const char *name)
     if (stat(path, &st) == 0 && st.st_size > LOG_MAX_BYTES)
         (void)rename(path, old);
     return open(path, O_WRONLY | O_APPEND | O_CREAT, 0640);
+}
+
+static int
+copy(int from, int to)
+{
+    static const size_t SIZE = COPY_BYTES;
+    char *piece = malloc(SIZE);
+    ssize_t n = -1;
+
+    while (piece != NULL && (n = read(from, piece, SIZE)) > 0)
+        if (write(to, piece, (size_t)n) != n) {
+            n = -1;
+            break;
+        }
+    free(piece);
+    return n == 0 ? 0 : -1;
+}
+
+/* The process holds its log open: what is in it is copied, and the file begins anew under the same
+ * descriptor. Without room for the copy the old lines go, since the log would take what is left. */
+void
+process_turn_log(const char *name)
+{
+    char path[96], old[104];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "log/%s.log", name);
+    snprintf(old, sizeof(old), "%s.1", path);
+    if (stat(path, &st) != 0 || st.st_size <= LOG_MAX_BYTES)
+        return;
+    int log = open(path, O_RDWR | O_CLOEXEC);
+    int kept = open(old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (log >= 0 && (kept < 0 || copy(log, kept) != 0))
+        perror(old);
+    if (log >= 0 && ftruncate(log, 0) != 0)
+        perror(path);
+    if (log >= 0)
+        close(log);
+    if (kept >= 0)
+        close(kept);
+}
+
+bool
+process_postgres_stops(pid_t pid)
+{
+    char line[256] = "";
+    FILE *file = fopen("data/postgres/postmaster.pid", "re");
+    bool same = false;
+
+    if (file == NULL)
+        return false;
+    for (int n = 1; n <= POSTMASTER_STATUS; n++) {
+        if (fgets(line, sizeof(line), file) == NULL)
+            line[0] = '\0';
+        if (n == 1)
+            same = strtol(line, NULL, 10) == pid;
+    }
+    fclose(file);
+    return same && strncmp(line, "stopping", 8) == 0;
 }
 
 /* In the child: never returns. */

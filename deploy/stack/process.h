@@ -23,6 +23,12 @@ pid_t process_start(const char *name);
 /* The pid of NAME when it still runs, with a pidfd in *pidfd; 0 when it does not. */
 pid_t process_adopt(const char *name, int *pidfd);
 
+/* A log that has grown too long becomes NAME.log.1, and begins anew while the process writes on. */
+void process_turn_log(const char *name);
+
+/* Whether the PostgreSQL of this pid was told to stop and waits for its clients to go. */
+bool process_postgres_stops(pid_t pid);
+
 /* Forget NAME's files. */
 void process_forget(const char *name);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What /readyz and the gateway say when a server is there but does not do its work."""
 import contextlib
+import signal
 import subprocess
 
 import pytest
@@ -73,3 +74,12 @@ def test_an_allowlist_that_cannot_be_read_is_no_verdict(system):
             finally:
                 cursor.execute(mend_it)
             wait_until(lambda: client.post("/webhook/executor/run", TASK).status == 200, 60, "it is read again")
+
+
+def test_postgresql_told_to_stop_comes_back(system):
+    """SIGTERM to the postmaster waits for its clients, and ours stay."""
+    client = system.client()
+    pid = system.kill("postgres", signal.SIGTERM)
+    wait_until(lambda: system.pid("postgres") not in (0, pid), 90, "PostgreSQL is started again")
+    system.wait_ready(90)
+    wait_until(lambda: client.ingest("s", "stored by the new one").status == 200, 90, "it stores")

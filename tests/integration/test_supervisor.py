@@ -164,3 +164,32 @@ def test_when_its_folder_is_removed_everything_ends(supervised):
             file.unlink()
     (supervised.path / "supervisor.lock").unlink()
     wait_until(lambda: not alive(one) and not alive(pid), 15)
+
+
+def test_a_long_log_is_turned_over_while_its_process_writes(supervised):
+    """The process keeps its descriptor; the file that it writes to stays short."""
+    go = supervised.path / "go"
+    supervised.service("talker", "yes 'a line of a log' | head -c 40000000; echo last of the first;"
+                                 f" until [ -e {go} ]; do sleep 0.1; done; echo first of the second; exec sleep 1000")
+    supervised.start()
+    log, old = (supervised.path / "log" / name for name in ("talker.log", "talker.log.1"))
+    wait_until(lambda: old.exists() and log.stat().st_size < 1000, 60, "the log was turned over")
+    assert old.stat().st_size == 40000000 + len("last of the first\n")
+    assert old.read_bytes()[-18:] == b"last of the first\n"
+    go.touch()
+    wait_until(lambda: log.read_text() == "first of the second\n", 60, "it writes on")
+    assert supervised.starts() == 1
+
+
+def test_a_postgres_that_waits_for_its_clients_is_ended(supervised):
+    """TERM is PostgreSQL's "when all have gone"; what it says of itself is line 8 of its file."""
+    (supervised.path / "data/postgres").mkdir(parents=True)
+    say = "{ echo $$; for i in 2 3 4 5 6 7; do echo; done; echo %s; } >data/postgres/postmaster.pid"
+    supervised.service("postgres", f"trap '{say % 'stopping'}' TERM; trap 'exit 0' INT; {say % 'ready'}\n"
+                                   "while :; do sleep 0.1; done")
+    supervised.start()
+    wait_until(lambda: (supervised.path / "data/postgres/postmaster.pid").exists(), 20)
+    pid = supervised.pid("postgres")
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: supervised.pid("postgres") not in (0, pid), 60, "it was ended and started again")
+    assert supervised.status("postgres")[4] == "exit 0"
