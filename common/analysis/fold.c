@@ -11,7 +11,7 @@
 
 #define IN(code, first, last) ((code) >= (first) && (code) <= (last))
 
-static const uint8_t ASCII_CLASS[128] = {
+const uint8_t FOLD_ASCII[128] = {
     ['0'] = CHAR_DIGIT, ['1'] = CHAR_DIGIT, ['2'] = CHAR_DIGIT, ['3'] = CHAR_DIGIT,
     ['4'] = CHAR_DIGIT, ['5'] = CHAR_DIGIT, ['6'] = CHAR_DIGIT, ['7'] = CHAR_DIGIT,
     ['8'] = CHAR_DIGIT, ['9'] = CHAR_DIGIT, ['A'] = CHAR_UPPER, ['B'] = CHAR_UPPER,
@@ -85,6 +85,7 @@ fold_text(const char *text, size_t len, uint32_t *out, size_t cap)
     if (m.n == len)
         return m.n;
     int boundary = 0;
+    size_t start = m.n > 0 ? m.n - 1 : 0; /* a mark may compose with what is before it */
     for (size_t at = m.n; at < len && m.n < cap;) {
         uint32_t code = 0xFFFD;
         size_t step = utf8_decode(text + at, len - at, &code);
@@ -100,9 +101,10 @@ fold_text(const char *text, size_t len, uint32_t *out, size_t cap)
             UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE | UTF8PROC_IGNORE, &boundary);
         put_decomposed(&m, codes, n > 0 && n <= DECOMPOSED_MAX ? (size_t)n : 0);
     }
-    utf8proc_ssize_t n = utf8proc_normalize_utf32((utf8proc_int32_t *)out, (utf8proc_ssize_t)m.n,
-                                                  UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-    return n > 0 ? (size_t)n : 0;
+    utf8proc_ssize_t n =
+        utf8proc_normalize_utf32((utf8proc_int32_t *)out + start, (utf8proc_ssize_t)(m.n - start),
+                                 UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+    return start + (n > 0 ? (size_t)n : 0);
 }
 
 /* --- what a code point is ---------------------------------------------------------------------- */
@@ -125,10 +127,8 @@ is_thai(uint32_t c)
 }
 
 enum char_class
-fold_class(uint32_t c)
+fold_class_of(uint32_t c)
 {
-    if (c < 0x80)
-        return (enum char_class)ASCII_CLASS[c];
     utf8proc_category_t category = utf8proc_category((int32_t)c);
     if (category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
         category == UTF8PROC_CATEGORY_ME)

@@ -45,7 +45,15 @@ enum script {
  * the number of code points, at most cap; what does not fit is left out. */
 size_t fold_text(const char *text, size_t len, uint32_t *out, size_t cap);
 
-enum char_class fold_class(uint32_t code);
+extern const uint8_t FOLD_ASCII[128];
+enum char_class fold_class_of(uint32_t code); /* beyond ASCII */
+
+static inline enum char_class
+fold_class(uint32_t code)
+{
+    return code < 0x80 ? (enum char_class)FOLD_ASCII[code] : fold_class_of(code);
+}
+
 enum script fold_script(uint32_t code);
 bool fold_is_blank(uint32_t code);
 

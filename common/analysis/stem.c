@@ -17,15 +17,38 @@ stemmers_fini(struct stemmers *s)
     }
 }
 
-/* No rule of the English stemmer changes a word with one of these at its end. */
+/* Can a rule of the English stemmer apply to a word (of 3 bytes or more) with this end? Most words
+ * are spared the call. */
 static bool
-ends_in_stem(const char *word, size_t len)
+may_change(const char *word, size_t len)
 {
-    static const char FINAL[] = "abfhjkopquvwxz";
-    for (size_t i = 0; i < sizeof(FINAL) - 1; i++)
-        if (word[len - 1] == FINAL[i])
-            return true;
-    return false;
+    char last = word[len - 1];
+    char before = word[len - 2];
+    switch (last) {
+    case 'c': /* ic */
+        return before == 'i';
+    case 'd': /* ed */
+        return before == 'e';
+    case 'g': /* ing */
+        return before == 'n';
+    case 'l': /* al, ful, ll */
+        return before == 'a' || before == 'u' || before == 'l';
+    case 'm': /* ism */
+        return before == 's';
+    case 'n': /* ion */
+        return before == 'o' && word[len - 3] == 'i';
+    case 'r': /* er, or */
+        return before == 'e' || before == 'o';
+    case 't': /* ant, ent */
+        return before == 'n';
+    case 'e':
+    case 'i':
+    case 's':
+    case 'y':
+        return true;
+    default:
+        return (unsigned char)last >= 0x80;
+    }
 }
 
 const char *
@@ -35,7 +58,7 @@ stem_word(struct stemmers *s, enum language language, const char *word, size_t l
     *stem_len = len;
     if (len < 3 || len > STEM_WORD_MAX)
         return word;
-    if (language == LANGUAGE_ENGLISH && ends_in_stem(word, len))
+    if (language == LANGUAGE_ENGLISH && !may_change(word, len))
         return word;
     if (!s->of[language]) {
         s->of[language] = sb_stemmer_new(NAMES[language], "UTF_8");

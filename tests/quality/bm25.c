@@ -21,6 +21,7 @@
 #define TOP   10
 #define LEG   60
 #define SHARE 0.6 /* of BM25 in the hybrid */
+#define FALL  0.8 /* of the vector's share where the model knows no word of the query */
 
 struct occurrence {
     uint64_t term;
@@ -215,7 +216,9 @@ ask(const struct collection *c, const char *text, uint32_t len)
     rank(scores + n, n, hits + n);
     print(hits, n);
     print(hits + n, n);
-    fuse(scores, scores + n, hits, hits + n, n, SHARE);
+    double unknown = (double)embed_builtin_unknown(text, len);
+    double vector_share = (1 - SHARE) * (1 - FALL * unknown);
+    fuse(scores, scores + n, hits, hits + n, n, 1 - vector_share);
     query_free(&query);
     free(scores);
     free(hits);

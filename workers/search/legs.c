@@ -21,7 +21,7 @@
 
 #define INDEX_DIM_MAX 1000  /* the predicate of memory_cells */
 #define SCAN_FIRST    10000 /* rows of the nearest cells */
-#define MISSED_MAX    0.02  /* hits that all cells left out may be expected to hold */
+#define MISSED_MAX    0.002 /* hits that all cells left out may be expected to hold */
 #define SCOPE_LARGE   20000 /* rows */
 #define LOOK_MAX      3000  /* matching rows that a hybrid search looks at, */
 #define RANK_MAX      120   /* and how many of them it ranks by their covers */
