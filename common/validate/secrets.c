@@ -13,15 +13,9 @@
 #include "base/cleanup.h"
 #include "validate/secrets_own.h"
 
-/* clang-format off */
-/* Names whose assigned value is a credential when it looks like one; compared without "-_ ". */
-static const char *const NAMES[] = {
-    "apikey",       "xapikey",       "apitoken",    "accesstoken", "authtoken",   "refreshtoken",
-    "clientsecret", "secretkey",     "secret",      "token",       "password",    "passwd",
-    "pwd",          "privatekey",    "accesskey",   "signingkey",  "bearertoken", "apisecret",
-    "awssecretaccesskey", "secretaccesskey", "encryptionkey", "accountkey", "sharedaccesskey",
-};
+#define SPAN_MAX 1024 /* bytes of a token that are looked at: time stays linear */
 
+/* clang-format off */
 static const char *const PASSWORD_SCHEMES[] = {
     "postgres", "postgresql", "mysql", "mariadb", "mongodb", "mongodb+srv", "redis", "rediss",
     "amqp", "amqps", "nats", "tls", "http", "https", "ftp", "sftp", "ssh", "smtp", "ldap",
@@ -108,9 +102,11 @@ match_authorization(const char *text, size_t len, size_t before)
     size_t at = bearer ? 6 : 5;
     size_t blank = skip_blank(text + at, len - at);
     at += blank;
-    size_t n = span(text + at, len - at, TOKEN);
+    if (blank == 0)
+        return NULL;
+    size_t n = span(text + at, len - at < SPAN_MAX ? len - at : SPAN_MAX, TOKEN);
     struct traits t = secrets_traits_of(text + at, n);
-    if (blank == 0 || n < 8 || secrets_is_placeholder(text + at, n) || t.upper + t.lower == 0)
+    if (n < 8 || secrets_is_placeholder(text + at, n) || t.upper + t.lower == 0)
         return NULL;
     if (bearer)
         return (t.digit && (n >= 16 || in_header(text, before))) || t.run >= 20 ? "bearer token"
@@ -119,6 +115,20 @@ match_authorization(const char *text, size_t len, size_t before)
         return NULL;
     return t.upper && t.lower && (t.digit || text[at + n - 1] == '=') ? "basic authorization"
                                                                       : NULL;
+}
+
+/* What stands in manuals and compose files: the user's own name, or a word that everybody knows. */
+static bool
+is_sample(const char *user, const char *password, size_t len)
+{
+    static const char *const WORDS[] = {
+        "password",   "passwd",   "secret", "postgres", "mysecretpassword", "mypassword",
+        "minioadmin", "rabbitmq", "docker", "letmein",  "foobar",           "default"
+    };
+    for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
+        if (len == strlen(WORDS[i]) && strncasecmp(password, WORDS[i], len) == 0)
+            return true;
+    return (size_t)(password - 1 - user) == len && memcmp(user, password, len) == 0;
 }
 
 /* scheme://user:password@host */
@@ -141,74 +151,9 @@ match_url(const char *text, size_t len)
         if (*p != '@')
             continue;
         size_t n = password ? (size_t)(p - password) : 0;
-        bool word = n == 8 && strncasecmp(password, "password", 8) == 0;
-        bool same = n == 6 && strncasecmp(password, "secret", 6) == 0;
-        return n >= 6 && !word && !same && !secrets_is_placeholder(password, n);
+        return n >= 6 && !is_sample(colon + 3, password, n) && !secrets_is_placeholder(password, n);
     }
     return false;
-}
-
-static bool
-is_secret_name(const char *name, size_t len)
-{
-    char plain[24];
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (!secrets_is_alnum(name[i]))
-            continue;
-        if (n == sizeof(plain) - 1)
-            return false;
-        plain[n++] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
-    }
-    plain[n] = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-        if (strcmp(plain, NAMES[i]) == 0)
-            return true;
-    return false;
-}
-
-/* What stands behind "api_key:": random enough to be a key, too random to be a word. */
-static bool
-is_secret_value(const char *text, size_t len, bool password)
-{
-    struct traits t = secrets_traits_of(text, len);
-    if (secrets_is_placeholder(text, len))
-        return false;
-    if (t.upper && t.lower && t.digit)
-        return len >= (password ? 12 : 20);
-    if (t.hex == len)
-        return len >= 32 && t.digit && t.digit < len;
-    return t.digit >= 4 && t.upper + t.lower >= 4 && t.digit + t.upper + t.lower == len &&
-           len >= SECRETS_RUN_MIN;
-}
-
-static bool
-is_assigned(const char *name, size_t name_len, const char *value, size_t len)
-{
-    size_t n = span(value, len, TOKEN);
-    bool password = name_len > 0 && (name[0] == 'p' || name[0] == 'P');
-    return n > 0 && is_secret_name(name, name_len) && is_secret_value(value, n, password);
-}
-
-/* text[at] is ':' or '=': looks at the word before and the value behind. */
-static bool
-match_assignment(const char *text, size_t len, size_t at)
-{
-    size_t end = at;
-    while (end > 0 && strchr(" \"'`", text[end - 1]))
-        end--;
-    size_t start = end;
-    while (start > 0 && end - start < 40 && secrets_in_charset(text[start - 1], WORD))
-        start--;
-    if (end - start == 3 && strncasecmp(text + start, "key", 3) == 0 && start >= 4 &&
-        text[start - 1] == ' ') /* "API key:" */
-        for (start--; start > 0 && end - start < 40 && secrets_in_charset(text[start - 1], WORD);)
-            start--;
-    size_t value = at + 1;
-    while (value < len && strchr(" \t\"'`=*", text[value]))
-        value++;
-    return start < end && value < len &&
-           is_assigned(text + start, end - start, text + value, len - value);
 }
 
 static bool
@@ -235,41 +180,48 @@ match_webhook(const char *text, size_t len)
     return path && span(path + 14, len - (size_t)(path + 14 - text), TOKEN) >= 70;
 }
 
+/* The kind of what starts at text[at], the start of a word. */
+static const char *
+match_word(const char *text, size_t len, size_t at)
+{
+    const char *word = text + at;
+    const char *kind = secrets_match_format(word, len - at);
+    if (!kind)
+        kind = match_authorization(word, len - at, at);
+    if (kind)
+        return kind;
+    if (match_jwt(word, len - at))
+        return "JSON Web Token";
+    if (match_discord(word, len - at))
+        return "Discord bot token";
+    if (match_telegram(word, len - at))
+        return "Telegram bot token";
+    if (match_private_key(word, len - at))
+        return "private key";
+    if (match_url(word, len - at))
+        return "URL with a password";
+    return match_webhook(word, len - at) ? "webhook URL" : NULL;
+}
+
 const char *
 secrets_find(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    const char *kind = NULL;
+    for (size_t i = 0; i < len && !kind; i++) {
         const char *at = text + i;
-        if (*at == ':' || *at == '=') {
-            if (match_assignment(text, len, i))
-                return "assigned credential";
-            continue;
-        }
         bool dash = *at == '-' && i + 1 < len && at[1] == '-';
         bool start = secrets_is_alnum(*at) && (i == 0 || !secrets_in_charset(at[-1], WORD));
         if (dash && match_private_key(at, len - i))
-            return "private key";
-        if (!start)
-            continue;
-        const char *kind = secrets_match_format(at, len - i);
-        if (!kind)
-            kind = match_authorization(at, len - i, i);
-        if (kind)
-            return kind;
-        if (match_jwt(at, len - i))
-            return "JSON Web Token";
-        if (match_discord(at, len - i))
-            return "Discord bot token";
-        if (match_telegram(at, len - i))
-            return "Telegram bot token";
-        if (match_private_key(at, len - i))
-            return "private key";
-        if (match_url(at, len - i))
-            return "URL with a password";
-        if (match_webhook(at, len - i))
-            return "webhook URL";
+            kind = "private key";
+        else if (start)
+            kind = match_word(text, len, i);
+        else if ((*at == ':' || *at == '=' || *at == '>' || *at == ' ') &&
+                 secrets_match_assignment(text, len, i))
+            kind = "assigned credential";
+        if (kind && *at == ' ' && i + 1 < len && match_word(text, len, i + 1))
+            kind = match_word(text, len, i + 1); /* it has a name of its own */
     }
-    return NULL;
+    return kind;
 }
 
 /* The path of item, from the outside in: the parents' part was written before. */
@@ -295,7 +247,7 @@ find_in(const cJSON *item, const char *path, char field[SECRETS_FIELD_MAX])
         size_t len = strlen(item->valuestring);
         kind = secrets_find(item->valuestring, len);
         if (!kind && item->string &&
-            is_assigned(item->string, strlen(item->string), item->valuestring, len))
+            secrets_is_assigned(item->string, strlen(item->string), item->valuestring, len))
             kind = "assigned credential";
     }
     if (kind) {

@@ -3,8 +3,8 @@
  * secrets - finds credentials in text that is about to be stored.
  *
  * Known by their form: private key blocks, bearer and basic authorization, JSON Web Tokens, URLs
- * with a password, the key formats of well-known services, and values assigned to a name like
- * "api_key" that look random. A sentence about keys, a hash, a UUID or a placeholder passes: it
+ * with a password, the key formats of well-known services, and values assigned to a name that ends
+ * like "api_key" and that look random. A sentence about keys, a hash, a UUID or a placeholder passes: it
  * would rather miss one than refuse a memory (redact.h is the other way round).
  *
  * Shape:  the answer is the kind, as a constant text ("GitHub token"); never the credential

@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "validate/secrets_own.h"
 
+#define FORM_MAX 256 /* bytes of a key that are looked at: time stays linear */
+
 /* What the characters behind the prefix must have at least. */
 enum need {
     ANY,
@@ -57,6 +59,16 @@ static const struct format FORMATS[] = {
     { "xoxr-",          WORD,  20,  0, EITHER, "Slack token" },
     { "xoxs-",          WORD,  20,  0, EITHER, "Slack token" },
     { "xoxe-",          WORD,  20,  0, EITHER, "Slack token" },
+    { "xoxc-",          WORD,  20,  0, EITHER, "Slack token" },
+    { "xoxd-",          TOKEN, 40,  0, EITHER, "Slack token" },
+    { "nvapi-",         WORD,  40,  0, DIGIT, "NVIDIA API key" },
+    { "lsv2_pt_",       WORD,  32,  0, DIGIT, "LangSmith key" },
+    { "lsv2_sk_",       WORD,  32,  0, DIGIT, "LangSmith key" },
+    { "dckr_oat_",      WORD,  20,  0, MIXED, "Docker token" },
+    { "glft-",          WORD,  20,  0, DIGIT, "GitLab token" },
+    { "glcbt-",         WORD,  20,  0, DIGIT, "GitLab token" },
+    { "sgp_",           HEX,   40,  0, DIGIT, "Sourcegraph token" },
+    { "phx_",           ALNUM, 40,  0, DIGIT, "PostHog key" },
     { "xapp-",          WORD,  30,  0, DIGIT, "Slack token" },
     { "AKIA",           CAPS,  16, 16, ANY,   "AWS access key" },
     { "ASIA",           CAPS,  16, 16, ANY,   "AWS access key" },
@@ -178,6 +190,18 @@ meets(const struct traits *t, enum need need)
     return false;
 }
 
+/* "sk-xxxxxxxx", "AKIAIOSFODNN7EXAMPLE": what manuals print in place of a key. */
+static bool
+is_sample(const char *text, size_t len)
+{
+    static const char *const WORDS[] = { "xxxx",        "XXXX",    "EXAMPLE",  "example",
+                                         "placeholder", "yourkey", "REDACTED", "redacted" };
+    for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
+        if (memmem(text, len, WORDS[i], strlen(WORDS[i])))
+            return true;
+    return false;
+}
+
 const char *
 secrets_match_format(const char *text, size_t len)
 {
@@ -186,16 +210,17 @@ secrets_match_format(const char *text, size_t len)
         size_t start = strlen(f->prefix), end = start;
         if (f->prefix[0] != text[0] || len < start + f->min || memcmp(text, f->prefix, start) != 0)
             continue;
-        while (end < len && secrets_in_charset(text[end], f->charset))
+        while (end < len && end < FORM_MAX && secrets_in_charset(text[end], f->charset))
             end++;
         if (end - start < f->min || (f->max && end - start > f->max))
             continue;
-        if (end < len && secrets_is_alnum(text[end]))
+        if (end < len && end < FORM_MAX && secrets_is_alnum(text[end]))
             continue; /* a longer word of other characters */
         struct traits t = secrets_traits_of(text + start, end - start);
         if (!meets(&t, f->need))
             continue;
-        if (f->need == ANY || !secrets_is_placeholder(text + start, end - start))
+        if (f->need == ANY ? !is_sample(text + start, end - start)
+                           : !secrets_is_placeholder(text + start, end - start))
             return f->kind;
     }
     return NULL;

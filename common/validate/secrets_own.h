@@ -53,6 +53,10 @@ secrets_in_charset(char c, enum charset charset)
 struct traits secrets_traits_of(const char *text, size_t len);
 /* Does it stand for a credential ("your-key-here") rather than being one? */
 bool secrets_is_placeholder(const char *text, size_t len);
+/* Is value, by its look, a credential for a name like "api_key"? */
+bool secrets_is_assigned(const char *name, size_t name_len, const char *value, size_t len);
+/* text[at] is one of : = > or a blank. */
+bool secrets_match_assignment(const char *text, size_t len, size_t at);
 /* The kind of the known format that text starts with; NULL if there is none. */
 const char *secrets_match_format(const char *text, size_t len);
 

@@ -5,8 +5,11 @@
  * The credentials are random and were never valid. They stand here in two pieces, joined when the
  * test runs, so that no scanner finds one in this file.
  */
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "json/json.h"
 #include "test.h"
@@ -89,7 +92,6 @@ static const struct {
     { "export API_TOKEN=", "026b9d6428dbd8e433bd7f39392e7fc6d7e2bda9", "", "assigned credential" },
     { "password: ", "LCQ9rsQSaRNpaAxi", "", "assigned credential" },
     /* the services' own examples, and what people type to try it out: the form is what counts */
-    { "AKIAIOSF", "ODNN7EXAMPLE", " is the documentation key.", "AWS access key" },
     { "aws_secret_access_key=", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "", "assigned credential" },
     { "gh", "p_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "", "GitHub token" },
     { "s", "k-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "", "API key" },
@@ -197,6 +199,115 @@ static const char *const NEGATIVES[] = {
     "git@github.com:org/repo.git",
     "user:pass@host is the URL form",
 };
+/* What people write about credentials, and what only looks like one. */
+static const char *const HARMLESS[] = {
+    "OPENAI_API_KEY=sk-" "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "AKIAIOSF" "ODNN7EXAMPLE is the documentation key.",
+    "DATABASE_URL=postgres://postgres:postgres@db:5432/app",
+    "mysql://root:password@localhost/shop",
+    "amqp://rabbitmq:rabbitmq@queue:5672/",
+    "redis://default:mypassword@cache:6379/0",
+    "https://minioadmin:minioadmin@minio:9000",
+    "ghp_" "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "DB_PASSWORD=changeme",
+    "DB_PASSWORD=your-password-here-1234",
+    "POSTGRES_PASSWORD=${POSTGRES_PASSWORD}",
+    "POSTGRES_PASSWORD: $(cat /run/secrets/db)",
+    "JWT_SECRET=<generate one with openssl rand -hex 32>",
+    "MYSQL_ROOT_PASSWORD=example",
+    "REDIS_PASSWORD=",
+    "set DB_PASSWORD before the start",
+    "the variable POSTGRES_PASSWORD_FILE names a file",
+    "password_hash is an Argon2id string",
+    "DB_PASSWORD is read from the environment",
+    "password = getPasswordFromVault()",
+    "token = fetchAccessTokenV2Response(client)",
+    "secret = SecretStore.loadDefaultSecret",
+    "api_key = settings.OPENAI_API_KEY",
+    "apiKey: process.env.STRIPE_API_KEY",
+    "access_token=response.json()['access_token']",
+    "token: string, the page to go on from",
+    "nextPageToken: CAUQAAxk29fQ81mZvV7b2",
+    "next_token=eGk1Y0RkM2JtVXpNQ2Zk91",
+    "sync_token: 9f2Kx81LmZqW03bVnT5y",
+    "client token 550e8400-e29b-41d4-a716-446655440000",
+    "idempotency token: 018f3c2e-7b1d-7c3a-9d2e-1f0a2b3c4d5e",
+    "primary_key: order_id_2024_q3_final_v2",
+    "cache_key=user:1234:profile:v7:en-GB",
+    "partition_key = tenant/2024/11/28/part-00042",
+    "s3_key=backups/2024-11-28T10-00-00Z/db1.tar.gz",
+    "public_key: MCowBQYDK2VwAyEA9f8s2",
+    "session: 2024-11-28T10-00-00Z_standup_notes_v2",
+    "The session=morning talk is at 10",
+    "session id 42 was closed",
+    "Cookie: theme=dark; lang=en",
+    "compass: points north by north-west",
+    "bypass=enabled in firmware 3.2.1-rc4",
+    "the pass: Brenner, 1370 m",
+    "password reset was asked for by ada@example.com",
+    "Passwords need 12 characters, a digit and a capital.",
+    "password manager: 1Password, Bitwarden or KeePassXC",
+    "passphrase: correct horse battery staple",
+    "token count: 4096, token limit: 128000",
+    "token budget=100000 per day",
+    "stop_token=<|endoftext|>",
+    "pad_token = '[PAD]'",
+    "tokenizer: cl100k_base",
+    "tokenization=byte-pair",
+    "secretary: Ms. Abernathy-Smythe",
+    "the secret ingredient is cardamom",
+    "secret: projects/acme-prod/secrets/db-password/versions/3",
+    "secretName: db-credentials-production-eu-west-1",
+    "secret_santa: Ada -> Grace",
+    "credentials: include",
+    "credentials=same-origin",
+    "authorization: none",
+    "Authorization: see chapter 4 of the handbook",
+    "authorizationUrl: https://login.example.com/oauth2/v2.0/authorize",
+    "private key: kept in the HSM, slot 4",
+    "access key: ask the platform team",
+    "master key ceremony on 2024-11-28 in room B12",
+    "account key figures: revenue 12.4M, churn 2.1%",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBhX9 ada@laptop",
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "etag: W/0815-4711abcdef",
+    "md5 d41d8cd98f00b204e9800998ecf8427e of the empty file",
+    "git checkout 9fceb02d0ae598e995dc970b74767f19372d61af8",
+    "docker pull registry.local/app@sha256:0123456789abcdef0123456789abcdef",
+    "requestId: 7f3c9a1b-2d4e-4f60-b182-93a4b5c6d7e8",
+    "trace 4bf92f3577b34da6a3ce929d0e0e4736 took 12 ms",
+    "IBAN GB29NWBK60161331926819",
+    "ISBN 978-3-16-148410-0",
+    "VIN 1HGCM82633A004352",
+    "model: mistral-7b-instruct-v0.3-q4_K_M.gguf",
+    "kernel 6.1.0-27-amd64 x86_64",
+    "lat/long 52.5200N 13.4050E",
+    "if (token == null) return Response.status(401)",
+    "<password>secret</password>",
+    "--password PASSWORD  the password of the user",
+    "--token TOKEN",
+    "vault kv get -field=password secret/db/prod",
+    "kubectl create secret generic db --from-file=password.txt",
+    "grep -rn password src/main/java/com/example/Login2Controller.java",
+    "トークン: 有効期限は一時間",
+    "Пароль: спросить у Анны",
+};
+
+/* A name as it stands before a random value, and what follows the value. */
+static const struct {
+    const char *before, *after;
+} ASSIGNMENTS[] = {
+    { "DB_PASSWORD=", "" },          { "POSTGRES_PASSWORD=", "" },   { "MYSQL_ROOT_PASSWORD=", "" },
+    { "JWT_SECRET=", "" },           { "X-Api-Key: ", "" },          { "api_key=", "" },
+    { "SECRET_KEY=", "" },           { "token: ", "" },              { "export GITHUB_TOKEN='", "'" },
+    { "spring.datasource.password=", "" }, { "\"dbPassword\": \"", "\"" }, { "SMTP_PASS=", "" },
+    { "RAILS_MASTER_KEY=", "" },     { "SECRET_KEY_BASE=", "" },     { "os.environ['API_TOKEN'] = '", "'" },
+    { "clientSecret: `", "`" },      { "STRIPE_WEBHOOK_SECRET=", "" }, { "'secret' => '", "'" },
+    { "<password>", "</password>" }, { "?access_token=", "&page=2" }, { "--token ", " --verbose" },
+    { "login ada password ", "" },   { "Authorization: Token ", "" }, { "consumerKey := \"", "\"" },
+    { "the API key is set: api-key=", "." }, { "{\\\"refresh_token\\\":\\\"", "\\\"}" },
+    { "Passwort: ", "" },            { "AZURE_STORAGE_KEY=", "" },
+};
 /* clang-format on */
 
 static void
@@ -228,6 +339,122 @@ passes_ordinary_text(void **state)
         if (kind)
             fail_msg("false alarm (%s): %s", kind, NEGATIVES[i]);
     }
+}
+
+static void
+passes_harmless_text(void **state)
+{
+    assert_true(TEST_COUNT(HARMLESS) >= 80);
+    for (size_t i = 0; i < TEST_COUNT(HARMLESS); i++) {
+        const char *kind = secrets_find(HARMLESS[i], strlen(HARMLESS[i]));
+        if (kind)
+            fail_msg("false alarm (%s): %s", kind, HARMLESS[i]);
+    }
+}
+
+/* Made when the test runs, always the same. */
+static void
+make_random(uint64_t *state, char *out, size_t len)
+{
+    static const char ALPHABET[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    for (size_t i = 0; i < len; i++) {
+        *state = *state * 6364136223846793005U + 1442695040888963407U;
+        out[i] = ALPHABET[(*state >> 33) % 62];
+    }
+    out[len] = '\0';
+}
+
+/* Random letters and digits from 16 on; of a hundred of that length one may look like a word. */
+static void
+finds_random_values(void **state)
+{
+    static const size_t LENGTHS[] = { 16, 20, 32, 40, 64 };
+    uint64_t random = 42;
+    size_t missed = 0, asked = 0;
+    assert_true(TEST_COUNT(ASSIGNMENTS) * TEST_COUNT(LENGTHS) >= 80);
+    for (size_t i = 0; i < 40 * TEST_COUNT(ASSIGNMENTS); i++)
+        for (size_t j = 0; j < TEST_COUNT(LENGTHS); j++, asked++) {
+            char value[65], text[256];
+            make_random(&random, value, LENGTHS[j]);
+            int len = snprintf(text, sizeof(text), "%s%s%s",
+                               ASSIGNMENTS[i % TEST_COUNT(ASSIGNMENTS)].before, value,
+                               ASSIGNMENTS[i % TEST_COUNT(ASSIGNMENTS)].after);
+            if (secrets_find(text, (size_t)len))
+                continue;
+            missed++;
+            print_message("# missed: %s\n", text);
+            assert_true(LENGTHS[j] <= 20);
+        }
+    assert_true(missed * 200 <= asked);
+}
+
+static void
+finds_sessions_and_passwords(void **state)
+{
+    static const char *const BEFORE[] = { "Cookie: session=", "Set-Cookie: JSESSIONID=",
+                                          "PHPSESSID=", "Cookie: a=b; connect.sid=s%3A",
+                                          "Cookie: theme=x; sid=" };
+    static const char *const PASSWORDS[] = { "DB_PASSWORD=xK9#mP2$vL5@",
+                                             "password: 'Tr0ub4dor&3x!q'", "pwd=aB3!aB3!aB3!" };
+    uint64_t random = 7;
+    for (size_t i = 0; i < TEST_COUNT(BEFORE); i++) {
+        char value[65], text[128];
+        make_random(&random, value, 64);
+        int len = snprintf(text, sizeof(text), "%s%s", BEFORE[i], value);
+        if (!secrets_find(text, (size_t)len))
+            fail_msg("missed: %s", text);
+    }
+    for (size_t i = 0; i < TEST_COUNT(PASSWORDS); i++)
+        if (!secrets_find(PASSWORDS[i], strlen(PASSWORDS[i])))
+            fail_msg("missed: %s", PASSWORDS[i]);
+}
+
+/* What each place of a text could make the search look at again; a search whose time grew with the
+ * square would not end before the alarm. */
+static void
+takes_linear_time(void **state)
+{
+    static const char *const PIECES[] = {
+        "=",
+        ":",
+        " ",
+        "\"",
+        "]",
+        "SG.",
+        "/ATATT3",
+        "password=",
+        "token ",
+        "bearer ",
+        "Basic/",
+        "eyJaaaaaaaaaaaa.",
+        "http://a:",
+        "--",
+        "-----BEGIN ",
+        "sk-",
+        "key key ",
+        "a-",
+        "xoxd-a.",
+        "secret: =",
+        "'`\\\"",
+        "session=",
+        ">",
+        "MNOa.",
+        "Authorization: ",
+        "api key:",
+        "\xC3\xA9=",
+    };
+    enum { SIZE = 2 << 20 };
+    char *text = malloc(SIZE);
+    assert_non_null(text);
+    (void)alarm(240);
+    for (size_t i = 0; i < TEST_COUNT(PIECES); i++) {
+        size_t n = strlen(PIECES[i]);
+        for (size_t at = 0; at < SIZE; at++)
+            text[at] = PIECES[i][at % n];
+        (void)secrets_find(text, SIZE);
+    }
+    (void)alarm(0);
+    free(text);
 }
 
 static void
@@ -275,6 +502,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_credentials),
         cmocka_unit_test(passes_ordinary_text),
+        cmocka_unit_test(passes_harmless_text),
+        cmocka_unit_test(finds_random_values),
+        cmocka_unit_test(finds_sessions_and_passwords),
+        cmocka_unit_test(takes_linear_time),
         cmocka_unit_test(names_the_field),
         cmocka_unit_test(leaves_field_alone_when_clean),
     };
