@@ -3,8 +3,10 @@
  * embed - the two providers behind one interface.
  *
  * A server is asked in requests of EMBED_BATCH_MAX texts. It may refuse a batch because of one text
- * (too many tokens): then each is asked alone, and a text that is refused alone is asked again cut
- * short, so that no memory is lost to a tokenizer's limit.
+ * (too many tokens): then each is asked alone, and a text that is refused alone is cut in half until it
+ * is taken, so that no memory is lost to a tokenizer's limit. What was refused and what was taken is
+ * remembered for an hour: longer texts are cut at once. Both, because tokens per byte differ from text
+ * to text, and one that is refused for another reason must not cut all others short for good.
  */
 #include "embed.h"
 
@@ -14,13 +16,15 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "embed/embed_static.h"
 #include "fetch/fetch.h"
 #include "json/json.h"
 
 #define REQUEST_MAX (4u * 1024 * 1024)  /* bytes */
 #define ANSWER_MAX  (16u * 1024 * 1024) /* bytes */
-#define SHORT_TEXT  4096                /* bytes, for a text that was refused */
+#define SHORTEST    32 /* bytes; a server that refuses so few wants no text at all */
+#define REMEMBER_MS 3600000
 #define CONNECT_MS  2000
 #define TRY_MS      8000
 #define DEADLINE_MS 9000 /* below the runtime's keep-alive */
@@ -32,6 +36,10 @@ struct embedder {
     char model[EMBED_MODEL_MAX];
     size_t dim;
     struct fetch *fetch; /* owned; NULL for the builtin */
+    size_t
+        refused;  /* bytes of the shortest text that was refused and longer than taken; 0 = none */
+    size_t taken; /* bytes of the longest text that was taken since */
+    int64_t refused_ms; /* monotonic */
 };
 
 static const char *const PROVIDERS[] = { "builtin", "openai", NULL };
@@ -181,8 +189,20 @@ cut(const struct embed_text *text, size_t max)
     return len;
 }
 
+/* The bytes of a text of that length that are sent at first. */
+static size_t
+start_length(struct embedder *e, size_t len)
+{
+    if (e->refused && clock_mono_ms() - e->refused_ms >= REMEMBER_MS)
+        e->refused = 0;
+    if (e->refused && len >= e->refused)
+        return e->taken;
+    return len < EMBED_TEXT_MAX ? len : EMBED_TEXT_MAX;
+}
+
+/* max: 0 = what start_length() says of each. */
 static enum rc
-write_request(const struct embedder *e, const struct embed_text *texts, size_t count, size_t max,
+write_request(struct embedder *e, const struct embed_text *texts, size_t count, size_t max,
               struct buf *out)
 {
     struct json_writer w;
@@ -191,7 +211,7 @@ write_request(const struct embedder *e, const struct embed_text *texts, size_t c
     json_put_string(&w, "model", e->conf->model);
     json_array(&w, "input");
     for (size_t i = 0; i < count; i++) {
-        size_t len = cut(&texts[i], max);
+        size_t len = cut(&texts[i], max ? max : start_length(e, texts[i].len));
         if (len == 0)
             json_put_string(&w, NULL, " "); /* servers refuse an empty text */
         else
@@ -231,7 +251,7 @@ read_answer(const struct embedder *e, const struct buf *answer, size_t count, fl
 {
     AUTO(json) cJSON *doc = NULL;
     if (json_read(buf_text(answer), answer->len, &doc, NULL) != RC_OK)
-        return err_set(err, RC_CONFIG, "the embedding server's answer is not JSON");
+        return err_set(err, RC_CONFIG, "the embedding server's answer is not JSON (see EMBED_URL)");
     const cJSON *data = json_member(doc, "data");
     if (!cJSON_IsArray(data) || (size_t)cJSON_GetArraySize(data) != count)
         return err_set(err, RC_CONFIG, "the embedding server answered another number of vectors");
@@ -252,6 +272,23 @@ read_answer(const struct embedder *e, const struct buf *answer, size_t count, fl
     return RC_OK;
 }
 
+/* fetch speaks of "the server": which one, and what to look at. */
+static enum rc
+name_server(enum rc rc, struct err *err)
+{
+    char text[sizeof(err->text)];
+    if (!err)
+        return rc;
+    (void)strlcpy(text, err->text, sizeof(text));
+    bool own = strncmp(text, "the server ", 11) == 0;
+    const char *hint = strstr(text, "answers 401") || strstr(text, "answers 403")
+                           ? " (see EMBED_API_KEY)"
+                       : strstr(text, "answers 404") ? " (see EMBED_URL and EMBED_MODEL)"
+                                                     : "";
+    return err_set(err, rc, "the embedding server%s %.150s%s", own ? "" : ":",
+                   own ? text + 11 : text, hint);
+}
+
 static enum rc
 ask(struct embedder *e, const struct embed_text *texts, size_t count, size_t max, float *out,
     struct err *err)
@@ -263,10 +300,38 @@ ask(struct embedder *e, const struct embed_text *texts, size_t count, size_t max
     if (rc != RC_OK)
         return err_set(err, rc, "embedding request is too large");
     rc = fetch_post(e->fetch, request.data, request.len, &answer, err);
+    if (rc == RC_LIMIT)
+        return err_set(err, RC_CONFIG, "the embedding server answers too much");
     if (rc != RC_OK)
-        return rc == RC_LIMIT ? err_set(err, RC_CONFIG, "the embedding server answers too much")
-                              : rc;
+        return name_server(rc, err);
     return read_answer(e, &answer, count, out, err);
+}
+
+static void
+remember(struct embedder *e, size_t refused, size_t taken)
+{
+    e->taken = taken;
+    e->refused = refused;
+    e->refused_ms = clock_mono_ms();
+}
+
+/* One text, cut in half until it is taken. */
+static enum rc
+ask_one(struct embedder *e, const struct embed_text *text, float *out, struct err *err)
+{
+    size_t first = start_length(e, text->len), len = first;
+    enum rc rc = ask(e, text, 1, len ? len : 1, out, err);
+    while (rc == RC_INVALID && len > SHORTEST) {
+        len /= 2;
+        rc = ask(e, text, 1, len, out, err);
+    }
+    if (rc == RC_INVALID)
+        return err_set(err, RC_CONFIG, "the embedding server refuses a text of %zu bytes", len);
+    if (rc == RC_OK && len < first && (!e->refused || first >= e->taken))
+        remember(e, len * 2, len);
+    else if (rc == RC_OK && e->refused && len > e->taken && len < e->refused)
+        e->taken = len;
+    return rc;
 }
 
 /* A refused batch, text by text. */
@@ -274,17 +339,10 @@ static enum rc
 ask_each(struct embedder *e, const struct embed_text *texts, size_t count, float *out,
          struct err *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        float *place = out + i * e->dim;
-        enum rc rc = ask(e, &texts[i], 1, EMBED_TEXT_MAX, place, err);
-        if (rc == RC_INVALID)
-            rc = ask(e, &texts[i], 1, SHORT_TEXT, place, err);
-        if (rc == RC_INVALID)
-            return err_set(err, RC_CONFIG, "the embedding server refuses a short text");
-        if (rc != RC_OK)
-            return rc;
-    }
-    return RC_OK;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < count && rc == RC_OK; i++)
+        rc = ask_one(e, &texts[i], out + i * e->dim, err);
+    return rc;
 }
 
 enum rc
@@ -298,7 +356,7 @@ embed_batch(struct embedder *e, const struct embed_text *texts, size_t count, fl
             continue;
         }
         size_t n = count - at < EMBED_BATCH_MAX ? count - at : EMBED_BATCH_MAX;
-        enum rc rc = ask(e, texts + at, n, EMBED_TEXT_MAX, out + at * e->dim, err);
+        enum rc rc = ask(e, texts + at, n, 0, out + at * e->dim, err);
         if (rc == RC_INVALID)
             rc = ask_each(e, texts + at, n, out + at * e->dim, err);
         if (rc != RC_OK)

@@ -12,6 +12,7 @@
  * Shape:   dim floats a text, of length 1 (all zero for a text without a word)
  * Errors:  RC_TEMP     the server is down, slow or says 429 or 5xx, after the retries
  *          RC_CONFIG   the server refuses our key, model or dimension, or answers nonsense
+ *          Their texts begin with EMBED_SERVER.
  * Threads: one embedder belongs to one thread
  */
 #ifndef GANTRY_EMBED_H
@@ -32,6 +33,7 @@
 
 enum embed_provider { EMBED_BUILTIN, EMBED_OPENAI };
 
+#define EMBED_SERVER   "the embedding server"
 #define EMBED_TEXT_MAX 16384 /* bytes of a text that a server is asked about; the rest is cut */
 
 /* The variables of contract section 3, for the table of a program that embeds. */

@@ -55,9 +55,13 @@ worker_check_health(struct worker *w)
 void
 delivery_refuse_unavailable(struct delivery *delivery)
 {
-    char detail[64] = "A part of the service did not answer.";
+    static const char EMBEDDING[] = "the embedding server"; /* the one server that is not ours */
+    char detail[128] = "A part of the service did not answer.";
     if (delivery->w->away)
         (void)snprintf(detail, sizeof(detail), "%s is away.", delivery->w->away);
+    else if (strncmp(delivery->call.result.err.text, EMBEDDING, sizeof(EMBEDDING) - 1) == 0)
+        (void)snprintf(detail, sizeof(detail), "%s does not work: ask by words (mode text).",
+                       EMBEDDING);
     call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, detail);
 }
 

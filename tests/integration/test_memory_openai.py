@@ -170,6 +170,41 @@ def test_a_text_that_is_too_long_for_the_model_is_cut(system, embedder, ws):
     assert system.sql("SELECT count(*) FROM memory WHERE workspace = %s AND embedding IS NULL", ws) == [(0,)]
 
 
+@pytest.mark.parametrize("longest,text", [(2000, "shorter " * 625), (1500, "wörter " * 900), (100, "x" * 16000)],
+                         ids=["2000", "1500", "100"])
+def test_a_text_is_cut_until_it_is_taken(system, embedder, ws, longest, text):
+    embedder.longest = longest
+    command = system.publish(ws, "ingest", {"scope": "s", "text": text})
+    assert system.done(command, 60)[0] == 200
+    assert system.ask(ws, "get", {"id": command})["content"] == text  # cut for the vector only
+    taken = [len(t) for t in inputs(embedder) if len(t) <= longest]
+    assert taken and max(taken) > longest // 3
+    # Remembered: the next long text is not refused first.
+    embedder.requests.clear()
+    command = system.publish(ws, "ingest", {"scope": "s", "text": "next " + text})
+    assert system.done(command, 60)[0] == 200
+    assert max(len(t) for t in inputs(embedder)) <= longest
+    # And it binds no shorter ones.
+    embedder.requests.clear()
+    embedder.longest = 10**9
+    command = system.publish(ws, "ingest", {"scope": "s", "text": "y" * (max(taken) + 10)})
+    assert system.done(command, 60)[0] == 200
+    assert len(inputs(embedder)[0]) == max(taken) + 10
+
+
+@pytest.mark.parametrize("status,said", [(401, "the embedding server answers 401 (see EMBED_API_KEY)"),
+                                         (404, "the embedding server answers 404 (see EMBED_URL and EMBED_MODEL)")])
+def test_the_trouble_names_the_embedding_server(system, embedder, ws, status, said):
+    embedder.answers += [(status, {})] * 3
+    answer = system.ask(ws, "search", {"query": f"who answers {status}", "mode": "vector"})
+    embedder.answers.clear()
+    assert answer["status"] == 503 and "the embedding server" in answer["detail"]
+    embedder.answers += [(status, {})]
+    command = system.publish(ws, "ingest", {"scope": "s", "text": f"refused with {status}"})
+    assert system.done(command, 60)[0] == 200
+    system.workers[0].said(said)
+
+
 @pytest.mark.parametrize("answer", [
     (200, {"data": []}), (200, {"data": [{"index": 0, "embedding": [1.0]}]}), (200, {"nothing": 1}),
     (200, {"data": [{"index": 7, "embedding": [1.0] * DIM}]}), (401, {}), (404, {}),
