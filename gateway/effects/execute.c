@@ -5,7 +5,8 @@
  * Theory of operation. First all that can refuse: the shape, the allowlist (before idempotency), the
  * preview's single use, each action's own idempotency key. Only then is anything published. When all
  * PubAcks are there the jobs are shown as pending, the actions' keys get their answers, and 202
- * leaves. Each step sends all its messages at once and goes on when the last answer has come.
+ * leaves. Each step of the table STEPS sends all its messages at once; the next one follows when the
+ * last answer has come.
  *
  * Job ids follow from the request's id, which the header's idempotency key fixes, and from the
  * action's own key, which its reservation fixes: a retry after a crash publishes the same ids again,
@@ -45,9 +46,7 @@ struct item {
 
 struct execution {
     struct request *r;
-    bool inside; /* a stage's function has not returned yet: the step is its own */
-    bool ended;
-    enum step step;
+    size_t step;             /* the next of STEPS */
     unsigned waiting;        /* answers of the step at hand that are still to come */
     enum problem_code wrong; /* what a step came to; PROBLEM_COUNT: all well */
     const char *why;
@@ -60,30 +59,13 @@ struct execution {
     struct item items[];
 };
 
-/* The stage's step, which may be known before its function has returned. */
 static void
-go_on(struct execution *x, enum step step)
+go_wrong(struct execution *x, enum problem_code code, const char *why)
 {
-    if (x->inside) {
-        x->ended = true;
-        x->step = step;
-    } else {
-        request_continue(x->r, step);
+    if (x->wrong == PROBLEM_COUNT) {
+        x->wrong = code;
+        x->why = why;
     }
-}
-
-static enum step
-leave_stage(struct execution *x)
-{
-    x->inside = false;
-    return x->ended ? x->step : STEP_WAIT;
-}
-
-static void
-finish(struct execution *x, enum step step)
-{
-    json_cleanup(&x->owned);
-    go_on(x, step);
 }
 
 static enum step
@@ -92,15 +74,6 @@ refuse(struct execution *x)
     if (x->wrong == PROBLEM_UNAVAILABLE || x->wrong == PROBLEM_REQUEST_IN_PROGRESS)
         answer_header(x->r, "Retry-After", "1");
     return answer_problem(x->r, x->wrong, "%s", x->why);
-}
-
-static void
-go_wrong(struct execution *x, enum problem_code code, const char *why)
-{
-    if (x->wrong == PROBLEM_COUNT) {
-        x->wrong = code;
-        x->why = why;
-    }
 }
 
 /* --- before idempotency: shape and allowlist --------------------------------------------------- */
@@ -156,14 +129,14 @@ on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
             x, PROBLEM_NOT_FOUND,
             "there is no such preview here: it was never made, or expired more than a day ago");
     if (x->wrong != PROBLEM_COUNT) {
-        finish(x, refuse(x));
+        request_continue(r, refuse(x));
         return;
     }
     (void)snprintf(x->preview_action, sizeof(x->preview_action), "%s", reply->items[0].text);
     x->items[0].action = x->names[0] = x->preview_action;
     enum step step = tasks_allow(r, x->names, 1);
     if (step != STEP_WAIT)
-        go_on(x, step);
+        request_continue(r, step);
 }
 
 enum step
@@ -182,187 +155,85 @@ execute_allow(struct request *r)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
     x->preview_id = preview_id;
     if (preview_id) {
-        x->inside = true;
         preview_look(r, preview_id, on_looked, x);
-        return leave_stage(x);
+        return STEP_WAIT;
     }
     enum step step = read_actions(r, actions, x);
     return step == STEP_NEXT ? tasks_allow(r, x->names, x->n) : step;
 }
 
-/* --- the last step: the answer ------------------------------------------------------------------ */
+/* --- one answer less to wait for ------------------------------------------------------------------ */
+
+static enum step go_on(struct execution *x);
 
 static void
-answer(struct execution *x)
-{
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
-    buf_init(&out, ANSWER_CAP);
-    json_begin(&w, &out);
-    json_object(&w, NULL);
-    json_array(&w, "job_ids");
-    for (size_t i = 0; i < x->n; i++)
-        json_put_string(&w, NULL, x->items[i].id);
-    json_close(&w);
-    json_put_int(&w, "queue_depth", x->depth);
-    json_close(&w);
-    if (json_end(&w) != RC_OK)
-        finish(x, answer_problem(x->r, PROBLEM_INTERNAL, "the answer cannot be written"));
-    else
-        finish(x, answer_object(x->r, 202, buf_text(&out), out.len));
-}
-
-/* Not recorded: a retry finds the job by its id. */
-static void
-on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
-{
-    struct execution *x = arg;
-    (void)rc, (void)reply, (void)err;
-    if (--x->waiting == 0)
-        answer(x);
-}
-
-/* The actions' own keys get their answer: the job's id is in the record already. */
-static void
-record_keys(struct execution *x)
-{
-    x->waiting = 1;
-    for (size_t i = 0; i < x->n; i++) {
-        const struct item *item = &x->items[i];
-        struct kv_command cmd = { 0 };
-        if (!item->reserved)
-            continue;
-        x->waiting++;
-        kv_add(&cmd, item->place);
-        kv_add(&cmd, item->id);
-        kv_add(&cmd, item->hash);
-        kv_add(&cmd, "queued"); /* only that there is one matters */
-        kv_add_int(&cmd, x->r->gw->settings->idempotency_ttl_seconds);
-        kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RECORD, 1, &cmd, IDEM_REDIS_MS, on_recorded, x);
-    }
-    on_recorded(x, RC_OK, NULL, NULL);
-}
-
-/* --- showing the jobs ----------------------------------------------------------------------------- */
-
-static void
-on_shown(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
-{
-    struct execution *x = arg;
-    (void)err; /* the executor makes the record too */
-    if (rc == RC_OK && reply && reply->type == KV_LIST && reply->count == 2)
-        x->depth = reply->items[1].integer;
-    if (--x->waiting == 0)
-        record_keys(x);
-}
-
-static void
-show_jobs(struct execution *x)
-{
-    x->waiting = 1;
-    for (size_t i = 0; i < x->n; i++) {
-        if (x->items[i].same)
-            continue;
-        x->waiting++;
-        tasks_show(x->r, x->items[i].id, x->items[i].action, on_shown, x);
-    }
-    on_shown(x, RC_OK, NULL, NULL);
-}
-
-/* --- publishing ------------------------------------------------------------------------------------ */
-
-/* A retry may go on at once. */
-static void
-release_keys(const struct execution *x)
-{
-    for (size_t i = 0; i < x->n; i++)
-        if (x->items[i].reserved)
-            idem_release(x->r->gw, x->items[i].place, x->items[i].id, x->items[i].attempt);
-}
-
-static void
-after_publishing(struct execution *x)
+came(struct execution *x)
 {
     if (--x->waiting > 0)
         return;
-    if (x->wrong == PROBLEM_COUNT) {
-        show_jobs(x);
-        return;
+    enum step step = go_on(x);
+    if (step != STEP_WAIT)
+        request_continue(x->r, step);
+}
+
+/* --- the preview's single use ---------------------------------------------------------------------- */
+
+static void
+on_used(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct execution *x = arg;
+    const char *word = rc == RC_OK ? jobs_word(reply) : "";
+    (void)err;
+    if (strcmp(word, "ok") == 0) {
+        x->owned = preview_params(x->r, x->preview_id, reply);
+        x->items[0].params = x->owned;
+        if (!x->owned)
+            go_wrong(x, PROBLEM_INTERNAL, "the preview cannot be opened");
+    } else if (strcmp(word, "used") == 0) {
+        go_wrong(x, PROBLEM_PREVIEW_USED, "this preview was used before");
+    } else if (strcmp(word, "expired") == 0) {
+        go_wrong(x, PROBLEM_PREVIEW_EXPIRED, "this preview is older than an hour");
+    } else if (strcmp(word, "missing") == 0) {
+        go_wrong(
+            x, PROBLEM_NOT_FOUND,
+            "there is no such preview here: it was never made, or expired more than a day ago");
+    } else {
+        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is away: no previews now");
     }
-    release_keys(x);
-    finish(x, refuse(x));
+    came(x);
 }
 
 static void
-on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
+use_preview(struct execution *x)
 {
-    struct item *item = arg;
-    (void)duplicate, (void)err;
-    item->x->r->gw->count.published_total += rc == RC_OK;
-    if (rc != RC_OK)
-        go_wrong(item->x, PROBLEM_UNAVAILABLE,
-                 rc == RC_LIMIT ? "the workspace's queue is full"
-                                : "not every action could be stored in time: ask again");
-    after_publishing(item->x);
-}
-
-static void
-publish_item(struct item *item)
-{
-    struct execution *x = item->x;
-    struct request *r = x->r;
-    AUTO(buf) struct buf payload = { 0 };
-    struct forward_head head;
-    struct err err = { 0 };
-    char msg_id[ID_TEXT_MAX + 24];
-    buf_init(&payload, r->body_max * 7 + 1024);
-    if (tasks_message(item->action, item->params, &payload) != RC_OK ||
-        forward_sign(r, CMD_EXECUTOR_RUN, item->id, buf_text(&payload), payload.len, &head, &err) !=
-            RC_OK) {
-        go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
+    if (!x->preview_id)
         return;
-    }
-    struct bus_header header = { ACTOR_HEADER, head.actor };
-    struct bus_out out = { .subject = head.subject,
-                           .headers = &header,
-                           .n_headers = 1,
-                           .data = payload.data,
-                           .len = payload.len };
-    (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", item->id, (long long)item->attempt);
     x->waiting++;
-    if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, item, &err) != RC_OK) {
-        x->waiting--;
-        go_wrong(x, PROBLEM_UNAVAILABLE, "NATS is away");
-    }
-}
-
-static void
-publish_all(struct execution *x)
-{
-    x->waiting = 1;
-    for (size_t i = 0; i < x->n && x->wrong == PROBLEM_COUNT; i++) {
-        struct item *item = &x->items[i];
-        if (item->same)
-            memcpy(item->id, item->same->id, sizeof(item->id));
-        else if (!item->known)
-            publish_item(item);
-    }
-    after_publishing(x);
+    preview_use(x->r, x->preview_id, on_used, x);
 }
 
 /* --- each action's own idempotency key ---------------------------------------------------------- */
 
-static void
-after_reserving(struct execution *x)
+static enum rc
+hash_item(const struct request *r, struct item *item)
 {
-    if (--x->waiting > 0)
-        return;
-    if (x->wrong == PROBLEM_COUNT) {
-        publish_all(x);
-        return;
-    }
-    release_keys(x);
-    finish(x, refuse(x));
+    AUTO(buf) struct buf text = { 0 };
+    buf_init(&text, r->body_max * 7 + 1024);
+    buf_puts(&text, item->action);
+    buf_putc(&text, '\n');
+    if (item->params && json_canonical(item->params, NULL, &text) != RC_OK)
+        return RC_LIMIT;
+    idem_hash(r->gw, buf_text(&text), text.len, item->hash);
+    return RC_OK;
+}
+
+static const struct item *
+earlier_with_key(const struct execution *x, size_t number)
+{
+    for (size_t i = 0; i < number; i++)
+        if (x->items[i].key && strcmp(x->items[i].key, x->items[number].key) == 0)
+            return &x->items[i];
+    return NULL;
 }
 
 static void
@@ -386,29 +257,7 @@ on_reserved(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
         item->known = strcmp(word, "answer") == 0;
         item->reserved = !item->known;
     }
-    after_reserving(x);
-}
-
-static enum rc
-hash_item(const struct request *r, struct item *item)
-{
-    AUTO(buf) struct buf text = { 0 };
-    buf_init(&text, r->body_max * 7 + 1024);
-    buf_puts(&text, item->action);
-    buf_putc(&text, '\n');
-    if (item->params && json_canonical(item->params, NULL, &text) != RC_OK)
-        return RC_LIMIT;
-    idem_hash(r->gw, buf_text(&text), text.len, item->hash);
-    return RC_OK;
-}
-
-static const struct item *
-earlier_with_key(const struct execution *x, size_t number)
-{
-    for (size_t i = 0; i < number; i++)
-        if (x->items[i].key && strcmp(x->items[i].key, x->items[number].key) == 0)
-            return &x->items[i];
-    return NULL;
+    came(x);
 }
 
 static void
@@ -438,7 +287,6 @@ reserve_item(struct execution *x, size_t number)
 static void
 reserve_all(struct execution *x)
 {
-    x->waiting = 1;
     for (size_t i = 0; i < x->n && x->wrong == PROBLEM_COUNT; i++) {
         struct item *item = &x->items[i];
         tasks_id(x->r, i, item->id);
@@ -446,48 +294,166 @@ reserve_all(struct execution *x)
         if (item->key)
             reserve_item(x, i);
     }
-    after_reserving(x);
 }
 
-/* --- the preview's single use ---------------------------------------------------------------------- */
+/* --- publishing ------------------------------------------------------------------------------------ */
 
 static void
-on_used(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
+{
+    struct item *item = arg;
+    (void)duplicate, (void)err;
+    item->x->r->gw->count.published_total += rc == RC_OK;
+    if (rc != RC_OK)
+        go_wrong(item->x, PROBLEM_UNAVAILABLE,
+                 rc == RC_LIMIT ? "the workspace's queue is full"
+                                : "not every action could be stored in time: ask again");
+    came(item->x);
+}
+
+static void
+publish_item(struct item *item)
+{
+    struct execution *x = item->x;
+    struct request *r = x->r;
+    AUTO(buf) struct buf payload = { 0 };
+    struct forward_head head;
+    struct err err = { 0 };
+    char msg_id[ID_TEXT_MAX + 24];
+    buf_init(&payload, r->body_max * 7 + 1024);
+    if (tasks_message(item->action, item->params, &payload) != RC_OK ||
+        forward_sign(r, CMD_EXECUTOR_RUN, item->id, buf_text(&payload), payload.len, &head, &err) !=
+            RC_OK) {
+        go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
+        return;
+    }
+    struct bus_header header = { ACTOR_HEADER, head.actor };
+    struct bus_out out = { .subject = head.subject,
+                           .headers = &header,
+                           .n_headers = 1,
+                           .data = payload.data,
+                           .len = payload.len };
+    (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", item->id, (long long)item->attempt);
+    if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, item, &err) == RC_OK)
+        x->waiting++;
+    else
+        go_wrong(x, PROBLEM_UNAVAILABLE, "NATS is away");
+}
+
+static void
+publish_all(struct execution *x)
+{
+    for (size_t i = 0; i < x->n && x->wrong == PROBLEM_COUNT; i++) {
+        struct item *item = &x->items[i];
+        if (item->same)
+            memcpy(item->id, item->same->id, sizeof(item->id));
+        else if (!item->known)
+            publish_item(item);
+    }
+}
+
+/* --- showing the jobs ----------------------------------------------------------------------------- */
+
+static void
+on_shown(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
 {
     struct execution *x = arg;
-    const char *word = rc == RC_OK ? jobs_word(reply) : "";
-    (void)err;
-    if (strcmp(word, "ok") == 0) {
-        x->owned = preview_params(x->r, x->preview_id, reply);
-        x->items[0].params = x->owned;
-        if (!x->owned)
-            go_wrong(x, PROBLEM_INTERNAL, "the preview cannot be opened");
-    } else if (strcmp(word, "used") == 0) {
-        go_wrong(x, PROBLEM_PREVIEW_USED, "this preview was used before");
-    } else if (strcmp(word, "expired") == 0) {
-        go_wrong(x, PROBLEM_PREVIEW_EXPIRED, "this preview is older than an hour");
-    } else if (strcmp(word, "missing") == 0) {
-        go_wrong(
-            x, PROBLEM_NOT_FOUND,
-            "there is no such preview here: it was never made, or expired more than a day ago");
-    } else {
-        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is away: no previews now");
+    (void)err; /* the executor makes the record too */
+    if (rc == RC_OK && reply && reply->type == KV_LIST && reply->count == 2)
+        x->depth = reply->items[1].integer;
+    came(x);
+}
+
+static void
+show_jobs(struct execution *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->items[i].same)
+            continue;
+        x->waiting++;
+        tasks_show(x->r, x->items[i].id, x->items[i].action, on_shown, x);
     }
+}
+
+/* --- the actions' own keys get their answer: the job's id is in the record already ----------------- */
+
+/* Not recorded: a retry finds the job by its id. */
+static void
+on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    (void)rc, (void)reply, (void)err;
+    came(arg);
+}
+
+static void
+record_keys(struct execution *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        const struct item *item = &x->items[i];
+        struct kv_command cmd = { 0 };
+        if (!item->reserved)
+            continue;
+        x->waiting++;
+        kv_add(&cmd, item->place);
+        kv_add(&cmd, item->id);
+        kv_add(&cmd, item->hash);
+        kv_add(&cmd, "queued"); /* only that there is one matters */
+        kv_add_int(&cmd, x->r->gw->settings->idempotency_ttl_seconds);
+        kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RECORD, 1, &cmd, IDEM_REDIS_MS, on_recorded, x);
+    }
+}
+
+/* --- the end ---------------------------------------------------------------------------------------- */
+
+/* A retry may go on at once. */
+static void
+release_keys(const struct execution *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->items[i].reserved)
+            idem_release(x->r->gw, x->items[i].place, x->items[i].id, x->items[i].attempt);
+}
+
+static enum step
+answer(struct execution *x)
+{
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+    buf_init(&out, ANSWER_CAP);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    json_array(&w, "job_ids");
+    for (size_t i = 0; i < x->n; i++)
+        json_put_string(&w, NULL, x->items[i].id);
+    json_close(&w);
+    json_put_int(&w, "queue_depth", x->depth);
+    json_close(&w);
+    if (json_end(&w) != RC_OK)
+        return answer_problem(x->r, PROBLEM_INTERNAL, "the answer cannot be written");
+    return answer_object(x->r, 202, buf_text(&out), out.len);
+}
+
+/* The flow, in its order. A step ends at once or leaves x->waiting answers to come. */
+static void (*const STEPS[])(struct execution *x) = { use_preview, reserve_all, publish_all,
+                                                      show_jobs, record_keys };
+
+static enum step
+go_on(struct execution *x)
+{
+    while (x->wrong == PROBLEM_COUNT && x->step < ARRAY_LEN(STEPS)) {
+        STEPS[x->step++](x);
+        if (x->waiting)
+            return STEP_WAIT;
+    }
+    json_cleanup(&x->owned);
     if (x->wrong == PROBLEM_COUNT)
-        reserve_all(x);
-    else
-        finish(x, refuse(x));
+        return answer(x);
+    release_keys(x);
+    return refuse(x);
 }
 
 enum step
 execute_queue(struct request *r)
 {
-    struct execution *x = r->own;
-    x->inside = true;
-    x->ended = false;
-    if (x->preview_id)
-        preview_use(r, x->preview_id, on_used, x);
-    else
-        reserve_all(x);
-    return leave_stage(x);
+    return go_on(r->own);
 }

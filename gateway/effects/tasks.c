@@ -58,51 +58,41 @@ struct question {
     struct request *r;
     const char *const *actions;
     size_t n;
-    bool anew;
-    bool asking; /* still inside allow_ask() */
-    bool answered;
-    enum step step;
 };
 
 static const char *
-first_denied(const struct question *q, enum rc rc, const struct allow_view *view)
+first_denied(const struct question *q, const struct allow_view *view)
 {
     for (size_t i = 0; i < q->n; i++)
-        if (rc != RC_OK || !allow_has(view, q->actions[i]))
+        if (!view || !allow_has(view, q->actions[i]))
             return q->actions[i];
     return NULL;
 }
 
 static enum step
+unreadable(struct request *r)
+{
+    answer_header(r, "Retry-After", "2");
+    return answer_problem(r, PROBLEM_UNAVAILABLE, "the allowlist cannot be read now");
+}
+
+static enum step
 judge(const struct question *q, enum rc rc, const struct allow_view *view)
 {
-    if (rc != RC_OK && rc != RC_NOTFOUND) { /* whatever it is, it is no verdict */
-        answer_header(q->r, "Retry-After", "2");
-        return answer_problem(q->r, PROBLEM_UNAVAILABLE, "the allowlist cannot be read now");
-    }
-    const char *denied = first_denied(q, rc, view);
+    if (rc != RC_OK && rc != RC_NOTFOUND) /* not knowing is no verdict */
+        return unreadable(q->r);
+    const char *denied = first_denied(q, view);
     return denied
                ? answer_problem(q->r, PROBLEM_ACTION_NOT_ALLOWED, "Action '%s' not allowed", denied)
                : STEP_NEXT;
 }
 
-/* allow_ask() may answer before it returns: the step is then the stage's own. */
 static void
 on_allowed(void *arg, enum rc rc, const struct allow_view *view)
 {
     struct question *q = arg;
     struct request *r = q->r;
-    if (rc == RC_OK && !q->anew && first_denied(q, rc, view)) {
-        q->anew = true; /* it may have been allowed a moment ago */
-        allow_ask(r->gw->allowlist, r->actor.workspace, true, on_allowed, q);
-        return;
-    }
     enum step step = judge(q, rc, view);
-    if (q->asking) {
-        q->answered = true;
-        q->step = step;
-        return;
-    }
     free(q);
     request_continue(r, step);
 }
@@ -116,17 +106,19 @@ tasks_allow(struct request *r, const char *const *actions, size_t n)
                               r->gw->room_short ? "there is no room for more jobs"
                                                 : "Redis is away: no jobs now");
     }
-    struct question *q = calloc(1, sizeof(*q));
+    const struct allow_view *known = allow_known(r->gw->allowlist, r->actor.workspace);
+    struct question question = { .r = r, .actions = actions, .n = n };
+    if (known && !first_denied(&question, known))
+        return STEP_NEXT;
+    /* What a remembered list denies may have been allowed a moment ago. */
+    struct question *q = malloc(sizeof(*q));
     if (!q)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
-    *q = (struct question){ .r = r, .actions = actions, .n = n, .asking = true };
-    allow_ask(r->gw->allowlist, r->actor.workspace, false, on_allowed, q);
-    q->asking = false;
-    if (!q->answered)
+    *q = question;
+    if (allow_ask(r->gw->allowlist, r->actor.workspace, on_allowed, q) == RC_OK)
         return STEP_WAIT;
-    enum step step = q->step;
     free(q);
-    return step;
+    return unreadable(r);
 }
 
 /* --- one task --------------------------------------------------------------------------------- */

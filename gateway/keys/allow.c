@@ -94,13 +94,13 @@ run(struct dbwork *base, struct db *db, struct err *err)
     return RC_OK;
 }
 
-static struct slot *
-slot_of(struct allowlist *list, const char *workspace)
+static unsigned
+slot_number(const char *workspace)
 {
     uint32_t h = 2166136261u;
     for (const char *c = workspace; *c; c++)
         h = (h ^ (unsigned char)*c) * 16777619u;
-    return &list->slots[h % SLOTS];
+    return h % SLOTS;
 }
 
 static enum rc
@@ -108,7 +108,7 @@ keep(struct allowlist *list, const struct question *q, struct slot **out)
 {
     AUTO(json) cJSON *own = NULL;
     struct err err = { 0 };
-    struct slot *slot = slot_of(list, q->workspace);
+    struct slot *slot = &list->slots[slot_number(q->workspace)];
     const cJSON *item;
     view_fini(&slot->view);
     memcpy(slot->workspace, q->workspace, sizeof(slot->workspace));
@@ -145,28 +145,31 @@ on_done(void *arg)
     free(q);
 }
 
-void
-allow_ask(struct allowlist *list, const char *workspace, bool anew, allow_fn *fn, void *arg)
+const struct allow_view *
+allow_known(const struct allowlist *list, const char *workspace)
 {
-    struct slot *slot = slot_of(list, workspace);
-    if (!anew && strcmp(slot->workspace, workspace) == 0 &&
-        clock_mono_ms() - slot->asked_ms < ALLOW_FRESH_MS) {
-        fn(arg, RC_OK, &slot->view);
-        return;
-    }
+    const struct slot *slot = &list->slots[slot_number(workspace)];
+    bool fresh = strcmp(slot->workspace, workspace) == 0 &&
+                 clock_mono_ms() - slot->asked_ms < ALLOW_FRESH_MS;
+    return fresh ? &slot->view : NULL;
+}
+
+enum rc
+allow_ask(struct allowlist *list, const char *workspace, allow_fn *fn, void *arg)
+{
     struct question *q = calloc(1, sizeof(*q));
-    if (q) {
-        q->list = list;
-        q->fn = fn;
-        q->arg = arg;
-        q->job.run = run;
-        q->job.done = on_done;
-        (void)snprintf(q->workspace, sizeof(q->workspace), "%s", workspace);
-        if (dbworker_add(list->gw->dbworker, &q->job))
-            return;
-    }
+    if (!q)
+        return RC_TEMP;
+    q->list = list;
+    q->fn = fn;
+    q->arg = arg;
+    q->job.run = run;
+    q->job.done = on_done;
+    (void)snprintf(q->workspace, sizeof(q->workspace), "%s", workspace);
+    if (dbworker_add(list->gw->dbworker, &q->job))
+        return RC_OK;
     free(q);
-    fn(arg, RC_TEMP, NULL);
+    return RC_TEMP;
 }
 
 /* --- the service ------------------------------------------------------------------------------ */
@@ -215,7 +218,9 @@ on_question(void *arg, const struct bus_msg *msg)
     inquiry->list = list;
     (void)snprintf(inquiry->workspace, sizeof(inquiry->workspace), "%s", workspace);
     (void)snprintf(inquiry->reply, sizeof(inquiry->reply), "%s", msg->reply);
-    allow_ask(list, inquiry->workspace, true, on_answer, inquiry); /* the executor remembers it */
+    /* No answer: the executor asks again. Nothing remembered: it remembers for itself. */
+    if (allow_ask(list, inquiry->workspace, on_answer, inquiry) != RC_OK)
+        free(inquiry);
 }
 
 static enum rc

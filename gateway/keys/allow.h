@@ -36,8 +36,10 @@ typedef void allow_fn(void *arg, enum rc rc, const struct allow_view *view);
 
 enum rc allow_open(struct gateway *gw, struct allowlist **out, struct err *err);
 void allow_close(struct allowlist *list);
-/* fn is called once, now or later; anew: PostgreSQL is asked, whatever is remembered. */
-void allow_ask(struct allowlist *list, const char *workspace, bool anew, allow_fn *fn, void *arg);
+/* A list that PostgreSQL gave less than ALLOW_FRESH_MS ago; NULL if there is none. */
+const struct allow_view *allow_known(const struct allowlist *list, const char *workspace);
+/* Ask PostgreSQL. If RC_OK is returned, fn is called exactly once, later; otherwise never. */
+enum rc allow_ask(struct allowlist *list, const char *workspace, allow_fn *fn, void *arg);
 bool allow_has(const struct allow_view *view, const char *action);
 
 #endif
