@@ -29,7 +29,7 @@ struct audit;
 struct direct;
 struct fleet;
 
-/* Redis scripts, by the names of their files (common/protocol/lua). */
+/* Redis scripts, by the names of their files in gateway/lua. */
 enum gateway_script {
     SCRIPT_RATE_TAKE,
     SCRIPT_IDEM_RESERVE,
@@ -87,8 +87,8 @@ struct gateway {
     struct crypto_signer signer;
     uint8_t idem_key[CRYPTO_KEY_LEN]; /* keyed hashes of idempotency keys and bodies */
     struct jobs jobs;
-    int64_t room_asked_ms; /* Redis' memory: when it was last asked for, monotonic */
-    bool room_short;       /* 80 % of it are used: no new jobs */
+    int64_t room_asked_ms;          /* Redis' memory: when it was last asked for, monotonic */
+    bool room_short;                /* 80 % of it are used: no new jobs */
     struct loop_timer *redis_timer; /* owned; asks whether Redis takes writes */
     bool redis_refuses;             /* the last write was refused: full, or its disk is */
     struct counters count;

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "effects/forward.h"
 #include "effects/waiters.h"
-#include "embed_lua.h"
+#include "embed_gateway_lua.h"
 #include "fleet.h"
 #include "gateway.h"
 #include "health.h"
@@ -36,28 +36,28 @@
 #define SHORT_BODY        8192 /* read before the checks: one wait less for most requests */
 #define ADMIN_CONNECTIONS 64
 
-static const char *const SCRIPT_FILES[SCRIPT_COUNT] = {
-    [SCRIPT_RATE_TAKE] = "rate_take.lua",           [SCRIPT_IDEM_RESERVE] = "idem_reserve.lua",
-    [SCRIPT_IDEM_RECORD] = "idem_record.lua",       [SCRIPT_IDEM_RELEASE] = "idem_release.lua",
-    [SCRIPT_PREVIEW_MAKE] = "preview_make.lua",     [SCRIPT_PREVIEW_USE] = "preview_use.lua",
-    [SCRIPT_JOBS + JOBS_CREATE] = "job_create.lua", [SCRIPT_JOBS + JOBS_START] = "job_start.lua",
-    [SCRIPT_JOBS + JOBS_FINISH] = "job_finish.lua", [SCRIPT_JOBS + JOBS_CANCEL] = "job_cancel.lua",
-    [SCRIPT_JOBS + JOBS_DEAD] = "job_dead.lua",     [SCRIPT_JOBS + JOBS_LIST] = "job_list.lua",
+/* The scripts of gateway/lua by number, then those of jobs.h. */
+static const char *const SCRIPT_FILES[SCRIPT_JOBS] = {
+    [SCRIPT_RATE_TAKE] = "gateway/lua/rate_take.lua",
+    [SCRIPT_IDEM_RESERVE] = "gateway/lua/idem_reserve.lua",
+    [SCRIPT_IDEM_RECORD] = "gateway/lua/idem_record.lua",
+    [SCRIPT_IDEM_RELEASE] = "gateway/lua/idem_release.lua",
+    [SCRIPT_PREVIEW_MAKE] = "gateway/lua/preview_make.lua",
+    [SCRIPT_PREVIEW_USE] = "gateway/lua/preview_use.lua",
 };
 
 static enum rc
 find_scripts(struct kv_script scripts[SCRIPT_COUNT], struct err *err)
 {
-    for (unsigned s = 0; s < SCRIPT_COUNT; s++) {
+    for (unsigned s = 0; s < SCRIPT_JOBS; s++) {
         scripts[s] = (struct kv_script){ SCRIPT_FILES[s], NULL };
-        for (const struct embedded_file *file = EMBED_LUA; file->path; file++) {
-            const char *slash = strrchr(file->path, '/');
-            if (strcmp(slash ? slash + 1 : file->path, SCRIPT_FILES[s]) == 0)
+        for (const struct embedded_file *file = EMBED_GATEWAY_LUA; file->path; file++)
+            if (strcmp(file->path, SCRIPT_FILES[s]) == 0)
                 scripts[s].text = file->text;
-        }
         if (!scripts[s].text)
             return err_set(err, RC_BUG, "the script %s is not built in", SCRIPT_FILES[s]);
     }
+    jobs_scripts(scripts + SCRIPT_JOBS);
     return RC_OK;
 }
 

@@ -2,7 +2,7 @@
 /*
  * kv - the one door to Redis: pipelined commands and Lua scripts, on the loop or blocking.
  *
- * Scripts are compiled-in files (common/protocol/lua/NAME.lua), loaded by SHA when connecting and again
+ * Scripts are compiled-in files (NAME.lua), loaded by SHA when connecting and again
  * whenever the server forgot them. Arguments are length-counted; nothing is ever formatted into a
  * command string.
  *

@@ -68,7 +68,7 @@ flush(void *arg)
 static bool
 settled_elsewhere(const struct request *r)
 {
-    return r->settled && !r->idem.replayed && r->idem.attempt <= 1;
+    return r->effect >= EFFECT_STORED && r->idem.hold != IDEM_REPLAYED && r->idem.attempt <= 1;
 }
 
 /* The event shares its id with the worker's where the worker may or may not have seen the request:
@@ -78,7 +78,7 @@ choose_id(const struct request *r, char id[ID_TEXT_MAX])
 {
     if (r->audit_id[0])
         memcpy(id, r->audit_id, ID_TEXT_MAX);
-    else if (r->sent && !r->idem.replayed && r->idem.attempt <= 1)
+    else if (r->effect == EFFECT_SENT && r->idem.hold != IDEM_REPLAYED && r->idem.attempt <= 1)
         memcpy(id, r->id, ID_TEXT_MAX);
     else
         id_new(id);

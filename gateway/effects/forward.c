@@ -29,7 +29,7 @@ forward_sign(const struct request *r, enum command command, const char *id, cons
     (void)snprintf(claim.command_id, sizeof(claim.command_id), "%s", id ? id : r->id);
     memcpy(claim.key_id, r->actor.key_id, sizeof(claim.key_id));
     /* A repeat has an event of its own that names it; the command's is that of the first request. */
-    if (!r->idem.replayed && r->idem.attempt <= 1)
+    if (r->idem.hold != IDEM_REPLAYED && r->idem.attempt <= 1)
         memcpy(claim.request_id, r->request_id, sizeof(claim.request_id));
     memcpy(claim.idem_hash, r->idem.hash, sizeof(claim.idem_hash));
     command_subject(head->subject, r->actor.workspace, command);
@@ -53,7 +53,8 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     if (rc == RC_OK) {
         const char *code = bus_msg_header(msg, "Nats-Service-Error-Code");
         int status = code ? (int)strtol(code, NULL, 10) : r->route->success;
-        r->settled = status != 503; /* a worker that cannot audit says so with a 503 */
+        if (status != 503) /* a worker that cannot audit says so with a 503 */
+            r->effect = EFFECT_SETTLED;
         if (!code && r->route->content_type)
             step = answer_raw(r, status, r->route->content_type, msg->data, msg->len);
         else
@@ -85,7 +86,7 @@ forward_query(struct request *r)
     };
     if (r->wait_ms < QUERY_MIN_MS)
         r->wait_ms = QUERY_MIN_MS;
-    r->sent = true;
+    r->effect = EFFECT_SENT;
     if (bus_request(r->gw->bus, &out, r->wait_ms, on_reply, r, &err) != RC_OK)
         return unavailable(r, "NATS is away");
     return STEP_WAIT;
@@ -145,13 +146,14 @@ forward_done(struct gateway *gw, const struct bus_msg *msg)
     if (done_parse(msg->subject, workspace, family, id) != RC_OK)
         return;
     while ((r = waiters_find(gw->waiters, workspace, id)) != NULL) {
+        bool stored = r->effect == EFFECT_STORED;
         waiters_remove(r);
-        r->settled = true;
+        r->effect = EFFECT_SETTLED;
         if (read_done(msg->data, msg->len, &status, &body, &body_len) != RC_OK)
             (void)answer_problem(r, PROBLEM_INTERNAL, "a worker's answer is not of its form");
         else
             (void)answer_worker(r, status, body, body_len);
-        if (r->acked)
+        if (stored)
             go_on(r, STEP_ANSWERED);
     }
 }
@@ -167,14 +169,15 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
     struct request *r = arg;
     (void)duplicate;
-    r->acked = true;
+    bool overtaken = r->effect == EFFECT_SETTLED;
     if (rc == RC_OK) {
-        r->settled = true;
+        if (!overtaken)
+            r->effect = EFFECT_STORED;
         r->gw->count.published_total++;
         if (r->route->stored)
             r->route->stored(r);
     }
-    if (r->answer.status) { /* the event overtook it */
+    if (overtaken) { /* by the event, which stands for it */
         go_on(r, STEP_ANSWERED);
         return;
     }
@@ -210,13 +213,13 @@ forward_command(struct request *r)
         .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
     };
     id_new(again); /* a repeat must not be taken for a duplicate: its answer would never come */
-    if (r->idem.replayed)
+    if (r->idem.hold == IDEM_REPLAYED)
         (void)snprintf(msg_id, sizeof(msg_id), "%s.%s", r->id, again);
     else
         (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
-    r->sent = true;
+    r->effect = EFFECT_SENT;
     /* Who does not want to wait gets 202, also when the event would overtake the PubAck. */
-    if (r->idem.replayed || (!r->respond_async && r->wait_ms > 0))
+    if (r->idem.hold == IDEM_REPLAYED || (!r->respond_async && r->wait_ms > 0))
         waiters_add(r->gw->waiters, r);
     if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, r, &err) != RC_OK) {
         waiters_remove(r);

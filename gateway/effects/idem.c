@@ -212,7 +212,7 @@ reserved(struct request *r, const struct kv_reply *reply)
     if (strcmp(what, "answer") == 0 && reply->count == 4) {
         bool again = ran_before(r, reply->items[3].text, reply->items[3].len);
         r->gw->count.replayed_total++;
-        r->idem.replayed = true;
+        r->idem.hold = IDEM_REPLAYED;
         answer_header(r, "Idempotency-Replayed", "true");
         if (again)
             return STEP_NEXT;
@@ -220,7 +220,7 @@ reserved(struct request *r, const struct kv_reply *reply)
             return answer_problem(r, PROBLEM_INTERNAL, "the recorded answer is not of its form");
         return STEP_ANSWERED;
     }
-    r->idem.reserved = true;
+    r->idem.hold = IDEM_RESERVED;
     return STEP_NEXT;
 }
 
@@ -258,7 +258,6 @@ check_idempotency(struct request *r)
         return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
     if (!key[0])
         return STEP_NEXT;
-    r->idem.on = true;
     audit_digest(key, strlen(key), r->idem.hash);
     if (hash_body(r, r->idem.body_hash) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the body cannot be hashed");
@@ -309,9 +308,9 @@ close_idempotency(struct request *r)
 {
     AUTO(buf) struct buf record = { 0 };
     struct kv_command cmd = { 0 };
-    if (!r->idem.reserved)
+    if (r->idem.hold != IDEM_RESERVED)
         return STEP_NEXT;
-    r->idem.reserved = false;
+    r->idem.hold = IDEM_NONE;
     buf_init(&record, RECORD_MAX);
     kv_add(&cmd, r->idem.place);
     kv_add(&cmd, r->id);

@@ -16,22 +16,22 @@
 #define LOOK_AGAIN_MS 20
 #define KEPT_BYTES    1048576
 
-struct lane {
-    struct keypool_job *first, **last;
+struct queue {
+    struct keypool_check *first, **last;
     unsigned count;
 };
 
-struct lanes {
-    struct lane lanes[KEYPOOL_LANES];
+struct queues {
+    struct queue queues[KEYPOOL_QUEUES];
     unsigned next;
-    unsigned waiting; /* jobs in the lanes */
+    unsigned waiting; /* checks in the queues */
 };
 
 struct keypool {
     struct loop *loop; /* borrowed */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct lanes usual, suspects;
+    struct queues usual, suspects;
     bool suspect_in_work;
     int64_t suspects_after_ms; /* monotonic */
     bool stopping;
@@ -39,40 +39,40 @@ struct keypool {
     unsigned n_threads;
 };
 
-static struct keypool_job *
-take_from(struct lanes *lanes)
+static struct keypool_check *
+take_from(struct queues *queues)
 {
-    for (unsigned i = 0; i < KEYPOOL_LANES; i++) {
-        struct lane *lane = &lanes->lanes[(lanes->next + i) % KEYPOOL_LANES];
-        struct keypool_job *job = lane->first;
-        if (!job)
+    for (unsigned i = 0; i < KEYPOOL_QUEUES; i++) {
+        struct queue *queue = &queues->queues[(queues->next + i) % KEYPOOL_QUEUES];
+        struct keypool_check *check = queue->first;
+        if (!check)
             continue;
-        lane->first = job->next;
-        if (!lane->first)
-            lane->last = &lane->first;
-        lane->count--;
-        lanes->waiting--;
-        lanes->next = (lanes->next + i + 1) % KEYPOOL_LANES;
-        job->next = NULL;
-        return job;
+        queue->first = check->next;
+        if (!queue->first)
+            queue->last = &queue->first;
+        queue->count--;
+        queues->waiting--;
+        queues->next = (queues->next + i + 1) % KEYPOOL_QUEUES;
+        check->next = NULL;
+        return check;
     }
     return NULL;
 }
 
-static struct keypool_job *
+static struct keypool_check *
 take(struct keypool *pool)
 {
-    struct keypool_job *job = take_from(&pool->usual);
-    if (job || pool->suspect_in_work || pool->suspects_after_ms > clock_mono_ms())
-        return job;
-    job = take_from(&pool->suspects);
-    pool->suspect_in_work = job != NULL;
-    return job;
+    struct keypool_check *check = take_from(&pool->usual);
+    if (check || pool->suspect_in_work || pool->suspects_after_ms > clock_mono_ms())
+        return check;
+    check = take_from(&pool->suspects);
+    pool->suspect_in_work = check != NULL;
+    return check;
 }
 
-/* Until a job comes or, while suspects wait, for a little. */
+/* Until a check comes or, while suspects wait, for a little. */
 static void
-wait_for_job(struct keypool *pool)
+wait_for_check(struct keypool *pool)
 {
     struct timespec until;
     if (!pool->suspects.waiting) {
@@ -93,16 +93,16 @@ work(void *arg)
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
-        struct keypool_job *job = take(pool);
-        if (!job) {
-            wait_for_job(pool);
+        struct keypool_check *check = take(pool);
+        if (!check) {
+            wait_for_check(pool);
             continue;
         }
-        bool suspect = job->suspect;
+        bool suspect = check->suspect;
         pthread_mutex_unlock(&pool->lock);
-        job->result = crypto_password_verify(job->phc, job->secret, sizeof(job->secret));
-        crypto_wipe(job->secret, sizeof(job->secret));
-        loop_post(pool->loop, job->done, job);
+        check->result = crypto_password_verify(check->phc, check->secret, sizeof(check->secret));
+        crypto_wipe(check->secret, sizeof(check->secret));
+        loop_post(pool->loop, check->done, check);
         pthread_mutex_lock(&pool->lock);
         if (suspect) {
             pool->suspect_in_work = false;
@@ -130,9 +130,9 @@ keypool_open(struct loop *loop, unsigned threads, struct keypool **out, struct e
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&pool->wake, &attr);
     pthread_condattr_destroy(&attr);
-    for (unsigned i = 0; i < KEYPOOL_LANES; i++) {
-        pool->usual.lanes[i].last = &pool->usual.lanes[i].first;
-        pool->suspects.lanes[i].last = &pool->suspects.lanes[i].first;
+    for (unsigned i = 0; i < KEYPOOL_QUEUES; i++) {
+        pool->usual.queues[i].last = &pool->usual.queues[i].first;
+        pool->suspects.queues[i].last = &pool->suspects.queues[i].first;
     }
     for (; pool->n_threads < threads; pool->n_threads++)
         if (pthread_create(&pool->threads[pool->n_threads], NULL, work, pool) != 0)
@@ -148,7 +148,7 @@ keypool_open(struct loop *loop, unsigned threads, struct keypool **out, struct e
 void
 keypool_close(struct keypool *pool)
 {
-    struct keypool_job *job;
+    struct keypool_check *check;
     if (!pool)
         return;
     pthread_mutex_lock(&pool->lock);
@@ -157,10 +157,10 @@ keypool_close(struct keypool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->n_threads; i++)
         pthread_join(pool->threads[i], NULL);
-    while ((job = take_from(&pool->usual)) || (job = take_from(&pool->suspects))) {
-        crypto_wipe(job->secret, sizeof(job->secret));
-        job->result = RC_TEMP;
-        job->done(job);
+    while ((check = take_from(&pool->usual)) || (check = take_from(&pool->suspects))) {
+        crypto_wipe(check->secret, sizeof(check->secret));
+        check->result = RC_TEMP;
+        check->done(check);
     }
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->wake);
@@ -169,28 +169,29 @@ keypool_close(struct keypool *pool)
 }
 
 static unsigned
-lane_of(const char *client)
+queue_of(const char *client)
 {
     unsigned h = 5381;
     for (const char *c = client; c && *c; c++)
         h = h * 33 + (unsigned char)*c;
-    return h % KEYPOOL_LANES;
+    return h % KEYPOOL_QUEUES;
 }
 
 bool
-keypool_add(struct keypool *pool, struct keypool_job *job, const char *client)
+keypool_add(struct keypool *pool, struct keypool_check *check, const char *client)
 {
-    struct lanes *lanes = job->suspect ? &pool->suspects : &pool->usual;
-    struct lane *lane = &lanes->lanes[lane_of(client)];
+    struct queues *queues = check->suspect ? &pool->suspects : &pool->usual;
+    struct queue *queue = &queues->queues[queue_of(client)];
     bool fits = false;
-    job->next = NULL;
-    job->pool = pool;
+    check->next = NULL;
+    check->pool = pool;
     pthread_mutex_lock(&pool->lock);
-    if (!pool->stopping && lane->count < KEYPOOL_LANE_MAX && lanes->waiting < KEYPOOL_JOBS_MAX) {
-        *lane->last = job;
-        lane->last = &job->next;
-        lane->count++;
-        lanes->waiting++;
+    if (!pool->stopping && queue->count < KEYPOOL_QUEUE_MAX &&
+        queues->waiting < KEYPOOL_CHECKS_MAX) {
+        *queue->last = check;
+        queue->last = &check->next;
+        queue->count++;
+        queues->waiting++;
         fits = true;
         pthread_cond_signal(&pool->wake);
     }

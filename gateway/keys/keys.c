@@ -30,8 +30,8 @@ struct waiter { /* one caller */
 
 /* One key text on its way; every caller that shows the same text waits on the same one. */
 struct check {
-    struct keypool_job job; /* first: the pool gives it back */
-    struct check *next;     /* in its bucket */
+    struct keypool_check job; /* first: the pool gives it back */
+    struct check *next;       /* in its bucket */
     struct keys *keys;
     struct apikey key;
     uint8_t proof[CRYPTO_HASH_LEN];
@@ -168,7 +168,7 @@ static bool
 hash(struct check *check, struct key *key)
 {
     int64_t now_ms = clock_mono_ms();
-    struct keypool_job *job = &check->job;
+    struct keypool_check *job = &check->job;
     check->ticket = 0;
     memcpy(job->secret, check->key.secret, sizeof(job->secret));
     memcpy(job->phc, key->phc, sizeof(job->phc));

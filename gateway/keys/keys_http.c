@@ -329,9 +329,11 @@ key_create(struct request *r)
     struct key_job *job = new_job(r);
     const char *name = json_string(r->doc, "name");
     int64_t days = json_int(r->doc, "expires_in_days", 0);
-    if (!job || role_parse(json_string(r->doc, "role"), &job->role) != RC_OK) {
-        free(job);
-        return answer_problem(r, PROBLEM_INTERNAL, "the role is not known");
+    if (!job)
+        return start(r, run_create, NULL);
+    if (role_parse(json_string(r->doc, "role"), &job->role) != RC_OK) { /* the schema knows them */
+        free_job(job);
+        return answer_problem(r, PROBLEM_INTERNAL, "the schema let a role pass that is none");
     }
     (void)snprintf(job->name, sizeof(job->name), "%s", name ? name : "");
     job->expires_ms = days ? clock_wall_ms() + days * DAY_MS : 0;

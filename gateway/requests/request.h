@@ -36,15 +36,27 @@ struct key;
 
 #define IDEM_PLACE_MAX 200
 
+enum idem_hold {
+    IDEM_NONE,     /* no key, or its lease was given back */
+    IDEM_RESERVED, /* we hold the lease and must record or release */
+    IDEM_REPLAYED  /* the answer is the record's */
+};
+
 /* Idempotency of this request (idem.c). */
 struct idem {
-    bool on;
-    bool reserved;              /* we hold the lease and must record or release */
-    bool replayed;              /* the answer is the record's */
+    enum idem_hold hold;
     char hash[65];              /* SHA-256 of the client's key, for the audit */
     char body_hash[65];         /* keyed, of the body without client_request_id */
     char place[IDEM_PLACE_MAX]; /* the Redis key */
     int64_t attempt;
+};
+
+/* Where what was asked for has got to: it decides who writes the audit event. */
+enum effect {
+    EFFECT_HERE,   /* nothing left the gateway, which writes the event */
+    EFFECT_SENT,   /* a worker may have seen it: both write it under one id, the first counts */
+    EFFECT_STORED, /* its command is in JetStream: a worker will carry it out and write it */
+    EFFECT_SETTLED /* a worker has answered, and has written it */
 };
 
 struct request {
@@ -78,16 +90,13 @@ struct request {
     const char *code; /* the answer's problem code, static; NULL on success */
     /* the machine */
     unsigned stage;
-    bool waiting;  /* a continuation is under way */
-    bool closing;  /* in the closing stages */
-    bool complete; /* the body was read to its end */
-    bool counted_refusal;
+    bool waiting;             /* a continuation is under way */
+    bool closing;             /* in the closing stages */
+    bool complete;            /* the body was read to its end */
     struct loop_timer *timer; /* owned; made when first needed */
     void (*on_timer)(struct request *r);
     char audit_id[ID_TEXT_MAX]; /* of its event, once that was announced; "" = not */
-    bool sent;                  /* its command or query left: a worker may have seen it */
-    bool settled;               /* a worker has it, and audits it */
-    bool acked;                 /* its command is in JetStream: a worker settles and audits it */
+    enum effect effect;
     struct request *next_waiter, **prev_waiter; /* waiters.c */
     void *own;                                  /* of the route's function; freed with free() */
 };

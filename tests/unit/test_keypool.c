@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_keypool - lanes take turns; suspects come last, a full lane refuses.
+ * test_keypool - queues take turns; suspects come last, a full queue refuses.
  */
 #include <string.h>
 
@@ -16,7 +16,7 @@
 #define TURN_MS   20
 
 struct asked {
-    struct keypool_job job; /* first: the pool gives it back */
+    struct keypool_check job; /* first: the pool gives it back */
     char name;
     char *order;
 };
@@ -72,8 +72,8 @@ suspects_come_last(void **state)
 static void
 a_full_lane_refuses_and_closing_gives_back(void **state)
 {
-    static struct asked asked[KEYPOOL_LANE_MAX + 2];
-    char order[KEYPOOL_LANE_MAX + 4] = "";
+    static struct asked asked[KEYPOOL_QUEUE_MAX + 2];
+    char order[KEYPOOL_QUEUE_MAX + 4] = "";
     struct loop *loop = NULL;
     struct keypool *pool = NULL;
     size_t taken = 0;
@@ -88,7 +88,7 @@ a_full_lane_refuses_and_closing_gives_back(void **state)
         asked[i].order = order;
         taken += keypool_add(pool, &asked[i].job, "192.0.2.1");
     }
-    assert_in_range(taken, KEYPOOL_LANE_MAX, KEYPOOL_LANE_MAX + 1); /* one may be in work */
+    assert_in_range(taken, KEYPOOL_QUEUE_MAX, KEYPOOL_QUEUE_MAX + 1); /* one may be in work */
     keypool_close(pool);
     loop_turn(loop, 0);
     assert_int_equal(strlen(order), taken);
