@@ -99,24 +99,29 @@ refuse_repeated(const char *name, struct err *err)
                    plain ? ": " : "", plain ? name : "");
 }
 
+/* The tree of what the strict pass has accepted. */
 static enum rc
-read_strictly(const char *text, size_t len, bool any_integer, cJSON **out,
-              char field[JSON_FIELD_MAX], struct err *err)
+read_scanned(const char *text, size_t len, cJSON **out, struct err *err)
 {
-    AUTO(json) cJSON *doc = NULL;
+    AUTO(json) cJSON *doc = cJSON_ParseWithLength(text, len);
     const char *repeated;
-    size_t mark = json_mark_len(text, len);
-    enum rc rc = json_scan(text, len, any_integer, field, err);
 
-    if (rc != RC_OK)
-        return rc;
-    doc = cJSON_ParseWithLength(text + mark, len - mark);
     if (!doc)
         return err_set(err, RC_BUG, "the JSON parser refused what the strict pass accepted");
     if ((repeated = repeats_member(doc)) != NULL)
         return refuse_repeated(repeated, err);
     *out = TAKE(doc);
     return RC_OK;
+}
+
+static enum rc
+read_strictly(const char *text, size_t len, bool any_integer, cJSON **out,
+              char field[JSON_FIELD_MAX], struct err *err)
+{
+    size_t mark = json_mark_len(text, len);
+    enum rc rc = json_scan(text, len, any_integer, field, err);
+
+    return rc == RC_OK ? read_scanned(text + mark, len - mark, out, err) : rc;
 }
 
 enum rc
@@ -136,6 +141,20 @@ enum rc
 json_read_canonical(const char *text, size_t len, cJSON **out, struct err *err)
 {
     return read_strictly(text, len, true, out, NULL, err);
+}
+
+enum rc
+json_read_exact(const char *text, size_t len, cJSON **out, struct err *err)
+{
+    char *copy = json_alloc(len + 1);
+    enum rc rc;
+
+    memcpy(copy, text, len);
+    rc = json_scan_exact(copy, len, err);
+    if (rc == RC_OK)
+        rc = read_scanned(copy, len, out, err);
+    free(copy);
+    return rc;
 }
 
 enum rc

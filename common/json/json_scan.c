@@ -34,6 +34,7 @@ struct scan {
     const char *start;
     struct err *err; /* borrowed; may be NULL */
     char *field;     /* borrowed; may be NULL: where a broken rule was, JSON_FIELD_MAX bytes */
+    char *copy;      /* borrowed; not NULL: numbers of any size pass */
     enum rc result;
     bool any_integer;
     enum expect expect;
@@ -282,6 +283,17 @@ check_double(struct scan *s, const char *start)
         note(s, "number that overflows a double", "send it as a string");
 }
 
+static void
+pass_number(const struct scan *s, const char *start)
+{
+    size_t len = (size_t)(s->at - start);
+
+    if (len <= JSON_NUMBER_MAX)
+        return;
+    memset(s->copy + (start - s->start), ' ', len);
+    s->copy[start - s->start] = '0';
+}
+
 static bool
 scan_number(struct scan *s)
 {
@@ -298,6 +310,10 @@ scan_number(struct scan *s)
         return malformed(s, "bad number");
     if (!scan_part(s, "..", false, &fraction) || !scan_part(s, "eE", true, &exponent))
         return false;
+    if (s->copy) {
+        pass_number(s, start);
+        return true;
+    }
     if (fraction || exponent)
         check_double(s, start);
     else if (!s->any_integer)
@@ -469,6 +485,21 @@ other_encoding(const char *text, size_t len)
     return len >= 2 && len % 2 == 0 && zero[0] != zero[1] ? "UTF-16" : NULL;
 }
 
+static enum rc
+scan_all(struct scan *s)
+{
+    for (;;) {
+        skip_space(s);
+        if (s->at == s->end)
+            break;
+        if (!scan_token(s))
+            return s->result;
+    }
+    if (s->expect != EXPECT_NOTHING)
+        (void)malformed(s, "unexpected end");
+    return s->result;
+}
+
 enum rc
 json_scan(const char *text, size_t len, bool any_integer, char field[JSON_FIELD_MAX],
           struct err *err)
@@ -482,18 +513,16 @@ json_scan(const char *text, size_t len, bool any_integer, char field[JSON_FIELD_
         field[0] = '\0';
     if (encoding)
         return err_set(err, RC_CORRUPT, "malformed JSON: it is in %s, send UTF-8", encoding);
-    s.at = text + json_mark_len(text, len);
-
-    for (;;) {
-        skip_space(&s);
-        if (s.at == s.end)
-            break;
-        if (!scan_token(&s))
-            return s.result;
-    }
     if (len == 0)
         return err_set(err, RC_CORRUPT, "malformed JSON: there is none, the body is empty");
-    if (s.expect != EXPECT_NOTHING)
-        (void)malformed(&s, "unexpected end");
-    return s.result;
+    s.at = text + json_mark_len(text, len);
+    return scan_all(&s);
+}
+
+enum rc
+json_scan_exact(char *text, size_t len, struct err *err)
+{
+    struct scan s = { .at = text, .end = text + len, .start = text, .err = err, .copy = text };
+
+    return scan_all(&s);
 }

@@ -22,6 +22,10 @@
 enum rc json_scan(const char *text, size_t len, bool any_integer, char field[JSON_FIELD_MAX],
                   struct err *err);
 
+/* The same for text that is passed on as it stands: numbers of any size and length, no byte order mark.
+ * text is a copy to judge: a number longer than cJSON reads becomes 0 in it. */
+enum rc json_scan_exact(char *text, size_t len, struct err *err);
+
 /* Bytes of the byte order mark before text, which RFC 8259 section 8.1 lets a reader skip: 0 or 3. */
 size_t json_mark_len(const char *text, size_t len);
 

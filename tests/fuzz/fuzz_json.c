@@ -18,13 +18,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO(json) cJSON *doc = NULL;
     AUTO(json) cJSON *again = NULL;
     AUTO(json) cJSON *third = NULL;
+    AUTO(json) cJSON *exact = NULL;
     AUTO(buf) struct buf plain = { .max = 1 << 24 };
     struct json_writer w;
     AUTO(buf) struct buf first = { .max = 1 << 24 };
     AUTO(buf) struct buf second = { .max = 1 << 24 };
     struct err err = { 0 };
+    enum rc loose = json_read_exact((const char *)data, size, &exact, &err);
     enum rc rc = json_read((const char *)data, size, &doc, &err);
 
+    /* Read exactly, it is held to fewer bounds (but takes no byte order mark). */
+    if (loose == RC_BUG || (loose != RC_OK && rc == RC_OK && data[0] != 0xEF))
+        abort();
     if (rc != RC_OK) {
         if ((rc != RC_CORRUPT && rc != RC_INVALID) || err.rc != rc)
             abort();

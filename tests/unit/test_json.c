@@ -491,11 +491,49 @@ test_canonical(void **unused)
     }
 }
 
+/* Accepted as it stands, though json_read() would refuse it; or refused all the same. */
+static void
+test_exact(void **unused)
+{
+    static const struct {
+        const char *text;
+        enum rc rc;
+    } CASES[] = {
+        { "[9007199254740993]", RC_OK },
+        { "[12345678901234567890123456789012345678901234567890123456789012345678901234567890]",
+          RC_OK },
+        { "[0.1234567890123456789012345678901234567890123456789012345678901234567890e1,2]", RC_OK },
+        { "[1e400]", RC_OK },
+        { "\"\\u0001\\b\\f\x7f\"", RC_OK },
+        { "\"\\u0000\"", RC_INVALID },
+        { "{\"\\u0000\":1}", RC_INVALID },
+        { "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", RC_INVALID },
+        { "\"\x01\"", RC_CORRUPT },
+        { "\"\\udc00\"", RC_CORRUPT },
+        { "{\"a\":1,\"a\":2}", RC_CORRUPT },
+        { "[01]", RC_CORRUPT },
+        { "\xEF\xBB\xBF[]", RC_CORRUPT },
+        { "", RC_CORRUPT },
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        AUTO(json) cJSON *doc = NULL;
+        struct err err = { 0 };
+
+        print_message("# %s\n", CASES[i].text);
+        assert_int_equal(json_read_exact(CASES[i].text, strlen(CASES[i].text), &doc, &err),
+                         CASES[i].rc);
+        assert_true((doc != NULL) == (CASES[i].rc == RC_OK));
+        assert_true((err.text[0] == '\0') == (CASES[i].rc == RC_OK));
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_exact),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_out_of_bounds),
         cmocka_unit_test(test_broken_rules_name_their_field),
