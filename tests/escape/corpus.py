@@ -120,10 +120,33 @@ import _socket
 for family in range(0, 50):
     held(str(family), _socket.socket, family, 3)
 """)
-python("socketpair", """
+# A pair of AF_UNIX is allowed: it reaches nobody outside. It carries bytes, and nothing else.
+python("socketpair_of_unix_only", """
 import _socket
-held("stream", _socket.socketpair, 1, 1)
-held("dgram", _socket.socketpair, 1, 2)
+for family in range(0, 50):
+    if family != 1:
+        held(str(family), _socket.socketpair, family, 1)
+for kind in (1, 2, 5):
+    one, other = _socket.socketpair(1, kind)
+    one.send(b"x")
+    print("HELD" if other.recv(1) == b"x" else "ESCAPED", "bytes pass", kind)
+libc.socketpair.argtypes = [ctypes.c_ulong, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+print("HELD" if libc.syscall(53, ctypes.c_long(1 << 32 | 2), 1, 0, (ctypes.c_int * 2)()) == -1 else "ESCAPED", "high bits")
+""", machine="x86_64")
+python("socketpair_goes_nowhere_else", """
+import _socket, array, socket
+one, other = _socket.socketpair(1, 2)
+for name in ("/tmp/x", "\\0host", "/run/systemd/journal/socket"):
+    held("sendto " + name, one.sendto, b"x", name)
+    held("connect " + name, one.connect, name)
+    held("bind " + name, one.bind, name)
+held("listen", one.listen)
+held("accept", one._accept)
+held("sendmsg", one.sendmsg, [b"x"])
+held("descriptors", socket.send_fds, one, [b"x"], [1])
+held("recvmsg", other.recvmsg, 1)
+held("larger buffers", one.setsockopt, 1, 7, 1 << 24)
+held("credentials", one.setsockopt, 1, 16, 1)
 """)
 shell("tcp_by_bash", """
 (exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null && echo ESCAPED tcp || echo HELD tcp
@@ -168,7 +191,9 @@ held("passwd is ours", lambda: [line for line in open("/etc/passwd") if not line
 python("environment_of_others", """
 import glob
 seen = b"".join(open(path, "rb").read() for path in glob.glob("/proc/[0-9]*/environ"))
-words = [w for w in seen.split(b"\\0") if w and not w.startswith((b"PWD=", b"LC_CTYPE="))]
+ours = {b"PWD=/work", b"HOME=/work", b"TMPDIR=/tmp", b"PATH=/usr/bin:/bin", b"LANG=C.UTF-8", b"PYTHONUNBUFFERED=1",
+        b"PYTHONDONTWRITEBYTECODE=1", b"CURL_HOME=/etc", b"OPENSSL_CONF=/etc/openssl.cnf"}
+words = [w for w in seen.split(b"\\0") if w and w not in ours]
 print("ESCAPED" if words else "HELD", words)
 print("ESCAPED" if b"CANARY" in seen or "CANARY" in str(os.environ) else "HELD")
 """)
@@ -339,6 +364,8 @@ int main(void)
 {
     gid_t g = 0;
     held("setuid", syscall(SYS_setuid, 0)); held("setresuid", syscall(SYS_setresuid, 0, 0, 0));
+    held("setresuid real", syscall(SYS_setresuid, 0, 1000, -1)); held("setresuid saved", syscall(SYS_setresuid, -1, 1000, 0));
+    held("setresgid", syscall(SYS_setresgid, -1, 0, -1)); held("setreuid", syscall(SYS_setreuid, 1000, 1000));
     held("setgid", syscall(SYS_setgid, 0)); held("setgroups", syscall(SYS_setgroups, 1, &g));
     held("capset", syscall(SYS_capset, "\\x22\\x05\\x08\\x20\\0\\0\\0\\0", "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0"));
     held("keepcaps", prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
@@ -422,10 +449,28 @@ int main(void)
 }
 """)
 python("stay_alive_in_low_memory", """
-def lower():
-    with open("/proc/self/oom_score_adj", "w") as file: file.write("-1000")
-held("oom_score_adj", lower)
+def write(path, text):
+    with open(path, "w") as file: file.write(text)
+for pid in ("self", "1", "thread-self", "self/task/%d" % os.getpid()):
+    for text in ("0", "-1000", "999"):
+        held("oom_score_adj of %s %s" % (pid, text), write, "/proc/%s/oom_score_adj" % pid, text)
+held("oom_adj", write, "/proc/self/oom_adj", "-17")
 held("nice", os.setpriority, os.PRIO_PROCESS, 0, -20)
+print("HELD" if open("/proc/self/oom_score_adj").read() == "1000\\n" else "ESCAPED", "still the first to go")
+if os.fork() == 0:
+    held("a child's", write, "/proc/self/oom_score_adj", "0"); os._exit(0)
+os.wait()
+""")
+shell("first_to_go_by_shell", """
+echo 0 2>/dev/null >/proc/self/oom_score_adj && echo ESCAPED; echo 0 2>/dev/null >/proc/1/oom_score_adj && echo ESCAPED
+(cd /proc/1/root/proc/self && echo 0 2>/dev/null >oom_score_adj) && echo ESCAPED
+[ "$(cat /proc/self/oom_score_adj)" = 1000 ] && echo HELD
+""")
+python("proc_cannot_be_written", """
+for name in ("comm", "coredump_filter", "clear_refs", "timerslack_ns", "uid_map", "gid_map", "setgroups", "attr/exec",
+             "autogroup", "timens_offsets"):
+    held(name, os.open, "/proc/self/" + name, os.O_WRONLY)
+held("remount", lambda: os.mkdir("/proc/x"))
 """)
 
 # --- wearing the host down -----------------------------------------------------------------------------
@@ -471,6 +516,22 @@ int main(void)
     for (;;) { char *p = malloc(1 << 20); if (!p) sleep(1000); memset(p, 1, 1 << 20); }
 }
 """, outcome="memory_limit", says=())
+program("memory_bomb_in_socketpairs", """
+#include <sys/socket.h>
+int main(void)
+{
+    static char piece[65536];
+    for (int child = 0; child < 30; child++)
+        if (fork() == 0) {
+            int ends[2];
+            while (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0)
+                for (int end = 0; end < 2; end++)
+                    while (write(ends[end], piece, sizeof(piece)) > 0) ;
+            sleep(1000);
+        }
+    sleep(1000); return 0;
+}
+""", outcome="memory_limit", says=())
 program("memory_bomb_in_orphans", """
 int main(void)
 {
@@ -509,7 +570,7 @@ except OSError as error:
     print("HELD")
 """, timeout=1, outcome="timeout", says=(), check=lambda answer: answer["output"]["result"] is None)
 python("result_too_large", "result = 'x' * 400000; print('HELD')",
-       check=lambda answer: answer["output"]["result"] is None and answer["output"]["truncated"])
+       check=lambda answer: answer["output"]["result"]["value"] is None and answer["output"]["truncated"])
 shell("sleeper", "sleep 1000", outcome="timeout", says=(), timeout=1)
 shell("sleeper_that_ignores", "trap '' TERM INT HUP; while :; do sleep 1; done", outcome="timeout", says=(), timeout=1)
 shell("stopped", "kill -STOP $$", outcome="timeout", says=(), timeout=1)

@@ -13,18 +13,28 @@ static const char *const GOLDEN[] = {
     "--unshare-cgroup", "--disable-userns", "--uid", "1000", "--gid", "1000",
     "--hostname", "sandbox", "--new-session", "--die-with-parent", "--clearenv",
     "--cap-drop", "ALL",
+    "--setenv", "HOME", "/work", "--setenv", "TMPDIR", "/tmp",
+    "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8",
+    "--setenv", "PYTHONUNBUFFERED", "1", "--setenv", "PYTHONDONTWRITEBYTECODE", "1",
+    "--setenv", "CURL_HOME", "/etc", "--setenv", "OPENSSL_CONF", "/etc/openssl.cnf",
     "--ro-bind", "/usr/bin", "/usr/bin",
     "--ro-bind", "/usr/lib", "/usr/lib",
     "--ro-bind-try", "/usr/lib64", "/usr/lib64",
+    "--ro-bind-try", "/usr/libexec", "/usr/libexec",
+    "--ro-bind-try", "/usr/share", "/usr/share",
+    "--ro-bind-try", "/usr/include", "/usr/include",
     "--symlink", "usr/bin", "/bin",
     "--symlink", "usr/bin", "/sbin",
     "--symlink", "usr/lib", "/lib",
     "--symlink", "usr/lib64", "/lib64",
     "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
     "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
+    "--ro-bind-try", "/etc/ssl/openssl.cnf", "/etc/openssl.cnf",
     "--perms", "0444", "--file", "7", "/etc/passwd",
     "--perms", "0444", "--file", "8", "/etc/group",
-    "--proc", "/proc",
+    "--perms", "0444", "--file", "9", "/etc/nsswitch.conf",
+    "--perms", "0444", "--file", "10", "/etc/.curlrc",
+    "--proc", "/proc", "--remount-ro", "/proc",
     "--dev-bind", "/dev/null", "/dev/null",
     "--dev-bind", "/dev/zero", "/dev/zero",
     "--dev-bind", "/dev/full", "/dev/full",
@@ -36,8 +46,8 @@ static const char *const GOLDEN[] = {
     "--symlink", "/proc/self/fd/2", "/dev/stderr",
     "--symlink", "/tmp", "/dev/shm",
     "--perms", "0555", "--dir", "/task",
-    "--perms", "0444", "--file", "9", "/task/main.py",
-    "--perms", "0444", "--file", "10", "/task/files.py",
+    "--perms", "0444", "--file", "11", "/task/main.py",
+    "--perms", "0444", "--file", "12", "/task/files.py",
     "--perms", "1777", "--size", "1048576", "--tmpfs", "/tmp",
     "--perms", "0755", "--size", "1048576", "--tmpfs", "/work",
     "--remount-ro", "/", "--chdir", "/work",
@@ -102,14 +112,17 @@ files_are_ours_and_the_task_s(void **state)
 
     buf_init(&options, ARGV_OPTIONS_MAX);
     assert_int_equal(argv_build(&sandbox, &options, &argv), RC_OK);
-    assert_int_equal(argv.n_files, 4);
+    assert_int_equal(argv.n_files, 6);
     assert_string_equal(argv.files[0].data, "task:x:1000:1000:task:/work:/bin/sh\n");
     assert_int_equal(argv.files[0].len, 36);
     assert_string_equal(argv.files[1].data, "task:x:1000:\n");
     assert_int_equal(argv.files[1].len, 13);
-    assert_string_equal(argv.files[2].data, "print(1)\n");
-    assert_int_equal(argv.files[2].len, 9);
-    assert_int_equal(argv.files[3].len, 5);
+    assert_string_equal(argv.files[2].data, "passwd: files\ngroup: files\nhosts: files\n");
+    assert_string_equal(argv.files[3].data,
+                        "silent\nshow-error\nproxy = there-is-no-network-here\n");
+    assert_string_equal(argv.files[4].data, "print(1)\n");
+    assert_int_equal(argv.files[4].len, 9);
+    assert_int_equal(argv.files[5].len, 5);
     buf_fini(&options);
 }
 

@@ -15,21 +15,36 @@ static const char *const ISOLATION[] = {
     "--new-session", "--die-with-parent", "--clearenv", "--cap-drop", "ALL",
 };
 
-/* Programs and libraries only: no /usr/local, no /usr/share, no /var, /home, /root, /run, /sys.
- * /etc/alternatives holds symbolic links (awk and the like). */
+/* What every program may count on. Python's output is never kept back in its buffer, where a kill
+ * would lose it, and its caches are no files that a task has made. */
+static const char *const ENVIRONMENT[] = {
+    "--setenv", "HOME", "/work", "--setenv", "TMPDIR", "/tmp",
+    "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8",
+    "--setenv", "PYTHONUNBUFFERED", "1", "--setenv", "PYTHONDONTWRITEBYTECODE", "1",
+    "--setenv", "CURL_HOME", "/etc", "--setenv", "OPENSSL_CONF", "/etc/openssl.cnf",
+};
+
+/* Programs, libraries and the data that they read (time zones, Perl's modules, headers): what is
+ * visible works. No /usr/local, no /var, /home, /root, /run, /sys. /etc/alternatives holds symbolic
+ * links (awk and the like). */
 static const char *const SYSTEM[] = {
     "--ro-bind", "/usr/bin", "/usr/bin",
     "--ro-bind", "/usr/lib", "/usr/lib",
     "--ro-bind-try", "/usr/lib64", "/usr/lib64",
+    "--ro-bind-try", "/usr/libexec", "/usr/libexec",
+    "--ro-bind-try", "/usr/share", "/usr/share",
+    "--ro-bind-try", "/usr/include", "/usr/include",
     "--symlink", "usr/bin", "/bin", "--symlink", "usr/bin", "/sbin",
     "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
     "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
     "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
+    "--ro-bind-try", "/etc/ssl/openssl.cnf", "/etc/openssl.cnf",
 };
 
-/* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. */
+/* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. /proc cannot
+ * be written: an unprivileged process may lower its oom_score_adj again to what it was at its start. */
 static const char *const DEVICES[] = {
-    "--proc", "/proc",
+    "--proc", "/proc", "--remount-ro", "/proc",
     "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/zero", "/dev/zero",
     "--dev-bind", "/dev/full", "/dev/full", "--dev-bind", "/dev/random", "/dev/random",
     "--dev-bind", "/dev/urandom", "/dev/urandom",
@@ -41,6 +56,10 @@ static const char *const DEVICES[] = {
 
 static const char PASSWD[] = "task:x:1000:1000:task:/work:/bin/sh\n";
 static const char GROUP[] = "task:x:1000:\n";
+/* Names are looked up in files alone, so that nobody waits for a name server or tries again. */
+static const char NSSWITCH[] = "passwd: files\ngroup: files\nhosts: files\n";
+/* curl says in one line why it cannot go on: "Could not resolve proxy: there-is-no-network-here". */
+static const char CURLRC[] = "silent\nshow-error\nproxy = there-is-no-network-here\n";
 
 static void
 add_word(struct buf *options, const char *word)
@@ -124,9 +143,12 @@ argv_build(const struct sandbox *sandbox, struct buf *options, struct argv *out)
     struct argv argv = { 0 };
 
     add_words(options, ISOLATION, ARRAY_LEN(ISOLATION));
+    add_words(options, ENVIRONMENT, ARRAY_LEN(ENVIRONMENT));
     add_words(options, SYSTEM, ARRAY_LEN(SYSTEM));
     add_file(options, &argv, "/etc/passwd", PASSWD, sizeof(PASSWD) - 1);
     add_file(options, &argv, "/etc/group", GROUP, sizeof(GROUP) - 1);
+    add_file(options, &argv, "/etc/nsswitch.conf", NSSWITCH, sizeof(NSSWITCH) - 1);
+    add_file(options, &argv, "/etc/.curlrc", CURLRC, sizeof(CURLRC) - 1);
     add_words(options, DEVICES, ARRAY_LEN(DEVICES));
     add_task_files(options, &argv, sandbox->action);
     add_tmpfs(options, "1777", limits->tmp_bytes, "/tmp");

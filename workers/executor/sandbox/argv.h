@@ -8,11 +8,12 @@
  *   0 1 2  the handler's standard streams: pipes
  *   3      the handler's result pipe: the one further descriptor that the handler inherits
  *   4      --json-status-fd     5  --args     6  --seccomp
- *   7 …    --file: /etc/passwd, /etc/group, then the task's files
+ *   7 …    --file: ARGV_OWN_FILES of ours in /etc, then the task's files
  *
- * What is inside: /usr/bin, /usr/lib, /usr/lib64 and /etc/alternatives read-only, the linker's
- * cache, a passwd and a group file of ours with one user, /task with the handler, an own /proc, five
- * character devices, and two bounded tmpfs, /tmp and /work. Nothing else of the host exists there.
+ * What is inside: bin, lib, lib64, libexec, share and include of /usr, and /etc/alternatives, read-only;
+ * the linker's cache, openssl.cnf, and of ours a passwd and a group file with one user, nsswitch.conf
+ * and .curlrc; /task with the handler, an own /proc that cannot be written, five character devices, and
+ * two bounded tmpfs, /tmp and /work. Nothing else of the host exists there.
  *
  * Source: bwrap(1) 0.8.0; architecture, decision 11; docs/tasks.md says why each option is there
  */
@@ -36,6 +37,7 @@ enum argv_fd {
 };
 
 #define ARGV_OPTIONS_MAX 8192 /* bytes of all options with their NULs */
+#define ARGV_OWN_FILES   4
 #define ARGV_WORDS_MAX   (4 + ACTION_COMMAND_MAX + 1)
 
 struct argv_file {
@@ -45,7 +47,8 @@ struct argv_file {
 
 struct argv {
     const char *words[ARGV_WORDS_MAX]; /* NULL-terminated; borrowed: static or the action's */
-    struct argv_file files[2 + ACTION_FILES_MAX]; /* file i is read from ARGV_FD_FILES + i */
+    struct argv_file
+        files[ARGV_OWN_FILES + ACTION_FILES_MAX]; /* file i is read from ARGV_FD_FILES + i */
     size_t n_files;
 };
 

@@ -16,6 +16,8 @@
 #include "base/cleanup.h"
 
 #define INODE_BYTES 1024 /* what one tmpfs inode costs the kernel, roughly */
+#define SOCKET_BYTES                                                                               \
+    (256 * 1024) /* the most that waits to be read from one of a pair, by default */
 
 static void
 dir_cleanup(DIR **dir)
@@ -110,6 +112,21 @@ add_tmpfs(pid_t init_pid, const char *folder, struct sample *sample)
     sample->memory_bytes += (info.f_files - info.f_ffree) * INODE_BYTES;
 }
 
+/* "sockets: used 2": those of the sandbox's network namespace, which has none but pairs. What they hold
+ * is the kernel's memory, which no process shows. */
+static void
+add_sockets(pid_t init_pid, struct sample *sample)
+{
+    static const char USED[] = "sockets: used ";
+    char path[48];
+    char text[512];
+    const char *line;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/net/sockstat", (int)init_pid);
+    if (read_small(AT_FDCWD, path, text, sizeof(text)) > 0 && (line = strstr(text, USED)))
+        sample->memory_bytes += strtoull(line + sizeof(USED) - 1, NULL, 10) * SOCKET_BYTES;
+}
+
 /* The sandbox's /proc. While bwrap still sets up, the path leads to our own, where "self" is us: in
  * the sandbox's we do not exist. */
 static enum rc
@@ -145,6 +162,7 @@ sample_tree(pid_t init_pid, uint32_t stop_after, bool exact, struct sample *out)
     }
     add_tmpfs(init_pid, "tmp", &sample);
     add_tmpfs(init_pid, "work", &sample);
+    add_sockets(init_pid, &sample);
     sample.cpu_ms = cpu_us / 1000;
     *out = sample;
     return RC_OK;

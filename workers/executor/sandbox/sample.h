@@ -8,6 +8,7 @@
  *
  * Units:  bytes; memory is anonymous and shared resident memory summed over the processes (pages
  *         shared by two processes count twice: the safe side), plus blocks and inodes of the tmpfs
+ *         and the most that its pairs of sockets can hold
  * Errors: RC_NOTFOUND  the sandbox is not set up yet, or gone
  */
 #ifndef GANTRY_EXECUTOR_SAMPLE_H

@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "sandbox/filter.h"
 
-#define FDS_MAX     (ARGV_FD_FILES + 2 + ACTION_FILES_MAX)
+#define FDS_MAX     (ARGV_FD_FILES + ARGV_OWN_FILES + ACTION_FILES_MAX)
 #define FD_PARK     512 /* child: sources are moved up here before they take their numbers */
 #define EXEC_FAILED 127
 
@@ -139,6 +139,20 @@ set_limits(const struct limits *limits)
     set_limit(RLIMIT_STACK, 8388608);
 }
 
+/* If the machine runs out of memory, tasks go first. In the vfork child, so that every process of the
+ * sandbox inherits it, however late this program gets its next turn. The task cannot take it back: its
+ * /proc cannot be written. */
+static void
+volunteer_for_oom(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)!write(fd, "1000", 4);
+        (void)close(fd);
+    }
+}
+
 /* In the vfork child: only system calls, nothing of the parent's memory is changed. */
 static void
 become_bwrap(const struct plan *plan, const char *bwrap, const sigset_t *mask)
@@ -152,6 +166,7 @@ become_bwrap(const struct plan *plan, const char *bwrap, const sigset_t *mask)
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
     if (plan->cgroup_procs >= 0 && write(plan->cgroup_procs, "0", 1) != 1)
         _exit(EXEC_FAILED);
+    volunteer_for_oom();
     (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + plan->nice);
     for (size_t i = 0; i < plan->n_child; i++) {
         parked[i] = fcntl(plan->child[i], F_DUPFD_CLOEXEC, FD_PARK);
@@ -166,22 +181,6 @@ become_bwrap(const struct plan *plan, const char *bwrap, const sigset_t *mask)
     set_limits(plan->limits);
     (void)execve(bwrap, plan->words, NO_ENVIRONMENT);
     _exit(EXEC_FAILED);
-}
-
-/* If the machine runs out of memory, tasks go first. Without privilege one may only raise it. Its
- * children inherit it; it has none yet, or only one that waits for it. */
-static void
-volunteer_for_oom(pid_t pid)
-{
-    char path[40];
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)!write(fd, "1000", 4);
-        (void)close(fd);
-    }
 }
 
 static enum rc
@@ -201,7 +200,6 @@ start(const struct plan *plan, const char *bwrap, pid_t *pid, struct err *err)
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (*pid < 0)
         return err_set(err, RC_TEMP, "vfork: %s", strerror(errno));
-    volunteer_for_oom(*pid);
     return RC_OK;
 }
 

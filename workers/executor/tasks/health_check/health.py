@@ -5,12 +5,16 @@ import json
 import os
 import sys
 
+ENVIRONMENT = {"HOME", "LANG", "PATH", "TMPDIR", "PWD", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE",
+               "CURL_HOME", "OPENSSL_CONF"}
+
 
 def fails(call, *args):
     try:
         call(*args)
     except OSError as error:
-        return error.errno in (errno.EPERM, errno.EACCES, errno.ENOENT, errno.EROFS, errno.ENOSYS)
+        return error.errno in (errno.EPERM, errno.EACCES, errno.ENOENT, errno.EROFS, errno.ENOSYS,
+                               errno.ENETDOWN)
     return False
 
 
@@ -18,6 +22,16 @@ def no_socket():
     import _socket
     return all(fails(_socket.socket, family, kind) for family in (1, 2, 10, 16, 17, 38, 40)
                for kind in (1, 2, 3))
+
+
+def pair_works():
+    """asyncio, node and the like talk to themselves through one; with an address it does nothing."""
+    import _socket
+    import socket
+    one, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    one.send(b"x")
+    return other.recv(1) == b"x" and fails(_socket.socketpair, _socket.AF_INET, 1) \
+        and fails(one.sendto, b"x", "/tmp/x") and fails(socket.send_fds, one, [b"x"], [1])
 
 
 def interfaces():
@@ -51,10 +65,10 @@ def no_nesting():
                for name in ("uid_map", "gid_map"))
 
 
-def written(name):
+def written(name, text="0 0 1\n"):
     try:
         with open("/proc/self/" + name, "w", encoding="ascii") as file:
-            file.write("0 0 1\n")
+            file.write(text)
     except OSError:
         return False
     return True
@@ -64,6 +78,7 @@ def main():
     sys.stdin.read()  # the task itself: it has no parameters
     checks = {
         "no_socket": no_socket,
+        "socketpair_works": pair_works,
         "no_interface_but_lo": lambda: interfaces() in (["lo"], []),
         "host_files_hidden": host_files_hidden,
         "system_read_only": read_only,
@@ -73,7 +88,8 @@ def main():
         "no_new_privileges": lambda: status("NoNewPrivs") == "1",
         "seccomp_filter": lambda: status("Seccomp") == "2" and status("Seccomp", "1") == "2",
         "own_processes_only": lambda: sum(name.isdigit() for name in os.listdir("/proc")) <= 3,
-        "empty_environment": lambda: set(os.environ) <= {"PWD", "LC_CTYPE"},  # Python's own
+        "environment_is_ours": lambda: set(os.environ) <= ENVIRONMENT,
+        "place_in_oom_order": lambda: not written("oom_score_adj", "0"),
         "unprivileged_user": lambda: os.getuid() == 1000 and os.getgroups() in ([], [1000]),
         "work_writable": lambda: open("/work/probe", "w").close() is None,
     }
