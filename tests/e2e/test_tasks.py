@@ -55,7 +55,9 @@ def test_the_payload_of_the_seeds(client):
     ({"type": "code.python", "code": "print(6 * 7); result = [1]"}, "42\n", {"value": [1], "files": {}}),
     ({"type": "code.python", "code": "import sys; print(sys.stdin.read())", "stdin": "né"}, "né\n",
      {"value": None, "files": {}}),
-    ({"type": "code.python", "code": "import os; print(sorted(os.environ))"}, "[]\n", {"value": None, "files": {}}),
+    ({"type": "code.python", "code": "import os; print(*sorted(os.environ))"},
+     "CURL_HOME HOME LANG OPENSSL_CONF PATH PWD PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED TMPDIR\n", {"value": None, "files": {}}),
+    ({"type": "code.python", "code": "result = [2 ** 64 + 1, '\\x1b[31m']"}, "", {"value": [2 ** 64 + 1, "\x1b[31m"], "files": {}}),
     ({"type": "code.python", "code": "open('b/c.txt', 'w').write(open('a.txt').read() * 2)",
       "files": {"a.txt": "x", "b/d.bin": {"base64": "AAE="}}}, "", {"value": None, "files": {"b/c.txt": "xx"}}),
     ({"type": "code.python", "code": "open('o', 'wb').write(b'\\0\\xff')"}, "",
@@ -64,10 +66,35 @@ def test_the_payload_of_the_seeds(client):
      {"value": None, "files": {"f": "made\n"}}),
     ({"type": "json.query", "query": ".a[]", "input": {"a": [1, 2]}}, "[1,2]", [1, 2]),
     ({"type": "json.query", "query": "empty"}, "null", None),
+    ({"type": "json.query", "query": ".x|tonumber", "input": {"x": "7615917337495251231"}}, "7615917337495251000",
+     7615917337495251000),
 ])
 def test_built_in_actions(client, task, stdout, result):
     answer = run(client, task).ok().json
     assert (answer["outcome"], answer["output"]["stdout"], answer["output"]["result"]) == ("ok", stdout, result), answer
+
+
+def test_a_result_reaches_the_caller_exactly_by_every_way(stack, client):
+    """In the answer, in the job and over NATS it is the text that the task wrote."""
+    nats = stack.nats()
+    events = nats.subscribe("gantry.v1.default.job.*.done")
+    nats.flush()
+    answer = run(client, {"type": "code.python", "code": "result = {'id': 9007199254740993, 'colour': '\\x1b[31m'}"}).ok().json
+    value = {"id": 9007199254740993, "colour": "\x1b[31m"}
+    assert answer["output"]["result"]["value"] == value and answer["output"]["truncated"] is False
+    assert job(client, answer["job_id"], "completed")["result"]["result"]["value"] == value
+    assert json.loads(nats.request("gantry.v1.default.jobs.get", {"id": answer["job_id"]}).data)["result"]["result"]["value"] == value
+    while answer["job_id"] not in (event := nats.next(10, events)).subject:
+        pass
+    assert b"9007199254740993" in event.data
+
+
+def test_what_was_printed_and_what_was_left_out_reach_the_caller(client):
+    answer = run(client, {"type": "code.python", "code": "print('.', end=''); import time; time.sleep(100)"}, timeout_seconds=2).ok().json
+    assert (answer["outcome"], answer["output"]["stdout"]) == ("timeout", ".")
+    answer = run(client, {"type": "code.shell", "code": "head -c 200000 /dev/zero >big.bin"}).ok().json
+    left_out = answer["output"]["result"]["left_out"]["files"]
+    assert left_out == {"big.bin": {"bytes": 200000, "bound": "131072 bytes of files"}} and answer["output"]["truncated"]
 
 
 def test_health_check(client):

@@ -47,6 +47,14 @@ def prepare(folder):
     return folder
 
 
+class Answer(dict):
+    """What was answered; text: as it was written."""
+
+    def __init__(self, text):
+        super().__init__(json.loads(text))
+        self.text = text
+
+
 class RunOne:
     """Submits tasks to --run-one. privileged: started as root, which it must give up by itself."""
 
@@ -63,7 +71,7 @@ class RunOne:
         done = subprocess.run(command, input=json.dumps(task).encode(), capture_output=True, env=env,
                               timeout=timeout + 30, pass_fds=(), check=False)
         assert done.returncode in (0, 1), done.stderr.decode()
-        return json.loads(done.stdout)
+        return Answer(done.stdout.decode())
 
 
 class Host:

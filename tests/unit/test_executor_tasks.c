@@ -77,7 +77,7 @@ built_in_tasks_load(void **state)
         assert_string_equal(catalog.actions[i].name, NAMES[i]);
     assert_int_equal(catalog_find(&catalog, "code.python")->limits.wall_ms, 30000);
     assert_int_equal(catalog_find(&catalog, "code.python")->limits.wall_max_ms, 300000);
-    assert_int_equal(catalog_find(&catalog, "code.python")->n_files, 3);
+    assert_int_equal(catalog_find(&catalog, "code.python")->n_files, 4);
     assert_null(catalog_find(&catalog, "code"));
     assert_null(catalog_find(&catalog, NULL));
 }
@@ -284,8 +284,102 @@ answer_without_result(void **state)
     assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
     assert_string_equal(buf_text(&out),
                         "{\"status\":\"failed\",\"outcome\":\"timeout\",\"output\":{\"exit_code\":"
-                        "null,\"stdout\":\"\",\"stderr\":\"\",\"result\":null,\"truncated\":true},"
+                        "null,\"stdout\":\"\",\"stderr\":\"result: refused: malformed JSON: "
+                        "unexpected end at byte 5\\n\",\"result\":null,\"truncated\":false},"
                         "\"usage\":{\"wall_ms\":0,\"cpu_ms\":0,\"max_rss_bytes\":0}}");
+}
+
+/* The text of a result, and what becomes of it: itself, or null and a sentence. */
+static void
+results_are_exact_or_refused_with_a_reason(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } CASES[] = {
+        { "{\"id\":9007199254740993}",
+          "\"stderr\":\"e\",\"result\":{\"id\":9007199254740993},\"t" },
+        { "1234567890123456789012345678901234567890123456789012345678901234567890",
+          "\"result\":1234567890123456789012345678901234567890123456789012345678901234567890,"
+          "\"truncated\":false" },
+        { "[1e99999999999999999999999999999999999999999999999999999999999999999999999999,{}]",
+          "\"result\":["
+          "1e99999999999999999999999999999999999999999999999999999999999999999999999999,{"
+          "}],\"truncated\":false" },
+        { "1e400", "\"result\":1e400,\"truncated\":false" },
+        { "-0.10", "\"result\":-0.10,\"truncated\":false" },
+        { "\"\\u001b[31m\\b\x7f\"", "\"result\":\"\\u001b[31m\\b\x7f\",\"truncated\":false" },
+        { "\"a\\\\u0000\"", "\"result\":\"a\\\\u0000\",\"truncated\":false" },
+        { " [1 ,\n2]\n", "\"result\": [1 ,\n2]\n,\"truncated\":false" },
+        { "{\"left_out\":{\"files\":{}}}",
+          "\"result\":{\"left_out\":{\"files\":{}}},\"truncated\":true" },
+        { "\"a\\u0000\"",
+          "\"e\\nresult: refused: U+0000 in a string at byte 3: leave it out\\n\",\"result\":null,"
+          "\"truncated\":false" },
+        { "\"\\ud800\"", "result: refused: malformed JSON: lone surrogate" },
+        { "\"\xed\xa0\x80\"", "result: refused: malformed JSON: invalid UTF-8" },
+        { "{\"a\":1,\"\\u0061\":2}", "result: refused: malformed JSON: a member name is repeated" },
+        { "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "result: refused: nested more than 16 deep" },
+        { "{\"a\":NaN}", "result: refused: malformed JSON: a value was expected" },
+        { "", "\"stderr\":\"e\",\"result\":null,\"truncated\":false" },
+    };
+    struct action action = { .result = RESULT_FD3 };
+
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct run_result result = { .output = "",
+                                     .error = "e",
+                                     .error_len = 1,
+                                     .result = CASES[i].text,
+                                     .result_len = strlen(CASES[i].text) };
+        AUTO(buf) struct buf out = { 0 };
+
+        print_message("# %s\n", CASES[i].text);
+        buf_init(&out, ANSWER_BYTES_MAX);
+        assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
+        assert_non_null(strstr(buf_text(&out), CASES[i].expected));
+    }
+}
+
+static void
+a_result_that_was_cut_is_told(void **state)
+{
+    static const char SAID[] =
+        "\"result: left out; the bound is 262144 bytes of JSON\\n\",\"result\":null,"
+        "\"truncated\":true";
+    struct action action = { .result = RESULT_FD3 };
+    struct run_result result = { .output = "", .error = "", .result = "[1]", .result_len = 3 };
+    AUTO(buf) struct buf out = { 0 };
+
+    buf_init(&out, ANSWER_BYTES_MAX);
+    result.result_cut = true;
+    assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
+    assert_non_null(strstr(buf_text(&out), SAID));
+    buf_reset(&out);
+    action.result = RESULT_STDOUT;
+    result.result_cut = false;
+    result.output_cut = true;
+    assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
+    assert_non_null(strstr(buf_text(&out), SAID));
+}
+
+/* The sentence has its place even when standard error is full. */
+static void
+the_reason_is_the_end_of_standard_error(void **state)
+{
+    struct action action = { .result = RESULT_FD3 };
+    char *full = malloc(LIMIT_OUTPUT_KEPT);
+    struct run_result result = {
+        .output = "", .error = full, .error_len = LIMIT_OUTPUT_KEPT, .result = "[", .result_len = 1
+    };
+    AUTO(buf) struct buf out = { 0 };
+
+    assert_non_null(full);
+    memset(full, 'x', LIMIT_OUTPUT_KEPT);
+    buf_init(&out, ANSWER_BYTES_MAX);
+    assert_int_equal(answer_write(&action, &result, NULL, &out), RC_OK);
+    assert_non_null(strstr(buf_text(&out),
+                           "xx\\nresult: refused: malformed JSON: unexpected end at "
+                           "byte 1\\n\",\"result\":null,\"truncated\":true"));
+    free(full);
 }
 
 static void
@@ -414,6 +508,9 @@ main(void)
         cmocka_unit_test(pool_fills_evenly_and_gives_the_oldest),
         cmocka_unit_test(answer_has_the_shape_of_the_contract),
         cmocka_unit_test(answer_without_result),
+        cmocka_unit_test(results_are_exact_or_refused_with_a_reason),
+        cmocka_unit_test(a_result_that_was_cut_is_told),
+        cmocka_unit_test(the_reason_is_the_end_of_standard_error),
         cmocka_unit_test(largest_answer_fits),
         cmocka_unit_test(advice_names_the_setting),
         cmocka_unit_test(cgroup_files_are_written_and_read),

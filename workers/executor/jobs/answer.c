@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "jobs/answer.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "json/json.h"
 
-/* Cut at LIMIT_OUTPUT_KEPT bytes, but not inside a character. */
+/* Cut at max bytes, but not inside a character. */
 static size_t
-cut_length(const char *text, size_t len)
+cut_length(const char *text, size_t len, size_t max)
 {
-    size_t cut = len < LIMIT_OUTPUT_KEPT ? len : LIMIT_OUTPUT_KEPT;
+    size_t cut = len < max ? len : max;
 
     for (int back = 0; back < 3 && cut > 0 && cut < len; back++) {
         if (((unsigned char)text[cut] & 0xC0) != 0x80)
@@ -18,28 +21,76 @@ cut_length(const char *text, size_t len)
     return cut;
 }
 
-/* The document that the handler gave as its result; NULL when there is none that can be passed on. */
-static cJSON *
-read_result(const struct action *action, const struct run_result *run)
-{
-    cJSON *doc = NULL;
+#define REASON_MAX 160
 
-    if (action->result == RESULT_FD3 && run->result_len > 0 &&
-        json_read(run->result, run->result_len, &doc, NULL) != RC_OK)
-        return NULL;
-    if (action->result == RESULT_STDOUT && run->exit_code == 0 &&
-        json_read(run->output, run->output_len, &doc, NULL) != RC_OK)
-        return NULL;
-    return doc;
+/* The result as the handler wrote it, or why there is none. */
+struct result {
+    const char *text; /* borrowed; NULL = null */
+    size_t len;
+    bool cut; /* something was left out for its size */
+    char reason[REASON_MAX];
+};
+
+/* Our reader's numbers are doubles and its bounds are those of requests: it only judges the text, which
+ * is passed on as it stands. */
+static void
+judge_text(const char *text, size_t len, struct result *out)
+{
+    AUTO(json) cJSON *doc = NULL;
+    struct err err = { 0 };
+
+    if (json_read_exact(text, len, &doc, &err) != RC_OK) {
+        (void)snprintf(out->reason, sizeof(out->reason), "result: refused: %.120s\n", err.text);
+        return;
+    }
+    out->text = text;
+    out->len = len;
+    out->cut = json_member(doc, "left_out") != NULL;
+}
+
+static struct result
+take_result(const struct action *action, const struct run_result *run)
+{
+    bool printed = action->result == RESULT_STDOUT;
+    struct result result = { 0 };
+
+    if (printed ? run->exit_code != 0 : action->result != RESULT_FD3)
+        return result;
+    if (printed ? run->output_cut : run->result_cut) {
+        result.cut = true;
+        (void)snprintf(result.reason, sizeof(result.reason),
+                       "result: left out; the bound is %d bytes of JSON\n", LIMIT_RESULT_BYTES);
+    } else if (printed) {
+        judge_text(run->output, run->output_len, &result);
+    } else if (run->result_len > 0) {
+        judge_text(run->result, run->result_len, &result);
+    }
+    return result;
+}
+
+/* Standard error, and after it in a line of its own why there is no result. */
+static void
+write_error(struct json_writer *w, const struct run_result *run, const char *reason, bool *cut)
+{
+    AUTO(buf) struct buf text = { 0 };
+    size_t reason_len = strlen(reason);
+    size_t kept = cut_length(run->error, run->error_len, LIMIT_OUTPUT_KEPT - reason_len);
+
+    *cut = kept < run->error_len;
+    buf_init(&text, LIMIT_OUTPUT_KEPT + 1);
+    buf_add(&text, run->error, kept);
+    if (reason_len > 0 && kept > 0 && run->error[kept - 1] != '\n')
+        buf_putc(&text, '\n');
+    buf_add(&text, reason, reason_len);
+    json_put_bytes(w, "stderr", buf_text(&text), text.len);
 }
 
 static void
 write_output(struct json_writer *w, const struct action *action, const struct run_result *run)
 {
-    AUTO(json) cJSON *result = read_result(action, run);
-    size_t output_len = cut_length(run->output, run->output_len);
-    size_t error_len = cut_length(run->error, run->error_len);
-    bool lost = action->result == RESULT_FD3 && run->result_len > 0 && !result;
+    struct result result = take_result(action, run);
+    size_t output_len = cut_length(run->output, run->output_len, LIMIT_OUTPUT_KEPT);
+    bool error_cut;
 
     json_object(w, "output");
     if (run->exit_code >= 0)
@@ -47,14 +98,13 @@ write_output(struct json_writer *w, const struct action *action, const struct ru
     else
         json_put_null(w, "exit_code");
     json_put_bytes(w, "stdout", run->output, output_len);
-    json_put_bytes(w, "stderr", run->error, error_len);
-    if (result)
-        json_put_doc(w, "result", result);
+    write_error(w, run, result.reason, &error_cut);
+    if (result.text)
+        json_put_raw(w, "result", result.text, result.len);
     else
         json_put_null(w, "result");
     json_put_bool(w, "truncated",
-                  run->truncated || lost || output_len < run->output_len ||
-                      error_len < run->error_len);
+                  run->truncated || result.cut || error_cut || output_len < run->output_len);
     json_close(w);
 }
 

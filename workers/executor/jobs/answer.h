@@ -5,8 +5,10 @@
  * Shape: {"status":"success"|"failed","outcome":…,["job_id":…,]
  *         "output":{"exit_code":int|null,"stdout":…,"stderr":…,"result":…,"truncated":bool},
  *         "usage":{"wall_ms":…,"cpu_ms":…,"max_rss_bytes":…}}
- *        What is not UTF-8 in stdout and stderr becomes U+FFFD; `result` is null unless the handler
- *        wrote one JSON document within our bounds (depth, size).
+ *        What is not UTF-8 in stdout and stderr becomes U+FFFD. `result` is the JSON text that the
+ *        handler wrote, as it stands; when it cannot be passed on (malformed, a member twice, U+0000,
+ *        too deep, too long) it is null and the last line of `stderr` says why. `truncated`: something
+ *        was cut or left out for its size; a handler says so by a member `left_out` of its result.
  */
 #ifndef GANTRY_EXECUTOR_ANSWER_H
 #define GANTRY_EXECUTOR_ANSWER_H

@@ -310,6 +310,8 @@ read_output(struct box *box, enum box_watch which)
 
     if (!read_pipe(box->fds[which], out, &box->output_seen, &cut))
         close_watch(box, which);
+    if (cut && which == BOX_OUTPUT)
+        box->output_cut = true;
     if (box->output_seen > box->sandbox.limits.output_bytes)
         box_kill(box, OUTCOME_OUTPUT_LIMIT);
 }

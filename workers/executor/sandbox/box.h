@@ -41,7 +41,7 @@ struct box {
     size_t input_done;
     struct buf output, error, result, status; /* kept parts */
     uint64_t output_seen;                     /* stdout and stderr, kept or not */
-    bool result_cut;
+    bool output_cut, result_cut;
     bool fed;
     bool init_gone;
     int64_t started_ms, fed_ms, ended_ms, killed_ms;

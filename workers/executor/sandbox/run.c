@@ -184,6 +184,8 @@ report(struct run *run)
         .error_len = box->error.len,
         .result = buf_text(&box->result),
         .result_len = box->result_cut ? 0 : box->result.len,
+        .output_cut = box->output_cut,
+        .result_cut = box->result_cut,
         .truncated = box->result_cut || box->output_seen > box->output.len + box->error.len,
         .wall_ms = (uint64_t)(box->ended_ms > box->fed_ms ? box->ended_ms - box->fed_ms : 0),
         .cpu_ms = verdict_cpu_ms(&facts),

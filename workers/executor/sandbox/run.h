@@ -40,7 +40,8 @@ struct run_result {
     int exit_code;                       /* 128 + n for signal n; -1 when it was killed */
     const char *output, *error, *result; /* not NUL-terminated, any bytes */
     size_t output_len, error_len, result_len;
-    bool truncated; /* something of these was cut */
+    bool truncated;              /* something of these was cut */
+    bool output_cut, result_cut; /* not all of it is there */
     uint64_t wall_ms, cpu_ms, max_rss_bytes;
     char fault[200]; /* for the log: what bwrap said */
 };
