@@ -44,6 +44,7 @@ struct db_params {
     int lengths[DB_PARAMS_MAX];
     int formats[DB_PARAMS_MAX];   /* 0 text, 1 binary */
     char text[DB_PARAMS_MAX][32]; /* room for numbers */
+    bool binary;                  /* the result comes in binary form */
 };
 
 void db_param_null(struct db_params *p);
@@ -96,6 +97,11 @@ double db_number(const PGresult *result, int row, int column, double fallback);
 /* bytea in text format (\x…) decoded into malloc()ed memory. */
 enum rc db_bytes(const PGresult *result, int row, int column, uint8_t **bytes, size_t *len,
                  struct err *err);
+
+/* Binary form. Integers of 2, 4 or 8 bytes, times in microseconds since 2000; else the bytes, with a
+ * NUL behind them that does not count. NULL for SQL NULL. */
+int64_t db_binary_int(const PGresult *result, int row, int column, int64_t fallback);
+const uint8_t *db_binary(const PGresult *result, int row, int column, size_t *len);
 
 /* A script without parameters, for migrations; the text comes from a file. Outside a group it is a
  * transaction of its own; inside one (db_begin first) it belongs to it. */

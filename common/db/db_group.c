@@ -53,7 +53,8 @@ db_push(struct db *db, const char *name, const struct db_params *params, bool in
     db->pending = more;
     int n = params ? params->count : 0;
     if (!PQsendQueryPrepared(db->conn, name, n, params ? params->values : NULL,
-                             params ? params->lengths : NULL, params ? params->formats : NULL, 0))
+                             params ? params->lengths : NULL, params ? params->formats : NULL,
+                             params && params->binary))
         return db_fail(db, name, NULL, err);
     db->pending[db->n_pending++] = (struct db_pending){ name, internal };
     return RC_OK;

@@ -112,6 +112,28 @@ db_number(const PGresult *result, int row, int column, double fallback)
     return end == text || *end ? fallback : value;
 }
 
+int64_t
+db_binary_int(const PGresult *result, int row, int column, int64_t fallback)
+{
+    size_t len = 0;
+    const uint8_t *bytes = db_binary(result, row, column, &len);
+    uint64_t value = bytes && len > 0 && bytes[0] & 0x80 ? UINT64_MAX : 0;
+    if (!bytes || (len != 2 && len != 4 && len != 8))
+        return fallback;
+    for (size_t i = 0; i < len; i++)
+        value = value << 8 | bytes[i];
+    return (int64_t)value;
+}
+
+const uint8_t *
+db_binary(const PGresult *result, int row, int column, size_t *len)
+{
+    if (PQgetisnull(result, row, column))
+        return NULL;
+    *len = (size_t)PQgetlength(result, row, column);
+    return (const uint8_t *)PQgetvalue(result, row, column);
+}
+
 enum rc
 db_bytes(const PGresult *result, int row, int column, uint8_t **bytes, size_t *len, struct err *err)
 {

@@ -2,8 +2,8 @@
 /*
  * test_column - arrays in PostgreSQL's binary form, byte for byte.
  */
+#include "db/column.h"
 #include "test.h"
-#include "workers/audit/column.h"
 
 #define MAX 1000
 
@@ -103,12 +103,55 @@ overflow_is_null(void **state)
     buf_fini(&array);
 }
 
+static void
+literals(void **state)
+{
+    static const struct {
+        const char *elements[4];
+        size_t n;
+        const char *literal;
+    } CASES[] = {
+        { { NULL }, 0, "{}" },
+        { { "" }, 1, "{\"\"}" },
+        { { "a", "b" }, 2, "{\"a\",\"b\"}" },
+        { { "NULL", NULL }, 2, "{\"NULL\",NULL}" },
+        { { "a\"b", "\\", "\\\"" }, 3, "{\"a\\\"b\",\"\\\\\",\"\\\\\\\"\"}" },
+        { { "},{", ",", " x ", "\n" }, 4, "{\"},{\",\",\",\" x \",\"\n\"}" },
+        { { "é🙂" }, 1, "{\"é🙂\"}" },
+    };
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct buf out;
+        buf_init(&out, 1000);
+        literal_begin(&out);
+        for (size_t j = 0; j < CASES[i].n; j++)
+            literal_text(&out, CASES[i].elements[j]);
+        literal_end(&out);
+        assert_string_equal(buf_text(&out), CASES[i].literal);
+        buf_fini(&out);
+    }
+}
+
+static void
+bytes_of_an_extensions_type(void **state)
+{
+    static const char EXPECTED[] = "\0\0\0\1\0\0\0\1\0\1\2\3\0\0\0\2\0\0\0\1"
+                                   "\0\0\0\2\xAA\xBB"
+                                   "\xFF\xFF\xFF\xFF";
+    struct buf column;
+    column_begin(&column, 0x00010203, MAX);
+    column_bytes(&column, "\xAA\xBB", 2);
+    column_bytes(&column, NULL, 0);
+    expect(&column, EXPECTED, sizeof(EXPECTED) - 1);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty), cmocka_unit_test(integers), cmocka_unit_test(texts),
-        cmocka_unit_test(uuids), cmocka_unit_test(times),    cmocka_unit_test(overflow_is_null),
+        cmocka_unit_test(literals), cmocka_unit_test(bytes_of_an_extensions_type),
+        cmocka_unit_test(empty),    cmocka_unit_test(integers),
+        cmocka_unit_test(texts),    cmocka_unit_test(uuids),
+        cmocka_unit_test(times),    cmocka_unit_test(overflow_is_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

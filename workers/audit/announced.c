@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus/bus.h"
-#include "column.h"
+#include "db/column.h"
 #include "protocol/audit_event.h"
 #include "sql_audit.h"
 

@@ -8,8 +8,8 @@
 #include "announced.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "column.h"
 #include "crypto/crypto_encode.h"
+#include "db/column.h"
 #include "head.h"
 #include "sql_audit.h"
 

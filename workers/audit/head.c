@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "column.h"
 #include "crypto/crypto_encode.h"
+#include "db/column.h"
 #include "sql_audit.h"
 
 #define ARRAY_MAX 16384 /* bytes: a proof needs at most MERKLE_NODES_MAX tiles */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "column.h"
+#include "db/column.h"
 
 #include <endian.h>
 #include <string.h>
@@ -31,7 +31,7 @@ get32(const struct buf *out, size_t at)
 }
 
 void
-column_begin(struct buf *column, enum column_type type, size_t max)
+column_begin(struct buf *column, uint32_t type, size_t max)
 {
     buf_init(column, max);
     put32(column, 1);
@@ -117,4 +117,38 @@ column_param(struct db_params *params, struct buf *column)
         column->len = EMPTY_BYTES;
     }
     db_param_bytes(params, column->data, column->len);
+}
+
+void
+literal_begin(struct buf *out)
+{
+    buf_putc(out, '{');
+}
+
+void
+literal_text(struct buf *out, const char *text)
+{
+    if (out->len > 1)
+        buf_putc(out, ',');
+    if (!text) {
+        buf_puts(out, "NULL");
+        return;
+    }
+    buf_putc(out, '"');
+    while (*text) {
+        size_t plain = strcspn(text, "\"\\");
+        buf_add(out, text, plain);
+        text += plain;
+        if (*text) {
+            buf_putc(out, '\\');
+            buf_putc(out, *text++);
+        }
+    }
+    buf_putc(out, '"');
+}
+
+void
+literal_end(struct buf *out)
+{
+    buf_putc(out, '}');
 }
