@@ -40,6 +40,10 @@
     X(in_hand,          "calls_in_hand",          GAUGE,   "calls that are not settled yet")          \
     X(held,             "calls_held",             GAUGE,   "of these, calls that wait for their next attempt") \
     X(healthy,          "healthy",                GAUGE,   "1 while every dependency answers")        \
+    X(index_bytes,      "index_bytes",            GAUGE,   "memory of the search indexes")            \
+    X(index_workspaces, "index_workspaces",       GAUGE,   "workspaces with a search index in memory") \
+    X(index_streamed,   "index_streamed_workspaces", GAUGE, "workspaces too large for that: each search reads them anew") \
+    X(index_loads,      "index_loads_total",      COUNTER, "times that a workspace was loaded")       \
     X(uptime_seconds,   "uptime_seconds",         GAUGE,   "since the program was ready")
 /* clang-format on */
 

@@ -99,13 +99,19 @@ connect_bus(struct worker *w, struct err *err)
     return bus_connect(w->loop, &options, CONNECT_WAIT_MS, &w->bus, err);
 }
 
-static enum rc
-connect_db(struct worker *w, struct err *err)
+enum rc
+worker_db_open(struct worker *w, struct db **out, struct err *err)
 {
     char name[64];
     snprintf(name, sizeof(name), "gantry-%s", w->spec->name);
-    return db_open(w->common.database_url, name, w->spec->statements, w->spec->n_statements, &w->db,
+    return db_open(w->common.database_url, name, w->spec->statements, w->spec->n_statements, out,
                    err);
+}
+
+static enum rc
+connect_db(struct worker *w, struct err *err)
+{
+    return worker_db_open(w, &w->db, err);
 }
 
 static enum rc
@@ -260,6 +266,8 @@ run(struct worker *w)
     }
     if (!is_idle(w))
         log_warn("not everything in hand could be ended in time: it goes back to the server");
+    if (w->spec->on_drained)
+        w->spec->on_drained(w);
     hand_all_back(w);
 }
 
@@ -284,6 +292,8 @@ worker_free(struct worker *w)
     heap_fini(&w->waiting);
     if (w->spec->conf)
         conf_wipe(w->spec->conf, 1, w->conf);
+    if (w->spec->conf_too)
+        conf_wipe(w->spec->conf_too, 1, w->conf);
     free(w->conf);
     free(w->batch);
     gcra_table_free(w->limits);
@@ -373,6 +383,12 @@ struct db *
 worker_db(struct worker *w)
 {
     return w->db;
+}
+
+struct metrics *
+worker_metrics(struct worker *w)
+{
+    return &w->metrics;
 }
 
 struct kv *

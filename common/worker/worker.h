@@ -36,6 +36,7 @@
 #include "process/conf.h"
 #include "protocol/actor.h"
 #include "protocol/command.h"
+#include "protocol/metrics.h"
 #include "validate/problem.h"
 
 #define WORKER_DRAIN_MS 25000
@@ -94,6 +95,7 @@ struct worker_spec {
     const struct worker_route *routes;
     size_t n_routes;
     const struct conf_table *conf;         /* the program's own variables; NULL = none */
+    const struct conf_table *conf_too;     /* a second table of the same struct; NULL = none */
     size_t conf_size;                      /* of its struct */
     const struct db_statement *statements; /* NULL = no PostgreSQL */
     size_t n_statements;
@@ -117,6 +119,8 @@ struct worker_spec {
     enum rc (*on_start)(struct worker *w, struct err *err);
     enum rc (*on_ready)(struct worker *w, struct err *err);
     void (*on_tick)(struct worker *w);
+    /* The time to drain is over: from now on no thread of the program may use a call. */
+    void (*on_drained)(struct worker *w);
     void (*on_stop)(struct worker *w);
     /* A JetStream call becomes a dead letter: record it. May be called again. RC_TEMP: later. */
     enum rc (*on_dead)(struct worker *w, struct call *call, const char *reason, struct err *err);
@@ -131,6 +135,9 @@ const void *worker_conf(const struct worker *w);
 void *worker_state(const struct worker *w); /* the program's own, set in on_start */
 void worker_set_state(struct worker *w, void *state);
 struct db *worker_db(struct worker *w);
+/* One more connection with the same statements, for a thread of the program. */
+enum rc worker_db_open(struct worker *w, struct db **out, struct err *err);
+struct metrics *worker_metrics(struct worker *w); /* of the loop's thread */
 struct kv *worker_kv(struct worker *w);
 struct loop *worker_loop(struct worker *w);
 const char *worker_region(const struct worker *w); /* REGION; "" when unset */

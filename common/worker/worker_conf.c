@@ -63,13 +63,15 @@ common_tables(const struct worker_spec *spec, struct conf_table tables[3])
 enum rc
 worker_conf_read(struct worker *w, struct err *err)
 {
-    struct conf_table tables[4];
+    struct conf_table tables[5];
+    const struct conf_table *const own[] = { w->spec->conf, w->spec->conf_too };
     size_t n = common_tables(w->spec, tables);
     w->conf = calloc(1, w->spec->conf_size ? w->spec->conf_size : 1);
     if (!w->conf)
         return err_set(err, RC_TEMP, "no memory");
-    if (w->spec->conf)
-        tables[n++] = (struct conf_table){ w->spec->conf->items, w->spec->conf->count, w->conf };
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (own[i])
+            tables[n++] = (struct conf_table){ own[i]->items, own[i]->count, w->conf };
     return conf_read(tables, n, &w->common, err);
 }
 
@@ -100,6 +102,8 @@ check_config(const struct worker_spec *spec, bool print)
         conf_print(stdout, tables, common_tables(spec, tables), &w.common);
         if (spec->conf)
             conf_print(stdout, spec->conf, 1, w.conf);
+        if (spec->conf_too)
+            conf_print(stdout, spec->conf_too, 1, w.conf);
     }
     free(w.conf);
     if (rc != RC_OK)
@@ -132,5 +136,7 @@ worker_command_line(int argc, char **argv, const struct worker_spec *spec)
     conf_document(stdout, tables, common_tables(spec, tables));
     if (spec->conf)
         conf_document(stdout, spec->conf, 1);
+    if (spec->conf_too)
+        conf_document(stdout, spec->conf_too, 1);
     return EXIT_OK;
 }
