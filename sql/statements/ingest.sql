@@ -1,5 +1,5 @@
 -- Statements of gantry-ingest. Every one names the workspace, and row-level security checks it.
--- (SELECT coalesce(...)): see search.sql.
+-- Whatever changes memories begins with "version" and writes its ids into the log.
 
 -- name: model
 -- in:  1 name of an embedding model
@@ -11,62 +11,38 @@ WITH new AS (
 )
 SELECT model FROM new UNION ALL SELECT model FROM memory_model WHERE name = $1
 
--- name: share
--- in:  1 workspace
--- Keeps a forget of the workspace away until this transaction is over: neither could see the
--- other's rows. The statements behind it take a new snapshot.
-SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 7163845002))
-
--- name: exclude
--- in:  1 workspace
-SELECT pg_advisory_xact_lock(hashtextextended($1, 7163845002))
-
--- name: expire
--- in:  1 workspace
--- An expired row no longer exists, so the same text must not be merged with it.
-DELETE FROM memory WHERE workspace = $1 AND expires_at <= now()
-
 -- name: types
 -- out: the type number of halfvec, for binary arrays
 SELECT 'halfvec'::regtype::oid
 
--- name: ingest
+-- name: version
+-- in:  1 workspace
+-- The next version of the workspace. The row stays locked until the transaction is over, so that
+-- whatever follows sees what all earlier versions did, and nothing else happens meanwhile.
+INSERT INTO memory_version AS v (workspace, version, stamp, before)
+VALUES ($1, 1, gen_random_uuid(), '00000000-0000-0000-0000-000000000000')
+ON CONFLICT (workspace) DO UPDATE
+SET version = v.version + 1, before = v.stamp, stamp = gen_random_uuid()
+
+-- name: store
 -- in:  1 workspace, 2 model, then arrays with an element for each command, no two of the same scope
---      and hash: 3 commands, 4 scopes, 5 accepted ns, 6 ttl seconds or null, 7 cells, 8 hashes in
---      hexadecimal, 9 sources, 10 tags as JSON, 11 metadata, 12 texts, 13 embeddings or null,
---      14 facts as JSON [{hash, position, subject, predicate, object, confidence}] or null,
---      15 kept, 16 skipped
--- out: a row for each command: its id and the recorded answer, now or from an earlier delivery
-WITH input AS MATERIALIZED (
-    SELECT i.*, decode(i.hash, 'hex') AS content_hash
-    FROM unnest($3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[], $8::text[],
-                $9::text[], $10::text[], $11::text[], $12::text[], $13::halfvec[], $14::text[],
-                $15::integer[], $16::integer[])
-         AS i (id, scope, accepted_ns, ttl, cell, hash, source, tags, metadata, text, embedding,
-               facts, kept, skipped)
-), done AS MATERIALIZED (
-    SELECT id, answer FROM command_done WHERE workspace = $1 AND id = ANY ($3::uuid[])
-), fresh AS MATERIALIZED (
-    SELECT i.*, EXISTS (SELECT FROM memory_forget g
-                        WHERE g.workspace = $1
-                          AND g.scope_hash = sha256(convert_to(i.scope, 'UTF8'))
-                          AND g.forgotten_ns >= i.accepted_ns) AS forgotten
-    FROM input i WHERE NOT EXISTS (SELECT FROM done d WHERE d.id = i.id)
-), put AS (
-    INSERT INTO memory (workspace, id, scope, created_ns, touched_ns, expires_at, model, cell,
-                        content_hash, source, tags, metadata, text, embedding)
-    SELECT $1, f.id, f.scope, f.accepted_ns, f.accepted_ns,
-           to_timestamp(f.accepted_ns / 1000000000.0) + make_interval(secs => f.ttl),
-           $2::smallint,
-           -- A cell that is gone by now is not searched: then the row waits in cell 0.
-           CASE WHEN f.cell <> 0 AND EXISTS (
-                    SELECT FROM memory_cell c
-                    WHERE c.workspace = $1 AND c.model = $2::smallint AND c.cell = f.cell)
-                THEN f.cell ELSE 0 END,
-           f.content_hash, f.source, ARRAY(SELECT json_array_elements_text(f.tags::json)),
-           f.metadata::json, f.text, f.embedding
-    FROM fresh f WHERE NOT f.forgotten
-    ORDER BY f.content_hash, f.scope -- two replicas lock the same texts in the same order
+--      and hash: 3 commands, 4 scopes, 5 accepted ns, 6 expiry or null, 7 hashes, 8 sources, 9 tags
+--      as array literals, 10 metadata, 11 texts, 12 embeddings or null, 13 terms, 14 kept, 15 skipped;
+--      16 true: forgotten scopes were looked at
+-- out: a row for each command that was stored: its id, the memory's, whether the text was there.
+--      Missing are those accepted before something was forgotten, and those whose text is there but
+--      expired: they go another way ("recorded", "expire"). A command that was carried out before
+--      breaks command_done's key.
+WITH put AS (
+    INSERT INTO memory (workspace, id, scope, created_ns, touched_ns, expires_at, model,
+                        content_hash, source, tags, metadata, text, embedding, terms)
+    SELECT $1, i.id, i.scope, i.accepted_ns, i.accepted_ns, i.expires_at, $2::smallint, i.hash,
+           i.source, i.tags::text[], i.metadata::json, i.text, i.embedding, i.terms
+    FROM unnest($3::uuid[], $4::text[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::text[],
+                $9::text[], $10::text[], $11::text[], $12::halfvec[], $13::bytea[])
+         AS i (id, scope, accepted_ns, expires_at, hash, source, tags, metadata, text, embedding,
+               terms)
+    WHERE $16 OR i.accepted_ns > (SELECT forgotten_ns FROM memory_version WHERE workspace = $1)
     ON CONFLICT (workspace, scope, content_hash) DO UPDATE SET
         touched_ns = greatest(memory.touched_ns, excluded.touched_ns),
         expires_at = CASE WHEN memory.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL
@@ -74,37 +50,77 @@ WITH input AS MATERIALIZED (
         tags = memory.tags || ARRAY(SELECT tag FROM unnest(excluded.tags) tag
                                     WHERE NOT tag = ANY (memory.tags)
                                     LIMIT greatest(0, 256 - cardinality(memory.tags)))
+    WHERE memory.expires_at IS NULL OR memory.expires_at > now()
     RETURNING id, scope, content_hash, xmax = 0 AS inserted
-), facts AS (
-    INSERT INTO memory_fact (workspace, memory_id, fact_hash, position, subject, predicate, object,
-                             confidence)
-    SELECT DISTINCT ON (put.id, fact.hash) $1, put.id, decode(fact.hash, 'hex'),
-           f.accepted_ns + fact.position, fact.subject, fact.predicate, fact.object,
-           fact.confidence
-    FROM fresh f JOIN put ON put.scope = f.scope AND put.content_hash = f.content_hash
-    CROSS JOIN LATERAL json_to_recordset(f.facts::json)
-        AS fact (hash text, position bigint, subject text, predicate text, object text,
-                 confidence double precision)
-    WHERE f.facts IS NOT NULL
-    ORDER BY put.id, fact.hash, fact.confidence DESC NULLS LAST
-    ON CONFLICT (workspace, memory_id, fact_hash)
-    DO UPDATE SET confidence = greatest(memory_fact.confidence, excluded.confidence)
-), record AS (
-    INSERT INTO command_done (workspace, id, command, memory_id, answer)
-    SELECT $1, f.id, 'memory.ingest', put.id,
-           json_build_object('id', coalesce(put.id, f.id),
-                             'deduplicated', coalesce(NOT put.inserted, false),
-                             'facts_stored', f.kept, 'facts_skipped', f.skipped)
-    FROM fresh f LEFT JOIN put ON put.scope = f.scope AND put.content_hash = f.content_hash
-    RETURNING id, answer
+), log AS (
+    INSERT INTO memory_log (workspace, version, before, stamp, ids)
+    SELECT $1, v.version, v.before, v.stamp, ARRAY(SELECT id FROM put)
+    FROM memory_version v WHERE v.workspace = $1
+    ON CONFLICT (workspace, version) DO UPDATE SET ids = memory_log.ids || excluded.ids
 )
-SELECT id, answer ->> 'id', answer ->> 'deduplicated', answer ->> 'facts_stored',
-       answer ->> 'facts_skipped'
-FROM (SELECT id, answer FROM record UNION ALL SELECT id, answer FROM done) answers
+INSERT INTO command_done (workspace, id, command, memory_id, answer)
+SELECT $1, i.id, 'memory.ingest', p.id,
+       json_build_array(p.id, NOT p.inserted, i.kept, i.skipped)
+FROM put p JOIN unnest($3::uuid[], $4::text[], $7::bytea[], $14::integer[], $15::integer[])
+                AS i (id, scope, hash, kept, skipped)
+           ON i.scope = p.scope AND i.hash = p.content_hash
+RETURNING id, memory_id, answer ->> 1
+
+-- name: facts
+-- in:  1 workspace, 2 commands, 3 their accepted ns, 4 their facts as JSON
+--      [{hash, position, subject, predicate, object, confidence}] (after "store")
+INSERT INTO memory_fact (workspace, memory_id, fact_hash, position, subject, predicate, object,
+                         confidence)
+SELECT DISTINCT ON (d.memory_id, fact.hash) $1, d.memory_id, decode(fact.hash, 'hex'),
+       f.accepted_ns + fact.position, fact.subject, fact.predicate, fact.object, fact.confidence
+FROM unnest($2::uuid[], $3::bigint[], $4::text[]) AS f (id, accepted_ns, facts)
+JOIN command_done d ON d.workspace = $1 AND d.id = f.id
+CROSS JOIN LATERAL json_to_recordset(f.facts::json)
+    AS fact (hash text, position bigint, subject text, predicate text, object text,
+             confidence double precision)
+ORDER BY d.memory_id, fact.hash, fact.confidence DESC NULLS LAST
+ON CONFLICT (workspace, memory_id, fact_hash)
+DO UPDATE SET confidence = greatest(memory_fact.confidence, excluded.confidence)
+
+-- name: recorded
+-- in:  1 workspace, 2 command, 3 scope, 4 accepted ns (after "version")
+-- out: a row: memory, whether its text was there, facts kept and skipped, as answered by an earlier
+--      delivery (null: there was none); whether the scope was forgotten after the command
+-- (An object is what earlier releases wrote.)
+SELECT coalesce(d.answer ->> 0, d.answer ->> 'id'),
+       coalesce(d.answer ->> 1, d.answer ->> 'deduplicated'),
+       coalesce(d.answer ->> 2, d.answer ->> 'facts_stored'),
+       coalesce(d.answer ->> 3, d.answer ->> 'facts_skipped'),
+       EXISTS (SELECT FROM memory_forget g
+               WHERE g.workspace = $1 AND g.scope_hash = sha256(convert_to($3::text, 'UTF8'))
+                 AND g.forgotten_ns >= $4::bigint)
+FROM (SELECT) one LEFT JOIN command_done d ON d.workspace = $1 AND d.id = $2::uuid
+
+-- name: dropped
+-- in:  1 workspace, 2 command, 3 facts kept, 4 skipped
+-- A command of a scope that was forgotten after it: it stores nothing.
+WITH log AS (
+    INSERT INTO memory_log (workspace, version, before, stamp, ids)
+    SELECT $1, v.version, v.before, v.stamp, '{}' FROM memory_version v WHERE v.workspace = $1
+)
+INSERT INTO command_done (workspace, id, command, answer)
+VALUES ($1, $2::uuid, 'memory.ingest',
+        json_build_array($2::uuid, false, $3::integer, $4::integer))
+
+-- name: expire
+-- in:  1 workspace, 2 scope, 3 hash (after "version", before "store")
+-- An expired row no longer exists, so the same text must not be merged with it.
+WITH gone AS (
+    DELETE FROM memory
+    WHERE workspace = $1 AND scope = $2 AND content_hash = $3 AND expires_at <= now() RETURNING id
+)
+INSERT INTO memory_log (workspace, version, before, stamp, ids)
+SELECT $1, v.version, v.before, v.stamp, ARRAY(SELECT id FROM gone)
+FROM memory_version v WHERE v.workspace = $1
 
 -- name: patch
--- in:  1 workspace, 2 command, 3 memory, 4 text or null, 5 hash, 6 model, 7 cell,
---      8 embedding or null, 9 tags as JSON or null, 10 source or null, 11 metadata or null,
+-- in:  1 workspace, 2 command, 3 memory, 4 text or null, 5 hash, 6 model, 7 embedding or null,
+--      8 terms, 9 tags as array literal or null, 10 source or null, 11 metadata or null,
 --      12 ttl seconds, 0 = no end, or null = as it was, 13 accepted ns
 -- out: 0 rows: no such memory; 1 row: the memory as it is now (columns as in search's get)
 WITH done AS MATERIALIZED (
@@ -129,13 +145,9 @@ WITH done AS MATERIALIZED (
         text = coalesce($4::text, m.text),
         content_hash = CASE WHEN $4::text IS NULL THEN m.content_hash ELSE $5::bytea END,
         model = CASE WHEN $4::text IS NULL THEN m.model ELSE $6::smallint END,
-        cell = CASE WHEN $4::text IS NULL THEN m.cell
-                    WHEN EXISTS (SELECT FROM memory_cell c WHERE c.workspace = $1
-                                 AND c.model = $6::smallint AND c.cell = $7::integer) THEN $7
-                    ELSE 0 END,
-        embedding = CASE WHEN $4::text IS NULL THEN m.embedding ELSE $8::halfvec END,
-        tags = CASE WHEN $9::json IS NULL THEN m.tags
-                    ELSE ARRAY(SELECT json_array_elements_text($9::json)) END,
+        embedding = CASE WHEN $4::text IS NULL THEN m.embedding ELSE $7::halfvec END,
+        terms = CASE WHEN $4::text IS NULL THEN m.terms ELSE $8::bytea END,
+        tags = coalesce($9::text[], m.tags),
         source = coalesce($10::text, m.source),
         metadata = coalesce($11::json, m.metadata),
         expires_at = CASE WHEN $12::bigint IS NULL THEN m.expires_at
@@ -145,6 +157,10 @@ WITH done AS MATERIALIZED (
     FROM old WHERE m.workspace = $1 AND m.id = old.id
     RETURNING m.id, m.scope, m.text, m.tags, m.source, m.metadata, m.created_ns, m.expires_at,
               m.version
+), log AS (
+    INSERT INTO memory_log (workspace, version, before, stamp, ids)
+    SELECT $1, v.version, v.before, v.stamp, ARRAY(SELECT id FROM changed)
+    FROM memory_version v WHERE v.workspace = $1
 ), record AS (
     INSERT INTO command_done (workspace, id, command, memory_id, answer)
     SELECT $1, $2::uuid, 'memory.patch', id, json_build_object('id', id) FROM changed
@@ -175,6 +191,10 @@ WITH done AS MATERIALIZED (
                                    WHERE workspace = $1 AND id = $3::uuid), $3::uuid))
       AND (m.expires_at IS NULL OR m.expires_at > now())
     RETURNING m.id
+), log AS (
+    INSERT INTO memory_log (workspace, version, before, stamp, ids)
+    SELECT $1, v.version, v.before, v.stamp, ARRAY(SELECT id FROM gone)
+    FROM memory_version v WHERE v.workspace = $1
 ), record AS (
     INSERT INTO command_done (workspace, id, command, memory_id, answer)
     SELECT $1, $2::uuid, 'memory.delete', id, json_build_object('id', id) FROM gone
@@ -182,7 +202,7 @@ WITH done AS MATERIALIZED (
 SELECT id FROM gone UNION ALL SELECT memory_id FROM done
 
 -- name: forget
--- in:  1 workspace, 2 command, 3 scope, 4 accepted ns (after "exclude")
+-- in:  1 workspace, 2 command, 3 scope, 4 accepted ns (after "version")
 -- out: number of rows deleted, now or by an earlier delivery
 WITH done AS MATERIALIZED (
     SELECT answer FROM command_done WHERE workspace = $1 AND id = $2::uuid
@@ -191,10 +211,17 @@ WITH done AS MATERIALIZED (
     SELECT $1, sha256(convert_to($3::text, 'UTF8')), $4::bigint WHERE NOT EXISTS (SELECT FROM done)
     ON CONFLICT (workspace, scope_hash) DO UPDATE SET
         forgotten_ns = greatest(memory_forget.forgotten_ns, excluded.forgotten_ns), done_at = now()
+), moment AS (
+    UPDATE memory_version SET forgotten_ns = greatest(forgotten_ns, $4::bigint) WHERE workspace = $1
 ), gone AS (
     DELETE FROM memory
     WHERE workspace = $1 AND scope = $3 AND touched_ns <= $4 AND NOT EXISTS (SELECT FROM done)
-    RETURNING expires_at
+    RETURNING id, expires_at
+), log AS (
+    INSERT INTO memory_log (workspace, version, before, stamp, ids)
+    SELECT $1, v.version, v.before, v.stamp,
+           CASE WHEN (SELECT count(*) FROM gone) <= 20000 THEN ARRAY(SELECT id FROM gone) END
+    FROM memory_version v WHERE v.workspace = $1
 ), record AS (
     INSERT INTO command_done (workspace, id, command, answer)
     SELECT $1, $2::uuid, 'memory.forget', json_build_object('deleted',
@@ -209,110 +236,61 @@ SELECT answer ->> 'deleted' FROM record UNION ALL SELECT answer ->> 'deleted' FR
 -- out: whether it is there
 SELECT EXISTS (SELECT FROM memory WHERE workspace = $1 AND id = $2::uuid)
 
+-- name: expired
+-- in:  1 rows to look at
+-- out: workspaces with expired memories
+SELECT memory_expired($1::integer)
+
 -- name: sweep
+-- in:  1 workspace, 2 rows at most (after "version")
+WITH gone AS (
+    DELETE FROM memory
+    WHERE workspace = $1 AND id = ANY (ARRAY(SELECT id FROM memory
+                                             WHERE workspace = $1 AND expires_at <= now()
+                                             ORDER BY expires_at LIMIT $2::bigint))
+      AND expires_at <= now()
+    RETURNING id
+)
+INSERT INTO memory_log (workspace, version, before, stamp, ids)
+SELECT $1, v.version, v.before, v.stamp, ARRAY(SELECT id FROM gone)
+FROM memory_version v WHERE v.workspace = $1
+
+-- name: sweep_commands
 -- in:  1 rows at most
--- out: expired memories and old command_done rows that were deleted, in all workspaces
-SELECT memory_sweep($1::integer), command_sweep('2 days', $1::integer)
+SELECT command_sweep('2 days', $1::integer)
 
--- name: cell_newest
--- in:  1 workspace, 2 model
--- out: number of the newest cell; 0 = the workspace has none
-SELECT coalesce(max(cell), 0) FROM memory_cell
-WHERE workspace = $1 AND model = $2::smallint AND NOT retired
+-- name: sweep_log
+SELECT memory_log_sweep('1 hour')
 
--- name: cell_load
--- in:  1 workspace, 2 model
--- out: cell, centroid in binary
-SELECT cell, halfvec_send(centroid) FROM memory_cell
-WHERE workspace = $1 AND model = $2::smallint AND NOT retired ORDER BY cell
+-- name: reindex_next
+-- in:  1 analyser, 2 model, 3 this worker, 4 rows to look at
+-- out: 0 rows: nothing to do; 1 row: last workspace, last id, rows looked at, then as JSON arrays the
+--      workspaces and ids of the rows that are not of this analyser and model
+SELECT last_workspace, last_id, seen, to_json(workspaces), to_json(ids)
+FROM memory_reindex_next($1::integer, $2::integer, $3::uuid, $4::integer)
 
--- name: cell_sizes
--- in:  1 workspace, 2 model, 3 limit
--- out: rows in no cell (counted up to the limit), rows in cells by the last count, rows when the
---      cells were made (0: never finished), whether rows are to be moved out of older cells
-SELECT (SELECT count(*) FROM (SELECT FROM memory
-                              WHERE workspace = $1 AND model = $2::smallint AND cell = 0
-                                AND vector_dims(embedding) <= 1000 LIMIT $3::bigint) loose),
-       (SELECT coalesce(sum(rows), 0) FROM memory_cell
-        WHERE workspace = $1 AND model = $2::smallint),
-       (SELECT coalesce(max(trained_rows), 0) FROM memory_training
-        WHERE workspace = $1 AND model = $2::smallint),
-       EXISTS (SELECT FROM memory_cell WHERE workspace = $1 AND model = $2::smallint AND retired)
+-- name: reindex_done
+-- in:  1 analyser, 2 model, 3 this worker, 4 last workspace, 5 last id, 6 rows looked at, 7 changed
+-- out: false: another worker has taken over
+SELECT memory_reindex_done($1::integer, $2::integer, $3::uuid, $4, $5::uuid, $6::bigint, $7::bigint)
 
--- name: train_begin
--- in:  1 workspace, 2 model, 3 this trainer
--- out: 0 rows: another trainer is at it
-INSERT INTO memory_training (workspace, model, trainer, trainer_until)
-VALUES ($1, $2::smallint, $3::uuid, now() + interval '30 seconds')
-ON CONFLICT (workspace, model) DO UPDATE SET
-    trainer = excluded.trainer, trainer_until = excluded.trainer_until
-WHERE memory_training.trainer = excluded.trainer OR memory_training.trainer_until < now()
-RETURNING trained_rows
+-- name: reindex_read
+-- in:  1 workspace, 2 ids
+-- out: id, hash in hexadecimal, text
+SELECT id, encode(content_hash, 'hex'), text FROM memory WHERE workspace = $1 AND id = ANY ($2::uuid[])
 
--- name: train_end
--- in:  1 workspace, 2 model, 3 this trainer, 4 rows that the cells were made for, or null
-UPDATE memory_training SET trainer_until = '-infinity',
-       trained_rows = coalesce($4::bigint, trained_rows)
-WHERE workspace = $1 AND model = $2::smallint AND trainer = $3::uuid
-
--- name: train_size
--- in:  1 workspace, 2 model
-SELECT count(*) FROM memory
-WHERE workspace = $1 AND model = $2::smallint AND vector_dims(embedding) <= 1000
-
--- name: train_sample
--- in:  1 workspace, 2 model, 3 share of the rows (0..1), 4 rows at most
-SELECT halfvec_send(embedding) FROM memory
-WHERE workspace = $1 AND model = $2::smallint AND vector_dims(embedding) <= 1000
-  AND random() < $3::float8
-LIMIT $4::bigint
-
--- name: train_retire
--- in:  1 workspace, 2 model
-UPDATE memory_cell SET retired = true WHERE workspace = $1 AND model = $2::smallint AND NOT retired
-
--- name: train_add
--- in:  1 workspace, 2 model, 3 centroid
--- out: its number
-INSERT INTO memory_cell (workspace, model, centroid) VALUES ($1, $2::smallint, $3::halfvec)
-RETURNING cell
-
--- name: train_moving
--- in:  1 workspace, 2 model, 3 first of the new cells, 4 rows at most
--- out: rows that lie in older cells: id, vector
-SELECT id, halfvec_send(embedding) FROM memory
-WHERE workspace = $1 AND model = $2::smallint AND cell < $3::integer
-  AND vector_dims(embedding) <= 1000
-LIMIT $4::bigint
-
--- name: train_move
--- in:  1 workspace, 2 model, 3 ids, 4 their cells, 5 first of the new cells
-UPDATE memory m SET cell = moved.cell
-FROM unnest($3::uuid[], $4::integer[]) AS moved (id, cell)
-WHERE m.workspace = $1 AND m.id = moved.id AND m.model = $2::smallint AND m.cell < $5::integer
-
--- name: train_count
--- in:  1 workspace, 2 model, 3 cells greater than, 4 cells at most
--- out: the cells counted: number, rows
-UPDATE memory_cell c SET rows = s.rows, mean = s.mean, deviation = s.deviation
-FROM (SELECT cell FROM memory_cell
-      WHERE workspace = $1 AND model = $2::smallint AND NOT retired AND cell > $3::integer
-      ORDER BY cell LIMIT $4::bigint) next
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, coalesce(avg(1 - (m.embedding <=> own.centroid)), 0) AS mean,
-           coalesce(stddev(1 - (m.embedding <=> own.centroid)), 0) AS deviation
-    FROM memory m, memory_cell own
-    WHERE own.workspace = $1 AND own.model = $2::smallint AND own.cell = next.cell
-      AND m.workspace = $1 AND m.model = $2::smallint AND m.cell = next.cell
-      AND vector_dims(m.embedding) <= 1000
-) s
-WHERE c.workspace = $1 AND c.model = $2::smallint AND c.cell = next.cell
-RETURNING c.cell, c.rows
-
--- name: train_drop
--- in:  1 workspace, 2 model (after "exclude", so that no insert is under way)
--- Retired cells without rows.
-DELETE FROM memory_cell c
-WHERE c.workspace = $1 AND c.model = $2::smallint AND c.retired
-  AND NOT EXISTS (SELECT FROM memory m
-                  WHERE m.workspace = $1 AND m.model = $2::smallint AND m.cell = c.cell)
+-- name: reindex_write
+-- in:  1 workspace, 2 model, arrays: 3 ids, 4 hashes of the texts that were read, 5 embeddings or
+--      null, 6 terms (after "version")
+-- out: number of rows changed; a text that was changed meanwhile is new already
+WITH changed AS (
+    UPDATE memory m SET model = $2::smallint, embedding = i.embedding, terms = i.terms
+    FROM unnest($3::uuid[], $4::bytea[], $5::halfvec[], $6::bytea[]) AS i (id, hash, embedding, terms)
+    WHERE m.workspace = $1 AND m.id = i.id AND m.content_hash = i.hash
+    RETURNING m.id
+), log AS (
+    INSERT INTO memory_log (workspace, version, before, stamp, ids)
+    SELECT $1, v.version, v.before, v.stamp, ARRAY(SELECT id FROM changed)
+    FROM memory_version v WHERE v.workspace = $1
+)
+SELECT count(*) FROM changed

@@ -10,18 +10,14 @@
 #include "protocol/memory_item.h"
 #include "sql_ingest.h"
 
-/* One statement in a group of its own, behind the workspace's shared lock. */
+/* One statement in a group of its own, behind the version. */
 static enum rc
 run(struct ingest *in, struct call *call, unsigned statement, const struct db_params *params,
     const PGresult **result, struct err *err)
 {
     struct db *db = worker_db(in->worker);
-    struct db_params lock = { 0 };
-    size_t unused, index;
-    db_param_text(&lock, call->actor.workspace);
-    enum rc rc = db_begin(db, call->actor.workspace, err);
-    if (rc == RC_OK)
-        rc = db_send(db, SQL_INGEST_SHARE, &lock, &unused, err);
+    size_t index;
+    enum rc rc = ingest_begin(in, call->actor.workspace, err);
     if (rc == RC_OK)
         rc = db_send(db, statement, params, &index, err);
     if (rc != RC_OK) {
@@ -38,35 +34,27 @@ static enum rc
 add_text(struct ingest *in, struct call *call, const char *text, struct db_params *p,
          struct err *err)
 {
-    size_t dim = embed_dim(in->embedder);
-    float *vector = arena_calloc(call->mem, dim, sizeof(*vector));
-    uint8_t *half = arena_alloc(call->mem, EMBED_HALF_BYTES(dim));
     uint8_t *hash = arena_alloc(call->mem, HASH_LEN);
     char hex[HASH_TEXT_MAX];
     struct embed_text one = { text, strlen(text) };
-    struct cell_set *set = NULL;
+    struct indexed indexed;
     int64_t model = 0;
-    if (!vector || !half || !hash)
+    if (!hash)
         return err_set(err, RC_TEMP, "no room for the command");
     prepare_hash(text, hash, hex);
     enum rc rc = ingest_model(in, &model, err);
     if (rc == RC_OK)
-        rc = cellcache_get(in->cells, worker_db(in->worker), call->actor.workspace, model, dim,
-                           &set, err);
-    if (rc == RC_OK)
-        rc = embed_batch(in->embedder, &one, 1, vector, err);
+        rc = ingest_index(in, call->mem, &one, 1, &indexed, err);
     if (rc != RC_OK)
         return rc;
     db_param_text(p, text);
     db_param_bytes(p, hash, HASH_LEN);
     db_param_int(p, model);
-    if (embed_to_half(vector, dim, half)) {
-        db_param_int(p, cell_of(set, vector));
-        db_param_bytes(p, half, EMBED_HALF_BYTES(dim));
-    } else {
-        db_param_int(p, 0);
+    if (indexed.half)
+        db_param_bytes(p, indexed.half, indexed.half_len);
+    else
         db_param_null(p);
-    }
+    db_param_bytes(p, indexed.terms, indexed.terms_len);
     return RC_OK;
 }
 

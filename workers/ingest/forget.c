@@ -209,16 +209,13 @@ static enum rc
 delete_rows(struct ingest *in, struct call *call, int64_t *deleted, struct err *err)
 {
     struct db *db = worker_db(in->worker);
-    struct db_params lock = { 0 }, p = { 0 };
-    size_t unused, index;
-    db_param_text(&lock, call->actor.workspace);
+    struct db_params p = { 0 };
+    size_t index;
     db_param_text(&p, call->actor.workspace);
     db_param_text(&p, call->id);
     db_param_text(&p, json_string(call->body, "scope"));
     db_param_int(&p, call->stream_ns);
-    enum rc rc = db_begin(db, call->actor.workspace, err);
-    if (rc == RC_OK)
-        rc = db_send(db, SQL_INGEST_EXCLUDE, &lock, &unused, err);
+    enum rc rc = ingest_begin(in, call->actor.workspace, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_INGEST_FORGET, &p, &index, err);
     if (rc != RC_OK) {

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "crypto/crypto_encode.h"
+#include "db/column.h"
 #include "ingest.h"
 #include "validate/secrets.h"
 
@@ -33,17 +34,17 @@ const char *
 prepare_tags(struct call *call, const cJSON *tags)
 {
     AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
     const cJSON *tag;
+    if (!tags || !tags->child)
+        return "{}";
     buf_init(&out, JSON_TEXT_MAX);
-    json_begin(&w, &out);
-    json_array(&w, NULL);
+    literal_begin(&out);
     cJSON_ArrayForEach (tag, tags) {
         if (!seen_before(tags, tag))
-            json_put_string(&w, NULL, tag->valuestring);
+            literal_text(&out, tag->valuestring);
     }
-    json_close(&w);
-    return json_end(&w) == RC_OK ? arena_strndup(call->mem, buf_text(&out), out.len) : NULL;
+    literal_end(&out);
+    return buf_failed(&out) ? NULL : arena_strndup(call->mem, buf_text(&out), out.len);
 }
 
 const char *

@@ -11,7 +11,7 @@
 
 /* SHA-256 of the text: content_hash. */
 void prepare_hash(const char *text, uint8_t hash[HASH_LEN], char hex[HASH_TEXT_MAX]);
-/* A JSON array of the distinct tags, in their order; "[]" for NULL. */
+/* An array literal of the distinct tags, in their order; "{}" for NULL. */
 const char *prepare_tags(struct call *call, const cJSON *tags);
 /* The document as JSON text; fallback for NULL. */
 const char *prepare_json(struct call *call, const cJSON *doc, const char *fallback);

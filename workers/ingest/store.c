@@ -1,241 +1,128 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store - memory.ingest: validation, facts, hashes, vectors, and one transaction a workspace.
+ * store - memory.ingest: one transaction a workspace.
+ *
+ * The common way is one statement for all commands. It answers nothing about those that need a
+ * second look (a scope was forgotten after they were accepted, or an expired row has their text), and
+ * fails as a whole if one was carried out before: those are then carried out one by one, which asks
+ * first.
  */
-#include <ctype.h>
 #include <string.h>
 
-#include "array.h"
 #include "base/cleanup.h"
-#include "crypto/crypto_encode.h"
-#include "crypto/hash.h"
+#include "db/column.h"
 #include "ingest.h"
-#include "prepare.h"
+#include "item.h"
 #include "sql_ingest.h"
-#include "train.h"
 
-#define FACT_MIN_CONFIDENCE 0.75
-#define FACTS_MAX           (1024u * 1024)      /* bytes of facts as JSON, escaped */
-#define GROUP_MAX           (64u * 1024 * 1024) /* bytes of one column of a group */
+#define COLUMN_MAX (64u * 1024 * 1024) /* bytes of one column of a group */
 
-/* One command on its way into the database; lives in the call's arena. */
-struct item {
-    struct call *call;
-    const char *scope, *source, *tags, *metadata, *text;
-    const char *facts;   /* NULL: none is kept */
-    int64_t ttl_seconds; /* 0 = none */
-    int64_t kept, skipped;
-    uint8_t hash[HASH_LEN];
-    char hash_text[HASH_TEXT_MAX];
-    const float *vector;
-    uint8_t *half; /* NULL: the text has no direction */
-    size_t half_len;
-    int32_t cell;
-    size_t result; /* index of its round's result */
-};
-
-static bool
-is_blank(const char *text)
-{
-    while (text && isspace((unsigned char)*text))
-        text++;
-    return !text || !*text;
-}
-
-/* Lengths in between, so that no two different facts are the same bytes. */
-static void
-hash_fact(const char *const part[3], char text[HASH_TEXT_MAX])
-{
-    uint64_t lengths[3];
-    struct hash_part parts[4] = { { lengths, sizeof(lengths) } };
-    uint8_t hash[HASH_LEN];
-    for (size_t i = 0; i < 3; i++) {
-        lengths[i] = strlen(part[i]);
-        parts[i + 1] = (struct hash_part){ part[i], lengths[i] };
-    }
-    hash_sha256(parts, 4, hash);
-    hex_encode(hash, HASH_LEN, text);
-}
-
-static void
-write_fact(struct json_writer *w, const cJSON *fact, const char *const part[3], int64_t position)
-{
-    char hash[HASH_TEXT_MAX];
-    hash_fact(part, hash);
-    json_object(w, NULL);
-    json_put_string(w, "hash", hash);
-    json_put_int(w, "position", position);
-    json_put_string(w, "subject", part[0]);
-    json_put_string(w, "predicate", part[1]);
-    json_put_string(w, "object", part[2]);
-    if (json_member(fact, "confidence"))
-        json_put_number(w, "confidence", json_number(fact, "confidence", 0));
-    json_close(w);
-}
-
-/* A fact is kept if it is sure enough, or said explicitly, and complete. */
-static enum rc
-read_facts(struct item *item)
-{
-    const cJSON *facts = json_member(item->call->body, "facts"), *fact;
-    bool explicit = strcmp(item->source, "explicit") == 0;
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
-    buf_init(&out, FACTS_MAX);
-    json_begin(&w, &out);
-    json_array(&w, NULL);
-    cJSON_ArrayForEach (fact, facts) {
-        const char *part[3] = { json_string(fact, "subject"), json_string(fact, "predicate"),
-                                json_string(fact, "object") };
-        bool sure = explicit || json_number(fact, "confidence", 0) >= FACT_MIN_CONFIDENCE;
-        if (!sure || is_blank(part[0]) || is_blank(part[1]) || is_blank(part[2])) {
-            item->skipped++;
-            continue;
-        }
-        write_fact(&w, fact, part, item->kept++);
-    }
-    json_close(&w);
-    enum rc rc = json_end(&w);
-    if (rc != RC_OK || item->kept == 0)
-        return rc;
-    item->facts = arena_strndup(item->call->mem, buf_text(&out), out.len);
-    return item->facts ? RC_OK : RC_LIMIT;
-}
-
-static enum rc
-read_item(struct call *call, struct item *item)
-{
-    *item = (struct item){ .call = call };
-    item->scope = json_string(call->body, "scope");
-    item->text = json_string(call->body, "text");
-    item->source = json_string(call->body, "source");
-    if (!item->source)
-        item->source = "unknown";
-    item->ttl_seconds = json_int(call->body, "ttl_seconds", 0);
-    item->tags = prepare_tags(call, json_member(call->body, "tags"));
-    item->metadata = prepare_json(call, json_member(call->body, "metadata"), "{}");
-    prepare_hash(item->text, item->hash, item->hash_text);
-    if (!item->scope || !item->text || !item->tags || !item->metadata)
-        return RC_LIMIT;
-    return read_facts(item);
-}
-
-static void
-answer_item(const PGresult *result, struct item *item)
-{
-    struct call *call = item->call;
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
-    struct err err;
-    int row = 0;
-    while (row < PQntuples(result) && strcmp(db_text(result, row, 0), call->id) != 0)
-        row++;
-    if (row == PQntuples(result)) {
-        (void)err_set(&err, RC_BUG, "the statement answers nothing about a command");
-        call_fail(call, &err);
-        return;
-    }
-    buf_init(&out, 4096);
-    json_begin(&w, &out);
-    json_object(&w, NULL);
-    json_put_string(&w, "status", "success");
-    json_put_string(&w, "message", "Memory ingested");
-    json_put_string(&w, "id", db_text(result, row, 1));
-    json_put_string(&w, "tenant_id", call->actor.workspace);
-    json_put_string(&w, "scope", item->scope);
-    json_put_string(&w, "content_hash", item->hash_text);
-    const char *deduplicated = db_text(result, row, 2);
-    json_put_bool(&w, "deduplicated", deduplicated && strcmp(deduplicated, "true") == 0);
-    json_put_int(&w, "facts_stored", db_int(result, row, 3, 0));
-    json_put_int(&w, "facts_skipped", db_int(result, row, 4, 0));
-    json_close(&w);
-    if (json_end(&w) == RC_OK) {
-        call_answer(call, 200, &out);
-        return;
-    }
-    (void)err_set(&err, RC_BUG, "the answer does not fit");
-    call_fail(call, &err);
-}
-
-/* The columns of a group, as array parameters. */
+/* The columns of "store" in their order, from its third parameter on. */
 enum {
     C_ID,
     C_SCOPE,
     C_NS,
-    C_TTL,
-    C_CELL,
+    C_EXPIRES,
     C_HASH,
     C_SOURCE,
     C_TAGS,
     C_METADATA,
     C_TEXT,
-    C_FACTS,
+    C_EMBEDDING,
+    C_TERMS,
     C_KEPT,
     C_SKIPPED,
     C_COUNT
 };
 
 static void
+begin_columns(const struct ingest *in, struct buf columns[C_COUNT])
+{
+    const uint32_t types[C_COUNT] = {
+        [C_ID] = COLUMN_UUID,        [C_SCOPE] = COLUMN_TEXT,    [C_NS] = COLUMN_INT8,
+        [C_EXPIRES] = COLUMN_TIME,   [C_HASH] = COLUMN_BYTES,    [C_SOURCE] = COLUMN_TEXT,
+        [C_TAGS] = COLUMN_TEXT,      [C_METADATA] = COLUMN_TEXT, [C_TEXT] = COLUMN_TEXT,
+        [C_EMBEDDING] = in->halfvec, [C_TERMS] = COLUMN_BYTES,   [C_KEPT] = COLUMN_INT4,
+        [C_SKIPPED] = COLUMN_INT4,
+    };
+    for (size_t c = 0; c < C_COUNT; c++)
+        column_begin(&columns[c], types[c], COLUMN_MAX);
+}
+
+static void
 add_columns(struct buf columns[C_COUNT], const struct item *item)
 {
-    array_text(&columns[C_ID], item->call->id);
-    array_text(&columns[C_SCOPE], item->scope);
-    array_int(&columns[C_NS], item->call->stream_ns);
+    const struct indexed *indexed = &item->indexed;
+    int64_t ns = item->call->stream_ns;
+    column_uuid(&columns[C_ID], item->call->id);
+    column_text(&columns[C_SCOPE], item->scope);
+    column_int(&columns[C_NS], ns);
     if (item->ttl_seconds > 0)
-        array_int(&columns[C_TTL], item->ttl_seconds);
+        column_time(&columns[C_EXPIRES], ns / 1000000 + item->ttl_seconds * 1000);
     else
-        array_text(&columns[C_TTL], NULL);
-    array_int(&columns[C_CELL], item->cell);
-    array_text(&columns[C_HASH], item->hash_text);
-    array_text(&columns[C_SOURCE], item->source);
-    array_text(&columns[C_TAGS], item->tags);
-    array_text(&columns[C_METADATA], item->metadata);
-    array_text(&columns[C_TEXT], item->text);
-    array_text(&columns[C_FACTS], item->facts);
-    array_int(&columns[C_KEPT], item->kept);
-    array_int(&columns[C_SKIPPED], item->skipped);
+        column_text(&columns[C_EXPIRES], NULL);
+    column_bytes(&columns[C_HASH], item->hash, HASH_LEN);
+    column_text(&columns[C_SOURCE], item->source);
+    column_text(&columns[C_TAGS], item->tags);
+    column_text(&columns[C_METADATA], item->metadata);
+    column_text(&columns[C_TEXT], item->text);
+    column_bytes(&columns[C_EMBEDDING], indexed->half, indexed->half_len);
+    column_bytes(&columns[C_TERMS], indexed->terms, indexed->terms_len);
+    column_int(&columns[C_KEPT], item->kept);
+    column_int(&columns[C_SKIPPED], item->skipped);
 }
 
+/* looked: whether their scopes were forgotten is known not to be so. */
 static enum rc
-send_columns(struct ingest *in, struct item **items, size_t n, int64_t model,
-             struct buf columns[C_COUNT], size_t *index, struct err *err)
-{
-    AUTO(buf) struct buf vectors = { 0 };
-    struct db_params p = { 0 };
-    buf_init(&vectors, GROUP_MAX);
-    array_binary_begin(&vectors, in->halfvec, n);
-    for (size_t i = 0; i < n; i++) {
-        array_binary_add(&vectors, items[i]->half, items[i]->half_len);
-        add_columns(columns, items[i]);
-    }
-    db_param_text(&p, items[0]->call->actor.workspace);
-    db_param_int(&p, model);
-    for (size_t c = 0; c < C_COUNT; c++) {
-        if (c == C_FACTS)
-            db_param_bytes(&p, vectors.data, vectors.len);
-        array_end(&columns[c]);
-        if (buf_failed(&columns[c]))
-            return err_set(err, RC_LIMIT, "a batch of commands is too large");
-        db_param_text(&p, buf_text(&columns[c]));
-    }
-    if (buf_failed(&vectors))
-        return err_set(err, RC_LIMIT, "a batch of commands is too large");
-    return db_send(worker_db(in->worker), SQL_INGEST_INGEST, &p, index, err);
-}
-
-static enum rc
-send_items(struct ingest *in, struct item **items, size_t n, int64_t model, size_t *index,
+send_store(struct ingest *in, struct item **items, size_t n, bool looked, size_t *index,
            struct err *err)
 {
     struct buf columns[C_COUNT];
+    struct db_params p = { 0 };
+    bool failed = false;
+    begin_columns(in, columns);
+    for (size_t i = 0; i < n; i++)
+        add_columns(columns, items[i]);
+    db_param_text(&p, items[0]->call->actor.workspace);
+    db_param_int(&p, in->model);
     for (size_t c = 0; c < C_COUNT; c++) {
-        buf_init(&columns[c], GROUP_MAX);
-        array_begin(&columns[c]);
+        failed = failed || buf_failed(&columns[c]);
+        column_param(&p, &columns[c]);
     }
-    enum rc rc = send_columns(in, items, n, model, columns, index, err);
+    db_param_bool(&p, looked);
+    enum rc rc = failed ? err_set(err, RC_LIMIT, "a batch of commands is too large")
+                        : db_send(worker_db(in->worker), SQL_INGEST_STORE, &p, index, err);
     for (size_t c = 0; c < C_COUNT; c++)
         buf_fini(&columns[c]);
     return rc;
+}
+
+static enum rc
+send_facts(struct ingest *in, struct item **items, size_t n, struct err *err)
+{
+    AUTO(buf) struct buf ids = { 0 }, times = { 0 }, facts = { 0 };
+    struct db_params p = { 0 };
+    size_t count = 0;
+    column_begin(&ids, COLUMN_UUID, COLUMN_MAX);
+    column_begin(&times, COLUMN_INT8, COLUMN_MAX);
+    column_begin(&facts, COLUMN_TEXT, COLUMN_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (!items[i]->facts)
+            continue;
+        column_uuid(&ids, items[i]->call->id);
+        column_int(&times, items[i]->call->stream_ns);
+        column_text(&facts, items[i]->facts);
+        count++;
+    }
+    if (count == 0)
+        return RC_OK;
+    if (buf_failed(&ids) || buf_failed(&times) || buf_failed(&facts))
+        return err_set(err, RC_LIMIT, "the facts of a batch of commands are too large");
+    db_param_text(&p, items[0]->call->actor.workspace);
+    column_param(&p, &ids);
+    column_param(&p, &times);
+    column_param(&p, &facts);
+    return db_send(worker_db(in->worker), SQL_INGEST_FACTS, &p, NULL, err);
 }
 
 /* The first of each (scope, hash) and of each id to the front; returns how many. The others come
@@ -261,34 +148,121 @@ distinct_first(struct item **items, size_t n)
 
 /* All in one transaction, in as many rounds as the commonest text asks for. */
 static enum rc
-send_rounds(struct ingest *in, struct item **items, size_t n, int64_t model, struct err *err)
+send_rounds(struct ingest *in, struct item **items, size_t n, struct err *err)
 {
     enum rc rc = RC_OK;
     for (size_t from = 0, count; rc == RC_OK && from < n; from += count) {
         size_t index = 0;
         count = distinct_first(items + from, n - from);
-        rc = send_items(in, items + from, count, model, &index, err);
+        rc = send_store(in, items + from, count, false, &index, err);
         for (size_t i = from; i < from + count; i++)
             items[i]->result = index;
     }
-    return rc;
+    return rc == RC_OK ? send_facts(in, items, n, err) : rc;
+}
+
+/* Rows come in any order; usually in that of the commands. */
+static void
+answer_stored(const PGresult *result, struct item *item, int guess)
+{
+    int rows = PQntuples(result);
+    for (int i = 0; i < rows; i++) {
+        int row = (guess + i) % rows;
+        if (strcmp(db_text(result, row, 0), item->call->id) != 0)
+            continue;
+        const struct item_record record = { db_text(result, row, 1), db_text(result, row, 2),
+                                            item->kept, item->skipped };
+        item_answer(item, &record);
+        return;
+    }
 }
 
 static enum rc
-run_group(struct ingest *in, struct item **items, size_t n, int64_t model, struct err *err)
+run_group(struct ingest *in, struct item **items, size_t n, struct err *err)
 {
     struct db *db = worker_db(in->worker);
-    const char *workspace = items[0]->call->actor.workspace;
-    struct db_params lock = { 0 };
-    size_t unused;
-    db_param_text(&lock, workspace);
-    enum rc rc = db_begin(db, workspace, err);
+    enum rc rc = ingest_begin(in, items[0]->call->actor.workspace, err);
     if (rc == RC_OK)
-        rc = db_send(db, SQL_INGEST_SHARE, &lock, &unused, err);
+        rc = send_rounds(in, items, n, err);
+    if (rc != RC_OK) {
+        db_abort(db);
+        return rc;
+    }
+    rc = db_commit(db, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        answer_stored(db_result(db, items[i]->result), items[i], (int)i);
+    return rc;
+}
+
+/* --- one command, with all that may be -------------------------------------------------------- */
+
+/* RC_OK: not recorded, or answered. */
+static enum rc
+ask_recorded(struct ingest *in, struct item *item, bool *forgotten, struct err *err)
+{
+    struct db *db = worker_db(in->worker);
+    struct db_params p = { 0 };
+    size_t index = 0;
+    db_param_text(&p, item->call->actor.workspace);
+    db_param_text(&p, item->call->id);
+    db_param_text(&p, item->scope);
+    db_param_int(&p, item->call->stream_ns);
+    enum rc rc = db_send(db, SQL_INGEST_RECORDED, &p, &index, err);
     if (rc == RC_OK)
-        rc = db_send(db, SQL_INGEST_EXPIRE, &lock, &unused, err);
+        rc = db_sync(db, err);
+    if (rc != RC_OK)
+        return rc;
+    const PGresult *result = db_result(db, index);
+    const struct item_record record = { db_text(result, 0, 0), db_text(result, 0, 1),
+                                        db_int(result, 0, 2, 0), db_int(result, 0, 3, 0) };
+    if (record.memory)
+        item_answer(item, &record);
+    *forgotten = db_bool(result, 0, 4);
+    return RC_OK;
+}
+
+static enum rc
+send_dropped(struct ingest *in, const struct item *item, struct err *err)
+{
+    struct db_params p = { 0 };
+    db_param_text(&p, item->call->actor.workspace);
+    db_param_text(&p, item->call->id);
+    db_param_int(&p, item->kept);
+    db_param_int(&p, item->skipped);
+    return db_send(worker_db(in->worker), SQL_INGEST_DROPPED, &p, NULL, err);
+}
+
+static enum rc
+send_expire(struct ingest *in, const struct item *item, struct err *err)
+{
+    struct db_params p = { 0 };
+    db_param_text(&p, item->call->actor.workspace);
+    db_param_text(&p, item->scope);
+    db_param_bytes(&p, item->hash, HASH_LEN);
+    return db_send(worker_db(in->worker), SQL_INGEST_EXPIRE, &p, NULL, err);
+}
+
+static enum rc
+run_carefully(struct ingest *in, struct item *item, struct err *err)
+{
+    struct db *db = worker_db(in->worker);
+    bool forgotten = false;
+    enum rc rc = ingest_begin(in, item->call->actor.workspace, err);
     if (rc == RC_OK)
-        rc = send_rounds(in, items, n, model, err);
+        rc = ask_recorded(in, item, &forgotten, err);
+    if (rc != RC_OK || item->answered) {
+        db_abort(db);
+        return rc;
+    }
+    if (forgotten) {
+        rc = send_dropped(in, item, err);
+    } else {
+        rc = send_expire(in, item, err);
+        if (rc == RC_OK)
+            rc = send_store(in, &item, 1, true, &item->result, err);
+        if (rc == RC_OK)
+            rc = send_facts(in, &item, 1, err);
+    }
     if (rc != RC_OK) {
         db_abort(db);
         return rc;
@@ -296,19 +270,19 @@ run_group(struct ingest *in, struct item **items, size_t n, int64_t model, struc
     rc = db_commit(db, err);
     if (rc != RC_OK)
         return rc;
-    for (size_t i = 0; i < n; i++)
-        answer_item(db_result(db, items[i]->result), items[i]);
-    return RC_OK;
+    const struct item_record dropped = { item->call->id, "f", item->kept, item->skipped };
+    if (forgotten)
+        item_answer(item, &dropped);
+    else
+        answer_stored(db_result(db, item->result), item, 0);
+    return item->answered ? RC_OK : err_set(err, RC_BUG, "a memory was not stored");
 }
 
-/* Alone, twice if need be: a conflict may have been with this command's own other delivery. */
 static void
-run_alone(struct ingest *in, struct item *item, int64_t model)
+store_one(struct ingest *in, struct item *item)
 {
     struct err err;
-    enum rc rc = RC_CONFLICT;
-    for (int i = 0; i < 2 && rc == RC_CONFLICT; i++)
-        rc = run_group(in, &item, 1, model, &err);
+    enum rc rc = run_carefully(in, item, &err);
     if (rc == RC_CONFLICT)
         call_problem(item->call, PROBLEM_INVALID_REQUEST, NULL,
                      "Another memory of the workspace has this id.");
@@ -316,55 +290,37 @@ run_alone(struct ingest *in, struct item *item, int64_t model)
         call_fail(item->call, &err);
 }
 
-static enum rc
-embed_items(struct ingest *in, struct item **items, size_t n, struct err *err)
-{
-    struct embed_text texts[INGEST_BATCH_MAX];
-    struct arena *mem = items[0]->call->mem;
-    size_t dim = embed_dim(in->embedder);
-    float *vectors = arena_calloc(mem, n * dim, sizeof(*vectors));
-    uint8_t *halves = arena_calloc(mem, n, EMBED_HALF_BYTES(dim));
-    if (!vectors || !halves)
-        return err_set(err, RC_TEMP, "no room for vectors");
-    for (size_t i = 0; i < n; i++)
-        texts[i] = (struct embed_text){ items[i]->text, strlen(items[i]->text) };
-    enum rc rc = embed_batch(in->embedder, texts, n, vectors, err);
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        items[i]->vector = vectors + i * dim;
-        items[i]->half_len = EMBED_HALF_BYTES(dim);
-        items[i]->half = halves + i * items[i]->half_len;
-        if (!embed_to_half(items[i]->vector, dim, items[i]->half))
-            items[i]->half = NULL;
-    }
-    return rc;
-}
-
 /* All items of one workspace. */
 static void
 store_workspace(struct ingest *in, struct item **items, size_t n)
 {
     struct err err;
-    int64_t model = 0;
-    struct cell_set *set = NULL;
-    enum rc rc = ingest_model(in, &model, &err);
-    if (rc == RC_OK)
-        rc = cellcache_get(in->cells, worker_db(in->worker), items[0]->call->actor.workspace, model,
-                           embed_dim(in->embedder), &set, &err);
-    bool prepared = rc == RC_OK;
-    for (size_t i = 0; prepared && i < n; i++)
-        items[i]->cell = items[i]->half ? cell_of(set, items[i]->vector) : 0;
-    if (prepared)
-        rc = run_group(in, items, n, model, &err);
+    bool again = n == 1 && items[0]->call->deliveries > 1;
+    enum rc rc = again ? RC_OK : run_group(in, items, n, &err);
     for (size_t i = 0; i < n; i++) {
-        if (!prepared || rc == RC_TEMP || rc == RC_CONFIG)
+        if (rc == RC_TEMP || rc == RC_CONFIG)
             call_fail(items[i]->call, &err);
-        else if (rc != RC_OK)
-            run_alone(in, items[i], model);
+        else if (rc != RC_OK || !items[i]->answered)
+            store_one(in, items[i]);
     }
-    if (rc == RC_OK) {
-        set->inserted += (int64_t)n;
-        trainer_look(in->trainer, set);
-    }
+}
+
+/* --- a batch ---------------------------------------------------------------------------------- */
+
+static enum rc
+index_items(struct ingest *in, struct item **items, size_t n, struct err *err)
+{
+    struct embed_text texts[INGEST_BATCH_MAX];
+    struct indexed indexed[INGEST_BATCH_MAX];
+    int64_t model = 0;
+    for (size_t i = 0; i < n; i++)
+        texts[i] = (struct embed_text){ items[i]->text, strlen(items[i]->text) };
+    enum rc rc = ingest_model(in, &model, err);
+    if (rc == RC_OK)
+        rc = ingest_index(in, items[0]->call->mem, texts, n, indexed, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        items[i]->indexed = indexed[i];
+    return rc;
 }
 
 void
@@ -379,7 +335,7 @@ ingest_store(struct worker *w, struct call **calls, size_t n)
         if (!ingest_check_secrets(call))
             continue;
         struct item *item = arena_alloc(call->mem, sizeof(*item));
-        if (!item || read_item(call, item) != RC_OK) {
+        if (!item || item_read(call, item) != RC_OK) {
             struct err full;
             (void)err_set(&full, RC_TEMP, "no room for the command");
             call_fail(call, &full);
@@ -388,7 +344,7 @@ ingest_store(struct worker *w, struct call **calls, size_t n)
         items[count++] = item;
     }
     struct err err;
-    if (count > 0 && embed_items(in, items, count, &err) != RC_OK)
+    if (count > 0 && index_items(in, items, count, &err) != RC_OK)
         while (count > 0)
             call_fail(items[--count]->call, &err);
     /* A stable partition by workspace: few workspaces a batch, so the simple way. */
