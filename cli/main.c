@@ -38,6 +38,8 @@ static const struct cli_command COMMANDS[] = {
       { NULL }, 1, 1, cmd_memory_import },
     { "memory", "export", NULL, "Write all memories of the key's workspace, one a line.",
       { "scope=S", "output=FILE" }, 0, 0, cmd_memory_export },
+    { "memory", "reindex", NULL, "Have gantry-ingest bring all memories to its analyser and embedding model, and wait for it; with --status, only say how far it is. Searches and commands go on; an interrupted pass goes on by itself.",
+      { "status", NULL }, 0, 0, cmd_memory_reindex },
     { "dlq", "list", NULL, "The dead letters: what no worker could settle, and why.",
       { "workspace=W", "program=P", "limit=100" }, 0, 0, cmd_dlq_list },
     { "dlq", "show", "SEQ", "One dead letter with its payload.",

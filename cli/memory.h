@@ -13,5 +13,6 @@ struct cli;
 
 int cmd_memory_import(struct cli *cli);
 int cmd_memory_export(struct cli *cli);
+int cmd_memory_reindex(struct cli *cli); /* this one over the database, as its owner */
 
 #endif

@@ -53,3 +53,21 @@ FROM key_rotate($1, $2, $3, make_interval(secs => $4::double precision))
 -- set:  gantry.workspace
 -- out:  whether there is such a key
 SELECT key_revoke($1)
+
+-- name: reindex_begin
+-- All memories are looked at again; a pass that is under way goes on.
+UPDATE memory_reindex r
+SET workspace = '', id = '00000000-0000-0000-0000-000000000000', rows_seen = 0, rows_changed = 0,
+    rows_total = (SELECT count(*) FROM memory), started_at = now(), finished_at = NULL,
+    worker = NULL, worker_until = '-infinity'
+WHERE (r.analyser, r.model) = (SELECT analyser, model FROM memory_reindex
+                               ORDER BY started_at DESC, model DESC LIMIT 1)
+  AND r.finished_at IS NOT NULL
+
+-- name: reindex_state
+-- out:  0 rows: no gantry-ingest has run yet; 1 row: of the newest pass: analyser, model, rows in all,
+--       looked at, changed, whether it is over, whether a worker is at it
+SELECT r.analyser, m.name, r.rows_total, r.rows_seen, r.rows_changed, r.finished_at IS NOT NULL,
+       r.worker_until > now()
+FROM memory_reindex r JOIN memory_model m USING (model)
+ORDER BY r.started_at DESC, r.model DESC LIMIT 1
