@@ -37,10 +37,12 @@ ALTER ROLE gantry_gateway SET jit = off;
 ALTER ROLE gantry_ingest SET jit = off;
 ALTER ROLE gantry_search SET jit = off;
 ALTER ROLE gantry_audit SET jit = off;
--- Planning a search anew each time costs more than the search of a small workspace. The one plan is
--- by index, also when it is made while the tables are empty: a search is about one workspace.
+-- Planning a statement anew each time costs more than carrying it out. The one plan is
+-- by index, also when it is made while the tables are empty: each is about one workspace.
 ALTER ROLE gantry_search SET plan_cache_mode = force_generic_plan;
 ALTER ROLE gantry_search SET enable_seqscan = off;
+ALTER ROLE gantry_ingest SET plan_cache_mode = force_generic_plan;
+ALTER ROLE gantry_ingest SET enable_seqscan = off;
 
 -- What PostgreSQL gives to everybody and no program of ours needs. Large objects are storage for
 -- whoever may read; advisory locks would let one program stop another that relies on them.
@@ -55,7 +57,8 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f.signature);
         IF f.name LIKE '%advisory%' THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO gantry_owner, gantry_ingest, gantry_audit',
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM gantry_ingest', f.signature);
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO gantry_owner, gantry_audit',
                            f.signature);
         END IF;
     END LOOP;

@@ -8,16 +8,16 @@ from psycopg2 import errors
 
 ROLES = ["gantry_gateway", "gantry_ingest", "gantry_search", "gantry_audit", "gantry_pruner"]
 RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
-MEMORY = ["memory", "memory_fact", "memory_history", "memory_forget", "command_done", "memory_cell",
-          "memory_training"]
+MEMORY = ["memory", "memory_fact", "memory_history", "memory_forget", "command_done"]
 
 # role -> table -> rights on the whole table. What is not here must be refused.
 TABLES = {
     "gantry_gateway": {"deployment": "SELECT", "workspace": "SELECT", "api_key": "SELECT"},
     "gantry_ingest": {"deployment": "SELECT", "memory_model": "SELECT INSERT",
+                      "memory_version": "SELECT INSERT UPDATE", "memory_log": "SELECT INSERT UPDATE",
                       **{table: "SELECT INSERT UPDATE DELETE" for table in MEMORY}},
     "gantry_search": {"deployment": "SELECT", "memory_model": "SELECT", "memory": "SELECT",
-                      "memory_fact": "SELECT", "memory_cell": "SELECT"},
+                      "memory_fact": "SELECT", "memory_version": "SELECT", "memory_log": "SELECT"},
     "gantry_audit": {"deployment": "SELECT", "audit_log": "SELECT INSERT",
                      "audit_tile": "SELECT INSERT", "audit_checkpoint": "SELECT INSERT"},
     "gantry_pruner": {},
@@ -28,7 +28,8 @@ COLUMNS = {"gantry_search": {"command_done": {"workspace", "id", "memory_id"}}}
 DEFINERS = {
     "key_create": {"gantry_gateway"}, "key_rotate": {"gantry_gateway"},
     "key_revoke": {"gantry_gateway"}, "key_touch": {"gantry_gateway"},
-    "memory_sweep": {"gantry_ingest"}, "command_sweep": {"gantry_ingest"},
+    "memory_expired": {"gantry_ingest"}, "command_sweep": {"gantry_ingest"}, "memory_log_sweep": {"gantry_ingest"},
+    "memory_reindex_next": {"gantry_ingest"}, "memory_reindex_done": {"gantry_ingest"},
     "audit_head": {"gantry_audit"}, "audit_known": {"gantry_audit"},
     "audit_tile_hashes": {"gantry_audit"}, "audit_last_before": {"gantry_audit"},
     "audit_announce": {"gantry_audit"}, "audit_ended": {"gantry_audit"},

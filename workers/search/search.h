@@ -1,73 +1,99 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * search - what the parts of gantry-search share: the program's state and its handlers.
+ * search - what the parts of gantry-search share: the program's state, its requests, its handlers.
  *
- * Theory of operation: requests that came together are embedded together. Each search is one
- * transaction: one or two legs find ids (docs/memory.md, sql/statements/search.sql), their ranks
- * are fused, and one statement reads what is answered.
+ * Theory of operation: the loop's thread talks to NATS, answers `get` and `list`, and hands searches
+ * to a pool of threads. A thread takes what waits for one workspace, asks the database whether the
+ * workspace's index in memory is still the newest, brings it up to date (or loads it), searches in
+ * it, and reads what is answered. (docs/memory.md)
  *
- * Source: contract 4.3
+ * Threads: a request belongs to the loop's thread, to a searcher from pool_add() on, and to the
+ *          loop's thread again from pool_done() on
+ * Source:  contract 4.3
  */
 #ifndef SEARCH_H
 #define SEARCH_H
 
 #include "embed/embed.h"
+#include "index/collection.h"
 #include "querycache.h"
 #include "worker/worker.h"
 
-#define SEARCH_BATCH_MAX 64
+#define SEARCH_TAGS_MAX 64 /* of one request */
 
-struct cell_flags; /* which workspaces have cells, for a moment */
+struct search_conf {
+    struct embed_conf embed; /* first: EMBED_CONF is a table of it */
+    int64_t threads, index_bytes, budget_ms;
+};
+
+struct pool;
+struct shelf;
 
 struct search {
     struct worker *worker;     /* borrowed */
-    struct embedder *embedder; /* owned */
-    int64_t model;             /* number of the embedder's model; 0 = nothing was stored with it */
-    struct cell_flags *flags;  /* owned */
+    struct embedder *embedder; /* owned: of the loop's thread, to know the model */
     struct querycache cache;
+    struct shelf *shelf; /* owned */
+    struct pool *pool;   /* owned; NULL until every server is there */
 };
-
-enum mode { MODE_HYBRID, MODE_VECTOR, MODE_TEXT };
 
 /* One search; lives in the call's arena. */
 struct request {
+    struct request *next;
+    struct search *search;
     struct call *call;
-    enum mode mode;
-    const char *query, *scope, *tags, *source; /* scope, tags, source: NULL = any */
-    int64_t k, since_ms, until_ms;             /* times: negative = open */
+    enum collection_mode mode;
+    const char *query, *scope, *source; /* scope, source: NULL = any */
+    size_t query_len;
+    const char *tags[SEARCH_TAGS_MAX];
+    size_t tag_count;
+    int64_t k, since_ms, until_ms; /* times: negative = open */
+    int64_t deadline_us;           /* monotonic */
     double min_score;
     bool has_min_score;
-    uint8_t *half; /* the query's vector; NULL: not asked for, or without direction */
+    float *vector; /* NULL: no words that have one */
+    uint8_t *half; /* its binary form for the database; NULL: not asked for, or without direction */
     size_t half_len;
+    bool have_half; /* from the cache */
+    bool put_half;  /* into the cache */
+    double known;   /* share of the query's words that the model knows */
 };
 
-/* A hit of a leg: at most LEG_MAX of them, best first. */
-#define LEG_MAX 100
-struct hit {
-    char id[ID_TEXT_MAX];
-    double value; /* distance or rank; NAN = none */
+/* NULL: no room for it. */
+struct request *request_read(struct search *s, struct call *call);
+
+/* A searcher: what a thread of the pool has for itself. */
+struct searcher {
+    struct search *search;
+    struct db *db;             /* owned; NULL until the first request */
+    struct embedder *embedder; /* owned */
+    uint32_t halfvec;          /* type number of halfvec, known with the model */
+    int64_t model;             /* number of the embedder's model; 0 = nothing was stored with it */
 };
-struct leg {
+
+/* Answers all requests, which are of one workspace, each with pool_done(). */
+void searcher_run(struct searcher *t, struct request **requests, size_t n);
+
+/* One request with its hits, best first. */
+struct found {
+    struct request *request; /* NULL: answered already */
+    struct collection_hit hits[COLLECTION_HITS_MAX];
     size_t n;
-    struct hit hits[LEG_MAX];
 };
 
-/* Inside a group of the request's workspace: one round trip for both legs. vector or text NULL =
- * not wanted. */
-enum rc legs_run(struct search *s, const struct request *r, size_t wanted, struct leg *vector,
-                 struct leg *text, struct err *err);
-struct cell_flags *cell_flags_new(void);
+/* Reads what all of them answer in one statement, and answers; those with rows that have gone stay,
+ * unless it is the last try. */
+enum rc answer_all(struct searcher *t, struct found **found, size_t n, bool last, struct err *err);
+void answer_timeout(struct request *r);
 
-/* Reciprocal rank fusion of one or two legs (either may be NULL) with constant 60, divided by its
- * maximum: best first, value = score. */
-#define FUSE_CONSTANT 60.0
-void fuse(const struct leg *vector, const struct leg *text, struct leg *out);
-
-void search_memories(struct worker *w, struct call **calls, size_t n);
+void search_memories(struct worker *w, struct call *call);
 void search_get(struct worker *w, struct call **calls, size_t n);
 void search_list(struct worker *w, struct call **calls, size_t n);
 
 enum rc search_start(struct worker *w, struct err *err);
+enum rc search_ready(struct worker *w, struct err *err);
+void search_tick(struct worker *w);
+void search_drained(struct worker *w);
 void search_stop(struct worker *w);
 
 #endif

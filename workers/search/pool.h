@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool - the threads that search, and what waits for them.
+ *
+ * A thread takes requests of one workspace: those with short queries together, a long one alone.
+ * Workspaces take turns. One thread is kept from any single workspace, and one from those that have
+ * to be read from the database first, so that neither slow queries nor a large workspace stop the
+ * others. Only one thread reads a workspace.
+ *
+ * Errors:  RC_TEMP  no memory, no thread
+ * Threads: pool_done() and pool_stopping() from any, the others from the loop's thread
+ */
+#ifndef SEARCH_POOL_H
+#define SEARCH_POOL_H
+
+#include "search.h"
+
+#define POOL_TAKE_MAX    16   /* requests that a thread takes at once */
+#define POOL_ALONE_BYTES 512  /* a longer query is taken alone */
+#define POOL_WAITING_MAX 4096 /* then: unavailable */
+
+enum rc pool_new(struct search *s, size_t threads, struct pool **out, struct err *err);
+/* Waits for what the threads are at. What still waits is not answered. NULL allowed. */
+void pool_free(struct pool *pool);
+
+void pool_add(struct pool *pool, struct request *request);
+/* Requests that have waited past their deadline are answered. */
+void pool_expire(struct pool *pool);
+
+/* The request is answered: it goes back to the loop's thread. */
+void pool_done(struct request *request);
+bool pool_stopping(struct pool *pool);
+
+#endif

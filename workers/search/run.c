@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run - what a thread does with requests of one workspace.
+ */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "pool.h"
+#include "search.h"
+#include "shelf.h"
+#include "sql_search.h"
+#include "sync.h"
+
+#define TRIES 4 /* a row that is gone is looked for again in a newer index */
+
+/* A request at work. */
+struct job {
+    struct found found;
+    struct query query;
+    bool has_query;
+    struct collection_stats stats;
+    struct collection_legs legs;
+};
+
+struct batch {
+    struct searcher *t;
+    struct job *jobs; /* owned */
+    size_t n;
+};
+
+static void
+end(struct job *job)
+{
+    struct request *r = job->found.request;
+    job->found.request = NULL;
+    pool_done(r);
+}
+
+static void
+fail_rest(struct batch *batch, const struct err *err)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        if (!batch->jobs[i].found.request)
+            continue;
+        call_fail(batch->jobs[i].found.request->call, err);
+        end(&batch->jobs[i]);
+    }
+}
+
+/* Also while a workspace is read: nobody waits for longer than the budget. */
+static void
+end_late(void *arg)
+{
+    struct batch *batch = arg;
+    int64_t now_us = clock_mono_us();
+    for (size_t i = 0; i < batch->n; i++) {
+        struct request *r = batch->jobs[i].found.request;
+        if (!r || r->deadline_us > now_us)
+            continue;
+        answer_timeout(r);
+        end(&batch->jobs[i]);
+    }
+}
+
+static bool
+any_left(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n; i++)
+        if (batch->jobs[i].found.request)
+            return true;
+    return false;
+}
+
+/* --- the queries ------------------------------------------------------------------------------ */
+
+static enum rc
+connect_once(struct searcher *t, struct err *err)
+{
+    return t->db ? RC_OK : worker_db_open(t->search->worker, &t->db, err);
+}
+
+/* The number is made by the first ingest with this model; until then nothing can be compared. */
+static enum rc
+know_model(struct searcher *t, struct err *err)
+{
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params p = { 0 };
+    if (t->model != 0)
+        return RC_OK;
+    db_param_text(&p, embed_model(t->embedder));
+    enum rc rc = db_query(t->db, NULL, SQL_SEARCH_MODEL, &p, &result, err);
+    if (rc == RC_OK && PQntuples(result) > 0) {
+        t->halfvec = (uint32_t)db_int(result, 0, 1, 0);
+        t->model = db_int(result, 0, 0, 0);
+    }
+    return rc;
+}
+
+/* Vectors of all requests that need one and had none in the cache, in one batch. */
+static enum rc
+embed_all(struct batch *batch, struct err *err)
+{
+    struct searcher *t = batch->t;
+    struct embed_text texts[POOL_TAKE_MAX];
+    struct request *asked[POOL_TAKE_MAX];
+    size_t dim = embed_dim(t->embedder), count = 0;
+    for (size_t i = 0; i < batch->n; i++) {
+        struct request *r = batch->jobs[i].found.request;
+        if (!r || r->mode == COLLECTION_TEXT)
+            continue;
+        if (r->mode == COLLECTION_HYBRID)
+            r->known = 1 - (double)embed_unknown(t->embedder, r->query, r->query_len);
+        r->vector = arena_calloc(r->call->mem, dim, sizeof(*r->vector));
+        if (!r->half)
+            r->half = arena_alloc(r->call->mem, EMBED_HALF_BYTES(dim));
+        if (!r->vector || !r->half)
+            return err_set(err, RC_LIMIT, "no room for a vector");
+        if (r->have_half && embed_from_half(r->half, r->half_len, r->vector, dim) == dim)
+            continue;
+        asked[count] = r;
+        texts[count++] = (struct embed_text){ r->query, r->query_len };
+    }
+    AUTO(free) float *vectors = calloc(count * dim + 1, sizeof(*vectors));
+    if (!vectors)
+        return err_set(err, RC_TEMP, "no memory for vectors");
+    enum rc rc = count ? embed_batch(t->embedder, texts, count, vectors, err) : RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < count; i++) {
+        struct request *r = asked[i];
+        memcpy(r->vector, vectors + i * dim, dim * sizeof(*vectors));
+        r->half_len = EMBED_HALF_BYTES(dim);
+        r->put_half = embed_is_remote(t->embedder);
+        (void)embed_to_half(r->vector, dim, r->half);
+    }
+    return rc;
+}
+
+/* A vector of zeros has no direction: nothing can be compared with it. */
+static void
+drop_zeros(struct batch *batch)
+{
+    size_t dim = embed_dim(batch->t->embedder);
+    for (size_t i = 0; i < batch->n; i++) {
+        struct request *r = batch->jobs[i].found.request;
+        AUTO(free) uint8_t *half = NULL;
+        if (!r || !r->vector)
+            continue;
+        half = calloc(1, EMBED_HALF_BYTES(dim));
+        if (half && !embed_to_half(r->vector, dim, half)) {
+            r->vector = NULL;
+            r->half = NULL;
+            r->put_half = false;
+        }
+    }
+}
+
+static enum rc
+parse_all(struct batch *batch, struct err *err)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        struct job *job = &batch->jobs[i];
+        const struct request *r = job->found.request;
+        if (!r || r->mode == COLLECTION_VECTOR)
+            continue;
+        if (query_parse(r->query, r->query_len, &job->query) != RC_OK)
+            return err_set(err, RC_TEMP, "no memory for a query");
+        job->has_query = true;
+    }
+    return RC_OK;
+}
+
+static enum rc
+prepare(struct batch *batch, struct err *err)
+{
+    enum rc rc = connect_once(batch->t, err);
+    if (rc == RC_OK)
+        rc = know_model(batch->t, err);
+    if (rc == RC_OK)
+        rc = embed_all(batch, err);
+    if (rc != RC_OK)
+        return rc;
+    drop_zeros(batch);
+    return parse_all(batch, err);
+}
+
+/* --- finding ---------------------------------------------------------------------------------- */
+
+static struct collection_search
+search_of(const struct job *job)
+{
+    const struct request *r = job->found.request;
+    return (struct collection_search){
+        .mode = r->mode,
+        .k = (size_t)r->k,
+        .query = job->has_query ? &job->query : NULL,
+        .stats = job->has_query ? &job->stats : NULL,
+        .vector = r->vector,
+        .filter = { .scope = r->scope,
+                    .source = r->source,
+                    .tags = r->tags,
+                    .tag_count = r->tag_count,
+                    .has_since = r->since_ms >= 0,
+                    .has_until = r->until_ms >= 0,
+                    .since_ms = r->since_ms,
+                    .until_ms = r->until_ms,
+                    .now_ms = clock_wall_ms() },
+        .deadline_us = r->deadline_us,
+    };
+}
+
+/* Late ones are answered, without disturbing the others. */
+static enum rc
+count_terms(void *arg, const struct collection *c, struct err *err)
+{
+    struct batch *batch = arg;
+    end_late(batch);
+    for (size_t i = 0; i < batch->n; i++) {
+        struct job *job = &batch->jobs[i];
+        if (!job->found.request || !job->has_query)
+            continue;
+        enum rc rc = collection_count_terms(c, &job->query, &job->stats, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    return any_left(batch) ? RC_OK : RC_LIMIT;
+}
+
+static enum rc
+find(void *arg, const struct collection *c, struct err *err)
+{
+    struct batch *batch = arg;
+    end_late(batch);
+    for (size_t i = 0; i < batch->n; i++) {
+        struct job *job = &batch->jobs[i];
+        if (!job->found.request)
+            continue;
+        const struct collection_search search = search_of(job);
+        enum rc rc = collection_find(c, &search, &job->legs, err);
+        if (rc == RC_LIMIT) {
+            answer_timeout(job->found.request);
+            end(job);
+        } else if (rc != RC_OK) {
+            return rc;
+        }
+    }
+    return any_left(batch) ? RC_OK : RC_LIMIT;
+}
+
+static void
+forget_results(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        collection_stats_fini(&batch->jobs[i].stats);
+        batch->jobs[i].stats = (struct collection_stats){ 0 };
+        batch->jobs[i].legs.text_count = 0;
+        batch->jobs[i].legs.vector_count = 0;
+        batch->jobs[i].legs.whole_count = 0;
+    }
+}
+
+/* *found: false: the index has been taken away meanwhile. */
+static enum rc
+find_in_entry(struct batch *batch, struct shelf_entry *entry, bool *found, struct err *err)
+{
+    (void)pthread_rwlock_rdlock(&entry->lock);
+    const struct collection *c = entry->collection;
+    *found = c != NULL;
+    enum rc rc = c ? count_terms(batch, c, err) : RC_OK;
+    if (rc == RC_OK && c)
+        rc = find(batch, c, err);
+    (void)pthread_rwlock_unlock(&entry->lock);
+    return rc;
+}
+
+static enum rc
+find_in_slices(struct batch *batch, const char *workspace, struct err *err)
+{
+    bool words = false;
+    for (size_t i = 0; i < batch->n; i++)
+        words = words || batch->jobs[i].has_query;
+    enum rc rc = words ? sync_slices(batch->t, workspace, count_terms, batch, err) : RC_OK;
+    return rc == RC_OK ? sync_slices(batch->t, workspace, find, batch, err) : rc;
+}
+
+/* A vector search is ranked when the exact cosines are known. */
+static void
+rank_all(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        struct job *job = &batch->jobs[i];
+        const struct request *r = job->found.request;
+        if (!r)
+            continue;
+        job->found.n = collection_union(r->mode, &job->legs, job->found.hits);
+        const struct collection_ranking ranking = { .mode = r->mode,
+                                                    .k = (size_t)r->k,
+                                                    .text_weight = collection_text_weight(r->known),
+                                                    .has_min_score = r->has_min_score,
+                                                    .min_score = r->min_score };
+        if (r->mode != COLLECTION_VECTOR)
+            job->found.n = collection_rank(&ranking, job->found.hits, job->found.n);
+    }
+}
+
+static enum rc
+answer_found(struct batch *batch, bool last, struct err *err)
+{
+    struct found *found[POOL_TAKE_MAX];
+    for (size_t i = 0; i < batch->n; i++)
+        found[i] = &batch->jobs[i].found;
+    return answer_all(batch->t, found, batch->n, last, err);
+}
+
+static enum rc
+try_once(struct batch *batch, struct shelf_entry *entry, bool last, struct err *err)
+{
+    bool streamed = false, found = true;
+    enum rc rc = sync_entry(batch->t, entry, end_late, batch, &streamed, err);
+    if (rc != RC_OK || !any_left(batch))
+        return rc;
+    forget_results(batch);
+    rc = streamed ? find_in_slices(batch, entry->workspace, err)
+                  : find_in_entry(batch, entry, &found, err);
+    if (rc == RC_LIMIT && !any_left(batch))
+        return RC_OK;
+    if (rc != RC_OK || !found)
+        return rc;
+    rank_all(batch);
+    return answer_found(batch, last, err);
+}
+
+void
+searcher_run(struct searcher *t, struct request **requests, size_t n)
+{
+    struct err err = { .rc = RC_OK };
+    char workspace[WORKSPACE_TEXT_MAX];
+    struct batch batch = { .t = t, .jobs = calloc(n, sizeof(*batch.jobs)), .n = n };
+    if (!batch.jobs) {
+        (void)err_set(&err, RC_TEMP, "no memory for searches");
+        for (size_t i = 0; i < n; i++) {
+            call_fail(requests[i]->call, &err);
+            pool_done(requests[i]);
+        }
+        return;
+    }
+    memcpy(workspace, requests[0]->call->actor.workspace, sizeof(workspace));
+    for (size_t i = 0; i < n; i++)
+        batch.jobs[i].found.request = requests[i];
+    end_late(&batch);
+    enum rc rc = any_left(&batch) ? prepare(&batch, &err) : RC_OK;
+    struct shelf_entry *entry = rc == RC_OK ? shelf_take(t->search->shelf, workspace) : NULL;
+    if (rc == RC_OK && !entry)
+        rc = err_set(&err, RC_TEMP, "no memory for an index");
+    for (unsigned i = 0; rc == RC_OK && i < TRIES && any_left(&batch); i++)
+        rc = try_once(&batch, entry, i + 1 == TRIES, &err);
+    if (rc == RC_OK && any_left(&batch))
+        (void)err_set(&err, RC_TEMP, "the workspace's index was replaced too often");
+    fail_rest(&batch, &err);
+    if (entry)
+        shelf_give(t->search->shelf, entry);
+    for (size_t i = 0; i < n; i++) {
+        query_free(&batch.jobs[i].query);
+        collection_stats_fini(&batch.jobs[i].stats);
+    }
+    free(batch.jobs);
+}

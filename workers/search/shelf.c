@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shelf - a list, since workspaces in memory are few; the most recently used come first.
+ */
+#include "shelf.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+struct shelf {
+    pthread_mutex_t lock; /* of all that follows */
+    size_t max_bytes, bytes, loads;
+    struct shelf_entry *first; /* owned */
+};
+
+enum rc
+shelf_new(size_t max_bytes, struct shelf **out, struct err *err)
+{
+    struct shelf *shelf = calloc(1, sizeof(*shelf));
+    if (!shelf)
+        return err_set(err, RC_TEMP, "no memory");
+    shelf->max_bytes = max_bytes;
+    (void)pthread_mutex_init(&shelf->lock, NULL);
+    *out = shelf;
+    return RC_OK;
+}
+
+static void
+free_entry(struct shelf_entry *entry)
+{
+    collection_free(entry->collection);
+    (void)pthread_rwlock_destroy(&entry->lock);
+    (void)pthread_mutex_destroy(&entry->syncing);
+    free(entry);
+}
+
+void
+shelf_free(struct shelf *shelf)
+{
+    if (!shelf)
+        return;
+    while (shelf->first) {
+        struct shelf_entry *entry = shelf->first;
+        shelf->first = entry->next;
+        free_entry(entry);
+    }
+    (void)pthread_mutex_destroy(&shelf->lock);
+    free(shelf);
+}
+
+static struct shelf_entry *
+find(struct shelf *shelf, const char *workspace)
+{
+    struct shelf_entry *entry = shelf->first;
+    while (entry && strcmp(entry->workspace, workspace) != 0)
+        entry = entry->next;
+    return entry;
+}
+
+static void
+unlink_entry(struct shelf *shelf, const struct shelf_entry *entry)
+{
+    struct shelf_entry **at = &shelf->first;
+    while (*at != entry)
+        at = &(*at)->next;
+    *at = entry->next;
+}
+
+static struct shelf_entry *
+make(const char *workspace)
+{
+    struct shelf_entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return NULL;
+    memcpy(entry->workspace, workspace, strnlen(workspace, WORKSPACE_TEXT_MAX - 1));
+    (void)pthread_rwlock_init(&entry->lock, NULL);
+    (void)pthread_mutex_init(&entry->syncing, NULL);
+    return entry;
+}
+
+struct shelf_entry *
+shelf_take(struct shelf *shelf, const char *workspace)
+{
+    (void)pthread_mutex_lock(&shelf->lock);
+    struct shelf_entry *entry = find(shelf, workspace);
+    if (entry)
+        unlink_entry(shelf, entry);
+    else
+        entry = make(workspace);
+    if (entry) {
+        entry->users++;
+        entry->used_ms = clock_mono_ms();
+        entry->next = shelf->first;
+        shelf->first = entry;
+    }
+    (void)pthread_mutex_unlock(&shelf->lock);
+    return entry;
+}
+
+void
+shelf_give(struct shelf *shelf, struct shelf_entry *entry)
+{
+    (void)pthread_mutex_lock(&shelf->lock);
+    entry->users--;
+    /* Nothing was loaded, and nothing has to be remembered. */
+    if (entry->users == 0 && !entry->ready && entry->large_ms == 0) {
+        unlink_entry(shelf, entry);
+        shelf->bytes -= entry->bytes;
+        free_entry(entry);
+    }
+    (void)pthread_mutex_unlock(&shelf->lock);
+}
+
+bool
+shelf_ready(struct shelf *shelf, const char *workspace)
+{
+    (void)pthread_mutex_lock(&shelf->lock);
+    const struct shelf_entry *entry = find(shelf, workspace);
+    bool ready = entry && entry->ready;
+    (void)pthread_mutex_unlock(&shelf->lock);
+    return ready;
+}
+
+bool
+shelf_is_large(struct shelf *shelf, const struct shelf_entry *entry)
+{
+    (void)pthread_mutex_lock(&shelf->lock);
+    bool large = entry->large_ms > clock_mono_ms();
+    (void)pthread_mutex_unlock(&shelf->lock);
+    return large;
+}
+
+/* The last in the list that nobody uses. */
+static bool
+evict_one(struct shelf *shelf)
+{
+    struct shelf_entry *oldest = NULL;
+    for (struct shelf_entry *entry = shelf->first; entry; entry = entry->next)
+        if (entry->users == 0 && entry->bytes > 0)
+            oldest = entry;
+    if (!oldest)
+        return false;
+    unlink_entry(shelf, oldest);
+    shelf->bytes -= oldest->bytes;
+    log_fields(LOG_DEBUG, "a search index leaves the memory", "workspace", oldest->workspace, NULL);
+    free_entry(oldest);
+    return true;
+}
+
+bool
+shelf_account(struct shelf *shelf, struct shelf_entry *entry, size_t bytes, bool ready)
+{
+    (void)pthread_mutex_lock(&shelf->lock);
+    shelf->bytes = shelf->bytes - entry->bytes + bytes;
+    entry->bytes = bytes;
+    entry->ready = ready;
+    while (shelf->bytes > shelf->max_bytes && evict_one(shelf))
+        ;
+    bool fits = shelf->bytes <= shelf->max_bytes;
+    bool large = bytes > shelf->max_bytes;
+    if (large) {
+        if (entry->large_ms == 0)
+            log_fields(LOG_WARN,
+                       "a workspace's search index does not fit into INDEX_MEMORY_BYTES: its "
+                       "searches read it from the database each time",
+                       "workspace", entry->workspace, NULL);
+        entry->large_ms = clock_mono_ms() + SHELF_LARGE_MS;
+    } else if (ready) {
+        entry->large_ms = 0;
+    }
+    (void)pthread_mutex_unlock(&shelf->lock);
+    return fits;
+}
+
+size_t
+shelf_slice_bytes(const struct shelf *shelf)
+{
+    size_t part = shelf->max_bytes / SHELF_SLICES;
+    return part < SHELF_SLICE_BYTES ? part : SHELF_SLICE_BYTES;
+}
+
+void
+shelf_count_load(struct shelf *shelf)
+{
+    (void)pthread_mutex_lock(&shelf->lock);
+    shelf->loads++;
+    (void)pthread_mutex_unlock(&shelf->lock);
+}
+
+struct shelf_numbers
+shelf_numbers(struct shelf *shelf)
+{
+    struct shelf_numbers numbers = { 0 };
+    int64_t now_ms = clock_mono_ms();
+    (void)pthread_mutex_lock(&shelf->lock);
+    numbers.bytes = shelf->bytes;
+    numbers.loads = shelf->loads;
+    for (const struct shelf_entry *entry = shelf->first; entry; entry = entry->next) {
+        numbers.workspaces += entry->ready;
+        numbers.large += entry->large_ms > now_ms;
+    }
+    (void)pthread_mutex_unlock(&shelf->lock);
+    return numbers;
+}
