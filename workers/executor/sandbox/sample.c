@@ -15,9 +15,9 @@
 
 #include "base/cleanup.h"
 
-#define INODE_BYTES 1024 /* what one tmpfs inode costs the kernel, roughly */
-#define SOCKET_BYTES                                                                               \
-    (256 * 1024) /* the most that waits to be read from one of a pair, by default */
+/* What one tmpfs inode costs the kernel, roughly; the most that waits to be read from one of a pair. */
+#define INODE_BYTES  1024
+#define SOCKET_BYTES (256 * 1024)
 
 static void
 dir_cleanup(DIR **dir)
