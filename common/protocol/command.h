@@ -30,8 +30,16 @@
 #define EVENT_HEADER      "Gantry-Event"
 #define ACTOR_HEADER      "Gantry-Actor"
 #define MSG_ID_HEADER     "Nats-Msg-Id"
-#define CUT_HEADER        "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
-#define MESSAGE_MAX       (1u << 20) /* bytes, headers and all; = max_msg_size in nats/streams */
+/* Of a .done event: the HTTP status; the payload is the body alone. */
+#define STATUS_HEADER "Gantry-Status"
+/* Of an error answer: the problem's code, and of a core reply the HTTP status (ADR-32). */
+#define ERROR_HEADER        "Nats-Service-Error"
+#define ERROR_STATUS_HEADER "Nats-Service-Error-Code"
+/* Of a gateway's command: which form of .done it reads. 1, or absent: {"status":n,"body":...}. 2 (and
+ * for every direct client): as STATUS_HEADER says. */
+#define PROTOCOL_HEADER "Gantry-Protocol"
+#define CUT_HEADER      "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
+#define MESSAGE_MAX     (1u << 20) /* bytes, headers and all; = max_msg_size in nats/streams */
 
 enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT };
 

@@ -327,10 +327,10 @@ publish_item(struct item *item)
         go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
         return;
     }
-    struct bus_header header = { ACTOR_HEADER, head.actor };
+    struct bus_header headers[] = { { ACTOR_HEADER, head.actor }, { PROTOCOL_HEADER, "2" } };
     struct bus_out out = { .subject = head.subject,
-                           .headers = &header,
-                           .n_headers = 1,
+                           .headers = headers,
+                           .n_headers = ARRAY_LEN(headers),
                            .data = payload.data,
                            .len = payload.len };
     (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", item->id, (long long)item->attempt);

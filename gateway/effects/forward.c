@@ -43,6 +43,15 @@ unavailable(struct request *r, const char *what)
     return answer_problem(r, PROBLEM_UNAVAILABLE, "%s", what);
 }
 
+static struct worker_answer
+answer_of(const struct bus_msg *msg, int status)
+{
+    return (struct worker_answer){ .status = status,
+                                   .code = bus_msg_header(msg, ERROR_HEADER),
+                                   .body = msg->data,
+                                   .len = msg->len };
+}
+
 /* --- queries ---------------------------------------------------------------------------------- */
 
 static void
@@ -51,14 +60,16 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     struct request *r = arg;
     enum step step;
     if (rc == RC_OK) {
-        const char *code = bus_msg_header(msg, "Nats-Service-Error-Code");
+        const char *code = bus_msg_header(msg, ERROR_STATUS_HEADER);
         int status = code ? (int)strtol(code, NULL, 10) : r->route->success;
         if (status != 503) /* a worker that cannot audit says so with a 503 */
             r->effect = EFFECT_SETTLED;
         if (!code && r->route->content_type)
             step = answer_raw(r, status, r->route->content_type, msg->data, msg->len);
-        else
-            step = answer_worker(r, status, msg->data, msg->len);
+        else {
+            struct worker_answer answer = answer_of(msg, status);
+            step = answer_worker(r, &answer);
+        }
     } else if (clock_mono_us() - r->start_us >= (int64_t)r->wait_ms * 1000) {
         step = answer_problem(r, PROBLEM_TIMEOUT, "gantry-%s did not answer within %u ms",
                               command_info(r->route->command)->program, r->wait_ms);
@@ -94,32 +105,45 @@ forward_query(struct request *r)
 
 /* --- commands --------------------------------------------------------------------------------- */
 
-/* The event's payload, written by the worker runtime: {"status":200,"body":{…}}, body last. */
+/* The event of a worker of protocol 1, {"status":200,"body":{…}} with body last: it is there until an
+ * upgrade is complete. A body may hold what our reader of JSON refuses (U+0000 in a task's output), so
+ * it is not read. The problem's code is borrowed from doc. */
 static enum rc
-read_done(const char *text, size_t len, int *status, const char **body, size_t *body_len)
+read_first_form(const struct bus_msg *msg, cJSON **doc, struct worker_answer *out)
 {
-    static const char STATUS[] = "\"status\":"; /* after the brace */
+    static const char STATUS[] = "{\"status\":";
     static const char BODY[] = ",\"body\":";
-    size_t at = sizeof(STATUS); /* with the brace, without the NUL */
-    int value = 0;
-    if (len < at + 4 || text[0] != '{' || memcmp(text + 1, STATUS, at - 1) != 0)
+    const char *text = msg->data;
+    size_t at = sizeof(STATUS) - 1;
+    struct worker_answer answer = { .body = "{}", .len = 2 };
+    if (msg->len < at + 4 || memcmp(text, STATUS, at) != 0 || text[msg->len - 1] != '}')
         return RC_CORRUPT;
-    for (; at < len && text[at] >= '0' && text[at] <= '9' && value < 1000; at++)
-        value = value * 10 + (text[at] - '0');
-    *status = value;
-    *body = "{}";
-    *body_len = 2;
-    if (at + 1 == len && text[at] == '}')
-        return RC_OK;
-    if (len - at < sizeof(BODY) || memcmp(text + at, BODY, sizeof(BODY) - 1) != 0 ||
-        text[len - 1] != '}')
-        return RC_CORRUPT;
-    at += sizeof(BODY) - 1;
-    if (text[at] == '{') {
-        *body = text + at;
-        *body_len = len - 1 - at;
+    for (; text[at] >= '0' && text[at] <= '9' && answer.status < 1000; at++)
+        answer.status = answer.status * 10 + (text[at] - '0');
+    if (msg->len - at > sizeof(BODY) && memcmp(text + at, BODY, sizeof(BODY) - 1) == 0 &&
+        text[at + sizeof(BODY) - 1] == '{') {
+        answer.body = text + at + sizeof(BODY) - 1;
+        answer.len = msg->len - 1 - (at + sizeof(BODY) - 1);
     }
+    if (answer.status >= 400 && json_read(answer.body, answer.len, doc, NULL) == RC_OK)
+        answer.code = json_string(*doc, "code");
+    *out = answer;
     return RC_OK;
+}
+
+static void
+answer_done(struct request *r, const struct bus_msg *msg)
+{
+    AUTO(json) cJSON *doc = NULL;
+    const char *status = bus_msg_header(msg, STATUS_HEADER);
+    struct worker_answer answer;
+    if (status)
+        answer = answer_of(msg, (int)strtol(status, NULL, 10));
+    else if (read_first_form(msg, &doc, &answer) != RC_OK) {
+        (void)answer_problem(r, PROBLEM_INTERNAL, "a worker's answer is malformed");
+        return;
+    }
+    (void)answer_worker(r, &answer);
 }
 
 static void
@@ -137,9 +161,6 @@ forward_done(struct gateway *gw, const struct bus_msg *msg)
     char family[16];
     char id[ID_TEXT_MAX];
     const char *event = bus_msg_header(msg, EVENT_HEADER);
-    const char *body;
-    size_t body_len;
-    int status;
     struct request *r;
     if (!event || strcmp(event, "done") != 0)
         return;
@@ -149,10 +170,7 @@ forward_done(struct gateway *gw, const struct bus_msg *msg)
         bool stored = r->effect == EFFECT_STORED;
         waiters_remove(r);
         r->effect = EFFECT_SETTLED;
-        if (read_done(msg->data, msg->len, &status, &body, &body_len) != RC_OK)
-            (void)answer_problem(r, PROBLEM_INTERNAL, "a worker's answer is not of its form");
-        else
-            (void)answer_worker(r, status, body, body_len);
+        answer_done(r, msg);
         if (stored)
             go_on(r, STEP_ANSWERED);
     }
@@ -208,10 +226,12 @@ forward_command(struct request *r)
     const char *payload = request_payload(r, &len);
     if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
-    struct bus_header header = { ACTOR_HEADER, head.actor };
-    struct bus_out out = {
-        .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
-    };
+    struct bus_header headers[] = { { ACTOR_HEADER, head.actor }, { PROTOCOL_HEADER, "2" } };
+    struct bus_out out = { .subject = head.subject,
+                           .headers = headers,
+                           .n_headers = ARRAY_LEN(headers),
+                           .data = payload,
+                           .len = len };
     id_new(again); /* a repeat must not be taken for a duplicate: its answer would never come */
     if (r->idem.hold == IDEM_REPLAYED)
         (void)snprintf(msg_id, sizeof(msg_id), "%s.%s", r->id, again);

@@ -61,41 +61,33 @@ idem_decode(struct request *r, const char *text, size_t len)
     if (json_read(text, len, &record, &err) != RC_OK)
         return RC_BUG;
     int status = (int)json_int(record, "status", 0);
-    const cJSON *body = json_member(record, "body");
+    cJSON *body = cJSON_GetObjectItemCaseSensitive(record, "body");
     if (status < 200 || status > 499 || !cJSON_IsObject(body))
         return RC_BUG;
     if (status == 202 && r->route->location) {
         (void)answer_accepted(r);
         return RC_OK;
     }
+    if (status < 300 && r->route->replay)
+        r->route->replay(r, body);
     buf_init(&out, RECORD_MAX);
     json_begin(&w, &out);
     json_put_doc(&w, NULL, body);
     if (json_end(&w) != RC_OK)
         return RC_BUG;
-    (void)answer_worker(r, status, buf_text(&out), out.len);
-    if (status < 300 && r->route->replay)
-        (void)r->route->replay(r);
+    struct worker_answer answer = {
+        .status = status, .code = json_string(body, "code"), .body = buf_text(&out), .len = out.len
+    };
+    (void)answer_worker(r, &answer);
     return RC_OK;
 }
 
 /* A recorded answer of ingest lacks the scope, which is the client's text; the body has it. */
-enum step
-replay_scope(struct request *r)
+void
+replay_scope(const struct request *r, cJSON *body)
 {
-    AUTO(buf) struct buf old = r->answer.body;
-    struct json_writer w;
     const char *scope = json_string(r->doc, "scope");
-    buf_init(&r->answer.body, ANSWER_MAX);
-    json_begin(&w, &r->answer.body);
-    json_object(&w, NULL);
-    json_put_string(&w, "scope", scope ? scope : "");
-    json_close(&w);
-    (void)json_end(&w);
-    r->answer.body.len--;
-    buf_putc(&r->answer.body, ',');
-    buf_add(&r->answer.body, old.data + 1, old.len - 1);
-    return STEP_NEXT;
+    (void)cJSON_AddStringToObject(body, "scope", scope ? scope : "");
 }
 
 /* --- reserving -------------------------------------------------------------------------------- */

@@ -169,7 +169,7 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
     struct preview *preview = r->own;
     AUTO(json) cJSON *doc = NULL;
     (void)err;
-    if (rc != RC_OK || bus_msg_header(msg, "Nats-Service-Error-Code") ||
+    if (rc != RC_OK || bus_msg_header(msg, ERROR_STATUS_HEADER) ||
         json_read(msg->data, msg->len, &doc, NULL) != RC_OK) {
         answer_header(r, "Retry-After", "1");
         finish(r, answer_problem(r, PROBLEM_UNAVAILABLE,

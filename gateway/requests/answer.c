@@ -139,38 +139,29 @@ answer_object(struct request *r, int status, const char *json, size_t len)
     return object(r, status, json, len, false);
 }
 
-/* The code of a problem document that a worker wrote, as a static text. */
+/* A problem code that a worker named, as a static text. */
 static const char *
-code_in(const char *json, size_t len)
+code_named(const char *name)
 {
-    static const char NAME[] = "\"code\":\"";
-    const char *at = memmem(json, len, NAME, sizeof(NAME) - 1);
-    if (!at)
-        return "internal";
-    at += sizeof(NAME) - 1;
-    size_t left = len - (size_t)(at - json);
-    for (unsigned code = 0; code < PROBLEM_COUNT; code++) {
-        const char *name = problem_name((enum problem_code)code);
-        size_t n = strlen(name);
-        if (n < left && memcmp(at, name, n) == 0 && at[n] == '"')
-            return name;
-    }
-    return "internal";
+    for (unsigned code = 0; name && code < PROBLEM_COUNT; code++)
+        if (strcmp(problem_name((enum problem_code)code), name) == 0)
+            return problem_name((enum problem_code)code);
+    return problem_name(PROBLEM_INTERNAL);
 }
 
 enum step
-answer_worker(struct request *r, int status, const char *json, size_t len)
+answer_worker(struct request *r, const struct worker_answer *answer)
 {
-    if (status == 204)
-        return answer_empty(r, status);
-    if (status < 200 || status > 599)
+    if (answer->status == 204)
+        return answer_empty(r, answer->status);
+    if (answer->status < 200 || answer->status > 599)
         return answer_problem(r, PROBLEM_INTERNAL, "a worker answered without a status");
-    if (status < 300)
-        return answer_object(r, status, json, len);
-    enum step step = object(r, status, json, len, true);
-    if (r->answer.status == status)
-        r->code = code_in(json, len);
-    if (status == 503)
+    if (answer->status < 300)
+        return answer_object(r, answer->status, answer->body, answer->len);
+    enum step step = object(r, answer->status, answer->body, answer->len, true);
+    if (r->answer.status == answer->status)
+        r->code = code_named(answer->code);
+    if (answer->status == 503)
         answer_header(r, "Retry-After", "1");
     return step;
 }

@@ -21,7 +21,13 @@ enum step answer_fields(struct request *r, enum problem_code code,
 /* A finished JSON object without request_id: it is put in front of the members. */
 enum step answer_object(struct request *r, int status, const char *json, size_t len);
 /* The answer of a worker: status and JSON object; problems get instance and request_id. */
-enum step answer_worker(struct request *r, int status, const char *json, size_t len);
+struct worker_answer {
+    int status;
+    const char *code; /* the problem's; NULL without one */
+    const char *body; /* a JSON object */
+    size_t len;
+};
+enum step answer_worker(struct request *r, const struct worker_answer *answer);
 /* 202 with Location: accepted, not yet done. */
 enum step answer_accepted(struct request *r);
 enum step answer_empty(struct request *r, int status);

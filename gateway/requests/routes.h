@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "json/json.h"
 #include "protocol/command.h"
 #include "protocol/principal.h"
 
@@ -68,9 +69,10 @@ struct route {
     route_fn *allow;      /* before idempotency: is this action allowed? may be NULL */
     route_fn *local;      /* of ROUTE_LOCAL */
     void (*stored)(struct request *r); /* its command is in JetStream; may be NULL */
-    route_fn *replay;     /* completes an answer that the idempotency record holds; may be NULL */
-    const char *location; /* of a 202, before "/" and the id: "/memory" */
-    const char *id_name;  /* of the id in a 202: "id", "job_id", "event_id" */
+    /* Completes the body that the idempotency record holds; may be NULL. */
+    void (*replay)(const struct request *r, cJSON *body);
+    const char *location;      /* of a 202, before "/" and the id: "/memory" */
+    const char *id_name;       /* of the id in a 202: "id", "job_id", "event_id" */
     const char *const *record; /* members of the answer that the idempotency record keeps */
     const struct route_param *params;
     size_t n_params;
