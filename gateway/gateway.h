@@ -28,6 +28,7 @@ struct uses;
 struct audit;
 struct direct;
 struct fleet;
+struct shares;
 
 /* Redis scripts, by the names of their files in gateway/lua. */
 enum gateway_script {
@@ -37,6 +38,7 @@ enum gateway_script {
     SCRIPT_IDEM_RELEASE,
     SCRIPT_PREVIEW_MAKE,
     SCRIPT_PREVIEW_USE,
+    SCRIPT_SHARE_LOOK,
     SCRIPT_JOBS, /* the first of those of jobs.h, in its order */
     SCRIPT_JOBS_LAST = SCRIPT_JOBS + JOBS_SCRIPTS - 1,
     SCRIPT_COUNT
@@ -51,6 +53,7 @@ enum gateway_script {
     X(unauthorized_total,   "requests without a valid key")                                    \
     X(rate_limited_total,   "requests answered 429")                                           \
     X(rate_local_total,     "requests limited by the local limiter because Redis was away")    \
+    X(share_refused_total,  "requests refused because their workspace's share of Redis was used up")\
     X(published_total,      "commands acknowledged by JetStream")                              \
     X(publish_failed_total, "commands that JetStream did not acknowledge in time")             \
     X(accepted_total,       "commands answered 202 because the wait ran out or was not wanted")\
@@ -82,6 +85,7 @@ struct gateway {
     struct audit *audit;
     struct direct *direct; /* NULL: off */
     struct fleet *fleet;   /* of workers */
+    struct shares *shares;
     struct http_server *http;
     struct http_server *admin;
     struct crypto_signer signer;

@@ -11,6 +11,7 @@
 #include "base/gcra.h"
 #include "base/log.h"
 #include "effects/forward.h"
+#include "effects/share.h"
 #include "effects/waiters.h"
 #include "embed_gateway_lua.h"
 #include "fleet.h"
@@ -44,6 +45,7 @@ static const char *const SCRIPT_FILES[SCRIPT_JOBS] = {
     [SCRIPT_IDEM_RELEASE] = "gateway/lua/idem_release.lua",
     [SCRIPT_PREVIEW_MAKE] = "gateway/lua/preview_make.lua",
     [SCRIPT_PREVIEW_USE] = "gateway/lua/preview_use.lua",
+    [SCRIPT_SHARE_LOOK] = "gateway/lua/share_look.lua",
 };
 
 static enum rc
@@ -124,7 +126,8 @@ connect_servers(struct gateway *gw, struct err *err)
     if (rc == RC_OK) {
         gw->jobs = (struct jobs){ .kv = gw->kv,
                                   .first_script = SCRIPT_JOBS,
-                                  .retention_s = s->job_retention_days * 86400 };
+                                  .retention_s = s->job_retention_days * 86400,
+                                  .share_bytes = s->redis_share_bytes };
         memcpy(gw->jobs.data_key, s->data_key, sizeof(gw->jobs.data_key));
     }
     if (rc == RC_OK)
@@ -139,6 +142,8 @@ connect_servers(struct gateway *gw, struct err *err)
         rc = subscribe(gw, err);
     if (rc == RC_OK)
         rc = fleet_new(gw->bus, &gw->fleet, err);
+    if (rc == RC_OK)
+        shares_open(gw, &gw->shares);
     if (rc == RC_OK)
         health_watch(gw);
     if (rc == RC_OK)
@@ -236,6 +241,7 @@ release(struct gateway *gw)
     keys_close(gw->keys);
     dbworker_close(gw->dbworker);
     loop_timer_free(gw->redis_timer);
+    shares_close(gw->shares);
     fleet_free(gw->fleet);
     bus_free(gw->bus);
     kv_free(gw->kv);

@@ -61,6 +61,8 @@ static const struct conf_item ITEMS[] = {
       NULL, 0, "how long the answer to an idempotency key is kept" },
     { "JOB_RETENTION_DAYS", CONF_INT, AT(job_retention_days), "7", 1, 365, NULL, 0,
       "how long an ended job is kept" },
+    { "REDIS_SHARE_BYTES", CONF_INT, AT(redis_share_bytes), "134217728", 1048576, 1099511627776,
+      NULL, 0, "of Redis for one workspace's previews and results of jobs; beyond it gets 503" },
     { "MAX_CONNECTIONS", CONF_INT, AT(max_connections), "8192", 16, 200000, NULL, 0,
       "HTTP connections at once; for one more the longest idle is closed, or it waits" },
     { "MAX_CONNECTIONS_PER_ADDRESS", CONF_INT, AT(max_connections_per_address), "256", 1, 200000,

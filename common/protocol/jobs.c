@@ -38,7 +38,7 @@ jobs_scripts(struct kv_script out[JOBS_SCRIPTS])
 /* --- calls ----------------------------------------------------------------------------------------- */
 
 struct keys {
-    char job[KEY_MAX], index[KEY_MAX], pending[KEY_MAX];
+    char job[KEY_MAX], index[KEY_MAX], pending[KEY_MAX], share[KEY_MAX];
 };
 
 static void
@@ -47,6 +47,7 @@ make_keys(const char *workspace, const char *id, struct keys *out)
     (void)snprintf(out->job, KEY_MAX, "job:%s:%s", workspace, id);
     (void)snprintf(out->index, KEY_MAX, "jobs:%s", workspace);
     (void)snprintf(out->pending, KEY_MAX, "pending:%s", workspace);
+    (void)snprintf(out->share, KEY_MAX, "jobs:share:%s", workspace);
 }
 
 static void
@@ -116,7 +117,12 @@ jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job
         log_no_memory("a job's answer");
     answer_place(ref->workspace, ref->id, place);
     crypto_seal(jobs->data_key, place, end->answer, end->answer_len, sealed);
-    begin(ref, &keys, &cmd);
+    make_keys(ref->workspace, ref->id, &keys);
+    kv_add(&cmd, keys.job);
+    kv_add(&cmd, keys.index);
+    kv_add(&cmd, keys.pending);
+    kv_add(&cmd, keys.share);
+    kv_add(&cmd, ref->id);
     kv_add_int(&cmd, ref->message);
     kv_add_int(&cmd, (int64_t)ref->delivery);
     kv_add(&cmd, end->status);
@@ -125,7 +131,8 @@ jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job
     kv_add(&cmd, end->error);
     kv_add_int(&cmd, clock_wall_ms());
     kv_add_int(&cmd, jobs->retention_s);
-    call(jobs, JOBS_FINISH, &cmd, fn, arg);
+    kv_add_int(&cmd, jobs->share_bytes);
+    kv_script_call(jobs->kv, jobs->first_script + JOBS_FINISH, 4, &cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 void

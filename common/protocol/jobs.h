@@ -44,6 +44,7 @@ struct jobs {
     struct kv *kv;         /* borrowed */
     unsigned first_script; /* where the program's table of scripts has JOBS_CREATE */
     int64_t retention_s;
+    int64_t share_bytes; /* of Redis, for one workspace's previews and results */
     uint8_t data_key[CRYPTO_KEY_LEN];
 };
 
@@ -70,6 +71,7 @@ struct job_end {
     size_t answer_len;
     const char *error; /* "" when there is none */
 };
+/* fn gets { 'full' } for a long answer when a share and a half is used: end it with a short one. */
 void jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job_end *end,
                  kv_fn *fn, void *arg);
 void jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "effects/forward.h"
+#include "effects/share.h"
 #include "gateway.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
@@ -86,8 +87,10 @@ on_kept(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *e
 {
     struct request *r = arg;
     struct preview *preview = r->own;
-    (void)reply, (void)err;
-    if (rc == RC_OK) {
+    (void)err;
+    if (rc == RC_OK && reply->type == KV_INT && reply->integer == 0) {
+        finish(r, share_refuse(r));
+    } else if (rc == RC_OK) {
         finish(r, answer_object(r, 200, buf_text(&preview->answer), preview->answer.len));
     } else {
         answer_header(r, "Retry-After", "2");
@@ -102,7 +105,7 @@ keep(struct request *r)
     const cJSON *params = json_member(r->doc, "params");
     struct kv_command cmd = { 0 };
     AUTO(buf) struct buf text = { 0 };
-    char key[KEY_MAX];
+    char key[KEY_MAX], share[SHARE_KEY_MAX];
     buf_init(&text, r->body_max * 7 + 64);
     if (json_canonical(params, NULL, &text) != RC_OK)
         return RC_LIMIT;
@@ -111,13 +114,17 @@ keep(struct request *r)
     if (!sealed)
         return RC_TEMP;
     make_key(r, preview->id, key);
+    share_key(r->actor.workspace, share);
     crypto_seal(r->gw->settings->data_key, key, buf_text(&text), text.len, sealed);
     kv_add(&cmd, key);
+    kv_add(&cmd, share);
     kv_add(&cmd, json_string(r->doc, "action"));
     kv_add_bytes(&cmd, sealed, len);
     kv_add_int(&cmd, preview->expires_ms);
     kv_add_int(&cmd, PREVIEW_RECORD_S);
-    kv_script_call(r->gw->kv, SCRIPT_PREVIEW_MAKE, 1, &cmd, PREVIEW_REDIS_MS, on_kept, r);
+    kv_add_int(&cmd, clock_wall_ms() / 1000);
+    kv_add_int(&cmd, r->gw->settings->redis_share_bytes);
+    kv_script_call(r->gw->kv, SCRIPT_PREVIEW_MAKE, 2, &cmd, PREVIEW_REDIS_MS, on_kept, r);
     return RC_OK;
 }
 
@@ -198,10 +205,12 @@ enum step
 preview_make(struct request *r)
 {
     AUTO(buf) struct buf payload = { 0 };
-    struct preview *preview = calloc(1, sizeof(*preview));
     struct forward_head head;
     struct json_writer w;
     struct err err = { 0 };
+    if (share_used_up(r->gw, r->actor.workspace))
+        return share_refuse(r);
+    struct preview *preview = calloc(1, sizeof(*preview));
     if (!preview)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
     buf_init(&preview->answer, ANSWER_CAP);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "crypto/crypto_encode.h"
+#include "effects/share.h"
 #include "gateway.h"
 #include "keys/allow.h"
 #include "requests/answer.h"
@@ -106,6 +107,8 @@ tasks_allow(struct request *r, const char *const *actions, size_t n)
                               r->gw->room_short ? "there is no room for more jobs"
                                                 : "Redis is away: no jobs now");
     }
+    if (share_used_up(r->gw, r->actor.workspace))
+        return share_refuse(r);
     const struct allow_view *known = allow_known(r->gw->allowlist, r->actor.workspace);
     struct question question = { .r = r, .actions = actions, .n = n };
     if (known && !first_denied(&question, known))

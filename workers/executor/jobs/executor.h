@@ -23,6 +23,7 @@ struct settings {
     bool pool;
     uint8_t data_key[CRYPTO_KEY_LEN];
     int64_t job_retention_days;
+    int64_t redis_share_bytes;
 };
 
 struct tasking; /* tasking.c: one command from its start to its settling */

@@ -28,6 +28,8 @@ static const struct conf_item ITEMS[] = {
       "encrypts results of jobs and parameters of previews in Redis" },
     { "JOB_RETENTION_DAYS", CONF_INT, AT(job_retention_days), "7", 1, 365, NULL, 0,
       "how long an ended job is kept" },
+    { "REDIS_SHARE_BYTES", CONF_INT, AT(redis_share_bytes), "134217728", 1048576, 1099511627776,
+      NULL, 0, "of Redis for one workspace's previews and results of jobs; beyond it gets 503" },
 };
 /* clang-format on */
 
@@ -96,8 +98,9 @@ executor_ready(struct worker *w, struct err *err)
                                       .pool = x->settings->pool };
     enum rc rc;
 
-    x->jobs =
-        (struct jobs){ .kv = worker_kv(w), .retention_s = x->settings->job_retention_days * 86400 };
+    x->jobs = (struct jobs){ .kv = worker_kv(w),
+                             .retention_s = x->settings->job_retention_days * 86400,
+                             .share_bytes = x->settings->redis_share_bytes };
     memcpy(x->jobs.data_key, x->settings->data_key, sizeof(x->jobs.data_key));
     if ((rc = allow_new(worker_bus(w), &x->allow, err)) != RC_OK ||
         (rc = runner_new(&options, &x->runner, err)) != RC_OK ||

@@ -108,7 +108,9 @@ answer_again(struct tasking *t, const struct kv_reply *reply)
         return;
     }
     if (t->http >= 400) { /* the detail is the recorded text */
-        t->code = t->http == 403 ? PROBLEM_ACTION_NOT_ALLOWED : PROBLEM_INVALID_REQUEST;
+        t->code = t->http == 403   ? PROBLEM_ACTION_NOT_ALLOWED
+                  : t->http == 503 ? PROBLEM_UNAVAILABLE
+                                   : PROBLEM_INVALID_REQUEST;
         (void)snprintf(t->error, sizeof(t->error), "%s", buf_text(&t->answer));
     } else if (t->answer.len == 0) {
         static const struct action NOTHING = { .result = RESULT_NONE };
@@ -119,6 +121,8 @@ answer_again(struct tasking *t, const struct kv_reply *reply)
     }
     conclude(t);
 }
+
+static void refuse(struct tasking *t, enum problem_code code, const char *detail);
 
 static void
 on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
@@ -132,6 +136,11 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
         answer_again(t, reply);
     } else if (rc == RC_OK && strcmp(word, "busy") == 0) {
         give_back(t, RC_TEMP, "another delivery of this command has taken over");
+    } else if (rc == RC_OK && strcmp(word, "full") == 0) {
+        refuse(
+            t, PROBLEM_UNAVAILABLE,
+            "the workspace's share of Redis is used up (REDIS_SHARE_BYTES): the task has run, but "
+            "its result could not be kept");
     } else {
         log_fields(LOG_WARN, "a result cannot be recorded now: trying until it can", "id",
                    t->ref.id, "reason", err ? err->text : "a reply out of form", NULL);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "effects/share.h"
+
+#include <bsd/string.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway.h"
+#include "requests/answer.h"
+
+#define SLOTS    1024 /* workspaces remembered; two with one slot ask more often */
+#define FRESH_MS 1000
+#define LOOK_MS  1000
+
+struct slot {
+    struct gateway *gw;
+    char workspace[WORKSPACE_TEXT_MAX];
+    int64_t asked_ms; /* monotonic */
+    int64_t bytes;    /* used, at the last look */
+};
+
+struct shares {
+    struct slot slots[SLOTS];
+};
+
+/* A look under way: its slot may be another workspace's when the answer comes. */
+struct look {
+    struct slot *slot;
+    char workspace[WORKSPACE_TEXT_MAX];
+};
+
+void
+shares_open(struct gateway *gw, struct shares **out)
+{
+    struct shares *shares = calloc(1, sizeof(*shares));
+
+    if (!shares)
+        log_no_memory("the shares of Redis");
+    for (size_t i = 0; i < SLOTS; i++)
+        shares->slots[i].gw = gw;
+    *out = shares;
+}
+
+void
+shares_close(struct shares *shares)
+{
+    free(shares);
+}
+
+void
+share_key(const char *workspace, char key[SHARE_KEY_MAX])
+{
+    (void)snprintf(key, SHARE_KEY_MAX, "jobs:share:%s", workspace);
+}
+
+static void
+on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct look *look = arg;
+
+    (void)err;
+    if (rc == RC_OK && reply->type == KV_INT && strcmp(look->slot->workspace, look->workspace) == 0)
+        look->slot->bytes = reply->integer;
+    free(look);
+}
+
+static void
+ask(struct slot *slot)
+{
+    struct look *look = calloc(1, sizeof(*look));
+    struct kv_command cmd = { 0 };
+    char key[SHARE_KEY_MAX];
+
+    if (!look)
+        log_no_memory("a look at a share");
+    look->slot = slot;
+    memcpy(look->workspace, slot->workspace, sizeof(look->workspace));
+    share_key(slot->workspace, key);
+    kv_add(&cmd, key);
+    kv_add_int(&cmd, clock_wall_ms() / 1000);
+    kv_script_call(slot->gw->kv, SCRIPT_SHARE_LOOK, 1, &cmd, LOOK_MS, on_looked, look);
+}
+
+bool
+share_used_up(struct gateway *gw, const char *workspace)
+{
+    uint32_t h = 2166136261u;
+    int64_t now_ms = clock_mono_ms();
+
+    for (const char *c = workspace; *c; c++)
+        h = (h ^ (unsigned char)*c) * 16777619u;
+    struct slot *slot = &gw->shares->slots[h % SLOTS];
+    if (strcmp(slot->workspace, workspace) != 0) {
+        (void)strlcpy(slot->workspace, workspace, sizeof(slot->workspace));
+        slot->bytes = 0;
+        slot->asked_ms = 0;
+    }
+    if (slot->asked_ms == 0 || now_ms - slot->asked_ms >= FRESH_MS) {
+        slot->asked_ms = now_ms;
+        ask(slot);
+    }
+    return slot->bytes >= gw->settings->redis_share_bytes;
+}
+
+enum step
+share_refuse(struct request *r)
+{
+    r->gw->count.share_refused_total++;
+    answer_header(r, "Retry-After", "60");
+    return answer_problem(
+        r, PROBLEM_UNAVAILABLE,
+        "the workspace's share of Redis is used up (REDIS_SHARE_BYTES): its "
+        "previews and results of jobs take more than %lld bytes; the oldest expire "
+        "first",
+        (long long)r->gw->settings->redis_share_bytes);
+}

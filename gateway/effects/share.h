@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * share - how much of Redis one workspace may fill with previews and results of jobs.
+ *
+ * Beyond REDIS_SHARE_BYTES its previews, tasks and execute calls are answered 503 that names the
+ * share; nobody else notices. The bytes are counted where they are stored (preview_make.lua,
+ * job_finish.lua) and looked at here at most once a second for each workspace.
+ *
+ * Threads: the loop's thread only
+ * Source:  docs/security.md; docs/operations.md
+ */
+#ifndef GATEWAY_SHARE_H
+#define GATEWAY_SHARE_H
+
+#include "requests/request.h"
+
+struct shares;
+
+void shares_open(struct gateway *gw, struct shares **out);
+void shares_close(struct shares *shares);
+
+/* The key that holds the workspace's share. */
+#define SHARE_KEY_MAX 96
+void share_key(const char *workspace, char key[SHARE_KEY_MAX]);
+
+/* Whether the workspace's share was used up when it was last looked at; looks again when that was
+ * a second ago. */
+bool share_used_up(struct gateway *gw, const char *workspace);
+enum step share_refuse(struct request *r);
+
+#endif
