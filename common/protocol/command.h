@@ -30,7 +30,8 @@
 #define EVENT_HEADER      "Gantry-Event"
 #define ACTOR_HEADER      "Gantry-Actor"
 #define MSG_ID_HEADER     "Nats-Msg-Id"
-/* Of a .done event: the HTTP status; the payload is the body alone. */
+/* Of a .done event: the HTTP status; the payload is the body alone. Of an answer to a core request: a
+ * good status that is not the usual one. */
 #define STATUS_HEADER "Gantry-Status"
 /* Of an error answer: the problem's code, and of a core reply the HTTP status (ADR-32). */
 #define ERROR_HEADER        "Nats-Service-Error"

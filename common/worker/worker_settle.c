@@ -157,6 +157,8 @@ reply_core(struct delivery *delivery)
         const char *name = result->code < PROBLEM_COUNT ? problem_name(result->code) : "internal";
         headers[n++] = (struct bus_header){ "Nats-Service-Error", name };
         headers[n++] = (struct bus_header){ "Nats-Service-Error-Code", code };
+    } else if (result->status == 202) {
+        headers[n++] = (struct bus_header){ STATUS_HEADER, "202" };
     }
     struct bus_out out = { .subject = delivery->msg->reply,
                            .headers = headers,

@@ -61,7 +61,10 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     enum step step;
     if (rc == RC_OK) {
         const char *code = bus_msg_header(msg, ERROR_STATUS_HEADER);
-        int status = code ? (int)strtol(code, NULL, 10) : r->route->success;
+        const char *good = bus_msg_header(msg, STATUS_HEADER);
+        int status = code   ? (int)strtol(code, NULL, 10)
+                     : good ? (int)strtol(good, NULL, 10)
+                            : r->route->success;
         if (status != 503) /* a worker that cannot audit says so with a 503 */
             r->effect = EFFECT_SETTLED;
         if (!code && r->route->content_type)

@@ -135,6 +135,8 @@ put_responses(struct json_writer *w, const struct route *route)
     if (route->kind == ROUTE_COMMAND)
         put_response(w, 202, "Accepted and stored, not yet done; Location says where to look",
                      NULL);
+    else if (route->command == CMD_JOBS_CANCEL)
+        put_response(w, 202, "Asked to end, still running when this was answered", NULL);
     json_object(w, "default");
     json_put_string(w, "$ref", "#/components/responses/Problem");
     json_close(w);

@@ -83,3 +83,20 @@ def test_postgresql_told_to_stop_comes_back(system):
     wait_until(lambda: system.pid("postgres") not in (0, pid), 90, "PostgreSQL is started again")
     system.wait_ready(90)
     wait_until(lambda: client.ingest("s", "stored by the new one").status == 200, 90, "it stores")
+
+
+def test_a_cancel_that_is_not_done_has_one_status(system):
+    """The executor that has the job is gone: what the caller gets is what the log says."""
+    job = "0198c0de-7a2b-7c3d-8e4f-5a6b7c8d9e0f"
+    words = [f"job:default:{job}", "status", "running", "action", "ping", "message", "1", "delivery", "1", "started", "1",
+             "enqueued", "1"]
+    subprocess.run(["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hset", *words], check=True,
+                   capture_output=True, timeout=30)
+    answer = system.client().request("DELETE", f"/ai/jobs/{job}", None, {"X-Request-ID": "cancel-1"})
+    assert (answer.status, answer.json["status"]) == (202, "running")
+
+    def told():
+        with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+            cursor.execute("SELECT http_status FROM audit_events WHERE request_id = 'cancel-1'")
+            return cursor.fetchall()
+    assert wait_until(told, 60, "the request is recorded") == [(202,)]
