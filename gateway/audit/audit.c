@@ -28,15 +28,16 @@ status_of(int http_status)
     return http_status >= 400 ? AUDIT_FAILED : AUDIT_SUCCESS;
 }
 
-/* The counts become events. A count that cannot be sent now stays, and grows. */
+/* The counts become events: by way of Redis, else straight to AUDIT. What neither takes stays, and
+ * grows. */
 static void
 flush(void *arg)
 {
     struct audit *audit = arg;
     char id[ID_TEXT_MAX];
 
-    if (!bus_connected(audit->gw->bus) || !audit_healthy(audit))
-        return;
+    bool taken = bus_connected(audit->gw->bus) && audit_healthy(audit);
+
     for (size_t i = 0; i < REFUSALS_MAX; i++) {
         struct refusal *row = &audit->refusals.rows[i];
         if (row->count == 0)
@@ -56,10 +57,13 @@ flush(void *arg)
             .time_ms = row->first_ms,
             .count = (int64_t)row->count,
         };
-        if (audit_send(audit, row->workspace[0] ? row->workspace : AUDIT_NO_WORKSPACE, &event, NULL,
-                       NULL) != RC_LIMIT)
+        const char *workspace = row->workspace[0] ? row->workspace : AUDIT_NO_WORKSPACE;
+        if (!refusals_store(audit, workspace, &event, row) && taken &&
+            audit_send(audit, workspace, &event, NULL, NULL) != RC_LIMIT)
             row->count = 0;
     }
+    if (taken)
+        refusals_send(audit); /* also what a gateway that is no more has left */
 }
 
 /* --- one request ------------------------------------------------------------------------------ */
@@ -210,8 +214,11 @@ close_audit(struct request *r)
         return STEP_NEXT;
     if (r->authenticated && settled_elsewhere(r))
         return STEP_NEXT;
+    /* What was announced, or sent to a worker, may have an event already: it gets its end under the
+     * same id, now or when AUDIT is back, and is not counted beside it. */
+    bool begun = r->audit_id[0] || r->effect != EFFECT_HERE;
     enum rc rc = RC_LIMIT;
-    if (r->authenticated && bus_connected(r->gw->bus) && audit_healthy(audit))
+    if (r->authenticated && (begun || (bus_connected(r->gw->bus) && audit_healthy(audit))))
         rc = send_end(r);
     if (rc == RC_OK)
         return STEP_WAIT;
@@ -254,7 +261,7 @@ audit_close(struct audit *audit)
         return;
     flush(audit);
     (void)bus_flush(audit->gw->bus, CLOSE_MS, NULL);
-    while (audit->n_late && clock_mono_ms() < until_ms)
+    while ((audit->n_late || audit->n_storing) && clock_mono_ms() < until_ms)
         loop_turn(audit->gw->loop, 50);
     audit_drop_late(audit);
     loop_timer_free(audit->flush_timer);

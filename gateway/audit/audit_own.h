@@ -8,6 +8,7 @@
 #include "audit/audit.h"
 #include "audit/refusals.h"
 #include "base/loop.h"
+#include "kv/kv.h"
 
 #define AUDIT_LATE_MAX 4096 /* events that wait to be sent again */
 
@@ -21,9 +22,17 @@ struct audit {
     struct audit_out *again;        /* owned: not taken yet, waiting for the timer */
     size_t n_kept;                  /* not taken yet, waiting or under way */
     size_t n_late;                  /* of these, for any reason but a full share */
+    size_t n_storing;               /* counts on their way into Redis */
+    size_t n_stored;                /* counts in Redis since AUDIT took one */
 };
 
 void audit_send_again(void *audit);
 void audit_drop_late(struct audit *audit);
+/* refusals_send.c. Put a count where it outlives us, as this event, and free its row; false when
+ * Redis takes none: the row is left alone. Publish what is there. */
+bool refusals_store(struct audit *audit, const char *workspace,
+                    const struct audit_request_event *event, struct refusal *row);
+void refusals_send(struct audit *audit);
+void refusals_ignore(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err);
 
 #endif

@@ -31,7 +31,7 @@ find_row(struct refusals *refusals, const struct refusal *like, size_t limit)
 }
 
 static void
-add(struct refusals *refusals, struct refusal *like)
+add(struct refusals *refusals, struct refusal *like, uint64_t count)
 {
     struct refusal *row;
 
@@ -49,9 +49,19 @@ add(struct refusals *refusals, struct refusal *like)
     }
     if (!row)
         row = &refusals->rows[REFUSALS_MAX - 1];
-    if (row->count == 0)
+    if (row->count == 0) {
         *row = *like;
-    row->count++;
+        row->count = 0;
+    }
+    row->count += count;
+}
+
+void
+refusals_add(struct refusals *refusals, const struct refusal *like)
+{
+    struct refusal copy = *like;
+
+    add(refusals, &copy, like->count);
 }
 
 void
@@ -66,7 +76,7 @@ refusals_count(struct refusals *refusals, const struct request *r)
         memcpy(like.workspace, r->actor.workspace, sizeof(like.workspace));
         memcpy(like.key_id, r->actor.key_id, sizeof(like.key_id));
     }
-    add(refusals, &like);
+    add(refusals, &like, 1);
 }
 
 void
@@ -76,5 +86,5 @@ refusals_count_login(struct refusals *refusals, const char *client)
 
     (void)snprintf(like.action, sizeof(like.action), "NATS login");
     (void)snprintf(like.client, sizeof(like.client), "%s", client);
-    add(refusals, &like);
+    add(refusals, &like, 1);
 }

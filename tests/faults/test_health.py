@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What /readyz and the gateway say when a server is there but does not do its work."""
 import contextlib
+import re
 import signal
 import subprocess
 
@@ -100,3 +101,33 @@ def test_a_cancel_that_is_not_done_has_one_status(system):
             cursor.execute("SELECT http_status FROM audit_events WHERE request_id = 'cancel-1'")
             return cursor.fetchall()
     assert wait_until(told, 60, "the request is recorded") == [(202,)]
+
+
+def test_counts_of_refusals_outlive_the_gateway(system):
+    """Counted while AUDIT is out of reach, by a gateway that is killed then: each is recorded, and none twice."""
+    client, stranger = system.client(), system.anonymous()
+    client.get("/memory").ok()
+    system.take_down("nats")
+    wait_until(lambda: client.get("/none-1").status == 503, 60, "NATS is away")
+
+    def counted():
+        with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+            cursor.execute("SELECT coalesce(sum((event->>'count')::int) FILTER (WHERE http_status = 401), 0),"
+                           " coalesce(sum((event->>'count')::int) FILTER (WHERE http_status = 503 AND action = 'memory.list'), 0)"
+                           " FROM audit_events")
+            return cursor.fetchone()
+
+    before = counted()
+    assert {client.get("/memory").status for _ in range(30)} == {503}
+    assert {stranger.get("/memory").status for _ in range(30)} == {401}
+
+    def kept():
+        done = subprocess.run(["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hvals", "rate:refused"],
+                              capture_output=True, text=True, timeout=30)
+        return sum(map(int, re.findall(r'"count":(\d+)', done.stdout)))
+    wait_until(lambda: kept() >= 60, 60, "the counts are in Redis")
+    system.kill("gateway")
+    system.bring_back("nats")
+    wait_until(lambda: counted() == (before[0] + 30, before[1] + 30), 120, "each is recorded")
+    wait_until(lambda: kept() == 0, 60, "none is left")
+    assert counted() == (before[0] + 30, before[1] + 30)
