@@ -189,6 +189,7 @@ worker_tick(void *arg)
     if (w->in_handler)
         return;
     (void)worker_check_health(w);
+    worker_say_rest(w, false);
     if (w->spec->on_tick && !w->stopping)
         w->spec->on_tick(w);
     if ((clock_wall_ms() - w->ready_ms) / TICK_MS % METRICS_EVERY == 0)
@@ -296,6 +297,8 @@ worker_free(struct worker *w)
         conf_wipe(w->spec->conf_too, 1, w->conf);
     free(w->conf);
     free(w->batch);
+    worker_say_rest(w, true);
+    free(w->log_limits);
     gcra_table_free(w->limits);
 }
 

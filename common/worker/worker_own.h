@@ -110,6 +110,7 @@ struct worker {
     struct route_stats stats[CMD_COUNT];
     struct gcra_table *limits; /* of direct core requests */
     struct call **batch;
+    struct log_limits *log_limits; /* owned; made when first needed */
 };
 
 /* worker_conf.c */
@@ -143,6 +144,9 @@ enum rc worker_listen(struct worker *w, struct err *err);
 void worker_fetch(struct worker *w);
 void worker_stop_listening(struct worker *w);
 void worker_careful(struct worker *w);
+/* worker_log.c: false when a workspace's like was logged often enough; the rest as a number */
+bool worker_may_say(struct worker *w, const char *what, const char *workspace);
+void worker_say_rest(struct worker *w, bool now);
 /* service.c: $SRV and metrics */
 enum rc service_listen(struct worker *w, struct err *err);
 void service_publish(struct worker *w);

@@ -30,6 +30,11 @@
 #define REASON_MAX     256
 #define DONE_EXTRA     64 /* bytes around the body of a .done event */
 
+/* What a workspace can make happen at will: bounded by worker_may_say(). */
+static const char DEAD_LETTER[] = "dead letter";
+static const char NOT_TAKEN[] = "a dead letter was not taken: the message goes back";
+static const char FAILED[] = "a request failed";
+
 static uint32_t
 grown(uint32_t first_ms, uint32_t max_ms, unsigned n)
 {
@@ -253,9 +258,9 @@ on_dead_lettered(void *arg, enum rc rc, bool duplicate, const struct err *err)
         publish_done(delivery);
         enter(delivery, DELIVERY_ACKING);
     } else if (rc == RC_LIMIT) {
-        log_fields(LOG_ERROR, "a dead letter was not taken: the message goes back", "workspace",
-                   delivery->call.actor.workspace, "reason", delivery->reason, "because", err->text,
-                   NULL);
+        if (worker_may_say(delivery->w, NOT_TAKEN, delivery->call.actor.workspace))
+            log_fields(LOG_ERROR, NOT_TAKEN, "workspace", delivery->call.actor.workspace, "reason",
+                       delivery->reason, "because", err->text, NULL);
         delivery_hand_back(delivery, WORKER_DEAD_FULL_MS);
     } else {
         log_fields(LOG_WARN, "a dead letter was not taken: trying again", "reason", err->text,
@@ -361,8 +366,9 @@ void
 delivery_dead_letter(struct delivery *delivery, const char *reason)
 {
     delivery->reason = reason ? reason : "no memory for the reason";
-    log_fields(LOG_ERROR, "dead letter", "reason", delivery->reason, "workspace",
-               delivery->call.actor.workspace, "id", delivery->call.id, NULL);
+    if (worker_may_say(delivery->w, DEAD_LETTER, delivery->call.actor.workspace))
+        log_fields(LOG_ERROR, DEAD_LETTER, "reason", delivery->reason, "workspace",
+                   delivery->call.actor.workspace, "id", delivery->call.id, NULL);
     if (!delivery->call.actor.workspace[0]) { /* no subject of ours: nowhere to put it */
         (void)bus_settle(delivery->w->bus, delivery->msg, BUS_TERM, 0, NULL, NULL, NULL);
         delivery_free(delivery);
@@ -409,8 +415,9 @@ delivery_settle(struct delivery *delivery)
         (void)worker_check_health(delivery->w);
         delivery_refuse_unavailable(delivery);
     } else if (!delivery->consumer && verdict == VERDICT_REJECT) {
-        log_fields(LOG_ERROR, "a request failed", "command", command_info(call->command)->tail,
-                   "reason", call->result.err.text, NULL);
+        if (worker_may_say(delivery->w, FAILED, call->actor.workspace))
+            log_fields(LOG_ERROR, FAILED, "command", command_info(call->command)->tail, "reason",
+                       call->result.err.text, NULL);
         call_problem(call, PROBLEM_INTERNAL, NULL, "The request could not be carried out.");
     } else if (verdict == VERDICT_RETRY) {
         hold(delivery);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What /readyz and the gateway say when a server is there but does not do its work."""
 import contextlib
+import json
 import re
 import signal
 import subprocess
+import uuid
 
 import pytest
 from gantry_testing.wait import wait_until
@@ -131,3 +133,21 @@ def test_counts_of_refusals_outlive_the_gateway(system):
     wait_until(lambda: counted() == (before[0] + 30, before[1] + 30), 120, "each is recorded")
     wait_until(lambda: kept() == 0, 60, "none is left")
     assert counted() == (before[0] + 30, before[1] + 30)
+
+
+def test_bad_messages_of_one_workspace_are_a_few_lines(system):
+    """Each is a dead letter; the log has the first five and the number of the rest."""
+    with contextlib.closing(system.nats("developer", "noisy")) as nats:
+        for _ in range(300):
+            nats.publish("gantry.v1.noisy.memory.ingest", b'{"scope":"z","text":"x"',
+                         headers={"Nats-Msg-Id": str(uuid.uuid4())})
+        nats.flush()
+
+    def lines():
+        found = [json.loads(line) for line in system.log("ingest").splitlines() if '"dead letter"' in line]
+        return [line for line in found if line["workspace"] == "noisy"]
+
+    def told():
+        return sum(int(line.get("more_like_it", 1)) for line in lines())
+    wait_until(lambda: told() == 300, 120, "all are told of")
+    assert len(lines()) <= 5 * 3 + 3, "however slow the machine: three intervals"
