@@ -58,7 +58,7 @@ class Worker:
 
 
 class MemorySystem:
-    def __init__(self, stack, *postgres_options):
+    def __init__(self, stack, *postgres_options, before=None):
         self.postgres = stack.enter_context(servers.postgres(*postgres_options))
         self.nats = stack.enter_context(nats_files.server())
         self.redis = stack.enter_context(servers.redis())
@@ -67,6 +67,8 @@ class MemorySystem:
         with self.connect_to(self.postgres.url) as connection:
             connection.cursor().execute("CREATE DATABASE gantry")
         self.superuser = f"{base}/gantry"
+        if before:  # what an earlier release left
+            before(self)
         env = {"DATABASE_SUPERUSER_URL": self.superuser}
         env.update({f"DB_PASSWORD_{r}": f"p{r.lower()}" for r in
                     ("OWNER", "GATEWAY", "INGEST", "SEARCH", "AUDIT", "PRUNER")})
@@ -150,6 +152,6 @@ class MemorySystem:
 
 
 @contextlib.contextmanager
-def memory_system(*postgres_options):
+def memory_system(*postgres_options, before=None):
     with contextlib.ExitStack() as stack:
-        yield MemorySystem(stack, *postgres_options)
+        yield MemorySystem(stack, *postgres_options, before=before)
