@@ -23,34 +23,43 @@
 enum name_kind { NAME_NONE, NAME_KEY, NAME_PASSWORD, NAME_SESSION, NAME_HEADER };
 
 /* Compared without what is neither letter nor digit. whole: stands at the start of a word or hump. */
-static const struct {
-    const char *end;
+struct ending {
+    const char *text;
+    size_t len;
     enum name_kind kind;
     bool whole;
-} NAMES[] = {
-    { "password", NAME_PASSWORD, false },   { "passwd", NAME_PASSWORD, false },
-    { "passphrase", NAME_PASSWORD, false }, { "passwort", NAME_PASSWORD, false },
-    { "kennwort", NAME_PASSWORD, false },   { "pwd", NAME_PASSWORD, true },
-    { "pass", NAME_PASSWORD, true },        { "pw", NAME_PASSWORD, true },
-    { "apikey", NAME_KEY, false },          { "secretkey", NAME_KEY, false },
-    { "secretkeybase", NAME_KEY, false },   { "accesskey", NAME_KEY, false },
-    { "privatekey", NAME_KEY, false },      { "signingkey", NAME_KEY, false },
-    { "encryptionkey", NAME_KEY, false },   { "accountkey", NAME_KEY, false },
-    { "masterkey", NAME_KEY, false },       { "sharedkey", NAME_KEY, false },
-    { "storagekey", NAME_KEY, false },      { "authkey", NAME_KEY, false },
-    { "hmackey", NAME_KEY, true },          { "jwtkey", NAME_KEY, true },
-    { "appkey", NAME_KEY, true },           { "consumerkey", NAME_KEY, false },
-    { "secret", NAME_KEY, false },          { "token", NAME_KEY, false },
-    { "credential", NAME_KEY, true },       { "credentials", NAME_KEY, true },
-    { "session", NAME_SESSION, true },      { "sessionid", NAME_SESSION, false },
-    { "sessid", NAME_SESSION, false },      { "sid", NAME_SESSION, true },
-    { "authorization", NAME_HEADER, true },
+};
+#define ENDING(text, kind, whole)                                                                  \
+    {                                                                                              \
+        text, sizeof(text) - 1, kind, whole                                                        \
+    }
+static const struct ending NAMES[] = {
+    ENDING("password", NAME_PASSWORD, false),   ENDING("passwd", NAME_PASSWORD, false),
+    ENDING("passphrase", NAME_PASSWORD, false), ENDING("passwort", NAME_PASSWORD, false),
+    ENDING("kennwort", NAME_PASSWORD, false),   ENDING("pwd", NAME_PASSWORD, true),
+    ENDING("pass", NAME_PASSWORD, true),        ENDING("pw", NAME_PASSWORD, true),
+    ENDING("apikey", NAME_KEY, false),          ENDING("secretkey", NAME_KEY, false),
+    ENDING("secretkeybase", NAME_KEY, false),   ENDING("accesskey", NAME_KEY, false),
+    ENDING("privatekey", NAME_KEY, false),      ENDING("signingkey", NAME_KEY, false),
+    ENDING("encryptionkey", NAME_KEY, false),   ENDING("accountkey", NAME_KEY, false),
+    ENDING("masterkey", NAME_KEY, false),       ENDING("sharedkey", NAME_KEY, false),
+    ENDING("storagekey", NAME_KEY, false),      ENDING("authkey", NAME_KEY, false),
+    ENDING("hmackey", NAME_KEY, true),          ENDING("jwtkey", NAME_KEY, true),
+    ENDING("appkey", NAME_KEY, true),           ENDING("consumerkey", NAME_KEY, false),
+    ENDING("secret", NAME_KEY, false),          ENDING("token", NAME_KEY, false),
+    ENDING("credential", NAME_KEY, true),       ENDING("credentials", NAME_KEY, true),
+    ENDING("session", NAME_SESSION, true),      ENDING("sessionid", NAME_SESSION, false),
+    ENDING("sessid", NAME_SESSION, false),      ENDING("sid", NAME_SESSION, true),
+    ENDING("authorization", NAME_HEADER, true),
 };
 
 /* Tokens that open nothing: places in a list. */
-static const char *const HARMLESS[] = { "pagetoken",        "nexttoken",         "synctoken",
-                                        "resumetoken",      "continuationtoken", "paginationtoken",
-                                        "cancellationtoken" };
+static const struct ending HARMLESS[] = {
+    ENDING("pagetoken", NAME_NONE, false),         ENDING("nexttoken", NAME_NONE, false),
+    ENDING("synctoken", NAME_NONE, false),         ENDING("resumetoken", NAME_NONE, false),
+    ENDING("continuationtoken", NAME_NONE, false), ENDING("paginationtoken", NAME_NONE, false),
+    ENDING("cancellationtoken", NAME_NONE, false),
+};
 
 static char
 lower(char c)
@@ -77,18 +86,18 @@ is_digit(char c)
 }
 
 static bool
-ends_with(const char *name, size_t len, const char *end, bool whole)
+ends_with(const char *name, size_t len, const struct ending *ending)
 {
-    size_t left = strlen(end), at = len;
+    size_t left = ending->len, at = len;
 
     while (left > 0 && at > 0) {
         char c = name[--at];
         if (!secrets_is_alnum(c))
             continue;
-        if (lower(c) != end[--left])
+        if (lower(c) != ending->text[--left])
             return false;
     }
-    return left == 0 && (!whole || at == 0 || !secrets_is_alnum(name[at - 1]) ||
+    return left == 0 && (!ending->whole || at == 0 || !secrets_is_alnum(name[at - 1]) ||
                          (is_upper(name[at]) && !is_upper(name[at - 1])));
 }
 
@@ -96,10 +105,10 @@ static enum name_kind
 kind_of(const char *name, size_t len)
 {
     for (size_t i = 0; i < ARRAY_LEN(HARMLESS); i++)
-        if (ends_with(name, len, HARMLESS[i], false))
+        if (ends_with(name, len, &HARMLESS[i]))
             return NAME_NONE;
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-        if (ends_with(name, len, NAMES[i].end, NAMES[i].whole))
+        if (ends_with(name, len, &NAMES[i]))
             return NAMES[i].kind;
     return NAME_NONE;
 }
