@@ -31,6 +31,7 @@ def test_every_worker_shows_its_numbers(page):
 
 def test_names_follow_the_conventions(page):
     """What `promtool check metrics` looks at; it is asked itself where it is installed."""
+    servers.wait_until(lambda: "gantry_worker_calls_total{" in page(), 30, "a worker's numbers")
     text = page()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)$", text, re.M))
     assert len(kinds) > 30
