@@ -34,7 +34,7 @@ static enum rc
 open_db(const struct cli *cli, struct db **db, struct err *err)
 {
     if (!cli->conf.database_url)
-        return err_set(err, RC_CONFIG, "DATABASE_URL is not set");
+        return cli_missing("DATABASE_URL", err);
     return db_open(cli->conf.database_url, "gantry audit", SQL_AUDIT_CLI, SQL_AUDIT_CLI_COUNT, db,
                    err);
 }

@@ -5,6 +5,7 @@
 #include "cli.h"
 
 #include <bsd/stdlib.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 #include "base/version.h"
 #include "crypto/crypto.h"
 #include "process/conf.h"
@@ -182,6 +184,28 @@ cli_duration(const char *text, int64_t *out_ms, struct err *err)
     return err_set(err, RC_INVALID, "'%.20s' is no duration such as 90d, 12h, 30m", text);
 }
 
+enum rc
+cli_read_file(const char *path, struct buf *out, struct err *err)
+{
+    bool from_stdin = strcmp(path, "-") == 0;
+    AUTO(file) FILE *file = from_stdin ? NULL : fopen(path, "re");
+    FILE *in = from_stdin ? stdin : file;
+    char block[8192];
+    size_t len = 0;
+
+    if (!in)
+        return err_set(err, RC_NOTFOUND, "%.200s cannot be read", path);
+    while ((len = fread(block, 1, sizeof(block), in)) > 0 && !buf_failed(out))
+        buf_add(out, block, len);
+    if (ferror(in))
+        return err_set(err, RC_NOTFOUND, "%.200s cannot be read", path);
+    if (buf_failed(out))
+        return err_set(err, RC_LIMIT, "%.200s is longer than %zu bytes", path, out->max);
+    if (!utf8_valid(buf_text(out), out->len) || memchr(buf_text(out), '\0', out->len))
+        return err_set(err, RC_INVALID, "%.200s is no UTF-8 text", path);
+    return RC_OK;
+}
+
 /* One word of the command line; *used is 2 when the next word was its value. Non-zero: exit. */
 static int
 take_option(struct cli *cli, const char *word, const char *next, int *used)
@@ -306,6 +330,7 @@ cli_main(int argc, char **argv, const struct cli_command *commands, size_t count
     int words = 0;
 
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for the widths of characters */
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
         return printf("gantry %s\n", GANTRY_VERSION) > 0 ? EXIT_OK : EXIT_TEMP;
     if (argc == 2 && strcmp(argv[1], "--document-config") == 0) {

@@ -70,8 +70,12 @@ enum rc cli_option_int(const struct cli *cli, const char *name, int64_t min, int
 /* "90d", "12h", "30m", "45s", "2w" as milliseconds. */
 enum rc cli_duration(const char *text, int64_t *out_ms, struct err *err);
 
+/* The content of a file, or of standard input for "-": UTF-8 text of at most out->max bytes. */
+enum rc cli_read_file(const char *path, struct buf *out, struct err *err);
+
 /* Servers. The database is the owner's (DATABASE_URL) with the statements of sql_cli.h; NATS is the
  * operator's user; HTTP is the gateway with the API key. RC_CONFIG names the missing variable. */
+enum rc cli_missing(const char *name, struct err *err);
 enum rc cli_db(struct cli *cli, struct db **out, struct err *err);
 enum rc cli_bus(struct cli *cli, struct bus **out, struct err *err);
 enum rc cli_kv(struct cli *cli, const struct kv_script *scripts, size_t count, struct kv **out,

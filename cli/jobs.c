@@ -7,76 +7,26 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "cli.h"
+#include "gateway.h"
+#include "table.h"
 
-#define PATH_ROOM 512 /* bytes */
-#define WAIT_MS   20000
-
-/* What a task printed may hold control characters, which our reader refuses: for people they become
- * U+FFFD. Only escapes can hold them; the text keeps its length or grows. */
-static void
-soften(const char *text, size_t len, struct buf *out)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] != '\\' || i + 1 == len) {
-            buf_putc(out, text[i]);
-        } else if (text[i + 1] == 'u' && i + 5 < len && strncmp(text + i + 2, "00", 2) == 0 &&
-                   (text[i + 4] == '0' || text[i + 4] == '1')) {
-            buf_puts(out, "\\ufffd");
-            i += 5;
-        } else if (text[i + 1] == 'b' || text[i + 1] == 'f') {
-            buf_puts(out, "\\ufffd");
-            i++;
-        } else {
-            buf_add(out, text + i, 2);
-            i++;
-        }
-    }
-}
-
-/* One request. On RC_OK answer holds what came, and *doc, if it is wanted, the same as a document. */
-static enum rc
-call(struct cli *cli, const char *method, const char *path, struct buf *answer, cJSON **doc,
-     struct err *err)
-{
-    AUTO(buf) struct buf soft = { 0 };
-    struct fetch_pool *pool = NULL;
-    const struct fetch_request request = {
-        .method = method, .path = path, .once = true, .timeout_ms = WAIT_MS
-    }; /* somebody is watching */
-    enum rc rc;
-
-    buf_init(answer, FETCH_ANSWER_MAX);
-    buf_init(&soft, FETCH_ANSWER_MAX);
-    if (!cli->conf.api_key)
-        return err_set(err, RC_CONFIG, "GANTRY_API_KEY is not set");
-    if ((rc = cli_http(cli, 1, &pool, err)) != RC_OK)
-        return rc;
-    if ((rc = fetch_pool_call(pool, &request, answer, err)) != RC_OK)
-        return rc;
-    soften(buf_text(answer), answer->len, &soft);
-    if (doc && (buf_failed(&soft) || json_read(buf_text(&soft), soft.len, doc, err) != RC_OK))
-        return err_set(err, RC_BUG, "the gateway's answer cannot be read");
-    return RC_OK;
-}
-
-static const char *
-text_of(const cJSON *job, const char *name)
-{
-    const char *text = json_string(job, name);
-    return text ? text : "-";
-}
+static const struct table_column COLUMNS[] = {
+    { "JOB", 36, false, false },    { "STATUS", 9, false, false }, { "ACTION", 11, true, false },
+    { "DURATION", 8, false, true }, { "ERROR", 6, true, false },   { "ENQUEUED", 20, true, false },
+};
 
 static void
-print_row(const cJSON *job)
+put_row(struct table *table, const cJSON *job)
 {
-    const cJSON *duration = json_member(job, "duration_ms");
-    (void)printf("%s  %-9s  %-16s  ", text_of(job, "job_id"), text_of(job, "status"),
-                 text_of(job, "action"));
-    if (cJSON_IsNumber(duration))
-        (void)printf("%6lld ms", (long long)json_int(job, "duration_ms", 0));
+    table_put(table, json_string(job, "job_id"));
+    table_put(table, json_string(job, "status"));
+    table_put(table, json_string(job, "action"));
+    if (cJSON_IsNumber(json_member(job, "duration_ms")))
+        table_putf(table, "%lld ms", (long long)json_int(job, "duration_ms", 0));
     else
-        (void)printf("%9s", "-");
-    (void)printf("  %s  %s\n", text_of(job, "enqueued_at"), text_of(job, "error"));
+        table_put(table, NULL);
+    table_put(table, json_string(job, "error"));
+    table_put(table, json_string(job, "enqueued_at"));
 }
 
 static bool
@@ -93,12 +43,12 @@ is_state(const char *word)
 int
 cmd_jobs_list(struct cli *cli)
 {
+    AUTO(buf) struct buf path = { 0 };
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
+    AUTO(table) struct table table = { 0 };
     struct err err = { .rc = RC_OK };
-    char path[PATH_ROOM];
     const char *status = cli_option(cli, "status");
-    const char *cursor = cli_option(cli, "cursor");
     const cJSON *job = NULL;
     int64_t limit = 0;
 
@@ -107,17 +57,21 @@ cmd_jobs_list(struct cli *cli)
     if (status && !is_state(status))
         return cli_usage(
             "--status: pending, running, completed, failed, cancelled or dead, please");
-    if (cursor && strspn(cursor, "0123456789abcdef-:") != strlen(cursor))
+    buf_init(&path, GATEWAY_PATH_MAX);
+    buf_printf(&path, "/ai/jobs?limit=%lld", (long long)limit);
+    gateway_query(&path, "status", status);
+    gateway_query(&path, "cursor", cli_option(cli, "cursor"));
+    if (buf_failed(&path))
         return cli_usage("--cursor: what the page before ended with, please");
-    (void)snprintf(path, sizeof(path), "/ai/jobs?limit=%lld%s%.32s%s%.128s", (long long)limit,
-                   status ? "&status=" : "", status ? status : "", cursor ? "&cursor=" : "",
-                   cursor ? cursor : "");
-    if (call(cli, "GET", path, &answer, &doc, &err) != RC_OK)
+    if (gateway_get(cli, buf_text(&path), &answer, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
         return cli_print_json(&answer);
+    table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     cJSON_ArrayForEach (job, json_member(doc, "jobs"))
-        print_row(job);
+        put_row(&table, job);
+    if (table_print(&table) != EXIT_OK)
+        return EXIT_TEMP;
     (void)printf("%lld jobs, %lld waiting", (long long)json_int(doc, "count", 0),
                  (long long)json_int(doc, "queue_depth", 0));
     if (json_string(doc, "next_cursor"))
@@ -126,29 +80,39 @@ cmd_jobs_list(struct cli *cli)
     return EXIT_OK;
 }
 
+void
+jobs_print_output(const cJSON *job)
+{
+    const cJSON *result = json_member(job, "result");
+    if (json_string(result, "stdout"))
+        (void)fputs(json_string(result, "stdout"), stdout);
+    (void)fflush(stdout);
+    if (json_string(result, "stderr"))
+        (void)fputs(json_string(result, "stderr"), stderr);
+}
+
 static int
 one_job(struct cli *cli, const char *method)
 {
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
+    AUTO(table) struct table table = { 0 };
     struct err err = { .rc = RC_OK };
-    char path[PATH_ROOM];
-    char id[ID_TEXT_MAX];
+    char id[ID_TEXT_MAX], path[JOBS_PATH_MAX];
 
     if (id_parse(cli->argv[0], strlen(cli->argv[0]), id) != RC_OK)
         return cli_usage("'%.60s' is no job's id (a UUID)", cli->argv[0]);
     (void)snprintf(path, sizeof(path), "/ai/jobs/%s", id);
-    if (call(cli, method, path, &answer, &doc, &err) != RC_OK)
+    const struct fetch_request request = { .method = method, .path = path, .once = true };
+    if (gateway_call(cli, &request, &answer, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
         return cli_print_json(&answer);
-    print_row(doc);
-    const cJSON *result = json_member(doc, "result");
-    if (json_string(result, "stdout"))
-        (void)fputs(json_string(result, "stdout"), stdout);
-    if (json_string(result, "stderr"))
-        (void)fputs(json_string(result, "stderr"), stderr);
-    return EXIT_OK;
+    table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
+    put_row(&table, doc);
+    int code = table_print(&table);
+    jobs_print_output(doc);
+    return code;
 }
 
 int

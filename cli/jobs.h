@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * jobs - the workspace's jobs, over HTTP with the API key: list, show, cancel.
+ * jobs - the workspace's jobs, over HTTP with the API key: run, list, show, cancel.
  */
 #ifndef GANTRY_CLI_JOBS_H
 #define GANTRY_CLI_JOBS_H
 
+#include "json/json.h"
+
+#define JOBS_PATH_MAX 64 /* bytes of "/ai/jobs/ID" */
+
 struct cli;
 
+int cmd_run(struct cli *cli);
 int cmd_jobs_list(struct cli *cli);
 int cmd_jobs_show(struct cli *cli);
 int cmd_jobs_cancel(struct cli *cli);
+
+/* What the job's task wrote, each on the stream that it wrote to. */
+void jobs_print_output(const cJSON *job);
 
 #endif

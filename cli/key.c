@@ -15,6 +15,7 @@
 #include "protocol/apikey.h"
 #include "protocol/principal.h"
 #include "sql_cli.h"
+#include "table.h"
 #include "validate/secrets.h"
 
 #define NAME_MAX_BYTES  256
@@ -227,6 +228,7 @@ each_workspace(struct cli *cli, each_fn *fn, void *arg, struct err *err)
 struct listing {
     struct json_writer w;
     struct buf out;
+    struct table table;
     struct err err;
 };
 
@@ -257,13 +259,33 @@ put_key(struct json_writer *w, const char *workspace, const PGresult *rows, int 
     json_close(w);
 }
 
+static const struct table_column COLUMNS[] = {
+    { "KEY ID", 12, false, false },   { "ROLE", 9, false, false }, { "STATE", 7, false, false },
+    { "WORKSPACE", 10, true, false }, { "NAME", 6, true, false },  { "CREATED", 20, true, false },
+    { "LAST USED", 20, true, false },
+};
+
+static void
+put_row(struct table *table, const char *workspace, const PGresult *rows, int row)
+{
+    char text[CLOCK_TEXT_MAX];
+    int64_t used_ms = db_int(rows, row, 6, 0);
+
+    table_put(table, db_text(rows, row, 0));
+    table_put(table, db_text(rows, row, 1));
+    table_put(table, state_of(rows, row));
+    table_put(table, workspace);
+    table_put(table, db_text(rows, row, 2));
+    table_put(table, clock_format(db_int(rows, row, 3, 0), text));
+    table_put(table, used_ms ? clock_format(used_ms, text) : "never");
+}
+
 static bool
 list_one(struct cli *cli, struct db *db, const char *workspace, void *arg)
 {
     struct listing *listing = arg;
     AUTO(pgresult) PGresult *rows = NULL;
     struct db_params params = { .count = 0 };
-    char created[CLOCK_TEXT_MAX];
 
     db_param_text(&params, workspace);
     if (db_query(db, workspace, SQL_CLI_KEY_LIST, &params, &rows, &listing->err) != RC_OK)
@@ -272,10 +294,7 @@ list_one(struct cli *cli, struct db *db, const char *workspace, void *arg)
         if (cli->json)
             put_key(&listing->w, workspace, rows, row);
         else
-            (void)printf("%s  %-9s  %-7s  %s  %-24s  %s\n", db_text(rows, row, 0),
-                         db_text(rows, row, 1), state_of(rows, row),
-                         clock_format(db_int(rows, row, 3, 0), created), workspace,
-                         db_text(rows, row, 2));
+            put_row(&listing->table, workspace, rows, row);
     }
     return false;
 }
@@ -286,6 +305,7 @@ cmd_key_list(struct cli *cli)
     struct listing listing = { .err = { .rc = RC_OK } };
     int code = EXIT_OK;
 
+    table_init(&listing.table, COLUMNS, ARRAY_LEN(COLUMNS));
     buf_init(&listing.out, CLI_OUTPUT_MAX);
     json_begin(&listing.w, &listing.out);
     json_object(&listing.w, NULL);
@@ -297,7 +317,10 @@ cmd_key_list(struct cli *cli)
         json_close(&listing.w);
         (void)json_end(&listing.w);
         code = cli_print_json(&listing.out);
+    } else {
+        code = table_print(&listing.table);
     }
+    table_cleanup(&listing.table);
     buf_fini(&listing.out);
     return code;
 }

@@ -2,37 +2,25 @@
 /*
  * memory_export - page after page, newest first, as lines.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "cli.h"
+#include "gateway.h"
 #include "memory.h"
 #include "progress.h"
 
-#define PAGE      100
-#define PATH_ROOM 2048 /* bytes */
+#define PAGE 100
 
 struct export
 {
-    struct fetch_pool *pool;
+    struct cli *cli;
     FILE *out; /* borrowed */
     struct progress progress;
     uint64_t count;
 };
-
-static void
-put_encoded(struct buf *out, const char *text)
-{
-    for (const char *c = text; *c; c++) {
-        if (isalnum((unsigned char)*c) || strchr("-._~", *c))
-            buf_putc(out, *c);
-        else
-            buf_printf(out, "%%%02X", (unsigned)(unsigned char)*c);
-    }
-}
 
 static enum rc
 write_items(struct export *export, const cJSON *items, struct err *err)
@@ -63,21 +51,14 @@ export_page(struct export *export, const char *scope, struct buf *cursor, struct
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
 
-    buf_init(&path, PATH_ROOM);
-    buf_init(&answer, FETCH_ANSWER_MAX);
+    buf_init(&path, GATEWAY_PATH_MAX);
     buf_printf(&path, "/memory?limit=%d", PAGE);
-    if (scope) {
-        buf_puts(&path, "&scope=");
-        put_encoded(&path, scope);
-    }
-    if (cursor->len) {
-        buf_puts(&path, "&cursor=");
-        put_encoded(&path, buf_text(cursor));
-    }
+    gateway_query(&path, "scope", scope);
+    gateway_query(&path, "cursor", cursor->len ? buf_text(cursor) : NULL);
     if (buf_failed(&path))
         return err_set(err, RC_LIMIT, "the scope is too long");
     const struct fetch_request request = { .method = "GET", .path = buf_text(&path) };
-    enum rc rc = fetch_pool_call(export->pool, &request, &answer, err);
+    enum rc rc = gateway_call(export->cli, &request, &answer, NULL, err);
     if (rc != RC_OK)
         return rc;
     if (json_read(buf_text(&answer), answer.len, &doc, err) != RC_OK ||
@@ -96,15 +77,12 @@ cmd_memory_export(struct cli *cli)
 {
     AUTO(buf) struct buf cursor = { 0 };
     AUTO(file) FILE *file = NULL;
-    struct export export = { .out = stdout };
+    struct export export = { .cli = cli, .out = stdout };
     struct err err = { .rc = RC_OK };
+    struct fetch_pool *pool = NULL;
     const char *path = cli_option(cli, "output");
 
-    if (!cli->conf.api_key) {
-        (void)err_set(&err, RC_CONFIG, "GANTRY_API_KEY is not set");
-        return cli_fail(&err);
-    }
-    if (cli_http(cli, 1, &export.pool, &err) != RC_OK)
+    if (gateway_open(cli, 1, &pool, &err) != RC_OK) /* before a file is emptied */
         return cli_fail(&err);
     if (path) {
         file = fopen(path, "we");
@@ -114,7 +92,7 @@ cmd_memory_export(struct cli *cli)
         }
         export.out = file;
     }
-    buf_init(&cursor, PATH_ROOM / 4);
+    buf_init(&cursor, GATEWAY_PATH_MAX / 4);
     progress_begin(&export.progress, "exporting", 0);
     enum rc rc = RC_OK;
     do

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "cli.h"
+#include "gateway.h"
 #include "memory.h"
 #include "progress.h"
 
@@ -244,11 +245,7 @@ cmd_memory_import(struct cli *cli)
         (void)err_set(&err, RC_NOTFOUND, "%.200s cannot be read", cli->argv[0]);
         return cli_fail(&err);
     }
-    if (!cli->conf.api_key) {
-        (void)err_set(&err, RC_CONFIG, "GANTRY_API_KEY is not set");
-        return cli_fail(&err);
-    }
-    if (cli_http(cli, PARALLEL, &import.pool, &err) != RC_OK)
+    if (gateway_open(cli, PARALLEL, &import.pool, &err) != RC_OK)
         return cli_fail(&err);
     id_new(import.run);
     progress_begin(&import.progress, "importing", file ? count_lines(file) : 0);

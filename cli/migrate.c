@@ -220,7 +220,7 @@ cmd_migrate(struct cli *cli)
     struct err err = { .rc = RC_OK };
 
     if (!cli->conf.superuser_url) {
-        (void)err_set(&err, RC_CONFIG, "DATABASE_SUPERUSER_URL is not set");
+        (void)cli_missing("DATABASE_SUPERUSER_URL", &err);
         return cli_fail(&err);
     }
     collect(&all);

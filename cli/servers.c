@@ -23,10 +23,13 @@
         .tv_nsec = 500000000                                                                       \
     }
 
-static enum rc
-missing(const char *name, struct err *err)
+enum rc
+cli_missing(const char *name, struct err *err)
 {
-    return err_set(err, RC_CONFIG, "%s is not set (source the env file that make up leaves)", name);
+    return err_set(err, RC_CONFIG,
+                   "%s is not set: source the file that knows it, which is var/env after make up, "
+                   "and /etc/gantry/operator.env where deploy/configure was used",
+                   name);
 }
 
 enum rc
@@ -34,7 +37,7 @@ cli_db(struct cli *cli, struct db **out, struct err *err)
 {
     if (!cli->db) {
         if (!cli->conf.database_url)
-            return missing("DATABASE_URL", err);
+            return cli_missing("DATABASE_URL", err);
         enum rc rc =
             db_open(cli->conf.database_url, "gantry", SQL_CLI, SQL_CLI_COUNT, &cli->db, err);
         if (rc != RC_OK)
@@ -55,7 +58,7 @@ cli_bus(struct cli *cli, struct bus **out, struct err *err)
 {
     if (!cli->bus) {
         if (!cli->conf.operator_url)
-            return missing("GANTRY_NATS_OPERATOR_URL", err);
+            return cli_missing("GANTRY_NATS_OPERATOR_URL", err);
         enum rc rc = need_loop(cli, err);
         if (rc != RC_OK)
             return rc;
@@ -80,7 +83,7 @@ cli_kv(struct cli *cli, const struct kv_script *scripts, size_t count, struct kv
 {
     if (!cli->kv) {
         if (!cli->conf.redis_url)
-            return missing("REDIS_URL", err);
+            return cli_missing("REDIS_URL", err);
         enum rc rc = kv_open(NULL, cli->conf.redis_url, scripts, count, &cli->kv, err);
         if (rc != RC_OK)
             return rc;
@@ -94,7 +97,7 @@ cli_http(struct cli *cli, unsigned parallel, struct fetch_pool **out, struct err
 {
     if (!cli->http) {
         if (!cli->conf.url)
-            return missing("GANTRY_URL", err);
+            return cli_missing("GANTRY_URL", err);
         enum rc rc =
             fetch_pool_new(cli->conf.url, cli->conf.api_key, parallel, HTTP_TRIES, &cli->http, err);
         if (rc != RC_OK)

@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "provision.h"
 #include "sql_cli.h"
+#include "table.h"
 
 #define ACTION_MAX  64    /* characters of an action's name */
 #define ACTIONS_MAX 65536 /* bytes of the list as JSON */
@@ -106,6 +107,12 @@ print_workspaces(const PGresult *rows)
 int
 cmd_workspace_list(struct cli *cli)
 {
+    static const struct table_column COLUMNS[] = {
+        { "WORKSPACE", 10, true, false },
+        { "CREATED", 20, true, false },
+        { "ACTIONS", 10, true, false },
+    };
+    AUTO(table) struct table table = { 0 };
     struct db *db = NULL;
     AUTO(pgresult) PGresult *rows = NULL;
     struct err err = { .rc = RC_OK };
@@ -117,14 +124,15 @@ cmd_workspace_list(struct cli *cli)
         return cli_fail(&err);
     if (cli->json)
         return print_workspaces(rows);
+    table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     for (int row = 0; row < PQntuples(rows); row++) {
         char text[CLOCK_TEXT_MAX];
         const char *actions = db_text(rows, row, 2);
-        (void)printf("%-32s %s  %s\n", db_text(rows, row, 0),
-                     clock_format(db_int(rows, row, 1, 0), text),
-                     actions ? actions : "(default actions)");
+        table_put(&table, db_text(rows, row, 0));
+        table_put(&table, clock_format(db_int(rows, row, 1, 0), text));
+        table_put(&table, actions ? actions : "(default actions)");
     }
-    return EXIT_OK;
+    return table_print(&table);
 }
 
 /* The same shape as a task folder's name: [a-z][a-z0-9_.-]*. */

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """gantry against the whole system: what the other programs see of what it does."""
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
+import termios
 
 from gantry_testing.http import Client
 from gantry_testing.stack import ROOT
@@ -45,6 +49,87 @@ def plain(item):
 
 def by_text(items):
     return sorted((plain(item) for item in items), key=lambda item: item["text"])
+
+
+def on_terminal(stack, columns, *words):
+    """What a terminal of that width shows, line by line."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    done = subprocess.run([ROOT / "build" / "gantry", *words], env={"PATH": os.environ["PATH"], **stack.env},
+                          stdout=theirs, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:
+            break
+    os.close(ours)
+    assert done.returncode == 0, done.stderr
+    return shown.decode().splitlines()
+
+
+def test_add_and_search_by_hand(stack):
+    text = f"Tilda keeps bees on the roof. {ODD}"
+    told = finish(gantry(stack, "memory", "add", "-", "--scope=hand", "--tags=roof,bees", "--ttl=1d",
+                         "--metadata", '{"n": 7}', stdin=subprocess.PIPE), text)
+    found = json.loads(finish(gantry(stack, "memory", "search", "bees", "--scope=hand", "--k=1", "--json")))["results"]
+    assert [(one["content"], sorted(one["tags"]), one["metadata"]) for one in found] == [
+        (text, ["bees", "roof"], {"n": 7})]
+    assert told == f"{found[0]['id']}  stored\n"
+    again = json.loads(finish(gantry(stack, "memory", "add", text, "--scope", "hand", "--json")))
+    assert (again["id"], again["deduplicated"]) == (found[0]["id"], True)
+    plain_row = finish(gantry(stack, "memory", "search", "bees", "--tags", "roof", "--mode=text"))
+    assert plain_row.startswith("0.") and plain_row.count("\n") == 1 and "Tilda keeps bees" in plain_row
+    for columns in (60, 80, 132):
+        shown = on_terminal(stack, columns, "memory", "search", "bees", "--scope=hand")
+        assert shown[0].split()[:3] == ["SCORE", "ID", "SCOPE"] and len(shown) == 2
+        assert max(map(len, shown)) <= columns and not any("\t" in line for line in shown)
+    nothing = gantry(stack, "memory", "search", "bees", "--scope=other")
+    assert nothing.communicate() == ("", "nothing is found; without --scope the whole workspace is searched\n")
+    for wrong in ([], ["--scope=x", "--ttl=soon"], ["--scope=x", "--metadata={"]):
+        assert gantry(stack, "memory", "add", "text", *wrong).wait(60) != 0, wrong
+
+
+def test_run_an_action_by_hand(stack, tmp_path):
+    assert json.loads(finish(gantry(stack, "run", "ping", "message=hi"))) == {"pong": True, "message": "hi"}
+    (tmp_path / "p.py").write_text("import sys\nprint(5)\nprint('why', file=sys.stderr)\nsys.exit(3)\n")
+    failed = gantry(stack, "run", "code.python", f"code=@{tmp_path / 'p.py'}")
+    out, err = failed.communicate(timeout=60)
+    assert (failed.returncode, out) == (1, "5\n")
+    assert err.startswith("why\n") and "nonzero_exit, exit code 3" in err
+    job = json.loads(finish(gantry(stack, "run", "json.query", "query=.a", 'input={"a": [1]}', "--json")))
+    assert (job["status"], job["result"]["result"]) == ("completed", [1])
+    later = finish(gantry(stack, "run", "code.shell", "code=cat", "stdin=@-", "--async", stdin=subprocess.PIPE), "hello")
+    wait_until(lambda: stack.gantry("jobs", "show", later.strip())["status"] == "completed", 30, "the job ends")
+    assert "hello" in finish(gantry(stack, "jobs", "show", later.strip()))
+    slow = gantry(stack, "run", "code.shell", "code=sleep 20", "--wait=1")
+    out, err = slow.communicate(timeout=60)
+    assert slow.returncode == 111 and "gantry jobs show" in err
+    stack.gantry("jobs", "cancel", err.split("gantry jobs show ")[1][:36])
+    for words, code, said in ((["nonsense"], 1, "ping"), (["ping", "x=1"], 2, "message"), (["ping", "x"], 2, "name=value"),
+                              (["json.query", "query=.", "input=bad"], 2, "input takes JSON")):
+        process = gantry(stack, "run", *words)
+        assert said in process.communicate(timeout=60)[1]
+        assert process.returncode == code
+    wide = on_terminal(stack, 80, "jobs", "list")
+    assert wide[0].split()[:2] == ["JOB", "STATUS"] and max(map(len, wide)) <= 80
+
+
+def test_errors_say_what_to_do(stack):
+    def said(code, *words, **env):
+        done = subprocess.run([ROOT / "build" / "gantry", *words], env={"PATH": os.environ["PATH"], **env},
+                              capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done
+        return done.stderr
+
+    addresses = {"GANTRY_URL": stack.url, "GANTRY_API_KEY": stack.key("viewer")}
+    for words in (["memory", "search", "x"], ["memory", "export"], ["run", "ping"], ["jobs", "list"]):
+        assert "GANTRY_API_KEY is not set" in said(100, *words)
+        assert "GANTRY_URL is not set" in said(100, *words, GANTRY_API_KEY=stack.api_key)
+    assert "gantry key create" in said(100, "jobs", "list", **{**addresses, "GANTRY_API_KEY": "relay_sk_wrong"})
+    assert "gantry status" in said(111, "jobs", "list", **{**addresses, "GANTRY_URL": "http://127.0.0.1:1"})
+    assert "gantry key list" in said(1, "run", "ping", **addresses)
 
 
 def test_memories_out_and_in_again(stack):
