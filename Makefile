@@ -197,14 +197,16 @@ down: ## stop it; the data stays
 	@deploy/stack/down
 status: ## what runs, and what does not and why
 	@deploy/stack/status
-logs: ## the last lines of every log (FOLLOW=1 to go on)
+logs: ## the last lines of every log (FOLLOW=1 to go on; REQUEST=ID follows one request)
 	@deploy/stack/logs
 
-install: all ## copy programs, data and systemd units to DESTDIR/PREFIX
+install: all ## copy programs, data, systemd units, manual page and completions to DESTDIR/PREFIX
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/gantry/workers/executor lib/systemd/system lib/sysusers.d)
 	install -m 0755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	[ ! -d deploy/systemd ] || install -m 0644 deploy/systemd/gantry.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/gantry.conf
 	for u in $(wildcard deploy/systemd/*.service deploy/systemd/*.target); do sed 's|@PREFIX@|$(PREFIX)|' $$u | install -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	for f in "--man man/man1/gantry.1" "--completion bash bash-completion/completions/gantry" "--completion zsh zsh/site-functions/_gantry" "--completion fish fish/vendor_completions.d/gantry.fish"; do $(B)/gantry $${f% *} | install -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/$${f##* } || exit 1; done
 	tar -c --mode=u=rwX,go=rX sql nats workers/executor/tasks | tar -x --no-same-owner -p -C $(DESTDIR)$(PREFIX)/share/gantry
 
 clean: ## remove what was built (not build/deps and build/bare)

@@ -16,6 +16,7 @@
 #include "base/utf8.h"
 #include "base/version.h"
 #include "crypto/crypto.h"
+#include "help.h"
 #include "process/conf.h"
 
 /* clang-format off */
@@ -83,44 +84,6 @@ cli_print_json(const struct buf *text)
              fflush(stdout) != 0)
         (void)err_set(&err, RC_TEMP, "cannot write to standard output");
     return err.rc == RC_OK ? EXIT_OK : cli_fail(&err);
-}
-
-/* --- help ------------------------------------------------------------------------------------- */
-
-static void
-print_command(FILE *out, const struct cli_command *command)
-{
-    (void)fprintf(out, "  gantry %s%s%s%s%s", command->group, command->verb ? " " : "",
-                  command->verb ? command->verb : "", command->arguments ? " " : "",
-                  command->arguments ? command->arguments : "");
-    for (size_t i = 0; i < CLI_OPTIONS_MAX && command->options[i]; i++) {
-        const char *option = command->options[i];
-        const char *equals = strchr(option, '=');
-        if (command->arguments && strstr(command->arguments, option))
-            continue; /* it must be given */
-        if (equals)
-            (void)fprintf(out, " [--%.*s %s]", (int)(equals - option), option, equals + 1);
-        else
-            (void)fprintf(out, " [--%s]", option);
-    }
-    (void)fprintf(out, "\n      %s\n", command->summary);
-}
-
-static void
-print_help(FILE *out, const struct cli_command *commands, size_t count, const char *group)
-{
-    (void)fputs("gantry - the operator's command line of Gantry\n\n", out);
-    for (size_t i = 0; i < count; i++)
-        if (!group || strcmp(commands[i].group, group) == 0)
-            print_command(out, &commands[i]);
-    (void)fputs("\nEvery command takes --json and --help. Exit codes: 0 done, 1 the answer is no,\n"
-                "2 usage, 100 configuration, 111 try again later.\n",
-                out);
-    if (group)
-        return;
-    (void)fputs("\nEnvironment:\n", out);
-    for (size_t i = 0; i < TABLE.count; i++)
-        (void)fprintf(out, "  %-26s %s\n", ITEMS[i].name, ITEMS[i].help);
 }
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -327,7 +290,8 @@ int
 cli_main(int argc, char **argv, const struct cli_command *commands, size_t count)
 {
     struct cli cli = { .command = NULL };
-    int words = 0;
+    const struct help all = { commands, count, ITEMS, ARRAY_LEN(ITEMS) };
+    int words = 0, code = EXIT_OK;
 
     (void)signal(SIGPIPE, SIG_IGN);
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for the widths of characters */
@@ -338,8 +302,10 @@ cli_main(int argc, char **argv, const struct cli_command *commands, size_t count
         return EXIT_OK;
     }
     bool known = argc > 1 && is_group(commands, count, argv[1]);
+    if (argc > 1 && help_generate(argc, argv, &all, &code))
+        return code;
     if (wants_help(argc, argv) || (argc > 1 && strcmp(argv[1], "help") == 0)) {
-        print_help(stdout, commands, count, known ? argv[1] : NULL);
+        help_print(stdout, &all, known ? argv[1] : NULL);
         return EXIT_OK;
     }
     cli.command = find_command(commands, count, argc, argv, &words);
@@ -349,10 +315,10 @@ cli_main(int argc, char **argv, const struct cli_command *commands, size_t count
         else if (argc > 1)
             (void)cli_usage("there is no command '%.40s%s%.40s'", argv[1], argc > 2 ? " " : "",
                             argc > 2 ? argv[2] : "");
-        print_help(stderr, commands, count, known ? argv[1] : NULL);
+        help_print(stderr, &all, known ? argv[1] : NULL);
         return EXIT_USAGE;
     }
-    int code = run(&cli, argc - words, argv + words);
+    code = run(&cli, argc - words, argv + words);
     close_all(&cli);
     return code;
 }

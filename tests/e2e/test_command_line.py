@@ -116,6 +116,39 @@ def test_run_an_action_by_hand(stack, tmp_path):
     assert wide[0].split()[:2] == ["JOB", "STATUS"] and max(map(len, wide)) <= 80
 
 
+def test_the_audit_log_is_followed(stack):
+    key = stack.key("admin", "cli-tail")
+    client = stack.anonymous().clone(key)
+    for n in range(3):
+        client.post("/webhook/audit/append", {"actor": "me", "action": f"a{n}", "target": "t", "decision": "allowed"})
+    wait_until(lambda: "a2" in finish(gantry(stack, "audit", "tail", "--once", "--lines=100", key=key)), 30, "stored")
+    follower = gantry(stack, "audit", "tail", "--json", "--lines=100", key=key)
+
+    def until(action):
+        seen = []
+        while not seen or seen[-1]["action"] != action:
+            seen.append(json.loads(follower.stdout.readline()))
+        return seen
+
+    try:
+        seen = until("a2")
+        assert [event["action"] for event in seen if event["target"] == "t" and event["action"] != "audit.append"] == [
+            "a0", "a1", "a2"]
+        client.post("/webhook/audit/append", {"actor": "me", "action": "new", "target": "t", "decision": "denied"})
+        later = until("new")
+        assert later[-1]["decision"] == "denied"
+        leaves = [event["leaf_index"] for event in seen + later]
+        assert leaves == sorted(set(leaves)), "oldest first, each once"
+        assert "audit.list" not in [event["action"] for event in seen + later], "no look of its own"
+    finally:
+        follower.kill()
+        follower.communicate()
+    looks = finish(gantry(stack, "audit", "tail", "--once", "--all", "--action=audit.list", key=key))
+    assert looks.count("audit.list") >= 2
+    wide = on_terminal(stack, 100, "audit", "tail", "--once")
+    assert wide[0].split()[:2] == ["TIME", "ACTION"] and max(map(len, wide)) <= 100
+
+
 def test_errors_say_what_to_do(stack):
     def said(code, *words, **env):
         done = subprocess.run([ROOT / "build" / "gantry", *words], env={"PATH": os.environ["PATH"], **env},

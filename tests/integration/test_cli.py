@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -115,6 +116,69 @@ def test_usage():
     cli.run("jobs", "list", "--status", "nonsense", code=USAGE)
     cli.run("jobs", "list", "--limit", "0", code=USAGE)
     cli.run("jobs", "show", "nonsense", code=USAGE)
+
+
+def complete(tmp_path, *words):
+    """What bash offers for the last of these words."""
+    (tmp_path / "gantry.bash").write_text(Cli().run("--completion", "bash").stdout)
+    script = '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gantry; printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-euc", script, tmp_path / "gantry.bash", "gantry", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout.split()
+
+
+def test_bash_completes(tmp_path):
+    groups = complete(tmp_path, "")
+    assert {"key", "memory", "run", "status"} <= set(groups) and len(groups) == len(set(groups))
+    assert complete(tmp_path, "mig") == ["migrate"]
+    assert complete(tmp_path, "key", "") == ["--help", "create", "list", "revoke", "rotate"]
+    assert complete(tmp_path, "memory", "search", "tea", "--mo") == ["--mode"]
+    assert complete(tmp_path, "memory", "search", "tea", "--mode", "") == ["hybrid", "vector", "text"]
+    assert complete(tmp_path, "memory", "search", "tea", "--mode", "=", "v") == ["vector"]
+    assert complete(tmp_path, "run", "ping", "--a") == ["--async"]
+    assert complete(tmp_path, "memory", "import", "file") == []
+    for row in re.findall(r"^  gantry (\S+)(?: ([a-z]+)\b)?", Cli().run("--help").stdout, re.M):
+        assert row[0] in groups and (not row[1] or row[1] in complete(tmp_path, row[0], "")), row
+    Cli().run("--completion", "tcsh", code=USAGE)
+
+
+def test_manual_and_completions_are_installed(tmp_path):
+    """By make install; the page is read by man where there is one, the scripts by their shells."""
+    subprocess.run(["make", "-s", "-o", "all", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr"], cwd=ROOT, check=True, timeout=600,
+                   stdout=subprocess.DEVNULL)
+    share = tmp_path / "usr/share"
+    page = share / "man/man1/gantry.1"
+    names = re.findall(r"^  (gantry .*)$", Cli().run("--help").stdout, re.M)
+    assert len(names) > 20
+    assert page.read_text().replace("\\-", "-").count(".B gantry ") == len(names)
+    for words in (["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8"], ["groff", "-man", "-Tutf8", "-ww"]):
+        if shutil.which(words[0]):
+            done = subprocess.run([*words, page], capture_output=True, text=True, env={**os.environ, "MANWIDTH": "150"})
+            assert (done.returncode, done.stderr) == (0, ""), done.stderr
+            assert "configuration" in done.stdout
+    for shell, words, file in (("bash", ["-n"], "bash-completion/completions/gantry"), ("zsh", ["-n"], "zsh/site-functions/_gantry"),
+                               ("fish", ["--no-execute"], "fish/vendor_completions.d/gantry.fish")):
+        assert (share / file).read_text() == Cli().run("--completion", shell).stdout
+        if shutil.which(shell):
+            subprocess.run([shell, *words, share / file], check=True)
+
+
+def test_one_request_is_followed_through_the_logs(tmp_path):
+    (tmp_path / "log").mkdir()
+    told = [("gateway", 1, "a-1"), ("executor", 3, "a-1"), ("ingest", 2, "a-1"), ("ingest", 4, "b")]
+    for name, second, request in told:
+        with open(tmp_path / "log" / f"{name}.log", "a") as log:
+            log.write(json.dumps({"ts": f"2026-01-01T00:00:0{second}.000Z", "prog": name, "request_id": request}) + "\n")
+
+    def logs(**env):
+        return subprocess.run(["make", "-s", "logs"], cwd=ROOT, capture_output=True, text=True,
+                              env={"PATH": os.environ["PATH"], "STACK_DIR": str(tmp_path), **env})
+
+    assert [json.loads(line)["prog"] for line in logs(REQUEST="a-1").stdout.splitlines()] == ["gateway", "ingest", "executor"]
+    assert logs(REQUEST="a-1", NAME="ingest").stdout.count("\n") == 1
+    assert logs(REQUEST="none").returncode != 0
+    assert "LOG_LEVEL=debug" in logs(REQUEST="none").stderr
+    assert "X-Request-ID" in logs(REQUEST="a b").stderr
 
 
 def program_version(name):
