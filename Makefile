@@ -70,7 +70,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS    := $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
-              $(patsubst %,$(B)/gen/embed_%.h,sql nats lua gateway_lua schemas)
+              $(patsubst %,$(B)/gen/embed_%.h,sql nats lua gateway_lua schemas openapi)
 
 .PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench quality \
         images install docs clean missing generated print-flags FORCE
@@ -132,6 +132,7 @@ $(B)/gen/embed_nats.h: $(wildcard nats/streams/*.json nats/consumers/*.json) dep
 $(B)/gen/embed_lua.h: $(wildcard common/protocol/lua/*.lua) deploy/embed.awk
 $(B)/gen/embed_gateway_lua.h: $(wildcard gateway/lua/*.lua) deploy/embed.awk
 $(B)/gen/embed_schemas.h: $(wildcard common/validate/schemas/*.json) deploy/embed.awk
+$(B)/gen/embed_openapi.h: $(wildcard gateway/requests/openapi/*.json) deploy/embed.awk
 $(B)/gen/embed_%.h:
 	@mkdir -p $(@D)
 	@awk -v name=$* -f deploy/embed.awk $(filter-out %.awk,$^) /dev/null > $@

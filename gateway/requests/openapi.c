@@ -5,15 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/version.h"
+#include "embed_openapi.h"
 #include "gateway.h"
 #include "json/json.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
-#include "validate/problem.h"
 #include "validate/schema.h"
-
-static const char *const CODES = "RFC 9457 problem document; code is one of: ";
 
 static bool
 is_param(const struct route *route, const char *name)
@@ -24,15 +23,55 @@ is_param(const struct route *route, const char *name)
     return false;
 }
 
+static void
+replace_format(cJSON *schema, const char *pattern, int length_max)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(schema, "format");
+    (void)cJSON_AddStringToObject(schema, "pattern", pattern);
+    if (length_max > 0 && !json_member(schema, "maxLength"))
+        (void)cJSON_AddNumberToObject(schema, "maxLength", length_max);
+}
+
+/* Our own keywords in those that every generator knows. Recursion: as deep as our schemas. */
+static void
+dress(cJSON *schema)
+{
+    const char *format = json_string(schema, "format");
+    const char *type = json_string(schema, "type");
+    int64_t bytes = json_int(schema, "x-maxBytes", 0);
+    if (format && strcmp(format, "name") == 0)
+        replace_format(schema, "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$", 0);
+    else if (format && strcmp(format, "text") == 0)
+        replace_format(schema, "^[^\\x00]*[^\\x00\\s][^\\x00]*$", 0);
+    else if (format && strcmp(format, "action-name") == 0)
+        replace_format(schema, "^[a-z][a-z0-9_.-]*$", 64);
+    /* A character has a byte or more. */
+    if (bytes && type && strcmp(type, "string") == 0 && !json_member(schema, "maxLength"))
+        (void)cJSON_AddNumberToObject(schema, "maxLength", (double)bytes);
+    if (json_member(schema, "x-someOf"))
+        (void)cJSON_AddNumberToObject(schema, "minProperties", 1);
+    for (cJSON *one = schema->child; one; one = one->next)
+        if (cJSON_IsObject(one))
+            dress(one);
+}
+
+static cJSON *
+read_schema(const char *name)
+{
+    const char *text = name ? schema_builtin_text(name) : NULL;
+    cJSON *doc = NULL;
+    if (!text || json_read(text, strlen(text), &doc, NULL) != RC_OK)
+        return NULL;
+    dress(doc);
+    return doc;
+}
+
 /* The schema of the whole command without what is in the path. */
 static cJSON *
 body_schema(const struct route *route)
 {
-    const char *text = schema_builtin_text(route->schema);
-    struct err err = { 0 };
-    cJSON *doc = NULL;
-    if (!text || json_read(text, strlen(text), &doc, &err) != RC_OK)
-        return NULL;
+    cJSON *doc = read_schema(route->schema);
+    cJSON_DeleteItemFromObjectCaseSensitive(doc, "title"); /* generators make clumsy names of it */
     cJSON *properties = cJSON_GetObjectItemCaseSensitive(doc, "properties");
     cJSON *required = cJSON_GetObjectItemCaseSensitive(doc, "required");
     for (size_t i = 0; i < route->n_params; i++)
@@ -40,7 +79,19 @@ body_schema(const struct route *route)
     for (int i = cJSON_GetArraySize(required) - 1; i >= 0; i--)
         if (is_param(route, cJSON_GetArrayItem(required, i)->valuestring))
             cJSON_DeleteItemFromArray(required, i);
+    if (required && !required->child)
+        cJSON_DeleteItemFromObjectCaseSensitive(doc, "required");
     return doc;
+}
+
+static bool
+is_required(const cJSON *schema, const char *name)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach (one, json_member(schema, "required"))
+        if (strcmp(one->valuestring, name) == 0)
+            return true;
+    return false;
 }
 
 static void
@@ -68,7 +119,8 @@ put_params(struct json_writer *w, const struct route_param *params, size_t n, co
         json_object(w, NULL);
         json_put_string(w, "name", params[i].name);
         json_put_string(w, "in", in);
-        json_put_bool(w, "required", strcmp(in, "path") == 0);
+        json_put_bool(w, "required",
+                      strcmp(in, "path") == 0 || is_required(schema, params[i].name));
         json_put_string(w, "description", params[i].help);
         put_param_schema(w, &params[i], schema);
         json_close(w);
@@ -76,51 +128,52 @@ put_params(struct json_writer *w, const struct route_param *params, size_t n, co
 }
 
 static void
-put_header_param(struct json_writer *w, const char *name, const char *help)
+put_ref(struct json_writer *w, const char *name, const char *kind, const char *to)
 {
-    json_object(w, NULL);
-    json_put_string(w, "name", name);
-    json_put_string(w, "in", "header");
-    json_put_bool(w, "required", false);
-    json_put_string(w, "description", help);
-    json_object(w, "schema");
-    json_put_string(w, "type", "string");
-    json_close(w);
+    char text[96];
+    (void)snprintf(text, sizeof(text), "#/components/%s/%s", kind, to);
+    json_object(w, name);
+    json_put_string(w, "$ref", text);
     json_close(w);
 }
 
 static void
 put_parameters(struct json_writer *w, const struct route *route)
 {
-    AUTO(json) cJSON *schema = NULL;
-    const char *text = route->schema ? schema_builtin_text(route->schema) : NULL;
-    struct err err = { 0 };
-    if (text)
-        (void)json_read(text, strlen(text), &schema, &err);
+    AUTO(json) cJSON *schema = read_schema(route->schema);
     json_array(w, "parameters");
     put_params(w, route->params, route->n_params, "path", schema);
     put_params(w, route->queries, route->n_queries, "query", schema);
     if (route->flags & ROUTE_IDEMPOTENT)
-        put_header_param(w, "Idempotency-Key",
-                         "The same request with the same value has one effect and one answer.");
+        put_ref(w, NULL, "parameters", "IdempotencyKey");
     if (route->kind == ROUTE_COMMAND)
-        put_header_param(w, "Prefer", "wait=N (seconds, at most 60) or respond-async");
+        put_ref(w, NULL, "parameters", "Prefer");
     json_close(w);
 }
 
 static void
-put_response(struct json_writer *w, int status, const char *help, const char *content_type)
+put_response(struct json_writer *w, const struct route *route, int status, const char *help,
+             const char *answer)
 {
     char code[8];
     (void)snprintf(code, sizeof(code), "%d", status);
     json_object(w, code);
     json_put_string(w, "description", help);
+    if (status == 202 && route->location) {
+        json_object(w, "headers");
+        put_ref(w, "Location", "headers", "Location");
+        json_close(w);
+    }
     if (status != 204) {
         json_object(w, "content");
-        json_object(w, content_type ? content_type : "application/json");
-        json_object(w, "schema");
-        json_put_string(w, "type", content_type ? "string" : "object");
-        json_close(w);
+        json_object(w, route->content_type ? route->content_type : "application/json");
+        if (answer) {
+            put_ref(w, "schema", "schemas", answer);
+        } else {
+            json_object(w, "schema");
+            json_put_string(w, "type", "string");
+            json_close(w);
+        }
         json_close(w);
         json_close(w);
     }
@@ -128,32 +181,70 @@ put_response(struct json_writer *w, int status, const char *help, const char *co
 }
 
 static void
+put_problems(struct json_writer *w, const struct route *route)
+{
+    const bool keyed = !(route->flags & ROUTE_OPEN);
+    const bool body = route->method == METHOD_POST || route->method == METHOD_PATCH;
+    const struct {
+        const char *status;
+        bool may;
+    } ALL[] = {
+        { "400", true },
+        { "401", keyed },
+        { "403", keyed },
+        { "404", route->n_params > 0 || route->flags & ROUTE_RAW },
+        { "409", route->flags & ROUTE_IDEMPOTENT },
+        { "413", keyed && body },
+        { "415", keyed && body },
+        { "422", keyed },
+        { "429", keyed },
+        { "503", keyed },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ALL); i++)
+        if (ALL[i].may)
+            put_ref(w, ALL[i].status, "responses", "Problem");
+    put_ref(w, "default", "responses", "Problem");
+}
+
+static void
 put_responses(struct json_writer *w, const struct route *route)
 {
     json_object(w, "responses");
-    put_response(w, route->success, "Done", route->content_type);
+    put_response(w, route, route->success, "Done", route->answer);
     if (route->kind == ROUTE_COMMAND)
-        put_response(w, 202, "Accepted and stored, not yet done; Location says where to look",
-                     NULL);
+        put_response(w, route, 202,
+                     "Accepted and stored, not yet done; Location says where to look", "Accepted");
     else if (route->command == CMD_JOBS_CANCEL)
-        put_response(w, 202, "Asked to end, still running when this was answered", NULL);
-    json_object(w, "default");
-    json_put_string(w, "$ref", "#/components/responses/Problem");
-    json_close(w);
+        put_response(w, route, 202, "Asked to end, still running when this was answered",
+                     route->answer);
+    if (route->local == health_ready)
+        put_response(w, route, 503, "Not ready", route->answer);
+    put_problems(w, route);
     json_close(w);
 }
 
+/* The name of the command, which is that of its schema; of a probe that of its path. */
 static void
 put_operation_id(struct json_writer *w, const struct route *route)
 {
     char id[96];
     size_t n = 0;
-    (void)snprintf(id, sizeof(id), "%s%s", method_name(route->method), route->path);
+    (void)snprintf(id, sizeof(id), "%s", route->schema ? route->schema : route->path + 1);
     for (const char *c = id; *c; c++)
-        if (*c != '{' && *c != '}')
-            id[n++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
-    id[n] = '\0';
+        id[n++] = isalnum((unsigned char)*c) ? *c : '_';
     json_put_string(w, "operationId", id);
+}
+
+static const char *
+tag_of(const struct route *route)
+{
+    if (strstr(route->path, "/memory"))
+        return "memory";
+    if (strstr(route->path, "/audit"))
+        return "audit";
+    if (strncmp(route->path, "/keys", 5) == 0)
+        return "keys";
+    return route->flags & ROUTE_OPEN ? "health" : "tasks";
 }
 
 static void
@@ -165,6 +256,9 @@ put_operation(struct json_writer *w, const struct route *route)
         method[i] = (char)tolower((unsigned char)name[i]);
     json_object(w, method);
     put_operation_id(w, route);
+    json_array(w, "tags");
+    json_put_string(w, NULL, tag_of(route));
+    json_close(w);
     json_put_string(w, "summary", route->summary);
     if (route->flags & ROUTE_OPEN) {
         json_array(w, "security");
@@ -215,105 +309,37 @@ put_paths(struct json_writer *w)
 }
 
 static void
-put_problem_schema(struct json_writer *w)
+put_info(struct json_writer *w, const cJSON *info)
 {
-    static const char *const TEXTS[] = {
-        "type", "title", "detail", "instance", "code", "request_id"
-    };
-    json_object(w, "schemas");
-    json_object(w, "Problem");
-    json_put_string(w, "type", "object");
-    json_object(w, "properties");
-    for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {
-        json_object(w, TEXTS[i]);
-        json_put_string(w, "type", "string");
-        json_close(w);
-    }
-    json_object(w, "status");
-    json_put_string(w, "type", "integer");
-    json_close(w);
-    json_object(w, "errors");
-    json_put_string(w, "type", "array");
-    json_object(w, "items");
-    json_put_string(w, "type", "object");
-    json_close(w);
-    json_close(w);
-    json_close(w);
-    json_close(w);
-    json_close(w);
-}
-
-static void
-put_security(struct json_writer *w)
-{
-    json_object(w, "securitySchemes");
-    json_object(w, "apiKey");
-    json_put_string(w, "type", "apiKey");
-    json_put_string(w, "in", "header");
-    json_put_string(w, "name", "X-API-Key");
-    json_close(w);
-    json_object(w, "bearer");
-    json_put_string(w, "type", "http");
-    json_put_string(w, "scheme", "bearer");
-    json_close(w);
-    json_close(w);
-}
-
-static void
-put_components(struct json_writer *w)
-{
-    AUTO(buf) struct buf codes = { 0 };
-    buf_init(&codes, 4096);
-    buf_puts(&codes, CODES);
-    for (unsigned code = 0; code < PROBLEM_COUNT; code++)
-        buf_printf(&codes, "%s%s (%d)", code ? ", " : "", problem_name((enum problem_code)code),
-                   problem_http((enum problem_code)code));
-    json_object(w, "components");
-    put_security(w);
-    put_problem_schema(w);
-    json_object(w, "responses");
-    json_object(w, "Problem");
-    json_put_string(w, "description", buf_text(&codes));
-    json_object(w, "content");
-    json_object(w, "application/problem+json");
-    json_object(w, "schema");
-    json_put_string(w, "$ref", "#/components/schemas/Problem");
-    json_close(w);
-    json_close(w);
-    json_close(w);
-    json_close(w);
-    json_close(w);
+    const cJSON *one;
+    json_object(w, "info");
+    cJSON_ArrayForEach (one, info)
+        if (strcmp(one->string, "version") == 0)
+            json_put_string(w, "version", GANTRY_VERSION);
+        else
+            json_put_doc(w, one->string, one);
     json_close(w);
 }
 
 enum rc
 openapi_write(struct buf *out, struct err *err)
 {
+    AUTO(json) cJSON *base = NULL;
+    const cJSON *one;
     struct json_writer w;
     enum rc rc = schema_builtin_init(err);
+    if (rc == RC_OK) /* deeper than what a client may send */
+        rc = json_read_foreign(EMBED_OPENAPI[0].text, strlen(EMBED_OPENAPI[0].text), &base, err);
     if (rc != RC_OK)
         return rc;
     json_begin(&w, out);
     json_object(&w, NULL);
-    json_put_string(&w, "openapi", "3.1.0");
-    json_object(&w, "info");
-    json_put_string(&w, "title", "Gantry");
-    json_put_string(&w, "version", GANTRY_VERSION);
-    json_put_string(&w, "description",
-                    "Memories, searches, audit events and tasks for agents and automations.");
-    json_close(&w);
-    json_array(&w, "security");
-    json_object(&w, NULL);
-    json_array(&w, "apiKey");
-    json_close(&w);
-    json_close(&w);
-    json_object(&w, NULL);
-    json_array(&w, "bearer");
-    json_close(&w);
-    json_close(&w);
-    json_close(&w);
+    cJSON_ArrayForEach (one, base)
+        if (strcmp(one->string, "info") == 0)
+            put_info(&w, one);
+        else
+            json_put_doc(&w, one->string, one);
     put_paths(&w);
-    put_components(&w);
     json_close(&w);
     rc = json_end(&w);
     return rc == RC_OK ? RC_OK : err_set(err, RC_BUG, "the OpenAPI document is not of its form");

@@ -78,6 +78,7 @@ struct route {
     size_t n_params;
     const struct route_param *queries;
     size_t n_queries;
+    const char *answer;       /* schema of the success document, in openapi/base.json */
     const char *content_type; /* NULL = application/json */
     const char *summary;      /* for OpenAPI */
 };

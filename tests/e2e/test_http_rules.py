@@ -6,6 +6,9 @@ import uuid
 
 import pytest
 
+from gantry_testing import openapi
+from gantry_testing.stack import ROOT
+
 UUID7 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 INGEST = "/webhook/memory/ingest"
 
@@ -244,7 +247,18 @@ def test_secret_in_text(client):
 
 def test_openapi(stack):
     document = stack.anonymous().get("/openapi.json").ok().json
-    assert document["openapi"].startswith("3.1")
+    assert document["openapi"].startswith("3.1") and document["servers"]
+    assert document == openapi.document()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        success = [response for status, response in operation["responses"].items() if status[0] == "2"]
+        assert success and all("$ref" in media["schema"] or kind.startswith("text/plain")
+                               for response in success for kind, media in response.get("content", {}).items())
+        assert operation["tags"] and operation["summary"]
+    codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["description"]
+    header = (ROOT / "common/validate/problem.h").read_text()
+    assert all(code in codes for code in re.findall(r'X\(PROBLEM_\w+, +"(\w+)"', header))
     assert INGEST in document["paths"] and "/memory/{id}" in document["paths"]
     body = document["paths"]["/memory/{id}"]["patch"]["requestBody"]["content"]["application/json"]["schema"]
     assert "id" not in body["properties"] and "id" not in body.get("required", [])
