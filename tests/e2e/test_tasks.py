@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tasks, actions and jobs over HTTP and NATS (contract 4.3 and 6)."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import subprocess
@@ -49,6 +50,23 @@ def test_the_payload_of_the_seeds(client):
     assert set(answer["output"]) == {"exit_code", "stdout", "stderr", "result", "truncated"}
     assert set(answer["usage"]) == {"wall_ms", "cpu_ms", "max_rss_bytes"}
     assert uuid.UUID(answer["job_id"]).version == 7 and answer["request_id"]
+
+
+def test_sandboxes_that_have_ended_leave_nothing_open(stack, client):
+    """The executor holds the mount namespaces of living sandboxes, and no other."""
+    ready = sum(json.loads(path.read_text()).get("warm", 0) for path in ROOT.glob("workers/executor/tasks/*/manifest.json"))
+    for _ in range(3 * ready):
+        run(client, {"type": "ping"}).ok()
+
+    def held():
+        links = []
+        for entry in os.scandir(f"/proc/{stack.pid('executor')}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                links.append(os.readlink(entry.path))
+        return [link for link in links if link.startswith("mnt:")]
+
+    found = wait_until(lambda: len(found := held()) == ready and found, 60, "one for each sandbox that stands ready")
+    assert len(set(found)) == ready
 
 
 @pytest.mark.parametrize("task, stdout, result", [

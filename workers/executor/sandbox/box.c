@@ -28,8 +28,8 @@ close_watch(struct box *box, enum box_watch which)
 }
 
 enum rc
-box_start(const struct spawner *spawner, const struct sandbox *sandbox, int group_parent,
-          uint64_t number, struct box **out, struct err *err)
+box_start(const struct spawner *spawner, struct janitor *janitor, const struct sandbox *sandbox,
+          int group_parent, uint64_t number, struct box **out, struct err *err)
 {
     struct box *box = calloc(1, sizeof(*box));
     struct spawned spawned;
@@ -39,6 +39,8 @@ box_start(const struct spawner *spawner, const struct sandbox *sandbox, int grou
         return err_set(err, RC_TEMP, "no memory");
     box->sandbox = *sandbox;
     box->cgroup = CGROUP_NONE;
+    box->janitor = janitor;
+    box->mounts = -1;
     for (size_t i = 0; i < BOX_WATCHES; i++)
         box->fds[i] = -1;
     if (group_parent >= 0 &&
@@ -76,6 +78,7 @@ box_free(struct box *box)
         return;
     for (size_t i = 0; i < BOX_WATCHES; i++)
         close_watch(box, (enum box_watch)i);
+    janitor_close(box->janitor, &box->mounts);
     cgroup_remove(&box->cgroup);
     buf_fini(&box->input);
     buf_fini(&box->output);
@@ -149,6 +152,7 @@ learn_init(struct box *box, pid_t pid)
     if (pidfd >= 0 && (parent == box->pid || parent == getpid())) {
         box->init_pid = pid;
         box->fds[BOX_INIT] = pidfd;
+        box->mounts = janitor_hold(box->janitor, pid);
     } else {
         fd_cleanup(&pidfd);
         box->init_gone = true;

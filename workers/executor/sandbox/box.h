@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/rc.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/janitor.h"
 #include "sandbox/policy.h"
 #include "sandbox/spawn.h"
 #include "sandbox/verdict.h"
@@ -34,10 +35,12 @@ enum box_watch { BOX_OUTER, BOX_INIT, BOX_INPUT, BOX_OUTPUT, BOX_ERROR, BOX_RESU
 struct box {
     struct sandbox sandbox;
     struct cgroup cgroup;
-    pid_t pid;            /* outer bwrap; 0 once reaped */
-    pid_t init_pid;       /* 0 = not known yet */
-    int fds[BOX_WATCHES]; /* owned; -1 = closed */
-    struct buf input;     /* the task as JSON */
+    pid_t pid;               /* outer bwrap; 0 once reaped */
+    pid_t init_pid;          /* 0 = not known yet */
+    int fds[BOX_WATCHES];    /* owned; -1 = closed */
+    struct janitor *janitor; /* borrowed */
+    int mounts;              /* owned: init's mount namespace, for the janitor; -1 = not held */
+    struct buf input;        /* the task as JSON */
     size_t input_done;
     struct buf output, error, result, status; /* kept parts */
     uint64_t output_seen;                     /* stdout and stderr, kept or not */
@@ -49,8 +52,9 @@ struct box {
 };
 
 /* Start a sandbox; on RC_OK *out is owned: box_free(). group_parent: -1 = no cgroups. */
-enum rc box_start(const struct spawner *spawner, const struct sandbox *sandbox, int group_parent,
-                  uint64_t number, struct box **out, struct err *err);
+enum rc box_start(const struct spawner *spawner, struct janitor *janitor,
+                  const struct sandbox *sandbox, int group_parent, uint64_t number,
+                  struct box **out, struct err *err);
 void box_free(struct box *box);
 
 /* Hand over the task; limits: the request's. RC_LIMIT: the input is too large. */

@@ -39,6 +39,7 @@ struct run {
 struct runner {
     const struct catalog *catalog;
     struct spawner spawner;
+    struct janitor *janitor; /* owned */
     struct pool pool;
     bool keep_pool;
     int epoll;
@@ -120,8 +121,8 @@ new_run(struct runner *runner, const struct sandbox *sandbox, struct run **out, 
 
     if (!run)
         return err_set(err, RC_TEMP, "no memory");
-    rc = box_start(&runner->spawner, sandbox, runner->group_parent, ++runner->started, &run->box,
-                   err);
+    rc = box_start(&runner->spawner, runner->janitor, sandbox, runner->group_parent,
+                   ++runner->started, &run->box, err);
     if (rc != RC_OK) {
         free(run);
         return rc;
@@ -316,7 +317,8 @@ runner_new(const struct runner_options *options, struct runner **out, struct err
     if (runner->epoll < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
         return err_set(err, RC_TEMP, "epoll: %s", strerror(errno));
     if ((rc = add_timer(runner, &runner->ticker, err)) != RC_OK ||
-        (rc = add_timer(runner, &runner->refill, err)) != RC_OK)
+        (rc = add_timer(runner, &runner->refill, err)) != RC_OK ||
+        (rc = janitor_new(&runner->janitor, err)) != RC_OK)
         return rc;
     rc = spawner_init(&runner->spawner, options->bwrap ? options->bwrap : ARGV_BWRAP, err);
     if (rc != RC_OK)
@@ -348,6 +350,7 @@ runner_free(struct runner *runner)
         runner_turn(runner, LIMIT_TICK_MS);
     while (runner->runs)
         free_run(runner->runs);
+    janitor_free(runner->janitor);
     fd_cleanup(&runner->ticker);
     fd_cleanup(&runner->refill);
     fd_cleanup(&runner->epoll);
