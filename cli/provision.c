@@ -23,7 +23,8 @@
 #define SUBJECT_LEN 200   /* bytes with the NUL */
 
 /* Error codes of the JetStream API. */
-#define STREAM_NOT_FOUND 10059
+#define STREAM_NOT_FOUND   10059
+#define CONSUMER_NOT_FOUND 10014
 
 struct counts {
     unsigned created, updated, consumers, repaired;
@@ -193,6 +194,25 @@ apply_workspaces(struct cli *cli, struct counts *counts, struct err *err)
     return rc;
 }
 
+/* Up to version 1 all workspaces shared these. They take every message of their stream, and a work
+ * queue gives each message to one consumer: they go before those of the workspaces come. Messages
+ * that were delivered by them and not settled are delivered again. */
+static enum rc
+drop_shared(struct cli *cli, struct err *err)
+{
+    static const char *const SHARED[] = { "MEMORY.ingest", "AUDIT.audit" };
+    char subject[SUBJECT_LEN];
+    for (size_t i = 0; i < ARRAY_LEN(SHARED); i++) {
+        AUTO(json) cJSON *answer = NULL;
+        int64_t code = 0;
+        (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DELETE.%s", SHARED[i]);
+        enum rc rc = cli_js(cli, subject, "", &answer, &code, err);
+        if (rc != RC_OK && code != CONSUMER_NOT_FOUND)
+            return rc;
+    }
+    return RC_OK;
+}
+
 static enum rc
 apply_files(struct cli *cli, struct counts *counts, struct err *err)
 {
@@ -200,6 +220,8 @@ apply_files(struct cli *cli, struct counts *counts, struct err *err)
     for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++)
         if (strncmp(EMBED_NATS[i].path, STREAMS, strlen(STREAMS)) == 0)
             rc = apply_stream(cli, &EMBED_NATS[i], counts, err);
+    if (rc == RC_OK)
+        rc = drop_shared(cli, err);
     for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++) {
         const struct embedded_file *file = &EMBED_NATS[i];
         if (strncmp(file->path, CONSUMERS, strlen(CONSUMERS)) != 0 ||

@@ -30,6 +30,7 @@
     X(calls_failed,     "calls_failed_total",     COUNTER, "of these, answers with a status of 400 or more") \
     X(calls_retried,    "calls_retried_total",    COUNTER, "attempts that failed for now")            \
     X(dead_letters,     "dead_letters_total",     COUNTER, "messages that became dead letters")       \
+    X(dead_lost,        "dead_letters_lost_total", COUNTER, "oldest dead letters dropped because a workspace's were full") \
     X(requests,         "requests_total",         COUNTER, "core requests answered")                  \
     X(redeliveries,     "redeliveries_total",     COUNTER, "messages that came again")                \
     X(audit_retries,    "audit_retries_total",    COUNTER, "request events that AUDIT did not take at once") \

@@ -5,9 +5,11 @@
  * The runtime reads the configuration, connects (and reconnects), takes JetStream commands and core
  * requests in batches, checks subject, claim and body, calls the handler, and settles each call by
  * its result, in this order (architecture, decision 9):
- *     effect durable (the handler's return) -> `request` audit event acknowledged by AUDIT
- *     -> answer (.done event, or reply) -> ack confirmed by the server
- * A crash in between redelivers; handlers are idempotent by (workspace, command id).
+ *     command: effect durable (the handler's return) -> .done event -> `request` audit event
+ *              acknowledged by AUDIT -> ack confirmed by the server
+ *     request: effect durable -> `request` audit event acknowledged by AUDIT -> reply
+ * A crash in between redelivers; handlers are idempotent by (workspace, command id). While AUDIT does
+ * not take a workspace's events, nothing new of it is fetched or handled.
  *
  * Verdict of a call, from result.rc by RC_TABLE:
  *     VERDICT_DONE    answered and acknowledged, 2xx and 4xx alike
@@ -86,7 +88,7 @@ struct worker_route {
     enum command command;
     worker_handle_fn *handle;
     worker_start_fn *start; /* instead of handle */
-    bool without_kv;        /* a core request that is answered also while Redis is away */
+    bool without_kv;        /* a core request that is answered also while Redis is unavailable */
 };
 
 struct worker_spec {
@@ -111,10 +113,13 @@ struct worker_spec {
     bool spawns;        /* starts sandboxes: exec stays possible (confine.h) */
     unsigned batch_max; /* messages in one batch; default 64 */
     size_t mem_max;     /* bytes of arena per batch; default 64 MiB */
-    /* One durable consumer per workspace on the stream, named <program>_<workspace>; free slots
-     * are handed round-robin. (The executor; the others share one of the program's name.) */
-    bool consumer_per_workspace;
+    /* Free slots are handed round-robin to the workspaces: each is asked for one message at a time.
+     * NULL = in batches. (All have one durable consumer per workspace, <program>_<workspace>.) */
     unsigned (*slots_free)(struct worker *w);
+    /* JetStream calls that the runtime has refused (422, 403, 429; the answer is in their results), in
+     * batches: record them, so that their publisher can ask what became of them. A result may become
+     * RC_TEMP by call_fail(): later. NULL = they are answered and audited only. */
+    worker_handle_fn *refused;
     /* Hooks, all optional. on_start: nothing connected yet. on_tick: each second. */
     enum rc (*on_start)(struct worker *w, struct err *err);
     enum rc (*on_ready)(struct worker *w, struct err *err);

@@ -2,14 +2,19 @@
 /*
  * worker_own - what the files of the worker runtime share; programs do not include it.
  *
- * A delivery is a message that this process has taken and not yet settled (docs/states.md).
- * Source: worker.c has the theory of operation
+ * A delivery is a message that this process has taken and not yet settled (docs/states.md). Its
+ * states are steps: settle.c has the table, and delivery_enter() is the only function that moves a
+ * delivery from one to another.
+ * Source: main.c has the theory of operation
  */
 #ifndef GANTRY_WORKER_OWN_H
 #define GANTRY_WORKER_OWN_H
 
+#include <sys/queue.h>
+
 #include "base/gcra.h"
 #include "base/heap.h"
+#include "base/log.h"
 #include "bus/bus.h"
 #include "process/fault.h"
 #include "protocol/metrics.h"
@@ -17,29 +22,30 @@
 
 #define WORKER_KEEPALIVE_MS   10000 /* until the server has told its ack_wait: a third of that */
 #define WORKER_ACK_WAIT_MS    30000 /* = ack_wait in nats/consumers */
-#define WORKER_PULL_MS        5000u
-#define WORKER_HELD_MAX       256u /* deliveries that wait for another attempt; then nothing is fetched */
-#define WORKER_GIVE_UP_MS     (24 * 3600 * 1000LL) /* waited between attempts, all in all */
-#define WORKER_DEAD_FULL_MS   300000u
 #define WORKER_CORE_QUEUE_MAX 8192u
 #define WORKER_BATCH_CAP      1024u
+#define WORKER_GIVE_UP_MS     (24 * 3600 * 1000LL) /* waited between attempts, all in all */
 
-/* Where a delivery is; the last three are steps of settling, each awaits a confirmation or a timer. */
+/* Each is a step: DELIVERY_AUDITING and later ones await a confirmation, or a timer to try again. */
 enum delivery_state {
+    DELIVERY_ARRIVED,
     DELIVERY_QUEUED,
-    DELIVERY_WITH_HANDLER, /* a start function has it */
-    DELIVERY_HELD,         /* waits for its next attempt */
+    DELIVERY_WITH_HANDLER,
+    DELIVERY_HELD, /* waits for its next attempt */
+    DELIVERY_ANSWERING,
     DELIVERY_AUDITING,
     DELIVERY_DEAD_LETTERING, /* on_dead, then the dead letter */
-    DELIVERY_ACKING
+    DELIVERY_ACKING,
+    DELIVERY_STATES
 };
 
 struct delivery {
     struct heap_node wake; /* first: the heap gives it back; HELD, or the next try of a step */
     struct call call;
     struct worker *w;
-    struct delivery *next, *prev;         /* in a queue */
-    struct delivery *all_next, *all_prev; /* all of the worker's */
+    TAILQ_ENTRY(delivery) link; /* in a queue */
+    TAILQ_ENTRY(delivery) all;  /* of the worker's */
+    struct delivery *peer;      /* the next of those that one confirmation stands for */
     enum delivery_state state;
     bool awaiting;       /* a confirmation is under way: no timer */
     struct bus_msg *msg; /* owned */
@@ -52,25 +58,44 @@ struct delivery {
     unsigned tries; /* of the step at hand */
     int64_t arrived_us;
     const char *reason; /* of a dead letter; in the arena or static */
-    bool refused;       /* answered by the runtime, the handler never saw it */
+    bool refused;       /* answered by the runtime; no handler has seen it */
+    bool answered;
+    bool unrecorded; /* counted in its consumer: AUDIT did not take its event */
     char audit_id[ID_TEXT_MAX];
 };
 
+TAILQ_HEAD(delivery_list, delivery);
+
 struct queue {
-    struct delivery *first, *last;
+    struct delivery_list list;
     size_t count;
 };
 
-struct consumer { /* a pull consumer of the stream */
+/* One workspace's consumer of the stream; nats/consumers has the templates. */
+struct consumer {
     struct worker *w;
     struct bus_pull *pull;
-    char workspace[WORKSPACE_TEXT_MAX]; /* "" for the one shared consumer */
+    char workspace[WORKSPACE_TEXT_MAX];
     char name[WORKSPACE_TEXT_MAX + 32];
-    unsigned queued;   /* its deliveries that have not been given to a handler */
-    struct queue acks; /* to be acknowledged in this turn */
-    bool seen;         /* in the listing under way */
-    struct consumer *next;
+    struct queue fresh; /* delivered for the first time, not yet given to a handler */
+    struct queue acks;  /* to be acknowledged in this turn */
+    unsigned queued;    /* its deliveries that have not been given to a handler */
+    size_t in_hand, held, unrecorded, arrived, wanted; /* arrived: since the last pull */
+    size_t bytes;                                      /* of what is in hand */
+    int64_t arrived_ms;                                /* the last one; 0 = none */
+    bool seen;                                         /* in the listing under way */
+    bool careful, is_due, is_active, in_ring;
+    unsigned awaited; /* callbacks that will come */
+    int64_t careful_until_ms, careful_seq, info_asked_ms;
+    int64_t dead_room, dead_asked_ms; /* letters that fit before the oldest is lost; -1 = unknown */
+    bool dead_asking;
+    uint64_t dead_since; /* letters stored since that was asked */
+    uint64_t dead_lost;  /* since the last event about it */
+    int64_t dead_told_ms;
+    TAILQ_ENTRY(consumer) all, due, ring, acking;
 };
+
+TAILQ_HEAD(consumer_list, consumer);
 
 struct worker_common {
     char *nats_url, *database_url, *redis_url, *region;
@@ -78,7 +103,7 @@ struct worker_common {
     uint8_t actor_public_key[CRYPTO_PUBLIC_LEN];
     char *tls_ca, *tls_cert, *tls_key;
     int64_t delivery_limit;
-    int64_t rate_limit_per_minute; /* direct core requests of a workspace; 0 = off */
+    int64_t rate_limit_per_minute; /* direct requests and commands of a workspace; 0 = off */
     bool allow_plaintext;
 };
 
@@ -92,61 +117,98 @@ struct worker {
     struct kv *kv;
     char instance[METRICS_NAME_MAX];
     bool ready, stopping, in_turn, in_handler, tick_due, healthy, listing;
-    const char *away; /* the server that is not there; NULL = all are */
+    bool look_again;         /* in the next turn, without waiting */
+    const char *unavailable; /* the server that does not answer; NULL = all do */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
-    struct delivery *all;
-    size_t in_hand, held, arrived,
-        wanted; /* deliveries: all, held, since the last pull; asked for */
-    struct queue core, fresh, suspects, audits;
+    struct delivery_list all;
+    size_t in_hand, held; /* JetStream deliveries: all, held */
+    struct queue core, suspects, audits;
+    size_t fresh; /* deliveries in the queues of consumers */
     unsigned last_queue;
     struct heap waiting; /* of deliveries, by wake */
     struct loop_timer *waker, *tick, *keepalive;
-    int64_t kept_alive_ms, keepalive_ms; /* the last time; how often: a third of ack_wait */
-    struct consumer *consumers;
-    int64_t listed_ms, careful_until_ms, careful_seq, info_asked_ms;
+    int64_t kept_alive_ms, keepalive_ms;       /* the last time; how often: a third of ack_wait */
+    struct consumer_list consumers, due, ring; /* all; to be looked at; with something in `fresh` */
+    struct consumer_list acking;
+    size_t n_active, n_careful;
+    struct consumer *careful_turn; /* the careful consumer that may fetch; NULL = any of them */
+    int64_t listed_ms;
     size_t list_offset;
     struct bus_sub *subs[CMD_COUNT];
     struct metrics metrics;
     struct route_stats stats[CMD_COUNT];
-    struct gcra_table *limits; /* of direct core requests */
+    struct gcra_table *limits; /* of direct clients */
     struct call **batch;
     struct log_limits *log_limits; /* owned; made when first needed */
 };
 
-/* worker_conf.c */
+/* settings.c */
 int worker_command_line(int argc, char **argv, const struct worker_spec *spec);
 enum rc worker_conf_read(struct worker *w, struct err *err);
-/* worker_delivery.c: from message to call */
-void delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_msg *msg);
-void delivery_free(struct delivery *delivery);
-void delivery_wake_after(struct delivery *delivery, uint32_t delay_ms);
+
+/* delivery.c: queues, and a delivery's life */
+void queue_init(struct queue *queue);
 void queue_push(struct queue *queue, struct delivery *delivery);
 void queue_remove(struct queue *queue, struct delivery *delivery);
-/* worker_run.c: handing calls to handlers */
+struct delivery *delivery_new(struct worker *w, struct consumer *consumer,
+                              const struct bus_msg *msg);
+void delivery_free(struct delivery *delivery);
+
+/* receive.c: from message to call */
+void delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_msg *msg);
+
+/* run.c: handing calls to handlers */
 int worker_turn(void *arg);
-void worker_wake_due(void *arg);
-void worker_tick(void *arg); /* worker.c */
+void delivery_enqueue(struct delivery *delivery);
+
+/* health.c */
 bool worker_check_health(struct worker *w);
-void delivery_refuse_unavailable(struct delivery *delivery); /* names what is away */
-/* worker_settle.c: what becomes of them */
-void delivery_settle(struct delivery *delivery);
-void delivery_dead_letter(struct delivery *delivery, const char *reason);
-void delivery_step(struct delivery *delivery);
+bool worker_only_kv_unavailable(const struct worker *w);
+void delivery_refuse_unavailable(struct delivery *delivery); /* the answer names the server */
+
+/* timers.c */
+void delivery_wake_after(struct delivery *delivery, uint32_t delay_ms);
+void worker_timers_start(struct worker *w);
+void worker_wake_due(void *arg);
+void worker_tick(void *arg);
+
+/* settle.c: the table of steps */
+void delivery_enter(struct delivery *delivery, enum delivery_state state);
+void delivery_done(struct delivery *delivery); /* the step at hand: the table knows the next */
 void delivery_step_later(struct delivery *delivery);
-void delivery_audited(struct delivery *delivery, enum rc rc, const struct err *err);
-void delivery_hand_back(struct delivery *delivery, uint32_t delay_ms);
+void delivery_step_again(struct delivery *delivery);
+void delivery_hand_back(struct delivery *delivery);
 void worker_send_acks(struct worker *w);
-/* worker_audit.c: the request event of each */
+
+/* answer.c */
+void delivery_reply(struct delivery *delivery);        /* core */
+void delivery_publish_done(struct delivery *delivery); /* JetStream */
+
+/* dead.c: dead letters */
+void delivery_dead_letter(struct delivery *delivery, const char *reason);
+void delivery_bury(struct delivery *delivery);
+void dead_letters_tick(struct worker *w);
+
+/* audit.c: the request event of each */
 void delivery_audit(struct delivery *delivery);
 void worker_send_audits(struct worker *w);
-/* worker_fetch.c: consumers and subscriptions */
+
+/* consumers.c: which there are, what the server says of them; fetch.c: asking for messages */
 enum rc worker_listen(struct worker *w, struct err *err);
-void worker_fetch(struct worker *w);
 void worker_stop_listening(struct worker *w);
-void worker_careful(struct worker *w);
-/* worker_log.c: false when a workspace's like was logged often enough; the rest as a number */
+const char *worker_stream(const struct worker *w);
+void worker_list_consumers(struct worker *w);
+void consumer_pulled(void *arg, const struct bus_msg *msg);
+void consumer_be_careful(struct consumer *consumer);
+void consumer_ask_info(struct consumer *consumer);
+void consumer_due(struct consumer *consumer);
+void consumers_free(struct worker *w);
+void worker_fetch(struct worker *w);
+
+/* log_limits.c: false when lines of this kind and workspace were enough; the rest as a number */
 bool worker_may_say(struct worker *w, const char *what, const char *workspace);
 void worker_say_rest(struct worker *w, bool now);
+
 /* service.c: $SRV and metrics */
 enum rc service_listen(struct worker *w, struct err *err);
 void service_publish(struct worker *w);

@@ -144,6 +144,14 @@ put_publish(struct json_writer *w, const struct principal *who)
     json_close(w);
 }
 
+/* Which .done events a scope may hear: those of what it may publish, and of the jobs that it may list. */
+static const struct {
+    enum scope scope;
+    const char *family;
+} EVENTS[] = { { SCOPE_MEMORY_WRITE, "memory" },
+               { SCOPE_AUDIT_WRITE, "audit" },
+               { SCOPE_ACTIONS_PREVIEW, "job" } };
+
 static void
 put_subscribe(struct json_writer *w, const struct principal *who)
 {
@@ -152,8 +160,11 @@ put_subscribe(struct json_writer *w, const struct principal *who)
     json_array(w, "allow");
     (void)snprintf(subject, sizeof(subject), "_INBOX.%s.>", who->key_id);
     json_put_string(w, NULL, subject);
-    if (principal_has(who, SCOPE_ACTIONS_PREVIEW)) {
-        (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.job.*.done", who->workspace);
+    for (size_t i = 0; i < ARRAY_LEN(EVENTS); i++) {
+        if (!principal_has(who, EVENTS[i].scope))
+            continue;
+        (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.%s.*.done", who->workspace,
+                       EVENTS[i].family);
         json_put_string(w, NULL, subject);
     }
     json_close(w);

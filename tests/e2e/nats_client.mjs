@@ -46,7 +46,8 @@ let event = null;
 const timer = setTimeout(() => events.unsubscribe(), 20000);
 for await (const message of events) {
   if (!message.subject.includes(job)) continue;
-  event = { marked: message.headers?.get("Gantry-Event"), body: JSON.parse(codec.decode(message.data)) };
+  event = { marked: message.headers?.get("Gantry-Event"), status: message.headers?.get("Gantry-Status"),
+            body: JSON.parse(codec.decode(message.data)) };
   break;
 }
 clearTimeout(timer);

@@ -319,7 +319,7 @@ def test_servers_away(own):
     assert client.get("/keys").status == 503
     wait_until(lambda: ready.get("/readyz").status == 503, 5)  # although known keys are still good
     assert ready.get("/readyz").json["dependencies"]["postgresql"] == "down"
-    assert client.get("/memory").json["detail"] == "PostgreSQL is away."
+    assert client.get("/memory").json["detail"] == "PostgreSQL is unavailable."
     start = time.monotonic()
     stale = wait_until(lambda: (lambda a: a if a.json.get("detail", "").startswith("keys") else None)(
         client.get("/memory")), 20)

@@ -37,7 +37,8 @@ def test_ingest_search_and_run_a_task_with_an_api_key(stack, package):
     assert seen["again"]["duplicate"]
     assert [item["content"] for item in seen["found"]["results"]] == ["The npm client likes green tea."]
     assert seen["task"]["stream"] == "TASKS"
-    assert seen["event"]["marked"] == "done" and seen["event"]["body"]["status"] == 200
+    assert seen["event"]["marked"] == "done" and seen["event"]["status"] == "200"
+    assert seen["event"]["body"]["job_id"] == seen["job"]
     assert seen["state"]["job_id"] == seen["job"] and seen["state"]["status"] == "completed"
     assert seen["refused"]
     # The same over HTTP.

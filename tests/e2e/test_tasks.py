@@ -379,7 +379,8 @@ def test_over_nats_with_an_api_key(stack):
     while not (event := nats.next(10, events)).subject.endswith(f".{job_id}.done"):
         pass
     assert event.headers["Gantry-Event"] == "done"
-    body = json.loads(event.data)["body"]
+    assert event.headers["Gantry-Status"] == "200"
+    body = json.loads(event.data)
     assert body["job_id"] == job_id and body["output"]["result"]["message"] == "n"
     assert json.loads(nats.request("gantry.v1.default.jobs.get", {"id": job_id}).data)["status"] == "completed"
     listed = json.loads(nats.request("gantry.v1.default.jobs.list", {"limit": 1}).data)

@@ -13,6 +13,7 @@ import psycopg2
 
 from . import nats_files, servers
 from .echo import PUBLIC, claim
+from .streams import done_event
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -79,6 +80,7 @@ class MemorySystem:
         self.sid = self.bus.subscribe("gantry.v1.*.*.*.done")
         self.bus.flush()
         self.answers = {}
+        self.provisioned = set()
         stack.callback(self.stop)
 
     def role_url(self, role):
@@ -113,7 +115,13 @@ class MemorySystem:
 
     # --- the gateway's part ---------------------------------------------------------------------
 
+    def provision(self, workspace):
+        if workspace not in self.provisioned:
+            nats_files.provision_workspace(self.bus, workspace)
+            self.provisioned.add(workspace)
+
     def publish(self, workspace, command, body, command_id=None, attempt=1, direct=False):
+        self.provision(workspace)
         command_id = command_id or str(uuid.uuid4())
         subject = f"gantry.v1.{workspace}.memory.{command}"
         payload = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
@@ -127,7 +135,7 @@ class MemorySystem:
         deadline = time.monotonic() + timeout
         while command_id not in self.answers:
             message = self.bus.next(max(0.01, deadline - time.monotonic()), self.sid)
-            answer = json.loads(message.data)
+            answer = done_event(message)
             self.answers.setdefault(message.subject.split(".")[4], []).append(
                 (answer["status"], answer.get("body")))
         return self.answers[command_id][-1]

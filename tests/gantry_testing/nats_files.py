@@ -89,12 +89,23 @@ def provision(running, workspaces=()):
         for _, text in bodies("streams"):
             taken(client.api(f"STREAM.CREATE.{json.loads(text)['name']}", text))
         for path, text in bodies("consumers"):
-            template = path.endswith(".template.json")
-            for workspace in workspaces if template else [None]:
-                body = text.replace("@WORKSPACE@", workspace) if template else text
-                consumer = json.loads(body)
-                stream, name = consumer["stream_name"], consumer["config"]["durable_name"]
-                taken(client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}", body))
+            if not path.endswith(".template.json"):
+                make_consumer(client, text)
+        for workspace in workspaces:
+            provision_workspace(client, workspace)
+
+
+def provision_workspace(client, workspace):
+    """What `gantry workspace create` does about consumers."""
+    for path, text in bodies("consumers"):
+        if path.endswith(".template.json"):
+            make_consumer(client, text.replace("@WORKSPACE@", workspace))
+
+
+def make_consumer(client, body):
+    consumer = json.loads(body)
+    stream, name = consumer["stream_name"], consumer["config"]["durable_name"]
+    taken(client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}", body))
 
 
 def taken(answer):

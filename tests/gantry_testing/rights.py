@@ -11,6 +11,7 @@ COMMANDS = {  # contract, section 5: subject -> scope
     "executor.run": "actions:execute", "jobs.cancel": "actions:execute",
     "jobs.list": "actions:preview", "jobs.get": "actions:preview", "actions.list": "actions:preview",
 }
+EVENTS = {"memory": "memory:write", "audit": "audit:write", "job": "actions:preview"}  # family of .done -> scope
 VIEWER = {"actions:preview", "memory:read"}
 DEVELOPER = VIEWER | {"actions:execute", "memory:write", "audit:write"}
 ROLES = {"viewer": VIEWER, "developer": DEVELOPER, "admin": DEVELOPER | {"audit:read", "memory:delete"}}
@@ -24,12 +25,12 @@ API += [f"$JS.API.STREAM.{verb}.{stream}" for stream in STREAMS for verb in
 API += [f"$JS.API.CONSUMER.{verb}.{stream}" for stream in STREAMS for verb in ("CREATE", "LIST", "NAMES")]
 API += [f"$JS.API.CONSUMER.{verb}.{stream}.{consumer}" for verb in
         ("CREATE", "DELETE", "INFO", "MSG.NEXT", "PAUSE", "LEADER.STEPDOWN") for stream, consumer in
-        (("MEMORY", "ingest"), ("AUDIT", "audit"), ("TASKS", "executor_default"), ("DEAD", "mine"))]
+        (("MEMORY", "ingest_default"), ("AUDIT", "audit_default"), ("TASKS", "executor_default"), ("DEAD", "mine"))]
 API += [f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine" for stream in STREAMS]
 API += [f"$JS.API.DIRECT.GET.{stream}" for stream in STREAMS]
 ACKS = [f"$JS.ACK.{stream}.{consumer}.1.1.1.1.1" for stream, consumer in
-        (("MEMORY", "ingest"), ("AUDIT", "audit"), ("TASKS", "executor_default"))]
-ACKS += ["$JS.FC.MEMORY.ingest.x", "$KV.bucket.key", "$O.bucket.C.x", "$MQTT.msgs.x"]
+        (("MEMORY", "ingest_default"), ("AUDIT", "audit_default"), ("TASKS", "executor_default"))]
+ACKS += ["$JS.FC.MEMORY.ingest_default.x", "$KV.bucket.key", "$O.bucket.C.x", "$MQTT.msgs.x"]
 SYSTEM = ["$SYS.REQ.USER.AUTH", "$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.x.CONNZ", "gantry.sys.connz.x", "$SYS.REQ.SERVER.x.KICK",
           "$SYS.REQ.SERVER.x.VARZ", "$SYS.REQ.SERVER.x.LDM", "$SYS.REQ.SERVER.x.RELOAD", "$SYS.REQ.ACCOUNT.GANTRY.CONNZ",
           "$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.ACCOUNT.GANTRY.CLAIMS.UPDATE", "$SYS.ACCOUNT.GANTRY.CONNECT"]
@@ -62,17 +63,20 @@ PROGRAMS = {
                 "gantry.v1.*.audit.request.gateway", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",
                 "$JS.API.CONSUMER.INFO.TASKS.*", "gantry.sys.metrics.gateway.*", "gantry.sys.gateway.>",
                 "_INBOX.gateway.>"],
-    "ingest": ["$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest", "$JS.API.CONSUMER.INFO.MEMORY.ingest",
-               "$JS.ACK.MEMORY.ingest.>", "$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD",
+    "ingest": ["$JS.API.CONSUMER.NAMES.MEMORY", "$JS.API.CONSUMER.INFO.MEMORY.*",
+               "$JS.API.CONSUMER.MSG.NEXT.MEMORY.*", "$JS.ACK.MEMORY.>", "$JS.API.STREAM.INFO.DEAD",
+               "$JS.API.STREAM.MSG.GET.DEAD", "$JS.API.STREAM.MSG.DELETE.DEAD",
                "gantry.v1.*.memory.*.done", "gantry.v1.*.audit.request.ingest", "gantry.v1.*.dead.ingest",
                "gantry.sys.metrics.ingest.*", "_INBOX.>"],
     "search": ["gantry.v1.*.audit.request.search", "gantry.sys.metrics.search.*", "_INBOX.search.>"],
-    "audit": ["$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit", "$JS.API.CONSUMER.INFO.AUDIT.audit",
+    "audit": ["$JS.API.CONSUMER.NAMES.AUDIT", "$JS.API.CONSUMER.INFO.AUDIT.*",
+              "$JS.API.CONSUMER.MSG.NEXT.AUDIT.*", "$JS.ACK.AUDIT.>", "$JS.API.STREAM.INFO.DEAD",
               "$JS.API.STREAM.INFO.AUDIT",
-              "$JS.ACK.AUDIT.audit.>", "gantry.v1.*.audit.*.done", "gantry.v1.*.audit.request.audit",
+              "gantry.v1.*.audit.*.done", "gantry.v1.*.audit.request.audit",
               "gantry.v1.*.dead.audit", "gantry.sys.metrics.audit.*", "_INBOX.>", "_R_.>"],
     "executor": ["$JS.API.CONSUMER.NAMES.TASKS", "$JS.API.CONSUMER.INFO.TASKS.*",
-                 "$JS.API.CONSUMER.MSG.NEXT.TASKS.*", "$JS.ACK.TASKS.>", "gantry.v1.*.job.*.done",
+                 "$JS.API.CONSUMER.MSG.NEXT.TASKS.*", "$JS.ACK.TASKS.>", "$JS.API.STREAM.INFO.DEAD",
+                 "gantry.v1.*.job.*.done",
                  "gantry.v1.*.audit.request.executor", "gantry.v1.*.dead.executor",
                  "gantry.sys.allowlist.*", "gantry.sys.executor.>", "gantry.sys.metrics.executor.*",
                  "_INBOX.>", "_R_.>"],

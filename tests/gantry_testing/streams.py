@@ -8,7 +8,7 @@ from . import nats_files
 from .echo import claim
 
 ACK_WAIT = 2  # seconds; the 30 of nats/consumers are too long for tests
-CONSUMERS = ["MEMORY.ingest", "TASKS.executor_w1", "TASKS.executor_w2", "TASKS.executor_w3"]
+CONSUMERS = [f"{stream}_{workspace}" for stream in ("MEMORY.ingest", "TASKS.executor") for workspace in ("w1", "w2", "w3")]
 
 
 def shorten(client):
@@ -68,6 +68,15 @@ def ingest(client, text, workspace="w1", signed=True, command_id=None, headers=N
     return command_id
 
 
+def done_event(message):
+    """A .done event in either form, as {"status": n, "body": …}."""
+    assert message.headers["Gantry-Event"] == "done"
+    if "Gantry-Status" not in message.headers:
+        return json.loads(message.data)
+    return {"status": int(message.headers["Gantry-Status"]),
+            "body": json.loads(message.data) if message.data else None}
+
+
 class Done:
     """Listens to the .done events from now on."""
 
@@ -78,5 +87,4 @@ class Done:
 
     def next(self, timeout=10):
         message = self.client.next(timeout, self.sid)
-        assert message.headers["Gantry-Event"] == "done"
-        return message.subject.split(".")[4], json.loads(message.data)
+        return message.subject.split(".")[4], done_event(message)

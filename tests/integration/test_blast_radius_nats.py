@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 from gantry_testing.nats import NatsError
-from gantry_testing.rights import COMMANDS, ID, LISTENS, PROGRAMS, ROLES, UNIVERSE, WILDCARDS, covered
+from gantry_testing.rights import COMMANDS, EVENTS, ID, LISTENS, PROGRAMS, ROLES, UNIVERSE, WILDCARDS, covered
 
 
 def violations(client, send):
@@ -105,7 +105,8 @@ def test_a_key_publishes_and_hears_only_its_scopes(stack, operator, role):
     client = stack.nats(role)
     forbidden = [s for s in UNIVERSE + [f"{client.inbox}.x"] if not covered(s, granted(role, "default"))]
     assert set(forbidden) - tries(client, forbidden) == set()
-    own = [f"{client.inbox}.>", "gantry.v1.default.job.*.done"]
+    own = [f"{client.inbox}.>", *(f"gantry.v1.default.{family}.*.done" for family, scope in EVENTS.items()
+                                  if scope in ROLES[role])]
     forbidden = [s for s in UNIVERSE + WILDCARDS + ["$SRV.PING"] if not covered(s, own)]
     assert set(forbidden) - listens(client, forbidden) == set()
     assert listens(client, own) == set()
@@ -128,7 +129,7 @@ def test_what_is_granted_is_reached(stack, role):
 
 
 HOSTILE = ["$JS.API.STREAM.PURGE.AUDIT", "$JS.API.STREAM.PURGE.DEAD", "$JS.API.STREAM.PURGE.MEMORY",
-           "$JS.API.STREAM.DELETE.MEMORY", "$JS.API.CONSUMER.DELETE.MEMORY.ingest",
+           "$JS.API.STREAM.DELETE.MEMORY", "$JS.API.CONSUMER.DELETE.MEMORY.ingest_default",
            "gantry.v1.other.memory.ingest", "gantry.v1.other.memory.forget", "gantry.v1.other.executor.run",
            f"gantry.v1.default.memory.{ID}.done", f"gantry.v1.other.job.{ID}.done",
            f"gantry.v1.default.job.{ID}.done", "gantry.v1.default.audit.request.gateway",

@@ -15,7 +15,7 @@ from gantry_testing.rights import COMMANDS, LISTENS, PROGRAMS, STREAMS, UNIVERSE
 
 ACCOUNT = {program: program.upper() for program in PROGRAMS} | {"callout": "AUTH", "client": "CLIENTS"}
 GRANTED = PROGRAMS | {"client": [f"gantry.v1.default.{tail}" for tail in COMMANDS] + ["_INBOX.client.>"]}
-CONSUMER = {"ingest": ("MEMORY", "ingest"), "audit": ("AUDIT", "audit"), "executor": ("TASKS", "executor_default")}
+CONSUMER = {"ingest": ("MEMORY", "ingest_default"), "audit": ("AUDIT", "audit_default"), "executor": ("TASKS", "executor_default")}
 FEEDS = {"MEMORY": "gantry.v1.default.memory.ingest", "AUDIT": "gantry.v1.default.audit.append",
          "TASKS": "gantry.v1.default.executor.run", "DEAD": "gantry.v1.default.dead.ingest"}
 STREAM_OF = {"memory.ingest": "MEMORY", "memory.patch": "MEMORY", "memory.delete": "MEMORY", "memory.forget": "MEMORY",

@@ -285,12 +285,33 @@ def test_provision_is_idempotent_and_repairs(cli, nats):
     assert cli.json("provision")["streams_created"] == 1
 
 
-def test_workspace_create_makes_its_consumer(cli, nats):
+def test_provision_takes_over_from_shared_consumers(cli, nats):
+    """Up to now all workspaces shared one; messages in the stream stay, whoever had them in hand."""
+    cli.run("workspace", "create", "before")
+    with nats.connect() as client:
+        for stream, program in (("MEMORY", "ingest"), ("AUDIT", "audit")):
+            for name in client.api(f"CONSUMER.NAMES.{stream}", "")["consumers"]:
+                client.api(f"CONSUMER.DELETE.{stream}.{name}", "")
+            made = client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{program}", {"stream_name": stream, "config": {
+                "durable_name": program, "ack_policy": "explicit"}})
+            assert "error" not in made
+        client.js_publish("gantry.v1.before.memory.ingest", b"{}", "waits")
+        client.publish("$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest", b'{"batch":1}', reply=f"{client.inbox}.pull")
+        cli.run("provision")
+        for stream, program in (("MEMORY", "ingest"), ("AUDIT", "audit")):
+            names = client.api(f"CONSUMER.NAMES.{stream}", "")["consumers"]
+            assert program not in names and f"{program}_before" in names
+        assert client.api("CONSUMER.INFO.MEMORY.ingest_before", "")["num_pending"] == 1
+        assert "audit__none" in client.api("CONSUMER.NAMES.AUDIT", "")["consumers"]
+        client.api("STREAM.PURGE.MEMORY", "")
+
+
+def test_workspace_create_makes_its_consumers(cli, nats):
     assert cli.json("workspace", "create", "acme") == {"workspace": "acme", "created": True}
     assert cli.json("workspace", "create", "acme") == {"workspace": "acme", "created": False}
     with nats.connect() as client:
-        names = client.api("CONSUMER.NAMES.TASKS", "")["consumers"]
-    assert "executor_acme" in names
+        for stream, program in (("TASKS", "executor"), ("MEMORY", "ingest"), ("AUDIT", "audit")):
+            assert f"{program}_acme" in client.api(f"CONSUMER.NAMES.{stream}", "")["consumers"]
     cli.run("provision")
     listed = cli.json("workspace", "list")["items"]
     assert [w["actions"] for w in listed if w["workspace"] == "acme"] == [None]
@@ -404,8 +425,9 @@ def test_dead_letters(cli, nats):
 
     assert cli.json("dlq", "replay", "--all", "--workspace", "dl") == {"replayed": 2}
     with nats.connect() as client:
+        start = client.api("STREAM.INFO.MEMORY", "")["state"]["first_seq"]
         stored = [client.api("STREAM.MSG.GET.MEMORY", json.dumps({"seq": seq, "next_by_subj": subject}))["message"]
-                  for seq in (1, 2)]
+                  for seq in (start, start + 1)]
     assert [base64.b64decode(m["data"]) for m in stored] == [b'{"scope":"s","text":"t"}', b"\xff\x00no json"]
     head = base64.b64decode(stored[0]["hdrs"]).decode()
     assert "Gantry-Actor: claim.sig" in head

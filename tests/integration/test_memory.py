@@ -14,7 +14,7 @@ import uuid
 import psycopg2
 import pytest
 
-from gantry_testing import servers
+from gantry_testing import nats_files, servers
 from gantry_testing.echo import claim
 from gantry_testing.memory import memory_system
 
@@ -530,9 +530,11 @@ def test_the_database_itself_keeps_workspaces_apart(system, ws):
 
 def test_kill_9_of_ingest_under_load(system, ws):
     """Everything accepted by the stream is there once, whatever is killed; one answer says so."""
-    consumer = system.bus.api("CONSUMER.INFO.MEMORY.ingest")["config"]
+    system.provision(ws)
+    consumer = system.bus.api(f"CONSUMER.INFO.MEMORY.ingest_{ws}")["config"]
     consumer["ack_wait"] = 2 * 10**9
-    system.bus.api("CONSUMER.DURABLE.CREATE.MEMORY.ingest", {"stream_name": "MEMORY", "config": consumer})
+    nats_files.taken(system.bus.api(f"CONSUMER.DURABLE.CREATE.MEMORY.ingest_{ws}",
+                                    {"stream_name": "MEMORY", "config": consumer}))
     second = system.worker("ingest")
     victims = [system.workers[0], second]
     stop = threading.Event()

@@ -44,15 +44,15 @@ def test_one_workspace_fills_only_its_own_share(server):
 
 FORBIDDEN = {
     "gateway": ["$JS.API.STREAM.PURGE.AUDIT", "gantry.v1.w1.audit.request.ingest",
-                "gantry.v1.w1.dead.ingest", "$JS.ACK.MEMORY.ingest.1.1.1.1.1"],
+                "gantry.v1.w1.dead.ingest", "$JS.ACK.MEMORY.ingest_w1.1.1.1.1.1"],
     "ingest": ["$JS.API.STREAM.PURGE.MEMORY", "gantry.v1.w1.memory.ingest", "gantry.v1.w1.audit.append",
-               "$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit", "gantry.v1.w1.audit.request.gateway"],
-    "search": ["gantry.v1.w1.memory.ingest", "$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest",
+               "$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit_w1", "gantry.v1.w1.audit.request.gateway"],
+    "search": ["gantry.v1.w1.memory.ingest", "$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest_w1",
                "gantry.v1.w1.memory.1.done"],
     "audit": ["$JS.API.STREAM.DELETE.AUDIT", "gantry.v1.w1.memory.ingest",
-              "$JS.API.CONSUMER.DELETE.AUDIT.audit", "gantry.v1.w1.memory.1.done"],
+              "$JS.API.CONSUMER.DELETE.AUDIT.audit_w1", "gantry.v1.w1.memory.1.done"],
     "executor": ["gantry.v1.w1.executor.run", "$JS.API.CONSUMER.CREATE.TASKS",
-                 "gantry.v1.w1.memory.1.done", "$JS.ACK.MEMORY.ingest.1.1.1.1.1"],
+                 "gantry.v1.w1.memory.1.done", "$JS.ACK.MEMORY.ingest_w1.1.1.1.1.1"],
     "kick": ["gantry.v1.w1.memory.ingest", "$SYS.REQ.SERVER.PING.VARZ"],
     "callout": ["gantry.v1.w1.memory.ingest", "$JS.API.INFO"],
 }

@@ -131,7 +131,7 @@ def test_the_backlog_that_scalers_read(own):
         with urllib.request.urlopen(url, timeout=5) as answer:
             account = json.load(answer)["account_details"][0]
         stream = next(one for one in account["stream_detail"] if one["name"] == "MEMORY")
-        return next(one["num_pending"] for one in stream["consumer_detail"] if one["name"] == "ingest")
+        return next(one["num_pending"] for one in stream["consumer_detail"] if one["name"] == "ingest_default")
 
     own.take_down("ingest")
     for number in range(3):

@@ -36,7 +36,6 @@ main(int argc, char **argv)
         .n_scripts = JOBS_SCRIPTS,
         .uses_kv = true,
         .spawns = true,
-        .consumer_per_workspace = true,
         .slots_free = executor_slots_free,
         .on_start = executor_start,
         .on_ready = executor_ready,

@@ -58,7 +58,7 @@ static size_t
 failures(const char *id)
 {
     size_t count = 0;
-    for (size_t i = 0; i < echo.n_failed; i++)
+    for (size_t i = 0; i < echo.n_failed && i < ARRAY_LEN(echo.failed); i++)
         count += strcmp(echo.failed[i], id) == 0;
     return count;
 }
@@ -90,7 +90,7 @@ decide(struct call *call)
     if (strncmp(text, "die", 3) == 0) {
         (void)raise(SIGKILL);
     } else if (strncmp(text, "temp:", 5) == 0 && failures(call->id) < n) {
-        memcpy(echo.failed[echo.n_failed++ % 64], call->id, ID_TEXT_MAX);
+        memcpy(echo.failed[echo.n_failed++ % ARRAY_LEN(echo.failed)], call->id, ID_TEXT_MAX);
         (void)err_set(&err, RC_TEMP, "not yet");
         call_fail(call, &err);
     } else if (strncmp(text, "bug", 3) == 0) {
@@ -189,7 +189,6 @@ static const struct worker_spec SPECS[] = {
       .routes = TASK_ROUTES,
       .n_routes = 1,
       .on_start = start,
-      .consumer_per_workspace = true,
       .slots_free = slots_free },
 };
 static const char *const ROLES[] = { "ingest", "database", "search", "executor" };

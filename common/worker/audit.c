@@ -9,10 +9,10 @@
 #include "worker_own.h"
 
 /*
- * Request events of settled jobs. Those that are settled in one turn leave together: one message for
- * each workspace, an array of events, so that under load neither the server nor the audit worker pays
- * for each. What was not taken is sent again alone, under the event's own id; the audit log records
- * an event once, in whatever message it comes.
+ * Request events of calls. Those of one turn leave together: one message for each workspace, an array
+ * of events, so that under load neither the server nor the audit worker pays for each. An event that
+ * AUDIT did not take is sent again alone, under its own id; the audit log records an event once, in
+ * whatever message it comes. Until AUDIT has taken it, its consumer is asked for nothing new (fetch.c).
  */
 #define CONFIRM_MS      5000u
 #define CORE_CONFIRM_MS 3000u
@@ -80,41 +80,78 @@ write_event(const struct delivery *delivery, struct buf *out)
     return audit_event_write(&event, out);
 }
 
+/* AUDIT has stored the event. */
+static void
+recorded(struct delivery *delivery)
+{
+    if (delivery->unrecorded) {
+        delivery->unrecorded = false;
+        delivery->consumer->unrecorded--;
+        consumer_due(delivery->consumer);
+    }
+    FAULT("after_audit");
+    delivery_done(delivery);
+}
+
+static void
+not_recorded(struct delivery *delivery, const struct err *err)
+{
+    if (delivery->w->metrics.audit_retries++ % 1000 == 0)
+        log_fields(LOG_WARN, "AUDIT did not take a request event: trying again", "reason",
+                   err ? err->text : "", NULL);
+    if (delivery->consumer) {
+        delivery->consumer->unrecorded += !delivery->unrecorded;
+        delivery->unrecorded = true;
+        delivery_step_later(delivery);
+        return;
+    }
+    /* What cannot be recorded is not answered. */
+    call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
+    delivery_done(delivery);
+}
+
 static void
 on_taken(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
     struct delivery *next;
     (void)duplicate;
     for (struct delivery *delivery = arg; delivery; delivery = next) {
-        next = delivery->next;
-        delivery->next = NULL;
-        delivery_audited(delivery, rc, err);
+        next = delivery->peer;
+        delivery->peer = NULL;
+        delivery->awaiting = false;
+        if (rc == RC_OK)
+            recorded(delivery);
+        else
+            not_recorded(delivery, err);
     }
 }
 
-/* What cannot be written waits, whatever the reason, and holds up nobody else. */
-static void
+/* Chains the events that could be written. The others wait, whatever the reason, and delay nobody. */
+static struct delivery *
 write_together(struct queue *group, struct buf *text)
 {
     size_t count = group->count;
-    struct delivery *next;
+    struct delivery *delivery, *first = NULL, **last = &first;
     if (count > 1)
         buf_putc(text, '[');
-    for (struct delivery *delivery = group->first; delivery; delivery = next) {
-        next = delivery->next;
+    while ((delivery = TAILQ_FIRST(&group->list)) != NULL) {
         size_t len = text->len;
-        if (delivery != group->first)
-            buf_putc(text, ',');
-        if (write_event(delivery, text) == RC_OK)
-            continue;
-        buf_cut(text, len);
         queue_remove(group, delivery);
+        if (first)
+            buf_putc(text, ',');
+        if (write_event(delivery, text) == RC_OK) {
+            *last = delivery;
+            last = &delivery->peer;
+            continue;
+        }
+        buf_cut(text, len);
         log_fields(LOG_ERROR, "a request event cannot be written", "command",
                    command_info(delivery->call.command)->tail, NULL);
         delivery_step_later(delivery);
     }
     if (count > 1)
         buf_putc(text, ']');
+    return first;
 }
 
 /* All of a group have the same workspace and wait equally long. */
@@ -124,17 +161,17 @@ publish(struct worker *w, struct queue *group)
     char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 16];
     AUTO(buf) struct buf text = { 0 };
     struct err err = { .rc = RC_OK };
-    buf_init(&text, group->count * AUDIT_EVENT_MAX);
-    write_together(group, &text);
-    struct delivery *first = group->first;
+    size_t count = group->count;
+    buf_init(&text, count * AUDIT_EVENT_MAX);
+    struct delivery *first = write_together(group, &text);
     if (!first)
         return;
     snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.audit.request.%s",
              first->call.actor.workspace, w->spec->name);
-    if (group->count == 1)
+    if (count == 1)
         snprintf(msg_id, sizeof(msg_id), "%s.audit", first->audit_id);
     else
-        snprintf(msg_id, sizeof(msg_id), "%s.%zu.audit", first->audit_id, group->count);
+        snprintf(msg_id, sizeof(msg_id), "%s.%zu.audit", first->audit_id, count);
     struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
     enum rc rc =
         bus_js_publish(w->bus, &out, msg_id, first->consumer ? CONFIRM_MS : CORE_CONFIRM_MS,
@@ -154,12 +191,14 @@ goes_with(const struct delivery *delivery, const struct delivery *first)
 void
 worker_send_audits(struct worker *w)
 {
-    while (w->audits.first) {
-        struct queue group = { 0 };
-        struct delivery *first = w->audits.first, *next;
+    struct delivery *first;
+    while ((first = TAILQ_FIRST(&w->audits.list)) != NULL) {
+        struct queue group;
+        struct delivery *next;
+        queue_init(&group);
         for (struct delivery *delivery = first; delivery && group.count < TOGETHER_MAX;
              delivery = next) {
-            next = delivery->next;
+            next = TAILQ_NEXT(delivery, link);
             if (!goes_with(delivery, first))
                 continue;
             queue_remove(&w->audits, delivery);
@@ -169,13 +208,14 @@ worker_send_audits(struct worker *w)
     }
 }
 
+/* The step: the event leaves at the end of this turn. */
 void
 delivery_audit(struct delivery *delivery)
 {
     if (!needs_audit(delivery)) {
-        delivery_audited(delivery, RC_OK, NULL);
+        delivery_done(delivery);
         return;
     }
     delivery->awaiting = true;
-    queue_push(&delivery->w->audits, delivery); /* until the end of this turn */
+    queue_push(&delivery->w->audits, delivery);
 }

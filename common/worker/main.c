@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker.h"
-
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +9,7 @@
 #include "base/version.h"
 #include "process/confine.h"
 #include "process/transport.h"
+#include "worker.h"
 #include "worker_own.h"
 
 /*
@@ -19,15 +18,13 @@
  *   arguments -> configuration (every problem at once) -> on_start -> hardening -> connect (for as
  *   long as it takes) -> on_ready -> ready -> loop -> drain -> on_stop -> exit
  *
- * The loop is common/base/loop.h's: messages come in through the bus's callbacks (worker_delivery.c), the
- * prepare hook hands them to handlers in batches (worker_run.c) and asks for more (worker_fetch.c),
- * and confirmations move each delivery through settling (worker_settle.c). Handlers run on the loop's
- * thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile. With
+ * The loop is common/base/loop.h's: messages come in through the bus's callbacks (receive.c), the
+ * prepare hook hands them to handlers in batches (run.c) and asks for more (fetch.c), and
+ * confirmations move each delivery through its steps (settle.c has the table). Handlers run on the
+ * loop's thread and may block it; worker_keepalive() keeps what is in hand alive meanwhile. With
  * turns_meanwhile the loop turns on while a handler waits for the database: messages come in and are
  * checked, confirmations are taken, but no other handler runs.
  */
-#define TICK_MS          1000u
-#define METRICS_EVERY    5 /* ticks */
 #define CONNECT_RETRY_MS 1000
 #define CONNECT_WAIT_MS  2000u
 
@@ -159,48 +156,12 @@ connect_all(struct worker *w, struct err *err)
     return RC_OK;
 }
 
-/* --- timers ----------------------------------------------------------------------------------- */
-
-/* Messages in hand are kept from being delivered elsewhere while they wait here. */
-static void
-keep_alive(void *arg)
-{
-    struct worker *w = arg;
-    w->kept_alive_ms = clock_mono_ms();
-    for (const struct delivery *delivery = w->all; delivery; delivery = delivery->all_next)
-        if (delivery->consumer && !(delivery->state == DELIVERY_ACKING && delivery->awaiting))
-            (void)bus_settle(w->bus, delivery->msg, BUS_PROGRESS, 0, NULL, NULL, NULL);
-}
-
-void
-worker_keepalive(struct worker *w)
-{
-    if (clock_mono_ms() - w->kept_alive_ms < w->keepalive_ms)
-        return;
-    keep_alive(w);
-    bus_push(w->bus);
-}
-
-void
-worker_tick(void *arg)
-{
-    struct worker *w = arg;
-    w->tick_due = w->in_handler; /* which may be in the middle of a transaction */
-    if (w->in_handler)
-        return;
-    (void)worker_check_health(w);
-    worker_say_rest(w, false);
-    if (w->spec->on_tick && !w->stopping)
-        w->spec->on_tick(w);
-    if ((clock_wall_ms() - w->ready_ms) / TICK_MS % METRICS_EVERY == 0)
-        service_publish(w);
-}
-
 /* --- the loop and its end --------------------------------------------------------------------- */
 
 static enum rc
 get_ready(struct worker *w, struct err *err)
 {
+    worker_timers_start(w);
     enum rc rc = worker_listen(w, err);
     if (rc == RC_OK)
         rc = service_listen(w, err);
@@ -208,13 +169,7 @@ get_ready(struct worker *w, struct err *err)
         rc = w->spec->on_ready(w, err);
     if (rc != RC_OK)
         return rc;
-    w->tick = loop_timer_new(w->loop, worker_tick, w);
-    w->keepalive = loop_timer_new(w->loop, keep_alive, w);
-    loop_timer_set(w->tick, TICK_MS, TICK_MS);
-    w->keepalive_ms = WORKER_KEEPALIVE_MS;
-    loop_timer_set(w->keepalive, WORKER_KEEPALIVE_MS, WORKER_KEEPALIVE_MS);
     loop_prepare(w->loop, worker_turn, w);
-    w->kept_alive_ms = clock_mono_ms();
     w->ready_ms = clock_wall_ms();
     w->healthy = true;
     w->ready = true;
@@ -225,24 +180,24 @@ get_ready(struct worker *w, struct err *err)
 static bool
 is_idle(const struct worker *w)
 {
-    for (const struct delivery *delivery = w->all; delivery; delivery = delivery->all_next)
-        if (delivery->state != DELIVERY_HELD)
-            return false;
+    const struct delivery *delivery;
+    TAILQ_FOREACH(delivery, &w->all, all)
+    if (delivery->state != DELIVERY_HELD)
+        return false;
     return true;
 }
 
-/* What is not settled by now goes back to the server at once, for another replica. */
+/* Whatever is not settled by now goes back to the server at once, for another replica. */
 static void
 hand_all_back(struct worker *w)
 {
-    while (w->all) {
-        struct delivery *delivery = w->all;
+    struct delivery *delivery;
+    while ((delivery = TAILQ_FIRST(&w->all)) != NULL) {
         if (delivery->consumer)
-            delivery_hand_back(delivery, 0);
+            delivery_hand_back(delivery);
         else
             delivery_free(delivery);
     }
-    w->held = 0;
 }
 
 static void
@@ -281,11 +236,7 @@ worker_free(struct worker *w)
     bus_free(w->bus);
     kv_free(w->kv);
     db_close(w->db);
-    while (w->consumers) {
-        struct consumer *consumer = w->consumers;
-        w->consumers = consumer->next;
-        free(consumer);
-    }
+    consumers_free(w);
     loop_timer_free(w->waker);
     loop_timer_free(w->tick);
     loop_timer_free(w->keepalive);
@@ -339,11 +290,25 @@ start(struct worker *w, struct err *err)
     return rc;
 }
 
+static void
+lists_init(struct worker *w)
+{
+    TAILQ_INIT(&w->all);
+    TAILQ_INIT(&w->consumers);
+    TAILQ_INIT(&w->due);
+    TAILQ_INIT(&w->ring);
+    TAILQ_INIT(&w->acking);
+    queue_init(&w->core);
+    queue_init(&w->suspects);
+    queue_init(&w->audits);
+}
+
 int
 worker_main(int argc, char **argv, const struct worker_spec *spec)
 {
     struct worker w = { .spec = spec };
     struct err err = { .rc = RC_OK };
+    lists_init(&w);
     int code = worker_command_line(argc, argv, spec);
     if (code >= 0)
         return code;
@@ -360,66 +325,4 @@ worker_main(int argc, char **argv, const struct worker_spec *spec)
     if (rc == RC_OK)
         log_info("stopped");
     return rc_exit(rc);
-}
-
-/* --- services --------------------------------------------------------------------------------- */
-
-const void *
-worker_conf(const struct worker *w)
-{
-    return w->conf;
-}
-
-void *
-worker_state(const struct worker *w)
-{
-    return w->state;
-}
-
-void
-worker_set_state(struct worker *w, void *state)
-{
-    w->state = state;
-}
-
-struct db *
-worker_db(struct worker *w)
-{
-    return w->db;
-}
-
-struct metrics *
-worker_metrics(struct worker *w)
-{
-    return &w->metrics;
-}
-
-struct kv *
-worker_kv(struct worker *w)
-{
-    return w->kv;
-}
-
-struct loop *
-worker_loop(struct worker *w)
-{
-    return w->loop;
-}
-
-struct bus *
-worker_bus(struct worker *w)
-{
-    return w->bus;
-}
-
-const char *
-worker_region(const struct worker *w)
-{
-    return w->common.region ? w->common.region : "";
-}
-
-bool
-worker_draining(const struct worker *w)
-{
-    return w->stopping;
 }

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "protocol/audit_event.h"
@@ -13,102 +14,13 @@
 /*
  * From a message to a call: subject, delivery count, claim, body, in this order. Whatever is wrong
  * with the message itself makes a dead letter (JetStream) or an error reply (core); whatever is
- * wrong with the request is answered. Handlers see only what passed.
+ * wrong with the request is answered. Handlers see valid calls only.
  */
-
-/* --- queues ----------------------------------------------------------------------------------- */
-
-void
-queue_push(struct queue *queue, struct delivery *delivery)
-{
-    delivery->next = NULL;
-    delivery->prev = queue->last;
-    if (queue->last)
-        queue->last->next = delivery;
-    else
-        queue->first = delivery;
-    queue->last = delivery;
-    queue->count++;
-}
-
-void
-queue_remove(struct queue *queue, struct delivery *delivery)
-{
-    if (delivery->prev)
-        delivery->prev->next = delivery->next;
-    else
-        queue->first = delivery->next;
-    if (delivery->next)
-        delivery->next->prev = delivery->prev;
-    else
-        queue->last = delivery->prev;
-    delivery->next = delivery->prev = NULL;
-    queue->count--;
-}
-
-/* --- deliveries ------------------------------------------------------------------------------------ */
-
-static struct delivery *
-delivery_new(struct worker *w, struct consumer *consumer, const struct bus_msg *msg)
-{
-    struct delivery *delivery = calloc(1, sizeof(*delivery));
-    if (!delivery)
-        exit(EXIT_TEMP);
-    delivery->w = w;
-    delivery->consumer = consumer;
-    delivery->msg = bus_msg_keep(msg);
-    delivery->arrived_us = clock_mono_us();
-    arena_init(&delivery->mem, w->spec->mem_max ? w->spec->mem_max : 64u << 20);
-    delivery->call.mem = &delivery->mem;
-    delivery->call.own = delivery;
-    delivery->call.actor.role = ROLE_COUNT;
-    delivery->call.payload = delivery->msg->data;
-    delivery->call.payload_len = delivery->msg->len;
-    delivery->call.deliveries = consumer ? msg->deliveries : 1;
-    delivery->call.stream_ns = consumer ? msg->stream_ns : 0;
-    delivery->call.accepted_ms = consumer ? msg->stream_ns / 1000000 : clock_wall_ms();
-    delivery->call.result.code = PROBLEM_COUNT;
-    delivery->all_next = w->all;
-    if (w->all)
-        w->all->all_prev = delivery;
-    w->all = delivery;
-    if (consumer)
-        w->in_hand++;
-    return delivery;
-}
-
-void
-delivery_free(struct delivery *delivery)
-{
-    struct worker *w = delivery->w;
-    heap_remove(&w->waiting, &delivery->wake);
-    if (delivery->all_prev)
-        delivery->all_prev->all_next = delivery->all_next;
-    else
-        w->all = delivery->all_next;
-    if (delivery->all_next)
-        delivery->all_next->all_prev = delivery->all_prev;
-    if (delivery->consumer)
-        w->in_hand--;
-    bus_msg_release(delivery->msg);
-    cJSON_Delete(delivery->doc);
-    arena_fini(&delivery->mem);
-    free(delivery);
-}
-
-void
-delivery_wake_after(struct delivery *delivery, uint32_t delay_ms)
-{
-    struct worker *w = delivery->w;
-    heap_set(&w->waiting, &delivery->wake, clock_mono_ms() + delay_ms);
-    const struct heap_node *first = heap_first(&w->waiting);
-    if (first == &delivery->wake)
-        loop_timer_set(w->waker, delay_ms, 0);
-}
 
 /* --- identity --------------------------------------------------------------------------------- */
 
-/* An id for the audit event of a message that has none of its own: the same at each delivery. */
+/* The id of a message that names none of its own: it follows from the message's place in its stream, so
+ * it is the same at each delivery. */
 static void
 id_of_message(const struct delivery *delivery, char out[ID_TEXT_MAX])
 {
@@ -141,28 +53,24 @@ read_request_info(struct delivery *delivery)
         memcpy(delivery->call.actor.key_id, user, KEY_ID_LEN + 1);
 }
 
-static enum rc
-identify_direct(struct delivery *delivery, struct err *err)
+static void
+identify_direct(struct delivery *delivery)
 {
     struct call *call = &delivery->call;
-    const char *id = bus_msg_header(delivery->msg, "Nats-Msg-Id");
-    size_t len = id ? strlen(id) : 0;
+    const char *id = bus_msg_header(delivery->msg, MSG_ID_HEADER);
     call->direct = true;
     read_request_info(delivery);
-    if (!delivery->consumer) {
+    if (!delivery->consumer)
         id_new(call->id);
-        return RC_OK;
-    }
-    if (!id || id_parse(id, len, call->id) != RC_OK)
-        return err_set(err, RC_CORRUPT, "Nats-Msg-Id is no UUID");
-    return RC_OK;
+    else if (!id || id_parse(id, strlen(id), call->id) != RC_OK)
+        id_of_message(delivery, call->id);
 }
 
 /* "<event id>.audit", published by a program; the server vouches for which. */
 static enum rc
 identify_audit(struct delivery *delivery, struct err *err)
 {
-    const char *id = bus_msg_header(delivery->msg, "Nats-Msg-Id");
+    const char *id = bus_msg_header(delivery->msg, MSG_ID_HEADER);
     const char *dot = id ? strchr(id, '.') : NULL;
     const char *program = strrchr(delivery->msg->subject, '.');
     delivery->call.program = program ? program + 1 : "";
@@ -179,8 +87,10 @@ identify(struct delivery *delivery, struct err *err)
     const char *wire = bus_msg_header(delivery->msg, ACTOR_HEADER);
     if (call->command == CMD_AUDIT_REQUEST)
         return identify_audit(delivery, err);
-    if (!wire)
-        return identify_direct(delivery, err);
+    if (!wire) {
+        identify_direct(delivery);
+        return RC_OK;
+    }
     enum rc rc = actor_verify(delivery->w->common.actor_public_key, wire, delivery->msg->subject,
                               call->payload, call->payload_len, &claim, err);
     if (rc != RC_OK)
@@ -197,8 +107,8 @@ identify(struct delivery *delivery, struct err *err)
 
 /* --- the body --------------------------------------------------------------------------------- */
 
-/* Request events, one or an array: reported by programs, who hear no answer, so what breaks a rule is
- * a dead letter. */
+/* Request events, one or an array: reported by programs, who hear no answer, so an invalid one is a
+ * dead letter. */
 static enum rc
 read_report(struct delivery *delivery, struct err *err)
 {
@@ -270,19 +180,44 @@ find_route(const struct worker *w, enum command command)
     return NULL;
 }
 
+/* A direct client's requests and commands pass no gateway: here they count against the workspace's
+ * limit. A message with a wrong claim counts too, because a client can make those. A redelivered one
+ * does not: it was let in before, and may have had its effect. */
+static bool
+is_over_limit(struct delivery *delivery, bool claimed)
+{
+    const struct worker *w = delivery->w;
+    struct gcra_state state;
+    struct gcra_bucket bucket = gcra_bucket(w->common.rate_limit_per_minute);
+    if (claimed || delivery->call.command == CMD_AUDIT_REQUEST || bucket.burst == 0 ||
+        delivery->call.deliveries > 1)
+        return false;
+    return gcra_take(gcra_table_find(w->limits, delivery->call.actor.workspace), clock_mono_us(),
+                     &bucket, &state) != 0;
+}
+
 static enum rc
 decode(struct delivery *delivery, struct err *err)
 {
     struct worker *w = delivery->w;
     struct call *call = &delivery->call;
     if (command_parse(delivery->msg->subject, call->actor.workspace, &call->command) != RC_OK)
-        return err_set(err, RC_CORRUPT, "the subject is none of ours");
+        return err_set(err, RC_CORRUPT, "the subject is not a command's");
     delivery->route = find_route(w, call->command);
     if (!delivery->route)
         return err_set(err, RC_CORRUPT, "no command of this program");
     if (call->payload_len > MESSAGE_MAX)
         return err_set(err, RC_CORRUPT, "larger than any command");
     enum rc rc = identify(delivery, err);
+    if (is_over_limit(delivery, rc == RC_OK && !call->direct)) {
+        if (!call->id[0] && delivery->consumer)
+            id_of_message(delivery, call->id);
+        call_problem(call, PROBLEM_RATE_LIMITED, NULL,
+                     "Too many requests of this workspace's NATS clients: publish it again later, "
+                     "under a new Nats-Msg-Id.");
+        delivery->refused = true;
+        return RC_OK;
+    }
     if (rc == RC_OK && delivery->consumer && call->deliveries > (uint64_t)w->common.delivery_limit)
         rc = err_set(err, RC_CORRUPT, "delivered %llu times without being settled",
                      (unsigned long long)call->deliveries);
@@ -292,56 +227,52 @@ decode(struct delivery *delivery, struct err *err)
                                               : read_body(delivery, err);
 }
 
-/* What NATS clients ask directly passes no gateway: here is its limit. (Their JetStream commands are
- * bounded by the streams' limits per subject.) */
-static void
-limit_direct(struct delivery *delivery)
-{
-    const struct worker *w = delivery->w;
-    struct gcra_state state;
-    struct gcra_bucket bucket = gcra_bucket(w->common.rate_limit_per_minute);
-    if (!delivery->call.direct || delivery->consumer || bucket.burst == 0 ||
-        gcra_take(gcra_table_find(w->limits, delivery->call.actor.workspace), clock_mono_us(),
-                  &bucket, &state) == 0)
-        return;
-    call_problem(&delivery->call, PROBLEM_RATE_LIMITED, NULL,
-                 "Too many requests; try again later.");
-    delivery->refused = true;
-}
-
 /* --- arrival ---------------------------------------------------------------------------------- */
 
+/* What the caller hears of a message that cannot be taken for a request. */
 static void
-refuse_core(struct delivery *delivery, const struct err *err)
+set_problem(struct delivery *delivery, const struct err *err)
 {
     if (err->rc == RC_CORRUPT && !bus_msg_header(delivery->msg, ACTOR_HEADER))
         call_problem(&delivery->call, PROBLEM_MALFORMED_JSON, NULL, err->text);
     else
         call_problem(&delivery->call, PROBLEM_UNAUTHORIZED, NULL,
                      "The claim does not fit the request.");
+}
+
+static void
+refuse_core(struct delivery *delivery, const struct err *err)
+{
     if (!delivery->route) {
         delivery_free(delivery);
         return;
     }
+    set_problem(delivery, err);
     delivery->refused = true;
-    delivery_settle(delivery);
+    delivery_done(delivery);
 }
 
+/* A dead letter. Without a workspace there is no place for it. */
 static void
-enqueue(struct delivery *delivery)
+reject(struct delivery *delivery, const struct err *err)
 {
-    struct worker *w = delivery->w;
-    if (!delivery->consumer && w->core.count >= WORKER_CORE_QUEUE_MAX) {
-        call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, "Too many requests wait already.");
-        delivery_settle(delivery);
+    if (!delivery->call.actor.workspace[0]) {
+        log_fields(LOG_ERROR, "a message on a subject that is not a command's is dropped",
+                   "subject", delivery->msg->subject, NULL);
+        (void)bus_settle(delivery->w->bus, delivery->msg, BUS_TERM, 0, NULL, NULL, NULL);
+        delivery_free(delivery);
         return;
     }
-    if (delivery->consumer)
-        delivery->consumer->queued++;
-    queue_push(!delivery->consumer             ? &w->core
-               : delivery->call.deliveries > 1 ? &w->suspects
-                                               : &w->fresh,
-               delivery);
+    if (delivery->call.deliveries <= (uint64_t)delivery->w->common.delivery_limit)
+        set_problem(delivery, err);
+    delivery_dead_letter(delivery, arena_strdup(&delivery->mem, err->text));
+    delivery_done(delivery);
+}
+
+static bool
+is_full(const struct delivery *delivery)
+{
+    return !delivery->consumer && delivery->w->core.count >= WORKER_CORE_QUEUE_MAX;
 }
 
 void
@@ -351,21 +282,23 @@ delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_m
     struct delivery *delivery = delivery_new(w, consumer, msg);
     if (consumer && msg->deliveries > 1) {
         w->metrics.redeliveries++;
-        worker_careful(w);
+        consumer_be_careful(consumer);
     }
     enum rc rc = decode(delivery, &err);
-    if (rc == RC_OK && !delivery->refused)
-        limit_direct(delivery);
     if (!id_valid(delivery->call.id))
         id_of_message(delivery, delivery->audit_id);
     else
         memcpy(delivery->audit_id, delivery->call.id, sizeof(delivery->audit_id));
-    if (rc != RC_OK && consumer)
-        delivery_dead_letter(delivery, arena_strdup(&delivery->mem, err.text));
-    else if (rc != RC_OK)
+    if (rc != RC_OK && consumer) {
+        reject(delivery, &err);
+    } else if (rc != RC_OK) {
         refuse_core(delivery, &err);
-    else if (delivery->refused)
-        delivery_settle(delivery);
-    else
-        enqueue(delivery);
+    } else {
+        if (!delivery->refused && is_full(delivery)) {
+            call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL,
+                         "Too many requests wait already.");
+            delivery->refused = true;
+        }
+        delivery_done(delivery);
+    }
 }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * delivery - a delivery's life, and the queues that it waits in.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "worker_own.h"
+
+void
+queue_init(struct queue *queue)
+{
+    TAILQ_INIT(&queue->list);
+    queue->count = 0;
+}
+
+void
+queue_push(struct queue *queue, struct delivery *delivery)
+{
+    TAILQ_INSERT_TAIL(&queue->list, delivery, link);
+    queue->count++;
+}
+
+void
+queue_remove(struct queue *queue, struct delivery *delivery)
+{
+    TAILQ_REMOVE(&queue->list, delivery, link);
+    queue->count--;
+}
+
+static void
+count_in(struct delivery *delivery)
+{
+    struct consumer *consumer = delivery->consumer;
+    if (!consumer)
+        return;
+    delivery->w->in_hand++;
+    consumer->in_hand++;
+    consumer->bytes += delivery->msg->len;
+}
+
+static void
+count_out(struct delivery *delivery)
+{
+    struct consumer *consumer = delivery->consumer;
+    if (!consumer)
+        return;
+    delivery->w->in_hand--;
+    consumer->in_hand--;
+    consumer->bytes -= delivery->msg->len;
+    consumer->unrecorded -= delivery->unrecorded;
+    if (delivery->state == DELIVERY_HELD) {
+        delivery->w->held--;
+        consumer->held--;
+    }
+    consumer_due(consumer);
+}
+
+struct delivery *
+delivery_new(struct worker *w, struct consumer *consumer, const struct bus_msg *msg)
+{
+    struct delivery *delivery = calloc(1, sizeof(*delivery));
+    if (!delivery)
+        exit(EXIT_TEMP);
+    delivery->w = w;
+    delivery->consumer = consumer;
+    delivery->msg = bus_msg_keep(msg);
+    delivery->arrived_us = clock_mono_us();
+    arena_init(&delivery->mem, w->spec->mem_max ? w->spec->mem_max : 64u << 20);
+    delivery->call.mem = &delivery->mem;
+    delivery->call.own = delivery;
+    delivery->call.actor.role = ROLE_COUNT;
+    delivery->call.payload = delivery->msg->data;
+    delivery->call.payload_len = delivery->msg->len;
+    delivery->call.deliveries = consumer ? msg->deliveries : 1;
+    delivery->call.stream_ns = consumer ? msg->stream_ns : 0;
+    delivery->call.accepted_ms = consumer ? msg->stream_ns / 1000000 : clock_wall_ms();
+    delivery->call.result.code = PROBLEM_COUNT;
+    TAILQ_INSERT_HEAD(&w->all, delivery, all);
+    count_in(delivery);
+    return delivery;
+}
+
+void
+delivery_free(struct delivery *delivery)
+{
+    struct worker *w = delivery->w;
+    heap_remove(&w->waiting, &delivery->wake);
+    TAILQ_REMOVE(&w->all, delivery, all);
+    count_out(delivery);
+    bus_msg_release(delivery->msg);
+    cJSON_Delete(delivery->doc);
+    arena_fini(&delivery->mem);
+    free(delivery);
+}

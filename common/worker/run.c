@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker_own.h"
+
+/*
+ * Handing calls to handlers. Everything that arrived while the last batch was handled is the next
+ * batch: under load batches grow by themselves, without load nothing waits. Three kinds take turns:
+ * core requests; messages delivered for the first time, in batches of one command, to which each
+ * workspace gives one in turn; and suspects: redelivered ones and later attempts, each alone, so that
+ * one that kills the program or fails a transaction takes no other with it.
+ */
+
+/* --- queues ----------------------------------------------------------------------------------- */
+
+/* A refusal is not mixed with calls for the handler. */
+static bool
+fits(const struct delivery *delivery, const struct delivery *first)
+{
+    return delivery->call.command == first->call.command && delivery->refused == first->refused;
+}
+
+static void
+leave_ring(struct consumer *consumer)
+{
+    TAILQ_REMOVE(&consumer->w->ring, consumer, ring);
+    consumer->in_ring = false;
+}
+
+static void
+join_ring(struct consumer *consumer)
+{
+    if (consumer->in_ring)
+        return;
+    TAILQ_INSERT_TAIL(&consumer->w->ring, consumer, ring);
+    consumer->in_ring = true;
+}
+
+void
+delivery_enqueue(struct delivery *delivery)
+{
+    struct worker *w = delivery->w;
+    struct consumer *consumer = delivery->consumer;
+    if (!consumer) {
+        queue_push(&w->core, delivery);
+        return;
+    }
+    consumer->queued++;
+    if (delivery->call.deliveries > 1 || delivery->attempts) {
+        queue_push(&w->suspects, delivery);
+        return;
+    }
+    queue_push(&consumer->fresh, delivery);
+    w->fresh++;
+    join_ring(consumer);
+}
+
+static void
+take(struct worker *w, struct queue *queue, struct delivery *delivery, size_t place)
+{
+    queue_remove(queue, delivery);
+    if (delivery->consumer)
+        delivery->consumer->queued--;
+    w->batch[place] = &delivery->call;
+}
+
+/* Up to max from the head, as long as they fit together. */
+static size_t
+take_from(struct worker *w, struct queue *queue, size_t max)
+{
+    size_t count = 0;
+    struct delivery *delivery;
+    while (count < max && (delivery = TAILQ_FIRST(&queue->list)) != NULL) {
+        if (count && !fits(delivery, w->batch[0]->own))
+            break;
+        take(w, queue, delivery, count++);
+    }
+    return count;
+}
+
+/* A workspace whose events AUDIT does not take gets no new work. */
+static struct delivery *
+head_of(const struct consumer *consumer)
+{
+    return consumer->unrecorded ? NULL : TAILQ_FIRST(&consumer->fresh.list);
+}
+
+static struct delivery *
+first_fresh(const struct worker *w)
+{
+    struct consumer *consumer;
+    TAILQ_FOREACH(consumer, &w->ring, ring)
+    if (head_of(consumer))
+        return head_of(consumer);
+    return NULL;
+}
+
+/* One of each workspace, round after round. A workspace whose next call does not fit keeps its place,
+ * so the next batch begins with it. */
+static size_t
+take_fresh(struct worker *w, size_t max)
+{
+    size_t count = 0, before;
+    do {
+        struct consumer *consumer, *next, *last = TAILQ_LAST(&w->ring, consumer_list);
+        before = count;
+        for (consumer = TAILQ_FIRST(&w->ring); consumer && count < max; consumer = next) {
+            struct delivery *delivery = head_of(consumer);
+            next = consumer == last ? NULL : TAILQ_NEXT(consumer, ring);
+            if (!delivery || (count && !fits(delivery, w->batch[0]->own)))
+                continue;
+            take(w, &consumer->fresh, delivery, count++);
+            w->fresh--;
+            leave_ring(consumer);
+            if (consumer->fresh.count)
+                join_ring(consumer);
+        }
+    } while (count > before && count < max);
+    return count;
+}
+
+/* --- handlers --------------------------------------------------------------------------------- */
+
+static void
+nothing(void *arg, unsigned events)
+{
+    (void)arg;
+    (void)events;
+}
+
+/* The handler waits for the database: meanwhile the loop turns, until there is something to read. */
+static void
+turn_meanwhile(void *arg, int fd)
+{
+    struct worker *w = arg;
+    struct loop_watch *watch = NULL;
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    if (loop_watch_new(w->loop, fd, LOOP_READ, nothing, NULL, &watch, NULL) != RC_OK)
+        return;
+    do
+        loop_turn(w->loop, LOOP_WAIT_MAX_MS);
+    while (poll(&ready, 1, 0) == 0);
+    loop_watch_free(watch);
+}
+
+static void
+call_handler(struct worker *w, size_t count)
+{
+    struct delivery *first = w->batch[0]->own;
+    worker_handle_fn *handle = first->refused ? w->spec->refused : first->route->handle;
+    int64_t start_us = clock_mono_us();
+    for (size_t i = 0; i < count; i++)
+        delivery_done(w->batch[i]->own); /* of the queue: now with the handler */
+    w->in_handler = true;
+    if (w->db && w->spec->turns_meanwhile)
+        db_on_wait(w->db, turn_meanwhile, w);
+    FAULT("before_handler");
+    if (handle)
+        handle(w, w->batch, count);
+    else
+        first->route->start(w, w->batch[0]);
+    FAULT("after_effect");
+    if (w->db)
+        db_on_wait(w->db, NULL, NULL);
+    w->in_handler = false;
+    w->metrics.batches++;
+    w->metrics.handler_us += (uint64_t)(clock_mono_us() - start_us);
+    for (size_t i = 0; i < count && handle; i++)
+        delivery_done(w->batch[i]->own);
+    if (w->tick_due)
+        worker_tick(w);
+}
+
+static bool
+slots_left(struct worker *w)
+{
+    return !w->spec->slots_free || w->spec->slots_free(w) > 0;
+}
+
+/* How many may be taken that begin with this one: 0, one, or a batch. */
+static size_t
+may_take(struct worker *w, const struct delivery *first, bool alone)
+{
+    if (!first)
+        return 0;
+    if (!first->refused && first->route->start)
+        return !first->consumer || slots_left(w) ? 1 : 0;
+    size_t max = w->spec->batch_max ? w->spec->batch_max : 64;
+    return alone ? 1 : max < WORKER_BATCH_CAP ? max : WORKER_BATCH_CAP;
+}
+
+/* The caller of a core request waits: an answer or a refusal, now. */
+static void
+work_unhealthily(struct worker *w)
+{
+    struct delivery *delivery;
+    while ((delivery = TAILQ_FIRST(&w->core.list)) != NULL) {
+        take(w, &w->core, delivery, 0);
+        if (worker_only_kv_unavailable(w) && delivery->route->without_kv) {
+            call_handler(w, 1);
+            continue;
+        }
+        delivery_done(delivery);
+        delivery_refuse_unavailable(delivery);
+        delivery_done(delivery);
+    }
+}
+
+static size_t
+take_kind(struct worker *w, unsigned kind)
+{
+    struct delivery *first;
+    switch (kind) {
+    case 0:
+        return take_from(w, &w->core, may_take(w, TAILQ_FIRST(&w->core.list), false));
+    case 1:
+        first = first_fresh(w);
+        return first ? take_fresh(w, may_take(w, first, false)) : 0;
+    default:
+        return take_from(w, &w->suspects, may_take(w, TAILQ_FIRST(&w->suspects.list), true));
+    }
+}
+
+/* One batch for a handler; false when there was nothing to do. */
+static bool
+work(struct worker *w)
+{
+    if (!w->core.count && !w->fresh && !w->suspects.count)
+        return false;
+    if (!worker_check_health(w)) {
+        work_unhealthily(w);
+        return false;
+    }
+    for (unsigned i = 1; i <= 3; i++) {
+        unsigned kind = (w->last_queue + i) % 3;
+        size_t count = take_kind(w, kind);
+        if (count == 0)
+            continue;
+        w->last_queue = kind;
+        call_handler(w, count);
+        return true;
+    }
+    return false;
+}
+
+/* One turn, in this order: work, then all that it leaves to be sent; the bus writes it at the end. */
+int
+worker_turn(void *arg)
+{
+    struct worker *w = arg;
+    if (!w->ready)
+        return -1;
+    bool worked = false;
+    if (!w->in_turn) {
+        w->in_turn = true;
+        worked = work(w);
+        w->in_turn = false;
+    }
+    worker_send_audits(w);
+    worker_send_acks(w);
+    if (!w->stopping)
+        worker_fetch(w);
+    return worked || w->look_again ? 0 : -1;
+}
