@@ -46,9 +46,9 @@ def _resolve(node, pointer):
 
 def check(method, path, status, content_type, body):
     """AssertionError, if the document does not allow this answer."""
-    if jsonschema is None:
-        return
     path = path.split("?")[0]
+    if jsonschema is None or path == "/metrics" or path.startswith("/debug/"):  # the operator's port
+        return
     template = next((template for pattern, template in _templates() if pattern.fullmatch(path)), None)
     operation = template and document()["paths"][template].get(method.lower())
     if not operation:
