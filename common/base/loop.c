@@ -342,7 +342,7 @@ wait_ms(struct loop *loop, int max_wait_ms)
         if (left_ms < wait)
             wait = left_ms < 0 ? 0 : (int)left_ms;
     }
-    return atomic_load(&loop->stopping) ? 0 : wait;
+    return wait; /* loop_stop() wakes it */
 }
 
 void

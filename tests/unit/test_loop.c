@@ -252,6 +252,23 @@ terminate_is_a_call(void **state)
     loop_free(trace.loop);
 }
 
+/* What is still under way after loop_stop() is waited for, not asked for again and again. */
+static void
+a_stopped_loop_still_waits(void **state)
+{
+    (void)state;
+    struct trace trace = { .loop = new_loop() };
+    struct loop_timer *timer = loop_timer_new(trace.loop, count_call, &trace);
+    unsigned turns = 0;
+    loop_stop(trace.loop);
+    loop_timer_set(timer, 200, 0);
+    for (; trace.calls == 0; turns++)
+        loop_turn(trace.loop, 50);
+    assert_in_range(turns, 1, 20);
+    loop_timer_free(timer);
+    loop_free(trace.loop);
+}
+
 int
 main(void)
 {
@@ -265,6 +282,7 @@ main(void)
         cmocka_unit_test(posts_from_threads_all_arrive),
         cmocka_unit_test(prepare_shortens_the_wait),
         cmocka_unit_test(terminate_is_a_call),
+        cmocka_unit_test(a_stopped_loop_still_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
