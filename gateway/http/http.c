@@ -19,6 +19,9 @@
 #define RUNS_PER_TURN 4
 #define SWEEP_MS      1000
 #define LINGER_MS     2000
+#define YOUNG_MS      100   /* a connection may be idle for so long before it makes room */
+#define CANDIDATES    16    /* idle connections that are looked at to find one that may end */
+#define WARN_MS       10000 /* between two complaints about descriptors */
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
@@ -89,6 +92,16 @@ conn_set_idle(struct conn *conn, bool idle)
         TAILQ_REMOVE(&conn->server->idle, conn, idle);
 }
 
+static void
+accept_again(struct http_server *server)
+{
+    bool room = server->n_conns < server->options.max_connections || !TAILQ_EMPTY(&server->idle);
+    if (!server->full || !server->watch || !room)
+        return;
+    server->full = false;
+    loop_watch_set(server->watch, LOOP_READ);
+}
+
 void
 conn_end(struct conn *conn)
 {
@@ -103,39 +116,49 @@ conn_end(struct conn *conn)
     loop_watch_free(TAKE(conn->watch));
     close(conn->fd);
     conn_queue(conn);
-    if (server->full && server->watch) {
-        server->full = false;
-        loop_watch_set(server->watch, LOOP_READ);
-    }
+    accept_again(server);
 }
 
-static void
+/* Not one whose request is there and was not read yet, or is just about to come. */
+static bool
 evict(struct conn *conn)
 {
+    if (conn->queued || clock_mono_ms() - conn->since_ms < YOUNG_MS || conn_has_unread(conn))
+        return false;
     conn->server->counts.evicted++;
     conn_end(conn);
+    return true;
 }
 
 static bool
 make_room(struct http_server *server)
 {
-    struct conn *oldest = TAILQ_FIRST(&server->idle);
-    if (oldest)
-        evict(oldest);
-    return oldest != NULL;
+    unsigned looked = 0;
+    struct conn *conn;
+    TAILQ_FOREACH(conn, &server->idle, idle)
+    {
+        if (evict(conn))
+            return true;
+        if (++looked == CANDIDATES)
+            break;
+    }
+    return false;
 }
 
 /* The address' own longest idle connection, if it has one. */
 static bool
 make_room_at(struct place *place)
 {
+    unsigned looked = 0;
     struct conn *conn;
     TAILQ_FOREACH(conn, &place->conns, neighbour)
     {
         if (!conn->in_idle)
             continue;
-        evict(conn);
-        return true;
+        if (evict(conn))
+            return true;
+        if (++looked == CANDIDATES)
+            break;
     }
     return false;
 }
@@ -193,33 +216,47 @@ stop_accepting(struct http_server *server)
     loop_watch_set(server->watch, 0);
 }
 
+/* True: try again at once. */
+static bool
+accept_failed(struct http_server *server, int error)
+{
+    if (error == EAGAIN)
+        return false;
+    if (error == ECONNABORTED || error == EINTR)
+        return true;
+    if ((error == EMFILE || error == ENFILE) && make_room(server))
+        return true;
+    int64_t now_ms = clock_mono_ms();
+    if (server->warned_ms == 0 || now_ms - server->warned_ms >= WARN_MS) {
+        server->warned_ms = now_ms;
+        log_warn("cannot accept a connection: %s", strerror(error));
+    }
+    stop_accepting(server); /* until a connection ends, or the next sweep */
+    return false;
+}
+
 static void
 on_listening(void *arg, unsigned events)
 {
     struct http_server *server = arg;
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
+        if (server->n_conns >= server->options.max_connections) {
+            if (i > 0) /* is there another one at all? The loop tells */
+                return;
+            if (!make_room(server)) {
+                stop_accepting(server); /* it waits in the listen queue */
+                return;
+            }
+        }
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof(address);
         int fd =
             accept4(server->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE) {
-                log_warn("no descriptor for another connection: %s", strerror(errno));
-                (void)make_room(server);
-                stop_accepting(server);
-            }
-            if (errno == ECONNABORTED || errno == EINTR)
-                continue;
-            return;
-        }
-        if (server->n_conns >= server->options.max_connections && !make_room(server)) {
-            /* All are busy: this one may come, the others wait in the listen queue. */
-            stop_accepting(server);
+        if (fd >= 0)
             admit(server, fd, (struct sockaddr *)&address);
+        else if (!accept_failed(server, errno))
             return;
-        }
-        admit(server, fd, (struct sockaddr *)&address);
     }
 }
 
@@ -259,15 +296,14 @@ sweep(void *arg)
         next = TAILQ_NEXT(conn, all);
         if (allowed_ms < 0 || now_ms - conn->since_ms <= allowed_ms)
             continue;
+        if ((conn->state == CONN_HEAD || conn->state == CONN_BODY) && conn_has_unread(conn))
+            continue; /* it is this program that is slow */
         if (conn->state == CONN_BODY || conn->state == CONN_WRITE ||
             (conn->state == CONN_HEAD && (conn->begun || !conn->served)))
             server->counts.slow++;
         conn_end(conn);
     }
-    if (server->full && server->watch) { /* descriptors may be free again */
-        server->full = false;
-        loop_watch_set(server->watch, LOOP_READ);
-    }
+    accept_again(server); /* descriptors may be free again */
 }
 
 static int

@@ -56,6 +56,13 @@ make_own(struct conn *c, size_t more)
     return true;
 }
 
+bool
+conn_has_unread(const struct conn *c)
+{
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void
 take_input(struct conn *c)
 {

@@ -98,7 +98,8 @@ struct http_server {
     struct http_counts counts;
     struct place_list places[PLACES];
     uint64_t seed;
-    int64_t date_s; /* what date says */
+    int64_t date_s;    /* what date says */
+    int64_t warned_ms; /* of descriptors */
     char date[32];
     char scratch[SCRATCH_BYTES];
 };
@@ -112,6 +113,8 @@ enum rc conn_start(struct conn *conn, struct err *err);
 void conn_drive(struct conn *conn);
 void conn_queue(struct conn *conn);
 void conn_free_exchange(struct conn *conn);
+/* Bytes have come that were not read yet. */
+bool conn_has_unread(const struct conn *conn);
 
 /* http_write.c */
 enum write_step { WRITE_DONE, WRITE_AGAIN, WRITE_FAILED };

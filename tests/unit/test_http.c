@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +17,7 @@
 #define PORT_BASE  20000
 #define TURNS_MS   20000 /* a bound against hanging */
 #define BACK_BYTES 65536
+#define MANY       300 /* more than a turn of the loop has events */
 
 struct fake { /* a request */
     struct exchange *exchange;
@@ -104,16 +107,16 @@ on_free(void *arg)
 }
 
 static int
-set_up(void **state)
+set_up_with(void **state, unsigned max_connections, unsigned head_seconds)
 {
     static const struct http_callbacks CALLBACKS = { on_begin,    on_head,  on_body,
                                                      on_complete, on_waits, on_free };
     struct bench *b = calloc(1, sizeof(*b));
     struct http_options options = { .trusted_proxies = "127.0.0.0/8",
-                                    .max_connections = 4,
-                                    .max_per_address = 4,
+                                    .max_connections = max_connections,
+                                    .max_per_address = max_connections,
                                     .idle_seconds = 60,
-                                    .head_seconds = 60,
+                                    .head_seconds = head_seconds,
                                     .body_seconds = 60,
                                     .short_body = 10 };
     char address[32];
@@ -127,6 +130,18 @@ set_up(void **state)
     }
     *state = bench = b;
     return 0;
+}
+
+static int
+set_up(void **state)
+{
+    return set_up_with(state, 4, 60);
+}
+
+static int
+set_up_many(void **state)
+{
+    return set_up_with(state, MANY, 1);
 }
 
 static int
@@ -292,6 +307,82 @@ test_the_longest_idle_makes_room(void **state)
         close(fds[i]);
 }
 
+/* Many wait in the listen queue, their requests behind them: none is accepted to be closed at once. */
+static void
+test_the_bound_is_kept_and_all_are_answered(void **state)
+{
+    static const char LAST[] = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    struct bench *b = *state;
+    struct fake *held[4];
+    int fds[16];
+    b->holds_answer = true;
+    for (unsigned i = 0; i < 16; i++) {
+        fds[i] = dial(b);
+        say(fds[i], LAST);
+        while (i < 4 && b->completed < i + 1)
+            loop_turn(b->loop, 1);
+        if (i < 4)
+            held[i] = b->last;
+    }
+    for (unsigned i = 0; i < 20; i++)
+        loop_turn(b->loop, 1);
+    assert_int_equal(http_connections(b->server), 4);
+    b->holds_answer = false;
+    for (unsigned i = 0; i < 4; i++)
+        answer(held[i], "ok");
+    for (unsigned i = 0; i < 16; i++) {
+        (void)hear(b, fds[i], 1, "\r\n\r\nok");
+        assert_in_range(http_connections(b->server), 0, 4);
+        close(fds[i]);
+    }
+    assert_int_equal(http_counts(b->server)->evicted, 0);
+}
+
+/* Connections wait for a descriptor; none is lost. */
+static void
+test_no_descriptor_is_left(void **state)
+{
+    struct bench *b = *state;
+    struct rlimit before;
+    int fds[4];
+    for (unsigned i = 0; i < 4; i++) {
+        fds[i] = dial(b);
+        say(fds[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = { .rlim_cur = (rlim_t)fds[3] + 1, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (unsigned i = 0; i < 20; i++)
+        loop_turn(b->loop, 1);
+    assert_int_equal(http_connections(b->server), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        (void)hear(b, fds[i], 1, "\r\n\r\nok");
+        close(fds[i]);
+    }
+}
+
+/* A program that could not read for longer than a head may take blames nobody for it. */
+static void
+test_a_late_program_blames_nobody(void **state)
+{
+    static const struct timespec AWAY = { .tv_sec = 1, .tv_nsec = 200000000 };
+    struct bench *b = *state;
+    int fds[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        fds[i] = dial(b);
+    while (http_connections(b->server) < MANY)
+        loop_turn(b->loop, 1);
+    assert_int_equal(nanosleep(&AWAY, NULL), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        say(fds[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (unsigned i = 0; i < MANY; i++) {
+        (void)hear(b, fds[i], 1, "\r\n\r\nok");
+        close(fds[i]);
+    }
+    assert_int_equal(http_counts(b->server)->slow, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -303,6 +394,9 @@ main(void)
         TEST(test_a_client_that_is_gone_takes_no_request_along),
         TEST(test_malformed_chunks_end_the_connection),
         TEST(test_the_longest_idle_makes_room),
+        TEST(test_the_bound_is_kept_and_all_are_answered),
+        TEST(test_no_descriptor_is_left),
+        cmocka_unit_test_setup_teardown(test_a_late_program_blames_nobody, set_up_many, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
