@@ -301,7 +301,12 @@ sweep(void *arg)
         if (conn->state == CONN_BODY || conn->state == CONN_WRITE ||
             (conn->state == CONN_HEAD && (conn->begun || !conn->served)))
             server->counts.slow++;
-        conn_end(conn);
+        if (conn->state == CONN_BODY && conn->x->answer) {
+            conn_cut_body(conn);
+            conn_queue(conn);
+        } else {
+            conn_end(conn);
+        }
     }
     accept_again(server); /* descriptors may be free again */
 }

@@ -14,7 +14,8 @@
  * else moves a connection, and only conn_drive() frees one, so no step finds its connection gone.
  *
  * Bytes are read into the scratch that all connections share; what is left over when a connection
- * stops is copied into memory of its own. An idle connection holds no buffer.
+ * stops is copied into memory of its own. An idle connection holds no buffer, and none holds more
+ * than a head may have: only a body of known length is read in larger pieces.
  */
 #define SWALLOW_MAX   (8ull << 20) /* a longer body is not read after an early answer */
 #define REQUESTS_MAX  64           /* of a pipelining connection in one go */
@@ -63,11 +64,25 @@ conn_has_unread(const struct conn *c)
     return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+static size_t
+input_room(const struct conn *c)
+{
+    if (c->state == CONN_BODY && !c->x->head.chunked) {
+        uint64_t left = c->x->head.length - c->x->arrived;
+        if (left > HTTP_HEAD_MAX)
+            return left < SCRATCH_BYTES ? (size_t)left : SCRATCH_BYTES;
+    }
+    return HTTP_HEAD_MAX - c->in_len;
+}
+
 static void
 take_input(struct conn *c)
 {
     struct http_server *server = c->server;
-    ssize_t n = recv(c->fd, server->scratch, sizeof(server->scratch), 0);
+    size_t room = input_room(c);
+    if (room == 0) /* pipelined requests wait for their turn */
+        return;
+    ssize_t n = recv(c->fd, server->scratch, room, 0);
     if (n == 0)
         c->eof = true;
     if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -139,9 +154,17 @@ begin_body(struct conn *c)
 {
     enter(c, CONN_BODY);
     if (c->x->head.expects && c->in_len == 0 && !c->x->answer &&
-        (c->x->head.chunked || c->x->head.length))
-        write_continue(c);
+        (c->x->head.chunked || c->x->head.length) && !write_continue(c))
+        conn_end(c);
     return true;
+}
+
+void
+conn_cut_body(struct conn *c)
+{
+    c->x->closes = true;
+    c->x->cut = true;
+    enter(c, CONN_BUSY);
 }
 
 static bool
@@ -228,9 +251,7 @@ leave_held(struct conn *c)
 {
     struct exchange *x = c->x;
     if (x->answer && (x->head.expects || x->head.length > SWALLOW_MAX)) {
-        x->closes = true;
-        x->cut = true;
-        enter(c, CONN_BUSY);
+        conn_cut_body(c);
         return true;
     }
     return (x->answer || x->wanted) && begin_body(c);
@@ -288,9 +309,7 @@ read_body(struct conn *c)
     if (x->head.chunked ? read_chunks(c) : read_length(c))
         return true;
     if (x->arrived > SWALLOW_MAX) { /* far beyond every bound: the answer is made, or on its way */
-        x->closes = true;
-        x->cut = true;
-        enter(c, CONN_BUSY);
+        conn_cut_body(c);
         return true;
     }
     if (c->eof)
@@ -337,8 +356,10 @@ write_out(struct conn *c)
         return false;
     }
     bool closes = c->x->closes;
-    /* A client that still sends would be told of it by a reset, which can overtake the answer. */
-    bool lingers = c->x->cut || c->x->head.fault != HTTP_FAULT_NONE;
+    /* A client that still sends would be told of it by a reset, which can overtake the answer. One
+     * that asked for the end, and of which nothing more has come, sends no more. */
+    bool lingers = c->x->cut || c->x->head.fault != HTTP_FAULT_NONE || c->x->head.keep_alive ||
+                   c->in_len > 0 || c->paused;
     conn_free_exchange(c);
     if (closes && (!lingers || shutdown(c->fd, SHUT_WR) < 0)) {
         conn_end(c);
@@ -460,5 +481,7 @@ void
 http_answer(struct exchange *x, struct http_answer *answer)
 {
     x->answer = answer;
+    if (x->conn->state == CONN_BODY) /* the rest, which is dropped, has a time of its own */
+        enter(x->conn, CONN_BODY);
     conn_queue(x->conn);
 }

@@ -115,12 +115,14 @@ void conn_queue(struct conn *conn);
 void conn_free_exchange(struct conn *conn);
 /* Bytes have come that were not read yet. */
 bool conn_has_unread(const struct conn *conn);
+/* The answer leaves without the rest of the body; the connection ends behind it. */
+void conn_cut_body(struct conn *conn);
 
 /* http_write.c */
 enum write_step { WRITE_DONE, WRITE_AGAIN, WRITE_FAILED };
 /* Make the answer's bytes; false: out of memory. */
 bool write_begin(struct conn *conn);
 enum write_step write_some(struct conn *conn);
-void write_continue(struct conn *conn); /* 100 */
+bool write_continue(struct conn *conn); /* 100; false: the stream is broken */
 
 #endif

@@ -133,10 +133,11 @@ write_some(struct conn *conn)
     return WRITE_DONE;
 }
 
-void
+bool
 write_continue(struct conn *conn)
 {
     static const char TEXT[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    /* A client that does not get it sends its body after a while all the same. */
-    (void)send(conn->fd, TEXT, sizeof(TEXT) - 1, MSG_NOSIGNAL);
+    ssize_t n = send(conn->fd, TEXT, sizeof(TEXT) - 1, MSG_NOSIGNAL);
+    /* A client that gets none of it sends its body after a while all the same. */
+    return n <= 0 || (size_t)n == sizeof(TEXT) - 1;
 }

@@ -260,6 +260,14 @@ def test_a_body_that_drips(crowded):
         wait_until(cut, 60)
 
 
+def test_a_refusal_does_not_wait_for_ever_for_its_body(crowded):
+    """A long body whose key was refused stops coming: the answer leaves all the same."""
+    with connect(crowded, "127.0.0.51") as s:
+        s.settimeout(60)
+        s.sendall(b"POST /memory/forget HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
+        assert b" 401 " in s.recv(65536).split(b"\r\n")[0]
+
+
 def test_a_small_bound_of_bodies(tight):
     client = tight.client("admin", "small")
     body = json.dumps({"scope": "s", "text": "x"}).encode()

@@ -254,6 +254,13 @@ def test_head_is_answered_without_its_body(stack):
     assert [status for status, _, _ in answers] == [200, 200]
 
 
+def test_what_follows_the_end_takes_no_answer_along(stack):
+    """Connection: close and bytes behind it: a reset would overtake the answer."""
+    data = GET.replace(b"/healthz", b"/openapi.json") + b"Connection: close\r\n\r\n" + b"\r\n" * 50000
+    answers = read_answers(send(stack, data), [])
+    assert [status for status, _, _ in answers] == [200]
+
+
 # --- generated ------------------------------------------------------------------------------------------
 
 LINES = [b"Content-Length: 5", b"Content-Length: 0", b"Transfer-Encoding: chunked", b"transfer-encoding:chunked ",
