@@ -22,11 +22,13 @@
 /* clang-format off */
 static const struct conf_item ITEMS[] = {
     { "GANTRY_URL", CONF_URL, offsetof(struct cli_conf, url), NULL, 0, 0, NULL, CONF_OPTIONAL,
-      "Address of the gateway, for memory and status." },
+      "Address of the gateway, for memory, run, jobs, audit tail, status and top." },
+    { "GANTRY_ADMIN_URL", CONF_URL, offsetof(struct cli_conf, admin_url), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "Address of the gateway's admin listener, for the rates of requests in top." },
     { "GANTRY_API_KEY", CONF_SECRET, offsetof(struct cli_conf, api_key), NULL, 0, 0, NULL, CONF_OPTIONAL,
-      "API key, for memory." },
+      "API key, for memory, run, jobs and audit tail." },
     { "GANTRY_NATS_OPERATOR_URL", CONF_URL, offsetof(struct cli_conf, operator_url), NULL, 0, 0, NULL, CONF_OPTIONAL,
-      "NATS with the operator's user, for provision, workspace, dlq and status." },
+      "NATS with the operator's user, for provision, workspace, dlq, status and top." },
     { "DATABASE_URL", CONF_URL, offsetof(struct cli_conf, database_url), NULL, 0, 0, NULL, CONF_OPTIONAL,
       "PostgreSQL as gantry_owner, for workspace, key and provision." },
     { "DATABASE_SUPERUSER_URL", CONF_URL, offsetof(struct cli_conf, superuser_url), NULL, 0, 0, NULL, CONF_OPTIONAL,

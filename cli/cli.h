@@ -36,7 +36,8 @@ struct cli_command {
 };
 
 struct cli_conf {
-    char *url, *api_key, *operator_url, *database_url, *superuser_url, *redis_url, *audit_vkey;
+    char *url, *admin_url, *api_key, *operator_url, *database_url, *superuser_url, *redis_url,
+        *audit_vkey;
     char *tls_ca, *tls_cert, *tls_key;
     char *role_passwords[5]; /* in the order of CLI_ROLES */
 };

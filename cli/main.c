@@ -62,6 +62,8 @@ static const struct cli_command COMMANDS[] = {
       { NULL }, 1, 1, cmd_jobs_cancel },
     { "status", NULL, NULL, "Whether everything is up, and what waits; exit code 1 if something is not.",
       { NULL }, 0, 0, cmd_status },
+    { "top", NULL, NULL, "Queues, rates and workers, live on a terminal (q ends it); elsewhere, or with --once, one snapshot.",
+      { "once", "interval=2" }, 0, 0, cmd_top },
     { "audit", "tail", NULL, "The newest events of the key's workspace, and each new one as it comes; with --json one a line.",
       { "lines=10", "once", "all", "action=A", "actor=KEY_ID", "status=success|failed|accepted" }, 0, 0, cmd_audit_tail },
     { "audit", "verify", NULL, "Check the whole audit log, from the database or an export, against a checkpoint.",

@@ -15,22 +15,16 @@
 #include "base/clock.h"
 #include "cli.h"
 #include "sql_cli.h"
+#include "streams.h"
 
 #define PING_MS     400
 #define GATEWAY_MS  5000 /* a gateway that takes longer is down */
 #define WORKERS_MAX 16
-#define STREAMS_MAX 8
 #define NAME_ROOM   64
-#define INBOX       "_INBOX.operator.status"
 
 struct worker_count {
     char name[NAME_ROOM];
     unsigned instances;
-};
-
-struct stream_count {
-    const char *name;
-    int64_t messages, consumers, pending, unsettled;
 };
 
 struct status {
@@ -41,7 +35,7 @@ struct status {
     struct err nats, database, redis;
     struct worker_count workers[WORKERS_MAX];
     size_t n_workers;
-    struct stream_count streams[STREAMS_MAX];
+    struct stream_count streams[STREAMS_COUNT];
     size_t n_streams;
     int workspaces;
 };
@@ -127,68 +121,26 @@ expect_workers(struct status *status)
 }
 
 static enum rc
-ask_workers(struct status *status, struct bus *bus, struct err *err)
+ask_workers(struct status *status, struct err *err)
 {
-    struct bus_sub *sub = NULL;
-    const struct bus_out ping = { .subject = "$SRV.PING", .reply = INBOX };
-
     expect_workers(status);
-    enum rc rc = bus_subscribe(bus, INBOX, NULL, on_pong, status, &sub, err);
-    if (rc == RC_OK)
-        rc = bus_publish(bus, &ping, err);
-    if (rc != RC_OK)
-        return rc;
-    int64_t end_ms = clock_mono_ms() + PING_MS;
-    while (clock_mono_ms() < end_ms)
-        loop_turn(status->cli->loop, 20);
-    bus_unsubscribe(sub);
+    enum rc rc = workers_ask(status->cli, "PING", PING_MS, on_pong, status, err);
     for (size_t i = 0; i < status->n_workers; i++)
         status->good = status->good && status->workers[i].instances > 0;
-    return RC_OK;
+    return rc;
 }
-
-static enum rc
-ask_stream(struct status *status, const char *name, struct err *err)
-{
-    AUTO(json) cJSON *info = NULL;
-    AUTO(json) cJSON *list = NULL;
-    const cJSON *consumer = NULL;
-    char subject[128];
-    struct stream_count *count = &status->streams[status->n_streams];
-
-    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", name);
-    enum rc rc = cli_js(status->cli, subject, "", &info, NULL, err);
-    if (rc != RC_OK)
-        return rc;
-    (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.LIST.%s", name);
-    rc = cli_js(status->cli, subject, "", &list, NULL, err);
-    if (rc != RC_OK)
-        return rc;
-    count->name = name;
-    count->messages = json_int(json_member(info, "state"), "messages", 0);
-    count->consumers = json_int(list, "total", 0);
-    cJSON_ArrayForEach (consumer, json_member(list, "consumers")) {
-        count->pending += json_int(consumer, "num_pending", 0);
-        count->unsettled += json_int(consumer, "num_ack_pending", 0);
-    }
-    status->n_streams++;
-    return RC_OK;
-}
-
-static const char *const STREAM_NAMES[] = { "MEMORY", "TASKS", "AUDIT", "DEAD" };
 
 static void
 ask_nats(struct status *status)
 {
-    struct bus *bus = NULL;
     if (!status->cli->conf.operator_url)
         return;
     status->asked_nats = true;
-    enum rc rc = cli_bus(status->cli, &bus, &status->nats);
-    for (size_t i = 0; i < ARRAY_LEN(STREAM_NAMES) && rc == RC_OK; i++)
-        rc = ask_stream(status, STREAM_NAMES[i], &status->nats);
-    if (rc == RC_OK)
-        rc = ask_workers(status, bus, &status->nats);
+    enum rc rc = streams_read(status->cli, status->streams, &status->nats);
+    if (rc == RC_OK) {
+        status->n_streams = STREAMS_COUNT;
+        rc = ask_workers(status, &status->nats);
+    }
     status->good = status->good && rc == RC_OK;
 }
 
@@ -306,8 +258,9 @@ cmd_status(struct cli *cli)
     const struct cli_conf *conf = &cli->conf;
     if (!conf->url && !conf->database_url && !conf->redis_url && !conf->operator_url)
         return cli_fail(&(struct err){ RC_CONFIG,
-                                       "no address is set, so there is nothing to ask (source the "
-                                       "env file that make up leaves)" });
+                                       "none of GANTRY_URL, GANTRY_NATS_OPERATOR_URL, DATABASE_URL "
+                                       "and REDIS_URL is set, so there is nothing to ask: source "
+                                       "var/env after make up, or /etc/gantry/operator.env" });
     ask_gateway(&status);
     ask_database(&status);
     ask_redis(&status);

@@ -9,5 +9,6 @@ struct cli;
 
 /* Exit code 1 when anything that was asked does not work. */
 int cmd_status(struct cli *cli);
+int cmd_top(struct cli *cli);
 
 #endif

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 
 from gantry_testing.http import Client
 from gantry_testing.stack import ROOT
@@ -49,6 +50,11 @@ def plain(item):
 
 def by_text(items):
     return sorted((plain(item) for item in items), key=lambda item: item["text"])
+
+
+def gantry_on(terminal, stack, *words):
+    return subprocess.Popen([ROOT / "build" / "gantry", *words], env={"PATH": os.environ["PATH"], **stack.env},
+                            stdin=terminal, stdout=terminal, stderr=subprocess.PIPE)
 
 
 def on_terminal(stack, columns, *words):
@@ -147,6 +153,72 @@ def test_the_audit_log_is_followed(stack):
     assert looks.count("audit.list") >= 2
     wide = on_terminal(stack, 100, "audit", "tail", "--once")
     assert wide[0].split()[:2] == ["TIME", "ACTION"] and max(map(len, wide)) <= 100
+
+
+def feed_for_ever(process):
+    try:
+        while True:
+            process.stdin.write(lines(memories(50)))
+    except BrokenPipeError:
+        pass
+
+
+def test_top_tells_queues_rates_and_workers(stack):
+    client = stack.client()
+
+    def flowing():
+        for n in range(5):
+            client.post("/webhook/memory/ingest", {"scope": "top", "text": f"top {n}"})
+        seen = stack.gantry("top")
+        queues = {queue["name"]: queue for queue in seen["queues"]}
+        assert set(queues) == {"MEMORY", "TASKS", "AUDIT", "DEAD"}
+        assert seen["gateway"] == "ready"
+        assert {worker["name"] for worker in seen["workers"]} >= {f"gantry-{w}" for w in ("ingest", "search", "audit", "executor")}
+        return queues["AUDIT"]["in_per_second"] > 0 and seen["requests"]["per_second"] > 0
+
+    # Another client keeps it busy, so that there is a rate to be seen.
+    busy = gantry(stack, "memory", "import", "-", key=stack.key("developer", "cli-top"), stdin=subprocess.PIPE)
+    feed = threading.Thread(target=feed_for_ever, args=[busy])
+    feed.start()
+    try:
+        wait_until(flowing, 60, "rates")
+    finally:
+        busy.kill()
+        feed.join()
+        busy.wait()
+    text = finish(gantry(stack, "top"))
+    assert "SETTLED/S" in text and "\033" not in text
+    env = {name: value for name, value in stack.env.items() if name != "GANTRY_NATS_OPERATOR_URL"}
+    done = subprocess.run([ROOT / "build/gantry", "top"], env=env, capture_output=True, text=True)
+    assert (done.returncode, "GANTRY_NATS_OPERATOR_URL is not set" in done.stderr) == (100, True)
+
+
+def test_top_is_live_on_a_terminal(stack):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 80, 0, 0))
+    before = termios.tcgetattr(theirs)
+    process = gantry_on(theirs, stack, "top", "--interval=3600")
+
+    def until(text, shown=b""):
+        while text not in shown:
+            shown += os.read(ours, 65536)
+        return shown
+
+    first = until(b"q ends")
+    assert first.startswith(b"\033[?1049h") and b"MEMORY" in first and b"gantry-audit" in first
+    os.set_blocking(ours, True)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 40, 0, 0))
+    process.send_signal(signal.SIGWINCH)
+    frame = until(b"\033[J", first.split(b"\033[J", 1)[1]).split(b"\033[H")[-1].replace(b"\033[J", b"")
+    rows = frame.decode().replace("\033[K", "").split("\r\n")
+    assert 3 < len(rows) <= 8, rows
+    assert max(map(len, rows)) <= 40, rows
+    os.write(ours, b"q")
+    until(b"\033[?1049l")
+    assert process.wait(60) == 0
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_errors_say_what_to_do(stack):

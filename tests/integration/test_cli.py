@@ -188,7 +188,7 @@ def program_version(name):
 
 def test_configuration_errors_name_the_variable():
     cli = Cli()
-    assert "no address is set" in cli.run("status", code=CONFIG).stderr
+    assert "none of GANTRY_URL" in cli.run("status", code=CONFIG).stderr
     assert "--key: " in cli.run("audit", "verify", "--key", "nonsense", code=CONFIG).stderr
     assert "GANTRY_AUDIT_VKEY: " in cli.run("audit", "verify", code=CONFIG, GANTRY_AUDIT_VKEY="nonsense").stderr
     assert "DATABASE_SUPERUSER_URL" in cli.run("migrate", code=CONFIG).stderr

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "streams.h"
+
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define INBOX "_INBOX.operator.status"
+
+static enum rc
+read_stream(struct cli *cli, const char *name, struct stream_count *count, struct err *err)
+{
+    AUTO(json) cJSON *info = NULL;
+    AUTO(json) cJSON *list = NULL;
+    const cJSON *consumer = NULL;
+    char subject[128];
+
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.INFO.%s", name);
+    enum rc rc = cli_js(cli, subject, "", &info, NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.LIST.%s", name);
+    rc = cli_js(cli, subject, "", &list, NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    *count = (struct stream_count){
+        .name = name,
+        .messages = json_int(json_member(info, "state"), "messages", 0),
+        .last_seq = json_int(json_member(info, "state"), "last_seq", 0),
+        .consumers = json_int(list, "total", 0),
+    };
+    cJSON_ArrayForEach (consumer, json_member(list, "consumers")) {
+        count->pending += json_int(consumer, "num_pending", 0);
+        count->unsettled += json_int(consumer, "num_ack_pending", 0);
+    }
+    return RC_OK;
+}
+
+enum rc
+streams_read(struct cli *cli, struct stream_count out[STREAMS_COUNT], struct err *err)
+{
+    static const char *const NAMES[STREAMS_COUNT] = { "MEMORY", "TASKS", "AUDIT", "DEAD" };
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < STREAMS_COUNT && rc == RC_OK; i++)
+        rc = read_stream(cli, NAMES[i], &out[i], err);
+    return rc;
+}
+
+enum rc
+workers_ask(struct cli *cli, const char *verb, int64_t wait_ms, bus_fn *fn, void *arg,
+            struct err *err)
+{
+    struct bus *bus = NULL;
+    struct bus_sub *sub = NULL;
+    char subject[32];
+    const struct bus_out question = { .subject = subject, .reply = INBOX };
+
+    (void)snprintf(subject, sizeof(subject), "$SRV.%s", verb);
+    enum rc rc = cli_bus(cli, &bus, err);
+    if (rc == RC_OK)
+        rc = bus_subscribe(bus, INBOX, NULL, fn, arg, &sub, err);
+    if (rc == RC_OK)
+        rc = bus_publish(bus, &question, err);
+    int64_t end_ms = clock_mono_ms() + wait_ms;
+    while (rc == RC_OK && clock_mono_ms() < end_ms)
+        loop_turn(cli->loop, 20);
+    if (sub)
+        bus_unsubscribe(sub);
+    return rc;
+}
