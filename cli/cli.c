@@ -155,19 +155,20 @@ cli_read_file(const char *path, struct buf *out, struct err *err)
     bool from_stdin = strcmp(path, "-") == 0;
     AUTO(file) FILE *file = from_stdin ? NULL : fopen(path, "re");
     FILE *in = from_stdin ? stdin : file;
+    const char *name = from_stdin ? "standard input" : path;
     char block[8192];
     size_t len = 0;
 
     if (!in)
-        return err_set(err, RC_NOTFOUND, "%.200s cannot be read", path);
+        return err_set(err, RC_NOTFOUND, "%.200s cannot be read", name);
     while ((len = fread(block, 1, sizeof(block), in)) > 0 && !buf_failed(out))
         buf_add(out, block, len);
     if (ferror(in))
-        return err_set(err, RC_NOTFOUND, "%.200s cannot be read", path);
+        return err_set(err, RC_NOTFOUND, "%.200s cannot be read", name);
     if (buf_failed(out))
-        return err_set(err, RC_LIMIT, "%.200s is longer than %zu bytes", path, out->max);
+        return err_set(err, RC_LIMIT, "%.200s is longer than %zu bytes", name, out->max);
     if (!utf8_valid(buf_text(out), out->len) || memchr(buf_text(out), '\0', out->len))
-        return err_set(err, RC_INVALID, "%.200s is no UTF-8 text", path);
+        return err_set(err, RC_INVALID, "%.200s is no UTF-8 text", name);
     return RC_OK;
 }
 

@@ -62,6 +62,10 @@ help_print(FILE *out, const struct help *help, const char *group)
         buf_printf(&text, "\n      %s\n", help->commands[i].summary);
     }
     buf_printf(&text, "\n%s", EXITS);
+    if (!group)
+        buf_puts(&text,
+                 "gantry --man prints the manual page, gantry --completion bash|zsh|fish what "
+                 "completes words\nin that shell; make install installs both.\n");
     for (size_t i = 0; !group && i < help->n_items; i++)
         buf_printf(&text, "%s  %-26s %s\n", i == 0 ? "\nEnvironment:\n" : "", help->items[i].name,
                    help->items[i].help);

@@ -16,8 +16,8 @@
 #define BODY_MAX (512u * 1024) /* bytes */
 
 static const struct table_column COLUMNS[] = {
-    { "SCORE", 5, false, true },    { "ID", 36, false, false },     { "SCOPE", 6, true, false },
-    { "CONTENT", 24, true, false }, { "CREATED", 20, true, false },
+    { "SCORE", 5, false, true }, { "CONTENT", 24, true, false }, { "SCOPE", 6, true, false },
+    { "ID", 36, false, false },  { "CREATED", 20, true, false },
 };
 
 static void
@@ -160,9 +160,9 @@ cmd_memory_search(struct cli *cli)
     table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     cJSON_ArrayForEach (item, json_member(doc, "results")) {
         table_putf(&table, "%.3f", json_number(item, "score", 0));
-        table_put(&table, json_string(item, "id"));
-        table_put(&table, json_string(item, "scope"));
         table_put(&table, json_string(item, "content"));
+        table_put(&table, json_string(item, "scope"));
+        table_put(&table, json_string(item, "id"));
         table_put(&table, json_string(item, "created_at"));
     }
     int code = table_print(&table);

@@ -89,7 +89,7 @@ def test_add_and_search_by_hand(stack):
     assert plain_row.startswith("0.") and plain_row.count("\n") == 1 and "Tilda keeps bees" in plain_row
     for columns in (60, 80, 132):
         shown = on_terminal(stack, columns, "memory", "search", "bees", "--scope=hand")
-        assert shown[0].split()[:3] == ["SCORE", "ID", "SCOPE"] and len(shown) == 2
+        assert shown[0].split()[:3] == ["SCORE", "CONTENT", "SCOPE"] and len(shown) == 2
         assert max(map(len, shown)) <= columns and not any("\t" in line for line in shown)
     nothing = gantry(stack, "memory", "search", "bees", "--scope=other")
     assert nothing.communicate() == ("", "nothing is found; without --scope the whole workspace is searched\n")
