@@ -322,7 +322,7 @@ leave_busy(struct conn *c)
 {
     if (!c->x->answer)
         return false;
-    if (c->server->fd < 0)
+    if (c->server->fd < 0 || c->server->full) /* others wait for its place */
         c->x->closes = true;
     if (!write_begin(c)) {
         conn_end(c);

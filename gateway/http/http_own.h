@@ -90,8 +90,8 @@ struct http_server {
     struct netaddr_nets proxies;
     struct loop_watch *watch;
     struct loop_timer *sweep;
-    int fd; /* listening; -1 when quiet */
-    bool full;
+    int fd;    /* listening; -1 when quiet */
+    bool full; /* connections wait in the listen queue */
     struct conn_list all, due;
     struct conn_list idle; /* the longest idle first */
     unsigned n_conns;

@@ -338,6 +338,37 @@ test_the_bound_is_kept_and_all_are_answered(void **state)
     assert_int_equal(http_counts(b->server)->evicted, 0);
 }
 
+/* Clients that ask again and again do not keep out who waits. */
+static void
+test_a_busy_connection_ends_for_one_that_waits(void **state)
+{
+    static const char AGAIN[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct bench *b = *state;
+    struct fake *held = NULL;
+    int fds[5];
+    b->holds_answer = true;
+    for (unsigned i = 0; i < 5; i++) {
+        fds[i] = dial(b);
+        say(fds[i], AGAIN);
+        while (i < 4 && b->completed < i + 1)
+            loop_turn(b->loop, 1);
+        if (i == 0)
+            held = b->last;
+        else if (i < 4)
+            b->last->waiting = false; /* freed with its connection */
+    }
+    for (unsigned i = 0; i < 20; i++)
+        loop_turn(b->loop, 1);
+    b->holds_answer = false;
+    answer(held, "ok");
+    const char *back = hear(b, fds[0], 1, "\r\n\r\nok");
+    assert_non_null(strstr(back, "Connection: close\r\n"));
+    close(fds[0]);
+    (void)hear(b, fds[4], 1, "\r\n\r\nok");
+    for (unsigned i = 1; i < 5; i++)
+        close(fds[i]);
+}
+
 /* Connections wait for a descriptor; none is lost. */
 static void
 test_no_descriptor_is_left(void **state)
@@ -395,6 +426,7 @@ main(void)
         TEST(test_malformed_chunks_end_the_connection),
         TEST(test_the_longest_idle_makes_room),
         TEST(test_the_bound_is_kept_and_all_are_answered),
+        TEST(test_a_busy_connection_ends_for_one_that_waits),
         TEST(test_no_descriptor_is_left),
         cmocka_unit_test_setup_teardown(test_a_late_program_blames_nobody, set_up_many, tear_down),
     };
