@@ -186,7 +186,8 @@ listen_http(struct gateway *gw, struct err *err)
                                     .idle_seconds = (unsigned)s->connection_timeout_seconds,
                                     .head_seconds = (unsigned)s->head_timeout_seconds,
                                     .body_seconds = (unsigned)s->body_timeout_seconds,
-                                    .short_body = short_body };
+                                    .short_body = short_body,
+                                    .max_unsent = (uint64_t)s->max_buffered_bytes };
     struct http_options admin = { .address = s->admin_listen_addr,
                                   .trusted_proxies = "",
                                   .max_connections = ADMIN_CONNECTIONS,
@@ -194,7 +195,8 @@ listen_http(struct gateway *gw, struct err *err)
                                   .idle_seconds = 30,
                                   .head_seconds = (unsigned)s->head_timeout_seconds,
                                   .body_seconds = (unsigned)s->body_timeout_seconds,
-                                  .short_body = short_body };
+                                  .short_body = short_body,
+                                  .max_unsent = (uint64_t)s->max_buffered_bytes };
     enum rc rc = http_open(gw->loop, &options, &REQUEST_CALLBACKS, gw, &gw->http, err);
     if (rc == RC_OK)
         rc = http_open(gw->loop, &admin, &REQUEST_ADMIN_CALLBACKS, gw, &gw->admin, err);

@@ -68,7 +68,8 @@ static const struct conf_item ITEMS[] = {
     { "MAX_CONNECTIONS_PER_ADDRESS", CONF_INT, AT(max_connections_per_address), "256", 1, 200000,
       NULL, 0, "of one address (IPv6: a /64) that is not in TRUSTED_PROXIES" },
     { "MAX_BUFFERED_BYTES", CONF_INT, AT(max_buffered_bytes), "268435456", 1048576, 68719476736,
-      NULL, 0, "request bodies held in memory at once; more are answered 503" },
+      NULL, 0, "request bodies held in memory at once, more are answered 503; as much again for answers "
+      "that are not read, then the oldest of them are cut off" },
     { "CONNECTION_TIMEOUT_SECONDS", CONF_INT, AT(connection_timeout_seconds), "60", 1, 3600, NULL,
       0, "a connection without a request for so long is closed" },
     { "HEAD_TIMEOUT_SECONDS", CONF_INT, AT(head_timeout_seconds), "5", 1, 300, NULL, 0,

@@ -92,6 +92,26 @@ conn_set_idle(struct conn *conn, bool idle)
         TAILQ_REMOVE(&conn->server->idle, conn, idle);
 }
 
+void
+conn_set_unsent(struct conn *conn, bool unsent)
+{
+    struct http_server *server = conn->server;
+    if (conn->in_unsent == unsent)
+        return;
+    conn->in_unsent = unsent;
+    if (!unsent) {
+        TAILQ_REMOVE(&server->unsent, conn, unsent);
+        server->unsent_bytes -= conn->body.len;
+        return;
+    }
+    TAILQ_INSERT_TAIL(&server->unsent, conn, unsent);
+    server->unsent_bytes += conn->body.len;
+    while (server->unsent_bytes > server->options.max_unsent) {
+        server->counts.slow++;
+        conn_end(TAILQ_FIRST(&server->unsent));
+    }
+}
+
 static void
 accept_again(struct http_server *server)
 {
@@ -110,6 +130,7 @@ conn_end(struct conn *conn)
         return;
     conn->state = CONN_DEAD;
     conn_set_idle(conn, false);
+    conn_set_unsent(conn, false);
     leave_place(conn);
     TAILQ_REMOVE(&server->all, conn, all);
     server->n_conns--;
@@ -349,6 +370,7 @@ http_open(struct loop *loop, const struct http_options *options,
     TAILQ_INIT(&server->all);
     TAILQ_INIT(&server->due);
     TAILQ_INIT(&server->idle);
+    TAILQ_INIT(&server->unsent);
     if (getrandom(&server->seed, sizeof(server->seed), 0) != (ssize_t)sizeof(server->seed))
         server->seed = (uint64_t)clock_mono_us();
     enum rc rc = netaddr_nets_parse(options->trusted_proxies, &server->proxies, err);

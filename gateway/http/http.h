@@ -9,7 +9,8 @@
  *
  * Bounds of connections: a number for all, where the one that has been idle for longest makes room
  * for a new one; a number for an address that is no trusted proxy; seconds for a head; a least rate
- * for bodies and for the reading of answers.
+ * for bodies and for the reading of answers; a number of bytes for all answers that are not read yet,
+ * where the one that has been leaving for longest is cut off.
  *
  * Why not a library: what libmicrohttpd 0.9.75 lets through (an empty name ends a head, NUL ends a
  * value) and what it answers by itself (two status lines, HTML) happens before it calls anybody.
@@ -70,6 +71,7 @@ struct http_options {
     unsigned head_seconds;
     unsigned body_seconds; /* in which a body begins to come; then HTTP_RATE_MIN */
     size_t short_body;     /* read before the head callback's checks */
+    uint64_t max_unsent;   /* bytes of answers that wait for their readers, all together */
 };
 
 #define HTTP_RATE_MIN 4096 /* bytes a second: slower bodies and readers are cut off */

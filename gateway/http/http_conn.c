@@ -349,8 +349,11 @@ static bool
 write_out(struct conn *c)
 {
     enum write_step step = write_some(c);
-    if (step == WRITE_AGAIN)
+    if (step == WRITE_AGAIN) {
+        conn_set_unsent(c, true);
         return false;
+    }
+    conn_set_unsent(c, false);
     if (step == WRITE_FAILED) {
         conn_end(c);
         return false;

@@ -57,14 +57,15 @@ struct conn {
     enum conn_state state;
     uint8_t address[16];
     struct place *place; /* NULL: a trusted proxy */
-    TAILQ_ENTRY(conn) all, idle, neighbour, turn;
-    bool queued;  /* in server->due */
-    bool driven;  /* conn_drive() is at work */
-    bool in_idle; /* in server->idle */
-    bool served;  /* had a request: it is kept for the next */
-    bool begun;   /* whose head has begun to come */
-    bool skipped; /* an empty line before the head */
-    bool paused;  /* bytes wait that are not wanted now */
+    TAILQ_ENTRY(conn) all, idle, neighbour, turn, unsent;
+    bool queued;    /* in server->due */
+    bool driven;    /* conn_drive() is at work */
+    bool in_idle;   /* in server->idle */
+    bool in_unsent; /* in server->unsent */
+    bool served;    /* had a request: it is kept for the next */
+    bool begun;     /* whose head has begun to come */
+    bool skipped;   /* an empty line before the head */
+    bool paused;    /* bytes wait that are not wanted now */
     bool eof;
     int64_t since_ms; /* in this state; of a kept connection: of its head's first byte */
     uint64_t moved;   /* bytes of the body or the answer since then */
@@ -93,7 +94,9 @@ struct http_server {
     int fd;    /* listening; -1 when quiet */
     bool full; /* connections wait in the listen queue */
     struct conn_list all, due;
-    struct conn_list idle; /* the longest idle first */
+    struct conn_list idle;   /* the longest idle first */
+    struct conn_list unsent; /* whose answers wait for their readers, the oldest first */
+    uint64_t unsent_bytes;   /* of their bodies */
     unsigned n_conns;
     struct http_counts counts;
     struct place_list places[PLACES];
@@ -107,6 +110,8 @@ struct http_server {
 /* http.c */
 void conn_end(struct conn *conn); /* close it; it goes when its request waits for nothing */
 void conn_set_idle(struct conn *conn, bool idle);
+/* Its answer does not leave at once, or has left. */
+void conn_set_unsent(struct conn *conn, bool unsent);
 
 /* http_conn.c */
 enum rc conn_start(struct conn *conn, struct err *err);

@@ -17,7 +17,8 @@
 #define PORT_BASE  20000
 #define TURNS_MS   20000 /* a bound against hanging */
 #define BACK_BYTES 65536
-#define MANY       300 /* more than a turn of the loop has events */
+#define BIG_BYTES  (8u << 20) /* more than a socket takes at once */
+#define MANY       300        /* more than a turn of the loop has events */
 
 struct fake { /* a request */
     struct exchange *exchange;
@@ -30,6 +31,7 @@ struct bench {
     struct http_server *server;
     struct fake *last;
     bool holds_head, holds_answer; /* the callback returns without a decision */
+    bool answers_big;
     unsigned begun, heads, completed, freed;
     size_t body_bytes;
     enum http_fault fault;
@@ -41,7 +43,9 @@ static struct bench *bench; /* the callbacks of requests get no other */
 static void
 answer(struct fake *fake, const char *text)
 {
-    buf_init(&fake->answer.body, 4096);
+    buf_init(&fake->answer.body, BIG_BYTES + 16);
+    for (size_t i = 0; bench->answers_big && i < BIG_BYTES; i += 8)
+        buf_add(&fake->answer.body, "biganswe", 8);
     buf_puts(&fake->answer.body, text);
     fake->answer.status = 200;
     fake->answer.content_type = "text/plain";
@@ -118,7 +122,8 @@ set_up_with(void **state, unsigned max_connections, unsigned head_seconds)
                                     .idle_seconds = 60,
                                     .head_seconds = head_seconds,
                                     .body_seconds = 60,
-                                    .short_body = 10 };
+                                    .short_body = 10,
+                                    .max_unsent = BIG_BYTES + BIG_BYTES / 2 };
     char address[32];
     assert_non_null(b);
     assert_int_equal(loop_new(&b->loop, NULL), RC_OK);
@@ -338,6 +343,34 @@ test_the_bound_is_kept_and_all_are_answered(void **state)
     assert_int_equal(http_counts(b->server)->evicted, 0);
 }
 
+/* Answers that are not read: the oldest are cut off when there are too many bytes of them. */
+static void
+test_unread_answers_are_bounded(void **state)
+{
+    static char part[65536];
+    struct bench *b = *state;
+    int fds[3];
+    ssize_t n;
+    size_t got = 0;
+    b->answers_big = true;
+    for (unsigned i = 0; i < 3; i++) {
+        fds[i] = dial(b);
+        say(fds[i], "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        while (b->completed < i + 1)
+            loop_turn(b->loop, 1);
+        loop_turn(b->loop, 1);
+    }
+    assert_int_equal(http_connections(b->server), 1);
+    assert_int_equal(http_counts(b->server)->slow, 2);
+    while ((n = recv(fds[2], part, sizeof(part), MSG_DONTWAIT)) != 0) {
+        got += n > 0 ? (size_t)n : 0;
+        loop_turn(b->loop, 0);
+    }
+    assert_true(got > BIG_BYTES);
+    for (unsigned i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
 /* Clients that ask again and again do not keep out who waits. */
 static void
 test_a_busy_connection_ends_for_one_that_waits(void **state)
@@ -427,6 +460,7 @@ main(void)
         TEST(test_the_longest_idle_makes_room),
         TEST(test_the_bound_is_kept_and_all_are_answered),
         TEST(test_a_busy_connection_ends_for_one_that_waits),
+        TEST(test_unread_answers_are_bounded),
         TEST(test_no_descriptor_is_left),
         cmocka_unit_test_setup_teardown(test_a_late_program_blames_nobody, set_up_many, tear_down),
     };
