@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: `stack` is one running system for the whole session; `make_stack` makes others."""
+import fcntl
 import os
 import subprocess
 
@@ -20,7 +21,9 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(scope="session")
 def built():
-    subprocess.run(["make", "-s", "-j2", "all"], cwd=ROOT, check=True)
+    with open(os.path.join(ROOT, "build", "lock"), "w") as lock:  # files of tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-s", "-j2", "all"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="session")

@@ -208,12 +208,12 @@ is_blank(const char *text)
     return true;
 }
 
-/* The first control character of text but tab, LF and CR; 0 if there is none. */
+/* The first control character of text, U+0000 to U+001F or U+007F; 0 if there is none. */
 static unsigned
 find_control(const char *text)
 {
     for (; *text; text++)
-        if (((unsigned char)*text < 0x20 && !strchr("\t\n\r", *text)) || *text == 0x7F)
+        if ((unsigned char)*text < 0x20 || *text == 0x7F)
             return (unsigned char)*text;
     return 0;
 }

@@ -83,9 +83,7 @@ judge(const struct question *q, enum rc rc, const struct allow_view *view)
     if (rc != RC_OK && rc != RC_NOTFOUND) /* not knowing is no verdict */
         return unreadable(q->r);
     const char *denied = first_denied(q, view);
-    return denied
-               ? answer_problem(q->r, PROBLEM_ACTION_NOT_ALLOWED, "Action '%s' not allowed", denied)
-               : STEP_NEXT;
+    return denied ? answer_not_allowed(q->r, denied) : STEP_NEXT;
 }
 
 static void

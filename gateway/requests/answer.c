@@ -82,6 +82,21 @@ answer_problem(struct request *r, enum problem_code code, const char *format, ..
     return problem(r, &(struct problem){ .code = code, .detail = detail });
 }
 
+/* The detail is the contract's; whether there is such an action at all only the executor knows. */
+enum step
+answer_not_allowed(struct request *r, const char *action)
+{
+    char detail[320];
+    struct field_errors errors = { 0 };
+    (void)snprintf(detail, sizeof(detail), "Action '%s' not allowed", action);
+    field_errors_add(&errors, "action",
+                     "GET /ai/actions lists the actions that there are and which of them this "
+                     "workspace is allowed");
+    return problem(r, &(struct problem){ .code = PROBLEM_ACTION_NOT_ALLOWED,
+                                         .detail = detail,
+                                         .errors = &errors });
+}
+
 enum step
 answer_fields(struct request *r, enum problem_code code, const struct field_errors *errors)
 {

@@ -14,6 +14,8 @@
 /* The sentence is for the client: no secret, nothing of the body. */
 __attribute__((format(printf, 3, 4))) enum step
 answer_problem(struct request *r, enum problem_code code, const char *format, ...);
+/* PROBLEM_ACTION_NOT_ALLOWED, and where to look. */
+enum step answer_not_allowed(struct request *r, const char *action);
 /* PROBLEM_INVALID_REQUEST or PROBLEM_SECRET_IN_TEXT, with the fields that are to blame. */
 enum step answer_fields(struct request *r, enum problem_code code,
                         const struct field_errors *errors);

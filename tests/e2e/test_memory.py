@@ -26,7 +26,7 @@ def scope():
 @pytest.mark.parametrize("text", TEXTS, ids=lambda t: ascii(t[:16]))
 def test_round_trip(client, scope, text):
     metadata = {"text": text[:3000], "list": [text[:9], {"deep": text[:9]}], "n": [0, -1.5, 9007199254740992]}
-    stored = client.ingest(scope, text, metadata=metadata, tags=["tag " + text[:20].strip()]).ok().json
+    stored = client.ingest(scope, text, metadata=metadata, tags=["tag " + " ".join(text[:20].split())]).ok().json
     assert stored["content_hash"] == hashlib.sha256(text.encode()).hexdigest()
     assert stored["status"] == "success" and stored["message"] == "Memory ingested" and stored["scope"] == scope
     got = client.get(f"/memory/{stored['id']}").ok().json

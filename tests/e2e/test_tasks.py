@@ -170,6 +170,7 @@ def test_refusals(client, body, status, code, field):
         assert field in [error["field"] for error in answer.json["errors"]]
     if code == "action_not_allowed":
         assert answer.json["detail"] == "Action 'rm.everything' not allowed"
+        assert "GET /ai/actions" in answer.json["errors"][0]["detail"]
 
 
 def test_replay_gives_the_first_answer(client):
