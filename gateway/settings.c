@@ -11,7 +11,7 @@ static const char *const LEVELS[] = { "debug", "info", "warn", "error", "fatal",
 static const char *const FORMATS[] = { "json", "text", NULL };
 static const char *const NATS_SCHEMES[] = { "nats", "tls", NULL };
 static const char *const POSTGRES_SCHEMES[] = { "postgresql", "postgres", NULL };
-static const char *const REDIS_SCHEMES[] = { "redis", "rediss", NULL };
+static const char *const REDIS_SCHEMES[] = { "redis", "rediss", "unix", NULL };
 
 /* clang-format off */
 static const struct conf_item ITEMS[] = {
@@ -38,7 +38,7 @@ static const struct conf_item ITEMS[] = {
     { "DATABASE_URL", CONF_URL, AT(database_url), NULL, 0, 0, POSTGRES_SCHEMES, 0,
       "PostgreSQL, as the role gantry_gateway" },
     { "REDIS_URL", CONF_URL, AT(redis_url), NULL, 0, 0, REDIS_SCHEMES, 0,
-      "Redis, as the ACL user of the gateway; rediss:// for TLS" },
+      "Redis, as the ACL user of the gateway; rediss:// for TLS, unix:// for a socket" },
     { "ACTOR_SIGNING_KEY", CONF_KEY32, AT(actor_signing_key), NULL, 0, 0, NULL, 0,
       "Ed25519 seed with which the gateway vouches for callers; workers hold the public key" },
     { "DATA_KEY", CONF_KEY32, AT(data_key), NULL, 0, 0, NULL, 0,

@@ -161,10 +161,11 @@ on_tcp(const redisAsyncContext *context, int status)
     struct kv *kv = context->data;
     if (status == REDIS_OK) {
         kv->tcp_up = true;
-        (void)redisEnableKeepAlive(&kv->async->c);
+        if (!kv->url.path[0])
+            (void)redisEnableKeepAlive(&kv->async->c);
     } else
-        (void)err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s:%d: %.200s", kv->url.host,
-                      kv->url.port, context->errstr);
+        (void)err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s: %.200s", kv->url.place,
+                      context->errstr);
 }
 
 static void
@@ -234,15 +235,16 @@ send_handshake(struct kv *kv)
 static redisAsyncContext *
 new_context(struct kv *kv)
 {
-    redisAsyncContext *async = redisAsyncConnect(kv->url.host, kv->url.port);
+    redisAsyncContext *async = kv->url.path[0] ? redisAsyncConnectUnix(kv->url.path)
+                                               : redisAsyncConnect(kv->url.host, kv->url.port);
     if (!async) {
         (void)err_set(&kv->down, RC_TEMP, "no memory for Redis");
         return NULL;
     }
     enum rc rc = RC_OK;
     if (async->err)
-        rc = err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s:%d: %.200s", kv->url.host,
-                     kv->url.port, async->errstr);
+        rc = err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s: %.200s", kv->url.place,
+                     async->errstr);
     if (rc == RC_OK && kv->url.tls)
         rc = kv_tls_start(kv->tls, &kv->url, &async->c, &kv->down);
     if (rc == RC_OK)

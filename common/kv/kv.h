@@ -11,7 +11,8 @@
  * Errors:  RC_TEMP  not connected, time-out, loading, out of memory (OOM reply) · RC_CONFIG NOPERM,
  *          NOAUTH, WRONGPASS · RC_BUG any other error reply
  * Threads: the loop's thread (kv_call) or the owner's (kv_call_sync)
- * Source:  RESP2; hiredis. rediss:// needs hiredis with TLS (Debian 13); elsewhere a start-up error
+ * Source:  RESP2; hiredis. rediss:// needs hiredis with TLS (Debian 13); elsewhere a start-up error.
+ *          unix://[user[:password]@]/path[?db=N] is a UNIX socket
  */
 #ifndef GANTRY_KV_H
 #define GANTRY_KV_H

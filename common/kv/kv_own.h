@@ -13,17 +13,21 @@
 
 #define KV_SHA_MAX     41 /* bytes with the NUL */
 #define KV_HOST_MAX    256
+#define KV_PATH_MAX    108 /* bytes with the NUL: sun_path */
 #define KV_SECRET_MAX  512
 #define KV_CONNECT_MS  3000
 #define KV_SYNC_MS     5000
 #define KV_BACKOFF_MIN 50
 #define KV_BACKOFF_MAX 2000
 
-/* redis[s]://[user[:password]@]host[:port][/db][?cacert=FILE&cert=FILE&key=FILE] */
+/* redis[s]://[user[:password]@]host[:port][/db][?cacert=FILE&cert=FILE&key=FILE]
+ * unix://[user[:password]@]/path[?db=N], as redis-py and go-redis write a UNIX socket */
 struct kv_url {
     bool tls;
+    char path[KV_PATH_MAX]; /* "" = host and port */
     char host[KV_HOST_MAX];
     int port;
+    char place[KV_HOST_MAX + 8]; /* either, for messages */
     int db;
     char user[KV_SECRET_MAX];
     char password[KV_SECRET_MAX];

@@ -98,10 +98,12 @@ ensure_connected(struct kv *kv, struct err *err)
     if (clock_mono_ms() < kv->sync_retry_ms)
         return err_set(err, RC_TEMP, "not connected to Redis");
     kv->sync_retry_ms = clock_mono_ms() + KV_BACKOFF_MIN;
-    kv->sync = redisConnectWithTimeout(kv->url.host, kv->url.port, duration(KV_CONNECT_MS));
+    kv->sync = kv->url.path[0]
+                   ? redisConnectUnixWithTimeout(kv->url.path, duration(KV_CONNECT_MS))
+                   : redisConnectWithTimeout(kv->url.host, kv->url.port, duration(KV_CONNECT_MS));
     if (!kv->sync || kv->sync->err) {
-        enum rc rc = err_set(err, RC_TEMP, "cannot connect to Redis at %s:%d: %.200s", kv->url.host,
-                             kv->url.port, kv->sync ? kv->sync->errstr : "no memory");
+        enum rc rc = err_set(err, RC_TEMP, "cannot connect to Redis at %s: %.200s", kv->url.place,
+                             kv->sync ? kv->sync->errstr : "no memory");
         disconnect(kv);
         return rc;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kv_url - takes a redis:// URL apart. No error repeats a part of it: it holds a password.
+ * kv_url - takes a redis://, rediss:// or unix:// URL apart. No error repeats a part of it: it holds a password.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,37 +110,67 @@ take_options(const char *text, struct kv_url *url)
     return true;
 }
 
+/* What follows the authority of redis:// and rediss://. */
+static enum rc
+take_server(const char *host, size_t len, struct kv_url *url, struct err *err)
+{
+    const char *tail = host + len;
+    if (!take_host(host, len, url))
+        return err_set(err, RC_CONFIG, "the Redis URL's host or port is malformed");
+    if (*tail == '/') {
+        size_t digits = strcspn(++tail, "?");
+        if (digits && !number(tail, digits, DB_MAX, &url->db))
+            return err_set(err, RC_CONFIG, "the Redis URL's database is no number");
+        tail += digits;
+    }
+    if (*tail == '?' && !take_options(tail + 1, url))
+        return err_set(err, RC_CONFIG,
+                       "the Redis URL has an option that is none of cacert, cert, key");
+    (void)snprintf(url->place, sizeof(url->place), "%s:%d", url->host, url->port);
+    return RC_OK;
+}
+
+/* What follows the authority of unix://, which is empty but for the user. */
+static enum rc
+take_socket(const char *path, struct kv_url *url, struct err *err)
+{
+    size_t len = strcspn(path, "?");
+    const char *option = path + len;
+    if (*path != '/' || len < 2)
+        return err_set(
+            err, RC_CONFIG,
+            "the Redis URL of a UNIX socket is unix:///PATH or unix://USER:PASSWORD@/PATH");
+    if (!decode(path, len, url->path, sizeof(url->path)))
+        return err_set(
+            err, RC_CONFIG,
+            "the Redis URL's path is malformed, or longer than the %d bytes of a socket's",
+            KV_PATH_MAX - 1);
+    if (*option && (strncmp(option, "?db=", 4) != 0 ||
+                    !number(option + 4, strlen(option + 4), DB_MAX, &url->db)))
+        return err_set(err, RC_CONFIG,
+                       "the Redis URL of a UNIX socket has an option that is not db=NUMBER");
+    (void)snprintf(url->place, sizeof(url->place), "%s", url->path);
+    return RC_OK;
+}
+
 enum rc
 kv_url_parse(const char *text, struct kv_url *out, struct err *err)
 {
     struct kv_url url = { .port = DEFAULT_PORT };
-    const char *rest = NULL;
-    if (strncmp(text, "redis://", 8) == 0) {
-        rest = text + 8;
-    } else if (strncmp(text, "rediss://", 9) == 0) {
-        rest = text + 9;
-        url.tls = true;
-    } else {
-        return err_set(err, RC_CONFIG, "the Redis URL does not begin with redis:// or rediss://");
-    }
-    size_t authority = strcspn(rest, "/?");
-    const char *tail = rest + authority;
-    const char *at = memrchr(rest, '@', authority);
-    size_t user = at ? (size_t)(at - rest) : 0;
-    const char *host = at ? at + 1 : rest;
-    if (at && !take_user(rest, user, &url))
-        return err_set(err, RC_CONFIG, "the Redis URL's user or password is malformed");
-    if (!take_host(host, (size_t)(tail - host), &url))
-        return err_set(err, RC_CONFIG, "the Redis URL's host or port is malformed");
-    if (*tail == '/') {
-        size_t len = strcspn(++tail, "?");
-        if (len && !number(tail, len, DB_MAX, &url.db))
-            return err_set(err, RC_CONFIG, "the Redis URL's database is no number");
-        tail += len;
-    }
-    if (*tail == '?' && !take_options(tail + 1, &url))
+    bool socket = strncmp(text, "unix://", 7) == 0;
+    url.tls = strncmp(text, "rediss://", 9) == 0;
+    if (!socket && !url.tls && strncmp(text, "redis://", 8) != 0)
         return err_set(err, RC_CONFIG,
-                       "the Redis URL has an option that is none of cacert, cert, key");
-    *out = url;
-    return RC_OK;
+                       "the Redis URL does not begin with redis://, rediss:// or unix://");
+    const char *rest = strstr(text, "://") + 3;
+    size_t authority = strcspn(rest, "/?");
+    const char *at = memrchr(rest, '@', authority);
+    const char *host = at ? at + 1 : rest;
+    size_t len = authority - (size_t)(host - rest);
+    if (at && !take_user(rest, (size_t)(at - rest), &url))
+        return err_set(err, RC_CONFIG, "the Redis URL's user or password is malformed");
+    enum rc rc = socket ? take_socket(host, &url, err) : take_server(host, len, &url, err);
+    if (rc == RC_OK)
+        *out = url;
+    return rc;
 }

@@ -44,7 +44,7 @@ static const struct conf_item DATABASE_ITEM[] = {
 };
 static const struct conf_item REDIS_ITEM[] = {
     { "REDIS_URL", CONF_URL, COMMON(redis_url), NULL, 0, 0, NULL, 0,
-      "Redis with the program's user and password: redis:// or rediss://." },
+      "Redis with the program's user and password: redis://, rediss:// or unix://." },
 };
 
 static size_t

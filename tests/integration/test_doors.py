@@ -4,7 +4,9 @@ import collections
 import contextlib
 import http.server
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -43,6 +45,14 @@ def test_db(postgres):
 def test_kv():
     with servers.redis() as server:
         run(build("door_kv"), REDIS_URL=server.url)
+
+
+def test_kv_over_a_unix_socket():
+    path = tempfile.mkdtemp(prefix="gantry-") + "/redis.sock"
+    os.chmod(os.path.dirname(path), 0o777)
+    with servers.redis("--unixsocket", path, "--unixsocketperm", "777") as server:
+        run(build("door_kv"), REDIS_URL=f"unix://tester:secret@{path}?db=0")
+    shutil.rmtree(os.path.dirname(path))
 
 
 def needs_tls():

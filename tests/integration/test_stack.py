@@ -165,6 +165,72 @@ def test_only_loopback_is_listened_on(own):
                 assert words[1].startswith("0100007F:")
 
 
+def sockets_used(stack):
+    """How many connections each server's UNIX socket has, by the end of its path."""
+    rows = (line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:])
+    paths = [words[7] for words in rows if len(words) == 8 and words[5] == "03"]  # 03: connected
+    return {name: len([path for path in paths if path.endswith(f"{stack.directory.name}/sockets/{name}")])
+            for name in ("redis/redis.sock", f"postgres/.s.PGSQL.{stack.ports['POSTGRES_PORT']}")}
+
+
+def test_programs_reach_the_servers_over_sockets_and_people_over_tcp(own):
+    assert all(count >= 3 for count in sockets_used(own).values()), sockets_used(own)
+    folder = f"{own.directory}/sockets"
+    for name in ("gateway", "ingest", "search", "audit"):
+        assert environment(own, name)["DATABASE_URL"].endswith(
+            f"@/gantry?host={folder}/postgres&port={own.ports['POSTGRES_PORT']}")
+    for name in ("gateway", "search", "executor"):
+        assert environment(own, name)["REDIS_URL"].endswith(f"@{folder}/redis/redis.sock?db=0")
+    for name in ("DATABASE_URL", "DATABASE_SUPERUSER_URL", "REDIS_URL"):
+        assert "@127.0.0.1:" in own.env[name]
+    assert own.gantry("status")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs users to be")
+@pytest.mark.parametrize(("server", "admitted"), [
+    ("postgres/.s.PGSQL.{port}", {"gateway", "ingest", "search", "audit"}), ("redis/redis.sock", {"gateway", "search", "executor"})])
+def test_only_the_programs_users_can_connect_to_a_socket(own, server, admitted):
+    path = f"{own.directory}/sockets/" + server.format(port=own.ports["POSTGRES_PORT"])
+    attempt = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+
+    def connects(*as_whom):
+        done = subprocess.run(["setpriv", *as_whom, "/usr/bin/python3", "-c", attempt, path], capture_output=True, text=True)
+        assert done.returncode == 0 or "PermissionError" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    for name in ("nats", "gateway", "ingest", "search", "audit", "executor"):
+        lines = pathlib.Path(f"/proc/{own.pid(name)}/status").read_text().splitlines()
+        fields = {line.split(":")[0]: line.split(":")[1].split() for line in lines if line.startswith(("Uid", "Gid", "Groups"))}
+        groups = ["--groups", ",".join(fields["Groups"])] if fields["Groups"] else ["--clear-groups"]
+        assert connects("--reuid", fields["Uid"][0], "--regid", fields["Gid"][0], *groups) == (name in admitted), name
+    assert not connects("--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+
+@pytest.mark.parametrize("name", ["x" * 90, "plus+"])
+def test_a_folder_whose_sockets_cannot_be_named_has_tcp(built, name):
+    with tempfile.TemporaryDirectory(prefix="gantry-") as outer:
+        os.chmod(outer, 0o755)
+        with Stack(pathlib.Path(outer) / name) as stack:
+            remember(stack, "over TCP")
+            assert not any(sockets_used(stack).values())
+            assert "@127.0.0.1:" in environment(stack, "ingest")["DATABASE_URL"]
+            assert "@127.0.0.1:" in environment(stack, "gateway")["REDIS_URL"]
+
+
+def test_a_stack_of_tcp_is_changed_by_the_next_make_up(own):
+    """What an older make up wrote: the same programs with other URLs."""
+    kept = remember(own, "before the sockets")
+    service = own.directory / "services/gateway"
+    script = service.read_text()
+    url = environment(own, "gateway")["REDIS_URL"]
+    service.write_text(script.replace(url, own.redis_url("gateway")))
+    own.restart("gateway")
+    before = own.pid("gateway")
+    assert make(own, "up").returncode == 0
+    assert own.pid("gateway") != before and environment(own, "gateway")["REDIS_URL"] == url
+    assert own.client().get(f"/memory/{kept}").ok().json["content"] == "before the sockets"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
 def test_as_root_every_part_has_a_user_of_its_own(own):
     users = {name: os.stat(f"/proc/{pid}").st_uid for name, pid in pids(own).items()}

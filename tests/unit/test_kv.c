@@ -21,6 +21,10 @@ urls_are_taken_apart(void **state)
         { "redis://u:a@b@h", { .host = "h", .port = 6379, .user = "u", .password = "a@b" } },
         { "redis://[::1]:7001", { .host = "::1", .port = 7001 } },
         { "redis://[fe80::1]", { .host = "fe80::1", .port = 6379 } },
+        { "unix:///run/r.sock", { .path = "/run/r.sock", .port = 6379 } },
+        { "unix://u:p%2F@/run/a%20b/r.sock?db=7",
+          { .path = "/run/a b/r.sock", .port = 6379, .user = "u", .password = "p/", .db = 7 } },
+        { "unix://:pw@/r", { .path = "/r", .port = 6379, .password = "pw" } },
         { "rediss://u@h?cacert=/a%20b&cert=/c&key=/k",
           { .tls = true,
             .host = "h",
@@ -34,6 +38,7 @@ urls_are_taken_apart(void **state)
         struct kv_url url;
         struct err err;
         assert_int_equal(kv_url_parse(cases[i].text, &url, &err), RC_OK);
+        assert_string_equal(url.path, cases[i].url.path);
         assert_string_equal(url.host, cases[i].url.host);
         assert_string_equal(url.user, cases[i].url.user);
         assert_string_equal(url.password, cases[i].url.password);
@@ -66,6 +71,22 @@ malformed_urls_are_refused_without_their_secrets(void **state)
         "redis://u:s3cret@[::1",
         "redis://u:s3cret@[::1]x",
         "redis://u:s3cret@h/99999",
+        "unix://u:s3cret@",
+        "unix://u:s3cret@/",
+        "unix://u:s3cret@host/run/r.sock",
+        "unix://u:s3cret@:7/run/r.sock",
+        "unix://u:s3cret@/r?db=",
+        "unix://u:s3cret@/r?db=x",
+        "unix://u:s3cret@/r?db=1&password=s3cret",
+        "unix://u:s3cret@/r?cacert=/a",
+        "unix://u:s3cret@/%zz",
+        "unix://u:s3cret@/%00",
+        "unix:/run/r.sock",
+        "unixs://u:s3cret@/r",
+        /* 108 bytes */
+        "unix:///"
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234"
+        "5678901234567890123456",
     };
     for (size_t i = 0; i < TEST_COUNT(bad); i++) {
         struct kv_url url = { .port = 42 };

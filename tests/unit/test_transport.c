@@ -12,9 +12,11 @@ stays_on_this_machine(void **state)
         "nats://u:p@localhost:4222,nats://u:p@127.0.0.2:4222",
         "redis://u:p%40@[::1]:6379/0",
         "redis://localhost",
+        "unix://u:p@/run/redis/redis.sock?db=0",
         "postgresql://r:p@127.0.0.1:5432/gantry?application_name=a,b.example",
         "postgresql://r:p@127.0.0.1,localhost:5433/gantry",
         "postgresql:///gantry?host=/run/postgresql",
+        "postgresql://r:p@/gantry?host=/run/postgresql&port=5433",
         "postgresql://r@%2Frun%2Fpostgresql/gantry",
     };
     (void)state;
