@@ -12,10 +12,11 @@
 #include "embed_lua.h"
 
 #define KEY_MAX    160
-#define FIELDS     7 /* of a row, after the id: the order of job_list.lua */
 #define ANSWER_MAX (4u << 20)
 
-enum field { STATUS, ACTION, ANSWER, ERROR, ENQUEUED, STARTED, FINISHED };
+/* Of a row, after the id: the order of job_list.lua. */
+enum field { STATUS, ACTION, ANSWER, ERROR, ENQUEUED, STARTED, FINISHED, OUTCOME, WALL, CPU, RSS };
+#define FIELDS (RSS + 1)
 
 static const char *const SCRIPT_FILES[JOBS_SCRIPTS] = {
     "common/protocol/lua/job_create.lua", "common/protocol/lua/job_start.lua",
@@ -132,6 +133,10 @@ jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job
     kv_add_int(&cmd, clock_wall_ms());
     kv_add_int(&cmd, jobs->retention_s);
     kv_add_int(&cmd, jobs->share_bytes);
+    kv_add(&cmd, end->outcome);
+    kv_add_int(&cmd, end->usage.wall_ms);
+    kv_add_int(&cmd, end->usage.cpu_ms);
+    kv_add_int(&cmd, end->usage.max_rss_bytes);
     kv_script_call(jobs->kv, jobs->first_script + JOBS_FINISH, 4, &cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
@@ -171,8 +176,9 @@ jobs_dead_sync(const struct jobs *jobs, const struct job_ref *ref, const char *r
 void
 jobs_get(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg)
 {
-    static const char *const NAMES[] = { "status",   "action",  "answer",  "error",
-                                         "enqueued", "started", "finished" };
+    static const char *const NAMES[FIELDS] = { "status",   "action",  "answer",   "error",
+                                               "enqueued", "started", "finished", "outcome",
+                                               "wall",     "cpu",     "rss" };
     struct kv_command cmd = { 0 };
     struct keys keys;
 
@@ -234,22 +240,44 @@ open_answer(const struct jobs *jobs, const char *workspace, const char *id,
     return buf_failed(out) ? RC_LIMIT : RC_OK;
 }
 
-enum rc
-jobs_read_answer(const struct jobs *jobs, const struct job_ref *ref, const struct kv_reply *reply,
-                 int *http, struct buf *out, struct err *err)
+static int64_t
+field_int(const struct kv_reply *field)
 {
-    if (reply->count != 3 || reply->items[1].type != KV_TEXT)
+    return field->type == KV_TEXT && field->len ? strtoll(field->text, NULL, 10) : 0;
+}
+
+static struct job_usage
+usage_of(const struct kv_reply *wall_cpu_rss)
+{
+    return (struct job_usage){ .wall_ms = field_int(&wall_cpu_rss[0]),
+                               .cpu_ms = field_int(&wall_cpu_rss[1]),
+                               .max_rss_bytes = field_int(&wall_cpu_rss[2]) };
+}
+
+enum rc
+jobs_read_end(const struct jobs *jobs, const struct job_ref *ref, const struct kv_reply *reply,
+              struct job_end *end, struct buf *out, struct err *err)
+{
+    if (reply->count != 7 || reply->items[1].type != KV_TEXT || reply->items[3].type != KV_TEXT)
         return err_set(err, RC_BUG, "Redis answered out of form");
     if (open_answer(jobs, ref->workspace, ref->id, &reply->items[2], out) != RC_OK)
         return err_set(err, RC_BUG, "a recorded answer cannot be opened (was DATA_KEY changed?)");
-    *http = (int)strtol(reply->items[1].text, NULL, 10);
+    end->http = (int)field_int(&reply->items[1]);
+    end->outcome = reply->items[3].text;
+    end->usage = usage_of(&reply->items[4]);
+    end->answer = buf_text(out);
+    end->answer_len = out->len;
     return RC_OK;
 }
 
-static int64_t
-field_ms(const struct kv_reply *field)
+void
+jobs_put_usage(struct json_writer *w, const struct job_usage *usage)
 {
-    return field->type == KV_TEXT && field->len ? strtoll(field->text, NULL, 10) : 0;
+    json_object(w, "usage");
+    json_put_int(w, "wall_ms", usage->wall_ms);
+    json_put_int(w, "cpu_ms", usage->cpu_ms);
+    json_put_int(w, "max_rss_bytes", usage->max_rss_bytes);
+    json_close(w);
 }
 
 static void
@@ -261,47 +289,43 @@ put_time(struct json_writer *w, const char *name, int64_t ms)
         json_put_null(w, name);
 }
 
-/* Turn the recorded answer {…,"outcome":"x",…,"output":{A},"usage":{B}} into {"outcome":"x",A,
- * "usage":{B}}. Not by parsing: what a task prints may hold control characters, which our reader
- * refuses. The members before output hold no text of the task's, and usage, last, only numbers. */
-static bool
-cut_result(const char *answer, size_t len, struct buf *out)
+/* A record of version 1 holds the whole answer {...,"outcome","output":{...},"usage"}. */
+static void
+put_result_of_version_1(struct json_writer *w, const struct buf *answer)
 {
-    static const char OUTPUT[] = "\"output\":{";
-    static const char OUTCOME[] = "\"outcome\":\"";
-    static const char USAGE[] = "},\"usage\":{";
-    const char *outcome = memmem(answer, len, OUTCOME, sizeof(OUTCOME) - 1);
-    const char *output = memmem(answer, len, OUTPUT, sizeof(OUTPUT) - 1);
-    const char *usage = NULL;
-    const char *end;
+    AUTO(json) cJSON *doc = NULL;
+    const cJSON *member;
 
-    if (!outcome || !output || outcome > output)
-        return false;
-    end = memchr(outcome + sizeof(OUTCOME) - 1, '"', (size_t)(output - outcome));
-    output += sizeof(OUTPUT) - 1;
-    for (const char *at = output;
-         (at = memmem(at, (size_t)(answer + len - at), USAGE, sizeof(USAGE) - 1)) != NULL; at++)
-        usage = at;
-    if (!end || !usage)
-        return false;
-    buf_putc(out, '{');
-    buf_add(out, outcome, (size_t)(end + 1 - outcome));
-    buf_putc(out, ',');
-    buf_add(out, output, (size_t)(usage - output));
-    buf_add(out, usage + 1, (size_t)(answer + len - usage - 1));
-    return !buf_failed(out);
+    if (json_read_exact(buf_text(answer), answer->len, &doc, NULL) != RC_OK ||
+        !cJSON_IsObject(json_member(doc, "output"))) {
+        json_put_null(w, "result"); /* the detail of a refusal */
+        return;
+    }
+    json_object(w, "result");
+    json_put_doc(w, "outcome", json_member(doc, "outcome"));
+    cJSON_ArrayForEach (member, json_member(doc, "output"))
+        json_put_doc(w, member->string, member);
+    json_put_doc(w, "usage", json_member(doc, "usage"));
+    json_close(w);
 }
 
+/* What a task prints may hold control characters, which our reader refuses: its output is not parsed. */
 static void
-put_result(struct json_writer *w, const char *answer, size_t len)
+put_result(struct json_writer *w, const struct kv_reply *fields, const struct buf *answer)
 {
-    AUTO(buf) struct buf result = { 0 };
+    const struct job_usage usage = usage_of(&fields[WALL]);
 
-    buf_init(&result, len + 16);
-    if (cut_result(answer, len, &result))
-        json_put_raw(w, "result", buf_text(&result), result.len);
-    else
+    if (answer->len == 0) {
         json_put_null(w, "result");
+    } else if (fields[OUTCOME].type != KV_TEXT || fields[OUTCOME].len == 0) {
+        put_result_of_version_1(w, answer);
+    } else {
+        json_object(w, "result");
+        json_put_string(w, "outcome", fields[OUTCOME].text);
+        json_put_members(w, buf_text(answer), answer->len);
+        jobs_put_usage(w, &usage);
+        json_close(w);
+    }
 }
 
 static enum rc
@@ -309,8 +333,8 @@ write_job(const struct jobs *jobs, const struct job_ref *ref, const struct kv_re
           const char *name, struct json_writer *w)
 {
     AUTO(buf) struct buf answer = { 0 };
-    int64_t started_ms = field_ms(&fields[STARTED]);
-    int64_t finished_ms = field_ms(&fields[FINISHED]);
+    int64_t started_ms = field_int(&fields[STARTED]);
+    int64_t finished_ms = field_int(&fields[FINISHED]);
     const struct kv_reply *error = &fields[ERROR];
 
     buf_init(&answer, ANSWER_MAX);
@@ -320,7 +344,7 @@ write_job(const struct jobs *jobs, const struct job_ref *ref, const struct kv_re
     json_put_string(w, "job_id", ref->id);
     json_put_bytes(w, "status", fields[STATUS].text, fields[STATUS].len);
     json_put_string(w, "action", fields[ACTION].type == KV_TEXT ? fields[ACTION].text : "");
-    put_result(w, buf_text(&answer), answer.len);
+    put_result(w, fields, &answer);
     if (error->type == KV_TEXT && error->len)
         json_put_bytes(w, "error", error->text, error->len);
     else
@@ -329,7 +353,7 @@ write_job(const struct jobs *jobs, const struct job_ref *ref, const struct kv_re
         json_put_int(w, "duration_ms", finished_ms - started_ms);
     else
         json_put_null(w, "duration_ms");
-    put_time(w, "enqueued_at", field_ms(&fields[ENQUEUED]));
+    put_time(w, "enqueued_at", field_int(&fields[ENQUEUED]));
     put_time(w, "started_at", started_ms);
     put_time(w, "finished_at", finished_ms);
     json_close(w);

@@ -3,7 +3,9 @@
  * jobs - the state of every task, in Redis: one Lua script for each transition.
  *
  * Shape:   hash  job:<workspace>:<id>   status, action, enqueued, started, finished (ms), message and
- *                                       delivery (who holds it), cancel, http, answer (sealed), error
+ *                                       delivery (who holds it), cancel, http, error; of a task that
+ *                                       ran: outcome, wall and cpu (ms), rss (bytes); answer (sealed):
+ *                                       its output object, or the detail of a refusal
  *          zset  jobs:<workspace>       "<enqueued ms, 15 digits>:<id>", all with score 0
  *          set   pending:<workspace>    ids of the pending ones
  * States:  pending -> running -> completed | failed | cancelled | dead; never backwards, so that the
@@ -64,10 +66,15 @@ void jobs_scripts(struct kv_script out[JOBS_SCRIPTS]);
 void jobs_create(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
 void jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
 
+struct job_usage {
+    int64_t wall_ms, cpu_ms, max_rss_bytes;
+};
 struct job_end {
     const char *status; /* "completed", "failed", "cancelled" */
     int http;
-    const char *answer; /* in clear; sealed here */
+    const char *outcome; /* of a task; "" when it was refused: no usage then */
+    struct job_usage usage;
+    const char *answer; /* the output object, or the detail of a refusal; in clear, sealed here */
     size_t answer_len;
     const char *error; /* "" when there is none */
 };
@@ -84,10 +91,15 @@ void jobs_list(const struct jobs *jobs, const char *workspace, const char *curso
 
 /* The word that a script's reply begins with: "run", "done", …; "" when it is out of form. */
 const char *jobs_word(const struct kv_reply *reply);
-/* The http status and the answer, in clear, of { 'done', http, answer }; *http is 0 and out empty
- * when the job ended without an answer. */
-enum rc jobs_read_answer(const struct jobs *jobs, const struct job_ref *ref,
-                         const struct kv_reply *reply, int *http, struct buf *out, struct err *err);
+/* How a job ended, from { 'done', http, answer, outcome, wall, cpu, rss }. end->answer is in out,
+ * end->outcome is borrowed from the reply; status and error are left alone. http is 0 and out empty
+ * when the job ended without an answer. With an answer of 200 and no outcome the record is one of
+ * version 1, and the answer a whole one (docs/states.md). */
+enum rc jobs_read_end(const struct jobs *jobs, const struct job_ref *ref,
+                      const struct kv_reply *reply, struct job_end *end, struct buf *out,
+                      struct err *err);
+/* Members "usage". */
+void jobs_put_usage(struct json_writer *w, const struct job_usage *usage);
 
 /* Write one job as the contract shows it. RC_NOTFOUND: jobs_get() found nothing. */
 enum rc jobs_write_one(const struct jobs *jobs, const struct job_ref *ref,

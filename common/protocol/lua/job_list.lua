@@ -13,14 +13,15 @@ while more and #rows < limit and bytes > 0 and looked < 2000 do
         local id = string.sub(member, 17)
         local key = KEYS[3] .. id
         local job = redis.call('HMGET', key, 'status', 'action', 'answer', 'error', 'enqueued',
-                               'started', 'finished')
+                               'started', 'finished', 'outcome', 'wall', 'cpu', 'rss')
         last, looked = member, looked + 1
         if not job[1] then
             redis.call('ZREM', KEYS[1], member)
         elseif ARGV[3] == '' or ARGV[3] == job[1] then
             bytes = bytes - 300 - #(job[3] or '')
             rows[#rows + 1] = { id, job[1], job[2] or '', job[3] or '', job[4] or '',
-                                job[5] or '', job[6] or '', job[7] or '' }
+                                job[5] or '', job[6] or '', job[7] or '', job[8] or '', job[9] or '',
+                                job[10] or '', job[11] or '' }
         end
         if #rows == limit or bytes <= 0 then
             more = more or i < #members

@@ -2,17 +2,17 @@
 -- KEYS: job, index, pending.
 -- ARGV: id, action, enqueued ms, retention s, now ms, message, delivery, ms after which a run is lost.
 -- Returns { 'run' }                  it is ours
---         { 'done', http, answer }   it has ended before: answer again
+--         { 'done', http, answer, outcome, wall, cpu, rss }  it has ended before: answer again
 --         { 'cancelled' }            it was cancelled while nobody had it; it has ended now
 --         { 'busy' }                 another message or a later delivery runs it
 -- The delivery is the fencing token: a later delivery of the same message takes over, since the
 -- server gives one out only when the executor before has died or lost its connection. A second
 -- message with the same id (a retry of the gateway's) waits for the first.
 local job = redis.call('HMGET', KEYS[1], 'status', 'message', 'delivery', 'started', 'cancel',
-                       'http', 'answer')
+                       'http', 'answer', 'outcome', 'wall', 'cpu', 'rss')
 local status = job[1]
 if status and status ~= 'pending' and status ~= 'running' then
-    return { 'done', job[6] or '', job[7] or '' }
+    return { 'done', job[6] or '', job[7] or '', job[8] or '', job[9] or '', job[10] or '', job[11] or '' }
 end
 if not status then
     local member = string.format('%015.0f:%s', tonumber(ARGV[3]), ARGV[1])

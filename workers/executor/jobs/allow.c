@@ -27,7 +27,7 @@ struct question {
     struct allow *allow;
     char workspace[WORKSPACE_TEXT_MAX];
     int64_t asked_ms;
-    allow_fn *fn;
+    allow_fn *fn; /* NULL: nobody asks any more */
     void *arg;
 };
 
@@ -63,14 +63,14 @@ allow_has(const cJSON *actions, const char *name)
     return false;
 }
 
-static struct place *
-place_of(struct allow *allow, const char *workspace)
+static unsigned
+place_of(const char *workspace)
 {
     uint32_t hash = 2166136261U;
 
     for (const char *c = workspace; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619U;
-    return &allow->places[hash % PLACES];
+    return hash % PLACES;
 }
 
 static void
@@ -92,42 +92,54 @@ on_answer(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
                         !cJSON_IsArray(json_member(doc, "actions"))))
         rc = err_set(&why, RC_TEMP, "the gateway's answer about the allowlist is out of form");
     if (rc == RC_OK) {
-        place = place_of(question->allow, question->workspace);
+        place = &question->allow->places[place_of(question->workspace)];
         json_cleanup(&place->actions);
         memcpy(place->workspace, question->workspace, sizeof(place->workspace));
         place->asked_ms = question->asked_ms;
         place->actions = cJSON_DetachItemFromObjectCaseSensitive(doc, "actions");
-        question->fn(question->arg, RC_OK, place->actions, NULL);
-    } else {
+        if (question->fn)
+            question->fn(question->arg, RC_OK, place->actions, NULL);
+    } else if (question->fn) {
         question->fn(question->arg, rc, NULL, &why);
     }
     free(question);
 }
 
-void
-allow_ask(struct allow *allow, const char *workspace, const char *action, allow_fn *fn, void *arg)
+bool
+allow_known(const struct allow *allow, const char *workspace, const char *action)
 {
-    const struct place *place = place_of(allow, workspace);
-    struct question *question;
+    const struct place *place = &allow->places[place_of(workspace)];
+
+    return place->actions && strcmp(place->workspace, workspace) == 0 &&
+           clock_mono_ms() - place->asked_ms < ALLOW_FRESH_MS && allow_has(place->actions, action);
+}
+
+enum rc
+allow_ask(struct allow *allow, const char *workspace, allow_fn *fn, void *arg,
+          struct question **out_question, struct err *err)
+{
+    struct question *question = calloc(1, sizeof(*question));
     char subject[sizeof(ALLOW_SUBJECT) + WORKSPACE_TEXT_MAX];
     struct bus_out out = { .subject = subject };
-    struct err err = { 0 };
+    enum rc rc;
 
-    if (place->actions && strcmp(place->workspace, workspace) == 0 &&
-        clock_mono_ms() - place->asked_ms < ALLOW_FRESH_MS && action &&
-        allow_has(place->actions, action)) {
-        fn(arg, RC_OK, place->actions, NULL);
-        return;
-    }
-    question = calloc(1, sizeof(*question));
     if (!question)
         log_no_memory("a question");
     *question =
         (struct question){ .allow = allow, .asked_ms = clock_mono_ms(), .fn = fn, .arg = arg };
     (void)snprintf(question->workspace, sizeof(question->workspace), "%s", workspace);
     (void)snprintf(subject, sizeof(subject), ALLOW_SUBJECT "%s", workspace);
-    if (bus_request(allow->bus, &out, ALLOW_TIMEOUT_MS, on_answer, question, &err) != RC_OK) {
+    rc = bus_request(allow->bus, &out, ALLOW_TIMEOUT_MS, on_answer, question, err);
+    if (rc != RC_OK)
         free(question);
-        fn(arg, RC_TEMP, NULL, &err);
-    }
+    else if (out_question)
+        *out_question = question;
+    return rc;
+}
+
+void
+allow_forget(struct question *question)
+{
+    if (question)
+        question->fn = NULL;
 }

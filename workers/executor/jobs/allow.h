@@ -21,16 +21,20 @@
 #define ALLOW_TIMEOUT_MS 2000
 
 struct allow;
+struct question;
 
 /* actions: an array of names, borrowed during the call; NULL unless rc is RC_OK. */
 typedef void allow_fn(void *arg, enum rc rc, const cJSON *actions, const struct err *err);
 
 enum rc allow_new(struct bus *bus, struct allow **out, struct err *err);
 void allow_free(struct allow *allow);
-/* fn is called once, now or later. action: a remembered list is good enough if this is on it; NULL: it
- * is not. */
-void allow_ask(struct allow *allow, const char *workspace, const char *action, allow_fn *fn,
-               void *arg);
+/* A list remembered for less than ALLOW_FRESH_MS has the action. false says nothing: ask. */
+bool allow_known(const struct allow *allow, const char *workspace, const char *action);
+/* If RC_OK is returned, fn is called exactly once, later, unless *out (which may be NULL) is given to
+ * allow_forget() before; otherwise never. */
+enum rc allow_ask(struct allow *allow, const char *workspace, allow_fn *fn, void *arg,
+                  struct question **out, struct err *err);
+void allow_forget(struct question *question); /* NULL is fine */
 bool allow_has(const cJSON *actions, const char *name);
 
 #endif

@@ -85,14 +85,16 @@ write_error(struct json_writer *w, const struct run_result *run, const char *rea
     json_put_bytes(w, "stderr", buf_text(&text), text.len);
 }
 
-static void
-write_output(struct json_writer *w, const struct action *action, const struct run_result *run)
+enum rc
+answer_output(const struct action *action, const struct run_result *run, struct buf *out)
 {
+    struct json_writer writer, *w = &writer;
     struct result result = take_result(action, run);
     size_t output_len = cut_length(run->output, run->output_len, LIMIT_OUTPUT_KEPT);
     bool error_cut;
 
-    json_object(w, "output");
+    json_begin(w, out);
+    json_object(w, NULL);
     if (run->exit_code >= 0)
         json_put_int(w, "exit_code", run->exit_code);
     else
@@ -106,26 +108,47 @@ write_output(struct json_writer *w, const struct action *action, const struct ru
     json_put_bool(w, "truncated",
                   run->truncated || result.cut || error_cut || output_len < run->output_len);
     json_close(w);
+    return json_end(w);
+}
+
+struct job_usage
+answer_usage(const struct run_result *result)
+{
+    return (struct job_usage){ .wall_ms = (int64_t)result->wall_ms,
+                               .cpu_ms = (int64_t)result->cpu_ms,
+                               .max_rss_bytes = (int64_t)result->max_rss_bytes };
+}
+
+enum rc
+answer_compose(const char *outcome, const struct job_usage *usage, const char *output,
+               size_t output_len, const char *job_id, struct buf *out)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_put_string(&w, "status",
+                    strcmp(outcome, outcome_name(OUTCOME_OK)) == 0 ? "success" : "failed");
+    json_put_string(&w, "outcome", outcome);
+    if (job_id)
+        json_put_string(&w, "job_id", job_id);
+    json_put_raw(&w, "output", output, output_len);
+    jobs_put_usage(&w, usage);
+    json_close(&w);
+    return json_end(&w);
 }
 
 enum rc
 answer_write(const struct action *action, const struct run_result *result, const char *job_id,
              struct buf *out)
 {
-    struct json_writer w;
+    const struct job_usage usage = answer_usage(result);
+    AUTO(buf) struct buf output = { 0 };
+    enum rc rc;
 
-    json_begin(&w, out);
-    json_object(&w, NULL);
-    json_put_string(&w, "status", result->outcome == OUTCOME_OK ? "success" : "failed");
-    json_put_string(&w, "outcome", outcome_name(result->outcome));
-    if (job_id)
-        json_put_string(&w, "job_id", job_id);
-    write_output(&w, action, result);
-    json_object(&w, "usage");
-    json_put_int(&w, "wall_ms", (int64_t)result->wall_ms);
-    json_put_int(&w, "cpu_ms", (int64_t)result->cpu_ms);
-    json_put_int(&w, "max_rss_bytes", (int64_t)result->max_rss_bytes);
-    json_close(&w);
-    json_close(&w);
-    return json_end(&w);
+    buf_init(&output, ANSWER_BYTES_MAX);
+    rc = answer_output(action, result, &output);
+    return rc == RC_OK ? answer_compose(outcome_name(result->outcome), &usage, buf_text(&output),
+                                        output.len, job_id, out)
+                       : rc;
 }

@@ -15,14 +15,21 @@
 
 #include "base/buf.h"
 #include "base/rc.h"
+#include "protocol/jobs.h"
 #include "sandbox/manifest.h"
 #include "sandbox/run.h"
 
 /* 64 KiB of control characters are six times as long in JSON, twice; then the result. */
 #define ANSWER_BYTES_MAX (2 * 6 * LIMIT_OUTPUT_KEPT + LIMIT_RESULT_BYTES + 4096)
 
-/* job_id may be NULL (--run-one). RC_LIMIT when out has no room. */
+/* RC_LIMIT when out has no room; job_id may be NULL (--run-one). */
 enum rc answer_write(const struct action *action, const struct run_result *result,
                      const char *job_id, struct buf *out);
+/* The same in two steps: the object "output", which is what is recorded, and all around it. */
+enum rc answer_output(const struct action *action, const struct run_result *result,
+                      struct buf *out);
+enum rc answer_compose(const char *outcome, const struct job_usage *usage, const char *output,
+                       size_t output_len, const char *job_id, struct buf *out);
+struct job_usage answer_usage(const struct run_result *result);
 
 #endif

@@ -340,6 +340,14 @@ write_actions(const struct asking *asking, const cJSON *allowed, struct json_wri
 }
 
 static void
+allowed_unknown(struct asking *asking)
+{
+    call_problem(asking->call, PROBLEM_UNAVAILABLE, NULL,
+                 "The gateway does not say what this workspace is allowed: ask again.");
+    settle(asking);
+}
+
+static void
 on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
 {
     struct asking *asking = arg;
@@ -348,9 +356,7 @@ on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
 
     (void)err;
     if (rc != RC_OK) {
-        call_problem(asking->call, PROBLEM_UNAVAILABLE, NULL,
-                     "The gateway does not say what this workspace is allowed: ask again.");
-        settle(asking);
+        allowed_unknown(asking);
         return;
     }
     buf_init(&out, CATALOG_MAX);
@@ -369,5 +375,6 @@ actions_list_start(struct worker *w, struct call *call)
 {
     struct asking *asking = ask_new(w, call);
 
-    allow_ask(asking->x->allow, asking->ref.workspace, NULL, on_allowed, asking);
+    if (allow_ask(asking->x->allow, asking->ref.workspace, on_allowed, asking, NULL, NULL) != RC_OK)
+        allowed_unknown(asking);
 }
