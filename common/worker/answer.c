@@ -28,6 +28,8 @@ delivery_reply(struct delivery *delivery)
         snprintf(status, sizeof(status), "%d", result->status);
         headers[n++] = (struct bus_header){ ERROR_HEADER, error_name(result) };
         headers[n++] = (struct bus_header){ ERROR_STATUS_HEADER, status };
+    } else if (result->status == 202) {
+        headers[n++] = (struct bus_header){ STATUS_HEADER, "202" };
     }
     struct bus_out out = { .subject = delivery->msg->reply,
                            .headers = headers,
