@@ -285,10 +285,12 @@ delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_m
         consumer_be_careful(consumer);
     }
     enum rc rc = decode(delivery, &err);
-    if (!id_valid(delivery->call.id))
+    if (id_valid(delivery->call.id))
+        memcpy(delivery->audit_id, delivery->call.id, sizeof(delivery->audit_id));
+    else if (consumer)
         id_of_message(delivery, delivery->audit_id);
     else
-        memcpy(delivery->audit_id, delivery->call.id, sizeof(delivery->audit_id));
+        id_new(delivery->audit_id); /* it has no place in a stream, and comes once */
     if (rc != RC_OK && consumer) {
         reject(delivery, &err);
     } else if (rc != RC_OK) {
