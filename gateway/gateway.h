@@ -15,6 +15,7 @@
 #include "bus/bus.h"
 #include "crypto/crypto.h"
 #include "kv/kv.h"
+#include "protocol/command.h"
 #include "protocol/jobs.h"
 #include "settings.h"
 
@@ -88,8 +89,8 @@ struct gateway {
     struct shares *shares;
     struct http_server *http;
     struct http_server *admin;
-    struct crypto_signer signer;
-    uint8_t idem_key[CRYPTO_KEY_LEN]; /* keyed hashes of idempotency keys and bodies */
+    uint8_t actor_keys[CMD_COUNT][CRYPTO_KEY_LEN]; /* claims.h */
+    uint8_t idem_key[CRYPTO_KEY_LEN];              /* keyed hashes of idempotency keys and bodies */
     struct jobs jobs;
     int64_t room_asked_ms;          /* Redis' memory: when it was last asked for, monotonic */
     bool room_short;                /* 80 % of it are used: no new jobs */

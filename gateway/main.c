@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "claims.h"
 #include "logins/direct.h"
 #include "process/conf.h"
 #include "process/confine.h"
@@ -16,7 +17,8 @@
 
 static const char USAGE[] =
     "usage: gantry-gateway [--check-config | --print-config | --document-config |\n"
-    "                       --print-openapi | --print-callout-issuer | --version | --help]\n"
+    "                       --print-openapi | --print-callout-issuer |\n"
+    "                       --print-actor-key PROGRAM | --version | --help]\n"
     "The gateway of Gantry. Configuration is by environment variables: docs/configuration.md.\n";
 
 static int
@@ -39,6 +41,8 @@ main(int argc, char **argv)
     static struct settings settings;
     struct err err = { 0 };
     const char *word = argc > 1 ? argv[1] : "";
+    if (argc == 3 && strcmp(word, "--print-actor-key") == 0)
+        return claims_print_key(argv[2]);
     if (argc > 2 || strcmp(word, "--help") == 0) {
         (void)fputs(USAGE, argc > 2 ? stderr : stdout);
         return argc > 2 ? EXIT_USAGE : EXIT_OK;

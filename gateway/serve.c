@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/gcra.h"
 #include "base/log.h"
+#include "claims.h"
 #include "effects/forward.h"
 #include "effects/share.h"
 #include "effects/waiters.h"
@@ -275,7 +276,7 @@ start(struct gateway *gw, struct err *err)
     if (rc != RC_OK)
         return rc;
     warn_of_plaintext(gw->settings);
-    crypto_signer_init(&gw->signer, gw->settings->actor_signing_key);
+    claims_make_keys(gw->settings->actor_signing_key, gw->actor_keys);
     crypto_subkey(gw->settings->actor_signing_key, "idempotency", gw->idem_key);
     rc = audit_open(gw, &gw->audit, err);
     if (rc == RC_OK)

@@ -40,7 +40,7 @@ static const struct conf_item ITEMS[] = {
     { "REDIS_URL", CONF_URL, AT(redis_url), NULL, 0, 0, REDIS_SCHEMES, 0,
       "Redis, as the ACL user of the gateway; rediss:// for TLS, unix:// for a socket" },
     { "ACTOR_SIGNING_KEY", CONF_KEY32, AT(actor_signing_key), NULL, 0, 0, NULL, 0,
-      "Ed25519 seed with which the gateway vouches for callers; workers hold the public key" },
+      "the gateway vouches for callers with keys made of it, one for each worker (ACTOR_KEY)" },
     { "DATA_KEY", CONF_KEY32, AT(data_key), NULL, 0, 0, NULL, 0,
       "encrypts results of jobs and parameters of previews in Redis" },
     { "ALLOW_ACTIONS_DEFAULT", CONF_STRING, AT(allow_actions_default), "", 0, 4096, NULL, 0,

@@ -23,7 +23,7 @@ struct settings {
     bool allow_plaintext;
     char *database_url;
     char *redis_url;
-    uint8_t actor_signing_key[CRYPTO_SEED_LEN];
+    uint8_t actor_signing_key[CRYPTO_KEY_LEN];
     uint8_t data_key[CRYPTO_KEY_LEN];
     char *allow_actions_default;
     char *region;

@@ -52,6 +52,18 @@ crypto_keyed_hash(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t le
 }
 
 void
+crypto_mac(const uint8_t key[CRYPTO_KEY_LEN], const struct hash_part *parts, size_t count,
+           uint8_t out[CRYPTO_HASH_LEN])
+{
+    crypto_generichash_state state;
+    (void)crypto_generichash_init(&state, key, CRYPTO_KEY_LEN, CRYPTO_HASH_LEN);
+    for (size_t i = 0; i < count; i++)
+        (void)crypto_generichash_update(&state, parts[i].data, parts[i].len);
+    (void)crypto_generichash_final(&state, out, CRYPTO_HASH_LEN);
+    sodium_memzero(&state, sizeof(state));
+}
+
+void
 crypto_subkey(const uint8_t key[CRYPTO_KEY_LEN], const char *label, uint8_t out[CRYPTO_KEY_LEN])
 {
     crypto_keyed_hash(key, label, strlen(label), out);

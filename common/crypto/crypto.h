@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/rc.h"
+#include "crypto/hash.h"
 
 #define CRYPTO_KEY_LEN    32
 #define CRYPTO_HASH_LEN   32
@@ -32,6 +33,9 @@ bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 /* BLAKE2b-256 under a key (keyed hash of API keys in caches, Redis keys of content). */
 void crypto_keyed_hash(const uint8_t key[CRYPTO_KEY_LEN], const void *data, size_t len,
                        uint8_t out[CRYPTO_HASH_LEN]);
+/* The same of the parts one after the other: a MAC, to be compared by crypto_equal(). */
+void crypto_mac(const uint8_t key[CRYPTO_KEY_LEN], const struct hash_part *parts, size_t count,
+                uint8_t out[CRYPTO_HASH_LEN]);
 /* A subkey for one purpose: keyed hash of the label. */
 void crypto_subkey(const uint8_t key[CRYPTO_KEY_LEN], const char *label,
                    uint8_t out[CRYPTO_KEY_LEN]);

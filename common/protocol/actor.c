@@ -1,144 +1,170 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * actor - signing and checking of the gateway's word about a caller.
+ * actor - writing and checking of the gateway's word about a caller.
  */
 #include "actor.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "crypto/crypto_encode.h"
-#include "crypto/hash.h"
-#include "json/json.h"
 
-#define DOMAIN       "gantry-actor-v1"
-#define CLAIM_MAX    640 /* bytes: the longest claim is below 420 */
-#define SIGNED_MAX   (SUBJECT_ROOM + HASH_TEXT_MAX + CLAIM_MAX + sizeof(DOMAIN) + 3)
-#define SUBJECT_ROOM 256
+#define VERSION  "2"
+#define MAC_TEXT (BASE64URL_LEN(CRYPTO_HASH_LEN) - 1)
+#define AT_MAX   15 /* digits */
 
-/* What the signature covers: a claim fits one subject, one payload and nothing else. */
-static void
-write_signed(struct buf *out, const char *subject, const void *payload, size_t len,
-             const char *claim, size_t claim_len)
+enum field {
+    FIELD_VERSION,
+    FIELD_ID,
+    FIELD_KEY,
+    FIELD_ROLE,
+    FIELD_AT,
+    FIELD_REQUEST,
+    FIELD_IDEM,
+    FIELDS
+};
+
+struct span {
+    const char *text;
+    size_t len;
+};
+
+void
+actor_key(const uint8_t signing_key[CRYPTO_KEY_LEN], const char *program,
+          uint8_t out[CRYPTO_KEY_LEN])
 {
-    uint8_t digest[HASH_LEN];
-    char hex[HASH_TEXT_MAX];
-    hash_sha256_bytes(payload, len, digest);
-    hex_encode(digest, sizeof(digest), hex);
-    buf_printf(out, DOMAIN "\n%s\n%s\n", subject, hex);
-    buf_add(out, claim, claim_len);
+    char label[64];
+    (void)snprintf(label, sizeof(label), "actor %s", program);
+    crypto_subkey(signing_key, label, out);
 }
 
-static enum rc
-write_claim(const struct actor_claim *claim, struct buf *out)
+/* head: the header up to its last comma, inclusive. */
+static void
+make_mac(const uint8_t key[CRYPTO_KEY_LEN], struct span head, const char *subject,
+         const void *payload, size_t len, uint8_t mac[CRYPTO_HASH_LEN])
 {
-    struct json_writer w;
-    json_begin(&w, out);
-    json_object(&w, NULL);
-    json_put_string(&w, "id", claim->command_id);
-    json_put_string(&w, "kid", claim->key_id);
-    json_put_string(&w, "role", role_name(claim->role));
-    json_put_int(&w, "at", claim->accepted_ms);
-    json_put_string(&w, "rid", claim->request_id);
-    if (claim->idem_hash[0])
-        json_put_string(&w, "idem", claim->idem_hash);
-    json_close(&w);
-    return json_end(&w);
+    const struct hash_part parts[] = {
+        { head.text, head.len }, { "", 1 }, { subject, strlen(subject) + 1 }, { payload, len }
+    };
+    crypto_mac(key, parts, ARRAY_LEN(parts), mac);
+}
+
+/* Exactly so many fields, each ended by a comma. */
+static bool
+split(struct span head, struct span fields[FIELDS])
+{
+    const char *at = head.text;
+    const char *end = head.text + head.len;
+    for (unsigned i = 0; i < FIELDS; i++) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        if (!comma)
+            return false;
+        fields[i] = (struct span){ at, (size_t)(comma - at) };
+        at = comma + 1;
+    }
+    return at == end;
 }
 
 enum rc
-actor_sign(const struct crypto_signer *signer, const struct actor_claim *claim, const char *subject,
-           const void *payload, size_t len, char wire[ACTOR_WIRE_MAX], struct err *err)
+actor_write(const uint8_t key[CRYPTO_KEY_LEN], const struct actor_claim *claim, const char *subject,
+            const void *payload, size_t len, char wire[ACTOR_WIRE_MAX], struct err *err)
 {
-    AUTO(buf) struct buf text = { 0 };
-    AUTO(buf) struct buf signed_text = { 0 };
-    uint8_t sig[CRYPTO_SIG_LEN];
-
-    buf_init(&text, CLAIM_MAX);
-    buf_init(&signed_text, SIGNED_MAX);
-    enum rc rc = write_claim(claim, &text);
-    if (rc != RC_OK)
-        return err_set(err, RC_BUG, "the actor claim does not fit %d bytes", CLAIM_MAX);
-    write_signed(&signed_text, subject, payload, len, buf_text(&text), text.len);
-    if (buf_failed(&signed_text))
-        return err_set(err, RC_BUG, "the subject is too long to sign");
-    crypto_signature(signer, buf_text(&signed_text), signed_text.len, sig);
-
-    size_t claim_len = BASE64URL_LEN(text.len) - 1;
-    if (claim_len + 1 + BASE64URL_LEN(CRYPTO_SIG_LEN) > ACTOR_WIRE_MAX)
+    struct span fields[FIELDS];
+    uint8_t mac[CRYPTO_HASH_LEN];
+    int n = snprintf(wire, ACTOR_WIRE_MAX, VERSION ",%s,%s,%s,%" PRId64 ",%s,%s,",
+                     claim->command_id, claim->key_id, role_name(claim->role), claim->accepted_ms,
+                     claim->request_id, claim->idem_hash);
+    if (n < 0 || (size_t)n + MAC_TEXT >= ACTOR_WIRE_MAX)
         return err_set(err, RC_BUG, "the actor claim is too long for its header");
-    base64url_encode((const uint8_t *)buf_text(&text), text.len, wire);
-    wire[claim_len] = '.';
-    base64url_encode(sig, sizeof(sig), wire + claim_len + 1);
+    struct span head = { wire, (size_t)n };
+    if (!split(head, fields))
+        return err_set(err, RC_BUG, "a comma in a field of the actor claim");
+    make_mac(key, head, subject, payload, len, mac);
+    base64url_encode(mac, sizeof(mac), wire + n);
     return RC_OK;
 }
 
-/* Copy a member that must be a string of at most cap - 1 bytes. */
+/* The field as a string; false if it is of another length than so many characters. */
 static bool
-take_string(const cJSON *doc, const char *name, char *out, size_t cap)
+take(struct span field, size_t min, size_t max, char *out)
 {
-    const char *text = json_string(doc, name);
-    if (!text || strlen(text) >= cap)
+    if (field.len < min || field.len > max)
         return false;
-    memcpy(out, text, strlen(text) + 1);
+    memcpy(out, field.text, field.len);
+    out[field.len] = '\0';
     return true;
 }
 
 static bool
-all_hex(const char *text, size_t len)
+take_number(struct span field, int64_t *out)
 {
-    return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
+    int64_t value = 0;
+    if (field.len < 1 || field.len > AT_MAX)
+        return false;
+    for (size_t i = 0; i < field.len; i++) {
+        if (field.text[i] < '0' || field.text[i] > '9')
+            return false;
+        value = value * 10 + (field.text[i] - '0');
+    }
+    *out = value;
+    return true;
 }
 
 static enum rc
-read_claim(const char *text, size_t len, struct actor_claim *out, struct err *err)
+read_claim(struct span head, struct actor_claim *out, struct err *err)
 {
-    AUTO(json) cJSON *doc = NULL;
     struct actor_claim claim = { .role = ROLE_COUNT };
-    char id[ID_TEXT_MAX];
-
-    if (json_read(text, len, &doc, err) != RC_OK)
-        return err_set(err, RC_CORRUPT, "the actor claim is not JSON");
-    claim.accepted_ms = json_int(doc, "at", -1);
-    const char *role = json_string(doc, "role");
-    if (!take_string(doc, "id", claim.command_id, sizeof(claim.command_id)) ||
-        id_parse(claim.command_id, strlen(claim.command_id), id) != RC_OK ||
-        !take_string(doc, "kid", claim.key_id, sizeof(claim.key_id)) ||
-        strlen(claim.key_id) != KEY_ID_LEN ||
-        !take_string(doc, "rid", claim.request_id, sizeof(claim.request_id)) ||
-        claim.accepted_ms < 0 || !role || role_parse(role, &claim.role) != RC_OK)
-        return err_set(err, RC_CORRUPT, "the actor claim lacks a member");
-    if (json_member(doc, "idem") &&
-        (!take_string(doc, "idem", claim.idem_hash, sizeof(claim.idem_hash)) ||
-         !all_hex(claim.idem_hash, 64)))
-        return err_set(err, RC_CORRUPT, "the actor claim's idem is not a digest");
-    memcpy(claim.command_id, id, sizeof(id));
+    struct span fields[FIELDS];
+    char role[16];
+    if (!split(head, fields) ||
+        id_parse(fields[FIELD_ID].text, fields[FIELD_ID].len, claim.command_id) != RC_OK ||
+        !take(fields[FIELD_KEY], KEY_ID_LEN, KEY_ID_LEN, claim.key_id) ||
+        !take(fields[FIELD_ROLE], 1, sizeof(role) - 1, role) ||
+        role_parse(role, &claim.role) != RC_OK ||
+        !take_number(fields[FIELD_AT], &claim.accepted_ms) ||
+        !take(fields[FIELD_REQUEST], 0, sizeof(claim.request_id) - 1, claim.request_id) ||
+        !take(fields[FIELD_IDEM], 0, sizeof(claim.idem_hash) - 1, claim.idem_hash))
+        return err_set(err, RC_CORRUPT, "the actor claim lacks a field");
+    if (fields[FIELD_IDEM].len != strspn(claim.idem_hash, "0123456789abcdef") ||
+        (fields[FIELD_IDEM].len != 0 && fields[FIELD_IDEM].len != sizeof(claim.idem_hash) - 1))
+        return err_set(err, RC_CORRUPT, "the actor claim's idempotency hash is not a digest");
     *out = claim;
     return RC_OK;
 }
 
+static bool
+is_set(const uint8_t key[CRYPTO_KEY_LEN])
+{
+    static const uint8_t NONE[CRYPTO_KEY_LEN];
+    return !crypto_equal(key, NONE, sizeof(NONE));
+}
+
 enum rc
-actor_verify(const uint8_t public_key[CRYPTO_PUBLIC_LEN], const char *wire, const char *subject,
+actor_verify(const struct actor_keys *keys, const char *wire, const char *subject,
              const void *payload, size_t len, struct actor_claim *out, struct err *err)
 {
-    AUTO(buf) struct buf signed_text = { 0 };
-    uint8_t claim[CLAIM_MAX];
-    uint8_t sig[CRYPTO_SIG_LEN];
-    size_t claim_len = 0;
-    size_t sig_len = 0;
+    const uint8_t *const accepted[] = { keys->now, keys->before };
+    const char *comma = strrchr(wire, ',');
+    uint8_t mac[CRYPTO_HASH_LEN], right[CRYPTO_HASH_LEN];
+    size_t mac_len = 0;
 
-    buf_init(&signed_text, SIGNED_MAX);
-    const char *dot = strchr(wire, '.');
-    if (!dot || strlen(wire) >= ACTOR_WIRE_MAX ||
-        base64url_decode(wire, (size_t)(dot - wire), claim, sizeof(claim), &claim_len) != RC_OK ||
-        base64url_decode(dot + 1, strlen(dot + 1), sig, sizeof(sig), &sig_len) != RC_OK ||
-        sig_len != sizeof(sig))
+    if (strlen(wire) >= ACTOR_WIRE_MAX)
         return err_set(err, RC_CORRUPT, "the actor header is malformed");
-    write_signed(&signed_text, subject, payload, len, (const char *)claim, claim_len);
-    if (buf_failed(&signed_text))
-        return err_set(err, RC_CORRUPT, "the subject is too long for a claim");
-    if (crypto_verify(public_key, buf_text(&signed_text), signed_text.len, sig) != RC_OK)
-        return err_set(err, RC_CORRUPT, "the actor signature does not fit");
-    return read_claim((const char *)claim, claim_len, out, err);
+    if (!comma && is_set(keys->signer))
+        return actor_verify_signed(keys->signer, wire, subject, payload, len, out, err);
+    if (!comma || strncmp(wire, VERSION ",", sizeof(VERSION)) != 0 ||
+        base64url_decode(comma + 1, strlen(comma + 1), mac, sizeof(mac), &mac_len) != RC_OK ||
+        mac_len != sizeof(mac))
+        return err_set(err, RC_CORRUPT, "the actor header is malformed");
+    struct span head = { wire, (size_t)(comma + 1 - wire) };
+    for (size_t i = 0; i < ARRAY_LEN(accepted); i++) {
+        if (!is_set(accepted[i]))
+            continue;
+        make_mac(accepted[i], head, subject, payload, len, right);
+        if (crypto_equal(mac, right, sizeof(mac)))
+            return read_claim(head, out, err);
+    }
+    return err_set(err, RC_CORRUPT, "the actor claim does not fit the message");
 }

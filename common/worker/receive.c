@@ -91,7 +91,7 @@ identify(struct delivery *delivery, struct err *err)
         identify_direct(delivery);
         return RC_OK;
     }
-    enum rc rc = actor_verify(delivery->w->common.actor_public_key, wire, delivery->msg->subject,
+    enum rc rc = actor_verify(&delivery->w->common.actor, wire, delivery->msg->subject,
                               call->payload, call->payload_len, &claim, err);
     if (rc != RC_OK)
         return rc;

@@ -17,8 +17,13 @@ static const char *const FORMATS[] = { "json", "text", NULL };
 static const struct conf_item ITEMS[] = {
     { "NATS_URL", CONF_URL, COMMON(nats_url), NULL, 0, 0, NULL, 0,
       "NATS with the program's user and password: nats:// or tls://." },
-    { "ACTOR_PUBLIC_KEY", CONF_KEY32, COMMON(actor_public_key), NULL, 0, 0, NULL, 0,
-      "Ed25519 public key of the gateway's claims (Gantry-Actor)." },
+    { "ACTOR_KEY", CONF_KEY32, COMMON(actor.now), NULL, 0, 0, NULL, 0,
+      "Checks the gateway's claims (Gantry-Actor) for this program: made of ACTOR_SIGNING_KEY by "
+      "gantry-gateway --print-actor-key PROGRAM." },
+    { "ACTOR_KEY_PREVIOUS", CONF_KEY32, COMMON(actor.before), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "The ACTOR_KEY before a rotation, while claims made with it may still come." },
+    { "ACTOR_PUBLIC_KEY", CONF_KEY32, COMMON(actor.signer), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "Ed25519 public key of the claims of a gateway before the MAC; only while one upgrades." },
     { "REGION", CONF_STRING, COMMON(region), "", 0, 64, NULL, 0,
       "Where this program runs; written into audit events." },
     { "LOG_LEVEL", CONF_CHOICE, COMMON(log_level), "info", 0, 0, LEVELS, 0,

@@ -100,7 +100,7 @@ TAILQ_HEAD(consumer_list, consumer);
 struct worker_common {
     char *nats_url, *database_url, *redis_url, *region;
     int log_level, log_format;
-    uint8_t actor_public_key[CRYPTO_PUBLIC_LEN];
+    struct actor_keys actor;
     char *tls_ca, *tls_cert, *tls_key;
     int64_t delivery_limit;
     int64_t rate_limit_per_minute; /* direct requests and commands of a workspace; 0 = off */

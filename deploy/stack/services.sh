@@ -104,10 +104,9 @@ make_secrets() {
         [ -n "${!name-}" ] || declare -g "$name=$(secret "$name")"
     done
     ACTOR_SIGNING_KEY=$(secret ACTOR_SIGNING_KEY)
-    if [ ! -s "$stack/secrets/ACTOR_PUBLIC_KEY" ]; then
-        echo "$(ed25519_public "$ACTOR_SIGNING_KEY")" >"$stack/secrets/ACTOR_PUBLIC_KEY"
-    fi
-    ACTOR_PUBLIC_KEY=$(secret ACTOR_PUBLIC_KEY)
+    ACTOR_SIGNING_KEY_PREVIOUS=$(cat "$stack/secrets/ACTOR_SIGNING_KEY_PREVIOUS" 2>/dev/null) || true
+    # Made by a version whose gateway signed claims, some of which may wait in the streams.
+    ACTOR_PUBLIC_KEY=$(cat "$stack/secrets/ACTOR_PUBLIC_KEY" 2>/dev/null) || true
     CALLOUT_ISSUER_KEY=$(secret CALLOUT_ISSUER_KEY)
     for name in $programs operator callout kick; do secret "nats_$name" p >/dev/null; done
     for name in $redis_users; do secret "redis_$name" >/dev/null; done
@@ -151,9 +150,11 @@ quote() {
 }
 
 # Write what changed, end what runs with an old script, and have the supervisor look.
+# The gateway comes last: what it writes is read by workers of its own version.
 apply_services() {
-    local name file
-    for name in "${!desired[@]}"; do
+    local name file names=" ${!desired[*]} "
+    [ -z "${desired[gateway]+there}" ] || names="${names/ gateway / } gateway"
+    for name in $names; do
         file=$stack/services/$name
         if ! cmp -s "$file" - <<<"${desired[$name]%$'\n'}"; then
             printf '%s' "${desired[$name]}" >"$stack/state/$name.script"
@@ -398,7 +399,11 @@ secrets_of() {
     executor) echo ACTOR_PUBLIC_KEY DATA_KEY ;;
     esac
 }
-secret_names="DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY ACTOR_SIGNING_KEY ACTOR_PUBLIC_KEY EMBED_API_KEY CALLOUT_ISSUER_KEY"
+secret_names="DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY ACTOR_SIGNING_KEY ACTOR_KEY ACTOR_KEY_PREVIOUS ACTOR_PUBLIC_KEY EMBED_API_KEY CALLOUT_ISSUER_KEY"
+
+actor_key() { # program, ACTOR_SIGNING_KEY
+    ACTOR_SIGNING_KEY=$2 "$stack/bin/gantry-gateway" --print-actor-key "$1"
+}
 
 configure_programs() {
     local program name count i env stamp
@@ -412,6 +417,11 @@ configure_programs() {
         [ "$program" != gateway ] || env+=("LISTEN_ADDR=127.0.0.1:$GATEWAY_PORT"
             "ADMIN_LISTEN_ADDR=127.0.0.1:$ADMIN_PORT"
             "CALLOUT_NATS_URL=$(nats_url callout)" "KICK_NATS_URL=$(nats_url kick)")
+        if [ "$program" != gateway ]; then
+            env+=("ACTOR_KEY=$(actor_key "$program" "$ACTOR_SIGNING_KEY")")
+            [ -z "$ACTOR_SIGNING_KEY_PREVIOUS" ] ||
+                env+=("ACTOR_KEY_PREVIOUS=$(actor_key "$program" "$ACTOR_SIGNING_KEY_PREVIOUS")")
+        fi
         for name in $setting_names; do
             [[ " $secret_names " == *" $name "* ]] || [ -z "${!name+given}" ] || env+=("$name=${!name}")
         done

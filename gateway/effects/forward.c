@@ -33,7 +33,8 @@ forward_sign(const struct request *r, enum command command, const char *id, cons
         memcpy(claim.request_id, r->request_id, sizeof(claim.request_id));
     memcpy(claim.idem_hash, r->idem.hash, sizeof(claim.idem_hash));
     command_subject(head->subject, r->actor.workspace, command);
-    return actor_sign(&r->gw->signer, &claim, head->subject, payload, len, head->actor, err);
+    return actor_write(r->gw->actor_keys[command], &claim, head->subject, payload, len, head->actor,
+                       err);
 }
 
 static enum step

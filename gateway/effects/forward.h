@@ -14,7 +14,7 @@
 struct gateway;
 struct request;
 
-/* What goes with a message on behalf of a request: where to, and the signed claim. */
+/* What goes with a message on behalf of a request: where to, and the claim. */
 struct forward_head {
     char subject[SUBJECT_MAX];
     char actor[ACTOR_WIRE_MAX];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_apikey - keys, claims and Redis URLs: three texts from outside, each with its own parser.
+ * fuzz_apikey - keys and Redis URLs: two texts from outside, each with its own parser.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 
 #include "base/cleanup.h"
 #include "kv/kv_own.h"
-#include "protocol/actor.h"
 #include "protocol/apikey.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,18 +32,6 @@ try_url(const char *text)
         abort();
 }
 
-/* No text is a claim of a key that nobody has. */
-static void
-try_claim(const char *text)
-{
-    static const uint8_t NOBODY[CRYPTO_PUBLIC_LEN] = { 9 };
-    struct actor_claim claim;
-    struct err err;
-    if (actor_verify(NOBODY, text, "gantry.v1.w.memory.ingest", "{}", 2, &claim, &err) !=
-        RC_CORRUPT)
-        abort();
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -55,6 +42,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     try_key(text, size);
     try_url(text);
-    try_claim(text);
     return 0;
 }

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from . import servers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SIGNING_KEY = bytes(range(32))
+SIGNER = Ed25519PrivateKey.from_private_bytes(SIGNING_KEY)
 PUBLIC = SIGNER.public_key().public_bytes(
     serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
 
@@ -31,8 +32,33 @@ def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def claim(subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", signer=SIGNER, **more):
+PROGRAMS = ("ingest", "search", "audit", "executor")  # that carry out commands
+
+
+def actor_key(program, signing_key=SIGNING_KEY):
+    """ACTOR_KEY of a worker: what gantry-gateway --print-actor-key makes of ACTOR_SIGNING_KEY."""
+    return hashlib.blake2b(b"actor " + program.encode(), key=signing_key, digest_size=32).digest()
+
+
+def program_of(subject):
+    """Who carries out the command of a subject (common/protocol/command.h)."""
+    family, name = subject.split(".")[3:5]
+    if family == "memory":
+        return "search" if name in ("search", "get", "list") else "ingest"
+    return "audit" if family == "audit" else "executor"
+
+
+def claim(subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", key=None, idem="", rid=None):
     """The header Gantry-Actor, made by a second implementation."""
+    rid = f"req-{command_id[:8]}" if rid is None else rid
+    head = f"2,{command_id},{key_id},{role},{int(time.time() * 1000)},{rid},{idem},".encode()
+    mac = hashlib.blake2b(head + b"\0" + subject.encode() + b"\0" + payload,
+                          key=key or actor_key(program_of(subject)), digest_size=32)
+    return head.decode() + b64(mac.digest())
+
+
+def signed_claim(subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", signer=SIGNER, **more):
+    """The same as a gateway of the version before wrote it, signed."""
     body = {"id": command_id, "kid": key_id, "role": role, "at": int(time.time() * 1000),
             "rid": f"req-{command_id[:8]}", **more}
     wire = json.dumps(body, separators=(",", ":")).encode()
@@ -51,7 +77,7 @@ class Echo:
         self.log = os.path.join(self.directory, f"echo-{uuid.uuid4().hex}")
         self.errors = self.log + ".err"
         self.env = {"PATH": "/usr/bin:/bin", "ECHO_ROLE": role, "ECHO_LOG": self.log,
-                    "NATS_URL": nats_server.url(self.user), "ACTOR_PUBLIC_KEY": PUBLIC,
+                    "NATS_URL": nats_server.url(self.user), "ACTOR_KEY": actor_key(self.user).hex(),
                     "REGION": "test", "LOG_LEVEL": "info",
                     # a program's configuration lives as long as it does: no leak
                     "ASAN_OPTIONS": "detect_leaks=0", **env}

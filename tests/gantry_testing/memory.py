@@ -12,7 +12,7 @@ import uuid
 import psycopg2
 
 from . import nats_files, servers
-from .echo import PUBLIC, claim
+from .echo import actor_key, claim
 from .streams import done_event
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -29,7 +29,7 @@ class Worker:
 
     def start(self):
         s = self.system
-        env = {"PATH": "/usr/bin:/bin", "NATS_URL": s.nats.url(self.name), "ACTOR_PUBLIC_KEY": PUBLIC,
+        env = {"PATH": "/usr/bin:/bin", "NATS_URL": s.nats.url(self.name), "ACTOR_KEY": actor_key(self.name).hex(),
                "DATABASE_URL": s.role_url(f"gantry_{self.name}"), "LOG_LEVEL": "info"}
         if self.name == "search":
             env["REDIS_URL"] = s.redis.url

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 
 import pytest
+from gantry_testing.echo import actor_key
 from gantry_testing.stack import ROOT
 
 PROGRAMS = ["gateway", "ingest", "search", "audit", "executor"]
@@ -17,6 +18,8 @@ def status(pid):
 
 def secrets(stack):
     found = {path.name: path.read_text().strip() for path in (stack.directory / "secrets").iterdir()}
+    for program in PROGRAMS[1:]:
+        found[f"ACTOR_KEY of {program}"] = actor_key(program, bytes.fromhex(found["ACTOR_SIGNING_KEY"])).hex()
     found["api_key"] = stack.api_key[21:53]
     return {name: text for name, text in found.items() if "PUBLIC" not in name and len(text) >= 16}
 
@@ -66,7 +69,7 @@ def test_a_task_sees_no_secret(stack):
 
 @pytest.mark.parametrize("program,variable", [
     ("gateway", "ACTOR_SIGNING_KEY"), ("gateway", "DATABASE_URL"), ("gateway", "CALLOUT_ISSUER_KEY"),
-    ("ingest", "ACTOR_PUBLIC_KEY"), ("search", "ACTOR_PUBLIC_KEY"), ("audit", "AUDIT_SIGNING_KEY"), ("executor", "DATA_KEY"),
+    ("ingest", "ACTOR_KEY"), ("search", "ACTOR_KEY"), ("audit", "AUDIT_SIGNING_KEY"), ("executor", "DATA_KEY"),
 ])
 def test_a_placeholder_stops_the_start(built, program, variable):
     value = "postgresql://gantry_gateway:CHANGE_ME@127.0.0.1/gantry" if variable.endswith("_URL") else "CHANGE_ME"
@@ -76,7 +79,7 @@ def test_a_placeholder_stops_the_start(built, program, variable):
 
 
 def test_plaintext_to_another_machine_is_warned_of(built):
-    env = {"NATS_URL": "nats://u:p@192.0.2.1:4222", "ACTOR_PUBLIC_KEY": "11" * 32, "DATA_KEY": "22" * 32,
+    env = {"NATS_URL": "nats://u:p@192.0.2.1:4222", "ACTOR_KEY": "11" * 32, "DATA_KEY": "22" * 32,
            "DATABASE_URL": "postgresql://u:p@192.0.2.1/x", "AUDIT_SIGNING_KEY": "33" * 32,
            "PRUNER_DATABASE_URL": "postgresql://u:p@127.0.0.1/x"}
     for allow, wanted in (("0", True), ("1", False)):

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What deploy/deploy.sh refuses before it touches anything; tests/images tries the rest with an engine."""
+"""What deploy/deploy.sh refuses before it touches anything (tests/images tries the rest with an engine), and
+what deploy/configure does to settings of the version before."""
 import os
 import subprocess
 
 import pytest
+from gantry_testing.echo import PROGRAMS, actor_key
 from gantry_testing.stack import ROOT
 
 
@@ -50,3 +52,51 @@ def test_usage(target):
     done = deploy(target, "--dryrun")
     assert done.returncode == 2 and "usage: deploy/deploy.sh" in done.stderr, done.stderr
     assert not list(target.iterdir())
+
+
+def configure(folder):
+    return subprocess.run([ROOT / "deploy/configure", folder], capture_output=True, text=True, timeout=60, check=True)
+
+
+def variables(path):
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if line and line[0] != "#")
+
+
+def test_configure_adds_a_workers_key_to_settings_of_before(built, tmp_path):
+    """Each worker gets the key that the gateway will use for it, the same at every call, and no other."""
+    etc = tmp_path / "etc"
+    configure(etc)
+    secret = bytes.fromhex((etc / "secrets/ACTOR_SIGNING_KEY").read_text().strip())
+    assert "ACTOR_KEY" not in variables(etc / "gateway.env")
+    for program in PROGRAMS:
+        file = etc / f"{program}.env"
+        found = variables(file)
+        assert found.pop("ACTOR_KEY") == actor_key(program, secret).hex()
+        file.write_text("".join(f"{name}={value}\n" for name, value in found.items()) + f"ACTOR_PUBLIC_KEY={'1' * 64}\n")
+    done = configure(etc)
+    for program in PROGRAMS:
+        found = variables(etc / f"{program}.env")
+        assert found["ACTOR_KEY"] == actor_key(program, secret).hex() and found["ACTOR_PUBLIC_KEY"] == "1" * 64
+        assert (etc / f"{program}.env").stat().st_mode & 0o777 == 0o600
+        assert f"{program}.env has got ACTOR_KEY" in done.stderr, done.stderr
+        checked = subprocess.run([ROOT / f"build/gantry-{program}", "--check-config"], capture_output=True, text=True,
+                                 timeout=20, env={**found, "PATH": os.environ["PATH"]}, check=False)
+        assert checked.returncode == 0, checked.stderr
+    assert "has got" not in configure(etc).stderr
+
+
+def test_print_actor_key(built):
+    gateway = ROOT / "build/gantry-gateway"
+
+    def printed(program, **env):
+        return subprocess.run([gateway, "--print-actor-key", program], capture_output=True, text=True, timeout=20,
+                              env=env, check=False)
+
+    secret = bytes(range(32))
+    for program in PROGRAMS:
+        assert printed(program, ACTOR_SIGNING_KEY=secret.hex()).stdout == actor_key(program, secret).hex() + "\n"
+    for program in ("gateway", "", "Ingest", "nobody"):
+        done = printed(program, ACTOR_SIGNING_KEY=secret.hex())
+        assert done.returncode == 2 and "name ingest, search, audit or executor" in done.stderr and not done.stdout
+    done = printed("ingest")
+    assert done.returncode == 100 and "ACTOR_SIGNING_KEY" in done.stderr and not done.stdout

@@ -60,7 +60,7 @@ def outcome(directory, cert="right", verify="false", **env):
     program = subprocess.Popen(
         [ROOT / "build" / "gantry-audit"], stderr=subprocess.PIPE, text=True, env={
             "NATS_URL": f"tls://audit:p@127.0.0.1:{port}", "DATABASE_URL": "postgresql://x:x@127.0.0.1:1/x",
-            "PRUNER_DATABASE_URL": "postgresql://x:x@127.0.0.1:1/x", "ACTOR_PUBLIC_KEY": "11" * 32,
+            "PRUNER_DATABASE_URL": "postgresql://x:x@127.0.0.1:1/x", "ACTOR_KEY": "11" * 32,
             "AUDIT_SIGNING_KEY": "22" * 32, **env})
     try:
         end = time.monotonic() + 20

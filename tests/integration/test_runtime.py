@@ -115,8 +115,7 @@ def test_dead_letters(server, bus, program):
         right = claim(subject, payload, command)
         bus.js_publish(subject, payload + b" ", command + ".1", {"Gantry-Actor": right})
         bus.js_publish("gantry.v1.w2.memory.ingest", payload, command + ".2", {"Gantry-Actor": right})
-        other = echo.Ed25519PrivateKey.from_private_bytes(bytes(32))
-        forged = claim(subject, payload, command, signer=other)
+        forged = claim(subject, payload, command, key=echo.actor_key("search"))  # a taken over worker's
         bus.js_publish(subject, payload, command + ".3", {"Gantry-Actor": forged})
         bus.js_publish("gantry.v1.w1.memory.patch", b"{}", str(uuid.uuid4()))  # no route of this worker
         servers.wait_until(lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 6, what="buried")
@@ -130,7 +129,7 @@ def test_dead_letters(server, bus, program):
     assert headers["Gantry-Scope-Hash"] == echo.hashlib.sha256(b"w1\0s").hexdigest()
     assert headers["Gantry-Time"].endswith("Z")
     reasons = sorted(h["Gantry-Reason"] for _, h, _ in letters)
-    assert sum("signature" in reason for reason in reasons) == 3, reasons
+    assert sum("does not fit the message" in reason for reason in reasons) == 3, reasons
     for part in ("malformed", "no command of this program", "an invariant"):
         assert sum(part in reason for reason in reasons) == 1, reasons
     assert [l[0] for l in letters].count("gantry.v1.w2.dead.ingest") == 1
@@ -186,6 +185,36 @@ def test_the_form_of_an_answer_is_the_one_its_publisher_reads(server, bus, progr
                 assert event.headers["Gantry-Status"] == str(status)
                 assert event.headers.get("Nats-Service-Error") == (None if status == 200 else "not_found")
                 assert body["code" if status == 404 else "echo"] in ("not_found", "hello")
+
+
+@pytest.mark.parametrize("settings,wanted", [
+    ({}, ["new"]),
+    ({"ACTOR_KEY_PREVIOUS": echo.actor_key("ingest", bytes(32)).hex()}, ["new", "before"]),
+    ({"ACTOR_PUBLIC_KEY": echo.PUBLIC}, ["new", "signed"]),
+], ids=["plain", "rotated", "upgraded"])
+def test_claims_of_before(server, bus, program, settings, wanted):
+    """What waits in the stream when a worker starts with other keys, or of a version that knows the MAC:
+    carried out where the keys of before are given, a dead letter otherwise, which a replay brings back."""
+    subject = "gantry.v1.w1.memory.ingest"
+    claims = {"new": claim, "before": lambda *what: claim(*what, key=echo.actor_key("ingest", bytes(32))),
+              "signed": echo.signed_claim}
+    for text, make in claims.items():
+        payload, command = json.dumps({"scope": "s", "text": text}).encode(), str(uuid.uuid4())
+        nats_files.taken(bus.js_publish(subject, payload, command + ".1", {"Gantry-Actor": make(subject, payload, command)}))
+    with Echo(program, server, **settings) as worker:
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="settled")
+        assert sorted(worker.texts()) == sorted(wanted)
+    letters = stored(bus, "DEAD")
+    assert sorted(json.loads(data)["text"] for _, _, data in letters) == sorted(set(claims) - set(wanted))
+    for _, headers, data in letters:
+        again = {"Gantry-Actor": headers["Gantry-Actor"]}
+        nats_files.taken(bus.js_publish(headers["Gantry-Subject"], data, headers["Gantry-Msg-Id"] + ".replay", again))
+    every = {"ACTOR_KEY_PREVIOUS": echo.actor_key("ingest", bytes(32)).hex(), "ACTOR_PUBLIC_KEY": echo.PUBLIC}
+    with Echo(program, server, **every) as worker:
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="settled")
+        assert sorted(worker.texts()) == sorted(set(claims) - set(wanted))
+    assert len(stored(bus, "DEAD")) == len(letters)
+    assert {event["actor_type"] for event in events(bus) if event["status"] == "success"} == {"key"}
 
 
 def test_a_dead_letter_of_the_largest_message_is_cut_to_fit(server, bus, program):
@@ -351,8 +380,10 @@ def test_core_requests(server, bus, program):
         assert request(bus, "", raw=b'{"k":1}').headers["Nats-Service-Error-Code"] == "422"
         assert request(bus, "temp:1").headers["Nats-Service-Error-Code"] == "503"
         assert request(bus, "bug").headers["Nats-Service-Error-Code"] == "500"
-        for value in ("bm8.bm8", "bm8.bm9"):
-            forged = request(bus, "x", headers={"Gantry-Actor": value})
+        payload = json.dumps({"query": "x"}).encode()
+        wrong = claim("gantry.v1.w1.memory.search", payload, str(uuid.uuid4()), key=echo.actor_key("ingest"))
+        for value in ("bm8.bm8", wrong):
+            forged = request(bus, "x", headers={"Gantry-Actor": value}, raw=payload)
             assert forged.headers["Nats-Service-Error-Code"] == "401"
     seen = events(bus)
     assert [e["status"] for e in seen] == ["success", "failed", "failed", "failed", "failed", "failed", "denied", "denied"]
@@ -442,7 +473,7 @@ def test_configuration_problems_are_told_at_once(server, program):
     run = subprocess.run([program, "--check-config"], capture_output=True, text=True,
                          env={"ECHO_ROLE": "database", "LOG_LEVEL": "loud"})
     assert run.returncode == 100
-    for name in ("NATS_URL", "DATABASE_URL", "ACTOR_PUBLIC_KEY", "LOG_LEVEL"):
+    for name in ("NATS_URL", "DATABASE_URL", "ACTOR_KEY", "LOG_LEVEL"):
         assert name in run.stderr
     # its own variables and the common ones are one list, with one count
     run = subprocess.run([f"{ROOT}/build/gantry-ingest", "--check-config"], capture_output=True, text=True,
@@ -453,7 +484,7 @@ def test_configuration_problems_are_told_at_once(server, program):
     assert "configuration: GANTRY_NONSENSE: no such setting" in lines
     worker = Echo(program, server)
     run = subprocess.run([program, "--print-config"], capture_output=True, text=True, env=worker.env)
-    assert run.returncode == 0 and "(set)" in run.stdout and echo.PUBLIC not in run.stdout
+    assert run.returncode == 0 and "(set)" in run.stdout and echo.actor_key("ingest").hex() not in run.stdout
     assert "pingest" not in run.stdout
     for argument, code in (("--help", 0), ("--version", 0), ("--document-config", 0), ("--nonsense", 2)):
         assert subprocess.run([program, argument], capture_output=True, env=worker.env).returncode == code

@@ -13,6 +13,7 @@ import time
 import urllib.request
 
 import pytest
+from gantry_testing.echo import PROGRAMS, actor_key
 from gantry_testing.stack import ROOT, Stack
 from gantry_testing.wait import promised, wait_until
 
@@ -295,6 +296,42 @@ def test_a_configuration_error_is_not_retried_and_is_shown(own):
     assert "LOG_LEVEL" in make(own, "status").stdout
     assert make(own, "up", LOG_LEVEL="info").returncode == 0
     assert make(own, "status").returncode == 0
+
+
+def test_the_key_of_claims_is_rotated(own):
+    """Each worker has its own key, and after a rotation the one before beside it. The gateway, which uses the
+    new one, starts after them."""
+    secrets = own.directory / "secrets"
+
+    def keys():
+        return [bytes.fromhex((secrets / name).read_text().strip()) for name in ("ACTOR_SIGNING_KEY", "ACTOR_SIGNING_KEY_PREVIOUS")
+                if (secrets / name).exists()]
+
+    now, = keys()
+    for program in PROGRAMS:
+        found = environment(own, program)
+        assert found["ACTOR_KEY"] == actor_key(program, now).hex()
+        assert not {"ACTOR_SIGNING_KEY", "ACTOR_KEY_PREVIOUS", "ACTOR_PUBLIC_KEY"} & set(found)
+    (secrets / "ACTOR_SIGNING_KEY").rename(secrets / "ACTOR_SIGNING_KEY_PREVIOUS")
+    (secrets / "ACTOR_PUBLIC_KEY").write_text("22" * 32 + "\n")  # as the version before had made it
+    done = make(own, "up")
+    assert done.returncode == 0, done.stderr
+    restarted = [line.split()[-1].rstrip(":") for line in done.stderr.replace(": its program", ":\n").splitlines() if "restarting" in line]
+    assert set(restarted) == {*PROGRAMS, "gateway"} and restarted[-1] == "gateway", done.stderr
+    new, before = keys()
+    assert before == now != new
+    for program in PROGRAMS:
+        found = environment(own, program)
+        assert found["ACTOR_KEY"] == actor_key(program, new).hex()
+        assert found["ACTOR_KEY_PREVIOUS"] == actor_key(program, before).hex() and found["ACTOR_PUBLIC_KEY"] == "22" * 32
+    assert not {name for name in environment(own, "gateway") if name.startswith("ACTOR_KEY")}
+    remember(own, "after the rotation")
+    assert own.client().search("rotation", scope="user:1").ok().json["results"]
+    for name in ("ACTOR_SIGNING_KEY_PREVIOUS", "ACTOR_PUBLIC_KEY"):
+        (secrets / name).unlink()
+    assert make(own, "up").returncode == 0
+    assert "ACTOR_KEY_PREVIOUS" not in environment(own, "ingest")
+    remember(own, "with the new key alone")
 
 
 def test_down_and_up_keep_the_data(own):
