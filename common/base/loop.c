@@ -19,7 +19,7 @@
 /*
  * Theory of operation. Everything but the list of posts and two flags belongs to the loop's thread.
  * A watch or timer that is freed inside a callback is only marked: the events of the same turn may
- * still point to it. The dead are buried between turns, when nothing points anywhere.
+ * still point to it. What has ended is freed between turns, when nothing points anywhere.
  *
  * `woken` keeps many posts to one write of the eventfd. It is cleared before the list is taken, so
  * a post that comes after the taking writes again: no post can be left lying.

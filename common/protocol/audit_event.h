@@ -60,7 +60,7 @@ struct audit_request_event {
     const char *client;             /* counted refusals: the client's address; else NULL */
     int64_t time_ms;                /* when the request was accepted */
     int64_t count;                  /* counted refusals: how many; else 0, written as 1 */
-    /* Written before the deed, with the id of the event that will tell how it ended; it is recorded
+    /* Written before the effect, with the id of the event that will tell how it ended; it is recorded
      * only if that one is not among what AUDIT received within AUDIT_INTENT_MS (workers/audit). */
     bool intent;
 };

@@ -277,7 +277,7 @@ publish_dead(struct delivery *delivery)
 
 /* The step. The first letter of a workspace waits until its room is known. */
 void
-delivery_bury(struct delivery *delivery)
+delivery_write_dead_letter(struct delivery *delivery)
 {
     if (delivery->consumer->dead_room < 0) {
         ask_room(delivery);

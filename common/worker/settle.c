@@ -275,7 +275,7 @@ static const struct step {
     [DELIVERY_HELD] = { hold, after_held },
     [DELIVERY_ANSWERING] = { answer, after_answer },
     [DELIVERY_AUDITING] = { delivery_audit, after_audit },
-    [DELIVERY_DEAD_LETTERING] = { delivery_bury, after_dead_letter },
+    [DELIVERY_DEAD_LETTERING] = { delivery_write_dead_letter, after_dead_letter },
     [DELIVERY_ACKING] = { ack, after_ack },
 };
 

@@ -186,7 +186,7 @@ void delivery_publish_done(struct delivery *delivery); /* JetStream */
 
 /* dead.c: dead letters */
 void delivery_dead_letter(struct delivery *delivery, const char *reason);
-void delivery_bury(struct delivery *delivery);
+void delivery_write_dead_letter(struct delivery *delivery);
 void dead_letters_tick(struct worker *w);
 
 /* audit.c: the request event of each */

@@ -152,7 +152,7 @@ send_event(struct request *r, const char *id, const struct audit_request_event *
     return audit_send(r->gw->audit, r->actor.workspace, &event, taken, r);
 }
 
-/* --- before the deed -------------------------------------------------------------------------- */
+/* --- before the effect ------------------------------------------------------------------------ */
 
 static void
 on_announced(void *arg, enum rc rc)
@@ -170,7 +170,7 @@ on_announced(void *arg, enum rc rc)
 /* A function of the gateway that changes something: were we killed between that and its event, the
  * log would not know. So its event is announced first. */
 enum step
-announce_deed(struct request *r)
+announce_effect(struct request *r)
 {
     const struct audit_request_event intent = {
         .status = AUDIT_UNKNOWN,

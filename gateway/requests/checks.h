@@ -24,7 +24,7 @@ route_fn check_idempotency, close_idempotency;
 /* forward.c */
 route_fn forward_request;
 /* audit.c */
-route_fn announce_deed; /* before a route's own function changes anything */
+route_fn announce_effect; /* before a route's own function changes anything */
 route_fn close_audit;
 
 #endif
