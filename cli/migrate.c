@@ -25,12 +25,14 @@ struct migration {
     const char *text;
     char sha256[HASH_TEXT_MAX];
     bool done;
+    bool later; /* it takes away what the release before needs */
 };
 
 struct migrations {
     struct migration items[ARRAY_LEN(EMBED_SQL)];
     size_t count;
     size_t applied;
+    size_t later;
 };
 
 static int
@@ -124,10 +126,24 @@ compare(struct db *db, struct migrations *all, struct err *err)
     return RC_OK;
 }
 
+/* Whether the comments that the file begins with have this line. */
+static bool
+says(const struct migration *m, const char *line)
+{
+    size_t len = strlen(line);
+    for (const char *at = m->text; strncmp(at, "-- ", 3) == 0; at = strchr(at, '\n') + 1) {
+        if (strncmp(at + 3, line, len) == 0 && at[3 + len] == '\n')
+            return true;
+        if (!strchr(at, '\n'))
+            break;
+    }
+    return false;
+}
+
 static bool
 is_superusers(const struct migration *m)
 {
-    return strncmp(m->text, "-- role: superuser\n", 19) == 0;
+    return says(m, "role: superuser");
 }
 
 static enum rc
@@ -189,8 +205,11 @@ report(const struct cli *cli, const struct migrations *all)
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     if (!cli->json) {
-        (void)printf("%zu of %zu migrations applied now, %zu before\n", all->applied, all->count,
-                     all->count - all->applied);
+        (void)printf("%zu of %zu migrations applied now, %zu before", all->applied, all->count,
+                     all->count - all->applied - all->later);
+        if (all->later)
+            (void)printf(", %zu left for gantry migrate without --additions", all->later);
+        (void)putchar('\n');
         return EXIT_OK;
     }
     buf_init(&out, CLI_OUTPUT_MAX);
@@ -198,12 +217,13 @@ report(const struct cli *cli, const struct migrations *all)
     json_object(&w, NULL);
     json_put_int(&w, "applied", (int64_t)all->applied);
     json_put_int(&w, "total", (int64_t)all->count);
+    json_put_int(&w, "later", (int64_t)all->later);
     json_array(&w, "migrations");
     for (size_t i = 0; i < all->count; i++) {
         json_object(&w, NULL);
         json_put_string(&w, "name", all->items[i].name);
         json_put_string(&w, "sha256", all->items[i].sha256);
-        json_put_bool(&w, "new", !all->items[i].done);
+        json_put_bool(&w, "new", !all->items[i].done && !all->items[i].later);
         json_close(&w);
     }
     json_close(&w);
@@ -228,12 +248,15 @@ cmd_migrate(struct cli *cli)
     if (rc == RC_OK)
         rc = compare(db, &all, &err);
     for (size_t i = 0; i < all.count && rc == RC_OK; i++) {
-        if (all.items[i].done)
+        struct migration *m = &all.items[i];
+        m->later = !m->done && cli_option(cli, "additions") && says(m, "takes away");
+        all.later += m->later;
+        if (m->done || m->later)
             continue;
-        rc = apply(db, &all.items[i], &err);
+        rc = apply(db, m, &err);
         if (rc == RC_OK) {
             all.applied++;
-            (void)fprintf(stderr, "applied %s\n", all.items[i].name);
+            (void)fprintf(stderr, "applied %s\n", m->name);
         }
     }
     if (rc == RC_OK)

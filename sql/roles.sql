@@ -57,7 +57,6 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f.signature);
         IF f.name LIKE '%advisory%' THEN
-            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM gantry_ingest', f.signature);
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO gantry_owner, gantry_audit',
                            f.signature);
         END IF;

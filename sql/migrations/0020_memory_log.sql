@@ -54,7 +54,6 @@ GRANT SELECT ON memory_version, memory_log TO gantry_search;
 -- --- housekeeping ---------------------------------------------------------------------------------
 
 -- The deletion of expired rows is logged like any other, by gantry-ingest within each workspace.
-DROP FUNCTION memory_sweep(integer);
 CREATE FUNCTION memory_expired(max_rows integer) RETURNS SETOF text
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT DISTINCT workspace FROM (SELECT workspace FROM public.memory WHERE expires_at <= now()

@@ -4,10 +4,11 @@ and brought up to date in the background."""
 import glob
 import hashlib
 import os
+import subprocess
 import uuid
 
 from gantry_testing import servers
-from gantry_testing.memory import ROOT, memory_system
+from gantry_testing.memory import ROOT, memory_system, program
 
 OLD = "builtin-hash-256-v1"
 IDS = [str(uuid.UUID(int=i + 1)) for i in range(3)]
@@ -64,3 +65,43 @@ def test_an_earlier_database():
                                          " WHERE terms IS NOT NULL AND name <> %s", OLD) == [(3,)], 60, "brought up to date")
         found = s.search("old", "the harbour at dawn", mode="vector")["results"]
         assert found[0]["id"] == IDS[0] and found[0]["cosine_distance"] < 0.5
+
+
+LOCK = "pg_advisory_xact_lock_shared(bigint)"
+LATE = str(uuid.UUID(int=9))
+
+
+def half_upgraded(s):
+    """The release before goes on between the two halves of the migration: it locks, stores, forgets and sweeps."""
+    earlier_release(s)
+    with s.connect_to(s.superuser) as connection:
+        connection.cursor().execute(f"GRANT EXECUTE ON FUNCTION {LOCK} TO gantry_ingest")
+    subprocess.run([program("gantry"), "migrate", "--additions"], env={"DATABASE_SUPERUSER_URL": s.superuser}, check=True)
+    with s.connect_to(s.superuser) as connection:
+        cursor = connection.cursor()
+        # A pass of the new release that is over already.
+        cursor.execute("INSERT INTO memory_reindex SELECT get_byte(decode('02', 'hex'), 0), model, '', id, 3, 3, 3, now(), now()"
+                       " FROM memory LIMIT 1")
+        cursor.execute("SET ROLE gantry_ingest; SET gantry.workspace = 'old'; SELECT pg_advisory_xact_lock_shared(1)")
+        cursor.execute("INSERT INTO memory (workspace, id, scope, created_ns, touched_ns, cell, model, content_hash, source, text)"
+                       " SELECT 'old', %s, 's', 2, 2, 0, model, sha256('late'), 'x', 'the lighthouse came late'"
+                       " FROM memory LIMIT 1", (LATE,))
+        cursor.execute("INSERT INTO memory_forget VALUES ('old', sha256('forgotten late'), 9100000000000000000)")
+        cursor.execute("SELECT memory_sweep(10)")
+        cursor.execute("RESET ROLE")
+
+
+
+
+
+def test_the_release_before_goes_on_during_an_upgrade():
+    with memory_system(before=half_upgraded) as s:
+        assert s.sql("SELECT count(*) FROM memory_reindex") == [(0,)]
+        assert s.sql("SELECT forgotten_ns FROM memory_version WHERE workspace = 'old'") == [(9100000000000000000,)]
+        assert s.sql(f"SELECT has_function_privilege('gantry_ingest', '{LOCK}', 'EXECUTE')") == [(False,)]
+        s.worker("search")
+        s.worker("ingest")
+        s.ingest("old", "forgotten late", "too late")
+        assert s.sql("SELECT count(*) FROM memory WHERE scope = 'forgotten late'") == [(0,)]
+        servers.wait_until(lambda: s.sql("SELECT count(*) FROM memory WHERE terms IS NULL") == [(0,)], 60, "brought up to date")
+        assert [r["id"] for r in s.search("old", "lighthouse", mode="text")["results"]] == [LATE]
