@@ -16,9 +16,9 @@
 
 /* clang-format off */
 static const struct cli_command COMMANDS[] = {
-    { "migrate", NULL, NULL, "Bring the database's schema and roles up to date.",
-      { NULL }, 0, 0, cmd_migrate },
-    { "provision", NULL, NULL, "Create or update the NATS streams and consumers; replicas and places stay what they are. With --no-workspaces, which needs no database, it belongs after each start of the NATS server. Servers that elect a leader are waited for, at most 60 s for each request.",
+    { "migrate", NULL, NULL, "Bring the database's schema and roles up to date. With --additions, leave out what takes away what the release before needs: for an upgrade while its programs run.",
+      { "additions", NULL }, 0, 0, cmd_migrate },
+    { "provision", NULL, NULL, "Create or update the NATS streams and consumers; replicas and places stay what they are. With --no-workspaces, which needs no database and leaves the shared consumers of an earlier release, it belongs after each start of the NATS server. Servers that elect a leader are waited for, at most 60 s for each request.",
       { "replicas=N", "place=TAG[,TAG...]", "no-workspaces", "wait=SECONDS", NULL }, 0, 0, cmd_provision },
     { "workspace", "create", "NAME", "Create a workspace with its consumer; nothing happens if it is there.",
       { NULL }, 1, 1, cmd_workspace_create },

@@ -196,11 +196,13 @@ apply_workspaces(struct cli *cli, struct counts *counts, struct err *err)
 
 /* Up to version 1 all workspaces shared these. They take every message of their stream, and a work
  * queue gives each message to one consumer: they go before those of the workspaces come. Messages
- * that were delivered by them and not settled are delivered again. */
+ * that were delivered by them and not settled are delivered again. Whoever makes none for workspaces
+ * leaves them: until an upgrade is over, old programs and new ones take from them. */
+static const char *const SHARED[] = { "MEMORY.ingest", "AUDIT.audit" };
+
 static enum rc
 drop_shared(struct cli *cli, struct err *err)
 {
-    static const char *const SHARED[] = { "MEMORY.ingest", "AUDIT.audit" };
     char subject[SUBJECT_LEN];
     for (size_t i = 0; i < ARRAY_LEN(SHARED); i++) {
         AUTO(json) cJSON *answer = NULL;
@@ -213,6 +215,30 @@ drop_shared(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
+/* Whether the consumer of this file would take what a shared one takes, which is there still. */
+static enum rc
+is_shared(struct cli *cli, const struct embedded_file *file, bool *shared, struct err *err)
+{
+    AUTO(json) cJSON *body = NULL;
+    char subject[SUBJECT_LEN];
+    *shared = false;
+    enum rc rc = json_read(file->text, strlen(file->text), &body, err);
+    const char *stream = rc == RC_OK ? json_string(body, "stream_name") : NULL;
+    for (size_t i = 0; stream && i < ARRAY_LEN(SHARED); i++) {
+        AUTO(json) cJSON *answer = NULL;
+        size_t len = strlen(stream);
+        int64_t code = 0;
+        if (strncmp(SHARED[i], stream, len) != 0 || SHARED[i][len] != '.')
+            continue;
+        (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.INFO.%s", SHARED[i]);
+        rc = cli_js_patient(cli, subject, "", &answer, &code, err);
+        *shared = rc == RC_OK;
+        if (rc != RC_OK && code == CONSUMER_NOT_FOUND)
+            rc = RC_OK;
+    }
+    return rc;
+}
+
 static enum rc
 apply_files(struct cli *cli, struct counts *counts, struct err *err)
 {
@@ -220,12 +246,16 @@ apply_files(struct cli *cli, struct counts *counts, struct err *err)
     for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++)
         if (strncmp(EMBED_NATS[i].path, STREAMS, strlen(STREAMS)) == 0)
             rc = apply_stream(cli, &EMBED_NATS[i], counts, err);
-    if (rc == RC_OK)
+    if (rc == RC_OK && !cli_option(cli, "no-workspaces"))
         rc = drop_shared(cli, err);
     for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++) {
         const struct embedded_file *file = &EMBED_NATS[i];
         if (strncmp(file->path, CONSUMERS, strlen(CONSUMERS)) != 0 ||
             ends_with(file->path, TEMPLATE))
+            continue;
+        bool shared = false;
+        rc = is_shared(cli, file, &shared, err);
+        if (rc != RC_OK || shared)
             continue;
         rc = apply_consumer(cli, file->path, file->text, err);
         counts->consumers++;

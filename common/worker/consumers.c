@@ -15,7 +15,8 @@
  * template in nats/consumers by `gantry provision` and `workspace create`. So what one workspace
  * leaves unsettled (messages that wait here for another attempt, or for room) fills only its own
  * max_ack_pending, its backlog delays nobody else's first message, and the server's queue has a
- * head for each. A worker lists them every second or so.
+ * head for each. A worker lists them every second or so. Up to version 1 all shared one, which is
+ * called as the program: it is there until an upgrade is over, and taken from like any other.
  *
  * Careful mode, per consumer: after a crash somewhere the messages that it left behind come again.
  * They are asked for one at a time, for all careful consumers together, so that a message that
@@ -140,7 +141,7 @@ consumer_new(struct worker *w, const char *name, const char *workspace, struct e
         exit(EXIT_TEMP);
     consumer->w = w;
     consumer->seen = true;
-    consumer->dead_room = -1;
+    consumer->dead_room = *workspace ? -1 : INT64_MAX;
     queue_init(&consumer->fresh);
     queue_init(&consumer->acks);
     (void)strlcpy(consumer->name, name, sizeof(consumer->name));
@@ -232,10 +233,12 @@ on_names(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     cJSON_ArrayForEach (item, names) {
         const char *name = cJSON_IsString(item) ? item->valuestring : "";
         count++;
-        if (strncmp(name, w->spec->name, len) != 0 || name[len] != '_' || has_consumer(w, name) ||
-            !names_workspace(name + len + 1))
+        if (strncmp(name, w->spec->name, len) != 0 || has_consumer(w, name))
             continue;
-        if (consumer_new(w, name, name + len + 1, &why) != RC_OK)
+        const char *workspace = name + len + (name[len] == '_');
+        if (name[len] && (name[len] != '_' || !names_workspace(workspace)))
+            continue;
+        if (consumer_new(w, name, workspace, &why) != RC_OK)
             log_warn("%s", why.text);
     }
     w->list_offset += count;

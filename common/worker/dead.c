@@ -94,6 +94,8 @@ count_letter(const struct delivery *delivery)
 {
     struct consumer *consumer = delivery->consumer;
     delivery->w->metrics.dead_letters++;
+    if (!consumer->workspace[0])
+        return; /* letters of many workspaces, each with its room */
     consumer->dead_since++;
     if (consumer->dead_room > 0) {
         consumer->dead_room--;

@@ -75,7 +75,7 @@ struct queue {
 struct consumer {
     struct worker *w;
     struct bus_pull *pull;
-    char workspace[WORKSPACE_TEXT_MAX];
+    char workspace[WORKSPACE_TEXT_MAX]; /* "": shared by all */
     char name[WORKSPACE_TEXT_MAX + 32];
     struct queue fresh; /* delivered for the first time, not yet given to a handler */
     struct queue acks;  /* to be acknowledged in this turn */

@@ -248,6 +248,20 @@ def test_an_edited_migration_is_an_error(postgres, cli):
     assert "9999_newer.sql" in edited.run("migrate", code=CONFIG).stderr
 
 
+def test_additions_alone(postgres):
+    """What an upgrade applies while the release before runs, and then the rest."""
+    url = database(postgres, "additions")
+    upgrade = Cli(DATABASE_SUPERUSER_URL=url)
+    first = upgrade.json("migrate", "--additions")
+    left = {"0021_memory_index.sql", "0022_memory_index_superuser.sql"}
+    assert {one["name"] for one in first["migrations"] if not one["new"]} == left
+    assert (first["later"], first["applied"]) == (len(left), first["total"] - len(left))
+    assert upgrade.json("migrate", "--additions")["applied"] == 0
+    rest = upgrade.json("migrate")
+    assert (rest["later"], rest["applied"]) == (0, len(left))
+    assert {one["name"] for one in rest["migrations"] if one["new"]} == left
+
+
 def test_a_failing_migration_leaves_nothing_half_done(postgres, cli):
     url = database(postgres, "half")
     with psycopg2.connect(url) as connection:
@@ -297,6 +311,9 @@ def test_provision_takes_over_from_shared_consumers(cli, nats):
             assert "error" not in made
         client.js_publish("gantry.v1.before.memory.ingest", b"{}", "waits")
         client.publish("$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest", b'{"batch":1}', reply=f"{client.inbox}.pull")
+        cli.run("provision", "--no-workspaces")  # as during an upgrade: they stay, alone
+        for stream, program in (("MEMORY", "ingest"), ("AUDIT", "audit")):
+            assert client.api(f"CONSUMER.NAMES.{stream}", "")["consumers"] == [program]
         cli.run("provision")
         for stream, program in (("MEMORY", "ingest"), ("AUDIT", "audit")):
             names = client.api(f"CONSUMER.NAMES.{stream}", "")["consumers"]

@@ -542,6 +542,27 @@ def test_nothing_is_fetched_while_the_database_is_down(server, bus, program):
             assert all(c[2] == 1 for c in worker.calls())
 
 
+def test_an_upgrade_from_consumers_that_all_shared(program):
+    """Workers take from the shared consumer while it is there, and from those of the workspaces when they come:
+    whatever arrived before, meanwhile or after is carried out."""
+    with nats_files.server('{ user: AAAAAAAAAAAA, password: pclient }') as running:
+        nats_files.provision(running)
+        with running.connect("operator") as bus, Echo(program, running) as worker:
+            nats_files.taken(bus.api("CONSUMER.DURABLE.CREATE.MEMORY.ingest", {"stream_name": "MEMORY", "config": {
+                "durable_name": "ingest", "ack_policy": "explicit", "max_ack_pending": 5000, "max_waiting": 512}}))
+            ingest(bus, "bug")
+            sent = {f"text {i}": ingest(bus, f"text {i}", workspace=f"w{1 + i % 2}") for i in range(100)}
+            servers.wait_until(lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 1, 30, "settled")
+            sent.update({f"text {i}": ingest(bus, f"text {i}", workspace=f"w{1 + i % 2}") for i in range(100, 400)})
+            nats_files.taken(bus.api("CONSUMER.DELETE.MEMORY.ingest"))
+            for workspace in ("w1", "w2"):
+                nats_files.provision_workspace(bus, workspace)
+            sent.update({f"text {i}": ingest(bus, f"text {i}", workspace=f"w{1 + i % 2}") for i in range(400, 500)})
+            servers.wait_until(lambda: left(bus, "MEMORY") == 0, 60, "settled")
+            assert set(worker.texts()) == {"bug", *sent}
+            assert {e["event_id"] for e in events(bus)} >= set(sent.values())
+
+
 def test_waits_for_servers_that_start_later(server, bus, program):
     with servers.postgres() as database:
         database.stop()
