@@ -8,7 +8,9 @@
 # TARGET/.env holds the settings (compose.yaml names them; made from the defaults at the first call),
 # TARGET/releases/VERSION the sources, TARGET/version what runs. --servers replaces Caddy, NATS,
 # PostgreSQL and Redis too, which costs a moment of waiting each. --dry-run prints what it would do
-# and does nothing. VERSION is the commit unless given, PROJECT (gantry) the compose project;
+# and does nothing. What the version before needs (columns, consumers) goes last, when nothing of it
+# runs any more. NATS is replaced before the programs when its configuration is another: some seconds
+# of 503, in which what was acknowledged waits. VERSION is the commit unless given, PROJECT (gantry) the compose project;
 # BUILD_OPTIONS go to docker build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +21,7 @@ while [[ ${1-} == --* ]]; do
     case $1 in
     --dry-run) dry=yes ;;
     --no-build) build="" ;;
-    --servers) servers="caddy nats postgres redis" ;;
+    --servers) servers="caddy postgres redis" ;;
     *) sed -n '6s/^# //p' "$0" >&2 && exit 2 ;;
     esac
     shift
@@ -99,9 +101,22 @@ if [ -z "$before" ]; then
     say "up: $version"
     exit 0
 fi
-run compose "$version" run --rm --no-deps -T init
-run compose "$version" run --rm --no-deps -T migrate || fail "the migration failed; the programs are untouched"
-run compose "$version" run --rm --no-deps -T provision || fail "provisioning failed; the programs are untouched"
+once() { # service, words instead of its own...
+    run compose "$version" run --rm --no-deps -T "$@"
+}
+# New programs need the rights that the new file gives; the old ones have all that they had.
+nats_differs() {
+    local running
+    running=$(compose "$before" ps -q nats) && [ -n "$running" ] || return 0
+    ! cmp -s <(docker exec "$running" sh -c 'cd /etc/nats && sha256sum *.conf' | sort) \
+        <(sha256sum "$source"/nats/*.conf "$source/deploy/container/nats.conf" | sed -E 's| .*/|  |' | sort)
+}
+once init
+once migrate migrate --additions || fail "the migration failed; the programs are untouched"
+if [ -n "$servers" ] || nats_differs; then
+    run compose "$version" up -d --no-deps --no-build --wait nats || fail "nats does not become healthy"
+fi
+once provision 'gantry provision --no-workspaces' || fail "provisioning failed; the programs are untouched"
 run compose "$version" up -d --no-deps --no-build keeper
 
 # --- one service after the other ---------------------------------------------------------------------
@@ -147,4 +162,8 @@ for service in $servers; do
     run compose "$version" up -d --no-deps --no-build --wait "$service" || fail "$service does not become healthy"
 done
 [ -n "$dry" ] || echo "$version" >"$target/version"
+
+# --- what only the version before needed ---------------------------------------------------------------
+once migrate || fail "$version runs, but the end of the migration failed: deploy again"
+once provision || fail "$version runs, but the end of provisioning failed: deploy again"
 say "up: $version"
