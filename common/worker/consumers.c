@@ -186,11 +186,11 @@ static bool
 has_consumer(const struct worker *w, const char *name)
 {
     struct consumer *consumer;
-    TAILQ_FOREACH(consumer, &w->consumers, all)
-    if (strcmp(consumer->name, name) == 0) {
-        consumer->seen = true;
-        return true;
-    }
+    TAILQ_FOREACH (consumer, &w->consumers, all)
+        if (strcmp(consumer->name, name) == 0) {
+            consumer->seen = true;
+            return true;
+        }
     return false;
 }
 

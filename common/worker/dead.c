@@ -167,8 +167,7 @@ dead_letters_tick(struct worker *w)
 {
     int64_t now_ms = clock_mono_ms();
     struct consumer *consumer;
-    TAILQ_FOREACH(consumer, &w->consumers, all)
-    {
+    TAILQ_FOREACH (consumer, &w->consumers, all) {
         if (now_ms - consumer->dead_told_ms < TELL_EVERY_MS)
             continue;
         if (consumer->dead_lost)

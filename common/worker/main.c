@@ -181,9 +181,9 @@ static bool
 is_idle(const struct worker *w)
 {
     const struct delivery *delivery;
-    TAILQ_FOREACH(delivery, &w->all, all)
-    if (delivery->state != DELIVERY_HELD)
-        return false;
+    TAILQ_FOREACH (delivery, &w->all, all)
+        if (delivery->state != DELIVERY_HELD)
+            return false;
     return true;
 }
 

@@ -93,9 +93,9 @@ static struct delivery *
 first_fresh(const struct worker *w)
 {
     struct consumer *consumer;
-    TAILQ_FOREACH(consumer, &w->ring, ring)
-    if (head_of(consumer))
-        return head_of(consumer);
+    TAILQ_FOREACH (consumer, &w->ring, ring)
+        if (head_of(consumer))
+            return head_of(consumer);
     return NULL;
 }
 

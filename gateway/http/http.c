@@ -53,9 +53,9 @@ find_place(struct http_server *server, const uint8_t client[16])
     struct place *place;
     place_address(client, address);
     struct place_list *bucket = bucket_of(server, address);
-    LIST_FOREACH(place, bucket, link)
-    if (memcmp(place->address, address, sizeof(address)) == 0)
-        return place;
+    LIST_FOREACH (place, bucket, link)
+        if (memcmp(place->address, address, sizeof(address)) == 0)
+            return place;
     place = calloc(1, sizeof(*place));
     if (!place)
         return NULL;
@@ -156,8 +156,7 @@ make_room(struct http_server *server)
 {
     unsigned looked = 0;
     struct conn *conn;
-    TAILQ_FOREACH(conn, &server->idle, idle)
-    {
+    TAILQ_FOREACH (conn, &server->idle, idle) {
         if (evict(conn))
             return true;
         if (++looked == CANDIDATES)
@@ -172,8 +171,7 @@ make_room_at(struct place *place)
 {
     unsigned looked = 0;
     struct conn *conn;
-    TAILQ_FOREACH(conn, &place->conns, neighbour)
-    {
+    TAILQ_FOREACH (conn, &place->conns, neighbour) {
         if (!conn->in_idle)
             continue;
         if (evict(conn))
