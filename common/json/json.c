@@ -4,7 +4,6 @@
  */
 #include "json/json.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +38,46 @@ hash_name(const char *name)
     for (; *name; name++)
         hash = (hash ^ (unsigned char)*name) * 16777619u;
     return hash;
+}
+
+/* UTF-16 order is the order of the bytes of UTF-8, but for one thing: what lies beyond U+FFFF (leading
+ * byte F0 and up) is written with surrogates and so comes before U+E000 to U+FFFF (EE, EF). */
+static int
+rank(unsigned char byte)
+{
+    return byte == 0xEE || byte == 0xEF ? byte + 0x10 : byte;
+}
+
+static int
+compare_names(const void *left, const void *right)
+{
+    const unsigned char *a = (const unsigned char *)(*(const cJSON *const *)left)->string;
+    const unsigned char *b = (const unsigned char *)(*(const cJSON *const *)right)->string;
+
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return rank(*a) - rank(*b);
+}
+
+size_t
+json_sorted(const cJSON *object, const cJSON ***out)
+{
+    size_t count = 0;
+    size_t at = 0;
+
+    for (const cJSON *child = object->child; child; child = child->next)
+        count++;
+    *out = NULL;
+    if (count == 0)
+        return 0;
+    /* cJSON's allocator, because it never returns NULL. */
+    *out = json_alloc(count * sizeof(**out));
+    for (const cJSON *child = object->child; child; child = child->next)
+        (*out)[at++] = child;
+    qsort(*out, count, sizeof(**out), compare_names);
+    return count;
 }
 
 /* Each returns the name that is repeated, or NULL. */
@@ -204,11 +243,4 @@ json_bool(const cJSON *object, const char *name, bool fallback)
     const cJSON *item = json_member(object, name);
 
     return cJSON_IsBool(item) ? cJSON_IsTrue(item) : fallback;
-}
-
-bool
-json_is_int(double value)
-{
-    return value >= -(double)JSON_INT_MAX && value <= (double)JSON_INT_MAX &&
-           !(value < trunc(value)) && !(value > trunc(value));
 }

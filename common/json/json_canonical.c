@@ -6,47 +6,6 @@
 #include <string.h>
 
 #include "json/json.h"
-#include "json/json_pool.h"
-
-/* UTF-16 order is the order of the bytes of UTF-8, but for one thing: what lies beyond U+FFFF (leading
- * byte F0 and up) is written with surrogates and so comes before U+E000 to U+FFFF (EE, EF). */
-static int
-rank(unsigned char byte)
-{
-    return byte == 0xEE || byte == 0xEF ? byte + 0x10 : byte;
-}
-
-static int
-compare_names(const void *left, const void *right)
-{
-    const unsigned char *a = (const unsigned char *)(*(const cJSON *const *)left)->string;
-    const unsigned char *b = (const unsigned char *)(*(const cJSON *const *)right)->string;
-
-    while (*a && *a == *b) {
-        a++;
-        b++;
-    }
-    return rank(*a) - rank(*b);
-}
-
-size_t
-json_sorted(const cJSON *object, const cJSON ***out)
-{
-    size_t count = 0;
-    size_t at = 0;
-
-    for (const cJSON *child = object->child; child; child = child->next)
-        count++;
-    *out = NULL;
-    if (count == 0)
-        return 0;
-    /* cJSON's allocator, because it never returns NULL. */
-    *out = json_alloc(count * sizeof(**out));
-    for (const cJSON *child = object->child; child; child = child->next)
-        (*out)[at++] = child;
-    qsort(*out, count, sizeof(**out), compare_names);
-    return count;
-}
 
 static bool
 is_skipped(const char *const *skip, const char *name)

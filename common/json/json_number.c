@@ -23,6 +23,13 @@ struct decimal {
     int exponent; /* value = 0.digits * 10^exponent */
 };
 
+bool
+json_is_int(double value)
+{
+    return value >= -(double)JSON_INT_MAX && value <= (double)JSON_INT_MAX &&
+           !(value < trunc(value)) && !(value > trunc(value));
+}
+
 static bool
 same(double a, double b)
 {
