@@ -49,12 +49,17 @@ enum rc db_fail(struct db *db, const char *statement, const PGresult *result, st
 /* The failure of a connection attempt; verbose error texts must be on. */
 enum rc db_fail_connect(const PGconn *conn, struct err *err);
 
-/* Queue one statement by name; remembers that its result is to come. */
+/* db_pipe.c. Queue one statement by name; remembers that its result is to come. */
 enum rc db_push(struct db *db, const char *name, const struct db_params *params, bool internal,
                 struct err *err);
 /* Send what is queued and collect every pending result; the first failure is in db->failed. With
  * sync the pipeline ends with a Sync, else only with a flush. */
 void db_collect(struct db *db, bool sync);
+void db_fail_once(struct db *db, const char *statement, const PGresult *result);
 void db_drop_results(struct db *db);
+
+/* db_connect.c, on the pipeline. db_connect() waits up to wait_ms. */
+enum rc db_connect(struct db *db, int64_t wait_ms, struct err *err);
+void db_disconnect(struct db *db);
 
 #endif
