@@ -7,6 +7,10 @@
  * server reports is a configuration error: it is logged with the subject, counted, and handed to
  * on_violation (default: the program exits with EXIT_CONFIG).
  *
+ * A callback never runs before the call that takes it has returned; when that call fails, it never
+ * runs. bus_connect(), bus_flush(), bus_request_sync() and bus_free() turn the loop: other callbacks
+ * run inside them. Only on_violation may be called while bus_connect() waits.
+ *
  * Shape:   a message is subject, optional reply, headers, payload; all borrowed during a callback
  * Units:   *_ms milliseconds; stream_ns nanoseconds since the epoch, set by the server
  * Errors:  RC_TEMP not connected, no answer in time, stream full (err says which) · RC_CONFIG refused
@@ -40,7 +44,7 @@ struct bus_msg {
     uint64_t stream_seq;
     uint64_t deliveries; /* 1 for the first */
     int64_t stream_ns;
-    const void *handle; /* bus.c's own */
+    const void *handle; /* the door's own */
 };
 
 struct bus_options {
@@ -49,7 +53,8 @@ struct bus_options {
     const char *inbox_prefix; /* e.g. "_INBOX.ingest"; NULL = "_INBOX"; a unique token is added */
     const char *tls_ca_file, *tls_cert_file, *tls_key_file; /* NULL = none */
     void (*on_violation)(void *arg, const char *text);      /* NULL = fatal */
-    void (*on_state)(void *arg, bool connected);            /* may be NULL */
+    /* Each change after bus_connect() has returned; may be NULL. */
+    void (*on_state)(void *arg, bool connected);
     void *arg;
 };
 
@@ -84,10 +89,10 @@ struct bus_out {
     size_t len;
 };
 enum rc bus_publish(struct bus *bus, const struct bus_out *out, struct err *err);
-/* fn is called exactly once, also on RC_OK == returned only. */
+/* If RC_OK is returned, fn is called exactly once; otherwise never. */
 enum rc bus_request(struct bus *bus, const struct bus_out *out, uint32_t timeout_ms,
                     bus_reply_fn *fn, void *arg, struct err *err);
-/* JetStream publish: fn is called exactly once with the PubAck or its absence within timeout_ms.
+/* JetStream publish: if RC_OK is returned, fn is called exactly once, with the PubAck or its absence within timeout_ms.
  * msg_id may be NULL. What was reported RC_TEMP may be stored all the same: publish again with the
  * same msg_id. */
 enum rc bus_js_publish(struct bus *bus, const struct bus_out *out, const char *msg_id,

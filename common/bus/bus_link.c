@@ -23,10 +23,7 @@
  * duplicate, so that the number cannot be another file's when the watch ends. Since 3.10 it leaves
  * the closing to us, after the watch has ended.
  *
- * natsMsg_Destroy() hands a message to a thread of nats.c and wakes it: one by one that costs more than
- * all else together. bus_waste() collects them, and they are destroyed in one go once a turn.
- *
- * nats.c gives up after the same authentication error twice. reopen_now() then makes a new
+ * nats.c gives up after the same authentication error twice. reopen_now() (bus_connect.c) then makes a new
  * connection with the same subscriptions: a server that was reconfigured must not end the program.
  */
 #define CONNECT_TIMEOUT_MS 2000
@@ -84,22 +81,6 @@ on_socket(void *arg, unsigned events)
     /* Writing happens in bus_link_turn(): being here has ended the wait. */
 }
 
-void
-bus_waste_burn(struct bus *bus)
-{
-    for (size_t i = 0; i < bus->n_waste; i++)
-        natsMsg_Destroy(bus->waste[i]);
-    bus->n_waste = 0;
-}
-
-void
-bus_waste(struct bus *bus, natsMsg *msg)
-{
-    if (bus->n_waste == BUS_WASTE_MAX)
-        bus_waste_burn(bus);
-    bus->waste[bus->n_waste++] = msg;
-}
-
 int
 bus_link_turn(void *arg)
 {
@@ -132,7 +113,7 @@ set_connected(struct bus *bus, bool connected)
     } else if (!bus->freeing) {
         pending_fail_all(bus, "the connection to NATS was lost");
     }
-    if (bus->options.on_state && !bus->freeing)
+    if (bus->options.on_state && bus->opened && !bus->freeing)
         bus->options.on_state(bus->options.arg, connected);
 }
 
@@ -325,39 +306,78 @@ set_servers(natsOptions *o, const char *urls)
     return s;
 }
 
+static natsStatus
+set_times(natsOptions *o)
+{
+    natsStatus s = natsOptions_SetTimeout(o, CONNECT_TIMEOUT_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetPingInterval(o, PING_EVERY_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetMaxPingsOut(o, 2);
+    if (s == NATS_OK)
+        s = natsOptions_SetAllowReconnect(o, true);
+    if (s == NATS_OK)
+        s = natsOptions_SetMaxReconnect(o, -1);
+    if (s == NATS_OK)
+        s = natsOptions_SetReconnectWait(o, RECONNECT_WAIT_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetReconnectJitter(o, RECONNECT_WAIT_MS, RECONNECT_WAIT_MS);
+    return s;
+}
+
+static natsStatus
+set_sizes(natsOptions *o)
+{
+    natsStatus s = natsOptions_SetIOBufSize(o, READ_BYTES);
+    if (s == NATS_OK)
+        s = natsOptions_SetReconnectBufSize(o, PENDING_BYTES);
+    return s;
+}
+
+static natsStatus
+set_callbacks(struct bus *bus, natsOptions *o)
+{
+    natsStatus s = natsOptions_SetRetryOnFailedConnect(o, true, on_connected, bus);
+    if (s == NATS_OK)
+        s = natsOptions_SetErrorHandler(o, on_error, bus);
+    if (s == NATS_OK)
+        s = natsOptions_SetClosedCB(o, on_closed, bus);
+    if (s == NATS_OK)
+        s = natsOptions_SetEventLoop(o, bus, on_attach, on_read_wish, on_write_wish, on_detach);
+    if (s == NATS_OK)
+        s = natsOptions_SetSendAsap(o, true);
+    return s;
+}
+
+static natsStatus
+set_tls(natsOptions *o, const struct bus_options *options)
+{
+    natsStatus s = NATS_OK;
+    if (strstr(options->url, "tls://"))
+        s = natsOptions_SetSecure(o, true);
+    if (s == NATS_OK && options->tls_ca_file)
+        s = natsOptions_LoadCATrustedCertificates(o, options->tls_ca_file);
+    if (s == NATS_OK && options->tls_cert_file)
+        s = natsOptions_LoadCertificatesChain(o, options->tls_cert_file, options->tls_key_file);
+    return s;
+}
+
+/* One after the other; the first failure stops it. */
 natsStatus
 bus_link_options(struct bus *bus, natsOptions *o)
 {
-    const struct bus_options *options = &bus->options;
-    natsStatus s = set_servers(o, options->url);
-    bool tls = strstr(options->url, "tls://") != NULL;
-    struct {
-        natsStatus status;
-    } steps[] = {
-        { natsOptions_SetName(o, options->name) },
-        { natsOptions_SetTimeout(o, CONNECT_TIMEOUT_MS) },
-        { natsOptions_SetIOBufSize(o, READ_BYTES) },
-        { natsOptions_SetPingInterval(o, PING_EVERY_MS) },
-        { natsOptions_SetMaxPingsOut(o, 2) },
-        { natsOptions_SetAllowReconnect(o, true) },
-        { natsOptions_SetMaxReconnect(o, -1) },
-        { natsOptions_SetReconnectWait(o, RECONNECT_WAIT_MS) },
-        { natsOptions_SetReconnectJitter(o, RECONNECT_WAIT_MS, RECONNECT_WAIT_MS) },
-        { natsOptions_SetReconnectBufSize(o, PENDING_BYTES) },
-        { natsOptions_SetIgnoreDiscoveredServers(o, true) },
-        { natsOptions_SetRetryOnFailedConnect(o, true, on_connected, bus) },
-        { natsOptions_SetSendAsap(o, true) },
-        { natsOptions_SetErrorHandler(o, on_error, bus) },
-        { natsOptions_SetClosedCB(o, on_closed, bus) },
-        { natsOptions_SetEventLoop(o, bus, on_attach, on_read_wish, on_write_wish, on_detach) },
-        { tls ? natsOptions_SetSecure(o, true) : NATS_OK },
-        { options->tls_ca_file ? natsOptions_LoadCATrustedCertificates(o, options->tls_ca_file)
-                               : NATS_OK },
-        { options->tls_cert_file
-              ? natsOptions_LoadCertificatesChain(o, options->tls_cert_file, options->tls_key_file)
-              : NATS_OK },
-    };
-    for (size_t i = 0; s == NATS_OK && i < ARRAY_LEN(steps); i++)
-        s = steps[i].status;
+    natsStatus s = set_servers(o, bus->options.url);
+    if (s == NATS_OK)
+        s = natsOptions_SetName(o, bus->options.name);
+    if (s == NATS_OK)
+        s = natsOptions_SetIgnoreDiscoveredServers(o, true);
+    if (s == NATS_OK)
+        s = set_times(o);
+    if (s == NATS_OK)
+        s = set_sizes(o);
+    if (s == NATS_OK)
+        s = set_callbacks(bus, o);
+    if (s == NATS_OK)
+        s = set_tls(o, &bus->options);
     return s;
 }

@@ -12,6 +12,7 @@
 #include <nats/nats.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "base/heap.h"
 #include "bus/bus.h"
@@ -22,24 +23,28 @@
 #define BUS_REOPEN_MS   1000 /* between attempts after nats.c has given up */
 #define BUS_PULL_SLOTS  1024 /* hash chains of pull consumers */
 
-enum pending_kind { PENDING_FREE, PENDING_REPLY, PENDING_PUBACK, PENDING_SETTLE, PENDING_PULL };
+struct pending;
+
+/* What is awaited: bus_pending.c keeps the table, the file that awaits says how it ends. Both functions
+ * end the wait with pending_free() before they call anybody back: the callback may ask anew. */
+struct pending_calls {
+    void (*complete)(struct bus *bus, struct pending *pending, const struct bus_msg *msg);
+    void (*fail)(struct bus *bus, struct pending *pending, const struct err *err);
+};
+
+TAILQ_HEAD(pending_list, pending);
 
 struct pending {
     struct heap_node deadline; /* first: the heap gives it back */
     uint32_t slot, generation;
-    enum pending_kind kind;
-    uint32_t timeout_ms;
-    bus_reply_fn *reply_fn; /* one of the two, by kind */
-    bus_ack_fn *ack_fn;
+    const struct pending_calls *calls; /* NULL: the slot is free */
+    bus_reply_fn *reply_fn;            /* of a request */
+    bus_ack_fn *ack_fn;                /* of a publish or a settlement */
     void *arg;
     struct bus_pull *pull;
-    unsigned wanted, got;        /* of a pull */
-    struct reply_class *class;   /* of a request */
-    struct pending *next, *prev; /* free list; the class's or the pull's list, oldest first */
-};
-
-struct pending_list {
-    struct pending *first, *last;
+    unsigned wanted, got;       /* of a pull */
+    struct pending_list *list;  /* the class's or the pull's, oldest first; NULL = in none */
+    TAILQ_ENTRY(pending) place; /* in list, or among the free slots */
 };
 
 /* Requests to one service share a subscription. nats.c tells that nobody answers, but not whom: the
@@ -50,15 +55,21 @@ struct reply_class {
     struct pending_list waiting;
 };
 
+/* What becomes of the messages of a subscription. */
+struct sub_calls {
+    void (*deliver)(struct bus_sub *sub, struct bus_msg *msg);
+    void (*no_responders)(struct bus_sub *sub); /* may be NULL */
+    bus_fn *fn;                                 /* of bus_subscribe() */
+    void *arg;
+};
+
 struct bus_sub {
     struct bus *bus;       /* borrowed */
     natsSubscription *sub; /* owned */
     char *subject, *queue; /* owned; for a connection made anew */
-    bus_fn *fn;
-    void *arg;
-    struct reply_class *class;
+    struct sub_calls calls;
     bool dead;
-    struct bus_sub *next;
+    LIST_ENTRY(bus_sub) all;
 };
 
 struct bus_pull {
@@ -67,8 +78,8 @@ struct bus_pull {
     bus_fn *fn;
     void *arg;
     struct pending_list requests;
-    int64_t refused_ms;    /* monotonic, 0 = never */
-    struct bus_pull *next; /* in the hash chain */
+    int64_t refused_ms; /* monotonic, 0 = never */
+    LIST_ENTRY(bus_pull) chain;
 };
 
 struct bus {
@@ -85,10 +96,11 @@ struct bus {
     bool closed;     /* by nats.c, for good: a new connection is made */
     unsigned closes; /* before the first connection */
     enum rc refused; /* RC_CONFIG: the server did not accept the credentials */
+    bool opened;     /* bus_connect() is about to return */
     bool freeing, in_drain;
     struct loop_timer *expiry, *reopen;
     char inbox[96];
-    struct bus_sub *subs;
+    LIST_HEAD(, bus_sub) subs;
     struct bus_sub *mux;    /* borrowed from subs: .j. PubAcks and confirmations */
     struct bus_sub *pulled; /* borrowed from subs: .p. answers to pull requests */
     bool some_dead;         /* subscriptions to free_ended */
@@ -98,7 +110,7 @@ struct bus {
     size_t n_chunks;
     struct pending_list free_slots;
     struct heap deadlines;
-    struct bus_pull *pulls[BUS_PULL_SLOTS];
+    LIST_HEAD(pull_chain, bus_pull) pulls[BUS_PULL_SLOTS];
     natsMsg *waste[BUS_WASTE_MAX]; /* to be destroyed at the end of the turn */
     size_t n_waste;
 };
@@ -111,40 +123,45 @@ struct delivery {
     bool kept;
 };
 
-/* bus.c */
+/* From the bottom to the top: a file calls those above it in this list, never those below it. */
+
+/* bus_out.c: what leaves, and the rubbish that it leaves */
 char *bus_copy_text(const char *text); /* NULL stays NULL; no memory ends the program */
+enum rc rc_from_nats(natsStatus status, const char *what, struct err *err);
+enum rc bus_need(const struct bus *bus, struct err *err);
 enum rc bus_send(struct bus *bus, const struct bus_out *out, const char *reply, const char *msg_id,
                  struct err *err);
-enum rc bus_need(const struct bus *bus, struct err *err);
-enum rc rc_from_nats(natsStatus status, const char *what, struct err *err);
-
-/* bus_link.c: nats.c on the loop */
-natsStatus bus_link_options(struct bus *bus, natsOptions *o);
-int bus_link_turn(void *arg); /* the bus's prepare hook */
-void bus_link_end(struct bus *bus);
 void bus_waste(struct bus *bus, natsMsg *msg);
 void bus_waste_burn(struct bus *bus);
 
-/* bus_sub.c */
-enum rc bus_sub_open(struct bus_sub *sub, struct err *err);
-void bus_drain(struct bus *bus);
-void bus_subs_free(struct bus *bus);
-
-/* bus_pending.c */
-struct pending *pending_new(struct bus *bus, enum pending_kind kind, uint32_t timeout_ms);
+/* bus_pending.c: what is awaited. list may be NULL; pending_new() is RC_TEMP when too many wait. */
+enum rc pending_new(struct bus *bus, const struct pending_calls *calls, struct pending_list *list,
+                    uint32_t timeout_ms, struct pending **out, struct err *err);
 struct pending *pending_find(struct bus *bus, const char *subject);
 void pending_free(struct bus *bus, struct pending *pending);
 void pending_reply(const struct bus *bus, const struct pending *pending, const char *where,
                    char subject[BUS_SUBJECT_MAX]);
-void pending_append(struct pending_list *list, struct pending *pending);
-void pending_remove(struct pending_list *list, struct pending *pending);
 void pending_expire(void *arg); /* a loop_fn; arg is the bus */
 void pending_fail(struct bus *bus, struct pending *pending, const char *why);
 void pending_fail_all(struct bus *bus, const char *why);
 void pending_fini(struct bus *bus);
 
-/* bus_js.c */
-void bus_js_deliver(struct bus *bus, struct delivery *delivery);
-void bus_pull_end(struct pending *pending);
+/* bus_msg.c has messages, bus_sub.c subscriptions */
+enum rc bus_sub_new(struct bus *bus, const char *subject, const char *queue,
+                    const struct sub_calls *calls, struct bus_sub **out, struct err *err);
+enum rc bus_sub_open(struct bus_sub *sub, struct err *err);
+void bus_drain(struct bus *bus);
+void bus_subs_free(struct bus *bus);
+
+/* bus_request.c, bus_js.c (publishing and settling) and bus_pull.c await answers */
+enum rc bus_js_listen(struct bus *bus, struct err *err);
+enum rc bus_pull_listen(struct bus *bus, struct err *err);
+
+/* bus_link.c: nats.c on the loop */
+natsStatus bus_link_options(struct bus *bus, natsOptions *o);
+int bus_link_turn(void *arg); /* the bus's prepare hook */
+void bus_link_end(struct bus *bus);
+
+/* bus_connect.c, on top, has the life of a connection. */
 
 #endif

@@ -7,7 +7,7 @@
 
 /*
  * One mechanism for everything that is awaited: PubAcks, double acks, replies, pull requests. Each
- * has a slot in a table; the slot and its generation are the last token of the reply subject, so an
+ * has a slot in a table, and the two functions that end it; the slot and its generation are the last token of the reply subject, so an
  * answer that comes late finds its slot free or taken by another generation, and is dropped.
  */
 #define PENDING_CHUNK 1024u
@@ -27,66 +27,42 @@ grow(struct bus *bus)
         return NULL;
     for (uint32_t i = 0; i < PENDING_CHUNK; i++) {
         chunk[i].slot = (uint32_t)bus->n_chunks * PENDING_CHUNK + i;
-        pending_append(&bus->free_slots, &chunk[i]);
+        TAILQ_INSERT_TAIL(&bus->free_slots, &chunk[i], place);
     }
     chunks[bus->n_chunks++] = chunk;
-    return bus->free_slots.first;
+    return TAILQ_FIRST(&bus->free_slots);
 }
 
-struct pending *
-pending_new(struct bus *bus, enum pending_kind kind, uint32_t timeout_ms)
+enum rc
+pending_new(struct bus *bus, const struct pending_calls *calls, struct pending_list *list,
+            uint32_t timeout_ms, struct pending **out, struct err *err)
 {
-    struct pending *pending = bus->free_slots.first ? bus->free_slots.first : grow(bus);
-    if (!pending)
-        return NULL;
-    pending_remove(&bus->free_slots, pending);
-    pending->kind = kind;
-    pending->timeout_ms = timeout_ms;
+    struct pending *pending = TAILQ_FIRST(&bus->free_slots);
+    if (!pending && !(pending = grow(bus)))
+        return err_set(err, RC_TEMP, "too many answers are awaited");
+    TAILQ_REMOVE(&bus->free_slots, pending, place);
+    pending->calls = calls;
+    pending->list = list;
+    if (list)
+        TAILQ_INSERT_TAIL(list, pending, place);
     const struct heap_node *first = heap_first(&bus->deadlines);
     int64_t at_ms = clock_mono_ms() + timeout_ms;
     if (!first || at_ms < first->at_ms)
         loop_timer_set(bus->expiry, timeout_ms, 0);
     heap_set(&bus->deadlines, &pending->deadline, at_ms);
-    return pending;
+    *out = pending;
+    return RC_OK;
 }
 
 void
 pending_free(struct bus *bus, struct pending *pending)
 {
     heap_remove(&bus->deadlines, &pending->deadline);
-    if (pending->class)
-        pending_remove(&pending->class->waiting, pending);
-    if (pending->pull)
-        pending_remove(&pending->pull->requests, pending);
+    if (pending->list)
+        TAILQ_REMOVE(pending->list, pending, place);
     uint32_t slot = pending->slot, generation = pending->generation + 1;
     *pending = (struct pending){ .slot = slot, .generation = generation };
-    pending_append(&bus->free_slots, pending);
-}
-
-void
-pending_append(struct pending_list *list, struct pending *pending)
-{
-    pending->next = NULL;
-    pending->prev = list->last;
-    if (list->last)
-        list->last->next = pending;
-    else
-        list->first = pending;
-    list->last = pending;
-}
-
-void
-pending_remove(struct pending_list *list, struct pending *pending)
-{
-    if (pending->prev)
-        pending->prev->next = pending->next;
-    else
-        list->first = pending->next;
-    if (pending->next)
-        pending->next->prev = pending->prev;
-    else
-        list->last = pending->prev;
-    pending->next = pending->prev = NULL;
+    TAILQ_INSERT_TAIL(&bus->free_slots, pending, place);
 }
 
 static char *
@@ -139,33 +115,16 @@ pending_find(struct bus *bus, const char *subject)
         !get_hex(token + 9, &generation) || slot >= bus->n_chunks * PENDING_CHUNK)
         return NULL;
     struct pending *pending = &bus->chunks[slot / PENDING_CHUNK][slot % PENDING_CHUNK];
-    bool fits = pending->kind != PENDING_FREE && pending->generation == generation;
+    bool fits = pending->calls && pending->generation == generation;
     return fits ? pending : NULL;
 }
 
-/* The slot is free before the callback runs: the callback may ask anew. */
 void
 pending_fail(struct bus *bus, struct pending *pending, const char *why)
 {
-    struct pending copy = *pending;
     struct err err;
     (void)err_set(&err, RC_TEMP, "%s", why);
-    switch (copy.kind) {
-    case PENDING_REPLY:
-        pending_free(bus, pending);
-        copy.reply_fn(copy.arg, RC_TEMP, NULL, &err);
-        break;
-    case PENDING_PUBACK:
-    case PENDING_SETTLE:
-        pending_free(bus, pending);
-        copy.ack_fn(copy.arg, RC_TEMP, false, &err);
-        break;
-    case PENDING_PULL:
-        bus_pull_end(pending);
-        break;
-    case PENDING_FREE:
-        break;
-    }
+    pending->calls->fail(bus, pending, &err);
 }
 
 void
@@ -184,7 +143,7 @@ pending_fail_all(struct bus *bus, const char *why)
         generations[i] = all[i]->generation;
     }
     for (size_t i = 0; i < count; i++)
-        if (all[i]->kind != PENDING_FREE && all[i]->generation == generations[i])
+        if (all[i]->calls && all[i]->generation == generations[i])
             pending_fail(bus, all[i], why);
     free(all);
     free(generations);

@@ -62,10 +62,9 @@ on_terminate(void *arg)
 static void
 on_state(void *arg, bool connected)
 {
-    struct worker *w = arg;
-    if (w->ready)
-        log_msg(connected ? LOG_INFO : LOG_WARN,
-                connected ? "NATS: connected again" : "NATS: connection lost, reconnecting");
+    (void)arg;
+    log_msg(connected ? LOG_INFO : LOG_WARN,
+            connected ? "NATS: connected again" : "NATS: connection lost, reconnecting");
 }
 
 /* Sleeps on the loop, so that SIGTERM ends it. */

@@ -338,6 +338,40 @@ on_violation(void *arg, const char *text)
     snprintf(violation->text, sizeof(violation->text), "%s", text);
 }
 
+/* on_state tells of changes only: what bus_connect() reached, its caller sees. */
+static void
+note_state(void *arg, bool connected)
+{
+    int *changes = arg;
+    changes[connected]++;
+}
+
+static void
+callbacks_wait_for_the_return(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus *own = NULL;
+    struct answer answer = { 0 };
+    int changes[2] = { 0, 0 };
+    struct bus_out out = { .subject = "nobody.there" };
+    struct bus_options options = { .url = getenv("BUS_URL"),
+                                   .name = "promise",
+                                   .inbox_prefix = "_INBOX.promise",
+                                   .tls_ca_file = getenv("BUS_CA"),
+                                   .on_state = note_state,
+                                   .arg = changes };
+    assert_int_equal(bus_connect(loop, &options, 5000, &own, &err), RC_OK);
+    assert_true(bus_connected(own));
+    assert_int_equal(changes[true] + changes[false], 0);
+    assert_int_equal(bus_request(own, &out, 8000, on_reply, &answer, &err), RC_OK);
+    assert_false(answer.done);
+    turn_until(&answer.done, 8000);
+    assert_int_equal(changes[true] + changes[false], 0);
+    bus_free(own);
+    assert_int_equal(changes[true] + changes[false], 0);
+}
+
 static void
 violations_are_told(void **state)
 {
@@ -413,6 +447,7 @@ main(void)
         cmocka_unit_test(publish_is_acknowledged),
         cmocka_unit_test(pull_and_settle),
         cmocka_unit_test(survives_a_restart),
+        cmocka_unit_test(callbacks_wait_for_the_return),
         cmocka_unit_test(violations_are_told),
         cmocka_unit_test(wrong_password_is_a_configuration_error),
         cmocka_unit_test(foreign_certificates_are_refused),
