@@ -55,6 +55,7 @@ struct posts {
 };
 
 struct prepare {
+    enum loop_rank rank;
     loop_prepare_fn *fn;
     void *arg;
 };
@@ -270,14 +271,14 @@ run_timers(struct loop *loop)
 /* --- posts and hooks -------------------------------------------------------------------------- */
 
 void
-loop_prepare(struct loop *loop, loop_prepare_fn *fn, void *arg)
+loop_prepare(struct loop *loop, enum loop_rank rank, loop_prepare_fn *fn, void *arg)
 {
     struct prepare *prepares =
         realloc(loop->prepares, (loop->n_prepares + 1) * sizeof(*loop->prepares));
     if (!prepares)
         exit(EXIT_TEMP);
     loop->prepares = prepares;
-    prepares[loop->n_prepares++] = (struct prepare){ fn, arg };
+    prepares[loop->n_prepares++] = (struct prepare){ rank, fn, arg };
 }
 
 void
@@ -326,13 +327,26 @@ run_posts(struct loop *loop)
 
 /* --- turning ---------------------------------------------------------------------------------- */
 
+/* The shortest of what they want to wait; -1 when none has an opinion. */
+static int
+run_prepares(struct loop *loop, enum loop_rank rank)
+{
+    int shortest = -1;
+    for (size_t i = 0; i < loop->n_prepares; i++) {
+        struct prepare *prepare = &loop->prepares[i];
+        int want = prepare->rank == rank && prepare->fn ? prepare->fn(prepare->arg) : -1;
+        if (want >= 0 && (shortest < 0 || want < shortest))
+            shortest = want;
+    }
+    return shortest;
+}
+
 static int
 wait_ms(struct loop *loop, int max_wait_ms)
 {
     int wait = max_wait_ms < 0 || max_wait_ms > LOOP_WAIT_MAX_MS ? LOOP_WAIT_MAX_MS : max_wait_ms;
-    for (size_t i = loop->n_prepares; i > 0; i--) {
-        struct prepare *prepare = &loop->prepares[i - 1];
-        int want = prepare->fn ? prepare->fn(prepare->arg) : -1;
+    for (enum loop_rank rank = 0; rank < LOOP_RANKS; rank++) {
+        int want = run_prepares(loop, rank);
         if (want >= 0 && want < wait)
             wait = want;
     }

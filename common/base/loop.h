@@ -27,9 +27,16 @@ enum loop_event { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 typedef void loop_watch_fn(void *arg, unsigned events); /* error and hang-up come as both */
 typedef void loop_fn(void *arg);
-/* Runs before each wait; returns the longest it wants to wait in ms, or -1 for no opinion. The last
- * one registered runs first: what the upper layers write, the doors below still flush in this turn. */
+/* Runs before each wait; returns the longest it wants to wait in ms, or -1 for no opinion. Hooks run
+ * in the order of their ranks, so that what one leaves is taken by the next in the same turn. Hooks of
+ * one rank must not depend on each other. */
 typedef int loop_prepare_fn(void *arg);
+enum loop_rank {
+    LOOP_RANK_SETTLE, /* ends what requests wait for: the gateway's keys */
+    LOOP_RANK_WORK,   /* carries out what is due: connections of HTTP, deliveries of a worker */
+    LOOP_RANK_WRITE,  /* writes what was left to be sent: the bus */
+    LOOP_RANKS
+};
 
 enum rc loop_new(struct loop **out, struct err *err);
 void loop_free(struct loop *loop);
@@ -52,7 +59,7 @@ void loop_timer_set(struct loop_timer *timer, uint32_t after_ms, uint32_t every_
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
-void loop_prepare(struct loop *loop, loop_prepare_fn *fn, void *arg);
+void loop_prepare(struct loop *loop, enum loop_rank rank, loop_prepare_fn *fn, void *arg);
 void loop_unprepare(struct loop *loop, loop_prepare_fn *fn, const void *arg);
 
 /* Run fn(arg) on the loop's thread soon; wakes the loop once for many posts. Order is kept. */

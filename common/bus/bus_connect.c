@@ -74,7 +74,7 @@ bus_new(struct loop *loop, const struct bus_options *options)
     id_new_random(unique);
     snprintf(bus->inbox, sizeof(bus->inbox), "%.48s.%.8s%.4s",
              options->inbox_prefix ? options->inbox_prefix : "_INBOX", unique, unique + 9);
-    loop_prepare(loop, bus_link_turn, bus);
+    loop_prepare(loop, LOOP_RANK_WRITE, bus_link_turn, bus);
     return bus;
 }
 

@@ -168,7 +168,7 @@ get_ready(struct worker *w, struct err *err)
         rc = w->spec->on_ready(w, err);
     if (rc != RC_OK)
         return rc;
-    loop_prepare(w->loop, worker_turn, w);
+    loop_prepare(w->loop, LOOP_RANK_WORK, worker_turn, w);
     w->ready_ms = clock_wall_ms();
     w->healthy = true;
     w->ready = true;

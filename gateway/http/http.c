@@ -386,7 +386,7 @@ http_open(struct loop *loop, const struct http_options *options,
     }
     server->sweep = loop_timer_new(loop, sweep, server);
     loop_timer_set(server->sweep, SWEEP_MS, SWEEP_MS);
-    loop_prepare(loop, prepare, server);
+    loop_prepare(loop, LOOP_RANK_WORK, prepare, server);
     *out = server;
     return RC_OK;
 }

@@ -373,7 +373,7 @@ keys_open(struct loop *loop, const struct keys_options *options, struct keys **o
     keys->loop = loop;
     keys->options = *options;
     keytable_init(&keys->table);
-    loop_prepare(loop, settle_unknown, keys);
+    loop_prepare(loop, LOOP_RANK_SETTLE, settle_unknown, keys);
     crypto_random(keys->secret, sizeof(keys->secret));
     enum rc rc = keypool_open(loop, options->hash_threads, &keys->pool, err);
     if (rc == RC_OK)

@@ -227,7 +227,7 @@ prepare_shortens_the_wait(void **state)
 {
     (void)state;
     struct trace trace = { .loop = new_loop() };
-    loop_prepare(trace.loop, no_wait, &trace);
+    loop_prepare(trace.loop, LOOP_RANK_WORK, no_wait, &trace);
     int64_t start_ms = clock_mono_ms();
     loop_turn(trace.loop, 1000);
     assert_in_range(clock_mono_ms() - start_ms, 0, 240);
@@ -236,6 +236,57 @@ prepare_shortens_the_wait(void **state)
     loop_turn(trace.loop, 0);
     assert_int_equal(trace.calls, 1);
     loop_free(trace.loop);
+}
+
+struct ranked {
+    char order[8];
+    size_t count;
+};
+
+static int
+settles(void *arg)
+{
+    struct ranked *ranked = arg;
+    ranked->order[ranked->count++] = 's';
+    return 0;
+}
+
+static int
+works(void *arg)
+{
+    struct ranked *ranked = arg;
+    ranked->order[ranked->count++] = 'w';
+    return -1;
+}
+
+static int
+writes(void *arg)
+{
+    struct ranked *ranked = arg;
+    ranked->order[ranked->count++] = 'f';
+    return -1;
+}
+
+/* In whatever order they were registered. */
+static void
+prepares_run_by_rank(void **state)
+{
+    static const struct {
+        enum loop_rank rank;
+        loop_prepare_fn *fn;
+    } HOOKS[] = { { LOOP_RANK_WORK, works },
+                  { LOOP_RANK_WRITE, writes },
+                  { LOOP_RANK_SETTLE, settles } };
+    (void)state;
+    for (size_t first = 0; first < 3; first++) {
+        struct ranked ranked = { .count = 0 };
+        struct loop *loop = new_loop();
+        for (size_t i = 0; i < 3; i++)
+            loop_prepare(loop, HOOKS[(first + i) % 3].rank, HOOKS[(first + i) % 3].fn, &ranked);
+        loop_turn(loop, 0);
+        assert_string_equal(ranked.order, "swf");
+        loop_free(loop);
+    }
 }
 
 static void
@@ -281,6 +332,7 @@ main(void)
         cmocka_unit_test(posts_keep_their_order),
         cmocka_unit_test(posts_from_threads_all_arrive),
         cmocka_unit_test(prepare_shortens_the_wait),
+        cmocka_unit_test(prepares_run_by_rank),
         cmocka_unit_test(terminate_is_a_call),
         cmocka_unit_test(a_stopped_loop_still_waits),
     };
