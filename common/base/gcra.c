@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
+
 #define MINUTE_US 60000000
 #define SLOTS     8192
 #define PROBES    8
@@ -62,9 +64,7 @@ gcra_table_free(struct gcra_table *table)
 int64_t *
 gcra_table_find(struct gcra_table *table, const char *name)
 {
-    uint32_t h = 2166136261u;
-    for (const char *c = name; *c; c++)
-        h = (h ^ (unsigned char)*c) * 16777619u;
+    uint32_t h = fnv32_text(name);
     struct slot *oldest = NULL;
     for (unsigned i = 0; i < PROBES; i++) {
         struct slot *slot = &table->slots[(h + i) % SLOTS];

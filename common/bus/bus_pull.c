@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "bus/bus_own.h"
 #include "json/json.h"
@@ -20,10 +21,7 @@
 static struct pull_chain *
 chain_of(struct bus *bus, const char *key, size_t len)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)key[i]) * 16777619u;
-    return &bus->pulls[hash % BUS_PULL_SLOTS];
+    return &bus->pulls[fnv32(FNV32, key, len) % BUS_PULL_SLOTS];
 }
 
 static struct bus_pull *

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "embed/embed.h"
@@ -28,9 +29,6 @@
 #define GRAM_MAX   4
 #define FEW        24  /* rows that are sorted by insertion */
 #define ROWS_STACK 512 /* rows of a text that need no memory */
-
-#define FNV_OFFSET 0xcbf29ce484222325ULL
-#define FNV_PRIME  0x100000001b3ULL
 
 #define IN(code, first, last) ((code) >= (first) && (code) <= (last))
 
@@ -89,11 +87,11 @@ mix(uint64_t h)
 static void
 add_hashed(struct text *t, const uint32_t *codes, size_t n, uint64_t kind, float weight)
 {
-    uint64_t hash = FNV_OFFSET ^ kind;
+    uint64_t hash = FNV64 ^ kind;
     if (!t->out)
         return;
     for (size_t i = 0; i < n; i++)
-        hash = (hash ^ codes[i]) * FNV_PRIME;
+        hash = fnv64_add(hash, codes[i]);
     hash = mix(hash);
     t->out[hash % t->model->dim] += hash >> 63 ? weight : -weight;
 }

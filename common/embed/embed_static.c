@@ -4,10 +4,10 @@
 
 #include <string.h>
 
+#include "base/fnv.h"
+
 #define HEADER_BYTES 64
 #define ALIGNMENT    64
-#define FNV_OFFSET   0xcbf29ce484222325ULL
-#define FNV_PRIME    0x100000001b3ULL
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the file is read in place: a little-endian machine is needed"
@@ -91,21 +91,13 @@ static_model_check(const struct static_model *m)
     return used < m->slots && m->offset[m->rows] <= m->string_bytes;
 }
 
-static uint64_t
-fnv(uint64_t hash, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * FNV_PRIME;
-    return hash;
-}
-
 uint32_t
 static_model_find(const struct static_model *m, const char *piece, size_t len, bool inner)
 {
     size_t prefix = inner ? 2 : 0;
-    uint64_t hash = fnv(fnv(FNV_OFFSET, "##", prefix), piece, len);
+    uint64_t hash = fnv64(fnv64(FNV64, "##", prefix), piece, len);
     uint32_t mask = m->slots - 1;
-    for (uint32_t i = (uint32_t)(hash ^ hash >> 32) & mask; m->slot[i] > 0; i = (i + 1) & mask) {
+    for (uint32_t i = (uint32_t)fnv64_fold(hash) & mask; m->slot[i] > 0; i = (i + 1) & mask) {
         uint32_t row = m->slot[i] - 1;
         const char *found = m->strings + m->offset[row];
         if (m->offset[row + 1] - m->offset[row] == len + prefix &&

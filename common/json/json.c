@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fnv.h"
 #include "json/json_pool.h"
 #include "json/json_scan.h"
 
@@ -28,16 +29,6 @@ json_cleanup(cJSON **doc)
 {
     cJSON_Delete(*doc);
     *doc = NULL;
-}
-
-static uint32_t
-hash_name(const char *name)
-{
-    uint32_t hash = 2166136261u;
-
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 16777619u;
-    return hash;
 }
 
 /* UTF-16 order is the order of the bytes of UTF-8, but for one thing: what lies beyond U+FFFF (leading
@@ -90,7 +81,7 @@ repeats_pairwise(const cJSON *object)
 
     for (const cJSON *one = object->child; one; one = one->next, count++) {
         members[count] = one;
-        hashes[count] = hash_name(one->string);
+        hashes[count] = fnv32_text(one->string);
         for (size_t i = 0; i < count; i++)
             if (hashes[i] == hashes[count] && strcmp(members[i]->string, one->string) == 0)
                 return one->string;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "gateway.h"
 #include "requests/answer.h"
@@ -87,12 +88,9 @@ ask(struct slot *slot)
 bool
 share_used_up(struct gateway *gw, const char *workspace)
 {
-    uint32_t h = 2166136261u;
     int64_t now_ms = clock_mono_ms();
 
-    for (const char *c = workspace; *c; c++)
-        h = (h ^ (unsigned char)*c) * 16777619u;
-    struct slot *slot = &gw->shares->slots[h % SLOTS];
+    struct slot *slot = &gw->shares->slots[fnv32_text(workspace) % SLOTS];
     if (strcmp(slot->workspace, workspace) != 0) {
         (void)strlcpy(slot->workspace, workspace, sizeof(slot->workspace));
         slot->bytes = 0;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
+
 #define BUCKETS 4096
 
 struct waiters {
@@ -26,9 +28,7 @@ waiters_free(struct waiters *waiters)
 static unsigned
 bucket_of(const char *id)
 {
-    uint32_t h = 2166136261u;
-    for (const char *c = id; *c; c++)
-        h = (h ^ (unsigned char)*c) * 16777619u;
+    uint32_t h = fnv32_text(id);
     return (h ^ h >> 16) % BUCKETS;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "bus/bus.h"
@@ -97,10 +98,7 @@ run(struct dbwork *base, struct db *db, struct err *err)
 static unsigned
 slot_number(const char *workspace)
 {
-    uint32_t h = 2166136261u;
-    for (const char *c = workspace; *c; c++)
-        h = (h ^ (unsigned char)*c) * 16777619u;
-    return h % SLOTS;
+    return fnv32_text(workspace) % SLOTS;
 }
 
 static enum rc

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/id.h"
 #include "base/log.h"
 
@@ -66,11 +67,7 @@ allow_has(const cJSON *actions, const char *name)
 static unsigned
 place_of(const char *workspace)
 {
-    uint32_t hash = 2166136261U;
-
-    for (const char *c = workspace; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619U;
-    return hash % PLACES;
+    return fnv32_text(workspace) % PLACES;
 }
 
 static void

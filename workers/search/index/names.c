@@ -5,17 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "collection_own.h"
 
-/* FNV-1a. Whoever makes texts collide slows his own workspace. */
+/* Whoever makes texts collide slows his own workspace. */
 static uint64_t
 hash_text(enum facet kind, const char *text)
 {
-    uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)kind;
-
-    for (hash *= UINT64_C(1099511628211); *text; text++)
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211);
-    return hash ^ hash >> 32;
+    return fnv64_fold(fnv64(fnv64_add(FNV64, (uint64_t)kind), text, strlen(text)));
 }
 
 static uint64_t
