@@ -12,7 +12,7 @@ struct dbworker {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct dbwork *first, **last;
+    STAILQ_HEAD(, dbwork) queue;
     unsigned count;
     bool stopping;
     struct db *db; /* the thread's */
@@ -37,16 +37,14 @@ work(void *arg)
     struct dbworker *jobs = arg;
     pthread_mutex_lock(&jobs->lock);
     for (;;) {
-        struct dbwork *job = jobs->first;
+        struct dbwork *job = STAILQ_FIRST(&jobs->queue);
         if (!job && jobs->stopping)
             break;
         if (!job) {
             pthread_cond_wait(&jobs->wake, &jobs->lock);
             continue;
         }
-        jobs->first = job->next;
-        if (!jobs->first)
-            jobs->last = &jobs->first;
+        STAILQ_REMOVE_HEAD(&jobs->queue, link);
         jobs->count--;
         pthread_mutex_unlock(&jobs->lock);
         carry_out(jobs, job);
@@ -66,7 +64,7 @@ dbworker_open(struct loop *loop, const char *database_url, struct dbworker **out
         return err_set(err, RC_TEMP, "no memory for the database thread");
     jobs->loop = loop;
     jobs->url = database_url;
-    jobs->last = &jobs->first;
+    STAILQ_INIT(&jobs->queue);
     pthread_mutex_init(&jobs->lock, NULL);
     pthread_cond_init(&jobs->wake, NULL);
     if (pthread_create(&jobs->thread, NULL, work, jobs) != 0) {
@@ -99,9 +97,7 @@ dbworker_add(struct dbworker *jobs, struct dbwork *job)
     pthread_mutex_lock(&jobs->lock);
     fits = jobs->count < DBJOBS_MAX && !jobs->stopping;
     if (fits) {
-        job->next = NULL;
-        *jobs->last = job;
-        jobs->last = &job->next;
+        STAILQ_INSERT_TAIL(&jobs->queue, job, link);
         jobs->count++;
         pthread_cond_signal(&jobs->wake);
     }

@@ -9,6 +9,7 @@
 #define GATEWAY_DBWORK_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "base/loop.h"
 #include "base/rc.h"
@@ -19,7 +20,7 @@
 struct dbworker;
 
 struct dbwork {
-    struct dbwork *next;
+    STAILQ_ENTRY(dbwork) link; /* the queue's */
     /* Not called while PostgreSQL is away: rc is then RC_TEMP. */
     enum rc (*run)(struct dbwork *job, struct db *db, struct err *err);
     loop_fn *done; /* with the job, which is the caller's again */

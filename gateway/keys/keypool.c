@@ -17,7 +17,7 @@
 #define KEPT_BYTES    1048576
 
 struct queue {
-    struct keypool_check *first, **last;
+    STAILQ_HEAD(, keypool_check) checks;
     unsigned count;
 };
 
@@ -44,16 +44,13 @@ take_from(struct queues *queues)
 {
     for (unsigned i = 0; i < KEYPOOL_QUEUES; i++) {
         struct queue *queue = &queues->queues[(queues->next + i) % KEYPOOL_QUEUES];
-        struct keypool_check *check = queue->first;
+        struct keypool_check *check = STAILQ_FIRST(&queue->checks);
         if (!check)
             continue;
-        queue->first = check->next;
-        if (!queue->first)
-            queue->last = &queue->first;
+        STAILQ_REMOVE_HEAD(&queue->checks, link);
         queue->count--;
         queues->waiting--;
         queues->next = (queues->next + i + 1) % KEYPOOL_QUEUES;
-        check->next = NULL;
         return check;
     }
     return NULL;
@@ -131,8 +128,8 @@ keypool_open(struct loop *loop, unsigned threads, struct keypool **out, struct e
     pthread_cond_init(&pool->wake, &attr);
     pthread_condattr_destroy(&attr);
     for (unsigned i = 0; i < KEYPOOL_QUEUES; i++) {
-        pool->usual.queues[i].last = &pool->usual.queues[i].first;
-        pool->suspects.queues[i].last = &pool->suspects.queues[i].first;
+        STAILQ_INIT(&pool->usual.queues[i].checks);
+        STAILQ_INIT(&pool->suspects.queues[i].checks);
     }
     for (; pool->n_threads < threads; pool->n_threads++)
         if (pthread_create(&pool->threads[pool->n_threads], NULL, work, pool) != 0)
@@ -183,13 +180,11 @@ keypool_add(struct keypool *pool, struct keypool_check *check, const char *clien
     struct queues *queues = check->suspect ? &pool->suspects : &pool->usual;
     struct queue *queue = &queues->queues[queue_of(client)];
     bool fits = false;
-    check->next = NULL;
     check->pool = pool;
     pthread_mutex_lock(&pool->lock);
     if (!pool->stopping && queue->count < KEYPOOL_QUEUE_MAX &&
         queues->waiting < KEYPOOL_CHECKS_MAX) {
-        *queue->last = check;
-        queue->last = &check->next;
+        STAILQ_INSERT_TAIL(&queue->checks, check, link);
         queue->count++;
         queues->waiting++;
         fits = true;

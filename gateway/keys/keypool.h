@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/loop.h"
 #include "base/rc.h"
@@ -32,8 +33,8 @@
 struct keypool;
 
 struct keypool_check {
-    struct keypool_check *next;
-    char secret[APIKEY_SECRET_LEN]; /* wiped when done */
+    STAILQ_ENTRY(keypool_check) link; /* the pool's */
+    char secret[APIKEY_SECRET_LEN];   /* wiped when done */
     char phc[CRYPTO_PWHASH_MAX];
     enum rc result;
     bool suspect;  /* set before it is added */

@@ -23,7 +23,7 @@
 #define CLIENT_MAX      48
 
 struct waiter { /* one caller */
-    struct waiter *next;
+    SLIST_ENTRY(waiter) link;
     keys_fn *fn;
     void *arg;
 };
@@ -31,13 +31,13 @@ struct waiter { /* one caller */
 /* One key text on its way; every caller that shows the same text waits on the same one. */
 struct check {
     struct keypool_check job; /* first: the pool gives it back */
-    struct check *next;       /* in its bucket */
+    LIST_ENTRY(check) link;   /* in its bucket */
     struct keys *keys;
     struct apikey key;
     uint8_t proof[CRYPTO_HASH_LEN];
     char client[CLIENT_MAX];
     uint64_t ticket; /* of the poll that it waits for; 0 = none */
-    struct waiter *waiters;
+    SLIST_HEAD(, waiter) waiters;
 };
 
 struct refused {
@@ -54,7 +54,7 @@ struct keys {
     uint8_t secret[CRYPTO_KEY_LEN]; /* of the proofs; new in every process */
     int64_t fresh_ms;               /* monotonic time of the last good poll; 0 = none yet */
     bool away;                      /* the last poll failed */
-    struct check *checks[HASH_BUCKETS];
+    LIST_HEAD(check_list, check) checks[HASH_BUCKETS];
     unsigned n_checks;
     unsigned unsettled;      /* buckets still to be looked at after the last poll */
     uint64_t settled_ticket; /* of the last good poll */
@@ -131,29 +131,33 @@ look(struct keys *keys, const char *key_id, const uint8_t proof[CRYPTO_HASH_LEN]
 
 /* --- checks that take time -------------------------------------------------------------------- */
 
-static struct check **
+static struct check_list *
+bucket_of(struct keys *keys, const uint8_t proof[CRYPTO_HASH_LEN])
+{
+    return &keys->checks[proof[2] % HASH_BUCKETS];
+}
+
+static struct check *
 find_check(struct keys *keys, const uint8_t proof[CRYPTO_HASH_LEN])
 {
-    struct check **at = &keys->checks[proof[2] % HASH_BUCKETS];
-    while (*at && memcmp((*at)->proof, proof, CRYPTO_HASH_LEN) != 0)
-        at = &(*at)->next;
-    return at;
+    struct check *check;
+    LIST_FOREACH (check, bucket_of(keys, proof), link)
+        if (memcmp(check->proof, proof, CRYPTO_HASH_LEN) == 0)
+            return check;
+    return NULL;
 }
 
 static void
 finish(struct check *check, enum rc rc, const struct key_view *view)
 {
     struct keys *keys = check->keys;
-    struct check **at = find_check(keys, check->proof);
-    if (*at == check) {
-        *at = check->next;
-        keys->n_checks--;
-    }
+    LIST_REMOVE(check, link);
+    keys->n_checks--;
     if (rc == RC_DENIED)
         remember_refused(keys, check->proof);
-    struct waiter *next;
-    for (struct waiter *waiter = check->waiters; waiter; waiter = next) {
-        next = waiter->next;
+    struct waiter *waiter;
+    while ((waiter = SLIST_FIRST(&check->waiters)) != NULL) {
+        SLIST_REMOVE_HEAD(&check->waiters, link);
         waiter->fn(waiter->arg, rc, view);
         free(waiter);
     }
@@ -216,9 +220,7 @@ start(struct keys *keys, const struct apikey *parsed, const uint8_t proof[CRYPTO
     check->key = *parsed;
     memcpy(check->proof, proof, CRYPTO_HASH_LEN);
     (void)snprintf(check->client, sizeof(check->client), "%s", client ? client : "");
-    struct check **at = find_check(keys, proof);
-    check->next = *at;
-    *at = check;
+    LIST_INSERT_HEAD(bucket_of(keys, proof), check, link);
     keys->n_checks++;
     *out = check;
     return true;
@@ -228,23 +230,22 @@ static enum rc
 wait_for(struct keys *keys, const struct apikey *parsed, const uint8_t proof[CRYPTO_HASH_LEN],
          const struct key_text *text, struct waiter *waiter)
 {
-    struct check *check = *find_check(keys, proof);
+    struct check *check = find_check(keys, proof);
     if (check) {
-        waiter->next = check->waiters;
-        check->waiters = waiter;
+        SLIST_INSERT_HEAD(&check->waiters, waiter, link);
         return RC_OK;
     }
     if (!start(keys, parsed, proof, text->client, &check))
         return RC_TEMP;
     struct key *key = keytable_get(&keys->table, parsed->id);
-    check->waiters = waiter;
+    SLIST_INSERT_HEAD(&check->waiters, waiter, link);
     if (!key) {
         check->ticket = keywatch_ask(keys->watch);
         return RC_OK;
     }
     if (hash(check, key))
         return RC_OK;
-    check->waiters = NULL; /* the caller answers at once */
+    SLIST_INIT(&check->waiters); /* the caller answers at once */
     finish(check, RC_TEMP, NULL);
     return RC_TEMP;
 }
@@ -294,8 +295,9 @@ settle_unknown(void *arg)
     unsigned n = 0;
     for (; keys->unsettled && n < SETTLED_IN_TURN; keys->unsettled--) {
         struct check *next;
-        for (struct check *check = keys->checks[keys->unsettled - 1]; check; check = next) {
-            next = check->next;
+        for (struct check *check = LIST_FIRST(&keys->checks[keys->unsettled - 1]); check;
+             check = next) {
+            next = LIST_NEXT(check, link);
             bool known = check->ticket <= keys->settled_ticket;
             if (!check->ticket || (!known && !keys->away))
                 continue;
@@ -350,7 +352,10 @@ keys_take_uses(struct keys *keys, struct key_use *uses, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < keys->table.n_buckets; i++) {
-        for (struct key *key = keys->table.buckets[i]; key && n < max; key = key->next) {
+        struct key *key;
+        LIST_FOREACH (key, &keys->table.buckets[i], chain) {
+            if (n == max)
+                return n;
             if (!key->used_ms)
                 continue;
             memcpy(uses[n].key_id, key->principal.key_id, sizeof(uses[n].key_id));
@@ -395,8 +400,8 @@ keys_close(struct keys *keys)
     keywatch_close(keys->watch);
     keypool_close(keys->pool);
     for (unsigned i = 0; i < HASH_BUCKETS; i++)
-        while (keys->checks[i])
-            finish(keys->checks[i], RC_TEMP, NULL);
+        while (!LIST_EMPTY(&keys->checks[i]))
+            finish(LIST_FIRST(&keys->checks[i]), RC_TEMP, NULL);
     keytable_fini(&keys->table);
     crypto_wipe(keys, sizeof(*keys));
     free(keys);

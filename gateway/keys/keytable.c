@@ -5,18 +5,16 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fnv.h"
 #include "base/rc.h"
 
 #define BUCKETS_FIRST 256
 
-/* FNV-1a. Ids in the table were made by us; ids that are looked up only walk one chain. */
+/* Ids in the table were made by us; ids that are looked up only walk one chain. */
 static size_t
 hash(const char *key_id)
 {
-    uint64_t h = 1469598103934665603u;
-    for (const char *c = key_id; *c; c++)
-        h = (h ^ (unsigned char)*c) * 1099511628211u;
-    return (size_t)(h ^ h >> 32);
+    return (size_t)fnv64_fold(fnv64(FNV64, key_id, strlen(key_id)));
 }
 
 static void *
@@ -31,51 +29,55 @@ void
 keytable_init(struct keytable *table)
 {
     *table = (struct keytable){ .n_buckets = BUCKETS_FIRST };
-    table->buckets = must(calloc(table->n_buckets, sizeof(struct key *)));
+    table->buckets = must(calloc(table->n_buckets, sizeof(struct key_chain)));
+}
+
+static void
+drop(struct key *key)
+{
+    LIST_REMOVE(key, chain);
+    crypto_wipe(key, sizeof(*key));
+    free(key);
 }
 
 void
 keytable_fini(struct keytable *table)
 {
     for (size_t i = 0; i < table->n_buckets; i++) {
-        struct key *next;
-        for (struct key *key = table->buckets[i]; key; key = next) {
-            next = key->next;
-            crypto_wipe(key, sizeof(*key));
-            free(key);
-        }
+        struct key *key;
+        while ((key = LIST_FIRST(&table->buckets[i])) != NULL)
+            drop(key);
     }
     free(table->buckets);
     *table = (struct keytable){ 0 };
 }
 
-static struct key **
-find(const struct keytable *table, const char *key_id)
+static struct key_chain *
+chain_of(const struct keytable *table, const char *key_id)
 {
-    struct key **at = &table->buckets[hash(key_id) & (table->n_buckets - 1)];
-    while (*at && strcmp((*at)->principal.key_id, key_id) != 0)
-        at = &(*at)->next;
-    return at;
+    return &table->buckets[hash(key_id) & (table->n_buckets - 1)];
 }
 
 struct key *
 keytable_get(const struct keytable *table, const char *key_id)
 {
-    return *find(table, key_id);
+    struct key *key;
+    LIST_FOREACH (key, chain_of(table, key_id), chain)
+        if (strcmp(key->principal.key_id, key_id) == 0)
+            return key;
+    return NULL;
 }
 
 static void
 grow(struct keytable *table)
 {
     size_t n = table->n_buckets * 2;
-    struct key **buckets = must(calloc(n, sizeof(struct key *)));
+    struct key_chain *buckets = must(calloc(n, sizeof(struct key_chain)));
     for (size_t i = 0; i < table->n_buckets; i++) {
-        struct key *next;
-        for (struct key *key = table->buckets[i]; key; key = next) {
-            struct key **at = &buckets[hash(key->principal.key_id) & (n - 1)];
-            next = key->next;
-            key->next = *at;
-            *at = key;
+        struct key *key;
+        while ((key = LIST_FIRST(&table->buckets[i])) != NULL) {
+            LIST_REMOVE(key, chain);
+            LIST_INSERT_HEAD(&buckets[hash(key->principal.key_id) & (n - 1)], key, chain);
         }
     }
     free(table->buckets);
@@ -86,20 +88,17 @@ grow(struct keytable *table)
 void
 keytable_remove(struct keytable *table, const char *key_id)
 {
-    struct key **at = find(table, key_id);
-    struct key *key = *at;
+    struct key *key = keytable_get(table, key_id);
     if (!key)
         return;
-    *at = key->next;
+    drop(key);
     table->count--;
-    crypto_wipe(key, sizeof(*key));
-    free(key);
 }
 
 bool
 keytable_apply(struct keytable *table, const struct key_row *row)
 {
-    struct key *key = *find(table, row->principal.key_id);
+    struct key *key = keytable_get(table, row->principal.key_id);
     if (key && !row->revoked && key->changed_us == row->changed_us)
         return false;
     if (row->revoked) {
@@ -109,9 +108,8 @@ keytable_apply(struct keytable *table, const struct key_row *row)
     if (!key) {
         if (table->count >= table->n_buckets)
             grow(table);
-        struct key **at = find(table, row->principal.key_id);
         key = must(calloc(1, sizeof(*key)));
-        *at = key;
+        LIST_INSERT_HEAD(chain_of(table, row->principal.key_id), key, chain);
         table->count++;
     }
     key->verified = key->verified && strcmp(key->phc, row->phc) == 0;

@@ -11,12 +11,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "crypto/crypto.h"
 #include "protocol/principal.h"
 
 struct key {
-    struct key *next;
+    LIST_ENTRY(key) chain;
     struct principal principal;
     char phc[CRYPTO_PWHASH_MAX];
     int64_t expires_ms; /* wall; 0 = never */
@@ -36,9 +37,11 @@ struct key_row {
     int64_t changed_us;
 };
 
+LIST_HEAD(key_chain, key);
+
 struct keytable {
-    struct key **buckets; /* owned */
-    size_t n_buckets;     /* a power of two */
+    struct key_chain *buckets; /* owned */
+    size_t n_buckets;          /* a power of two */
     size_t count;
 };
 
