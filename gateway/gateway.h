@@ -53,7 +53,7 @@ enum gateway_script {
     X(answers_5xx_total,    "answers with a status of 500 to 599")                             \
     X(unauthorized_total,   "requests without a valid key")                                    \
     X(rate_limited_total,   "requests answered 429")                                           \
-    X(rate_local_total,     "requests limited by the local limiter because Redis was away")    \
+    X(rate_local_total,     "requests limited by the local limiter because Redis was unavailable")    \
     X(share_refused_total,  "requests refused because their workspace's share of Redis was used up")\
     X(published_total,      "commands acknowledged by JetStream")                              \
     X(publish_failed_total, "commands that JetStream did not acknowledge in time")             \

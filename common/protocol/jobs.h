@@ -11,7 +11,7 @@
  * States:  pending -> running -> completed | failed | cancelled | dead; never backwards, so that the
  *          gateway and the executor may both create a job (docs/states.md)
  * Secrecy: parameters are not stored at all; answers are sealed under DATA_KEY for their place
- * Errors:  RC_TEMP Redis is away · RC_BUG a reply out of form
+ * Errors:  RC_TEMP Redis is unavailable · RC_BUG a reply out of form
  * Threads: the loop's thread
  */
 #ifndef GANTRY_JOBS_H

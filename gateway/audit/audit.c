@@ -108,7 +108,7 @@ refuse_unaudited(struct request *r)
     answer_header(r, "Retry-After", "2");
     (void)answer_problem(r, PROBLEM_UNAVAILABLE,
                          bus_connected(r->gw->bus) ? "the audit log takes no events at the moment"
-                                                   : "NATS is away");
+                                                   : "NATS is unavailable");
 }
 
 static void

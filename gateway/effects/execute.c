@@ -123,7 +123,7 @@ on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     struct request *r = x->r;
     (void)err;
     if (rc != RC_OK)
-        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is away: no previews now");
+        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
     else if (jobs_word(reply)[0] == '\0')
         go_wrong(
             x, PROBLEM_NOT_FOUND,
@@ -198,7 +198,7 @@ on_used(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *e
             x, PROBLEM_NOT_FOUND,
             "there is no such preview here: it was never made, or expired more than a day ago");
     } else {
-        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is away: no previews now");
+        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
     }
     came(x);
 }
@@ -250,7 +250,7 @@ on_reserved(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
         go_wrong(x, PROBLEM_REQUEST_IN_PROGRESS,
                  "a request with an action's client_request_id is still under way");
     } else if (word[0] == '\0' || reply->count < 3) {
-        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is away: no idempotency keys now");
+        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no idempotency keys now");
     } else {
         (void)snprintf(item->id, sizeof(item->id), "%s", reply->items[1].text);
         item->attempt = reply->items[2].integer;
@@ -337,7 +337,7 @@ publish_item(struct item *item)
     if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, item, &err) == RC_OK)
         x->waiting++;
     else
-        go_wrong(x, PROBLEM_UNAVAILABLE, "NATS is away");
+        go_wrong(x, PROBLEM_UNAVAILABLE, "NATS is unavailable");
 }
 
 static void

@@ -103,7 +103,7 @@ forward_query(struct request *r)
         r->wait_ms = QUERY_MIN_MS;
     r->effect = EFFECT_SENT;
     if (bus_request(r->gw->bus, &out, r->wait_ms, on_reply, r, &err) != RC_OK)
-        return unavailable(r, "NATS is away");
+        return unavailable(r, "NATS is unavailable");
     return STEP_WAIT;
 }
 
@@ -247,7 +247,7 @@ forward_command(struct request *r)
         waiters_add(r->gw->waiters, r);
     if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, r, &err) != RC_OK) {
         waiters_remove(r);
-        return unavailable(r, "NATS is away");
+        return unavailable(r, "NATS is unavailable");
     }
     return STEP_WAIT;
 }

@@ -217,11 +217,12 @@ reserved(struct request *r, const struct kv_reply *reply)
 }
 
 static enum step
-redis_away(struct request *r)
+redis_unavailable(struct request *r)
 {
     answer_header(r, "Retry-After", "2");
-    return answer_problem(r, PROBLEM_UNAVAILABLE,
-                          "Redis is away: a request with an idempotency key cannot be carried out");
+    return answer_problem(
+        r, PROBLEM_UNAVAILABLE,
+        "Redis is unavailable: a request with an idempotency key cannot be carried out");
 }
 
 static void
@@ -230,7 +231,7 @@ on_reserved(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     struct request *r = arg;
     (void)err;
     if (rc != RC_OK)
-        request_continue(r, redis_away(r));
+        request_continue(r, redis_unavailable(r));
     else if (reply->type != KV_LIST || reply->count == 0 || reply->items[0].type != KV_TEXT)
         request_continue(r, answer_problem(r, PROBLEM_INTERNAL, "Redis answered out of form"));
     else
@@ -255,7 +256,7 @@ check_idempotency(struct request *r)
         return answer_problem(r, PROBLEM_INTERNAL, "the body cannot be hashed");
     set_place(r, key);
     if (!kv_connected(r->gw->kv))
-        return redis_away(r);
+        return redis_unavailable(r);
     kv_add(&cmd, r->idem.place);
     kv_add(&cmd, r->id);
     kv_add(&cmd, r->idem.body_hash);

@@ -11,7 +11,7 @@
  *
  * Shape:   answer {"status":200,"body":{members named in the route's record}}; a problem's type,
  *          title, status, detail, code and errors. Never content.
- * Errors:  503 when Redis is away; 409, 422 as in the contract
+ * Errors:  503 when Redis is unavailable; 409, 422 as in the contract
  */
 #ifndef GATEWAY_IDEM_H
 #define GATEWAY_IDEM_H

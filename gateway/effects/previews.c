@@ -94,7 +94,7 @@ on_kept(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *e
         finish(r, answer_object(r, 200, buf_text(&preview->answer), preview->answer.len));
     } else {
         answer_header(r, "Retry-After", "2");
-        finish(r, answer_problem(r, PROBLEM_UNAVAILABLE, "Redis is away: no previews now"));
+        finish(r, answer_problem(r, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now"));
     }
 }
 
@@ -232,6 +232,6 @@ preview_make(struct request *r)
                            .data = payload.data,
                            .len = payload.len };
     if (bus_request(r->gw->bus, &out, CARRY_PUBLISH_MS, on_described, r, &err) != RC_OK)
-        return answer_problem(r, PROBLEM_UNAVAILABLE, "NATS is away");
+        return answer_problem(r, PROBLEM_UNAVAILABLE, "NATS is unavailable");
     return STEP_WAIT;
 }

@@ -103,7 +103,7 @@ tasks_allow(struct request *r, const char *const *actions, size_t n)
         answer_header(r, "Retry-After", "2");
         return answer_problem(r, PROBLEM_UNAVAILABLE,
                               r->gw->room_short ? "there is no room for more jobs"
-                                                : "Redis is away: no jobs now");
+                                                : "Redis is unavailable: no jobs now");
     }
     if (share_used_up(r->gw, r->actor.workspace))
         return share_refuse(r);

@@ -7,7 +7,7 @@
  * it never allows and never rejects on a guess. A list is remembered for ALLOW_FRESH_MS, for whoever
  * wants one that may be that old; nothing is denied by a remembered list.
  *
- * Errors:  RC_TEMP  PostgreSQL is away · RC_NOTFOUND  no such workspace
+ * Errors:  RC_TEMP  PostgreSQL is unavailable · RC_NOTFOUND  no such workspace
  * Threads: the loop's thread only
  * Source:  contract 6
  */

@@ -21,7 +21,7 @@ struct dbworker;
 
 struct dbwork {
     STAILQ_ENTRY(dbwork) link; /* the queue's */
-    /* Not called while PostgreSQL is away: rc is then RC_TEMP. */
+    /* Not called while PostgreSQL is unavailable: rc is then RC_TEMP. */
     enum rc (*run)(struct dbwork *job, struct db *db, struct err *err);
     loop_fn *done; /* with the job, which is the caller's again */
     enum rc rc;

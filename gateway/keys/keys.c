@@ -53,7 +53,7 @@ struct keys {
     struct keypool *pool;
     uint8_t secret[CRYPTO_KEY_LEN]; /* of the proofs; new in every process */
     int64_t fresh_ms;               /* monotonic time of the last good poll; 0 = none yet */
-    bool away;                      /* the last poll failed */
+    bool unavailable;               /* the last poll failed */
     LIST_HEAD(check_list, check) checks[HASH_BUCKETS];
     unsigned n_checks;
     unsigned unsettled;      /* buckets still to be looked at after the last poll */
@@ -70,7 +70,7 @@ keys_fresh(const struct keys *keys)
 bool
 keys_reachable(const struct keys *keys)
 {
-    return keys_fresh(keys) && !keys->away;
+    return keys_fresh(keys) && !keys->unavailable;
 }
 
 size_t
@@ -299,7 +299,7 @@ settle_unknown(void *arg)
              check = next) {
             next = LIST_NEXT(check, link);
             bool known = check->ticket <= keys->settled_ticket;
-            if (!check->ticket || (!known && !keys->away))
+            if (!check->ticket || (!known && !keys->unavailable))
                 continue;
             struct key *key = keytable_get(&keys->table, check->key.id);
             if (!key || expired(key))
@@ -325,12 +325,12 @@ on_batch(void *arg)
     }
     if (batch->ok && !batch->more)
         keys->fresh_ms = batch->asked_ms;
-    if (!batch->ok && !keys->away)
+    if (!batch->ok && !keys->unavailable)
         log_warn("keys cannot be read (verified ones go on for %d s): %s", KEYS_FRESH_MS / 1000,
                  batch->problem);
-    if (batch->ok && keys->away)
+    if (batch->ok && keys->unavailable)
         log_info("keys are read again");
-    keys->away = !batch->ok;
+    keys->unavailable = !batch->ok;
     if (batch->ok && !batch->more)
         keys->settled_ticket = batch->ticket;
     if (!batch->more)

@@ -13,7 +13,7 @@
  * Nothing is believed once the last successful poll is older than KEYS_FRESH_MS.
  *
  * Errors:  RC_DENIED  unknown, wrong, expired or revoked (nobody learns which)
- *          RC_TEMP    PostgreSQL is away for too long, or too many unknown keys wait
+ *          RC_TEMP    PostgreSQL is unavailable for too long, or too many unknown keys wait
  * Threads: the loop's thread only
  * Source:  contract 4.2
  */

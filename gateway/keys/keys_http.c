@@ -273,7 +273,7 @@ on_done(void *arg)
     enum step step;
     if (job->job.rc == RC_TEMP) {
         answer_header(r, "Retry-After", "2");
-        step = answer_problem(r, PROBLEM_UNAVAILABLE, "PostgreSQL is away");
+        step = answer_problem(r, PROBLEM_UNAVAILABLE, "PostgreSQL is unavailable");
     } else if (job->job.rc != RC_OK) {
         step = answer_problem(r, PROBLEM_INTERNAL, "the keys could not be changed");
     } else if (!job->found) {

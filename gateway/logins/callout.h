@@ -39,7 +39,7 @@ struct callout_options {
     void *arg;
 };
 
-/* RC_CONFIG: the server refuses the user. A server that is away is waited for in the background. */
+/* RC_CONFIG: the server refuses the user. A server that is unavailable is waited for in the background. */
 enum rc callout_open(struct loop *loop, const struct callout_options *options, struct callout **out,
                      struct err *err);
 void callout_close(struct callout *callout); /* NULL allowed */

@@ -201,9 +201,9 @@ check_servers(struct request *r)
         return STEP_NEXT;
     answer_header(r, "Retry-After", "2");
     return answer_problem(r, PROBLEM_UNAVAILABLE, "%s",
-                          !nats    ? "NATS is away"
+                          !nats    ? "NATS is unavailable"
                           : !audit ? "the audit log takes no events"
-                                   : "Redis is away");
+                                   : "Redis is unavailable");
 }
 
 /* utf-8, UTF8, utf_8, 'utf-8', or nothing. */

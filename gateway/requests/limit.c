@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limit - rate limits per workspace and per key: GCRA, in Redis, or here while Redis is away.
+ * limit - rate limits per workspace and per key: GCRA, in Redis, or here while Redis is unavailable.
  *
  * The script takes from all buckets of a request or from none. Without Redis every gateway limits on
  * its own: never open, never shut.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many connections, hostile framing, slow clients, rate limits, servers that are away."""
+"""Many connections, hostile framing, slow clients, rate limits, servers that are unavailable."""
 import json
 import resource
 import selectors
@@ -308,7 +308,7 @@ def test_servers_away(own):
     assert client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok(503).code == "unavailable"
     # what is not about jobs needs no Redis, also where the executor answers it
     assert client.get("/ai/actions").ok().json["count"] > 0
-    assert client.get("/ai/jobs").ok(503).json["detail"] == "Redis is away"
+    assert client.get("/ai/jobs").ok(503).json["detail"] == "Redis is unavailable"
     one.bring_back("redis")
     wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "up", 15)
     client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok()
@@ -318,7 +318,7 @@ def test_servers_away(own):
     assert ready.get("/readyz").json["dependencies"]["nats"] == "down"
     for path in ("/memory", "/keys"):
         refused = client.get(path).ok(503)
-        assert refused.code == "unavailable" and refused.json["detail"] == "NATS is away"
+        assert refused.code == "unavailable" and refused.json["detail"] == "NATS is unavailable"
     assert ready.get("/memory").status == 401
     one.bring_back("nats")
     wait_until(lambda: client.ingest("away", "nats is back").status == 200, 15)

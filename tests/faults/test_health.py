@@ -110,7 +110,7 @@ def test_counts_of_refusals_outlive_the_gateway(system):
     client, stranger = system.client(), system.anonymous()
     client.get("/memory").ok()
     system.take_down("nats")
-    wait_until(lambda: client.get("/none-1").status == 503, 60, "NATS is away")
+    wait_until(lambda: client.get("/none-1").status == 503, 60, "NATS is unavailable")
 
     def counted():
         with contextlib.closing(system.database()) as database, database.cursor() as cursor:

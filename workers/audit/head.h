@@ -6,7 +6,7 @@
  * last checkpoint carries our signature, has as many leaves as there are rows, does not lie before
  * what we signed ourselves, and the stored tiles hash to its root.
  *
- * Errors:  RC_TEMP    the database is away
+ * Errors:  RC_TEMP    the database is unavailable
  *          RC_CONFIG  the log is not the one that was signed: the program must stop
  */
 #ifndef GANTRY_AUDIT_HEAD_H

@@ -2,7 +2,7 @@
 /*
  * prove - carries out a proof's plan: fetches the tiles it needs in one query and folds them.
  *
- * Errors: RC_TEMP the database is away · RC_CONFIG tiles are missing or too short
+ * Errors: RC_TEMP the database is unavailable · RC_CONFIG tiles are missing or too short
  */
 #ifndef GANTRY_AUDIT_PROVE_H
 #define GANTRY_AUDIT_PROVE_H
