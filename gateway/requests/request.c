@@ -27,7 +27,7 @@ static const struct {
     { check_secrets, true },      /* 422 */
     { check_allowed, true },      /* 403 */
     { check_idempotency, true },  /* 409, 422, or the first answer again */
-    { announce_effect, true },      /* 503: what cannot be audited is not begun */
+    { announce_effect, true },    /* 503: what cannot be audited is not begun */
     { forward_request, true },
 };
 #define N_STAGES (sizeof(STAGES) / sizeof(STAGES[0]))
