@@ -85,29 +85,35 @@ new_collection(size_t dims)
 static void
 test_kernels_agree(void **state)
 {
-    static int8_t query[4032], rows[7 * 4032];
+    enum { ROWS = 7, MOST = 4096 };
+    static int8_t query[MOST], rows[ROWS][MOST];
+    static uint8_t planes[2][ROWS * MOST / 2];
     struct dot_kernel kernels[DOT_KERNELS_MAX];
     size_t n = dot_kernels(kernels);
     uint64_t random = 88172645463325252u;
 
     for (size_t i = 0; i < sizeof(rows); i++)
-        rows[i] = (int8_t)((int)(next_random(&random) % 255) - 127);
-    for (size_t stride = 64; stride <= 4032; stride += 64) {
-        int32_t want[7], got[7];
-        for (size_t i = 0; i < stride; i++)
-            query[i] = stride % 128 ? (int8_t)((int)(next_random(&random) % 255) - 127) : 127;
-        if (stride % 256 == 0)
-            memset(rows, stride % 512 ? 127 : -127, stride); /* the largest sums */
-        for (size_t r = 0; r < 7; r++) {
-            want[r] = 0;
-            for (size_t i = 0; i < stride; i++)
-                want[r] += query[i] * rows[r * stride + i];
+        rows[i / MOST][i % MOST] = (int8_t)((int)(next_random(&random) % 255) - 127);
+    for (size_t half = 64; half <= MOST / 2; half += 64) {
+        int32_t want[ROWS] = { 0 }, got[ROWS], high[ROWS], low[ROWS], sum = 0;
+        for (size_t i = 0; i < 2 * half; i++) {
+            query[i] = half % 128 ? (int8_t)((int)(next_random(&random) % 255) - 127) : 127;
+            sum += query[i];
+        }
+        if (half % 256 == 0)
+            memset(rows[0], half % 512 ? 127 : -127, 2 * half); /* the largest sums */
+        for (size_t r = 0; r < ROWS; r++) {
+            (void)vector_split(rows[r], 2 * half, half, planes[0] + r * half, planes[1] + r * half);
+            for (size_t i = 0; i < 2 * half; i++)
+                want[r] += query[i] * rows[r][i];
         }
         for (size_t k = 0; k < n; k++) {
-            memset(got, 0, sizeof(got));
-            kernels[k].dot(query, rows, stride, 7, got);
+            kernels[k].dot(query, planes[0], half, ROWS, high);
+            kernels[k].dot(query, planes[1], half, ROWS, low);
+            for (size_t r = 0; r < ROWS; r++)
+                got[r] = 16 * high[r] - 128 * sum + low[r];
             if (memcmp(want, got, sizeof(got)) != 0)
-                fail_msg("%s differs at a stride of %zu", kernels[k].name, stride);
+                fail_msg("%s differs at %zu values", kernels[k].name, 2 * half);
         }
     }
     print_message("# kernels: %zu, best %s\n", n, kernels[n - 1].name);

@@ -14,6 +14,8 @@
 #include "base/cleanup.h"
 #include "collection_own.h"
 
+#define PACKED_MAX 4096 /* COLLECTION_DIMS_MAX and padding */
+
 static uint64_t
 hash_id(const uint8_t *id)
 {
@@ -58,7 +60,7 @@ collection_new(size_t dims, struct collection **out, struct err *err)
     *c = (struct collection){
         .memory = memory,
         .dims = dims,
-        .stride = (dims + 63) / 64 * 64,
+        .half = (dims + 127) / 128 * 64,
         .dot = dot_best(),
         .free_row = NONE,
         .free_list = NONE,
@@ -83,9 +85,11 @@ collection_free(struct collection *c)
     memory_free(&c->memory, c->expires_ms);
     memory_free(&c->memory, c->row_words);
     memory_free(&c->memory, c->scale);
+    memory_free(&c->memory, c->slack);
     memory_free(&c->memory, c->records);
     memory_free(&c->memory, c->alive);
     memory_free(&c->memory, c->segments);
+    memory_free(&c->memory, c->lows);
     memory_free(&c->memory, c->by_id.slots);
     memory_free(&c->memory, c->scratch.at);
     free(c);
@@ -139,15 +143,18 @@ grow_rows(struct collection *c)
         !resize(c, &c->expires_ms, cap * sizeof(*c->expires_ms)) ||
         !resize(c, &c->row_words, cap * sizeof(*c->row_words)) ||
         !resize(c, &c->scale, cap * sizeof(*c->scale)) ||
+        !resize(c, &c->slack, cap * sizeof(*c->slack)) ||
         !resize(c, &c->records, cap * sizeof(*c->records)) ||
         !resize(c, &c->alive, cap / SEGMENT_ROWS * sizeof(*c->alive)) ||
-        !resize(c, &c->segments, cap / SEGMENT_ROWS * sizeof(*c->segments)))
+        !resize(c, &c->segments, cap / SEGMENT_ROWS * sizeof(*c->segments)) ||
+        !resize(c, &c->lows, cap / SEGMENT_ROWS * sizeof(*c->lows)))
         return false;
     for (uint32_t i = segments; i < cap / SEGMENT_ROWS; i++) {
         c->alive[i] = 0;
         c->segments[i] = NULL;
     }
     memset(c->scale + c->cap, 0, (cap - c->cap) * sizeof(*c->scale));
+    memset(c->slack + c->cap, 0, (cap - c->cap) * sizeof(*c->slack));
     c->cap = cap;
     return true;
 }
@@ -311,6 +318,18 @@ has_direction(const struct collection *c, const float *vector)
     return false;
 }
 
+static void
+put_vector(struct collection *c, uint32_t slot, const float *vector)
+{
+    int8_t packed[PACKED_MAX];
+    size_t segment = slot / SEGMENT_ROWS, at = slot % SEGMENT_ROWS * c->half;
+    float off;
+
+    c->scale[slot] = vector_pack(vector, c->dims, 2 * c->half, packed);
+    off = vector_split(packed, c->dims, c->half, c->segments[segment] + at, c->lows[segment] + at);
+    c->slack[slot] = c->scale[slot] * off;
+}
+
 enum rc
 collection_put(struct collection *c, const struct collection_row *row, struct err *err)
 {
@@ -343,9 +362,7 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
         c->first_expiry_ms = row->expires_ms;
     c->scale[slot] = 0;
     if (vector)
-        c->scale[slot] =
-            vector_pack(row->vector, c->dims, c->stride,
-                        c->segments[slot / SEGMENT_ROWS] + slot % SEGMENT_ROWS * c->stride);
+        put_vector(c, slot, row->vector);
     table_add(&c->by_id, hash_id(row->id), slot);
     if (old != NONE)
         release(c, old);

@@ -6,7 +6,7 @@
  * source, tag) has a list of the rows that hold it, in blocks of sorted 32-bit postings (row number,
  * occurrences) that are changed in place: a row that goes takes its postings along. The row's record
  * names its keys and the positions of its terms. Vectors lie in segments of 64 rows, one word of a
- * bitmap each.
+ * bitmap each, split into high and low nibbles.
  */
 #ifndef INDEX_COLLECTION_OWN_H
 #define INDEX_COLLECTION_OWN_H
@@ -72,11 +72,12 @@ struct memory {
     size_t max; /* 0: none; a test makes memory end */
 };
 
-typedef void dot_fn(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out);
+/* Of n rows of a plane; dot.c. */
+typedef void dot_fn(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out);
 
 struct collection {
     struct memory memory;
-    size_t dims, stride;
+    size_t dims, half; /* bytes of a plane's row: two dimensions each, and padding */
     dot_fn *dot;
 
     uint32_t cap, used, free_row; /* used: slots that were ever taken */
@@ -87,15 +88,17 @@ struct collection {
     int64_t *created_ns, *expires_ms;
     uint16_t *row_words;
     float *scale;      /* of the vector: cosine = dot * scale * the query's; 0: none */
+    float *slack;      /* the most cosine that the low nibbles can add to their mean */
     uint8_t **records; /* owned each */
     uint64_t *alive;
-    int8_t **segments; /* of slabs; NULL: none of its rows has had a vector */
+    uint8_t **segments; /* of slabs: high planes; NULL: none of its rows has had a vector */
+    uint8_t **lows;     /* of slabs: low planes */
     struct table by_id;
 
-    int8_t **slabs;                             /* owned each */
+    uint8_t **slabs;                            /* owned each */
     uint32_t slab_count, slab_cap, small_slabs; /* those behind are huge pages */
     uint32_t slab_segments, slab_left;          /* in all; not yet used */
-    int8_t *slab_next;
+    uint8_t *slab_next, *slab_low;              /* the next planes */
 
     struct list *lists;
     uint32_t list_count, list_cap, free_list;
@@ -173,5 +176,7 @@ void vectors_fini(struct collection *c);
 
 /* dot.c: the int8 form of a vector, padded to the stride; its scale, 0 without a direction. */
 float vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out);
+/* Of 2 * half values: both planes; the length of what the low one is off its mean (7.5). */
+float vector_split(const int8_t *vector, size_t dims, size_t half, uint8_t *high, uint8_t *low);
 
 #endif

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dot - products of one int8 vector with many, by what the processor can do.
+ * dot - products of one int8 vector with many rows of nibbles, by what the processor can do.
  *
- * The stride is a multiple of 64 and the padding zero. Integers: every kernel gives the same numbers;
- * 4,032 products of at most 127 * 127 fit 32 bits.
+ * A row of int8 values lies as two planes of half a byte a value: value = 16 * high - 128 + low, both
+ * 0..15. A plane's byte i holds value i in its lower half and value half + i in the upper one. A scan
+ * reads the high planes, which bound the product, and the low ones of the few rows that may be near.
+ *
+ * half is a multiple of 64; the query's padding is zero. Integers: every kernel gives the same
+ * numbers; 4,096 products of at most 127 * 15 * 16 fit 32 bits.
  */
 #include <math.h>
 #include <string.h>
@@ -17,78 +21,104 @@
 #endif
 
 static void
-dot_plain(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
+dot_plain(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
 {
-    for (size_t i = 0; i < n; i++, rows += stride) {
+    for (size_t i = 0; i < n; i++, rows += half) {
         int32_t sum = 0;
-        for (size_t j = 0; j < stride; j++)
-            sum += query[j] * rows[j];
+        for (size_t j = 0; j < half; j++)
+            sum += query[j] * (rows[j] & 15) + query[half + j] * (rows[j] >> 4);
         out[i] = sum;
     }
 }
 
 #if defined(__x86_64__)
 
+#define AHEAD 4096 /* bytes that are fetched before they are read: a scan waits for memory */
+
+/* A pair of products is at most 3,810 and four are at most 15,240: they fit 16 bits. */
 __attribute__((target("avx2"))) static void
-dot_avx2(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
+dot_avx2(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
 {
-    for (size_t i = 0; i < n; i++, rows += stride) {
-        __m256i sum = _mm256_setzero_si256(), more = sum;
-        for (size_t j = 0; j < stride; j += 32) {
-            const __m128i *q = (const void *)(query + j), *r = (const void *)(rows + j);
-            __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128(q));
-            __m256i b = _mm256_cvtepi8_epi16(_mm_loadu_si128(r));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
-            a = _mm256_cvtepi8_epi16(_mm_loadu_si128(q + 1));
-            b = _mm256_cvtepi8_epi16(_mm_loadu_si128(r + 1));
-            more = _mm256_add_epi32(more, _mm256_madd_epi16(a, b));
+    const __m256i mask = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+
+    for (size_t i = 0; i < n; i++, rows += half) {
+        __m256i sum = _mm256_setzero_si256();
+        for (size_t j = 0; j < half; j += 64) {
+            const __m256i *r = (const void *)(rows + j);
+            const __m256i *p = (const void *)(query + j), *q = (const void *)(query + half + j);
+            __builtin_prefetch(rows + j + AHEAD);
+            __m256i a = _mm256_loadu_si256(r), b = _mm256_loadu_si256(r + 1);
+            __m256i c = _mm256_and_si256(_mm256_srli_epi16(a, 4), mask);
+            __m256i d = _mm256_and_si256(_mm256_srli_epi16(b, 4), mask);
+            a = _mm256_maddubs_epi16(_mm256_and_si256(a, mask), _mm256_loadu_si256(p));
+            b = _mm256_maddubs_epi16(_mm256_and_si256(b, mask), _mm256_loadu_si256(p + 1));
+            c = _mm256_maddubs_epi16(c, _mm256_loadu_si256(q));
+            d = _mm256_maddubs_epi16(d, _mm256_loadu_si256(q + 1));
+            a = _mm256_add_epi16(_mm256_add_epi16(a, b), _mm256_add_epi16(c, d));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, ones));
         }
-        sum = _mm256_add_epi32(sum, more);
-        __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-        half = _mm_hadd_epi32(half, half);
-        out[i] = _mm_cvtsi128_si32(_mm_hadd_epi32(half, half));
+        __m128i part = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+        part = _mm_hadd_epi32(part, part);
+        out[i] = _mm_cvtsi128_si32(_mm_hadd_epi32(part, part));
     }
 }
 
-/* vpdpbusd multiplies unsigned by signed: a row with its sign bits turned is row + 128, and the sum
- * of 128 * query is taken off again. */
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static void
-dot_vnni(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
-{
-    const __m512i turn = _mm512_set1_epi8(-128);
-    __m512i offset = _mm512_setzero_si512();
-    int32_t minus;
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 
-    for (size_t j = 0; j < stride; j += 64)
-        offset = _mm512_dpbusd_epi32(offset, turn, _mm512_loadu_si512(query + j));
-    minus = _mm512_reduce_add_epi32(offset);
-    for (; n > 0; n--, rows += stride) {
-        __m512i sum = _mm512_setzero_si512(), more = sum;
-        size_t j = 0;
-        for (; j + 128 <= stride; j += 128) {
-            __m512i a = _mm512_xor_si512(turn, _mm512_loadu_si512(rows + j));
-            __m512i b = _mm512_xor_si512(turn, _mm512_loadu_si512(rows + j + 64));
-            sum = _mm512_dpbusd_epi32(sum, a, _mm512_loadu_si512(query + j));
-            more = _mm512_dpbusd_epi32(more, b, _mm512_loadu_si512(query + j + 64));
-        }
-        if (j < stride)
-            sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(turn, _mm512_loadu_si512(rows + j)),
-                                      _mm512_loadu_si512(query + j));
-        *out++ = _mm512_reduce_add_epi32(_mm512_add_epi32(sum, more)) - minus;
+AVX512 static inline __m256i
+dot_row(const int8_t *query, const uint8_t *row, size_t half)
+{
+    const __m512i mask = _mm512_set1_epi8(15);
+    __m512i sum = _mm512_setzero_si512(), more = sum;
+
+    for (size_t j = 0; j < half; j += 64) {
+        __m512i low = _mm512_loadu_si512(row + j);
+        __builtin_prefetch(row + j + AHEAD);
+        __m512i high = _mm512_and_si512(_mm512_srli_epi16(low, 4), mask);
+        low = _mm512_and_si512(low, mask);
+        sum = _mm512_dpbusd_epi32(sum, low, _mm512_loadu_si512(query + j));
+        more = _mm512_dpbusd_epi32(more, high, _mm512_loadu_si512(query + half + j));
+    }
+    sum = _mm512_add_epi32(sum, more);
+    return _mm256_add_epi32(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
+}
+
+/* Four rows are summed up together. */
+AVX512 static void
+dot_vnni(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
+{
+    for (; n >= 4; n -= 4, rows += 4 * half, out += 4) {
+        __m256i a =
+            _mm256_hadd_epi32(dot_row(query, rows, half), dot_row(query, rows + half, half));
+        __m256i b = _mm256_hadd_epi32(dot_row(query, rows + 2 * half, half),
+                                      dot_row(query, rows + 3 * half, half));
+        a = _mm256_hadd_epi32(a, b);
+        __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+        _mm_storeu_si128((void *)out, sums);
+    }
+    for (; n > 0; n--, rows += half) {
+        __m256i a = dot_row(query, rows, half);
+        __m128i b = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+        b = _mm_hadd_epi32(b, b);
+        *out++ = _mm_cvtsi128_si32(_mm_hadd_epi32(b, b));
     }
 }
 
 #elif defined(__aarch64__)
 
 static void
-dot_neon(const int8_t *query, const int8_t *rows, size_t stride, size_t n, int32_t *out)
+dot_neon(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
 {
-    for (size_t i = 0; i < n; i++, rows += stride) {
+    for (size_t i = 0; i < n; i++, rows += half) {
         int32x4_t sum = vdupq_n_s32(0), more = sum;
-        for (size_t j = 0; j < stride; j += 16) {
-            int8x16_t a = vld1q_s8(query + j), b = vld1q_s8(rows + j);
-            sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(a), vget_low_s8(b)));
-            more = vpadalq_s16(more, vmull_s8(vget_high_s8(a), vget_high_s8(b)));
+        for (size_t j = 0; j < half; j += 16) {
+            uint8x16_t r = vld1q_u8(rows + j);
+            int8x16_t a = vreinterpretq_s8_u8(vandq_u8(r, vdupq_n_u8(15))), p = vld1q_s8(query + j);
+            int8x16_t b = vreinterpretq_s8_u8(vshrq_n_u8(r, 4)), q = vld1q_s8(query + half + j);
+            sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(a), vget_low_s8(p)));
+            sum = vpadalq_s16(sum, vmull_s8(vget_high_s8(a), vget_high_s8(p)));
+            more = vpadalq_s16(more, vmull_s8(vget_low_s8(b), vget_low_s8(q)));
+            more = vpadalq_s16(more, vmull_s8(vget_high_s8(b), vget_high_s8(q)));
         }
         out[i] = vaddvq_s32(vaddq_s32(sum, more));
     }
@@ -168,4 +198,21 @@ vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out)
         out[i] = (int8_t)(int)(value + __builtin_copysignf(.5f, value));
     }
     return (float)((double)most / 127 / sqrt(sum));
+}
+
+float
+vector_split(const int8_t *vector, size_t dims, size_t half, uint8_t *high, uint8_t *low)
+{
+    int32_t rest = 0;
+
+    for (size_t i = 0; i < half; i++) {
+        unsigned a = (unsigned)(vector[i] + 128), b = (unsigned)(vector[half + i] + 128);
+        high[i] = (uint8_t)(a >> 4 | (b >> 4) << 4);
+        low[i] = (uint8_t)((a & 15) | (b & 15) << 4);
+    }
+    for (size_t i = 0; i < dims; i++) {
+        int32_t twice = 2 * ((vector[i] + 128) & 15) - 15;
+        rest += twice * twice;
+    }
+    return sqrtf((float)rest) / 2;
 }

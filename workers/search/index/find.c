@@ -9,6 +9,9 @@
 #include "base/cleanup.h"
 #include "find_own.h"
 
+#define SLACK    1.0001f /* bounds are sums of floats: a little more than they come to */
+#define ROUNDING 1e-5f
+
 /* One search under way. */
 struct finding {
     const struct collection *c;
@@ -18,6 +21,8 @@ struct finding {
     struct scorer scorer;
     int8_t *vector; /* owned; NULL: no direction */
     float scale;
+    float length; /* scale * length: 1 and a little; by it a row's slack is a cosine */
+    int32_t sum;  /* of the vector */
 };
 
 static void
@@ -57,16 +62,25 @@ collection_stats_fini(struct collection_stats *stats)
 static enum rc
 pack_query(struct finding *f)
 {
+    size_t stride = 2 * f->c->half;
+    double squares = 0;
+
     if (!f->search->vector)
         return RC_OK;
-    f->vector = aligned_alloc(64, f->c->stride);
+    f->vector = aligned_alloc(64, stride);
     if (!f->vector)
         return RC_TEMP;
-    f->scale = vector_pack(f->search->vector, f->c->dims, f->c->stride, f->vector);
+    f->scale = vector_pack(f->search->vector, f->c->dims, stride, f->vector);
     if (!(f->scale > 0)) {
         free(f->vector);
         f->vector = NULL;
+        return RC_OK;
     }
+    for (size_t i = 0; i < f->c->dims; i++) {
+        f->sum += f->vector[i];
+        squares += f->vector[i] * f->vector[i];
+    }
+    f->length = f->scale * (float)sqrt(squares) * SLACK;
     return RC_OK;
 }
 
@@ -77,59 +91,73 @@ cosine_of(const struct finding *f, uint32_t row, int32_t dot)
     return cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
 }
 
-/* The dot products of a segment's rows: all at once unless few are wanted. */
+/* Products with the rows of a plane: all at once unless few are wanted. */
 static void
-multiply(const struct finding *f, size_t segment, uint64_t wanted, int32_t dots[SEGMENT_ROWS])
+multiply(const struct finding *f, const uint8_t *plane, uint64_t wanted, int32_t dots[SEGMENT_ROWS])
 {
     const struct collection *c = f->c;
-    const int8_t *rows = c->segments[segment];
 
     if (__builtin_popcountll(wanted) >= SEGMENT_ROWS / 4) {
-        c->dot(f->vector, rows, c->stride, SEGMENT_ROWS, dots);
+        c->dot(f->vector, plane, c->half, SEGMENT_ROWS, dots);
         return;
     }
     for (; wanted; wanted &= wanted - 1) {
         int i = __builtin_ctzll(wanted);
-        c->dot(f->vector, rows + (size_t)i * c->stride, c->stride, 1, &dots[i]);
+        c->dot(f->vector, plane + (size_t)i * c->half, c->half, 1, &dots[i]);
     }
 }
 
-/* Adds those of a segment's rows that are near enough; scale is that of the rows. */
-static void
-push_segment(const struct finding *f, size_t segment, uint64_t wanted,
-             const int32_t dots[SEGMENT_ROWS], struct best *best)
+/* Of the high nibbles' products, rows that can reach the value whatever their low ones are. */
+static uint64_t
+find_near(const struct finding *f, size_t segment, const int32_t highs[SEGMENT_ROWS], float least)
 {
     const float *scale = f->c->scale + segment * SEGMENT_ROWS;
-    float values[SEGMENT_ROWS];
-    double least = best_is_full(best) ? best->at[best->n - 1].value : -2;
+    const float *slack = f->c->slack + segment * SEGMENT_ROWS;
+    const float mean = 7.5f * (float)f->sum;
+    float bounds[SEGMENT_ROWS];
     uint64_t near = 0;
 
     for (size_t i = 0; i < SEGMENT_ROWS; i++)
-        values[i] = (float)dots[i] * f->scale * scale[i];
+        bounds[i] = ((float)(16 * highs[i] - 128 * f->sum) + mean) * f->scale * scale[i] +
+                    f->length * slack[i];
     for (unsigned i = 0; i < SEGMENT_ROWS; i++)
-        near |= (uint64_t)(values[i] >= (float)least) << i;
-    for (near &= wanted; near; near &= near - 1) {
+        near |= (uint64_t)(bounds[i] >= least) << i;
+    return near;
+}
+
+static void
+find_in_segment(const struct finding *f, size_t segment, struct best *best)
+{
+    const struct collection *c = f->c;
+    int32_t highs[SEGMENT_ROWS], lows[SEGMENT_ROWS];
+    uint64_t near = f->pass.bits[segment];
+
+    if (__builtin_popcountll(near) < SEGMENT_ROWS / 4)
+        memset(highs, 0, sizeof(highs));
+    multiply(f, c->segments[segment], near, highs);
+    if (best_is_full(best))
+        near &= find_near(f, segment, highs, (float)best->at[best->n - 1].value - ROUNDING);
+    if (!near)
+        return;
+    multiply(f, c->lows[segment], near, lows);
+    for (; near; near &= near - 1) {
         int i = __builtin_ctzll(near);
         uint32_t row = (uint32_t)(segment * SEGMENT_ROWS) + (uint32_t)i;
-        if (scale[i] > 0)
-            best_push(f->c, best, (double)cosine_of(f, row, dots[i]), row);
+        if (c->scale[row] > 0)
+            best_push(c, best, (double)cosine_of(f, row, 16 * highs[i] - 128 * f->sum + lows[i]),
+                      row);
     }
 }
 
 static enum rc
 find_vectors(const struct finding *f, struct best *best)
 {
-    const struct collection *c = f->c;
-    int32_t dots[SEGMENT_ROWS] = { 0 };
-
     for (size_t segment = 0; f->vector && segment < f->pass.words; segment++) {
-        uint64_t wanted = f->pass.bits[segment];
-        if (!wanted || !c->segments[segment])
+        if (!f->pass.bits[segment] || !f->c->segments[segment])
             continue;
         if (segment % 64 == 0 && search_is_late(f->search))
             return RC_LIMIT;
-        multiply(f, segment, wanted, dots);
-        push_segment(f, segment, wanted, dots, best);
+        find_in_segment(f, segment, best);
     }
     return RC_OK;
 }
@@ -182,13 +210,14 @@ make_hit(const struct finding *f, uint32_t row)
         .bm25 = (double)scorer_row(&f->scorer, row) / SCORE_UNIT,
         .has_vector = f->vector && c->scale[row] > 0,
     };
-    int32_t dot;
 
     memcpy(hit.id, c->ids[row], COLLECTION_ID_LEN);
     if (hit.has_vector) {
-        const int8_t *at = c->segments[row / SEGMENT_ROWS] + row % SEGMENT_ROWS * c->stride;
-        c->dot(f->vector, at, c->stride, 1, &dot);
-        hit.cosine = cosine_of(f, row, dot);
+        size_t segment = row / SEGMENT_ROWS, at = row % SEGMENT_ROWS * c->half;
+        int32_t high, low;
+        c->dot(f->vector, c->segments[segment] + at, c->half, 1, &high);
+        c->dot(f->vector, c->lows[segment] + at, c->half, 1, &low);
+        hit.cosine = cosine_of(f, row, 16 * high - 128 * f->sum + low);
     }
     return hit;
 }
@@ -284,7 +313,7 @@ find_fused(struct finding *f, struct collection_legs *legs)
 }
 
 static enum rc
-find_near(struct finding *f, size_t depth, struct collection_legs *legs)
+find_nearest(struct finding *f, size_t depth, struct collection_legs *legs)
 {
     struct best vectors = { .depth = depth }, others = vectors;
     enum rc rc = find_vectors(f, &vectors);
@@ -312,7 +341,7 @@ find(struct finding *f, struct collection_legs *legs)
     case COLLECTION_HYBRID:
         return find_fused(f, legs);
     case COLLECTION_VECTOR:
-        return find_near(f, k + COLLECTION_RERANK, legs);
+        return find_nearest(f, k + COLLECTION_RERANK, legs);
     case COLLECTION_TEXT:
         return find_text(f, k, legs);
     }

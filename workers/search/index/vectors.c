@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vectors - where the int8 vectors lie: segments of 64 rows, cut from ever larger slabs.
+ * vectors - where the vectors lie: segments of 64 rows, cut from ever larger slabs.
  *
  * A scan of scattered segments takes three times as long as one of memory in a row, and huge pages
- * save a third again: a slab is a quarter of what there is already, up to 2 MiB on one huge page.
+ * save a third again: a slab is a quarter of what there is already, up to 2 MiB on one huge page. Its
+ * first half are the high planes, which a scan reads; its second half the low ones.
  */
 #include "collection_own.h"
 
 static bool
 add_slab(struct collection *c)
 {
-    size_t segment = SEGMENT_ROWS * c->stride, count = c->slab_segments / 4 + 1;
+    size_t segment = SEGMENT_ROWS * 2 * c->half, count = c->slab_segments / 4 + 1;
     bool huge = count * segment > HUGE_PAGE;
-    int8_t *slab;
+    uint8_t *slab;
 
     if (c->slab_count == c->slab_cap &&
         !memory_grow(&c->memory, &c->slabs, sizeof(*c->slabs), &c->slab_cap))
@@ -27,6 +28,7 @@ add_slab(struct collection *c)
         c->small_slabs++;
     c->slab_segments += (uint32_t)count;
     c->slab_next = slab;
+    c->slab_low = slab + count * segment / 2;
     c->slab_left = (uint32_t)count;
     return true;
 }
@@ -39,7 +41,9 @@ vectors_reserve(struct collection *c, uint32_t segment)
     if (c->slab_left == 0 && !add_slab(c))
         return false;
     c->segments[segment] = c->slab_next;
-    c->slab_next += SEGMENT_ROWS * c->stride;
+    c->lows[segment] = c->slab_low;
+    c->slab_next += SEGMENT_ROWS * c->half;
+    c->slab_low += SEGMENT_ROWS * c->half;
     c->slab_left--;
     return true;
 }
