@@ -76,6 +76,14 @@ void pgresult_cleanup(PGresult **result); /* AUTO(pgresult) PGresult *r = NULL *
 enum rc db_query(struct db *db, const char *workspace, unsigned statement,
                  const struct db_params *params, PGresult **out, struct err *err);
 
+/* The same in two halves: the caller works between them while the server does, and calls db_drain()
+ * now and then so that the server need not wait for room. Nothing else is sent in between, and every
+ * db_ask() that succeeded is followed by db_take(). */
+enum rc db_ask(struct db *db, const char *workspace, unsigned statement,
+               const struct db_params *params, struct err *err);
+void db_drain(struct db *db);
+enum rc db_take(struct db *db, PGresult **out, struct err *err);
+
 /* A group. db_send() returns the index of its result. After db_commit() the results are read with
  * db_result(); they live until the next db_begin(). On any failure the transaction is rolled back
  * as a whole, and err is about the first statement that failed. */

@@ -48,6 +48,7 @@ db_disconnect(struct db *db)
         PQfinish(db->conn);
     db->conn = NULL;
     db->in_group = false;
+    db->asked = false;
     db->stale = false;
     db->n_pending = 0;
 }

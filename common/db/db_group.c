@@ -28,10 +28,10 @@ push_workspace(struct db *db, const char *workspace, struct err *err)
 }
 
 enum rc
-db_query(struct db *db, const char *workspace, unsigned statement, const struct db_params *params,
-         PGresult **out, struct err *err)
+db_ask(struct db *db, const char *workspace, unsigned statement, const struct db_params *params,
+       struct err *err)
 {
-    if (db->in_group || db->waiting)
+    if (db->in_group || db->waiting || db->asked)
         return err_set(err, RC_BUG, "a single statement inside a group");
     if (statement >= db->n_statements)
         return err_set(err, RC_BUG, "no statement of number %u", statement);
@@ -46,7 +46,25 @@ db_query(struct db *db, const char *workspace, unsigned statement, const struct 
         rc = db_push(db, db->statements[statement].name, params, false, err);
     if (rc != RC_OK)
         return rc;
-    db_collect(db, true);
+    db->sent = db_flush(db, true);
+    db->asked = true;
+    return RC_OK;
+}
+
+void
+db_drain(struct db *db)
+{
+    if (db->asked)
+        (void)PQconsumeInput(db->conn); /* a connection that broke shows at db_take() */
+}
+
+enum rc
+db_take(struct db *db, PGresult **out, struct err *err)
+{
+    if (!db->asked)
+        return err_set(err, RC_BUG, "no statement was asked");
+    db->asked = false;
+    db_gather(db, true, db->sent);
     if (db->failed.rc != RC_OK)
         return err_set(err, db->failed.rc, "%s", db->failed.text);
     if (out) {
@@ -57,9 +75,17 @@ db_query(struct db *db, const char *workspace, unsigned statement, const struct 
 }
 
 enum rc
+db_query(struct db *db, const char *workspace, unsigned statement, const struct db_params *params,
+         PGresult **out, struct err *err)
+{
+    enum rc rc = db_ask(db, workspace, statement, params, err);
+    return rc == RC_OK ? db_take(db, out, err) : rc;
+}
+
+enum rc
 db_begin(struct db *db, const char *workspace, struct err *err)
 {
-    if (db->in_group || db->waiting)
+    if (db->in_group || db->waiting || db->asked)
         return err_set(err, RC_BUG, "a group inside a group");
     enum rc rc = db_ready(db, err);
     if (rc != RC_OK)

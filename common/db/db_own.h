@@ -40,6 +40,8 @@ struct db {
     db_wait_fn *wait_fn; /* NULL = block */
     void *wait_arg;
     bool waiting; /* in wait_fn: the connection is in use */
+    bool asked;   /* between db_ask() and db_take() */
+    bool sent;    /* what was asked */
 };
 
 /* Translate the five characters of a SQLSTATE; "" is a lost connection. */
@@ -55,6 +57,9 @@ enum rc db_push(struct db *db, const char *name, const struct db_params *params,
 /* Send what is queued and collect every pending result; the first failure is in db->failed. With
  * sync the pipeline ends with a Sync, else only with a flush. */
 void db_collect(struct db *db, bool sync);
+/* The parts of it: send, then collect. False: nothing could be sent. */
+bool db_flush(struct db *db, bool sync);
+void db_gather(struct db *db, bool sync, bool sent);
 void db_fail_once(struct db *db, const char *statement, const PGresult *result);
 void db_drop_results(struct db *db);
 

@@ -116,13 +116,19 @@ collect_one(struct db *db, const struct db_pending *pending)
     return rest == NULL;
 }
 
-void
-db_collect(struct db *db, bool sync)
+bool
+db_flush(struct db *db, bool sync)
 {
-    int sent = sync ? PQpipelineSync(db->conn) : PQsendFlushRequest(db->conn);
-    bool more = sent == 1 && PQflush(db->conn) == 0;
-    if (!more)
+    int queued = sync ? PQpipelineSync(db->conn) : PQsendFlushRequest(db->conn);
+    bool sent = queued == 1 && PQflush(db->conn) == 0;
+    if (!sent)
         db_fail_once(db, "send", NULL);
+    return sent;
+}
+
+void
+db_gather(struct db *db, bool sync, bool more)
+{
     for (size_t i = 0; i < db->n_pending && more; i++)
         more = collect_one(db, &db->pending[i]);
     db->n_pending = 0;
@@ -139,4 +145,10 @@ db_collect(struct db *db, bool sync)
     }
     db->stale = true; /* out of step: the next use makes a new connection */
     db_fail_once(db, "sync", NULL);
+}
+
+void
+db_collect(struct db *db, bool sync)
+{
+    db_gather(db, sync, db_flush(db, sync));
 }

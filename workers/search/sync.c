@@ -11,7 +11,7 @@
 #include "rows.h"
 #include "sql_search.h"
 
-#define PAGE_ROWS    2000
+#define PAGE_ROWS    1000 /* a buffer of libpq's stays as large as the largest page */
 #define CHANGES_ROWS 2000 /* read at once; a transaction with more is read whole */
 
 /* Columns of "changes". */
@@ -44,50 +44,65 @@ ask_version(struct searcher *t, const char *workspace, struct version *out, stru
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
+/* The next page is asked for before this one's rows are put: the server reads it meanwhile. */
 struct pages {
     struct searcher *t;
     const char *workspace;
     uint8_t last[COLLECTION_ID_LEN];
-    PGresult *rows; /* owned */
-    int row;        /* the next one */
-    bool end;
+    PGresult *rows;         /* owned */
+    int row;                /* the next one */
+    bool asked;             /* a page is on its way */
+    bool end;               /* there is none after this one */
     struct row_space space; /* owned */
 };
+
+static enum rc
+pages_ask(struct pages *pages, struct err *err)
+{
+    struct db_params p = { .binary = true };
+    db_param_text(&p, pages->workspace);
+    db_param_bytes(&p, pages->last, sizeof(pages->last));
+    db_param_int(&p, pages->t->model);
+    db_param_int(&p, ANALYSIS_VERSION);
+    db_param_int(&p, PAGE_ROWS);
+    enum rc rc = db_ask(pages->t->db, pages->workspace, SQL_SEARCH_LOAD, &p, err);
+    pages->asked = rc == RC_OK;
+    return rc;
+}
 
 static enum rc
 pages_init(struct pages *pages, struct searcher *t, const char *workspace, struct err *err)
 {
     *pages = (struct pages){ .t = t, .workspace = workspace };
-    return rows_init(&pages->space, embed_dim(t->embedder), err);
+    enum rc rc = rows_init(&pages->space, embed_dim(t->embedder), err);
+    return rc == RC_OK ? pages_ask(pages, err) : rc;
 }
 
 static void
 pages_fini(struct pages *pages)
 {
     PQclear(pages->rows);
+    pages->rows = NULL;
+    if (pages->asked)
+        (void)db_take(pages->t->db, &pages->rows, NULL);
+    PQclear(pages->rows);
     rows_fini(&pages->space);
 }
 
-/* Reads a page when the last one is used up. */
+/* The next page when the last one is used up. */
 static enum rc
 pages_more(struct pages *pages, struct err *err)
 {
-    struct searcher *t = pages->t;
-    struct db_params p = { .binary = true };
     size_t len = 0;
     if (pages->end || (pages->rows && pages->row < PQntuples(pages->rows)))
         return RC_OK;
-    if (pool_stopping(t->search->pool))
+    if (pool_stopping(pages->t->search->pool))
         return err_set(err, RC_TEMP, "the program ends");
     PQclear(pages->rows);
     pages->rows = NULL;
     pages->row = 0;
-    db_param_text(&p, pages->workspace);
-    db_param_bytes(&p, pages->last, sizeof(pages->last));
-    db_param_int(&p, t->model);
-    db_param_int(&p, ANALYSIS_VERSION);
-    db_param_int(&p, PAGE_ROWS);
-    enum rc rc = db_query(t->db, pages->workspace, SQL_SEARCH_LOAD, &p, &pages->rows, err);
+    pages->asked = false;
+    enum rc rc = db_take(pages->t->db, &pages->rows, err);
     if (rc != RC_OK)
         return rc;
     int n = PQntuples(pages->rows);
@@ -95,7 +110,7 @@ pages_more(struct pages *pages, struct err *err)
     const uint8_t *last = n > 0 ? db_binary(pages->rows, n - 1, 0, &len) : NULL;
     if (last && len == sizeof(pages->last))
         memcpy(pages->last, last, len);
-    return RC_OK;
+    return pages->end ? RC_OK : pages_ask(pages, err);
 }
 
 static bool
@@ -110,6 +125,8 @@ pages_put(struct pages *pages, struct collection *c, size_t max_bytes, struct er
 {
     enum rc rc = RC_OK;
     while (rc == RC_OK && pages->row < PQntuples(pages->rows)) {
+        if (pages->row % 64 == 0)
+            db_drain(pages->t->db);
         if (max_bytes && pages->row % 64 == 0 && collection_bytes(c) > max_bytes)
             return RC_OK;
         rc = rows_put(&pages->space, c, pages->rows, pages->row++, 0, 1, err);

@@ -46,6 +46,13 @@ find_row(const struct collection *c, const uint8_t *id)
     return NONE;
 }
 
+static void
+prefetch_row(const struct collection *c, const uint8_t *id)
+{
+    if (c->by_id.mask)
+        __builtin_prefetch(&c->by_id.slots[(uint32_t)hash_id(id) & c->by_id.mask]);
+}
+
 enum rc
 collection_new(size_t dims, struct collection **out, struct err *err)
 {
@@ -182,8 +189,8 @@ drop_keys(struct collection *c, const uint8_t *record, uint32_t row)
         name_drop(c, name);
     }
     while ((number = record_varint(&record)) != 0) {
-        list_remove(c, number - 1, row);
-        for (uint32_t left = record_varint(&record); left > 0; left--)
+        list_remove(c, (number >> 1) - 1, row);
+        for (uint32_t left = record_count(&record, number); left > 0; left--)
             (void)record_varint(&record);
     }
 }
@@ -231,8 +238,9 @@ add_term(struct collection *c, struct analysis_posting *posting, uint32_t slot)
     number = list_add(c, posting->term, slot, count);
     if (number == NONE)
         return false;
-    scratch_put(&c->scratch, number + 1);
-    scratch_put(&c->scratch, posting->count);
+    scratch_put(&c->scratch, (number + 1) << 1 | (posting->count > 1));
+    if (posting->count > 1)
+        scratch_put(&c->scratch, posting->count);
     for (last = 0; analysis_position(posting, &position); last = position)
         scratch_put(&c->scratch, position - last);
     return true;
@@ -250,6 +258,10 @@ add_terms(struct collection *c, struct analysis_reader *reader, uint32_t slot)
             list_prefetch(c, ahead[n].term);
         for (size_t i = 0; i < n; i++)
             list_prefetch_rows(c, ahead[i].term);
+        for (size_t i = 0; i < n; i++)
+            list_prefetch_block(c, ahead[i].term);
+        for (size_t i = 0; i < n; i++)
+            list_prefetch_last(c, ahead[i].term);
         for (size_t i = 0; i < n; i++)
             if (!add_term(c, &ahead[i], slot))
                 return false;
@@ -338,6 +350,7 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
     uint32_t old, slot;
     uint8_t *record;
 
+    prefetch_row(c, row->id);
     if (row->terms && !analysis_open(&reader, row->terms, row->terms_len))
         return err_set(err, RC_CORRUPT, "the terms of a row are not of a form that is known");
     if (row->tag_count > COLLECTION_TAGS_MAX || c->rows == COLLECTION_ROWS_MAX)

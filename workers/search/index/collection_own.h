@@ -119,11 +119,16 @@ void memory_free_huge(struct memory *m, void *pointer);
 void memory_free(struct memory *m, void *pointer);
 /* Room for one more entry: false, and nothing changed, without memory. */
 bool memory_grow(struct memory *m, void *array, size_t size, uint32_t *cap);
-/* A record is facets, 0, terms, 0: each facet its number + 1, each term its number + 1, the count of
- * its positions and their differences, all as varints. */
+/* A record is facets, 0, terms, 0: each facet its number + 1; each term twice its number + 1, and 1
+ * more if the count of its positions follows (else it is 1); their differences; all as varints. */
 bool scratch_reserve(struct memory *m, struct scratch *s, size_t size); /* and empty it */
 void scratch_put(struct scratch *s, uint32_t value);
 uint32_t record_varint(const uint8_t **at);
+static inline uint32_t
+record_count(const uint8_t **at, uint32_t term) /* of positions; term as it was read */
+{
+    return term & 1 ? record_varint(at) : 1;
+}
 
 /* table.c */
 typedef uint64_t table_hash_fn(const void *context, uint32_t number);
@@ -139,6 +144,8 @@ void list_remove(struct collection *c, uint32_t number, uint32_t row);
 /* Hints, in this order, some time before list_add(). */
 void list_prefetch(const struct collection *c, uint64_t key);
 void list_prefetch_rows(const struct collection *c, uint64_t key);
+void list_prefetch_block(const struct collection *c, uint64_t key);
+void list_prefetch_last(const struct collection *c, uint64_t key);
 void lists_fini(struct collection *c);
 static inline const struct block *
 list_blocks(const struct list *list)

@@ -147,8 +147,8 @@ find_places(const struct matcher *m, const struct query_need *need, size_t n, ui
     while (record_varint(&at) != 0)
         continue;
     while ((number = record_varint(&at)) != 0) {
-        const struct list *list = &m->c->lists[number - 1];
-        count = record_varint(&at);
+        const struct list *list = &m->c->lists[(number >> 1) - 1];
+        count = record_count(&at, number);
         for (size_t i = 0; i < n; i++)
             if (list_of(m, need->first + i) == list)
                 places[i] = (struct places){ .at = at, .left = count };

@@ -46,13 +46,41 @@ list_prefetch(const struct collection *c, uint64_t key)
         __builtin_prefetch(&c->by_key.slots[(uint32_t)hash_key(key) & c->by_key.mask]);
 }
 
-void
-list_prefetch_rows(const struct collection *c, uint64_t key)
+/* What the key's slot names, which is mostly the key's list. */
+static const struct list *
+guess_list(const struct collection *c, uint64_t key)
 {
     uint32_t slot = c->by_key.mask ? c->by_key.slots[(uint32_t)hash_key(key) & c->by_key.mask] : 0;
 
-    if (slot)
-        __builtin_prefetch(&c->lists[slot - 1]);
+    return slot ? &c->lists[slot - 1] : NULL;
+}
+
+void
+list_prefetch_rows(const struct collection *c, uint64_t key)
+{
+    const struct list *list = guess_list(c, key);
+
+    if (list)
+        __builtin_prefetch(list);
+}
+
+void
+list_prefetch_block(const struct collection *c, uint64_t key)
+{
+    const struct list *list = guess_list(c, key);
+
+    if (list && list->blocks > 1)
+        __builtin_prefetch(&list->many.at[list->blocks - 1]);
+}
+
+void
+list_prefetch_last(const struct collection *c, uint64_t key)
+{
+    const struct list *list = guess_list(c, key);
+    const struct block *last = list && list->rows ? &list_blocks(list)[list->blocks - 1] : NULL;
+
+    if (last && last->cap)
+        __builtin_prefetch(&last->at[last->n - 1], 1);
 }
 
 static struct block *
