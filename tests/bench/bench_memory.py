@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import time
 import uuid
@@ -96,6 +97,8 @@ def main():
         row(f"first search of {ROWS} rows", first_search(s, "stream", search) * 1000, "ms")
         for mode in ("vector", "text", "hybrid"):
             row(f"search {mode}, {ROWS} rows, one replica", searches(s, "stream", queries, mode), "searches/s")
+    subprocess.run([os.path.join(os.path.dirname(__file__), "../../build/release/bench/search_index"), "10000", "100000"],
+                   check=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """How good search is: nDCG@10 and recall@10 over the sets of a folder, as a table.
 
 usage: measure.py PROGRAM [SET...]
+       measure.py --http [SET...]
 
 PROGRAM is the C program beside this file: it ranks with the product's analysis and model, without a
-server. QUALITY_SETS names the folder (default ../shared/model/eval beside the project); a set is a
+server. --http starts a stack, stores each set in a workspace of its own and asks over HTTP, ten results each.
+QUALITY_SETS names the folder (default ../shared/model/eval beside the project); a set is a
 NAME.json.gz with docs [[id, text]], queries [[id, text]] and qrels {query: {document: gain}}.
 Without the folder nothing is measured, and that is said.
 """
+import concurrent.futures
 import glob
 import gzip
 import json
@@ -34,6 +37,31 @@ def by_program(program, docs, queries):
     for i, _ in enumerate(queries):
         ranked = [[docs[int(n)][0] for n in line.split()] for line in lines[len(MODES) * i:len(MODES) * (i + 1)]]
         yield dict(zip(MODES, ranked))
+
+
+def by_http(stack, workspace, docs, queries):
+    """The same from a running stack."""
+    scope, pool = "quality", concurrent.futures.ThreadPoolExecutor(8)
+    clients = [stack.client("admin", workspace) for _ in range(8)]
+
+    def spread(work, items):
+        return [one for part in pool.map(lambda i: [work(clients[i], x) for x in items[i::8]], range(8)) for one in part]
+
+    def store(client, doc):
+        answer = client.ingest(scope, doc[1])
+        return doc[0], None if answer.status == 422 else answer.ok().json["id"]  # 422: looks like a credential
+
+    def ask(client, asked):
+        number, text, mode = asked
+        return number, mode, [names.get(r["id"]) for r in client.search(text, scope=scope, mode=mode, k=10).ok().json["results"]]
+
+    names = {None: None}
+    for name, stored in spread(store, docs):
+        names.setdefault(stored, name)  # a text that is there twice is one memory
+    ranked = [{} for _ in queries]
+    for number, mode, answer in spread(ask, [(i, q, m) for i, (_, q) in enumerate(queries) for m in MODES]):
+        ranked[number][mode] = answer
+    return ranked
 
 
 def ndcg(ranked, gains, k=10):
@@ -70,14 +98,22 @@ def main():
     if not paths:
         print(f"quality: skipped, no sets in {sets} (QUALITY_SETS names another folder)")
         return
+    stack = None
+    if sys.argv[1] == "--http":
+        sys.path.insert(0, os.path.join(ROOT, "tests"))
+        from gantry_testing.stack import Stack
+        stack = Stack().up()
     print(f"{'set':12} {'docs':>6} {'asked':>6}" + "".join(f" {mode + ' nDCG':>12} {'R@10':>6}" for mode in MODES))
     for path in paths:
         name = os.path.basename(path)[:-len(".json.gz")]
         if sys.argv[2:] and name not in sys.argv[2:]:
             continue
-        docs, judged, means = measure(path, lambda d, q: by_program(sys.argv[1], d, q))
+        docs, judged, means = measure(
+            path, lambda d, q: by_http(stack, name, d, q) if stack else by_program(sys.argv[1], d, q))
         print(f"{name:12} {docs:6} {judged:6}" +
               "".join(f" {means[mode][0]:12.3f} {means[mode][1]:6.3f}" for mode in MODES), flush=True)
+    if stack:
+        stack.destroy()
 
 
 if __name__ == "__main__":
