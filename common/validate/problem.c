@@ -4,6 +4,8 @@
  */
 #include "validate/problem.h"
 
+#include <string.h>
+
 #include "json/json.h"
 
 struct problem_row {
@@ -38,6 +40,15 @@ int
 problem_http(enum problem_code code)
 {
     return row_of(code)->http;
+}
+
+enum problem_code
+problem_code(const char *name)
+{
+    for (unsigned code = 0; name && code < PROBLEM_COUNT; code++)
+        if (strcmp(ROWS[code].name, name) == 0)
+            return code;
+    return PROBLEM_INVALID_REQUEST;
 }
 
 static void

@@ -46,6 +46,8 @@ enum problem_code { PROBLEM_TABLE(PROBLEM_ENUM) PROBLEM_COUNT };
 const char *problem_name(enum problem_code code);
 const char *problem_title(enum problem_code code);
 int problem_http(enum problem_code code);
+/* Of a document's code; PROBLEM_INVALID_REQUEST for NULL and unknown ones. */
+enum problem_code problem_code(const char *name);
 
 struct problem {
     enum problem_code code;

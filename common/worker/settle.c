@@ -57,8 +57,12 @@ after_queue(struct delivery *delivery)
 static void
 hand_over(struct delivery *delivery)
 {
-    if (delivery->refused)
+    if (delivery->refused) {
+        if (delivery->attempts == 0)
+            delivery->refusal = delivery->call.result;
+        delivery->call.result = delivery->refusal;
         return;
+    }
     delivery->call.result = (struct result){ .rc = RC_BUG, .code = PROBLEM_COUNT };
     (void)err_set(&delivery->call.result.err, RC_BUG, "the handler gave no result");
 }

@@ -57,8 +57,9 @@ struct delivery {
     int64_t waited_ms;
     unsigned tries; /* of the step at hand */
     int64_t arrived_us;
-    const char *reason; /* of a dead letter; in the arena or static */
-    bool refused;       /* answered by the runtime; no handler has seen it */
+    const char *reason;    /* of a dead letter; in the arena or static */
+    bool refused;          /* answered by the runtime; no handler has seen it */
+    struct result refusal; /* what it was answered, for attempts after one that failed */
     bool answered;
     bool unrecorded; /* counted in its consumer: AUDIT did not take its event */
     char audit_id[ID_TEXT_MAX];

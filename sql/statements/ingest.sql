@@ -85,7 +85,8 @@ DO UPDATE SET confidence = greatest(memory_fact.confidence, excluded.confidence)
 -- name: recorded
 -- in:  1 workspace, 2 command, 3 scope, 4 accepted ns (after "version")
 -- out: a row: memory, whether its text was there, facts kept and skipped, as answered by an earlier
---      delivery (null: there was none); whether the scope was forgotten after the command
+--      delivery (null: there was none); whether the scope was forgotten after the command; the
+--      document of a refusal
 -- (An object is what earlier releases wrote.)
 SELECT coalesce(d.answer ->> 0, d.answer ->> 'id'),
        coalesce(d.answer ->> 1, d.answer ->> 'deduplicated'),
@@ -93,7 +94,8 @@ SELECT coalesce(d.answer ->> 0, d.answer ->> 'id'),
        coalesce(d.answer ->> 3, d.answer ->> 'facts_skipped'),
        EXISTS (SELECT FROM memory_forget g
                WHERE g.workspace = $1 AND g.scope_hash = sha256(convert_to($3::text, 'UTF8'))
-                 AND g.forgotten_ns >= $4::bigint)
+                 AND g.forgotten_ns >= $4::bigint),
+       d.refusal
 FROM (SELECT) one LEFT JOIN command_done d ON d.workspace = $1 AND d.id = $2::uuid
 
 -- name: dropped
@@ -199,13 +201,13 @@ WITH done AS MATERIALIZED (
     INSERT INTO command_done (workspace, id, command, memory_id, answer)
     SELECT $1, $2::uuid, 'memory.delete', id, json_build_object('id', id) FROM gone
 )
-SELECT id FROM gone UNION ALL SELECT memory_id FROM done
+SELECT id FROM gone UNION ALL SELECT memory_id FROM done WHERE memory_id IS NOT NULL
 
 -- name: forget
 -- in:  1 workspace, 2 command, 3 scope, 4 accepted ns (after "version")
--- out: number of rows deleted, now or by an earlier delivery
+-- out: number of rows deleted, now or by an earlier delivery; the document of its refusal, or null
 WITH done AS MATERIALIZED (
-    SELECT answer FROM command_done WHERE workspace = $1 AND id = $2::uuid
+    SELECT answer, refusal FROM command_done WHERE workspace = $1 AND id = $2::uuid
 ), mark AS (
     INSERT INTO memory_forget (workspace, scope_hash, forgotten_ns)
     SELECT $1, sha256(convert_to($3::text, 'UTF8')), $4::bigint WHERE NOT EXISTS (SELECT FROM done)
@@ -229,7 +231,30 @@ WITH done AS MATERIALIZED (
     WHERE NOT EXISTS (SELECT FROM done)
     RETURNING answer
 )
-SELECT answer ->> 'deleted' FROM record UNION ALL SELECT answer ->> 'deleted' FROM done
+SELECT answer ->> 'deleted', NULL::json FROM record
+UNION ALL SELECT answer ->> 'deleted', refusal FROM done
+
+-- name: refuse
+-- in:  1 workspace, arrays: 2 commands, 3 their names, 4 problem documents
+-- What had its effect before stays as it is.
+INSERT INTO command_done (workspace, id, command, answer, refusal)
+SELECT $1, i.id, i.command, 'null', i.refusal::json
+FROM unnest($2::uuid[], $3::text[], $4::text[]) AS i (id, command, refusal)
+ON CONFLICT (workspace, id) DO NOTHING
+
+-- name: trim_refusals
+-- in:  1 workspace, 2 how many stay: the newest
+DELETE FROM command_done WHERE workspace = $1 AND id = ANY (ARRAY(
+    SELECT id FROM command_done
+    WHERE workspace = $1 AND refusal IS NOT NULL AND done_at <= (
+        SELECT done_at FROM command_done WHERE workspace = $1 AND refusal IS NOT NULL
+        ORDER BY done_at DESC OFFSET $2::bigint LIMIT 1)
+    ORDER BY done_at LIMIT 4096 FOR UPDATE SKIP LOCKED))
+
+-- name: refusal
+-- in:  1 workspace, 2 command
+-- out: 0 rows: it was not refused, or is not known; 1 row: its problem document
+SELECT refusal FROM command_done WHERE workspace = $1 AND id = $2::uuid AND refusal IS NOT NULL
 
 -- name: exists
 -- in:  1 workspace, 2 memory

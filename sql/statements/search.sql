@@ -83,6 +83,11 @@ WHERE m.workspace = $1
                                WHERE workspace = $1 AND id = $2::uuid), $2::uuid))
   AND (m.expires_at IS NULL OR m.expires_at > now())
 
+-- name: refusal
+-- in:  1 workspace, 2 command
+-- out: 0 rows: it was not refused, or is not known; 1 row: its problem document
+SELECT refusal FROM command_done WHERE workspace = $1 AND id = $2::uuid AND refusal IS NOT NULL
+
 -- name: list
 -- in:  1 workspace, 2 rows wanted, 3 created ns and 4 id of the last row seen (or null)
 -- out: columns of get, then created ns

@@ -184,6 +184,98 @@ def test_credentials_are_refused(system, ws, members, field):
         assert system.sql(f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", f"%{TOKEN}%") == [(0,)]
 
 
+# --- refused commands ---------------------------------------------------------------------------
+
+def refused(answer):
+    """What memory.get says of a command that was refused."""
+    assert answer["status"] == 422 and answer["errors"], answer
+    return answer
+
+
+@pytest.mark.parametrize("command, body, code, said", [
+    ("ingest", {"scope": "n", "txt": "bad"}, "invalid_request", "txt"),
+    ("ingest", {"scope": "s", "text": TOKEN}, "secret_in_text", "text"),
+    ("ingest", {"scope": "s", "text": "t", "tenant_id": "another"}, "tenant_mismatch", "tenant_id"),
+    ("ingest", b'{"scope":"z","text":"x"', "malformed_json", "object"),
+    ("patch", {"id": "no id", "text": "t"}, "invalid_request", "id"),
+    ("forget", {}, "invalid_request", "scope"),
+])
+def test_a_refused_command_is_remembered(system, ws, command, body, code, said):
+    id = system.publish(ws, command, body, direct=True)
+    status, document = system.done(id)
+    assert (status, document["code"]) == ({"malformed_json": 400, "tenant_mismatch": 403}.get(code, 422), code)
+    got = refused(system.ask(ws, "get", {"id": id}))
+    assert (got["code"], got["detail"]) == (code, document["detail"])
+    assert code == "malformed_json" or said in json.dumps(got)
+    if status == 422:
+        assert got == document
+    assert system.ask("x" + ws, "get", {"id": id})["code"] == "not_found"
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        system.sql("SELECT answer FROM command_done", url=system.role_url("gantry_search"), workspace=ws)
+
+
+def test_a_refusal_that_is_too_long_is_remembered_without_its_fields(system, ws):
+    facts = [{"s\x01" + "y" * 90: 1} for _ in range(30)]
+    id = system.publish(ws, "ingest", {"scope": "s", "text": "t", "facts": facts}, direct=True)
+    assert system.done(id)[0] == 422
+    got = refused(system.ask(ws, "get", {"id": id}))
+    assert got["code"] == "invalid_request"
+    assert system.sql("SELECT max(length(refusal::text)) <= 4096 FROM command_done WHERE workspace = %s", ws) == [(True,)]
+
+
+@pytest.mark.parametrize("command, body", [
+    ("ingest", {"scope": "s", "text": "again"}), ("patch", {"tags": ["again"]}), ("delete", {}),
+    ("forget", {"scope": "s"})])
+def test_a_refused_command_that_comes_again_is_refused_again(system, ws, command, body):
+    """As one that was refused for the rate, and whose worker died before it was acknowledged."""
+    kept = system.ingest(ws, "s", "kept")["id"]
+    if command in ("patch", "delete"):
+        body = {**body, "id": kept}
+    id = str(uuid.uuid4())
+    document = {"type": "about:blank", "title": "Rate limited", "status": 429, "detail": "Later.", "code": "rate_limited"}
+    system.sql("INSERT INTO command_done (workspace, id, command, answer, refusal) VALUES (%s, %s, %s, 'null', %s)",
+               ws, id, f"memory.{command}", json.dumps(document))
+    for attempt in (1, 2):
+        system.answers.pop(id, None)
+        system.publish(ws, command, body, command_id=id, attempt=attempt)
+        assert system.done(id) == (429, document)
+    assert [(m["id"], m["version"]) for m in system.ask(ws, "list", {})["items"]] == [(kept, 1)]
+    got = refused(system.ask(ws, "get", {"id": id}))
+    assert (got["code"], got["errors"]) == ("rate_limited", [{"field": "", "detail": "Later."}])
+
+
+def test_a_refused_id_does_not_hide_what_had_its_effect(system, ws):
+    id = system.publish(ws, "ingest", {"scope": "s", "text": "there"})
+    assert system.done(id)[0] == 200
+    del system.answers[id]
+    system.publish(ws, "ingest", {"scope": "s"}, command_id=id, attempt=2)
+    assert system.done(id)[0] == 422
+    assert system.ask(ws, "get", {"id": id})["content"] == "there"
+
+
+def test_the_newest_refusals_of_a_workspace_are_remembered(system, ws):
+    system.sql("INSERT INTO command_done (workspace, id, command, answer, refusal, done_at)"
+               " SELECT %s, gen_random_uuid(), 'memory.ingest', 'null', '{}', now() - make_interval(secs => n)"
+               " FROM generate_series(1, 12000) n", ws)
+    ids = [system.publish(ws, "ingest", {"scope": "s"}, direct=True) for _ in range(300)]
+    assert all(system.done(id)[0] == 422 for id in ids)
+    assert 10000 <= count(system, "command_done", ws) < 10300
+    assert all(refused(system.ask(ws, "get", {"id": id})) for id in ids[::50])
+
+
+def test_a_refusal_waits_for_the_database(system, ws):
+    """It is told when it is remembered, with the words of its first attempt."""
+    system.sql("REVOKE INSERT ON command_done FROM gantry_ingest")
+    try:
+        id = system.publish(ws, "ingest", {"scope": "s"}, direct=True)
+        servers.wait_until(lambda: system.workers[0].said('"failed for now: trying again later"'), 30, "it waits")
+    finally:
+        system.sql("GRANT INSERT ON command_done TO gantry_ingest")
+    status, document = system.done(id)
+    assert (status, document["code"]) == (422, "invalid_request")
+    assert refused(system.ask(ws, "get", {"id": id})) == document
+
+
 def test_a_sentence_about_keys_passes(system, ws):
     system.ingest(ws, "s", "The API key is rotated monthly; bearer tokens start with ghp_ or sk-.")
 

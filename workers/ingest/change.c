@@ -8,6 +8,7 @@
 #include "ingest.h"
 #include "prepare.h"
 #include "protocol/memory_item.h"
+#include "refusal.h"
 #include "sql_ingest.h"
 
 /* One statement in a group of its own, behind the version. */
@@ -85,6 +86,16 @@ patch_params(struct ingest *in, struct call *call, struct db_params *p, struct e
     return RC_OK;
 }
 
+/* A command that was refused before finds nothing either, and gets its refusal again. */
+static void
+not_there(struct ingest *in, struct call *call)
+{
+    if (!refusal_recall(in, call))
+        call_problem(
+            call, PROBLEM_NOT_FOUND, NULL,
+            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
+}
+
 static void
 patch_one(struct ingest *in, struct call *call)
 {
@@ -104,9 +115,7 @@ patch_one(struct ingest *in, struct call *call)
     } else if (rc != RC_OK) {
         call_fail(call, &err);
     } else if (PQntuples(result) == 0) {
-        call_problem(
-            call, PROBLEM_NOT_FOUND, NULL,
-            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
+        not_there(in, call);
     } else {
         AUTO(buf) struct buf out = { 0 };
         struct json_writer w;
@@ -130,6 +139,7 @@ ingest_patch(struct worker *w, struct call **calls, size_t n)
         if (ingest_check_secrets(calls[i]))
             patch_one(worker_state(w), calls[i]);
     }
+    refusal_remember(w, calls, n);
 }
 
 static void
@@ -147,9 +157,7 @@ delete_one(struct ingest *in, struct call *call)
     if (rc != RC_OK) {
         call_fail(call, &err);
     } else if (PQntuples(result) == 0) {
-        call_problem(
-            call, PROBLEM_NOT_FOUND, NULL,
-            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
+        not_there(in, call);
     } else {
         AUTO(buf) struct buf nothing = { 0 };
         buf_init(&nothing, 16);

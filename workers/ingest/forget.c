@@ -16,6 +16,7 @@
 #include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "ingest.h"
+#include "refusal.h"
 #include "sql_ingest.h"
 
 #define GET_SUBJECT    "$JS.API.STREAM.MSG.GET.DEAD"
@@ -206,7 +207,7 @@ look(struct purge *purge, uint64_t from)
 }
 
 static enum rc
-delete_rows(struct ingest *in, struct call *call, int64_t *deleted, struct err *err)
+delete_rows(struct ingest *in, struct call *call, int64_t *deleted, bool *refused, struct err *err)
 {
     struct db *db = worker_db(in->worker);
     struct db_params p = { 0 };
@@ -223,9 +224,11 @@ delete_rows(struct ingest *in, struct call *call, int64_t *deleted, struct err *
         return rc;
     }
     rc = db_commit(db, err);
-    if (rc == RC_OK)
-        *deleted = db_int(db_result(db, index), 0, 0, 0);
-    return rc;
+    if (rc != RC_OK)
+        return rc;
+    *deleted = db_int(db_result(db, index), 0, 0, 0);
+    *refused = refusal_answer(call, db_text(db_result(db, index), 0, 1));
+    return RC_OK;
 }
 
 void
@@ -237,12 +240,14 @@ ingest_forget(struct worker *w, struct call *call)
     const char *workspace = call->actor.workspace, *scope = json_string(call->body, "scope");
     uint8_t digest[HASH_LEN];
     int64_t deleted = 0;
-    enum rc rc = purge ? delete_rows(in, call, &deleted, &err)
+    bool refused = false;
+    enum rc rc = purge ? delete_rows(in, call, &deleted, &refused, &err)
                        : err_set(&err, RC_TEMP, "no room for the command");
     if (rc == RC_CONFLICT) /* with its own other delivery: that one is done by now */
-        rc = delete_rows(in, call, &deleted, &err);
-    if (rc != RC_OK) {
+        rc = delete_rows(in, call, &deleted, &refused, &err);
+    if (rc != RC_OK)
         call_fail(call, &err);
+    if (rc != RC_OK || refused) {
         worker_finish(w, call);
         return;
     }

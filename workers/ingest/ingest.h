@@ -26,6 +26,7 @@ struct ingest {
     uint32_t halfvec;            /* type number of halfvec, asked with it */
     struct loop_timer *sweeping; /* owned */
     unsigned sweeps;
+    uint64_t refusals;       /* remembered since the start */
     struct reindex *reindex; /* owned */
 };
 

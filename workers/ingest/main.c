@@ -4,6 +4,7 @@
  */
 #include "base/cleanup.h"
 #include "ingest.h"
+#include "refusal.h"
 #include "sql_ingest.h"
 #include "start.h"
 
@@ -24,6 +25,8 @@ static const struct worker_spec SPEC = {
     .statements = SQL_INGEST,
     .n_statements = SQL_INGEST_COUNT,
     .batch_max = INGEST_BATCH_MAX,
+    .refused = refusal_remember,
+    .on_dead = refusal_of_dead,
     .on_start = ingest_start,
     .on_ready = ingest_ready,
     .on_stop = ingest_stop,

@@ -13,6 +13,7 @@
 #include "db/column.h"
 #include "ingest.h"
 #include "item.h"
+#include "refusal.h"
 #include "sql_ingest.h"
 
 #define COLUMN_MAX (64u * 1024 * 1024) /* bytes of one column of a group */
@@ -217,6 +218,8 @@ ask_recorded(struct ingest *in, struct item *item, bool *forgotten, struct err *
                                         db_int(result, 0, 2, 0), db_int(result, 0, 3, 0) };
     if (record.memory)
         item_answer(item, &record);
+    else
+        item->answered = refusal_answer(item->call, db_text(result, 0, 5));
     *forgotten = db_bool(result, 0, 4);
     return RC_OK;
 }
@@ -362,4 +365,5 @@ ingest_store(struct worker *w, struct call **calls, size_t n)
         worker_keepalive(w);
         store_workspace(in, same, n_same);
     }
+    refusal_remember(w, calls, n);
 }

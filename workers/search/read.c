@@ -17,6 +17,7 @@
 #define LIMIT_DEFAULT 20
 #define CURSOR_MAX    96 /* bytes decoded */
 #define NS_COLUMN     10
+#define REFUSAL_EXTRA 1024 /* bytes */
 
 static void
 fail(struct call *call, enum rc rc, const char *text)
@@ -24,6 +25,60 @@ fail(struct call *call, enum rc rc, const char *text)
     struct err err;
     (void)err_set(&err, rc, "%s", text);
     call_fail(call, &err);
+}
+
+/* 422 with what a command was refused with; a 422 has errors. */
+static void
+answer_refusal(struct call *call, const char *text)
+{
+    AUTO(json) cJSON *doc = NULL;
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+    struct err err;
+    if (json_read(text, strlen(text), &doc, &err) != RC_OK) {
+        call_fail(call, &err);
+        return;
+    }
+    buf_init(&out, 2 * strlen(text) + REFUSAL_EXTRA);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    for (const cJSON *member = doc->child; member; member = member->next)
+        if (strcmp(member->string, "status") == 0)
+            json_put_int(&w, "status", 422);
+        else
+            json_put_doc(&w, member->string, member);
+    if (!json_member(doc, "errors")) {
+        json_array(&w, "errors");
+        json_object(&w, NULL);
+        json_put_string(&w, "field", "");
+        json_put_doc(&w, "detail", json_member(doc, "detail"));
+        json_close(&w);
+        json_close(&w);
+    }
+    json_close(&w);
+    if (json_end(&w) != RC_OK) {
+        fail(call, RC_BUG, "the refusal does not fit");
+        return;
+    }
+    call_answer(call, 422, &out);
+    call->result.code = problem_code(json_string(doc, "code"));
+}
+
+/* No memory has this id: perhaps a command with it was refused. */
+static void
+not_there(struct search *s, struct call *call, const struct db_params *p)
+{
+    AUTO(pgresult) PGresult *refusal = NULL;
+    struct err err;
+    if (db_query(worker_db(s->worker), call->actor.workspace, SQL_SEARCH_REFUSAL, p, &refusal,
+                 &err) != RC_OK)
+        call_fail(call, &err);
+    else if (PQntuples(refusal) > 0)
+        answer_refusal(call, db_text(refusal, 0, 0));
+    else
+        call_problem(
+            call, PROBLEM_NOT_FOUND, NULL,
+            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
 }
 
 static void
@@ -42,9 +97,7 @@ get_one(struct search *s, struct call *call)
         return;
     }
     if (PQntuples(result) == 0) {
-        call_problem(
-            call, PROBLEM_NOT_FOUND, NULL,
-            "There is no such memory here: it was deleted, has expired, or is not stored yet.");
+        not_there(s, call, &p);
         return;
     }
     buf_init(&out, MEMORY_ANSWER_MAX);
