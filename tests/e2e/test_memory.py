@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Memories over HTTP, end to end: gateway, stream, workers, database."""
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import random
@@ -177,3 +178,29 @@ def test_ingest_killed_under_load(make_stack):
     found = listed()
     assert all(found[id] == text for id, text in accepted.items())
     assert len(set(found.values())) == len(found)
+
+
+def test_what_became_of_a_command_that_was_refused(stack, client):
+    """Published over NATS, where the PubAck promised nothing; heard in .done, and asked for over HTTP."""
+    with contextlib.closing(stack.nats("developer")) as nats:
+        heard = nats.subscribe("gantry.v1.default.memory.*.done")
+        nats.flush()
+        ids = []
+        for body in ({"scope": "n", "text": "good"}, {"scope": "n", "txt": "bad"}, b'{"scope":"n"'):
+            ids.append(str(uuid.uuid4()))
+            payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+            nats.js_publish("gantry.v1.default.memory.ingest", payload, msg_id=ids[-1])
+        answers = {}
+        while not set(ids) <= answers.keys():
+            message = nats.next(30, heard)
+            answers[message.subject.split(".")[4]] = (message.headers["Gantry-Status"], json.loads(message.data))
+        assert [answers[id][0] for id in ids] == ["200", "422", "400"]
+        assert client.get(f"/memory/{ids[0]}").ok().json["content"] == "good"
+        for id in ids[1:]:
+            got = client.get(f"/memory/{id}")
+            assert got.status == 422 and got.json["status"] == 422 and got.json["errors"]
+            assert got.headers["Content-Type"] == "application/problem+json" and got.json["instance"]
+            assert (got.json["code"], got.json["detail"]) == (answers[id][1]["code"], answers[id][1]["detail"])
+            core = nats.request("gantry.v1.default.memory.get", json.dumps({"id": id}).encode())
+            assert core.headers["Nats-Service-Error-Code"] == "422" and json.loads(core.data)["code"] == got.json["code"]
+            assert stack.client(workspace="elsewhere").get(f"/memory/{id}").status == 404

@@ -249,3 +249,33 @@ def test_direct_requests_are_limited_by_workspace(make_stack):
     answer = other.request("gantry.v1.calm.memory.search", {"query": "x"})
     assert json.loads(answer.data)["status"] == "success"
     client.close(), other.close()
+
+
+def test_a_done_subject_carries_events_only(stack):
+    """Another workspace asks for something with the reply subject of our events (and publishes there)."""
+    mine, other = stack.nats("developer"), stack.nats("developer", "hostile")
+    for family in ("job", "memory", "audit"):
+        mine.subscribe(f"gantry.v1.default.{family}.*.done")
+    mine.flush()
+    questions = ["memory.search", "memory.list", "memory.ingest", "audit.append", "executor.run", "jobs.list", "actions.list"]
+    for family in ("job", "memory", "audit"):
+        for question in questions:
+            other.publish(f"gantry.v1.hostile.{question}", {}, reply=f"gantry.v1.default.{family}.{uuid.uuid4()}.done")
+        other.publish(f"gantry.v1.default.{family}.{uuid.uuid4()}.done", b"forged")
+    other.flush()
+    for question in questions:  # all of those have been answered by now
+        other.request(f"gantry.v1.hostile.{question}", {})
+    command = str(uuid.uuid4())
+    mine.js_publish("gantry.v1.default.memory.ingest", {"scope": "s", "text": "true"}, msg_id=command)
+    message = mine.next(30)
+    assert message.subject == f"gantry.v1.default.memory.{command}.done" and message.headers["Gantry-Event"] == "done"
+    mine.close(), other.close()
+
+
+def test_nobody_hears_what_was_dropped(stack):
+    client = stack.nats("admin")
+    for subject in ("gantry.dropped.>", ">", "gantry.>"):
+        client.subscribe(subject)
+    client.flush()
+    assert len(client.errors) == 3 and all("Permissions Violation" in error for error in client.errors)
+    client.close()
