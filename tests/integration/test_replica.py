@@ -3,6 +3,7 @@
 can write to. And a standby that takes over: the programs find it without a restart."""
 import contextlib
 import os
+import re
 import signal
 import subprocess
 
@@ -44,9 +45,10 @@ def move(stack, program, where):
     """Another database for a program."""
     stack.take_down(program)
     script = stack.directory / f"state/{program}.away"
-    text, old = script.read_text(), f"127.0.0.1:{stack.ports['POSTGRES_PORT']}/gantry"
-    assert old in text
-    script.write_text(text.replace(old, where))
+    port = stack.ports["POSTGRES_PORT"]  # by its socket, or where there is none by TCP
+    text, count = re.subn(rf"@(/gantry\?host=[^&']+&port={port}|127\.0\.0\.1:{port}/gantry)", f"@{where}", script.read_text())
+    assert count
+    script.write_text(text)
     stack.bring_back(program, ready=False)
     stack.wait_ready()
 
