@@ -146,12 +146,12 @@ def test_limits_are_in_force(stack, service):
 
 def test_too_much_ends_what_takes_it(stack):
     """Memory and processes beyond the limit of a container: who asks for them fails, the program goes on."""
-    before = stack.inspect("search")["State"]
-    greedy = stack.sh("search", "head -c 400m /dev/zero | tail; echo ${PIPESTATUS[1]}").stdout.split()
+    before = stack.inspect("ingest")["State"]
+    greedy = stack.sh("ingest", "head -c 400m /dev/zero | tail; echo ${PIPESTATUS[1]}").stdout.split()
     assert greedy[-1:] == ["137"], "killed"
-    many = stack.sh("search", "for i in {1..200}; do sleep 3 & done; jobs -p | wc -l; kill $(jobs -p)")
+    many = stack.sh("ingest", "for i in {1..200}; do sleep 3 & done; jobs -p | wc -l; kill $(jobs -p)")
     assert "fork" in many.stderr and "unavailable" in many.stderr, many
-    after = stack.inspect("search")["State"]
+    after = stack.inspect("ingest")["State"]
     assert after["Pid"] == before["Pid"] and not after["OOMKilled"]
 
 
