@@ -30,7 +30,8 @@ class Worker:
     def start(self):
         s = self.system
         env = {"PATH": "/usr/bin:/bin", "NATS_URL": s.nats.url(self.name), "ACTOR_KEY": actor_key(self.name).hex(),
-               "DATABASE_URL": s.role_url(f"gantry_{self.name}"), "LOG_LEVEL": "info"}
+               "DATABASE_URL": s.role_url(f"gantry_{self.name}"), "LOG_LEVEL": "info",
+               "RATE_LIMIT_PER_MINUTE": "0"}
         if self.name == "search":
             env["REDIS_URL"] = s.redis.url
         seen = self.said('"ready"')
