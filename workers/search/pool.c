@@ -16,6 +16,7 @@ struct queue {
     struct queue *next;
     char workspace[WORKSPACE_TEXT_MAX];
     struct request *first, *last;
+    size_t waiting;
     size_t active;  /* threads that are at it */
     size_t reading; /* of these, threads that were let in to read the workspace first: 0 or 1 */
 };
@@ -96,6 +97,7 @@ take(struct pool *pool, struct queue *queue, struct request *batch[POOL_TAKE_MAX
     if (!queue->first)
         queue->last = NULL;
     pool->waiting -= n;
+    queue->waiting -= n;
     return n;
 }
 
@@ -216,7 +218,7 @@ add(struct pool *pool, struct request *request)
 {
     const char *workspace = request->call->actor.workspace;
     struct queue *queue = find(pool, workspace);
-    if (pool->waiting >= POOL_WAITING_MAX)
+    if (pool->waiting >= POOL_WAITING_MAX || (queue && queue->waiting >= POOL_WAITING_SHARE))
         return false;
     if (!queue) {
         queue = calloc(1, sizeof(*queue));
@@ -232,6 +234,7 @@ add(struct pool *pool, struct request *request)
         queue->first = request;
     queue->last = request;
     pool->waiting++;
+    queue->waiting++;
     (void)pthread_cond_signal(&pool->work);
     return true;
 }
@@ -244,7 +247,9 @@ pool_add(struct pool *pool, struct request *request)
     (void)pthread_mutex_unlock(&pool->lock);
     if (added)
         return;
-    call_problem(request->call, PROBLEM_UNAVAILABLE, NULL, "Too many searches wait already.");
+    call_problem(
+        request->call, PROBLEM_UNAVAILABLE, NULL,
+        "The workspace, or all of them, have too many searches waiting already: ask again.");
     worker_finish(pool->search->worker, request->call);
 }
 
@@ -266,6 +271,7 @@ take_late(struct pool *pool, int64_t now_us)
             r->next = late;
             late = r;
             pool->waiting--;
+            queue->waiting--;
         }
         queue->last = last;
     }

@@ -15,9 +15,10 @@
 
 #include "search.h"
 
-#define POOL_TAKE_MAX    16   /* requests that a thread takes at once */
-#define POOL_ALONE_BYTES 512  /* a longer query is taken alone */
-#define POOL_WAITING_MAX 4096 /* then: unavailable */
+#define POOL_TAKE_MAX      16   /* requests that a thread takes at once */
+#define POOL_ALONE_BYTES   512  /* a longer query is taken alone */
+#define POOL_WAITING_MAX   4096 /* then: unavailable */
+#define POOL_WAITING_SHARE 1024 /* of one workspace */
 
 enum rc pool_new(struct search *s, size_t threads, struct pool **out, struct err *err);
 /* Waits for what the threads are at. What still waits is not answered. NULL allowed. */
