@@ -32,6 +32,7 @@ struct status {
     bool good, asked_gateway, asked_nats, asked_database, asked_redis;
     char gateway[32];
     char dependencies[256];
+    char full[256]; /* bounds that refused something lately */
     struct err nats, database, redis;
     struct worker_count workers[WORKERS_MAX];
     size_t n_workers;
@@ -41,6 +42,21 @@ struct status {
 };
 
 /* --- gateway ---------------------------------------------------------------------------------- */
+
+static void
+read_full(struct status *status, const cJSON *list)
+{
+    const cJSON *item = NULL;
+    size_t used = 0;
+    cJSON_ArrayForEach (item, list) {
+        const char *name = cJSON_GetStringValue(item);
+        int n = snprintf(status->full + used, sizeof(status->full) - used, "%s%.40s",
+                         used ? ", " : "", name ? name : "?");
+        used += n > 0 ? (size_t)n : 0;
+        if (used >= sizeof(status->full))
+            break;
+    }
+}
 
 static void
 on_ready(void *arg, const struct fetch_answer *answer)
@@ -63,6 +79,7 @@ on_ready(void *arg, const struct fetch_answer *answer)
         if (used >= sizeof(status->dependencies))
             break;
     }
+    read_full(status, json_member(doc, "full"));
     status->good = status->good && answer->status == 200;
 }
 
@@ -201,6 +218,8 @@ print_text(const struct status *status)
 {
     (void)printf("%-12s %s%s%s\n", "gateway", status->asked_gateway ? status->gateway : "not asked",
                  status->dependencies[0] ? ": " : "", status->dependencies);
+    if (status->full[0])
+        (void)printf("%-12s %s\n", "full", status->full);
     print_part("postgresql", status->asked_database, &status->database);
     print_part("redis", status->asked_redis, &status->redis);
     print_part("nats", status->asked_nats, &status->nats);
@@ -225,6 +244,7 @@ print_document(const struct status *status)
     json_object(&w, NULL);
     json_put_bool(&w, "ok", status->good);
     json_put_string(&w, "gateway", status->asked_gateway ? status->gateway : "not asked");
+    json_put_string(&w, "full", status->full);
     json_put_string(&w, "postgresql", word(status->asked_database, &status->database));
     json_put_string(&w, "redis", word(status->asked_redis, &status->redis));
     json_put_string(&w, "nats", word(status->asked_nats, &status->nats));

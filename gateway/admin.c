@@ -80,6 +80,7 @@ metrics(struct request *r)
                    gauges[i].name, gauges[i].help, gauges[i].name,
                    counts(gauges[i].name) ? "counter" : "gauge", gauges[i].name,
                    (long long)gauges[i].value);
+    full_expose(r->gw, &out);
     fleet_expose(r->gw->fleet, &out);
     return answer_raw(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out), out.len);
 }

@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "bus/bus.h"
 #include "crypto/crypto.h"
+#include "full.h"
 #include "kv/kv.h"
 #include "protocol/command.h"
 #include "protocol/jobs.h"
@@ -30,6 +31,7 @@ struct audit;
 struct direct;
 struct fleet;
 struct shares;
+struct tally;
 
 /* Redis scripts, by the names of their files in gateway/lua. */
 enum gateway_script {
@@ -63,6 +65,7 @@ enum gateway_script {
     X(nats_logins_total,    "NATS logins with a valid key")                                    \
     X(nats_logins_refused_total, "NATS logins without a valid key")                            \
     X(nats_logins_failed_total,  "NATS logins that could not be decided")                      \
+    X(nats_crowded_total, "NATS logins refused and connections ended beyond a workspace's share")\
     X(nats_kicks_total,     "NATS connections ended because their key was revoked or changed")
 /* clang-format on */
 
@@ -87,6 +90,8 @@ struct gateway {
     struct direct *direct; /* NULL: off */
     struct fleet *fleet;   /* of workers */
     struct shares *shares;
+    struct tally *tally; /* of requests under way */
+    struct full_mark full[FULL_COUNT];
     struct http_server *http;
     struct http_server *admin;
     uint8_t actor_keys[CMD_COUNT][CRYPTO_KEY_LEN]; /* claims.h */

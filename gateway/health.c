@@ -112,5 +112,6 @@ health_ready(struct request *r)
     json_put_string(&w, "redis", redis ? "up" : "down");
     json_put_string(&w, "audit", recorded ? "up" : audit ? "stopped" : "down");
     json_close(&w);
+    full_put(gw, &w);
     return answer_state(r, ready ? 200 : 503, &out, &w);
 }

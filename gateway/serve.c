@@ -250,6 +250,8 @@ release(struct gateway *gw)
     kv_free(gw->kv);
     allow_close(gw->allowlist);
     waiters_free(gw->waiters);
+    if (!gw->in_flight)
+        tally_free(gw->tally);
     gcra_table_free(gw->limiter);
     buf_fini(&gw->openapi);
     loop_free(gw->loop);
@@ -273,6 +275,8 @@ start(struct gateway *gw, struct err *err)
         rc = gcra_table_new(&gw->limiter, err);
     if (rc == RC_OK)
         rc = waiters_new(&gw->waiters, err);
+    if (rc == RC_OK)
+        rc = tally_new(&gw->tally, err);
     if (rc != RC_OK)
         return rc;
     warn_of_plaintext(gw->settings);

@@ -70,6 +70,13 @@ static const struct conf_item ITEMS[] = {
     { "MAX_BUFFERED_BYTES", CONF_INT, AT(max_buffered_bytes), "268435456", 1048576, 68719476736,
       NULL, 0, "request bodies held in memory at once, more are answered 503; as much again for answers "
       "that are not read, then the oldest of them are cut off" },
+    { "MAX_WORKSPACE_REQUESTS", CONF_INT, AT(workspace_requests), "4096", 1, 200000, NULL, 0,
+      "requests of one workspace under way at once, at most half of the connections; then 503" },
+    { "MAX_WORKSPACE_BUFFERED_BYTES", CONF_INT, AT(workspace_buffered_bytes), "67108864", 1024,
+      68719476736, NULL, 0,
+      "request bodies of one workspace in memory, at most half of MAX_BUFFERED_BYTES; then 503" },
+    { "MAX_WORKSPACE_NATS_CONNECTIONS", CONF_INT, AT(workspace_nats_connections), "1000", 1, 9000,
+      NULL, 0, "connections to NATS of one workspace's keys; the newest beyond it are ended" },
     { "CONNECTION_TIMEOUT_SECONDS", CONF_INT, AT(connection_timeout_seconds), "60", 1, 3600, NULL,
       0, "a connection without a request for so long is closed" },
     { "HEAD_TIMEOUT_SECONDS", CONF_INT, AT(head_timeout_seconds), "5", 1, 300, NULL, 0,

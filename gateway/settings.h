@@ -37,6 +37,9 @@ struct settings {
     int64_t redis_share_bytes; /* of one workspace: previews and results */
     int64_t max_connections;
     int64_t max_buffered_bytes;
+    int64_t workspace_requests; /* of one workspace, as the next two */
+    int64_t workspace_buffered_bytes;
+    int64_t workspace_nats_connections;
     int64_t max_connections_per_address;
     int64_t connection_timeout_seconds;
     int64_t head_timeout_seconds;

@@ -117,6 +117,8 @@ on_taken(void *arg, enum rc rc)
     struct request *r = arg;
     bool counted = rc == RC_LIMIT && status_of(r->answer.status) != AUDIT_SUCCESS;
 
+    if (rc == RC_LIMIT)
+        full_note(r->gw, FULL_AUDIT, r->actor.workspace);
     if (rc != RC_OK)
         refuse_unaudited(r);
     if (counted)

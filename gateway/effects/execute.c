@@ -304,6 +304,8 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     struct item *item = arg;
     (void)duplicate, (void)err;
     item->x->r->gw->count.published_total += rc == RC_OK;
+    if (rc == RC_LIMIT)
+        full_note(item->x->r->gw, FULL_QUEUE, item->x->r->actor.workspace);
     if (rc != RC_OK)
         go_wrong(item->x, PROBLEM_UNAVAILABLE,
                  rc == RC_LIMIT ? "the workspace's queue is full"

@@ -205,6 +205,8 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     }
     if (rc != RC_OK) {
         r->gw->count.publish_failed_total++;
+        if (rc == RC_LIMIT)
+            full_note(r->gw, FULL_QUEUE, r->actor.workspace);
         log_fields(LOG_WARN, "a command was not acknowledged; answered 503", "workspace",
                    r->actor.workspace, "why", err ? err->text : "", NULL);
         go_on(r, unavailable(r, rc == RC_LIMIT ? "the workspace's queue is full"

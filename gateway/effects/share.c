@@ -107,6 +107,7 @@ enum step
 share_refuse(struct request *r)
 {
     r->gw->count.share_refused_total++;
+    full_note(r->gw, FULL_REDIS_SHARE, r->actor.workspace);
     answer_header(r, "Retry-After", "60");
     return answer_problem(
         r, PROBLEM_UNAVAILABLE,

@@ -100,6 +100,8 @@ enum step
 tasks_allow(struct request *r, const char *const *actions, size_t n)
 {
     if (!kv_connected(r->gw->kv) || !room_left(r->gw)) {
+        if (r->gw->room_short)
+            full_note(r->gw, FULL_REDIS, r->actor.workspace);
         answer_header(r, "Retry-After", "2");
         return answer_problem(r, PROBLEM_UNAVAILABLE,
                               r->gw->room_short ? "there is no room for more jobs"

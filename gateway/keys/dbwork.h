@@ -15,7 +15,8 @@
 #include "base/rc.h"
 #include "db/db.h"
 
-#define DBJOBS_MAX 256
+#define DBJOBS_MAX   256
+#define DBJOBS_SHARE 64 /* changes of one workspace's keys */
 
 struct dbworker;
 

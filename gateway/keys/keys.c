@@ -108,6 +108,13 @@ keys_known(const struct keys *keys, const char *key_id)
     return key && !expired(key);
 }
 
+const char *
+keys_workspace(const struct keys *keys, const char *key_id)
+{
+    const struct key *key = keytable_get(&keys->table, key_id);
+    return key && !expired(key) ? key->principal.workspace : NULL;
+}
+
 /* RC_OK, RC_DENIED, or RC_NOTFOUND: not known yet. */
 static enum rc
 look(struct keys *keys, const char *key_id, const uint8_t proof[CRYPTO_HASH_LEN],

@@ -71,6 +71,8 @@ bool keys_fresh(const struct keys *keys);
 bool keys_reachable(const struct keys *keys);
 /* Whether there is a valid key of this id. */
 bool keys_known(const struct keys *keys, const char *key_id);
+/* Whose it is; NULL when there is no valid key of this id. Borrowed until keys change. */
+const char *keys_workspace(const struct keys *keys, const char *key_id);
 size_t keys_count(const struct keys *keys);
 
 /* Key ids used since the last call, at most max: for last_used. Returns how many. */

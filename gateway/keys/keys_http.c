@@ -288,6 +288,8 @@ on_done(void *arg)
     } else {
         step = answer_new_key(r, job);
     }
+    if (r->load)
+        r->load->changes--;
     free_job(job);
     request_continue(r, step);
 }
@@ -300,9 +302,14 @@ start(struct request *r, enum rc (*run)(struct dbwork *, struct db *, struct err
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory for a change of keys: ask again");
     job->job.run = run;
     job->job.done = on_done;
-    if (dbworker_add(r->gw->dbworker, &job->job))
+    bool room = !r->load || r->load->changes < DBJOBS_SHARE;
+    if (room && dbworker_add(r->gw->dbworker, &job->job)) {
+        if (r->load)
+            r->load->changes++;
         return STEP_WAIT;
+    }
     free_job(job);
+    full_note(r->gw, room ? FULL_ALL_KEY_CHANGES : FULL_KEY_CHANGES, r->actor.workspace);
     answer_header(r, "Retry-After", "1");
     return answer_problem(r, PROBLEM_UNAVAILABLE, "too many changes of keys at once: ask again");
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/gcra.h"
 #include "base/log.h"
 #include "keys/keys.h"
 #include "logins/login.h"
@@ -17,6 +19,7 @@
 #define REPLY_MAX        256
 #define NO_VALID_KEY     "no valid API key"
 #define TRY_AGAIN        "keys cannot be verified at the moment"
+#define TOO_MANY         "too many logins of one workspace"
 
 /* One undecided login. It has been answered when request.doc is gone, and is freed when keys.c has
  * called back. */
@@ -36,6 +39,7 @@ struct callout {
     struct login_issuer issuer;
     struct login *logins;
     unsigned count;
+    struct gcra_table *limits; /* by workspace */
 };
 
 /* --- answering -------------------------------------------------------------------------------- */
@@ -49,13 +53,29 @@ send_answer(struct callout *callout, const char *reply, struct buf *token)
         log_warn("a NATS login cannot be answered: %s", err.text);
 }
 
+static bool
+is_too_fast(struct callout *callout, const char *workspace)
+{
+    const struct gcra_bucket bucket = { .interval_us = CALLOUT_BURST_S * INT64_C(1000000) /
+                                                       (int64_t)callout->options.most,
+                                        .burst = (int64_t)callout->options.most };
+    struct gcra_state state;
+    int64_t *tat_us = gcra_table_find(callout->limits, workspace);
+    if (gcra_take(tat_us, clock_mono_us(), &bucket, &state) == 0)
+        return false;
+    callout->options.on_crowded(callout->options.arg, workspace);
+    return true;
+}
+
 static void
 answer(struct callout *callout, const char *reply, const struct login_request *request, enum rc rc,
        const struct key_view *key)
 {
     AUTO(buf) struct buf token = { 0 };
     buf_init(&token, LOGIN_TOKEN_MAX);
-    if (rc == RC_OK) {
+    if (rc == RC_OK && is_too_fast(callout, key->principal.workspace)) {
+        rc = login_refuse(&callout->issuer, request, TOO_MANY, &token);
+    } else if (rc == RC_OK) {
         ++*callout->options.logins;
         rc = login_accept(&callout->issuer, request, &key->principal, key->expires_ms, &token);
     } else if (rc == RC_DENIED) {
@@ -186,7 +206,9 @@ callout_open(struct loop *loop, const struct callout_options *options, struct ca
     callout->loop = loop;
     login_issuer_init(&callout->issuer, options->issuer_seed);
     crypto_wipe(callout->options.issuer_seed, sizeof(callout->options.issuer_seed));
-    enum rc rc = bus_connect(loop, &options->bus, FIRST_CONNECT_MS, &callout->bus, err);
+    enum rc rc = gcra_table_new(&callout->limits, err);
+    if (rc == RC_OK)
+        rc = bus_connect(loop, &options->bus, FIRST_CONNECT_MS, &callout->bus, err);
     if (rc == RC_OK)
         rc = bus_subscribe(callout->bus, SUBJECT, QUEUE, on_request, callout, &callout->sub, err);
     if (rc != RC_OK) {
@@ -210,6 +232,7 @@ callout_close(struct callout *callout)
         login->callout = NULL; /* keys_close() still calls back */
     }
     bus_free(callout->bus);
+    gcra_table_free(callout->limits);
     crypto_wipe(callout, sizeof(*callout));
     free(callout);
 }

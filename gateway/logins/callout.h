@@ -24,6 +24,7 @@
 
 #define CALLOUT_USER      "callout" /* of nats/server.conf */
 #define CALLOUT_ACCOUNT   "AUTH"
+#define CALLOUT_BURST_S   10
 #define CALLOUT_ANSWER_MS 4000 /* a key not verified by then is refused; the server waits 5 s */
 
 struct callout;
@@ -34,6 +35,8 @@ struct callout_options {
     uint8_t issuer_seed[CRYPTO_SEED_LEN];
     struct keys *keys;                   /* borrowed */
     uint64_t *logins, *refused, *failed; /* counted here; failed: no decision was possible */
+    uint64_t most; /* logins of one workspace in CALLOUT_BURST_S, with as many saved up */
+    void (*on_crowded)(void *arg, const char *workspace); /* one was refused for that */
     /* A login without a valid key, for the audit log. May be NULL. */
     void (*on_refused)(void *arg, const char *client);
     void *arg;

@@ -47,6 +47,14 @@ on_refused(void *arg, const char *client)
     audit_count_login(gw->audit, client);
 }
 
+static void
+on_crowded(void *arg, const char *workspace)
+{
+    struct gateway *gw = arg;
+    gw->count.nats_crowded_total++;
+    full_note(gw, FULL_NATS, workspace);
+}
+
 static enum rc
 open_callout(struct gateway *gw, struct direct *direct, struct err *err)
 {
@@ -60,6 +68,8 @@ open_callout(struct gateway *gw, struct direct *direct, struct err *err)
     };
     memcpy(options.issuer_seed, s->callout_issuer_key, sizeof(options.issuer_seed));
     options.on_refused = on_refused;
+    options.most = (uint64_t)s->workspace_nats_connections;
+    options.on_crowded = on_crowded;
     options.arg = gw;
     enum rc rc = callout_open(gw->loop, &options, &direct->callout, err);
     crypto_wipe(options.issuer_seed, sizeof(options.issuer_seed));
@@ -81,6 +91,9 @@ direct_open(struct gateway *gw, struct direct **out, struct err *err)
         .bus = connection(s, s->kick_nats_url, "gantry-kick", "_INBOX." KICK_USER),
         .keys = gw->keys,
         .kicked = &gw->count.nats_kicks_total,
+        .most = (uint64_t)s->workspace_nats_connections,
+        .on_crowded = on_crowded,
+        .arg = gw,
     };
     struct direct *direct = calloc(1, sizeof(*direct));
     if (!direct)

@@ -14,6 +14,7 @@
 #include "logins/callout.h"
 #include "logins/login.h"
 #include "protocol/command.h"
+#include "tally.h"
 
 #define ALL_SERVERS      "$SYS.REQ.SERVER.PING.CONNZ"
 #define ONE_SERVER       "gantry.sys.connz.%s" /* nats/server.conf: that server's CONNZ */
@@ -34,6 +35,7 @@ struct kick {
     struct bus *bus;
     struct bus_sub *sub;
     struct loop_timer *sweep, *look_again;
+    struct tally *tally; /* of the sweep under way */
     char inbox[64];
     struct again again[AGAIN_MAX];
     unsigned n_again;
@@ -116,9 +118,21 @@ end_connection(struct kick *kick, const char *server_id, int64_t cid)
     ++*kick->options.kicked;
 }
 
+/* A sweep sees each server's oldest connections first. */
+static bool
+is_too_many(struct kick *kick, const char *user)
+{
+    const char *workspace = keys_workspace(kick->options.keys, user);
+    struct tally_row *row = workspace ? tally_row(kick->tally, workspace) : NULL;
+    if (!row || ++row->count <= kick->options.most)
+        return false;
+    kick->options.on_crowded(kick->options.arg, workspace);
+    return true;
+}
+
 /* Does this connection end? */
 static bool
-ends(const struct kick *kick, const cJSON *connection, const char *what)
+ends(struct kick *kick, const cJSON *connection, const char *what)
 {
     const char *user = json_string(connection, "authorized_user");
     const char *name = json_string(connection, "name");
@@ -126,7 +140,9 @@ ends(const struct kick *kick, const cJSON *connection, const char *what)
         return user && strcmp(user, what + 4) == 0;
     if (strncmp(what, "peer.", 5) == 0)
         return name && strcmp(name, what + 5) == 0;
-    return user && keys_fresh(kick->options.keys) && !keys_known(kick->options.keys, user);
+    if (!user || !keys_fresh(kick->options.keys))
+        return false;
+    return !keys_known(kick->options.keys, user) || is_too_many(kick, user);
 }
 
 static void
@@ -200,7 +216,9 @@ on_look_again(void *arg)
 static void
 on_sweep(void *arg)
 {
-    ask_all(arg, ALL_SERVERS, 0);
+    struct kick *kick = arg;
+    tally_clear(kick->tally);
+    ask_all(kick, ALL_SERVERS, 0);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -216,7 +234,9 @@ kick_open(struct loop *loop, const struct kick_options *options, struct kick **o
     id_new_random(unique);
     (void)snprintf(kick->inbox, sizeof(kick->inbox), INBOX ".%s", unique);
     (void)snprintf(subject, sizeof(subject), "%s.*.*", kick->inbox);
-    enum rc rc = bus_connect(loop, &options->bus, FIRST_CONNECT_MS, &kick->bus, err);
+    enum rc rc = tally_new(&kick->tally, err);
+    if (rc == RC_OK)
+        rc = bus_connect(loop, &options->bus, FIRST_CONNECT_MS, &kick->bus, err);
     if (rc == RC_OK)
         rc = bus_subscribe(kick->bus, subject, NULL, on_page, kick, &kick->sub, err);
     if (rc != RC_OK) {
@@ -241,5 +261,6 @@ kick_close(struct kick *kick)
     if (kick->look_again)
         loop_timer_free(kick->look_again);
     bus_free(kick->bus);
+    tally_free(kick->tally);
     free(kick);
 }

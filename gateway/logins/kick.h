@@ -8,6 +8,9 @@
  * through, for what changed while no gateway looked. A connection whose key was only changed may log
  * in again at once and gets the new rights.
  *
+ * The same sweep counts the connections of each workspace: the newest beyond its share are ended. (How
+ * fast it may make new ones is the callout's affair.)
+ *
  * Uses the user "kick", whose account imports from the system account how to list connections and end
  * them, and nothing else.
  *
@@ -31,9 +34,12 @@ struct kick;
 struct keys;
 
 struct kick_options {
-    struct bus_options bus;  /* url of the user kick */
-    const struct keys *keys; /* borrowed */
-    uint64_t *kicked;        /* counted here */
+    struct bus_options bus;                               /* url of the user kick */
+    const struct keys *keys;                              /* borrowed */
+    uint64_t *kicked;                                     /* counted here */
+    uint64_t most;                                        /* connections of one workspace */
+    void (*on_crowded)(void *arg, const char *workspace); /* one is ended for that */
+    void *arg;
 };
 
 enum rc kick_open(struct loop *loop, const struct kick_options *options, struct kick **out,

@@ -135,3 +135,9 @@ check_rate(struct request *r)
     kv_script_call(r->gw->kv, SCRIPT_RATE_TAKE, t.count, &cmd, REDIS_MS, on_taken, r);
     return STEP_WAIT;
 }
+
+enum step
+check_load(struct request *r)
+{
+    return r->route->flags & ROUTE_OPEN ? STEP_NEXT : load_enter(r);
+}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "full.h"
 #include "gateway.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
@@ -20,6 +21,7 @@ static const struct {
     { check_key, false },         /* 401 */
     { check_scope, false },       /* 403 */
     { check_servers, false },     /* 503: nothing could be done about it */
+    { check_load, false },        /* 503: the workspace's share of requests and bodies */
     { check_rate, false },        /* 429 */
     { check_media, false },       /* 415 */
     { check_preferences, false }, /* Prefer */
@@ -40,6 +42,7 @@ static void
 drop_body(struct request *r)
 {
     r->gw->buffered_bytes -= r->body.len;
+    load_body_gone(r);
     buf_fini(&r->body);
 }
 
@@ -48,6 +51,7 @@ request_free(void *arg)
 {
     struct request *r = arg;
     drop_body(r);
+    load_leave(r);
     buf_fini(&r->payload);
     buf_fini(&r->answer.body);
     json_cleanup(&r->doc);
@@ -220,6 +224,10 @@ on_body(void *arg, const char *data, size_t len)
         break_off(r);
         return;
     }
+    if (!load_body(r, len)) {
+        break_off(r);
+        return;
+    }
     bool fits = r->gw->buffered_bytes + len <= (uint64_t)r->gw->settings->max_buffered_bytes;
     size_t before = r->body.len;
     if (fits)
@@ -230,6 +238,7 @@ on_body(void *arg, const char *data, size_t len)
     }
     buf_cut(&r->body, before);
     r->gw->count.memory_refused_total++;
+    full_note(r->gw, FULL_ALL_BODIES, r->actor.workspace);
     answer_header(r, "Retry-After", "1");
     (void)answer_problem(r, PROBLEM_UNAVAILABLE, "too many request bodies at once");
     break_off(r);

@@ -26,6 +26,7 @@
 #include "json/json.h"
 #include "protocol/principal.h"
 #include "requests/routes.h"
+#include "tally.h"
 #include "validate/problem.h"
 
 struct gateway;
@@ -74,8 +75,10 @@ struct request {
     const struct key *key;        /* borrowed for the current stage only */
     struct principal actor;
     bool authenticated;
-    bool key_tried;      /* the credentials were looked at */
-    int64_t accepted_ms; /* wall */
+    struct tally_row *load; /* borrowed: its workspace's, which counts it; NULL = uncounted */
+    size_t load_bytes;      /* of its body, counted there */
+    bool key_tried;         /* the credentials were looked at */
+    int64_t accepted_ms;    /* wall */
     int64_t start_us;
     size_t body_max;
     struct buf body;      /* as the client sent it */
@@ -111,6 +114,12 @@ void request_continue(struct request *r, enum step step);
 /* Call fn once after ms, unless stopped; one timer a request. */
 void request_timer(struct request *r, uint32_t ms, void (*fn)(struct request *r));
 void request_timer_stop(struct request *r);
+
+/* load.c: more of the body fits into the workspace's share; false: it is answered. */
+bool load_body(struct request *r, size_t len);
+enum step load_enter(struct request *r); /* counted from here on, or answered */
+void load_body_gone(struct request *r);
+void load_leave(struct request *r);
 
 /* What is published: the client's bytes, or the body rebuilt with the parameters. */
 const char *request_payload(const struct request *r, size_t *len);

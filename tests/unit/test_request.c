@@ -37,6 +37,7 @@ STAGE(check_size, 's')
 STAGE(check_key, 'k')
 STAGE(check_scope, 'p')
 STAGE(check_servers, 'v')
+STAGE(check_load, 'w')
 STAGE(check_rate, 'l')
 STAGE(check_media, 'm')
 STAGE(check_preferences, 'f')
@@ -115,7 +116,7 @@ test_the_order_of_the_checks(void **state)
     struct request *r = *state;
     door.answers = 'F';
     REQUEST_CALLBACKS.complete(r);
-    assert_string_equal(door.ran, "rskpvlmfBSAIDF123");
+    assert_string_equal(door.ran, "rskpvwlmfBSAIDF123");
     assert_int_equal(door.answered, 1);
 }
 
@@ -125,12 +126,12 @@ test_a_long_body_is_wanted_after_the_head_s_checks(void **state)
     struct request *r = *state;
     door.answers = 'F';
     REQUEST_CALLBACKS.head(r);
-    assert_string_equal(door.ran, "rskpvlmf");
+    assert_string_equal(door.ran, "rskpvwlmf");
     assert_int_equal(door.wanted, 1);
     REQUEST_CALLBACKS.body(r, "12345", 5);
     assert_int_equal(gateway.buffered_bytes, 5);
     REQUEST_CALLBACKS.complete(r);
-    assert_string_equal(door.ran, "rskpvlmfBSAIDF123");
+    assert_string_equal(door.ran, "rskpvwlmfBSAIDF123");
     assert_memory_equal(r->body.data, "12345", 5);
 }
 
@@ -160,7 +161,7 @@ test_a_stage_waits_and_the_next_one_follows(void **state)
     assert_true(REQUEST_CALLBACKS.waits(r));
     request_continue(r, STEP_NEXT);
     assert_false(REQUEST_CALLBACKS.waits(r));
-    assert_string_equal(door.ran, "rskpvlmfBSAIDF123");
+    assert_string_equal(door.ran, "rskpvwlmfBSAIDF123");
 }
 
 static void
@@ -188,7 +189,7 @@ test_a_body_beyond_its_bound(void **state)
     REQUEST_CALLBACKS.body(r, "1", 1);
     assert_int_equal(r->answer.status, 413);
     assert_int_equal(gateway.buffered_bytes, 0);
-    assert_string_equal(door.ran, "rskpvlmf123");
+    assert_string_equal(door.ran, "rskpvwlmf123");
 }
 
 static void

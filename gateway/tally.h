@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tally - what each workspace has in hand, while it has anything.
+ *
+ * Errors:  none; a row for which there is no memory is NULL
+ * Threads: one
+ */
+#ifndef GATEWAY_TALLY_H
+#define GATEWAY_TALLY_H
+
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/rc.h"
+
+struct tally;
+
+struct tally_row {
+    struct tally_row *next;
+    char workspace[WORKSPACE_TEXT_MAX];
+    uint64_t count;
+    uint64_t bytes;
+    uint64_t changes; /* of its keys, under way */
+};
+
+enum rc tally_new(struct tally **out, struct err *err);
+void tally_free(struct tally *tally); /* NULL allowed */
+/* The workspace's row, made when it has none; valid until it is dropped. */
+struct tally_row *tally_row(struct tally *tally, const char *workspace);
+void tally_drop(struct tally *tally, struct tally_row *row);
+void tally_clear(struct tally *tally);
+
+#endif
