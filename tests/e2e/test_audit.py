@@ -213,8 +213,8 @@ def test_another_workspace_sees_nothing(stack):
     made = stack.client().post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok().json
     other = stack.client(workspace="other")
     assert other.get(f"/ai/audit/events/{made['event_id']}").status == 404
-    items = other.get("/ai/audit?limit=100").ok().json["items"]
-    assert items and all(item["workspace_id"] == "other" for item in items)
+    items = wait_until(lambda: other.get("/ai/audit?limit=100").ok().json["items"], what="its own look is recorded")
+    assert all(item["workspace_id"] == "other" for item in items)
 
 
 def test_list_filters_and_cursor(stack):

@@ -78,6 +78,7 @@ def check(s, when):
 def test_recall(system):
     s = system
     check(s, "loaded")
+    s.provision("big")
     for i in range(1500):
         body = json.dumps({"scope": f"user:{i % 7}", "text": f"{s.texts['big'].text()} {i}"}).encode()
         s.bus.publish("gantry.v1.big.memory.ingest", body, {"Nats-Msg-Id": str(uuid.uuid4())})
