@@ -23,7 +23,7 @@ TABLES = {
     "gantry_pruner": {},
 }
 # role -> table -> columns that it may read although not the table
-COLUMNS = {"gantry_search": {"command_done": {"workspace", "id", "memory_id"}}}
+COLUMNS = {"gantry_search": {"command_done": {"workspace", "id", "memory_id", "refusal"}}}
 # Functions that run with the owner's rights, and who may call them.
 DEFINERS = {
     "key_create": {"gantry_gateway"}, "key_rotate": {"gantry_gateway"},
