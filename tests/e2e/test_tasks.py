@@ -84,7 +84,7 @@ def test_sandboxes_that_have_ended_leave_nothing_open(stack, client):
      {"value": None, "files": {"f": "made\n"}}),
     ({"type": "json.query", "query": ".a[]", "input": {"a": [1, 2]}}, "[1,2]", [1, 2]),
     ({"type": "json.query", "query": "empty"}, "null", None),
-    ({"type": "json.query", "query": ".x|tonumber", "input": {"x": "7615917337495251231"}}, "7615917337495251000",
+    ({"type": "json.query", "query": ".x|tonumber|.*1", "input": {"x": "7615917337495251231"}}, "7615917337495251000",
      7615917337495251000),
 ])
 def test_built_in_actions(client, task, stdout, result):
