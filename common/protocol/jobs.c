@@ -280,6 +280,24 @@ jobs_put_usage(struct json_writer *w, const struct job_usage *usage)
     json_close(w);
 }
 
+enum rc
+jobs_compose(const char *outcome, const struct job_usage *usage, const char *output,
+             size_t output_len, const char *job_id, struct buf *out)
+{
+    struct json_writer w;
+
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    json_put_string(&w, "status", strcmp(outcome, "ok") == 0 ? "success" : "failed");
+    json_put_string(&w, "outcome", outcome);
+    if (job_id)
+        json_put_string(&w, "job_id", job_id);
+    json_put_raw(&w, "output", output, output_len);
+    jobs_put_usage(&w, usage);
+    json_close(&w);
+    return json_end(&w);
+}
+
 static void
 put_time(struct json_writer *w, const char *name, int64_t ms)
 {

@@ -98,6 +98,10 @@ const char *jobs_word(const struct kv_reply *reply);
 enum rc jobs_read_end(const struct jobs *jobs, const struct job_ref *ref,
                       const struct kv_reply *reply, struct job_end *end, struct buf *out,
                       struct err *err);
+/* {"status":"success"|"failed","outcome":…,["job_id":…,]"output":{…},"usage":{…}} */
+enum rc jobs_compose(const char *outcome, const struct job_usage *usage, const char *output,
+                     size_t output_len, const char *job_id, struct buf *out);
+#define JOBS_COMPOSE_EXTRA 4096 /* bytes around the output */
 /* Members "usage". */
 void jobs_put_usage(struct json_writer *w, const struct job_usage *usage);
 

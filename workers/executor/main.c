@@ -14,7 +14,7 @@ command_line(int argc, char **argv, const struct worker_spec *spec)
 }
 
 static const struct worker_route ROUTES[] = {
-    { .command = CMD_EXECUTOR_RUN, .start = tasking_start },
+    { .command = CMD_EXECUTOR_RUN, .start = executor_run_start },
     { .command = CMD_JOBS_CANCEL, .start = jobs_cancel_start },
     { .command = CMD_JOBS_LIST, .start = jobs_list_start },
     { .command = CMD_JOBS_GET, .start = jobs_get_start },

@@ -120,25 +120,6 @@ answer_usage(const struct run_result *result)
 }
 
 enum rc
-answer_compose(const char *outcome, const struct job_usage *usage, const char *output,
-               size_t output_len, const char *job_id, struct buf *out)
-{
-    struct json_writer w;
-
-    json_begin(&w, out);
-    json_object(&w, NULL);
-    json_put_string(&w, "status",
-                    strcmp(outcome, outcome_name(OUTCOME_OK)) == 0 ? "success" : "failed");
-    json_put_string(&w, "outcome", outcome);
-    if (job_id)
-        json_put_string(&w, "job_id", job_id);
-    json_put_raw(&w, "output", output, output_len);
-    jobs_put_usage(&w, usage);
-    json_close(&w);
-    return json_end(&w);
-}
-
-enum rc
 answer_write(const struct action *action, const struct run_result *result, const char *job_id,
              struct buf *out)
 {
@@ -148,7 +129,7 @@ answer_write(const struct action *action, const struct run_result *result, const
 
     buf_init(&output, ANSWER_BYTES_MAX);
     rc = answer_output(action, result, &output);
-    return rc == RC_OK ? answer_compose(outcome_name(result->outcome), &usage, buf_text(&output),
-                                        output.len, job_id, out)
+    return rc == RC_OK ? jobs_compose(outcome_name(result->outcome), &usage, buf_text(&output),
+                                      output.len, job_id, out)
                        : rc;
 }

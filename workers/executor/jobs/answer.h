@@ -25,11 +25,9 @@
 /* RC_LIMIT when out has no room; job_id may be NULL (--run-one). */
 enum rc answer_write(const struct action *action, const struct run_result *result,
                      const char *job_id, struct buf *out);
-/* The same in two steps: the object "output", which is what is recorded, and all around it. */
+/* The object "output" of it, which is what is recorded. */
 enum rc answer_output(const struct action *action, const struct run_result *result,
                       struct buf *out);
-enum rc answer_compose(const char *outcome, const struct job_usage *usage, const char *output,
-                       size_t output_len, const char *job_id, struct buf *out);
 struct job_usage answer_usage(const struct run_result *result);
 
 #endif

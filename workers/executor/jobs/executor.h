@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor - what the service holds, for its files: service.c, tasking.c, requests.c, allow.c.
+ * executor - what the service holds, for its files: service.c, running.c, requests.c.
  *
  * Threads: the loop's thread only
  */
@@ -10,11 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "jobs/allow.h"
 #include "process/conf.h"
 #include "protocol/jobs.h"
 #include "sandbox/manifest.h"
 #include "sandbox/run.h"
+#include "tasking/tasking.h"
 #include "worker/worker.h"
 
 struct settings {
@@ -26,8 +26,6 @@ struct settings {
     int64_t redis_share_bytes;
 };
 
-struct tasking; /* tasking.c: one command from its start to its settling */
-
 struct executor {
     const struct settings *settings; /* borrowed */
     struct worker *w;                /* borrowed */
@@ -35,10 +33,7 @@ struct executor {
     struct runner *runner;
     struct loop_watch *watch;
     struct bus_sub *cancels;
-    struct jobs jobs;
-    struct allow *allow;
-    struct tasking *tasks; /* owned; those under way */
-    unsigned n_tasks;
+    struct taskings taskings;
 };
 
 extern const struct conf_table EXECUTOR_CONF;
@@ -50,13 +45,9 @@ void executor_stop(struct worker *w);
 unsigned executor_slots_free(struct worker *w);
 enum rc executor_dead(struct worker *w, struct call *call, const char *reason, struct err *err);
 
-/* tasking.c */
-void tasking_start(struct worker *w, struct call *call);
-/* Whoever runs this job here ends it. */
-void tasking_cancel(struct executor *x, const char *workspace, const char *id);
-void tasking_stop(struct executor *x);
-/* The job's place in Redis, from a command's message. */
-void tasking_ref(const struct call *call, struct job_ref *ref);
+/* running.c */
+extern const struct tasking_kind EXECUTOR_KIND;
+void executor_run_start(struct worker *w, struct call *call);
 
 /* requests.c */
 void jobs_cancel_start(struct worker *w, struct call *call);

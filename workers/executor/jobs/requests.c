@@ -125,7 +125,7 @@ answer_one(struct asking *asking, int http, const struct kv_reply *reply)
 
     buf_init(&out, ONE_MAX);
     json_begin(&w, &out);
-    rc = jobs_write_one(&asking->x->jobs, &asking->ref, reply, NULL, &w);
+    rc = jobs_write_one(&asking->x->taskings.jobs, &asking->ref, reply, NULL, &w);
     if (rc == RC_NOTFOUND) {
         not_found(asking);
     } else if (rc != RC_OK || json_end(&w) != RC_OK) {
@@ -151,7 +151,7 @@ jobs_get_start(struct worker *w, struct call *call)
         return;
     struct asking *asking = ask_new(w, call);
 
-    jobs_get(&asking->x->jobs, &asking->ref, on_got, asking);
+    jobs_get(&asking->x->taskings.jobs, &asking->ref, on_got, asking);
 }
 
 /* --- a page ----------------------------------------------------------------------------------------- */
@@ -168,7 +168,7 @@ on_listed(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
         return;
     buf_init(&out, PAGE_MAX);
     json_begin(&w, &out);
-    if (jobs_write_page(&asking->x->jobs, asking->ref.workspace, reply, &w) != RC_OK ||
+    if (jobs_write_page(&asking->x->taskings.jobs, asking->ref.workspace, reply, &w) != RC_OK ||
         json_end(&w) != RC_OK) {
         broken(asking);
         return;
@@ -201,7 +201,7 @@ jobs_list_start(struct worker *w, struct call *call)
         settle(asking);
         return;
     }
-    jobs_list(&asking->x->jobs, asking->ref.workspace, cursor ? cursor : "",
+    jobs_list(&asking->x->taskings.jobs, asking->ref.workspace, cursor ? cursor : "",
               json_int(call->body, "limit", LIST_DEFAULT), status ? status : "", on_listed, asking);
 }
 
@@ -230,7 +230,7 @@ look_again(void *arg)
 {
     struct asking *asking = arg;
 
-    jobs_get(&asking->x->jobs, &asking->ref, on_looked, asking);
+    jobs_get(&asking->x->taskings.jobs, &asking->ref, on_looked, asking);
 }
 
 static void
@@ -240,7 +240,7 @@ tell_executors(const struct asking *asking)
     int len = snprintf(text, sizeof(text), "%s %s", asking->ref.workspace, asking->ref.id);
     struct bus_out out = { .subject = EXECUTOR_CANCEL_SUBJECT, .data = text, .len = (size_t)len };
 
-    tasking_cancel(asking->x, asking->ref.workspace, asking->ref.id);
+    tasking_cancel(&asking->x->taskings, asking->ref.workspace, asking->ref.id);
     (void)bus_publish(worker_bus(asking->x->w), &out, NULL); /* lost: the job says it runs still */
 }
 
@@ -271,7 +271,7 @@ jobs_cancel_start(struct worker *w, struct call *call)
         return;
     struct asking *asking = ask_new(w, call);
 
-    jobs_cancel(&asking->x->jobs, &asking->ref, on_marked, asking);
+    jobs_cancel(&asking->x->taskings.jobs, &asking->ref, on_marked, asking);
 }
 
 /* --- actions ------------------------------------------------------------------------------------------ */
@@ -348,7 +348,7 @@ allowed_unknown(struct asking *asking)
 }
 
 static void
-on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
+on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err)
 {
     struct asking *asking = arg;
     AUTO(buf) struct buf out = { 0 };
@@ -361,7 +361,7 @@ on_allowed(void *arg, enum rc rc, const cJSON *actions, const struct err *err)
     }
     buf_init(&out, CATALOG_MAX);
     json_begin(&w, &out);
-    write_actions(asking, actions, &w);
+    write_actions(asking, lists, &w);
     if (json_end(&w) != RC_OK) {
         broken(asking);
         return;
@@ -375,6 +375,7 @@ actions_list_start(struct worker *w, struct call *call)
 {
     struct asking *asking = ask_new(w, call);
 
-    if (allow_ask(asking->x->allow, asking->ref.workspace, on_allowed, asking, NULL, NULL) != RC_OK)
+    if (allow_ask(asking->x->taskings.allow, asking->ref.workspace, on_allowed, asking, NULL,
+                  NULL) != RC_OK)
         allowed_unknown(asking);
 }

@@ -48,6 +48,7 @@ on_runner(void *arg, unsigned events)
 static void
 on_cancel(void *arg, const struct bus_msg *msg)
 {
+    struct executor *x = arg;
     char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
     char *space;
 
@@ -59,7 +60,7 @@ on_cancel(void *arg, const struct bus_msg *msg)
     if (!space)
         return;
     *space = '\0';
-    tasking_cancel(arg, text, space + 1);
+    tasking_cancel(&x->taskings, text, space + 1);
 }
 
 __attribute__((noinline)) static enum rc
@@ -98,11 +99,16 @@ executor_ready(struct worker *w, struct err *err)
                                       .pool = x->settings->pool };
     enum rc rc;
 
-    x->jobs = (struct jobs){ .kv = worker_kv(w),
-                             .retention_s = x->settings->job_retention_days * 86400,
-                             .share_bytes = x->settings->redis_share_bytes };
-    memcpy(x->jobs.data_key, x->settings->data_key, sizeof(x->jobs.data_key));
-    if ((rc = allow_new(worker_bus(w), &x->allow, err)) != RC_OK ||
+    x->taskings = (struct taskings){
+        .w = w,
+        .kind = &EXECUTOR_KIND,
+        .program = x,
+        .jobs = { .kv = worker_kv(w),
+                  .retention_s = x->settings->job_retention_days * 86400,
+                  .share_bytes = x->settings->redis_share_bytes },
+    };
+    memcpy(x->taskings.jobs.data_key, x->settings->data_key, sizeof(x->taskings.jobs.data_key));
+    if ((rc = taskings_open(&x->taskings, err)) != RC_OK ||
         (rc = runner_new(&options, &x->runner, err)) != RC_OK ||
         (rc = loop_watch_new(worker_loop(w), runner_fd(x->runner), LOOP_READ, on_runner, x,
                              &x->watch, err)) != RC_OK)
@@ -120,10 +126,8 @@ executor_stop(struct worker *w)
         return;
     loop_watch_free(x->watch);
     runner_free(x->runner);
-    tasking_stop(x);
-    allow_free(x->allow);
+    taskings_close(&x->taskings);
     catalog_fini(&x->catalog);
-    crypto_wipe(x->jobs.data_key, sizeof(x->jobs.data_key));
     free(x);
     worker_set_state(w, NULL);
 }
@@ -134,7 +138,7 @@ executor_slots_free(struct worker *w)
     const struct executor *x = worker_state(w);
     unsigned slots = (unsigned)x->settings->slots;
 
-    return x->n_tasks < slots ? slots - x->n_tasks : 0;
+    return x->taskings.count < slots ? slots - x->taskings.count : 0;
 }
 
 enum rc
@@ -146,5 +150,5 @@ executor_dead(struct worker *w, struct call *call, const char *reason, struct er
     if (call->command != CMD_EXECUTOR_RUN)
         return RC_OK;
     tasking_ref(call, &ref);
-    return jobs_dead_sync(&x->jobs, &ref, reason, err);
+    return jobs_dead_sync(&x->taskings.jobs, &ref, reason, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "jobs/allow.h"
+#include "tasking/allow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 struct place {
     char workspace[WORKSPACE_TEXT_MAX];
     int64_t asked_ms;
-    cJSON *actions; /* owned */
+    cJSON *lists; /* owned */
 };
 
 struct allow {
@@ -48,17 +48,17 @@ void
 allow_free(struct allow *allow)
 {
     for (size_t i = 0; allow && i < PLACES; i++)
-        json_cleanup(&allow->places[i].actions);
+        json_cleanup(&allow->places[i].lists);
     free(allow);
 }
 
 bool
-allow_has(const cJSON *actions, const char *name)
+allow_has(const cJSON *lists, const char *action)
 {
     const cJSON *item;
 
-    cJSON_ArrayForEach (item, actions) {
-        if (cJSON_IsString(item) && strcmp(item->valuestring, name) == 0)
+    cJSON_ArrayForEach (item, json_member(lists, "actions")) {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, action) == 0)
             return true;
     }
     return false;
@@ -90,25 +90,27 @@ on_answer(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
         rc = err_set(&why, RC_TEMP, "the gateway's answer about the allowlist is out of form");
     if (rc == RC_OK) {
         place = &question->allow->places[place_of(question->workspace)];
-        json_cleanup(&place->actions);
+        json_cleanup(&place->lists);
         memcpy(place->workspace, question->workspace, sizeof(place->workspace));
         place->asked_ms = question->asked_ms;
-        place->actions = cJSON_DetachItemFromObjectCaseSensitive(doc, "actions");
+        place->lists = TAKE(doc);
         if (question->fn)
-            question->fn(question->arg, RC_OK, place->actions, NULL);
+            question->fn(question->arg, RC_OK, place->lists, NULL);
     } else if (question->fn) {
         question->fn(question->arg, rc, NULL, &why);
     }
     free(question);
 }
 
-bool
+const cJSON *
 allow_known(const struct allow *allow, const char *workspace, const char *action)
 {
     const struct place *place = &allow->places[place_of(workspace)];
 
-    return place->actions && strcmp(place->workspace, workspace) == 0 &&
-           clock_mono_ms() - place->asked_ms < ALLOW_FRESH_MS && allow_has(place->actions, action);
+    bool known = place->lists && strcmp(place->workspace, workspace) == 0 &&
+                 clock_mono_ms() - place->asked_ms < ALLOW_FRESH_MS &&
+                 allow_has(place->lists, action);
+    return known ? place->lists : NULL;
 }
 
 enum rc

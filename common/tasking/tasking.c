@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation. One command goes through these steps, which stand here in their order. Each is a
+ * callback of the one before, which never comes before that one has returned; each goes on, or ends the
+ * tasking by settling the call:
+ *
+ *   tasking_start -> job_start (Redis)     -> on_started \
+ *                 -> allowlist (gateway)   -> on_allowed  > kind->run -> tasking_end -> record (Redis)
+ *                                                          -> on_recorded -> conclude
+ *
+ * What fails for the moment is handed back for another attempt (call_fail with RC_TEMP), which begins
+ * at the top: job_start lets the same delivery in again. Once the job has ended there is no way
+ * back: recording its result is tried until Redis takes it, so that nothing runs twice because Redis
+ * was away. A crash anywhere before that delivers the command again, with a higher delivery, and
+ * job_finish of the old delivery is refused.
+ */
+#include "tasking/tasking.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "protocol/audit_event.h"
+
+#define FINISH_AGAIN_MS   500
+#define OUTCOME_OK_NAME   "ok"
+#define OUTCOME_CANCELLED "cancelled"
+
+enum verdict_of_list { ASKED, ALLOWED, DENIED, UNKNOWN };
+
+struct tasking_steps {
+    bool started;              /* the job is ours */
+    enum verdict_of_list list; /* UNKNOWN: error says why */
+    struct question *question; /* while the gateway is asked */
+    struct loop_timer *again;
+    /* How it ended. */
+    const char *status, *outcome; /* static, or of the call's arena; outcome: of a job that ran */
+    struct job_usage usage;
+    struct buf output; /* of a job that ran, or was cancelled; or a whole answer of version 1 */
+    bool whole;
+    int http;
+    enum problem_code code; /* PROBLEM_COUNT: it was no refusal */
+    char error[JOBS_ERROR_MAX];
+};
+
+/* The steps. */
+static void on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err);
+static void on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err);
+static void record(void *arg);
+static void on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err);
+static void conclude(struct tasking *t);
+/* The ways out. */
+static void end_cancelled(struct tasking *t);
+static void answer_again(struct tasking *t, const struct kv_reply *reply);
+static void drop(struct tasking *t);
+
+enum rc
+taskings_open(struct taskings *all, struct err *err)
+{
+    return allow_new(worker_bus(all->w), &all->allow, err);
+}
+
+/* The program ends: what is not settled goes back to the server (worker.h). */
+void
+taskings_close(struct taskings *all)
+{
+    while (all->list)
+        drop(all->list);
+    allow_free(all->allow);
+    crypto_wipe(all->jobs.data_key, sizeof(all->jobs.data_key));
+}
+
+/* --- the beginning ------------------------------------------------------------------------------------ */
+
+void
+tasking_ref(const struct call *call, struct job_ref *ref)
+{
+    const char *type = json_string(json_member(call->body, "task"), "type");
+
+    *ref = (struct job_ref){ .enqueued_ms = call->accepted_ms,
+                             .message = call->stream_ns,
+                             .delivery = call->deliveries };
+    (void)snprintf(ref->workspace, sizeof(ref->workspace), "%s", call->actor.workspace);
+    (void)snprintf(ref->id, sizeof(ref->id), "%s", call->id);
+    (void)snprintf(ref->action, sizeof(ref->action), "%s", type ? type : "");
+}
+
+/* For actions the audit log keeps a digest and a redacted prefix of the parameters. */
+static void
+describe_for_audit(struct tasking *t)
+{
+    struct call *call = t->call;
+    AUTO(json) cJSON *params = cJSON_Duplicate(json_member(call->body, "task"), true);
+    char digest[AUDIT_DIGEST_MAX];
+    char prefix[AUDIT_PREFIX_MAX];
+
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "type");
+    if (audit_digest_json(params, digest) == RC_OK)
+        call->params_sha256 = arena_strdup(call->mem, digest);
+    if (audit_params_prefix(params, prefix) == RC_OK)
+        call->params_prefix64 = arena_strdup(call->mem, prefix);
+    call->audit_target = arena_strdup(call->mem, t->ref.action);
+}
+
+static struct tasking *
+tasking_new(struct taskings *all, struct call *call)
+{
+    struct tasking *t = calloc(1, sizeof(*t));
+
+    if (!t || !(t->steps = calloc(1, sizeof(*t->steps))))
+        log_no_memory("a task");
+    t->all = all;
+    t->call = call;
+    t->steps->code = PROBLEM_COUNT;
+    t->next = all->list;
+    if (t->next)
+        t->next->prev = t;
+    all->list = t;
+    all->count++;
+    buf_init(&t->steps->output, all->kind->output_max);
+    tasking_ref(call, &t->ref);
+    return t;
+}
+
+static void
+keep_egress(struct tasking *t, const cJSON *lists)
+{
+    json_cleanup(&t->egress);
+    t->egress = cJSON_Duplicate(json_member(lists, "egress"), true);
+}
+
+/* Both questions leave together: neither needs the other's answer. */
+void
+tasking_start(struct taskings *all, struct call *call)
+{
+    struct tasking *t = tasking_new(all, call);
+    struct tasking_steps *s = t->steps;
+    struct err err = { 0 };
+    const cJSON *known;
+
+    jobs_start(&all->jobs, &t->ref, on_started, t);
+    if ((known = allow_known(all->allow, t->ref.workspace, t->ref.action))) {
+        s->list = ALLOWED;
+        keep_egress(t, known);
+    } else if (allow_ask(all->allow, t->ref.workspace, on_allowed, t, &s->question, &err) !=
+               RC_OK) {
+        s->list = UNKNOWN;
+        (void)snprintf(s->error, sizeof(s->error), "%s", err.text);
+    }
+    describe_for_audit(t);
+}
+
+/* Once the job is ours and the gateway has said whether it may run. */
+static void
+decide(struct tasking *t)
+{
+    struct tasking_steps *s = t->steps;
+    char detail[JOBS_ERROR_MAX];
+
+    if (!s->started || s->list == ASKED)
+        return;
+    if (s->list == UNKNOWN) {
+        (void)snprintf(detail, sizeof(detail), "%s", s->error);
+        tasking_give_back(t, RC_TEMP, detail);
+    } else if (t->cancelled) {
+        end_cancelled(t);
+    } else if (s->list == DENIED) {
+        (void)snprintf(detail, sizeof(detail), "Action '%.128s' not allowed", t->ref.action);
+        tasking_refuse(t, PROBLEM_ACTION_NOT_ALLOWED, detail);
+    } else {
+        t->all->kind->run(t);
+    }
+}
+
+static void
+on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err)
+{
+    struct tasking *t = arg;
+    struct tasking_steps *s = t->steps;
+
+    s->question = NULL;
+    if (rc != RC_OK) {
+        s->list = UNKNOWN;
+        (void)snprintf(s->error, sizeof(s->error), "%s", err->text);
+    } else {
+        s->list = allow_has(lists, t->ref.action) ? ALLOWED : DENIED;
+        keep_egress(t, lists);
+    }
+    decide(t);
+}
+
+static void
+on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    static const struct kv_reply NOTHING = { .type = KV_TEXT, .text = "" };
+    struct tasking *t = arg;
+    const char *word = jobs_word(reply);
+
+    if (rc != RC_OK) {
+        tasking_give_back(t, rc, err->text);
+    } else if (strcmp(word, "run") == 0) {
+        t->steps->started = true;
+        decide(t);
+    } else if (strcmp(word, "done") == 0) {
+        answer_again(t, reply);
+    } else if (strcmp(word, "cancelled") == 0) {
+        const struct kv_reply fields[] = { NOTHING, NOTHING, NOTHING, NOTHING,
+                                           NOTHING, NOTHING, NOTHING };
+
+        answer_again(
+            t, &(struct kv_reply){ .type = KV_LIST, .count = ARRAY_LEN(fields), .items = fields });
+    } else {
+        tasking_give_back(t, RC_TEMP, "another message or delivery of this command is under way");
+    }
+}
+
+/* --- the end: recording ------------------------------------------------------------------------------ */
+
+static void
+set_outcome(struct tasking *t, const char *outcome)
+{
+    t->steps->outcome = outcome;
+    if (strcmp(outcome, OUTCOME_OK_NAME) != 0)
+        t->call->audit_error = outcome;
+}
+
+void
+tasking_end(struct tasking *t, const char *outcome, const struct job_usage *usage,
+            struct buf *output)
+{
+    struct tasking_steps *s = t->steps;
+    bool good = strcmp(outcome, OUTCOME_OK_NAME) == 0;
+
+    t->own = NULL;
+    buf_fini(&s->output);
+    s->output = *output;
+    *output = (struct buf){ 0 };
+    set_outcome(t, outcome);
+    s->usage = *usage;
+    s->http = 200;
+    s->status = good                                      ? "completed"
+                : strcmp(outcome, OUTCOME_CANCELLED) == 0 ? "cancelled"
+                                                          : "failed";
+    if (!good)
+        (void)snprintf(s->error, sizeof(s->error), "%s", outcome);
+    record(t);
+}
+
+static void
+record(void *arg)
+{
+    struct tasking *t = arg;
+    struct tasking_steps *s = t->steps;
+    bool problem = s->code < PROBLEM_COUNT;
+    char shown[JOBS_ERROR_MAX + 64];
+    struct job_end end = {
+        .status = s->status,
+        .http = s->http,
+        .outcome = problem ? "" : s->outcome,
+        .usage = s->usage,
+        .answer = problem ? s->error : buf_text(&s->output),
+        .answer_len = problem ? strlen(s->error) : s->output.len,
+        .error = s->error,
+    };
+
+    if (problem) {
+        (void)snprintf(shown, sizeof(shown), "%s: %s", problem_name(s->code), s->error);
+        end.error = shown;
+    }
+    jobs_finish(&t->all->jobs, &t->ref, &end, on_recorded, t);
+}
+
+static void
+on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct tasking *t = arg;
+    struct tasking_steps *s = t->steps;
+    const char *word = jobs_word(reply);
+
+    if (rc == RC_OK && strcmp(word, "ok") == 0) {
+        conclude(t);
+    } else if (rc == RC_OK && strcmp(word, "done") == 0) {
+        answer_again(t, reply);
+    } else if (rc == RC_OK && strcmp(word, "busy") == 0) {
+        tasking_give_back(t, RC_TEMP, "another delivery of this command has taken over");
+    } else if (rc == RC_OK && strcmp(word, "full") == 0) {
+        tasking_refuse(
+            t, PROBLEM_UNAVAILABLE,
+            "the workspace's share of Redis is used up (REDIS_SHARE_BYTES): the task has run, but "
+            "its result could not be kept");
+    } else {
+        log_fields(LOG_WARN, "a result cannot be recorded now: trying until it can", "id",
+                   t->ref.id, "reason", err ? err->text : "a reply out of form", NULL);
+        if (!s->again)
+            s->again = loop_timer_new(worker_loop(t->all->w), record, t);
+        loop_timer_set(s->again, FINISH_AGAIN_MS, 0);
+    }
+}
+
+/* --- the answer --------------------------------------------------------------------------------------- */
+
+/* Answer and settle; the answer or the problem is in t. */
+static void
+conclude(struct tasking *t)
+{
+    struct tasking_steps *s = t->steps;
+    struct worker *w = t->all->w;
+    struct call *call = t->call;
+    AUTO(buf) struct buf answer = { 0 };
+
+    buf_init(&answer, t->all->kind->output_max + JOBS_COMPOSE_EXTRA);
+    if (s->code < PROBLEM_COUNT) {
+        if (s->code == PROBLEM_ACTION_NOT_ALLOWED)
+            call->audit_decision = "denied";
+        call_problem(call, s->code, t->errors.count ? &t->errors : NULL, s->error);
+    } else if (s->whole) {
+        call_answer(call, s->http, &s->output);
+    } else if (jobs_compose(s->outcome, &s->usage, buf_text(&s->output), s->output.len, t->ref.id,
+                            &answer) == RC_OK) {
+        call_answer(call, s->http, &answer);
+    } else {
+        tasking_give_back(t, RC_BUG, "an answer is larger than any answer can be");
+        return;
+    }
+    drop(t);
+    worker_finish(w, call);
+}
+
+/* --- the ways out ------------------------------------------------------------------------------------- */
+
+void
+tasking_give_back(struct tasking *t, enum rc rc, const char *why)
+{
+    struct worker *w = t->all->w;
+    struct call *call = t->call;
+    struct err err = { 0 };
+
+    (void)err_set(&err, rc == RC_OK ? RC_TEMP : rc, "%s", why);
+    drop(t);
+    call_fail(call, &err);
+    worker_finish(w, call);
+}
+
+/* The job has failed before it ran, or its result cannot be kept. */
+void
+tasking_refuse(struct tasking *t, enum problem_code code, const char *detail)
+{
+    struct tasking_steps *s = t->steps;
+
+    t->own = NULL;
+    s->code = code;
+    s->http = problem_http(code);
+    s->status = "failed";
+    (void)snprintf(s->error, sizeof(s->error), "%s", detail);
+    record(t);
+}
+
+static void
+end_cancelled(struct tasking *t)
+{
+    const struct job_usage none = { 0 };
+    struct buf output = { 0 };
+
+    buf_init(&output, t->all->kind->output_max);
+    if (t->all->kind->cancelled(&output) == RC_OK) {
+        tasking_end(t, OUTCOME_CANCELLED, &none, &output);
+    } else {
+        buf_fini(&output);
+        tasking_give_back(t, RC_BUG, "the output of a cancelled job cannot be written");
+    }
+}
+
+/* It has ended before, by this or another delivery: the first recorded end is what everybody gets. */
+static void
+answer_again(struct tasking *t, const struct kv_reply *reply)
+{
+    struct tasking_steps *s = t->steps;
+    struct job_end end = { 0 };
+    struct err err = { 0 };
+
+    buf_reset(&s->output);
+    s->code = PROBLEM_COUNT;
+    if (jobs_read_end(&t->all->jobs, &t->ref, reply, &end, &s->output, &err) != RC_OK) {
+        tasking_give_back(t, RC_CONFIG, err.text);
+        return;
+    }
+    s->http = end.http;
+    s->usage = end.usage;
+    if (s->http >= 400) { /* the detail is the recorded text */
+        s->code = s->http == 403   ? PROBLEM_ACTION_NOT_ALLOWED
+                  : s->http == 503 ? PROBLEM_UNAVAILABLE
+                                   : PROBLEM_INVALID_REQUEST;
+        (void)snprintf(s->error, sizeof(s->error), "%s", end.answer);
+    } else if (end.answer_len == 0) { /* it was cancelled before it ran */
+        s->http = 200;
+        set_outcome(t, OUTCOME_CANCELLED);
+        (void)!t->all->kind->cancelled(&s->output);
+    } else if (!end.outcome[0]) {
+        s->whole = true;
+    } else {
+        char *outcome = arena_strdup(t->call->mem, end.outcome);
+
+        if (!outcome)
+            log_no_memory("an outcome");
+        set_outcome(t, outcome);
+    }
+    conclude(t);
+}
+
+static void
+drop(struct tasking *t)
+{
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        t->all->list = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    t->all->count--;
+    allow_forget(t->steps->question);
+    loop_timer_free(t->steps->again);
+    buf_fini(&t->steps->output);
+    json_cleanup(&t->egress);
+    free(t->steps);
+    free(t);
+}
+
+/* --- from outside ------------------------------------------------------------------------------------- */
+
+void
+tasking_cancel(struct taskings *all, const char *workspace, const char *id)
+{
+    for (struct tasking *t = all->list; t; t = t->next) {
+        if (strcmp(t->ref.id, id) != 0 || strcmp(t->ref.workspace, workspace) != 0)
+            continue;
+        t->cancelled = true;
+        if (t->own)
+            all->kind->cancel(t);
+    }
+}
