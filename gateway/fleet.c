@@ -91,6 +91,17 @@ fleet_has(const struct fleet *fleet, const char *program)
     return clock_mono_ms() - fleet->since_ms < ABSENT_MS; /* nobody had the time to tell */
 }
 
+bool
+fleet_embedding_fails(const struct fleet *fleet)
+{
+    int64_t since_ms = clock_mono_ms() - ABSENT_MS;
+
+    for (size_t i = 0; i < fleet->count; i++)
+        if (fleet->seen_ms[i] >= since_ms && fleet->snapshots[i].values.embedding_failing)
+            return true;
+    return false;
+}
+
 void
 fleet_expose(struct fleet *fleet, struct buf *out)
 {

@@ -23,6 +23,8 @@ enum rc fleet_new(struct bus *bus, struct fleet **out, struct err *err);
 void fleet_free(struct fleet *fleet); /* before the bus */
 /* Whether a worker of this program has told of itself in the last 15 s, three of its times. */
 bool fleet_has(const struct fleet *fleet, const char *program);
+/* Whether a worker has said in the last 15 s that its embedding server does not work. */
+bool fleet_embedding_fails(const struct fleet *fleet);
 void fleet_expose(struct fleet *fleet, struct buf *out);
 
 #endif

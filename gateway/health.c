@@ -7,7 +7,8 @@
  * Redis most routes still work (contract 4.1), so that is "degraded" and answers 200: else an outage of
  * Redis would take every gateway out of a balancer's list. Redis is up if it takes writes: a full one
  * answers all else. Audit is "stopped" while no audit worker tells of itself: events are kept by the
- * stream until it is full, so that is "degraded", too.
+ * stream until it is full, so that is "degraded", too. So is an embedding server that does not work:
+ * searches go by words alone, and memories wait for their vectors.
  */
 #include "health.h"
 
@@ -97,20 +98,22 @@ health_ready(struct request *r)
     bool redis = health_redis(gw);
     bool audit = nats && audit_healthy(gw->audit);
     bool recorded = audit && fleet_has(gw->fleet, "audit");
+    bool embedding = !fleet_embedding_fails(gw->fleet);
     bool ready = nats && postgresql && audit && !gw->draining;
     buf_init(&out, 512);
     json_begin(&w, &out);
     json_object(&w, NULL);
     json_put_string(&w, "status",
-                    gw->draining        ? "draining"
-                    : !ready            ? "not_ready"
-                    : redis && recorded ? "ready"
-                                        : "degraded");
+                    gw->draining                     ? "draining"
+                    : !ready                         ? "not_ready"
+                    : redis && recorded && embedding ? "ready"
+                                                     : "degraded");
     json_object(&w, "dependencies");
     json_put_string(&w, "nats", nats ? "up" : "down");
     json_put_string(&w, "postgresql", postgresql ? "up" : "down");
     json_put_string(&w, "redis", redis ? "up" : "down");
     json_put_string(&w, "audit", recorded ? "up" : audit ? "stopped" : "down");
+    json_put_string(&w, "embedding", embedding ? "up" : "down");
     json_close(&w);
     full_put(gw, &w);
     return answer_state(r, ready ? 200 : 503, &out, &w);

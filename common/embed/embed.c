@@ -12,6 +12,7 @@
 
 #include <bsd/string.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,8 @@ struct embedder {
     char model[EMBED_MODEL_MAX];
     size_t dim;
     struct fetch *fetch; /* owned; NULL for the builtin */
+    struct embed_watch own, *watch;
+    uint32_t patience_ms;
     size_t
         refused;  /* bytes of the shortest text that was refused and longer than taken; 0 = none */
     size_t taken; /* bytes of the longest text that was taken since */
@@ -121,6 +124,8 @@ embed_new(const struct embed_conf *conf, struct embedder **out, struct err *err)
     if (!e)
         return err_set(err, RC_TEMP, "no memory for an embedder");
     e->conf = conf;
+    e->watch = &e->own;
+    e->patience_ms = DEADLINE_MS;
     enum rc rc = RC_OK;
     if (conf->provider == EMBED_OPENAI) {
         rc = new_remote(e, err);
@@ -345,23 +350,81 @@ ask_each(struct embedder *e, const struct embed_text *texts, size_t count, float
     return rc;
 }
 
+/* --- is the server there? ----------------------------------------------------------------------- */
+
+void
+embed_share(struct embedder *e, struct embed_watch *watch)
+{
+    e->watch = watch;
+}
+
+void
+embed_patience(struct embedder *e, uint32_t ms)
+{
+    e->patience_ms = ms;
+    if (e->fetch)
+        fetch_patience(e->fetch, ms);
+}
+
+bool
+embed_failing(const struct embedder *e)
+{
+    return e->fetch && e->watch->failing;
+}
+
+/* A refused text is no failure of the server: it answered. */
+static void
+learn(struct embedder *e, enum rc rc, bool refused)
+{
+    e->watch->ask_again_ms = clock_mono_ms() + EMBED_REST_MS;
+    e->watch->failing = rc != RC_OK && !refused;
+}
+
+static enum rc
+ask_server(struct embedder *e, const struct embed_text *texts, size_t count, float *out,
+           struct err *err)
+{
+    for (size_t at = 0, n; at < count; at += n) {
+        n = count - at < EMBED_BATCH_MAX ? count - at : EMBED_BATCH_MAX;
+        enum rc rc = ask(e, texts + at, n, 0, out + at * e->dim, err);
+        bool refused = rc == RC_INVALID;
+        if (refused)
+            rc = ask_each(e, texts + at, n, out + at * e->dim, err);
+        learn(e, rc, refused);
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
+}
+
+/* Of several that could, one does. */
+void
+embed_probe(struct embedder *e)
+{
+    static const struct embed_text TEXT = { "probe", 5 };
+    AUTO(free) float *vector = NULL;
+    int64_t now_ms = clock_mono_ms(), at_ms = e->watch->ask_again_ms;
+    if (!embed_failing(e) || now_ms < at_ms ||
+        !atomic_compare_exchange_strong(&e->watch->ask_again_ms, &at_ms,
+                                        now_ms + EMBED_PROBE_MS + EMBED_REST_MS))
+        return;
+    vector = calloc(e->dim, sizeof(*vector));
+    if (!vector)
+        return;
+    fetch_patience(e->fetch, EMBED_PROBE_MS);
+    (void)ask_server(e, &TEXT, 1, vector, NULL);
+    fetch_patience(e->fetch, e->patience_ms);
+}
+
 enum rc
 embed_batch(struct embedder *e, const struct embed_text *texts, size_t count, float *out,
             struct err *err)
 {
-    for (size_t at = 0; at < count;) {
-        if (!e->fetch) {
-            embed_builtin(texts[at].text, texts[at].len, out + at * e->dim);
-            at++;
-            continue;
-        }
-        size_t n = count - at < EMBED_BATCH_MAX ? count - at : EMBED_BATCH_MAX;
-        enum rc rc = ask(e, texts + at, n, 0, out + at * e->dim, err);
-        if (rc == RC_INVALID)
-            rc = ask_each(e, texts + at, n, out + at * e->dim, err);
-        if (rc != RC_OK)
-            return rc;
-        at += n;
-    }
+    if (embed_failing(e))
+        return err_set(err, RC_TEMP, EMBED_SERVER " failed when it was asked last");
+    if (e->fetch)
+        return ask_server(e, texts, count, out, err);
+    for (size_t i = 0; i < count; i++)
+        embed_builtin(texts[i].text, texts[i].len, out + i * e->dim);
     return RC_OK;
 }

@@ -13,7 +13,10 @@
  * Errors:  RC_TEMP     the server is down, slow or says 429 or 5xx, after the retries
  *          RC_CONFIG   the server refuses our key, model or dimension, or answers nonsense
  *          Their texts begin with EMBED_SERVER.
- * Threads: one embedder belongs to one thread
+ * After a failure of the server (not of one text) it is not asked: RC_TEMP at once, until embed_probe()
+ * has found that it works again.
+ *
+ * Threads: one embedder belongs to one thread; what they know of the server is shared, if they are told to
  */
 #ifndef GANTRY_EMBED_H
 #define GANTRY_EMBED_H
@@ -35,6 +38,8 @@ enum embed_provider { EMBED_BUILTIN, EMBED_OPENAI };
 
 #define EMBED_SERVER   "the embedding server"
 #define EMBED_TEXT_MAX 16384 /* bytes of a text that a server is asked about; the rest is cut */
+#define EMBED_REST_MS  2000
+#define EMBED_PROBE_MS 4000
 
 /* The variables of contract section 3, for the table of a program that embeds. */
 struct embed_conf {
@@ -53,6 +58,12 @@ struct embed_text {
 
 struct embedder; /* opaque */
 
+/* What is known of the server; all zero at first. */
+struct embed_watch {
+    _Atomic bool failing;         /* it failed when it was asked last */
+    _Atomic int64_t ask_again_ms; /* monotonic; while it fails */
+};
+
 /* conf is borrowed for the embedder's life. RC_CONFIG: something is missing or does not fit. */
 enum rc embed_new(const struct embed_conf *conf, struct embedder **out, struct err *err);
 void embed_free(struct embedder *embedder);
@@ -62,6 +73,14 @@ void embedder_cleanup(struct embedder **embedder);
 const char *embed_model(const struct embedder *embedder);
 size_t embed_dim(const struct embedder *embedder);
 bool embed_is_remote(const struct embedder *embedder);
+
+/* Several embedders of a program may share what they know; each has a watch of its own before. */
+void embed_share(struct embedder *embedder, struct embed_watch *watch);
+bool embed_failing(const struct embedder *embedder);
+/* Asks a server that fails whether it works again, at most every EMBED_REST_MS and for EMBED_PROBE_MS. */
+void embed_probe(struct embedder *embedder);
+/* How long one embed_batch() may wait for the server, instead of 9 s. */
+void embed_patience(struct embedder *embedder, uint32_t ms);
 
 /* One vector a text into out[count * dim]; all or nothing. */
 enum rc embed_batch(struct embedder *embedder, const struct embed_text *texts, size_t count,

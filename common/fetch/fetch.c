@@ -119,6 +119,12 @@ fetch_free(struct fetch *fetch)
 }
 
 void
+fetch_patience(struct fetch *fetch, uint32_t deadline_ms)
+{
+    fetch->options.deadline_ms = deadline_ms;
+}
+
+void
 fetch_cleanup(struct fetch **fetch)
 {
     fetch_free(*fetch);

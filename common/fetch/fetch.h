@@ -32,6 +32,7 @@ struct fetch_options {
 
 enum rc fetch_new(const struct fetch_options *options, struct fetch **out, struct err *err);
 void fetch_free(struct fetch *fetch);
+void fetch_patience(struct fetch *fetch, uint32_t deadline_ms); /* over all tries, from now on */
 void fetch_cleanup(struct fetch **fetch);
 /* The connection is kept alive between calls. answer is appended to, on success only. */
 enum rc fetch_post(struct fetch *fetch, const void *body, size_t len, struct buf *answer,

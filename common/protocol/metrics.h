@@ -41,6 +41,7 @@
     X(in_hand,          "calls_in_hand",          GAUGE,   "calls that are not settled yet")          \
     X(held,             "calls_held",             GAUGE,   "of these, calls that wait for their next attempt") \
     X(healthy,          "healthy",                GAUGE,   "1 while every dependency answers")        \
+    X(embedding_failing, "embedding_failing",     GAUGE,   "1 while the embedding server does not work") \
     X(index_bytes,      "index_bytes",            GAUGE,   "memory of the search indexes")            \
     X(index_workspaces, "index_workspaces",       GAUGE,   "workspaces with a search index in memory") \
     X(index_streamed,   "index_streamed_workspaces", GAUGE, "workspaces too large for that: each search reads them anew") \

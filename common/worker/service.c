@@ -147,6 +147,7 @@ service_publish(struct worker *w)
     snapshot.values.in_hand = w->in_hand;
     snapshot.values.held = w->held;
     snapshot.values.healthy = w->healthy;
+    snapshot.values.embedding_failing = w->spec->failing && w->spec->failing(w);
     snapshot.values.uptime_seconds = (uint64_t)(clock_wall_ms() - w->ready_ms) / 1000;
     (void)strlcpy(snapshot.program, w->spec->name, sizeof(snapshot.program));
     (void)strlcpy(snapshot.instance, w->instance, sizeof(snapshot.instance));

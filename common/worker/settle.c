@@ -70,7 +70,9 @@ hand_over(struct delivery *delivery)
 static bool
 gives_up(struct delivery *delivery, uint32_t delay_ms)
 {
-    delivery->waited_ms += delay_ms;
+    const struct worker_spec *spec = delivery->w->spec;
+    if (!spec->failing || !spec->failing(delivery->w))
+        delivery->waited_ms += delay_ms;
     if (delivery->waited_ms <= FAULT_NUMBER("FAULT_GIVE_UP_MS", WORKER_GIVE_UP_MS))
         return false;
     delivery->reason =

@@ -124,6 +124,9 @@ struct worker_spec {
     enum rc (*on_start)(struct worker *w, struct err *err);
     enum rc (*on_ready)(struct worker *w, struct err *err);
     void (*on_tick)(struct worker *w);
+    /* A server that only the program knows and that does not work now (its name), or NULL. What fails for
+     * now meanwhile is tried for as long as that lasts. */
+    const char *(*failing)(struct worker *w);
     /* The time to drain is over: from now on no thread of the program may use a call. */
     void (*on_drained)(struct worker *w);
     void (*on_stop)(struct worker *w);

@@ -30,7 +30,7 @@ def redis(stack, *words):
 
 
 def test_redis_is_up_if_it_takes_writes(system):
-    up = {name: "up" for name in ("nats", "postgresql", "redis", "audit")}
+    up = {name: "up" for name in ("nats", "postgresql", "redis", "audit", "embedding")}
     assert ready(system) == (200, "ready", up)
     redis(system, "config", "set", "maxmemory", "1")
     try:

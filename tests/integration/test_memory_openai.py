@@ -2,65 +2,23 @@
 """The `openai` provider against a stand-in server: batches, retries, refusals, and the cache of query
 vectors in Redis."""
 import hashlib
-import http.server
-import json
 import math
-import threading
 import uuid
 
 import pytest
 
 from gantry_testing import servers
+from gantry_testing.embedding import StandIn, vector
 from gantry_testing.memory import memory_system
 
 DIM = 12
 KEY = "stand-in-" + "key-0123456789"
 
 
-def vector(text):
-    """A direction for each word, so that shared words make near vectors."""
-    out = [0.0] * DIM
-    for word in text.lower().split():
-        for i, byte in enumerate(hashlib.sha256(word.encode()).digest()[:DIM]):
-            out[i] += byte / 255 - 0.5
-    return [3 * x for x in out]  # not of length 1: the client has to see to that
-
-
-class StandIn(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        server = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        server.requests.append((self.path, self.headers.get("Authorization"), body))
-        texts = body["input"]
-        if server.answers:
-            return self.answer(*server.answers.pop(0))
-        if any(len(t) > server.longest for t in texts):
-            return self.answer(400, {"error": {"message": "too many tokens"}})
-        data = [{"object": "embedding", "index": i, "embedding": vector(t)} for i, t in enumerate(texts)]
-        self.answer(200, {"object": "list", "data": data[::-1], "model": body["model"]})
-
-    def answer(self, status, body, **headers):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture(scope="module")
 def embedder():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
-    server.requests, server.answers, server.longest = [], [], 10**9
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
+    with StandIn(DIM) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

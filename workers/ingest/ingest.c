@@ -106,6 +106,20 @@ sweep_expired(struct ingest *in, struct err *err)
     return rc;
 }
 
+const char *
+ingest_failing(struct worker *w)
+{
+    const struct ingest *in = worker_state(w);
+    return embed_failing(in->embedder) ? EMBED_SERVER : NULL;
+}
+
+void
+ingest_tick(struct worker *w)
+{
+    const struct ingest *in = worker_state(w);
+    embed_probe(in->embedder);
+}
+
 /* Old command_done rows and old rows of the log go too. */
 static void
 sweep(void *arg)

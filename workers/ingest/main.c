@@ -29,7 +29,9 @@ static const struct worker_spec SPEC = {
     .on_dead = refusal_of_dead,
     .on_start = ingest_start,
     .on_ready = ingest_ready,
+    .on_tick = ingest_tick,
     .on_stop = ingest_stop,
+    .failing = ingest_failing,
 };
 
 int

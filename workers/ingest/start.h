@@ -9,6 +9,8 @@
 
 enum rc ingest_start(struct worker *w, struct err *err);
 enum rc ingest_ready(struct worker *w, struct err *err);
+void ingest_tick(struct worker *w);
 void ingest_stop(struct worker *w);
+const char *ingest_failing(struct worker *w);
 
 #endif

@@ -107,6 +107,8 @@ answer(const struct found *found, const struct rows *rows)
     json_object(&w, NULL);
     json_put_string(&w, "status", "success");
     json_put_string(&w, "mode", mode_name(r->mode));
+    if (r->note)
+        json_put_string(&w, "note", r->note);
     json_put_string(&w, "query", r->query);
     json_put_string(&w, "tenant_id", r->call->actor.workspace);
     if (r->scope)

@@ -41,6 +41,7 @@ static const struct worker_spec SPEC = {
     .on_start = search_start,
     .on_ready = search_ready,
     .on_tick = search_tick,
+    .failing = search_failing,
     .on_drained = search_drained,
     .on_stop = search_stop,
 };

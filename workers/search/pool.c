@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -129,6 +130,31 @@ work(struct thread *thread, struct queue *queue, bool reads)
         (void)pthread_cond_broadcast(&pool->work);
 }
 
+/* Nothing to do. An embedding server that fails is asked now and then by whoever comes along. */
+static void
+idle(struct thread *thread)
+{
+    struct pool *pool = thread->pool;
+    struct timespec until;
+    if (!embed_failing(thread->searcher.embedder)) {
+        (void)pthread_cond_wait(&pool->work, &pool->lock);
+        return;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    (void)pthread_cond_timedwait(&pool->work, &pool->lock, &until);
+}
+
+static void
+probe(struct thread *thread)
+{
+    if (!embed_failing(thread->searcher.embedder))
+        return;
+    (void)pthread_mutex_unlock(&thread->pool->lock);
+    embed_probe(thread->searcher.embedder);
+    (void)pthread_mutex_lock(&thread->pool->lock);
+}
+
 static void *
 run(void *arg)
 {
@@ -137,13 +163,14 @@ run(void *arg)
     (void)pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
         bool reads = false;
+        probe(thread);
         struct queue *queue = pool->first;
         while (queue && !is_open(pool, queue, &reads))
             queue = queue->next;
         if (queue)
             work(thread, queue, reads);
         else
-            (void)pthread_cond_wait(&pool->work, &pool->lock);
+            idle(thread);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     db_close(thread->searcher.db);
@@ -170,6 +197,8 @@ pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
         enum rc rc = embed_new(&conf->embed, &thread->searcher.embedder, err);
         if (rc != RC_OK)
             return rc;
+        embed_share(thread->searcher.embedder, &s->watch);
+        embed_patience(thread->searcher.embedder, (uint32_t)conf->budget_ms / 2);
     }
     for (size_t i = 0; i < threads; i++) {
         if (pthread_create(&pool->threads[i].id, NULL, run, &pool->threads[i]) != 0)

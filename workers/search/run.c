@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "pool.h"
 #include "search.h"
 #include "shelf.h"
@@ -97,6 +98,31 @@ know_model(struct searcher *t, struct err *err)
     return rc;
 }
 
+/* Without the embedding server: hybrid ones by their words, vector ones not at all. */
+static void
+go_without_vectors(struct batch *batch, struct request *const *asked, size_t count,
+                   const struct err *err)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        struct job *job = &batch->jobs[i];
+        struct request *r = job->found.request;
+        bool is_asked = false;
+        for (size_t j = 0; j < count; j++)
+            is_asked = is_asked || asked[j] == r;
+        if (!is_asked)
+            continue;
+        r->vector = NULL;
+        r->half = NULL;
+        if (r->mode == COLLECTION_HYBRID) {
+            r->known = 0;
+            r->note = EMBED_SERVER " does not work: found by words alone";
+        } else {
+            call_fail(r->call, err);
+            end(job);
+        }
+    }
+}
+
 /* Vectors of all requests that need one and had none in the cache, in one batch. */
 static enum rc
 embed_all(struct batch *batch, struct err *err)
@@ -124,7 +150,14 @@ embed_all(struct batch *batch, struct err *err)
     AUTO(free) float *vectors = calloc(count * dim + 1, sizeof(*vectors));
     if (!vectors)
         return err_set(err, RC_TEMP, "no memory for vectors");
+    bool knew = embed_failing(t->embedder);
     enum rc rc = count ? embed_batch(t->embedder, texts, count, vectors, err) : RC_OK;
+    if (rc != RC_OK && embed_is_remote(t->embedder)) {
+        if (!knew)
+            log_fields(LOG_ERROR, "searches go by words alone", "reason", err->text, NULL);
+        go_without_vectors(batch, asked, count, err);
+        return RC_OK;
+    }
     for (size_t i = 0; rc == RC_OK && i < count; i++) {
         struct request *r = asked[i];
         memcpy(r->vector, vectors + i * dim, dim * sizeof(*vectors));

@@ -5,6 +5,7 @@
 #include "search.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "pool.h"
 #include "shelf.h"
 
@@ -39,6 +40,22 @@ search_memories(struct worker *w, struct call *call)
     pool_add(s->pool, r);
 }
 
+const char *
+search_failing(struct worker *w)
+{
+    const struct search *s = worker_state(w);
+    return embed_failing(s->embedder) ? EMBED_SERVER : NULL;
+}
+
+static void
+tell_that_it_works(struct search *s)
+{
+    bool failing = embed_failing(s->embedder);
+    if (s->told_failing && !failing)
+        log_info(EMBED_SERVER " works again");
+    s->told_failing = failing;
+}
+
 void
 search_tick(struct worker *w)
 {
@@ -49,6 +66,7 @@ search_tick(struct worker *w)
     metrics->index_workspaces = numbers.workspaces;
     metrics->index_streamed = numbers.large;
     metrics->index_loads = numbers.loads;
+    tell_that_it_works(s);
     if (s->pool)
         pool_expire(s->pool);
 }
@@ -64,7 +82,11 @@ search_start(struct worker *w, struct err *err)
     worker_set_state(w, s);
     querycache_init(&s->cache, conf->embed.api_key);
     enum rc rc = shelf_new((size_t)conf->index_bytes, &s->shelf, err);
-    return rc == RC_OK ? embed_new(&conf->embed, &s->embedder, err) : rc;
+    if (rc == RC_OK)
+        rc = embed_new(&conf->embed, &s->embedder, err);
+    if (rc == RC_OK)
+        embed_share(s->embedder, &s->watch);
+    return rc;
 }
 
 enum rc

@@ -32,6 +32,8 @@ struct shelf;
 struct search {
     struct worker *worker;     /* borrowed */
     struct embedder *embedder; /* owned: of the loop's thread, to know the model */
+    struct embed_watch watch;  /* of the embedding server, for all threads */
+    bool told_failing;
     struct querycache cache;
     struct shelf *shelf; /* owned */
     struct pool *pool;   /* owned; NULL until every server is there */
@@ -43,6 +45,7 @@ struct request {
     struct search *search;
     struct call *call;
     enum collection_mode mode;
+    const char *note;                   /* static, for the answer; NULL = none */
     const char *query, *scope, *source; /* scope, source: NULL = any */
     size_t query_len;
     const char *tags[SEARCH_TAGS_MAX];
@@ -93,6 +96,7 @@ void search_list(struct worker *w, struct call **calls, size_t n);
 enum rc search_start(struct worker *w, struct err *err);
 enum rc search_ready(struct worker *w, struct err *err);
 void search_tick(struct worker *w);
+const char *search_failing(struct worker *w);
 void search_drained(struct worker *w);
 void search_stop(struct worker *w);
 
