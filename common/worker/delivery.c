@@ -86,6 +86,8 @@ delivery_free(struct delivery *delivery)
 {
     struct worker *w = delivery->w;
     heap_remove(&w->waiting, &delivery->wake);
+    if (w->late == delivery)
+        w->late = NULL;
     TAILQ_REMOVE(&w->all, delivery, all);
     count_out(delivery);
     bus_msg_release(delivery->msg);

@@ -23,7 +23,6 @@
 #define RETRY_FIRST_MS 1000u
 #define RETRY_MAX_MS   60000u
 #define STEP_MAX_MS    30000u
-#define ACK_TRIES      3u
 
 static const char FAILED[] = "a request failed"; /* which a workspace can make happen at will */
 
@@ -187,81 +186,6 @@ after_dead_letter(struct delivery *delivery)
     return DELIVERY_ANSWERING;
 }
 
-/* --- acking ----------------------------------------------------------------------------------- */
-
-static void
-on_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
-{
-    struct delivery *delivery = arg;
-    (void)duplicate;
-    (void)err;
-    if (rc == RC_OK) {
-        delivery_done(delivery);
-    } else if (delivery->tries < ACK_TRIES) {
-        delivery_step_later(delivery);
-    } else {
-        /* It will come again and find its effect done. */
-        delivery->w->metrics.acks_lost++;
-        delivery_free(delivery);
-    }
-}
-
-static void
-ack(struct delivery *delivery)
-{
-    FAULT("before_ack");
-    delivery->awaiting = true;
-    if (delivery->reason) {
-        if (bus_settle(delivery->w->bus, delivery->msg, BUS_TERM, 0, on_acked, delivery, NULL) !=
-            RC_OK)
-            on_acked(delivery, RC_TEMP, false, NULL);
-        return;
-    }
-    /* At the end of this turn. */
-    struct consumer *consumer = delivery->consumer;
-    if (consumer->acks.count == 0)
-        TAILQ_INSERT_TAIL(&delivery->w->acking, consumer, acking);
-    queue_push(&consumer->acks, delivery);
-}
-
-/* Of acks sent together: the last one's confirmation stands for all. */
-static void
-on_all_acked(void *arg, enum rc rc, bool duplicate, const struct err *err)
-{
-    struct delivery *next;
-    for (struct delivery *delivery = arg; delivery; delivery = next) {
-        next = delivery->peer;
-        delivery->peer = NULL;
-        on_acked(delivery, rc, duplicate, err);
-    }
-}
-
-/* The server takes a consumer's acks in the order in which one connection sends them, and when the
- * connection ends before the last one is confirmed, none is taken as confirmed. */
-static void
-send_acks(struct worker *w, struct queue *acks)
-{
-    struct delivery *first = TAILQ_FIRST(&acks->list), *delivery;
-    while ((delivery = TAILQ_FIRST(&acks->list)) != NULL) {
-        queue_remove(acks, delivery);
-        delivery->peer = TAILQ_FIRST(&acks->list);
-        if (delivery->peer)
-            (void)bus_settle(w->bus, delivery->msg, BUS_ACK, 0, NULL, NULL, NULL);
-        else if (bus_settle(w->bus, delivery->msg, BUS_ACK, 0, on_all_acked, first, NULL) != RC_OK)
-            on_all_acked(first, RC_TEMP, false, NULL);
-    }
-}
-
-void
-worker_send_acks(struct worker *w)
-{
-    struct consumer *consumer;
-    while ((consumer = TAILQ_FIRST(&w->acking)) != NULL) {
-        TAILQ_REMOVE(&w->acking, consumer, acking);
-        send_acks(w, &consumer->acks);
-    }
-}
-
 static enum delivery_state
 after_ack(struct delivery *delivery)
 {
@@ -282,7 +206,7 @@ static const struct step {
     [DELIVERY_ANSWERING] = { answer, after_answer },
     [DELIVERY_AUDITING] = { delivery_audit, after_audit },
     [DELIVERY_DEAD_LETTERING] = { delivery_write_dead_letter, after_dead_letter },
-    [DELIVERY_ACKING] = { ack, after_ack },
+    [DELIVERY_ACKING] = { delivery_ack, after_ack },
 };
 
 static void
@@ -290,7 +214,8 @@ finish(struct delivery *delivery)
 {
     struct worker *w = delivery->w;
     const struct result *result = &delivery->call.result;
-    uint64_t settle_us = (uint64_t)(clock_mono_us() - delivery->arrived_us);
+    int64_t settled_us = delivery->settled_us ? delivery->settled_us : clock_mono_us();
+    uint64_t settle_us = (uint64_t)(settled_us - delivery->arrived_us);
     if (!delivery->consumer)
         w->metrics.requests++;
     else if (!delivery->reason)

@@ -55,11 +55,12 @@ struct delivery {
     cJSON *doc; /* owned */
     unsigned attempts;
     int64_t waited_ms;
-    unsigned tries; /* of the step at hand */
-    int64_t arrived_us;
-    const char *reason;    /* of a dead letter; in the arena or static */
-    bool refused;          /* answered by the runtime; no handler has seen it */
-    struct result refusal; /* what it was answered, for attempts after one that failed */
+    unsigned tries;                 /* of the step at hand */
+    int64_t arrived_us, settled_us; /* settled: when its acknowledgement was due; 0 = not yet */
+    bool acked_late;                /* its acknowledgement has waited once */
+    const char *reason;             /* of a dead letter; in the arena or static */
+    bool refused;                   /* answered by the runtime; no handler has seen it */
+    struct result refusal;          /* what it was answered, for attempts after one that failed */
     bool answered;
     bool unrecorded; /* counted in its consumer: AUDIT did not take its event */
     char audit_id[ID_TEXT_MAX];
@@ -131,6 +132,8 @@ struct worker {
     int64_t kept_alive_ms, keepalive_ms;       /* the last time; how often: a third of ack_wait */
     struct consumer_list consumers, due, ring; /* all; to be looked at; with something in `fresh` */
     struct consumer_list acking;
+    size_t n_acking;       /* deliveries whose acknowledgement leaves in this turn */
+    struct delivery *late; /* the one whose acknowledgement waits; NULL = none */
     size_t n_active, n_careful;
     struct consumer *careful_turn; /* the careful consumer that may fetch; NULL = any of them */
     int64_t listed_ms;
@@ -179,6 +182,9 @@ void delivery_done(struct delivery *delivery); /* the step at hand: the table kn
 void delivery_step_later(struct delivery *delivery);
 void delivery_step_again(struct delivery *delivery);
 void delivery_hand_back(struct delivery *delivery);
+
+/* acks.c */
+void delivery_ack(struct delivery *delivery);
 void worker_send_acks(struct worker *w);
 
 /* answer.c */

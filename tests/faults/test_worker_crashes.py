@@ -5,7 +5,8 @@ import pytest
 from gantry_testing import echo, nats_files, servers
 from gantry_testing.streams import Done, empty, events, ingest, left, shorten, stored
 
-POINTS = ["before_handler", "after_effect", "after_audit", "after_answer", "before_ack"]
+POINTS = ["before_handler", "after_effect", "after_audit", "after_answer", "before_ack", "ack_waits"]
+ONE_BY_ONE = ("before_handler", "after_effect", "ack_waits")  # passed once for a batch, or when nothing else is in hand
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_dies_at(server, bus, program, point, nth):
         wanted = set()
         for i in range(5):
             wanted.add(ingest(bus, f"text {i}"))
-            if point in ("before_handler", "after_effect"):  # calls, not jobs: one at a time
+            if point in ONE_BY_ONE:
                 servers.wait_until(lambda: left(bus, "MEMORY") == 0 or worker.process.poll() is not None,
                                    what="settled")
         dies(worker)
@@ -56,6 +57,31 @@ def test_dies_at(server, bus, program, point, nth):
         assert left(bus, "DEAD") == 0
         handled = [call[1] for call in worker.calls()]
         assert all(handled.count(command) <= 2 for command in wanted)
+    finally:
+        worker.__exit__()
+
+
+def test_the_last_acknowledgement_does_not_wait_for_ever(server, bus, program):
+    """test_dies_at[ack_waits] shows that it waits; here nothing comes after it."""
+    done = Done(bus)
+    with echo.Echo(program, server) as worker:
+        command = ingest(bus, "the last one")
+        assert done.next(20)[0] == command
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
+        assert [call[2] for call in worker.calls()] == [1]
+
+
+def test_the_last_acknowledgement_is_sent_by_the_drain(server, bus, program):
+    shorten(bus, ack_wait=300)  # a third of that is longer than a drain
+    done = Done(bus)
+    worker = echo.Echo(program, server).start(FAULT_LATE_ACK_MS="600000")
+    try:
+        for text in ("one", "two", "three"):
+            command = ingest(bus, text)
+            assert done.next(20)[0] == command
+        assert worker.stop() == 0
+        assert left(bus, "MEMORY") == 0
+        assert [call[2] for call in worker.calls()] == [1, 1, 1]
     finally:
         worker.__exit__()
 

@@ -11,12 +11,12 @@ ACK_WAIT = 2  # seconds; the 30 of nats/consumers are too long for tests
 CONSUMERS = [f"{stream}_{workspace}" for stream in ("MEMORY.ingest", "TASKS.executor") for workspace in ("w1", "w2", "w3")]
 
 
-def shorten(client):
-    """Let what a dead worker left behind come again after ACK_WAIT. The consumers are new: pulls of a worker
+def shorten(client, ack_wait=ACK_WAIT):
+    """Let what a dead worker left behind come again after ack_wait. The consumers are new: pulls of a worker
     that was killed with them under way would take a message with them."""
     for consumer in CONSUMERS:
         config = client.api(f"CONSUMER.INFO.{consumer}")["config"]
-        config["ack_wait"] = ACK_WAIT * 10**9
+        config["ack_wait"] = ack_wait * 10**9
         stream, name = consumer.split(".")
         nats_files.taken(client.api(f"CONSUMER.DELETE.{consumer}"))
         nats_files.taken(client.api(f"CONSUMER.DURABLE.CREATE.{stream}.{name}",
