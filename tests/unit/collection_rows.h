@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * collection_rows - rows for tests of the index: their words are numbers, their vectors whole numbers
- * that int8 holds exactly.
+ * collection_rows - rows for tests of the index: their words are numbers, and what the index makes of
+ * their vectors are whole numbers that int8 holds exactly.
  */
 #ifndef COLLECTION_ROWS_H
 #define COLLECTION_ROWS_H
@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "index/collection.h"
+#include "index/collection_own.h"
 #include "test.h"
 
 #define WORDS_MAX 60
-#define DIMS      70
+#define DIMS      128
 
 struct sample {
     uint8_t id[16];
@@ -108,6 +108,25 @@ put_sample(struct collection *c, const struct sample *s)
     return collection_put(c, &row, NULL);
 }
 
+/* The index turns a vector (pack.c): this one is turned back before, and all of it stays exact. */
+static inline void
+turn_back(float *vector)
+{
+    for (size_t step = 1; step < DIMS; step *= 2)
+        for (size_t i = 0; i < DIMS; i++)
+            if (!(i & step)) {
+                float a = vector[i], b = vector[i + step];
+                vector[i] = a + b;
+                vector[i + step] = a - b;
+            }
+    for (size_t i = 0; i < DIMS; i++) {
+        float unit[DIMS] = { 0 };
+        unit[i] = 1;
+        vector_turn(unit, DIMS);
+        vector[i] *= unit[0];
+    }
+}
+
 static inline void
 set_vector(uint64_t *state, float *vector, uint32_t centre)
 {
@@ -117,6 +136,7 @@ set_vector(uint64_t *state, float *vector, uint32_t centre)
         vector[i] =
             (float)((int)(next_random(state) % 121) - 60 + (int)(next_random(&about) % 121) - 60);
     vector[0] = 127; /* the largest: the scale is 1 and nothing is rounded */
+    turn_back(vector);
 }
 
 #endif

@@ -83,43 +83,6 @@ new_collection(size_t dims)
 }
 
 static void
-test_kernels_agree(void **state)
-{
-    enum { ROWS = 7, MOST = 4096 };
-    static int8_t query[MOST], rows[ROWS][MOST];
-    static uint8_t planes[2][ROWS * MOST / 2];
-    struct dot_kernel kernels[DOT_KERNELS_MAX];
-    size_t n = dot_kernels(kernels);
-    uint64_t random = 88172645463325252u;
-
-    for (size_t i = 0; i < sizeof(rows); i++)
-        rows[i / MOST][i % MOST] = (int8_t)((int)(next_random(&random) % 255) - 127);
-    for (size_t half = 64; half <= MOST / 2; half += 64) {
-        int32_t want[ROWS] = { 0 }, got[ROWS], high[ROWS], low[ROWS], sum = 0;
-        for (size_t i = 0; i < 2 * half; i++) {
-            query[i] = half % 128 ? (int8_t)((int)(next_random(&random) % 255) - 127) : 127;
-            sum += query[i];
-        }
-        if (half % 256 == 0)
-            memset(rows[0], half % 512 ? 127 : -127, 2 * half); /* the largest sums */
-        for (size_t r = 0; r < ROWS; r++) {
-            (void)vector_split(rows[r], 2 * half, half, planes[0] + r * half, planes[1] + r * half);
-            for (size_t i = 0; i < 2 * half; i++)
-                want[r] += query[i] * rows[r][i];
-        }
-        for (size_t k = 0; k < n; k++) {
-            kernels[k].dot(query, planes[0], half, ROWS, high);
-            kernels[k].dot(query, planes[1], half, ROWS, low);
-            for (size_t r = 0; r < ROWS; r++)
-                got[r] = 16 * high[r] - 128 * sum + low[r];
-            if (memcmp(want, got, sizeof(got)) != 0)
-                fail_msg("%s differs at %zu values", kernels[k].name, 2 * half);
-        }
-    }
-    print_message("# kernels: %zu, best %s\n", n, kernels[n - 1].name);
-}
-
-static void
 test_bm25_is_the_formula(void **state)
 {
     AUTO(collection) struct collection *c = new_collection(4);
@@ -462,7 +425,6 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kernels_agree),
         cmocka_unit_test(test_bm25_is_the_formula),
         cmocka_unit_test(test_replace_and_remove_leave_nothing),
         cmocka_unit_test(test_foreign_terms_are_refused),

@@ -262,20 +262,28 @@ static enum rc
 find(void *arg, const struct collection *c, struct err *err)
 {
     struct batch *batch = arg;
+    struct collection_search searches[POOL_TAKE_MAX];
+    struct collection_asked asked[POOL_TAKE_MAX];
+    struct job *jobs[POOL_TAKE_MAX];
+    size_t n = 0;
     end_late(batch);
     for (size_t i = 0; i < batch->n; i++) {
         struct job *job = &batch->jobs[i];
         if (!job->found.request)
             continue;
-        const struct collection_search search = search_of(job);
-        enum rc rc = collection_find(c, &search, &job->legs, err);
-        if (rc == RC_LIMIT) {
-            answer_timeout(job->found.request);
-            end(job);
-        } else if (rc != RC_OK) {
-            return rc;
-        }
+        searches[n] = search_of(job);
+        asked[n] = (struct collection_asked){ &searches[n], &job->legs, false };
+        jobs[n++] = job;
     }
+    enum rc rc = collection_find_all(c, asked, n, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        if (!asked[i].late)
+            continue;
+        answer_timeout(jobs[i]->found.request);
+        end(jobs[i]);
+    }
+    if (rc != RC_OK)
+        return rc;
     return any_left(batch) ? RC_OK : RC_LIMIT;
 }
 

@@ -123,6 +123,15 @@ struct collection_legs {
 enum rc collection_find(const struct collection *c, const struct collection_search *search,
                         struct collection_legs *legs, struct err *err);
 
+/* Several searches together, for which the vectors are read once. */
+struct collection_asked {
+    const struct collection_search *search;
+    struct collection_legs *legs;
+    bool late; /* set: it took longer than its time budget, and the legs are as they were */
+};
+enum rc collection_find_all(const struct collection *c, struct collection_asked *asked, size_t n,
+                            struct err *err);
+
 /* What is to be ranked, each row once; the number, at most COLLECTION_HITS_MAX. */
 size_t collection_union(enum collection_mode mode, const struct collection_legs *legs,
                         struct collection_hit *hits);

@@ -6,7 +6,7 @@
  * source, tag) has a list of the rows that hold it, in blocks of sorted 32-bit postings (row number,
  * occurrences) that are changed in place: a row that goes takes its postings along. The row's record
  * names its keys and the positions of its terms. Vectors lie in segments of 64 rows, one word of a
- * bitmap each, split into high and low nibbles.
+ * bitmap each, split into high and low nibbles (dot.c).
  */
 #ifndef INDEX_COLLECTION_OWN_H
 #define INDEX_COLLECTION_OWN_H
@@ -14,6 +14,8 @@
 #include "collection.h"
 
 #define SEGMENT_ROWS 64
+#define GROUP_ROWS   16 /* whose high nibbles lie together */
+#define ALL_GROUPS   15u
 #define HUGE_PAGE    (2u << 20) /* bytes */
 #define BLOCK_MAX    126        /* postings: 504 bytes, with malloc's header 512 */
 #define BLOCK_INLINE 2
@@ -72,13 +74,32 @@ struct memory {
     size_t max; /* 0: none; a test makes memory end */
 };
 
-/* Of n rows of a plane; dot.c. */
-typedef void dot_fn(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out);
+/* Rows of a segment that can reach a value: (high * factor + mean) * scale + length * slack >= least. */
+struct dot_bound {
+    float factor, mean, length, least;
+};
+
+/* dot.c: a way to multiply that a machine has; all give the same numbers. */
+#define DOT_QUERIES 8
+struct dot_kernel {
+    const char *name;
+    /* Of n queries (at most DOT_QUERIES) with a segment's high plane: the rows of the groups (a bit
+     * each) into out[query][row]. */
+    void (*high)(const int8_t *const *queries, size_t n, const uint8_t *plane, size_t half,
+                 unsigned groups, int32_t (*out)[SEGMENT_ROWS]);
+    int32_t (*low)(const int8_t *query, const uint8_t *row, size_t half); /* of one row */
+    /* A bit for each row. Its numbers are floats: near the border kernels may differ. */
+    uint64_t (*near)(const struct dot_bound *bound, const int32_t *highs, const float *scale,
+                     const float *slack);
+};
+#define DOT_KERNELS_MAX 4
+size_t dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX]); /* of this machine, best last */
+struct dot_kernel dot_best(void);
 
 struct collection {
     struct memory memory;
     size_t dims, half; /* bytes of a plane's row: two dimensions each, and padding */
-    dot_fn *dot;
+    struct dot_kernel dot;
 
     uint32_t cap, used, free_row; /* used: slots that were ever taken */
     uint32_t rows;
@@ -87,8 +108,9 @@ struct collection {
     uint8_t (*ids)[COLLECTION_ID_LEN];
     int64_t *created_ns, *expires_ms;
     uint16_t *row_words;
+    float *turned;     /* owned: of a vector that is put */
     float *scale;      /* of the vector: cosine = dot * scale * the query's; 0: none */
-    float *slack;      /* the most cosine that the low nibbles can add to their mean */
+    float *slack;      /* what the low nibbles add to their mean, as a cosine, is rarely more */
     uint8_t **records; /* owned each */
     uint64_t *alive;
     uint8_t **segments; /* of slabs: high planes; NULL: none of its rows has had a vector */
@@ -168,22 +190,17 @@ uint32_t name_take(struct collection *c, enum facet kind, const char *text);
 void name_drop(struct collection *c, uint32_t number);
 void names_fini(struct collection *c);
 
-/* dot.c: every way to multiply that this machine has, best last; all give the same numbers. */
-struct dot_kernel {
-    const char *name;
-    dot_fn *dot;
-};
-#define DOT_KERNELS_MAX 4
-size_t dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX]);
-dot_fn *dot_best(void);
-
 /* vectors.c: room for the vectors of a segment. */
 bool vectors_reserve(struct collection *c, uint32_t segment);
 void vectors_fini(struct collection *c);
 
-/* dot.c: the int8 form of a vector, padded to the stride; its scale, 0 without a direction. */
-float vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out);
-/* Of 2 * half values: both planes; the length of what the low one is off its mean (7.5). */
-float vector_split(const int8_t *vector, size_t dims, size_t half, uint8_t *high, uint8_t *low);
+/* pack.c: the int8 form of a vector, turned; its scale, 0 without a direction. stride: a multiple of
+ * 128, at least dims; so many numbers has `turned`, which is left with the turned vector. */
+#define VECTOR_STRIDE_MAX 4096
+float vector_pack(const float *vector, size_t dims, size_t stride, float *turned, int8_t *out);
+void vector_turn(float *vector, size_t stride);
+/* Of 2 * half values: a row of both planes; the length of what the low one is off its mean (7.5). */
+float vector_split(const int8_t *vector, size_t half, uint8_t *high, uint8_t *low);
+void vector_place(const uint8_t *high, size_t half, uint8_t *plane, size_t row); /* of a segment */
 
 #endif

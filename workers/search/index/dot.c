@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dot - products of one int8 vector with many rows of nibbles, by what the processor can do.
+ * dot - products of int8 vectors with many rows of nibbles, by what the processor can do.
  *
  * A row of int8 values lies as two planes of half a byte a value: value = 16 * high - 128 + low, both
  * 0..15. A plane's byte i holds value i in its lower half and value half + i in the upper one. A scan
- * reads the high planes, which bound the product, and the low ones of the few rows that may be near.
+ * reads the high planes, which say nearly what the product is, and the low ones of the few rows that
+ * may be near.
+ *
+ * The high planes of GROUP_ROWS rows lie together, four bytes of each row after the other: a register
+ * holds the same values of 16 rows, and no sums across a register are needed. What is read serves
+ * several queries. A low plane is that of one row.
  *
  * half is a multiple of 64; the query's padding is zero. Integers: every kernel gives the same
  * numbers; 4,096 products of at most 127 * 15 * 16 fit 32 bits.
  */
-#include <math.h>
 #include <string.h>
 
 #include "collection_own.h"
@@ -20,108 +24,275 @@
 #include <arm_neon.h>
 #endif
 
-static void
-dot_plain(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
+#define PIECE 4                    /* bytes of a row that lie together */
+#define STEP  (GROUP_ROWS * PIECE) /* bytes of a group that hold one piece of each row */
+
+static uint64_t
+near_plain(const struct dot_bound *bound, const int32_t *highs, const float *scale,
+           const float *slack)
 {
-    for (size_t i = 0; i < n; i++, rows += half) {
-        int32_t sum = 0;
-        for (size_t j = 0; j < half; j++)
-            sum += query[j] * (rows[j] & 15) + query[half + j] * (rows[j] >> 4);
-        out[i] = sum;
-    }
+    float bounds[SEGMENT_ROWS];
+    uint64_t near = 0;
+
+    for (size_t i = 0; i < SEGMENT_ROWS; i++)
+        bounds[i] =
+            ((float)highs[i] * bound->factor + bound->mean) * scale[i] + bound->length * slack[i];
+    for (unsigned i = 0; i < SEGMENT_ROWS; i++)
+        near |= (uint64_t)(bounds[i] >= bound->least) << i;
+    return near;
+}
+
+static void
+high_plain(const int8_t *const *queries, size_t n, const uint8_t *plane, size_t half,
+           unsigned groups, int32_t (*out)[SEGMENT_ROWS])
+{
+    for (size_t q = 0; q < n; q++)
+        for (size_t row = 0; row < SEGMENT_ROWS; row++) {
+            const uint8_t *at = plane + row / GROUP_ROWS * GROUP_ROWS * half;
+            int32_t sum = 0;
+            if (!(groups >> row / GROUP_ROWS & 1))
+                continue;
+            at += row % GROUP_ROWS * PIECE;
+            for (size_t j = 0; j < half; j++) {
+                uint8_t byte = at[j / PIECE * STEP + j % PIECE];
+                sum += queries[q][j] * (byte & 15) + queries[q][half + j] * (byte >> 4);
+            }
+            out[q][row] = sum;
+        }
+}
+
+static int32_t
+low_plain(const int8_t *query, const uint8_t *row, size_t half)
+{
+    int32_t sum = 0;
+
+    for (size_t j = 0; j < half; j++)
+        sum += query[j] * (row[j] & 15) + query[half + j] * (row[j] >> 4);
+    return sum;
 }
 
 #if defined(__x86_64__)
 
 #define AHEAD 4096 /* bytes that are fetched before they are read: a scan waits for memory */
 
-/* A pair of products is at most 3,810 and four are at most 15,240: they fit 16 bits. */
+static inline int32_t
+piece_of(const int8_t *query)
+{
+    int32_t piece;
+
+    memcpy(&piece, query, sizeof(piece));
+    return piece;
+}
+
+/* A pair of products is at most 3,810, and those of four steps are eight pairs: they fit 16 bits. */
 __attribute__((target("avx2"))) static void
-dot_avx2(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
+high_avx2(const int8_t *const *queries, size_t n, const uint8_t *plane, size_t half,
+          unsigned groups, int32_t (*out)[SEGMENT_ROWS])
 {
     const __m256i mask = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
 
-    for (size_t i = 0; i < n; i++, rows += half) {
-        __m256i sum = _mm256_setzero_si256();
-        for (size_t j = 0; j < half; j += 64) {
-            const __m256i *r = (const void *)(rows + j);
-            const __m256i *p = (const void *)(query + j), *q = (const void *)(query + half + j);
-            __builtin_prefetch(rows + j + AHEAD);
-            __m256i a = _mm256_loadu_si256(r), b = _mm256_loadu_si256(r + 1);
-            __m256i c = _mm256_and_si256(_mm256_srli_epi16(a, 4), mask);
-            __m256i d = _mm256_and_si256(_mm256_srli_epi16(b, 4), mask);
-            a = _mm256_maddubs_epi16(_mm256_and_si256(a, mask), _mm256_loadu_si256(p));
-            b = _mm256_maddubs_epi16(_mm256_and_si256(b, mask), _mm256_loadu_si256(p + 1));
-            c = _mm256_maddubs_epi16(c, _mm256_loadu_si256(q));
-            d = _mm256_maddubs_epi16(d, _mm256_loadu_si256(q + 1));
-            a = _mm256_add_epi16(_mm256_add_epi16(a, b), _mm256_add_epi16(c, d));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, ones));
+    for (size_t g = 0; g < SEGMENT_ROWS / GROUP_ROWS; g++, plane += GROUP_ROWS * half) {
+        if (!(groups >> g & 1))
+            continue;
+        for (size_t q = 0; q < n; q++) {
+            __m256i a = _mm256_setzero_si256(), b = a;
+            for (size_t j = 0; j < half; j += 4 * PIECE) {
+                __m256i sum_a = _mm256_setzero_si256(), sum_b = sum_a;
+                for (size_t i = j; i < j + 4 * PIECE; i += PIECE) {
+                    const __m256i *at = (const void *)(plane + i * GROUP_ROWS);
+                    __m256i low = _mm256_set1_epi32(piece_of(queries[q] + i));
+                    __m256i high = _mm256_set1_epi32(piece_of(queries[q] + half + i));
+                    __m256i x = _mm256_loadu_si256(at), y = _mm256_loadu_si256(at + 1);
+                    sum_a = _mm256_add_epi16(sum_a,
+                                             _mm256_maddubs_epi16(_mm256_and_si256(x, mask), low));
+                    sum_b = _mm256_add_epi16(sum_b,
+                                             _mm256_maddubs_epi16(_mm256_and_si256(y, mask), low));
+                    x = _mm256_and_si256(_mm256_srli_epi16(x, 4), mask);
+                    y = _mm256_and_si256(_mm256_srli_epi16(y, 4), mask);
+                    sum_a = _mm256_add_epi16(sum_a, _mm256_maddubs_epi16(x, high));
+                    sum_b = _mm256_add_epi16(sum_b, _mm256_maddubs_epi16(y, high));
+                }
+                a = _mm256_add_epi32(a, _mm256_madd_epi16(sum_a, ones));
+                b = _mm256_add_epi32(b, _mm256_madd_epi16(sum_b, ones));
+                if (q == 0)
+                    for (size_t i = 0; i < 4; i++)
+                        __builtin_prefetch(plane + j * GROUP_ROWS + i * STEP + AHEAD);
+            }
+            _mm256_storeu_si256((void *)(out[q] + g * GROUP_ROWS), a);
+            _mm256_storeu_si256((void *)(out[q] + g * GROUP_ROWS + GROUP_ROWS / 2), b);
         }
-        __m128i part = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-        part = _mm_hadd_epi32(part, part);
-        out[i] = _mm_cvtsi128_si32(_mm_hadd_epi32(part, part));
     }
 }
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+__attribute__((target("avx2"))) static int32_t
+low_avx2(const int8_t *query, const uint8_t *row, size_t half)
+{
+    const __m256i mask = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    __m256i sum = _mm256_setzero_si256();
 
-AVX512 static inline __m256i
-dot_row(const int8_t *query, const uint8_t *row, size_t half)
+    for (size_t j = 0; j < half; j += 32) {
+        __m256i low = _mm256_loadu_si256((const void *)(row + j));
+        __m256i high = _mm256_and_si256(_mm256_srli_epi16(low, 4), mask);
+        low = _mm256_and_si256(low, mask);
+        low = _mm256_maddubs_epi16(low, _mm256_loadu_si256((const void *)(query + j)));
+        high = _mm256_maddubs_epi16(high, _mm256_loadu_si256((const void *)(query + half + j)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), ones));
+    }
+    __m128i part = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    part = _mm_hadd_epi32(part, part);
+    return _mm_cvtsi128_si32(_mm_hadd_epi32(part, part));
+}
+
+#define AVX512      __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+#define ALL_INLINED static inline __attribute__((always_inline))
+
+/* n queries with so many groups; both are constants where this is called, and the sums registers. */
+AVX512 ALL_INLINED void
+multiply_block(const int8_t *const *queries, const size_t n, const uint8_t *plane, size_t half,
+               const size_t groups, int32_t (*out)[SEGMENT_ROWS], size_t first)
+{
+    const __m512i mask = _mm512_set1_epi8(15);
+    __m512i lows[8], highs[8];
+
+#pragma GCC unroll 8
+    for (size_t i = 0; i < n * groups; i++)
+        lows[i] = highs[i] = _mm512_setzero_si512();
+    for (size_t j = 0; j < half; j += PIECE) {
+#pragma GCC unroll 4
+        for (size_t g = 0; g < groups; g++) {
+            const uint8_t *at = plane + g * GROUP_ROWS * half + j * GROUP_ROWS;
+            __builtin_prefetch(at + AHEAD);
+            __m512i low = _mm512_loadu_si512(at);
+            __m512i high = _mm512_and_si512(_mm512_srli_epi16(low, 4), mask);
+            low = _mm512_and_si512(low, mask);
+#pragma GCC unroll 8
+            for (size_t q = 0; q < n; q++) {
+                __m512i *a = &lows[q * groups + g], *b = &highs[q * groups + g];
+                *a = _mm512_dpbusd_epi32(*a, low, _mm512_set1_epi32(piece_of(queries[q] + j)));
+                *b = _mm512_dpbusd_epi32(*b, high,
+                                         _mm512_set1_epi32(piece_of(queries[q] + half + j)));
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < n * groups; i++)
+        _mm512_storeu_si512(out[i / groups] + (first + i % groups) * GROUP_ROWS,
+                            _mm512_add_epi32(lows[i], highs[i]));
+}
+
+AVX512 static void
+high_vnni(const int8_t *const *queries, size_t n, const uint8_t *plane, size_t half,
+          unsigned groups, int32_t (*out)[SEGMENT_ROWS])
+{
+    size_t q = 0;
+
+    if (n == 1 && groups == ALL_GROUPS) {
+        multiply_block(queries, 1, plane, half, SEGMENT_ROWS / GROUP_ROWS, out, 0);
+        return;
+    }
+    for (size_t g = 0; g < SEGMENT_ROWS / GROUP_ROWS; g++, plane += GROUP_ROWS * half) {
+        if (!(groups >> g & 1))
+            continue;
+        for (q = 0; q + 8 <= n; q += 8)
+            multiply_block(queries + q, 8, plane, half, 1, out + q, g);
+        for (; q + 4 <= n; q += 4)
+            multiply_block(queries + q, 4, plane, half, 1, out + q, g);
+        for (; q + 2 <= n; q += 2)
+            multiply_block(queries + q, 2, plane, half, 1, out + q, g);
+        if (q < n)
+            multiply_block(queries + q, 1, plane, half, 1, out + q, g);
+    }
+}
+
+AVX512 static int32_t
+low_vnni(const int8_t *query, const uint8_t *row, size_t half)
 {
     const __m512i mask = _mm512_set1_epi8(15);
     __m512i sum = _mm512_setzero_si512(), more = sum;
 
     for (size_t j = 0; j < half; j += 64) {
         __m512i low = _mm512_loadu_si512(row + j);
-        __builtin_prefetch(row + j + AHEAD);
         __m512i high = _mm512_and_si512(_mm512_srli_epi16(low, 4), mask);
         low = _mm512_and_si512(low, mask);
         sum = _mm512_dpbusd_epi32(sum, low, _mm512_loadu_si512(query + j));
         more = _mm512_dpbusd_epi32(more, high, _mm512_loadu_si512(query + half + j));
     }
-    sum = _mm512_add_epi32(sum, more);
-    return _mm256_add_epi32(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
+    return _mm512_reduce_add_epi32(_mm512_add_epi32(sum, more));
 }
 
-/* Four rows are summed up together. */
-AVX512 static void
-dot_vnni(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
+AVX512 static uint64_t
+near_vnni(const struct dot_bound *bound, const int32_t *highs, const float *scale,
+          const float *slack)
 {
-    for (; n >= 4; n -= 4, rows += 4 * half, out += 4) {
-        __m256i a =
-            _mm256_hadd_epi32(dot_row(query, rows, half), dot_row(query, rows + half, half));
-        __m256i b = _mm256_hadd_epi32(dot_row(query, rows + 2 * half, half),
-                                      dot_row(query, rows + 3 * half, half));
-        a = _mm256_hadd_epi32(a, b);
-        __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-        _mm_storeu_si128((void *)out, sums);
+    const __m512 factor = _mm512_set1_ps(bound->factor), mean = _mm512_set1_ps(bound->mean);
+    const __m512 length = _mm512_set1_ps(bound->length), least = _mm512_set1_ps(bound->least);
+    uint64_t near = 0;
+
+    for (size_t i = 0; i < SEGMENT_ROWS; i += 16) {
+        __m512 high = _mm512_cvtepi32_ps(_mm512_loadu_si512(highs + i));
+        high = _mm512_mul_ps(_mm512_fmadd_ps(high, factor, mean), _mm512_loadu_ps(scale + i));
+        high = _mm512_fmadd_ps(length, _mm512_loadu_ps(slack + i), high);
+        near |= (uint64_t)_mm512_cmp_ps_mask(high, least, _CMP_GE_OQ) << i;
     }
-    for (; n > 0; n--, rows += half) {
-        __m256i a = dot_row(query, rows, half);
-        __m128i b = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-        b = _mm_hadd_epi32(b, b);
-        *out++ = _mm_cvtsi128_si32(_mm_hadd_epi32(b, b));
-    }
+    return near;
 }
 
 #elif defined(__aarch64__)
 
-static void
-dot_neon(const int8_t *query, const uint8_t *rows, size_t half, size_t n, int32_t *out)
+static inline int8x16_t
+piece_of(const int8_t *query)
 {
-    for (size_t i = 0; i < n; i++, rows += half) {
-        int32x4_t sum = vdupq_n_s32(0), more = sum;
-        for (size_t j = 0; j < half; j += 16) {
-            uint8x16_t r = vld1q_u8(rows + j);
-            int8x16_t a = vreinterpretq_s8_u8(vandq_u8(r, vdupq_n_u8(15))), p = vld1q_s8(query + j);
-            int8x16_t b = vreinterpretq_s8_u8(vshrq_n_u8(r, 4)), q = vld1q_s8(query + half + j);
-            sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(a), vget_low_s8(p)));
-            sum = vpadalq_s16(sum, vmull_s8(vget_high_s8(a), vget_high_s8(p)));
-            more = vpadalq_s16(more, vmull_s8(vget_low_s8(b), vget_low_s8(q)));
-            more = vpadalq_s16(more, vmull_s8(vget_high_s8(b), vget_high_s8(q)));
-        }
-        out[i] = vaddvq_s32(vaddq_s32(sum, more));
+    int32_t piece;
+
+    memcpy(&piece, query, sizeof(piece));
+    return vreinterpretq_s8_s32(vdupq_n_s32(piece));
+}
+
+/* Four rows; a sum has two lanes of each. A product is at most 1,905: two fit 16 bits. */
+static inline int32x4_t
+multiply_four(const int8_t *query, const uint8_t *at, size_t half)
+{
+    int32x4_t a = vdupq_n_s32(0), b = a;
+
+    for (size_t j = 0; j < half; j += PIECE) {
+        uint8x16_t r = vld1q_u8(at + j * GROUP_ROWS);
+        int8x16_t low = vreinterpretq_s8_u8(vandq_u8(r, vdupq_n_u8(15)));
+        int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(r, 4));
+        int8x16_t p = piece_of(query + j), q = piece_of(query + half + j);
+        int16x8_t x = vmull_s8(vget_low_s8(low), vget_low_s8(p));
+        int16x8_t y = vmull_s8(vget_high_s8(low), vget_high_s8(p));
+        a = vpadalq_s16(a, vmlal_s8(x, vget_low_s8(high), vget_low_s8(q)));
+        b = vpadalq_s16(b, vmlal_s8(y, vget_high_s8(high), vget_high_s8(q)));
     }
+    return vpaddq_s32(a, b);
+}
+
+static void
+high_neon(const int8_t *const *queries, size_t n, const uint8_t *plane, size_t half,
+          unsigned groups, int32_t (*out)[SEGMENT_ROWS])
+{
+    for (size_t g = 0; g < SEGMENT_ROWS / GROUP_ROWS; g++, plane += GROUP_ROWS * half)
+        for (size_t q = 0; q < n && (groups >> g & 1); q++)
+            for (size_t i = 0; i < GROUP_ROWS; i += 4)
+                vst1q_s32(out[q] + g * GROUP_ROWS + i,
+                          multiply_four(queries[q], plane + i * PIECE, half));
+}
+
+static int32_t
+low_neon(const int8_t *query, const uint8_t *row, size_t half)
+{
+    int32x4_t sum = vdupq_n_s32(0), more = sum;
+
+    for (size_t j = 0; j < half; j += 16) {
+        uint8x16_t r = vld1q_u8(row + j);
+        int8x16_t a = vreinterpretq_s8_u8(vandq_u8(r, vdupq_n_u8(15))), p = vld1q_s8(query + j);
+        int8x16_t b = vreinterpretq_s8_u8(vshrq_n_u8(r, 4)), q = vld1q_s8(query + half + j);
+        sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(a), vget_low_s8(p)));
+        sum = vpadalq_s16(sum, vmull_s8(vget_high_s8(a), vget_high_s8(p)));
+        more = vpadalq_s16(more, vmull_s8(vget_low_s8(b), vget_low_s8(q)));
+        more = vpadalq_s16(more, vmull_s8(vget_high_s8(b), vget_high_s8(q)));
+    }
+    return vaddvq_s32(vaddq_s32(sum, more));
 }
 
 #endif
@@ -131,88 +302,23 @@ dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX])
 {
     size_t n = 0;
 
-    kernels[n++] = (struct dot_kernel){ "plain", dot_plain };
+    kernels[n++] = (struct dot_kernel){ "plain", high_plain, low_plain, near_plain };
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2"))
-        kernels[n++] = (struct dot_kernel){ "avx2", dot_avx2 };
+        kernels[n++] = (struct dot_kernel){ "avx2", high_avx2, low_avx2, near_plain };
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-        kernels[n++] = (struct dot_kernel){ "avx512-vnni", dot_vnni };
+        kernels[n++] = (struct dot_kernel){ "avx512-vnni", high_vnni, low_vnni, near_vnni };
 #elif defined(__aarch64__)
-    kernels[n++] = (struct dot_kernel){ "neon", dot_neon };
+    kernels[n++] = (struct dot_kernel){ "neon", high_neon, low_neon, near_plain };
 #endif
     return n;
 }
 
-dot_fn *
+struct dot_kernel
 dot_best(void)
 {
     struct dot_kernel kernels[DOT_KERNELS_MAX];
 
-    return kernels[dot_kernels(kernels) - 1].dot;
-}
-
-#define LANES 8
-
-/* The largest size and the sum of squares, in lanes that the compiler can keep in one register. */
-static void
-measure(const float *vector, size_t dims, float *most, double *sum)
-{
-    float sizes[LANES] = { 0 }, sums[LANES] = { 0 };
-    size_t i = 0;
-
-    for (; i + LANES <= dims; i += LANES)
-        for (size_t j = 0; j < LANES; j++) {
-            float size = __builtin_fabsf(vector[i + j]);
-            sizes[j] = size > sizes[j] ? size : sizes[j];
-            sums[j] += size * size;
-        }
-    for (size_t j = 0; i < dims; i++, j++) {
-        float size = __builtin_fabsf(vector[i]);
-        sizes[j] = size > sizes[j] ? size : sizes[j];
-        sums[j] += size * size;
-    }
-    *most = 0;
-    *sum = 0;
-    for (size_t j = 0; j < LANES; j++) {
-        *most = sizes[j] > *most ? sizes[j] : *most;
-        *sum += (double)sums[j];
-    }
-}
-
-float
-vector_pack(const float *vector, size_t dims, size_t stride, int8_t *out)
-{
-    float most, factor;
-    double sum;
-
-    measure(vector, dims, &most, &sum);
-    memset(out + dims, 0, stride - dims);
-    factor = 127 / most;
-    if (!(most > 0) || !(sum > 0) || !isfinite(sum) || !isfinite(factor)) {
-        memset(out, 0, dims);
-        return 0;
-    }
-    for (size_t i = 0; i < dims; i++) {
-        float value = vector[i] * factor; /* at most 127 and a little */
-        out[i] = (int8_t)(int)(value + __builtin_copysignf(.5f, value));
-    }
-    return (float)((double)most / 127 / sqrt(sum));
-}
-
-float
-vector_split(const int8_t *vector, size_t dims, size_t half, uint8_t *high, uint8_t *low)
-{
-    int32_t rest = 0;
-
-    for (size_t i = 0; i < half; i++) {
-        unsigned a = (unsigned)(vector[i] + 128), b = (unsigned)(vector[half + i] + 128);
-        high[i] = (uint8_t)(a >> 4 | (b >> 4) << 4);
-        low[i] = (uint8_t)((a & 15) | (b & 15) << 4);
-    }
-    for (size_t i = 0; i < dims; i++) {
-        int32_t twice = 2 * ((vector[i] + 128) & 15) - 15;
-        rest += twice * twice;
-    }
-    return sqrtf((float)rest) / 2;
+    return kernels[dot_kernels(kernels) - 1];
 }

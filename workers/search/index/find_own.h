@@ -106,4 +106,26 @@ uint32_t scorer_row(const struct scorer *scorer, uint32_t row);
 enum rc scorer_best(struct scorer *scorer, const struct collection_search *search,
                     const struct rowset *pass, bool zeros, struct best *best);
 
+/* One search under way. */
+struct finding {
+    const struct collection *c;
+    const struct collection_search *search;
+    struct collection_legs *legs;
+    bool late;
+    struct rowset pass;
+    struct rowset match; /* text, and hybrid if the query needs more than one thing */
+    struct scorer scorer;
+    struct best text, whole, vectors;
+    int8_t *vector; /* owned; NULL: no direction */
+    float scale;    /* of it */
+    int32_t sum;    /* of its values */
+    struct dot_bound bound;
+};
+
+/* nearest.c */
+bool nearest_pack(struct finding *f); /* the query's vector; false: no memory */
+float nearest_cosine(const struct finding *f, uint32_t row);
+/* The best rows of each by vector, in one pass over the rows. */
+void nearest_find(struct finding *findings, size_t n);
+
 #endif
