@@ -46,6 +46,8 @@ struct http_answer {
     int status; /* 0 = none yet */
     struct buf body;
     const char *content_type; /* static; NULL = none */
+    const char *cache;        /* Cache-Control, static; NULL = no-store */
+    const char *policy;       /* Content-Security-Policy, static; NULL = none */
     struct http_answer_header headers[HTTP_ANSWER_HEADERS_MAX];
     size_t n_headers;
 };

@@ -22,6 +22,7 @@ reason(int status)
         { 201, "Created" },
         { 202, "Accepted" },
         { 204, "No Content" },
+        { 304, "Not Modified" },
         { 400, "Bad Request" },
         { 401, "Unauthorized" },
         { 403, "Forbidden" },
@@ -78,19 +79,22 @@ write_begin(struct conn *conn)
 {
     static const char ALWAYS[] = "X-Content-Type-Options: nosniff\r\n"
                                  "X-Frame-Options: DENY\r\n"
-                                 "Referrer-Policy: no-referrer\r\n"
-                                 "Cache-Control: no-store\r\n";
+                                 "Referrer-Policy: no-referrer\r\n";
     struct exchange *x = conn->x;
     struct http_answer *a = x->answer;
     struct buf *out = &conn->out;
+    bool has_body = a->status != 204 && a->status != 304;
     buf_init(out, HEAD_BYTES_MAX);
     buf_printf(out, "HTTP/1.1 %d %s\r\n", a->status, reason(a->status));
     add(out, "Date", date_now(conn->server));
-    if (a->status != 204)
+    if (has_body)
         buf_printf(out, "Content-Length: %zu\r\n", a->body.len);
     if (a->content_type)
         add(out, "Content-Type", a->content_type);
     buf_add(out, ALWAYS, sizeof(ALWAYS) - 1);
+    add(out, "Cache-Control", a->cache ? a->cache : "no-store");
+    if (a->policy)
+        add(out, "Content-Security-Policy", a->policy);
     if (http_over_tls(x))
         add(out, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
     for (size_t i = 0; i < a->n_headers; i++)
@@ -101,7 +105,7 @@ write_begin(struct conn *conn)
         add(out, "Connection", "keep-alive");
     buf_puts(out, "\r\n");
     conn->sent = 0;
-    if (a->status != 204 && strcmp(x->head.method, "HEAD") != 0) {
+    if (has_body && strcmp(x->head.method, "HEAD") != 0) {
         conn->body = a->body;
         a->body = (struct buf){ 0 };
     }

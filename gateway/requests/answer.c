@@ -32,6 +32,8 @@ answer_reset(struct request *r)
     r->answer.status = 0;
     r->code = NULL;
     r->answer.content_type = NULL;
+    r->answer.cache = NULL;
+    r->answer.policy = NULL;
 }
 
 /* The path, if it is harmless: what a client sent may hold anything, and a problem document ends in
