@@ -70,7 +70,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS    := $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
-              $(patsubst %,$(B)/gen/embed_%.h,sql nats lua gateway_lua schemas openapi)
+              $(patsubst %,$(B)/gen/embed_%.h,sql nats lua gateway_lua schemas openapi) $(B)/gen/console_files.h
 
 .PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench quality \
         images install docs clean missing generated print-flags FORCE
@@ -136,6 +136,11 @@ $(B)/gen/embed_openapi.h: $(wildcard gateway/requests/openapi/*.json) deploy/emb
 $(B)/gen/embed_%.h:
 	@mkdir -p $(@D)
 	@awk -v name=$* -f deploy/embed.awk $(filter-out %.awk,$^) /dev/null > $@
+
+# The console's pages, packed; preact.js among them is made of a Debian package.
+$(B)/gen/console_files.h: gateway/console/pack gateway/console/NOTICE $(wildcard gateway/console/pages/*)
+	@mkdir -p $(@D)
+	@gateway/console/pack $(B)/gen/console.bin $@ $(filter gateway/console/pages/%,$^)
 
 # --- tests ------------------------------------------------------------------------------------
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(B)/libmodules.a $(B)/libcommon.a

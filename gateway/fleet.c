@@ -108,3 +108,35 @@ fleet_expose(struct fleet *fleet, struct buf *out)
     drop_silent(fleet);
     metrics_expose(fleet->snapshots, fleet->count, out);
 }
+
+/* The first snapshot of its program writes the row of all of them. */
+static void
+put_program(const struct fleet *fleet, size_t first, struct json_writer *w)
+{
+    const char *program = fleet->snapshots[first].program;
+    int64_t running = 0;
+    int64_t healthy = 0;
+    for (size_t i = 0; i < fleet->count; i++) {
+        if (strcmp(fleet->snapshots[i].program, program) != 0)
+            continue;
+        if (i < first)
+            return;
+        running++;
+        healthy += fleet->snapshots[i].values.healthy != 0;
+    }
+    json_object(w, NULL);
+    json_put_string(w, "program", program);
+    json_put_int(w, "running", running);
+    json_put_int(w, "healthy", healthy);
+    json_close(w);
+}
+
+void
+fleet_put(struct fleet *fleet, struct json_writer *w)
+{
+    drop_silent(fleet);
+    json_array(w, "workers");
+    for (size_t i = 0; i < fleet->count; i++)
+        put_program(fleet, i, w);
+    json_close(w);
+}

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/rc.h"
 #include "bus/bus.h"
+#include "json/json.h"
 
 #define FLEET_MAX 256 /* workers; what is beyond is left out */
 
@@ -26,5 +27,7 @@ bool fleet_has(const struct fleet *fleet, const char *program);
 /* Whether a worker has said in the last 15 s that its embedding server does not work. */
 bool fleet_embedding_fails(const struct fleet *fleet);
 void fleet_expose(struct fleet *fleet, struct buf *out);
+/* The member "workers": of each program how many run and how many are healthy. */
+void fleet_put(struct fleet *fleet, struct json_writer *w);
 
 #endif

@@ -32,6 +32,7 @@ struct direct;
 struct fleet;
 struct shares;
 struct tally;
+struct traffic;
 
 /* Redis scripts, by the names of their files in gateway/lua. */
 enum gateway_script {
@@ -90,7 +91,8 @@ struct gateway {
     struct direct *direct; /* NULL: off */
     struct fleet *fleet;   /* of workers */
     struct shares *shares;
-    struct tally *tally; /* of requests under way */
+    struct tally *tally;     /* of requests under way */
+    struct traffic *traffic; /* of each workspace's requests, for its overview */
     struct full_mark full[FULL_COUNT];
     struct http_server *http;
     struct http_server *admin;
@@ -107,6 +109,7 @@ struct gateway {
     unsigned max_connections;
     bool draining;
     struct buf openapi; /* the document, made at the start */
+    struct buf docs;    /* the page made of it */
     int64_t started_ms; /* wall */
 };
 

@@ -87,12 +87,9 @@ health_live(struct request *r)
     return answer_state(r, 200, &out, &w);
 }
 
-enum step
-health_ready(struct request *r)
+bool
+health_put(const struct gateway *gw, struct json_writer *w)
 {
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
-    const struct gateway *gw = r->gw;
     bool nats = bus_connected(gw->bus);
     bool postgresql = keys_reachable(gw->keys);
     bool redis = health_redis(gw);
@@ -100,21 +97,30 @@ health_ready(struct request *r)
     bool recorded = audit && fleet_has(gw->fleet, "audit");
     bool embedding = !fleet_embedding_fails(gw->fleet);
     bool ready = nats && postgresql && audit && !gw->draining;
-    buf_init(&out, 512);
-    json_begin(&w, &out);
-    json_object(&w, NULL);
-    json_put_string(&w, "status",
+    json_put_string(w, "status",
                     gw->draining                     ? "draining"
                     : !ready                         ? "not_ready"
                     : redis && recorded && embedding ? "ready"
                                                      : "degraded");
-    json_object(&w, "dependencies");
-    json_put_string(&w, "nats", nats ? "up" : "down");
-    json_put_string(&w, "postgresql", postgresql ? "up" : "down");
-    json_put_string(&w, "redis", redis ? "up" : "down");
-    json_put_string(&w, "audit", recorded ? "up" : audit ? "stopped" : "down");
-    json_put_string(&w, "embedding", embedding ? "up" : "down");
-    json_close(&w);
-    full_put(gw, &w);
+    json_object(w, "dependencies");
+    json_put_string(w, "nats", nats ? "up" : "down");
+    json_put_string(w, "postgresql", postgresql ? "up" : "down");
+    json_put_string(w, "redis", redis ? "up" : "down");
+    json_put_string(w, "audit", recorded ? "up" : audit ? "stopped" : "down");
+    json_put_string(w, "embedding", embedding ? "up" : "down");
+    json_close(w);
+    full_put(gw, w);
+    return ready;
+}
+
+enum step
+health_ready(struct request *r)
+{
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+    buf_init(&out, 512);
+    json_begin(&w, &out);
+    json_object(&w, NULL);
+    bool ready = health_put(r->gw, &w);
     return answer_state(r, ready ? 200 : 503, &out, &w);
 }

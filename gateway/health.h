@@ -8,9 +8,12 @@
 #define GATEWAY_HEALTH_H
 
 #include "gateway.h"
+#include "json/json.h"
 
 /* Begin to ask, each second, whether Redis takes writes. */
 void health_watch(struct gateway *gw);
 bool health_redis(const struct gateway *gw);
+/* The members "status", "dependencies" and "full"; whether requests with a key can be answered. */
+bool health_put(const struct gateway *gw, struct json_writer *w);
 
 #endif

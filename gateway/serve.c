@@ -11,6 +11,8 @@
 #include "base/gcra.h"
 #include "base/log.h"
 #include "claims.h"
+#include "console/console.h"
+#include "console/traffic.h"
 #include "effects/forward.h"
 #include "effects/share.h"
 #include "effects/waiters.h"
@@ -252,8 +254,10 @@ release(struct gateway *gw)
     waiters_free(gw->waiters);
     if (!gw->in_flight)
         tally_free(gw->tally);
+    traffic_free(gw->traffic);
     gcra_table_free(gw->limiter);
     buf_fini(&gw->openapi);
+    buf_fini(&gw->docs);
     loop_free(gw->loop);
 }
 
@@ -268,6 +272,8 @@ start(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = openapi_write(&gw->openapi, err);
     if (rc == RC_OK)
+        rc = docs_write(&gw->openapi, &gw->docs, err);
+    if (rc == RC_OK)
         rc = loop_new(&gw->loop, err);
     if (rc == RC_OK)
         rc = loop_on_terminate(gw->loop, on_terminate, gw, err);
@@ -277,6 +283,8 @@ start(struct gateway *gw, struct err *err)
         rc = waiters_new(&gw->waiters, err);
     if (rc == RC_OK)
         rc = tally_new(&gw->tally, err);
+    if (rc == RC_OK)
+        rc = traffic_new(&gw->traffic, err);
     if (rc != RC_OK)
         return rc;
     warn_of_plaintext(gw->settings);
@@ -298,6 +306,7 @@ serve(const struct settings *settings)
     struct gateway gw = { .settings = settings, .started_ms = clock_wall_ms() };
     struct err err = { 0 };
     buf_init(&gw.openapi, OPENAPI_MAX);
+    buf_init(&gw.docs, DOCS_MAX);
     gw.max_connections = connections_allowed(settings);
     (void)signal(SIGPIPE, SIG_IGN);
     enum rc rc = start(&gw, &err);

@@ -14,6 +14,8 @@
 
 route_fn health_live, health_ready;                    /* health.c */
 route_fn openapi_get;                                  /* openapi.c */
+route_fn console_get, docs_get;                        /* console.c */
+route_fn whoami_get, overview_get;                     /* overview.c */
 route_fn key_create, key_list, key_rotate, key_revoke; /* keys_http.c */
 route_fn task_allow;                                   /* tasks.c */
 void task_stored(struct request *r);                   /* tasks.c */

@@ -242,9 +242,11 @@ tag_of(const struct route *route)
         return "memory";
     if (strstr(route->path, "/audit"))
         return "audit";
-    if (strncmp(route->path, "/keys", 5) == 0)
+    if (strncmp(route->path, "/keys", 5) == 0 || route->local == whoami_get)
         return "keys";
-    return route->flags & ROUTE_OPEN ? "health" : "tasks";
+    if (route->flags & ROUTE_OPEN || route->local == overview_get)
+        return "health";
+    return "tasks";
 }
 
 static void
@@ -297,7 +299,7 @@ put_paths(struct json_writer *w)
 {
     json_object(w, "paths");
     for (size_t i = 0; i < N_ROUTES; i++) {
-        if (seen_before(i))
+        if (ROUTES[i].flags & ROUTE_PAGE || seen_before(i))
             continue;
         json_object(w, ROUTES[i].path);
         for (size_t j = i; j < N_ROUTES; j++)

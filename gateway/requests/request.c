@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "console/traffic.h"
 #include "full.h"
 #include "gateway.h"
 #include "requests/answer.h"
@@ -71,6 +72,9 @@ count_answer(struct request *r)
         count->answers_4xx_total++;
     else
         count->answers_2xx_total++;
+    if (r->authenticated)
+        traffic_count(r->gw->traffic, r->actor.workspace, r->answer.status,
+                      clock_mono_us() - r->start_us);
 }
 
 /* Run the closing stages until one waits or all are through. */

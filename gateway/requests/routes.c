@@ -56,6 +56,8 @@ static const struct route_param LIST_AUDIT[] = {
 static const char *const APPEND_RECORD[] = { "status",     "message",   "event_id",
                                              "leaf_index", "leaf_hash", NULL };
 
+static const struct route_param PAGE_FILE[] = { { "file", MEMBER_STRING, "a file's name" } };
+
 #define PARAMS(list)  .params = (list), .n_params = ARRAY_LEN(list)
 #define QUERIES(list) .queries = (list), .n_queries = ARRAY_LEN(list)
 
@@ -155,6 +157,24 @@ const struct route ROUTES[] = {
     { METHOD_GET, "/openapi.json", SCOPE_NONE, ROUTE_LOCAL,
       ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = openapi_get,
       .answer = "Document", .summary = "This document" },
+
+    { METHOD_GET, "/whoami", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      0, CMD_COUNT, "whoami", 200, .local = whoami_get,
+      .answer = "WhoAmI", .summary = "The key's workspace, role and scopes" },
+    { METHOD_GET, "/ai/overview", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      0, CMD_COUNT, "overview", 200, .local = overview_get,
+      .answer = "Overview", .summary = "How the workspace's requests and the programs fare" },
+
+    { METHOD_GET, "/docs", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE | ROUTE_RAW | ROUTE_PAGE, CMD_COUNT, NULL, 200, .local = docs_get,
+      .content_type = "text/html; charset=utf-8", .summary = "The OpenAPI document as a page" },
+    { METHOD_GET, "/console", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE | ROUTE_RAW | ROUTE_PAGE, CMD_COUNT, NULL, 200,
+      .local = console_get, .content_type = "text/html; charset=utf-8", .summary = "The console" },
+    { METHOD_GET, "/console/{file}", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE | ROUTE_RAW | ROUTE_PAGE, CMD_COUNT, NULL, 200, PARAMS(PAGE_FILE),
+      .local = console_get, .content_type = "text/html; charset=utf-8",
+      .summary = "A file of the console" },
 };
 /* clang-format on */
 const size_t N_ROUTES = ARRAY_LEN(ROUTES);

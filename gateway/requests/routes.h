@@ -29,7 +29,7 @@ enum route_kind {
 };
 
 enum route_flag {
-    ROUTE_OPEN = 1,        /* no key; exactly the three of the contract */
+    ROUTE_OPEN = 1,        /* no key; the three of the contract, and pages */
     ROUTE_IDEMPOTENT = 2,  /* takes client_request_id and Idempotency-Key */
     ROUTE_SECRETS = 4,     /* credentials in the body are refused */
     ROUTE_NO_RATE = 8,     /* not rate-limited */
@@ -37,7 +37,8 @@ enum route_flag {
     ROUTE_JOBS = 32,       /* needs Redis: 503 without */
     ROUTE_RAW = 64,        /* the answer is not JSON: see content_type */
     ROUTE_NAMED = 128,     /* the answer holds request_id */
-    ROUTE_AGAIN = 256      /* a repeat is carried out again: the worker answers as the first time */
+    ROUTE_AGAIN = 256,     /* a repeat is carried out again: the worker answers as the first time */
+    ROUTE_PAGE = 512       /* for people: not in the OpenAPI document */
 };
 
 enum member_type { MEMBER_STRING, MEMBER_INT, MEMBER_UUID, MEMBER_KEY_ID };
