@@ -236,6 +236,13 @@ compile_some_of(struct compiler *c, struct schema *node, const cJSON *value)
     return RC_OK;
 }
 
+static enum rc
+compile_one_of(struct compiler *c, struct schema *node, const cJSON *value)
+{
+    node->only_one = true;
+    return compile_some_of(c, node, value);
+}
+
 /* For people and for OpenAPI: nothing to check. */
 static enum rc
 compile_note(struct compiler *c, struct schema *node, const cJSON *value)
@@ -264,7 +271,7 @@ static const struct {
     { "format", compile_format, 0 },     { "default", compile_note, 0 },
     { "description", compile_note, 0 },  { "title", compile_note, 0 },
     { "examples", compile_note, 0 },     { "$comment", compile_note, 0 },
-    { "x-someOf", compile_some_of, 0 },
+    { "x-someOf", compile_some_of, 0 },  { "x-oneOf", compile_one_of, 0 },
 };
 
 static enum rc

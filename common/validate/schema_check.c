@@ -346,17 +346,20 @@ check_some_of(struct checker *c, const struct schema *s, const cJSON *value,
               const struct place *place)
 {
     char names[SCHEMA_DETAIL_MAX - 48] = "";
+    unsigned there = 0;
     const cJSON *one;
 
     if (!s->some_of)
         return;
     cJSON_ArrayForEach (one, s->some_of) {
-        if (json_member(value, one->valuestring))
-            return;
+        there += json_member(value, one->valuestring) != NULL;
         (void)strlcat(names, names[0] ? ", " : "", sizeof(names));
         (void)strlcat(names, one->valuestring, sizeof(names));
     }
-    complain(c, place, "must have at least one of %s", names);
+    if (there == 0)
+        complain(c, place, "must have %s of %s", s->only_one ? "one" : "at least one", names);
+    else if (there > 1 && s->only_one)
+        complain(c, place, "must have only one of %s", names);
 }
 
 static bool

@@ -52,6 +52,7 @@ struct schema {
     double minimum, maximum;
     cJSON *values;  /* owned; array; NULL = any */
     cJSON *some_of; /* owned; array of names; NULL = none needed */
+    bool only_one;  /* of some_of */
     bool has_pattern;
     regex_t pattern;
     char *pattern_text; /* owned */

@@ -186,7 +186,8 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
     const cJSON *action = cJSON_GetArrayItem(json_member(doc, "actions"), 0);
     if (!action) {
         struct field_errors fields = { 0 };
-        field_errors_add(&fields, "action", "there is no such action; GET /ai/actions lists them");
+        field_errors_add(&fields, "action", "there is no action %s; GET /ai/actions lists them",
+                         json_string(r->doc, "action"));
         finish(r, answer_fields(r, PROBLEM_INVALID_REQUEST, &fields));
         return;
     }

@@ -32,6 +32,28 @@ replace_format(cJSON *schema, const char *pattern, int length_max)
         (void)cJSON_AddNumberToObject(schema, "maxLength", length_max);
 }
 
+/* x-someOf and x-oneOf. Inside of allOf, since generators of clients make a type without members of an
+ * anyOf beside properties. */
+static void
+need_some(cJSON *schema)
+{
+    const cJSON *one_of = json_member(schema, "x-oneOf");
+    const cJSON *some_of = one_of ? one_of : json_member(schema, "x-someOf"), *one;
+    cJSON *rule = cJSON_CreateObject();
+    if (!some_of) {
+        cJSON_Delete(rule);
+        return;
+    }
+    cJSON *ways = cJSON_AddArrayToObject(rule, one_of ? "oneOf" : "anyOf");
+    cJSON_ArrayForEach (one, some_of) {
+        cJSON *way = cJSON_CreateObject();
+        (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(way, "required"),
+                                   cJSON_Duplicate(one, true));
+        (void)cJSON_AddItemToArray(ways, way);
+    }
+    (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(schema, "allOf"), rule);
+}
+
 /* Our own keywords in those that every generator knows. Recursion: as deep as our schemas. */
 static void
 dress(cJSON *schema)
@@ -40,7 +62,7 @@ dress(cJSON *schema)
     const char *type = json_string(schema, "type");
     int64_t bytes = json_int(schema, "x-maxBytes", 0);
     if (format && strcmp(format, "name") == 0)
-        replace_format(schema, "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$", 0);
+        replace_format(schema, "^[^\\x00-\\x1f\\x7f]*$", 0);
     else if (format && strcmp(format, "text") == 0)
         replace_format(schema, "^[^\\x00]*[^\\x00\\s][^\\x00]*$", 0);
     else if (format && strcmp(format, "action-name") == 0)
@@ -48,8 +70,7 @@ dress(cJSON *schema)
     /* A character has a byte or more. */
     if (bytes && type && strcmp(type, "string") == 0 && !json_member(schema, "maxLength"))
         (void)cJSON_AddNumberToObject(schema, "maxLength", (double)bytes);
-    if (json_member(schema, "x-someOf"))
-        (void)cJSON_AddNumberToObject(schema, "minProperties", 1);
+    need_some(schema);
     for (cJSON *one = schema->child; one; one = one->next)
         if (cJSON_IsObject(one))
             dress(one);
