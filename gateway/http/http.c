@@ -96,16 +96,16 @@ void
 conn_set_unsent(struct conn *conn, bool unsent)
 {
     struct http_server *server = conn->server;
-    if (conn->in_unsent == unsent)
+    if (!conn->in_unsent && !unsent)
         return;
-    conn->in_unsent = unsent;
-    if (!unsent) {
+    server->unsent_bytes -= conn->unsent_size;
+    conn->unsent_size = unsent ? conn->body.len : 0;
+    server->unsent_bytes += conn->unsent_size;
+    if (conn->in_unsent && !unsent)
         TAILQ_REMOVE(&server->unsent, conn, unsent);
-        server->unsent_bytes -= conn->body.len;
-        return;
-    }
-    TAILQ_INSERT_TAIL(&server->unsent, conn, unsent);
-    server->unsent_bytes += conn->body.len;
+    else if (!conn->in_unsent)
+        TAILQ_INSERT_TAIL(&server->unsent, conn, unsent);
+    conn->in_unsent = unsent;
     while (server->unsent_bytes > server->options.max_unsent) {
         server->counts.slow++;
         conn_end(TAILQ_FIRST(&server->unsent));
@@ -128,6 +128,7 @@ conn_end(struct conn *conn)
     struct http_server *server = conn->server;
     if (conn->state == CONN_DEAD)
         return;
+    bool broken = conn->state == CONN_STREAM;
     conn->state = CONN_DEAD;
     conn_set_idle(conn, false);
     conn_set_unsent(conn, false);
@@ -137,6 +138,8 @@ conn_end(struct conn *conn)
     loop_watch_free(TAKE(conn->watch));
     close(conn->fd);
     conn_queue(conn);
+    if (broken && server->callbacks.gone)
+        server->callbacks.gone(conn->x->request);
     accept_again(server);
 }
 
@@ -294,6 +297,8 @@ time_allowed_ms(const struct conn *conn)
         return (int64_t)o->body_seconds * 1000 + progress_ms;
     case CONN_WRITE:
         return (int64_t)o->idle_seconds * 1000 + progress_ms;
+    case CONN_STREAM:
+        return conn->in_unsent ? (int64_t)o->idle_seconds * 1000 + progress_ms : -1;
     case CONN_LINGER:
         return LINGER_MS;
     case CONN_HELD:
@@ -317,7 +322,7 @@ sweep(void *arg)
             continue;
         if ((conn->state == CONN_HEAD || conn->state == CONN_BODY) && conn_has_unread(conn))
             continue; /* it is this program that is slow */
-        if (conn->state == CONN_BODY || conn->state == CONN_WRITE ||
+        if (conn->state == CONN_BODY || conn->state == CONN_WRITE || conn->state == CONN_STREAM ||
             (conn->state == CONN_HEAD && (conn->begun || !conn->served)))
             server->counts.slow++;
         if (conn->state == CONN_BODY && conn->x->answer) {

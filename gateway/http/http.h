@@ -7,6 +7,10 @@
  * complete; free. One request of a connection is under way at a time. A body is wanted until
  * http_answer() was called; what comes after that is read and dropped within bounds.
  *
+ * The body of an answer is there as a whole, or comes in pieces (stream_max): chunked, to a client of
+ * HTTP/1.0 until the connection ends. Who does not read the pieces is cut off at that bound. A client
+ * that ends its side of the connection wants no more of them.
+ *
  * Bounds of connections: a number for all, where the one that has been idle for longest makes room
  * for a new one; a number for an address that is no trusted proxy; seconds for a head; a least rate
  * for bodies and for the reading of answers; a number of bytes for all answers that are not read yet,
@@ -50,6 +54,9 @@ struct http_answer {
     const char *policy;       /* Content-Security-Policy, static; NULL = none */
     struct http_answer_header headers[HTTP_ANSWER_HEADERS_MAX];
     size_t n_headers;
+    const char *lines; /* finished header lines, borrowed until free; NULL = none */
+    size_t
+        stream_max; /* the body comes in pieces, of which so many bytes may wait; 0 = it is whole */
 };
 
 struct http_callbacks {
@@ -62,6 +69,8 @@ struct http_callbacks {
     /* Something that the request waits for still holds it: it may not be freed yet. */
     bool (*waits)(const void *request);
     void (*free)(void *request);
+    /* The connection ended before the last piece of the answer. NULL: nobody wants to know. */
+    void (*gone)(void *request);
 };
 
 struct http_options {
@@ -109,5 +118,8 @@ bool http_over_tls(const struct exchange *exchange);
 void http_want_body(struct exchange *exchange);
 /* The answer, from any callback or later, once; its body is taken. The answer lives until free. */
 void http_answer(struct exchange *exchange, struct http_answer *answer);
+/* A piece of the body, and its end; after http_answer(). Nothing, if the connection has ended. */
+void http_stream_write(struct exchange *exchange, const char *data, size_t len);
+void http_stream_end(struct exchange *exchange);
 
 #endif

@@ -26,6 +26,8 @@
 static bool
 wants_input(const struct conn *c)
 {
+    if (c->state == CONN_STREAM) /* the client's end; a next request may come first, and waits */
+        return !c->eof && c->in_len == 0;
     return !c->eof && (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER);
 }
 
@@ -328,7 +330,7 @@ leave_busy(struct conn *c)
         conn_end(c);
         return false;
     }
-    enter(c, CONN_WRITE);
+    enter(c, c->x->answer->stream_max ? CONN_STREAM : CONN_WRITE);
     return true;
 }
 
@@ -345,19 +347,10 @@ conn_free_exchange(struct conn *c)
     buf_fini(&c->body);
 }
 
+/* The answer has left. */
 static bool
-write_out(struct conn *c)
+finish_answer(struct conn *c)
 {
-    enum write_step step = write_some(c);
-    if (step == WRITE_AGAIN) {
-        conn_set_unsent(c, true);
-        return false;
-    }
-    conn_set_unsent(c, false);
-    if (step == WRITE_FAILED) {
-        conn_end(c);
-        return false;
-    }
     bool closes = c->x->closes;
     /* A client that still sends would be told of it by a reset, which can overtake the answer. One
      * that asked for the end, and of which nothing more has come, sends no more. */
@@ -376,6 +369,43 @@ write_out(struct conn *c)
     if (!closes)
         conn_set_idle(c, true);
     return true;
+}
+
+static bool
+write_out(struct conn *c)
+{
+    enum write_step step = write_some(c);
+    if (step == WRITE_AGAIN) {
+        conn_set_unsent(c, true);
+        return false;
+    }
+    conn_set_unsent(c, false);
+    if (step == WRITE_FAILED) {
+        conn_end(c);
+        return false;
+    }
+    return finish_answer(c);
+}
+
+static bool
+stream_out(struct conn *c)
+{
+    bool moves = c->in_unsent;
+    enum write_step step = c->x->spilt || c->eof ? WRITE_FAILED : write_some(c);
+    c->server->counts.slow += c->x->spilt;
+    if (step == WRITE_FAILED) {
+        conn_end(c);
+        return false;
+    }
+    write_compact(c);
+    if (step == WRITE_AGAIN) {
+        if (!moves)
+            enter(c, CONN_STREAM); /* its time begins */
+        conn_set_unsent(c, true);
+        return false;
+    }
+    conn_set_unsent(c, false);
+    return c->x->ended && finish_answer(c);
 }
 
 static bool
@@ -424,7 +454,8 @@ stays(struct conn *c)
 static void
 watch_on(struct conn *c)
 {
-    unsigned events = c->state == CONN_WRITE ? LOOP_WRITE : 0;
+    bool writes = c->state == CONN_WRITE || (c->state == CONN_STREAM && c->in_unsent);
+    unsigned events = writes ? LOOP_WRITE : 0;
     if (wants_input(c))
         c->paused = false;
     if (!c->paused) /* usually the answer comes before more bytes do: no system call */
@@ -436,9 +467,9 @@ void
 conn_drive(struct conn *c)
 {
     static bool (*const STEPS[])(struct conn *) = {
-        [CONN_HEAD] = read_head,  [CONN_HELD] = leave_held, [CONN_BODY] = read_body,
-        [CONN_BUSY] = leave_busy, [CONN_WRITE] = write_out, [CONN_LINGER] = drop_rest,
-        [CONN_DEAD] = stay_dead,
+        [CONN_HEAD] = read_head,   [CONN_HELD] = leave_held, [CONN_BODY] = read_body,
+        [CONN_BUSY] = leave_busy,  [CONN_WRITE] = write_out, [CONN_STREAM] = stream_out,
+        [CONN_LINGER] = drop_rest, [CONN_DEAD] = stay_dead,
     };
     unsigned left = REQUESTS_MAX;
     c->driven = true;

@@ -22,6 +22,7 @@ enum conn_state {
     CONN_BODY,   /* the body is coming */
     CONN_BUSY,   /* all was read; no answer yet */
     CONN_WRITE,  /* the answer is leaving */
+    CONN_STREAM, /* … and is not complete yet */
     CONN_LINGER, /* it left; what still comes is dropped until the client ends too */
     CONN_DEAD    /* to be freed once its request waits for nothing */
 };
@@ -35,6 +36,8 @@ struct exchange {
     bool wanted; /* http_want_body() */
     bool closes; /* the connection ends behind the answer */
     bool cut;    /* … and more of the body may come */
+    bool ended;  /* the last piece of the answer is there */
+    bool spilt;  /* … more pieces than may wait */
     struct http_head head;
     char text[]; /* of the head */
 };
@@ -78,6 +81,7 @@ struct conn {
     struct buf out;     /* the answer's head */
     struct buf body;    /* its body */
     size_t sent;        /* of both */
+    size_t unsent_size; /* as it is counted in server->unsent_bytes */
 };
 
 #define PLACES        1024 /* buckets */
@@ -128,6 +132,11 @@ enum write_step { WRITE_DONE, WRITE_AGAIN, WRITE_FAILED };
 /* Make the answer's bytes; false: out of memory. */
 bool write_begin(struct conn *conn);
 enum write_step write_some(struct conn *conn);
+/* Of an answer in pieces: the bytes that wait, one more piece, its end; what was sent goes. */
+size_t write_waiting(const struct conn *conn);
+void write_piece(struct conn *conn, const char *data, size_t len);
+void write_last(struct conn *conn);
+void write_compact(struct conn *conn);
 bool write_continue(struct conn *conn); /* 100; false: the stream is broken */
 
 #endif

@@ -87,7 +87,12 @@ write_begin(struct conn *conn)
     buf_init(out, HEAD_BYTES_MAX);
     buf_printf(out, "HTTP/1.1 %d %s\r\n", a->status, reason(a->status));
     add(out, "Date", date_now(conn->server));
-    if (has_body)
+    bool pieces = a->stream_max > 0;
+    if (pieces && x->head.minor == 0)
+        x->closes = true; /* which is the end of the body */
+    else if (pieces)
+        add(out, "Transfer-Encoding", "chunked");
+    else if (has_body)
         buf_printf(out, "Content-Length: %zu\r\n", a->body.len);
     if (a->content_type)
         add(out, "Content-Type", a->content_type);
@@ -99,13 +104,15 @@ write_begin(struct conn *conn)
         add(out, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
     for (size_t i = 0; i < a->n_headers; i++)
         add(out, a->headers[i].name, a->headers[i].value);
+    if (a->lines)
+        buf_puts(out, a->lines);
     if (x->closes)
         add(out, "Connection", "close");
     else if (x->head.minor == 0)
         add(out, "Connection", "keep-alive");
     buf_puts(out, "\r\n");
     conn->sent = 0;
-    if (has_body && strcmp(x->head.method, "HEAD") != 0) {
+    if (!pieces && has_body && strcmp(x->head.method, "HEAD") != 0) {
         conn->body = a->body;
         a->body = (struct buf){ 0 };
     }
@@ -136,6 +143,85 @@ write_some(struct conn *conn)
     }
     return WRITE_DONE;
 }
+
+/* --- an answer in pieces ------------------------------------------------------------------------ */
+
+#define CHUNK_EXTRA 32 /* bytes of a chunk's frame, at most */
+
+size_t
+write_waiting(const struct conn *conn)
+{
+    return conn->out.len + conn->body.len - conn->sent;
+}
+
+static bool
+takes_pieces(struct conn *conn)
+{
+    struct exchange *x = conn->x;
+    conn->body.max = 2 * x->answer->stream_max + CHUNK_EXTRA;
+    return strcmp(x->head.method, "HEAD") != 0;
+}
+
+void
+write_piece(struct conn *conn, const char *data, size_t len)
+{
+    if (!takes_pieces(conn))
+        return;
+    bool chunked = conn->x->head.minor > 0;
+    if (chunked)
+        buf_printf(&conn->body, "%zx\r\n", len);
+    buf_add(&conn->body, data, len);
+    if (chunked)
+        buf_puts(&conn->body, "\r\n");
+}
+
+void
+write_last(struct conn *conn)
+{
+    if (takes_pieces(conn) && conn->x->head.minor > 0)
+        buf_puts(&conn->body, "0\r\n\r\n");
+}
+
+void
+write_compact(struct conn *conn)
+{
+    struct buf *body = &conn->body;
+    if (conn->sent < conn->out.len)
+        return;
+    size_t gone = conn->sent - conn->out.len;
+    size_t left = body->len - gone;
+    buf_fini(&conn->out);
+    conn->sent = 0;
+    if (left) {
+        memmove(body->data, body->data + gone, left);
+        buf_cut(body, left);
+    } else { /* a quiet stream holds no memory */
+        buf_fini(body);
+    }
+}
+
+void
+http_stream_write(struct exchange *x, const char *data, size_t len)
+{
+    if (x->conn->state == CONN_DEAD || x->ended || x->spilt || len == 0)
+        return;
+    if (write_waiting(x->conn) + len > x->answer->stream_max)
+        x->spilt = true;
+    else
+        write_piece(x->conn, data, len);
+    conn_queue(x->conn);
+}
+
+void
+http_stream_end(struct exchange *x)
+{
+    if (x->conn->state != CONN_DEAD && !x->ended)
+        write_last(x->conn);
+    x->ended = true;
+    conn_queue(x->conn); /* a dead one is freed then */
+}
+
+/* --- 100 ------------------------------------------------------------------------------------- */
 
 bool
 write_continue(struct conn *conn)

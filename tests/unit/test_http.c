@@ -32,6 +32,8 @@ struct bench {
     struct fake *last;
     bool holds_head, holds_answer; /* the callback returns without a decision */
     bool answers_big;
+    size_t stream_max; /* the answer comes in pieces */
+    unsigned gone;
     unsigned begun, heads, completed, freed;
     size_t body_bytes;
     enum http_fault fault;
@@ -48,6 +50,7 @@ answer(struct fake *fake, const char *text)
         buf_add(&fake->answer.body, "biganswe", 8);
     buf_puts(&fake->answer.body, text);
     fake->answer.status = 200;
+    fake->answer.stream_max = bench->stream_max;
     fake->answer.content_type = "text/plain";
     fake->waiting = false;
     http_answer(fake->exchange, &fake->answer);
@@ -101,6 +104,12 @@ on_waits(const void *arg)
 }
 
 static void
+on_gone(void *arg)
+{
+    bench->gone++;
+}
+
+static void
 on_free(void *arg)
 {
     struct fake *fake = arg;
@@ -113,8 +122,8 @@ on_free(void *arg)
 static int
 set_up_with(void **state, unsigned max_connections, unsigned head_seconds)
 {
-    static const struct http_callbacks CALLBACKS = { on_begin,    on_head,  on_body,
-                                                     on_complete, on_waits, on_free };
+    static const struct http_callbacks CALLBACKS = { on_begin, on_head, on_body, on_complete,
+                                                     on_waits, on_free, on_gone };
     struct bench *b = calloc(1, sizeof(*b));
     struct http_options options = { .trusted_proxies = "127.0.0.0/8",
                                     .max_connections = max_connections,
@@ -282,6 +291,108 @@ test_malformed_chunks_end_the_connection(void **state)
     assert_int_equal(b->fault, HTTP_FAULT_MALFORMED);
     assert_int_equal(b->begun, 1);
     assert_int_equal(http_counts(b->server)->faults, 1);
+    close(fd);
+}
+
+static struct exchange *
+open_stream(struct bench *b, int fd, const char *request, size_t max)
+{
+    unsigned completed = b->completed;
+    b->stream_max = max;
+    say(fd, request);
+    while (b->completed == completed)
+        loop_turn(b->loop, 1);
+    return b->last->exchange;
+}
+
+static void
+test_a_stream_comes_in_chunks(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    struct exchange *x = open_stream(b, fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100);
+    const char *back = hear(b, fd, 1, "\r\n\r\n");
+    assert_non_null(strstr(back, "Transfer-Encoding: chunked\r\n"));
+    assert_null(strstr(back, "Content-Length"));
+    http_stream_write(x, "hello", 5);
+    (void)hear(b, fd, 1, "5\r\nhello\r\n");
+    http_stream_write(x, "", 0); /* would be the end */
+    http_stream_write(x, "0123456789abcdefg", 17);
+    (void)hear(b, fd, 1, "11\r\n0123456789abcdefg\r\n");
+    http_stream_end(x);
+    (void)hear(b, fd, 1, "0\r\n\r\n");
+    b->stream_max = 0;
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); /* it was kept */
+    (void)hear(b, fd, 1, "\r\n\r\nok");
+    assert_true(has_ended(b, fd));
+    assert_int_equal(b->gone, 0);
+    close(fd);
+}
+
+static void
+test_a_next_request_waits_behind_a_stream(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    struct exchange *x = open_stream(
+        b, fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n", 100);
+    http_stream_write(x, "one", 3);
+    (void)hear(b, fd, 1, "one\r\n");
+    assert_int_equal(b->begun, 1);
+    b->stream_max = 0;
+    http_stream_end(x);
+    (void)hear(b, fd, 1, "\r\n\r\nok");
+    assert_int_equal(b->begun, 2);
+    close(fd);
+}
+
+static void
+test_a_stream_of_1_0_ends_with_its_connection(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    struct exchange *x =
+        open_stream(b, fd, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 100);
+    http_stream_write(x, "hello", 5);
+    const char *back = hear(b, fd, 1, "\r\n\r\nhello");
+    assert_non_null(strstr(back, "Connection: close\r\n"));
+    assert_null(strstr(back, "Transfer-Encoding"));
+    http_stream_end(x);
+    assert_true(has_ended(b, fd));
+    close(fd);
+}
+
+static void
+test_a_stream_tells_when_its_client_goes(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    struct exchange *x = open_stream(b, fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100);
+    http_stream_write(x, "hello", 5);
+    (void)hear(b, fd, 1, "hello\r\n");
+    close(fd);
+    while (b->gone == 0)
+        loop_turn(b->loop, 1);
+    while (b->freed == 0)
+        loop_turn(b->loop, 1);
+    assert_int_equal(http_connections(b->server), 0);
+    assert_int_equal(http_counts(b->server)->slow, 0);
+}
+
+static void
+test_who_does_not_read_a_stream_is_cut_off(void **state)
+{
+    static char piece[65536];
+    struct bench *b = *state;
+    int fd = dial(b);
+    struct exchange *x = open_stream(b, fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 4 * sizeof(piece));
+    memset(piece, 'x', sizeof(piece));
+    for (unsigned i = 0; i < 10000 && b->gone == 0; i++) { /* far more than the sockets hold */
+        http_stream_write(x, piece, sizeof(piece));
+        loop_turn(b->loop, 0);
+    }
+    assert_int_equal(b->gone, 1);
+    assert_int_equal(http_counts(b->server)->slow, 1);
     close(fd);
 }
 
@@ -453,6 +564,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_stream_comes_in_chunks),
+        TEST(test_a_next_request_waits_behind_a_stream),
+        TEST(test_a_stream_of_1_0_ends_with_its_connection),
+        TEST(test_a_stream_tells_when_its_client_goes),
+        TEST(test_who_does_not_read_a_stream_is_cut_off),
         TEST(test_pipelined_requests_are_answered_in_turn),
         TEST(test_a_long_body_waits_for_its_head),
         TEST(test_a_client_that_is_gone_takes_no_request_along),
