@@ -17,7 +17,9 @@
 #define BODY_MAX   (512u * 1024) /* bytes, as MAX_BODY_BYTES */
 #define NAME_ROOM  128
 #define FIRST_MS   20
-#define LAST_MS    1000 /* between two looks at the job */
+#define LAST_MS    1000 /* between two looks at the job that came back at once */
+#define LOOK_S     30   /* for so long the gateway waits for the job's next state; */
+#define LOOK_TTY_S 1    /* on a terminal, where the seconds are counted */
 #define WAIT_S     3600
 #define WAIT_MAX_S 86400
 
@@ -184,9 +186,12 @@ wait_job(struct cli *cli, const char *job, int64_t wait_s, struct buf *answer, c
     int64_t start_ms = clock_mono_ms(), pause_ms = FIRST_MS;
     enum rc rc = RC_OK;
     const struct fetch_request look = { .method = "GET", .path = path };
+    int64_t look_s = isatty(STDERR_FILENO) == 1 ? LOOK_TTY_S : LOOK_S;
 
-    (void)snprintf(path, sizeof(path), "/ai/jobs/%s", job);
     for (;;) {
+        int64_t look_ms = clock_mono_ms(), left_s = wait_s - (look_ms - start_ms) / 1000;
+        left_s = left_s < 0 ? 0 : left_s < look_s ? left_s : look_s;
+        (void)snprintf(path, sizeof(path), "/ai/jobs/%s?wait=%lld", job, (long long)left_s);
         json_cleanup(doc);
         *doc = NULL;
         buf_fini(answer);
@@ -198,6 +203,10 @@ wait_job(struct cli *cli, const char *job, int64_t wait_s, struct buf *answer, c
         if (clock_mono_ms() - start_ms >= wait_s * 1000) {
             rc = err_set(err, RC_TEMP, "it has not ended within %lld s", (long long)wait_s);
             break;
+        }
+        if (clock_mono_ms() - look_ms >= LAST_MS) { /* it did wait */
+            pause_ms = FIRST_MS;
+            continue;
         }
         (void)nanosleep(
             &(struct timespec){ .tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000 },

@@ -29,7 +29,8 @@
     X(FULL_REDIS,       "redis")                                   \
     X(FULL_KEY_CHANGES, "key_changes") /* a workspace's */         \
     X(FULL_ALL_KEY_CHANGES, "all_key_changes")                     \
-    X(FULL_NATS,        "nats_connections") /* a workspace's */
+    X(FULL_NATS,        "nats_connections") /* a workspace's */\
+    X(FULL_LISTENERS,   "listeners")   /* a key's, a workspace's, all */
 /* clang-format on */
 
 enum full {

@@ -33,6 +33,7 @@ struct fleet;
 struct shares;
 struct tally;
 struct traffic;
+struct events;
 
 /* Redis scripts, by the names of their files in gateway/lua. */
 enum gateway_script {
@@ -93,6 +94,7 @@ struct gateway {
     struct shares *shares;
     struct tally *tally;     /* of requests under way */
     struct traffic *traffic; /* of each workspace's requests, for its overview */
+    struct events *events;
     struct full_mark full[FULL_COUNT];
     struct http_server *http;
     struct http_server *admin;

@@ -17,6 +17,7 @@
 #include "effects/share.h"
 #include "effects/waiters.h"
 #include "embed_gateway_lua.h"
+#include "events/events.h"
 #include "fleet.h"
 #include "gateway.h"
 #include "health.h"
@@ -87,13 +88,24 @@ subscribe(struct gateway *gw, struct err *err)
     return RC_OK;
 }
 
+/* What was told in an outage was told to nobody here. */
+static void
+on_bus_state(void *arg, bool connected)
+{
+    struct gateway *gw = arg;
+    if (connected && gw->events)
+        events_missed(gw->events);
+}
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 static void
 on_key_change(void *arg, const char *key_id)
 {
-    const struct gateway *gw = arg;
+    struct gateway *gw = arg;
     direct_key_changed(gw->direct, key_id);
+    if (gw->events)
+        events_key_changed(gw->events, key_id);
 }
 
 static void
@@ -118,7 +130,9 @@ connect_servers(struct gateway *gw, struct err *err)
                                .inbox_prefix = "_INBOX.gateway",
                                .tls_ca_file = s->nats_tls_ca,
                                .tls_cert_file = s->nats_tls_cert,
-                               .tls_key_file = s->nats_tls_key };
+                               .tls_key_file = s->nats_tls_key,
+                               .on_state = on_bus_state,
+                               .arg = gw };
     struct keys_options keys = { .database_url = s->database_url,
                                  .hash_threads = (unsigned)s->key_hash_threads,
                                  .on_change = on_key_change,
@@ -141,6 +155,8 @@ connect_servers(struct gateway *gw, struct err *err)
         rc = keys_open(gw->loop, &keys, &gw->keys, err);
     if (rc == RC_OK)
         rc = allow_open(gw, &gw->allowlist, err);
+    if (rc == RC_OK)
+        rc = events_open(gw, &gw->events, err);
     if (rc == RC_OK)
         rc = subscribe(gw, err);
     if (rc == RC_OK)
@@ -225,6 +241,7 @@ drain(struct gateway *gw)
     int64_t until_ms = clock_mono_ms() + DRAIN_MS;
     gw->draining = true;
     http_quiesce(gw->http);
+    events_drain(gw->events);
     while (gw->in_flight && clock_mono_ms() < until_ms)
         loop_turn(gw->loop, DRAIN_TURN_MS);
     if (gw->in_flight)
@@ -248,6 +265,8 @@ release(struct gateway *gw)
     loop_timer_free(gw->redis_timer);
     shares_close(gw->shares);
     fleet_free(gw->fleet);
+    if (!gw->in_flight)
+        events_close(gw->events);
     bus_free(gw->bus);
     kv_free(gw->kv);
     allow_close(gw->allowlist);

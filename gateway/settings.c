@@ -75,6 +75,11 @@ static const struct conf_item ITEMS[] = {
     { "MAX_WORKSPACE_BUFFERED_BYTES", CONF_INT, AT(workspace_buffered_bytes), "67108864", 1024,
       68719476736, NULL, 0,
       "request bodies of one workspace in memory, at most half of MAX_BUFFERED_BYTES; then 503" },
+    { "MAX_WORKSPACE_LISTENERS", CONF_INT, AT(workspace_listeners), "1000", 1, 200000, NULL, 0,
+      "streams of GET /ai/events of one workspace at once, at most a quarter of the connections; "
+      "then 503" },
+    { "MAX_KEY_LISTENERS", CONF_INT, AT(key_listeners), "100", 1, 200000, NULL, 0,
+      "streams of GET /ai/events of one key at once; then 503" },
     { "MAX_WORKSPACE_NATS_CONNECTIONS", CONF_INT, AT(workspace_nats_connections), "1000", 1, 9000,
       NULL, 0, "connections to NATS of one workspace's keys; the newest beyond it are ended" },
     { "CONNECTION_TIMEOUT_SECONDS", CONF_INT, AT(connection_timeout_seconds), "60", 1, 3600, NULL,

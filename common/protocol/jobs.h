@@ -36,6 +36,10 @@ enum jobs_script {
     JOBS_SCRIPTS /* how many */
 };
 
+/* The executor tells the gateways a job's state at once: gantry.sys.jobs.<workspace>.<id>, a core
+ * message {"status":…,"action":…}. Its end is told by the .done event. */
+#define JOB_STATE_SUBJECT "gantry.sys.jobs."
+
 #define JOBS_TIMEOUT_MS 3000
 #define JOBS_LOST_MS    900000  /* longer than any wall limit: a run of that age has no executor */
 #define JOBS_PAGE_BYTES 4194304 /* of answers on a page */

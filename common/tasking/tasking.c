@@ -202,6 +202,7 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
         tasking_give_back(t, rc, err->text);
     } else if (strcmp(word, "run") == 0) {
         t->steps->started = true;
+        tasking_tell_state(t->all, &t->ref, "running");
         decide(t);
     } else if (strcmp(word, "done") == 0) {
         answer_again(t, reply);

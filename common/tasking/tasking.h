@@ -64,6 +64,9 @@ void tasking_cancel(struct taskings *all, const char *workspace, const char *id)
 /* The job's place in Redis, from a command's message. */
 void tasking_ref(const struct call *call, struct job_ref *ref);
 
+/* state.c: tell the gateways a state at once; the program's NATS user may publish gantry.sys.jobs.*.* */
+void tasking_tell_state(struct taskings *all, const struct job_ref *ref, const char *status);
+
 /* The ends. outcome is static or of the call's arena; "ok" is the one success, "cancelled" the state of
  * that name. output: the object, taken over. */
 void tasking_end(struct tasking *t, const char *outcome, const struct job_usage *usage,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "effects/waiters.h"
+#include "events/events.h"
 #include "gateway.h"
 #include "protocol/actor.h"
 #include "requests/answer.h"
@@ -55,10 +56,9 @@ answer_of(const struct bus_msg *msg, int status)
 
 /* --- queries ---------------------------------------------------------------------------------- */
 
-static void
-on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+enum step
+forward_reply(struct request *r, enum rc rc, const struct bus_msg *msg, const struct err *err)
 {
-    struct request *r = arg;
     enum step step;
     if (rc == RC_OK) {
         const char *code = bus_msg_header(msg, ERROR_STATUS_HEADER);
@@ -83,11 +83,18 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
         step = answer_problem(r, PROBLEM_UNAVAILABLE, "no gantry-%s answers at the moment",
                               command_info(r->route->command)->program);
     }
-    request_continue(r, step);
+    return step;
 }
 
-static enum step
-forward_query(struct request *r)
+static void
+on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct request *r = arg;
+    request_continue(r, forward_reply(r, rc, msg, err));
+}
+
+enum step
+forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg)
 {
     struct forward_head head;
     struct err err = { 0 };
@@ -95,16 +102,25 @@ forward_query(struct request *r)
     const char *payload = request_payload(r, &len);
     if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
-    struct bus_header header = { ACTOR_HEADER, head.actor };
-    struct bus_out out = {
-        .subject = head.subject, .headers = &header, .n_headers = 1, .data = payload, .len = len
-    };
+    struct bus_header headers[] = { { ACTOR_HEADER, head.actor },
+                                    { UNRECORDED_HEADER, "gateway" } };
+    struct bus_out out = { .subject = head.subject,
+                           .headers = headers,
+                           .n_headers = unrecorded ? 2 : 1,
+                           .data = payload,
+                           .len = len };
     if (r->wait_ms < QUERY_MIN_MS)
         r->wait_ms = QUERY_MIN_MS;
     r->effect = EFFECT_SENT;
-    if (bus_request(r->gw->bus, &out, r->wait_ms, on_reply, r, &err) != RC_OK)
+    if (bus_request(r->gw->bus, &out, r->wait_ms, fn, arg, &err) != RC_OK)
         return unavailable(r, "NATS is unavailable");
     return STEP_WAIT;
+}
+
+enum step
+forward_query(struct request *r)
+{
+    return forward_ask(r, false, on_reply, r);
 }
 
 /* --- commands --------------------------------------------------------------------------------- */
@@ -170,6 +186,7 @@ forward_done(struct gateway *gw, const struct bus_msg *msg)
         return;
     if (done_parse(msg->subject, workspace, family, id) != RC_OK)
         return;
+    events_done(gw->events, msg, workspace, family, id);
     while ((r = waiters_find(gw->waiters, workspace, id)) != NULL) {
         bool stored = r->effect == EFFECT_STORED;
         waiters_remove(r);
@@ -261,7 +278,7 @@ forward_request(struct request *r)
     case ROUTE_COMMAND:
         return forward_command(r);
     case ROUTE_QUERY:
-        return forward_query(r);
+        return r->route->local ? r->route->local(r) : forward_query(r);
     case ROUTE_LOCAL:
         return r->route->local(r);
     }

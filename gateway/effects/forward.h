@@ -10,6 +10,7 @@
 #include "bus/bus.h"
 #include "protocol/actor.h"
 #include "protocol/command.h"
+#include "requests/routes.h"
 
 struct gateway;
 struct request;
@@ -27,5 +28,14 @@ enum rc forward_sign(const struct request *r, enum command command, const char *
 
 /* A .done event: whoever waits for that command is answered. */
 void forward_done(struct gateway *gw, const struct bus_msg *msg);
+
+/* A query and its answer: what most routes of ROUTE_QUERY do. */
+enum step forward_query(struct request *r);
+/* Ask the worker of the request's route; fn gets its reply. unrecorded: the gateway records what comes
+ * of the request. */
+enum step forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg);
+/* The reply as the request's answer. */
+enum step forward_reply(struct request *r, enum rc rc, const struct bus_msg *msg,
+                        const struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "crypto/crypto_encode.h"
 #include "effects/share.h"
+#include "events/events.h"
 #include "gateway.h"
 #include "keys/allow.h"
 #include "requests/answer.h"
@@ -163,6 +164,24 @@ ignore_reply(void *arg, enum rc rc, const struct kv_reply *reply, const struct e
     (void)arg, (void)rc, (void)reply, (void)err; /* the executor makes the record too */
 }
 
+static void
+tell_pending(const struct request *r, const struct job_ref *ref)
+{
+    AUTO(buf) struct buf data = { 0 };
+    struct json_writer w;
+    if (r->idem.hold == IDEM_REPLAYED || r->idem.attempt > 1) /* it may have ended long ago */
+        return;
+    buf_init(&data, EVENTS_TEXT_MAX / 2);
+    json_begin(&w, &data);
+    json_object(&w, NULL);
+    json_put_string(&w, "job_id", ref->id);
+    json_put_string(&w, "status", "pending");
+    json_put_string(&w, "action", ref->action);
+    json_close(&w);
+    if (json_end(&w) == RC_OK)
+        events_tell(r->gw, ref->workspace, SCOPE_ACTIONS_PREVIEW, "job", buf_text(&data));
+}
+
 void
 tasks_show(struct request *r, const char *id, const char *action, kv_fn *fn, void *arg)
 {
@@ -171,6 +190,7 @@ tasks_show(struct request *r, const char *id, const char *action, kv_fn *fn, voi
     (void)snprintf(ref.id, sizeof(ref.id), "%s", id);
     (void)snprintf(ref.action, sizeof(ref.action), "%s", action);
     jobs_create(&r->gw->jobs, &ref, fn ? fn : ignore_reply, arg);
+    tell_pending(r, &ref);
 }
 
 /* --- POST /webhook/executor/run ----------------------------------------------------------------- */

@@ -34,6 +34,20 @@ answer_reset(struct request *r)
     r->answer.content_type = NULL;
     r->answer.cache = NULL;
     r->answer.policy = NULL;
+    r->answer.stream_max = 0;
+    r->on_open = NULL;
+}
+
+enum step
+answer_stream(struct request *r, size_t unread_max, void (*opened)(struct request *r))
+{
+    answer_reset(r);
+    r->answer.status = 200;
+    r->answer.content_type = "text/event-stream";
+    r->answer.stream_max = unread_max;
+    r->on_open = opened;
+    answer_header(r, "X-Accel-Buffering", "no"); /* a proxy passes the pieces on as they come */
+    return STEP_ANSWERED;
 }
 
 /* The path, if it is harmless: what a client sent may hold anything, and a problem document ends in

@@ -37,6 +37,9 @@ enum step answer_empty(struct request *r, int status);
 enum step answer_raw(struct request *r, int status, const char *content_type, const char *text,
                      size_t len);
 
+/* 200 text/event-stream, of which unread_max bytes may wait; opened is called when its head leaves. */
+enum step answer_stream(struct request *r, size_t unread_max, void (*opened)(struct request *r));
+
 /* At most HTTP_ANSWER_HEADERS_MAX; a value is cut at control characters. */
 __attribute__((format(printf, 3, 4))) void answer_header(struct request *r, const char *name,
                                                          const char *format, ...);

@@ -125,10 +125,11 @@ read_document(struct request *r)
     return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
 }
 
-static enum step
-rebuild(struct request *r)
+enum step
+request_rebuild(struct request *r)
 {
     struct json_writer w;
+    buf_reset(&r->payload);
     json_begin(&w, &r->payload);
     json_put_doc(&w, NULL, r->doc);
     if (json_end(&w) != RC_OK)
@@ -164,7 +165,7 @@ check_body(struct request *r)
                                   "tenant_id is not the workspace of the key: leave it out");
         /* A body of a GET or DELETE means nothing (RFC 9110): it is not what is signed and sent. */
         bool bare = r->method == METHOD_GET || r->method == METHOD_DELETE || r->body.len == 0;
-        return bare || r->route->n_params || r->route->n_queries ? rebuild(r) : STEP_NEXT;
+        return bare || r->route->n_params || r->route->n_queries ? request_rebuild(r) : STEP_NEXT;
     }
     return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
 }

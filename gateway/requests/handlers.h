@@ -21,6 +21,8 @@ route_fn task_allow;                                   /* tasks.c */
 void task_stored(struct request *r);                   /* tasks.c */
 route_fn preview_make;                                 /* previews.c */
 route_fn execute_allow, execute_queue;                 /* execute.c */
+route_fn job_wait;                                     /* job_wait.c */
+route_fn events_listen;                                /* listen.c */
 /* idem.c: puts the request's scope into a recorded answer */
 void replay_scope(const struct request *r, cJSON *body);
 

@@ -169,6 +169,8 @@ put_parameters(struct json_writer *w, const struct route *route)
         put_ref(w, NULL, "parameters", "IdempotencyKey");
     if (route->kind == ROUTE_COMMAND)
         put_ref(w, NULL, "parameters", "Prefer");
+    if (route->local == events_listen)
+        put_ref(w, NULL, "parameters", "LastEventID");
     json_close(w);
 }
 

@@ -51,6 +51,8 @@ static void
 request_free(void *arg)
 {
     struct request *r = arg;
+    if (r->on_gone)
+        r->on_gone(r);
     drop_body(r);
     load_leave(r);
     buf_fini(&r->payload);
@@ -92,6 +94,11 @@ close_up(struct request *r)
     r->waiting = false;
     count_answer(r);
     http_answer(r->exchange, &r->answer);
+    if (r->answer.stream_max && r->on_open) {
+        drop_body(r);
+        load_leave(r); /* a stream has a share of its own */
+        r->on_open(r);
+    }
 }
 
 static void
@@ -273,10 +280,22 @@ on_waits(const void *arg)
     return r->waiting;
 }
 
-const struct http_callbacks REQUEST_CALLBACKS = { on_begin,    on_head,  on_body,
-                                                  on_complete, on_waits, request_free };
-const struct http_callbacks REQUEST_ADMIN_CALLBACKS = { on_admin_begin, on_head,  on_body,
-                                                        on_complete,    on_waits, request_free };
+static void
+on_connection_gone(void *arg)
+{
+    struct request *r = arg;
+    void (*fn)(struct request *) = r->on_gone;
+    r->on_gone = NULL;
+    if (fn)
+        fn(r);
+}
+
+const struct http_callbacks REQUEST_CALLBACKS = { on_begin,          on_head,  on_body,
+                                                  on_complete,       on_waits, request_free,
+                                                  on_connection_gone };
+const struct http_callbacks REQUEST_ADMIN_CALLBACKS = {
+    on_admin_begin, on_head, on_body, on_complete, on_waits, request_free, NULL
+};
 
 /* --- for the stages ---------------------------------------------------------------------------- */
 

@@ -102,6 +102,9 @@ struct request {
     enum effect effect;
     struct request *next_waiter, **prev_waiter; /* waiters.c */
     void *own;                                  /* of the route's function; freed with free() */
+    /* an answer in pieces: its head is on its way; the request is over, however it ends; may be NULL */
+    void (*on_open)(struct request *r);
+    void (*on_gone)(struct request *r);
 };
 
 /* What a listener calls; its arg is the gateway. */
@@ -123,6 +126,8 @@ void load_leave(struct request *r);
 
 /* What is published: the client's bytes, or the body rebuilt with the parameters. */
 const char *request_payload(const struct request *r, size_t *len);
+/* Make that body of the document, after a change to it; STEP_NEXT, or the answer why not. */
+enum step request_rebuild(struct request *r);
 /* The name of the request for logs and audit: "POST /memory/forget"; never a real path. */
 void request_action(const struct request *r, char text[96]);
 

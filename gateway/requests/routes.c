@@ -13,6 +13,9 @@ static const struct route_param ID[] = { { "id", MEMBER_UUID, "the memory's id" 
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
 
 static const struct route_param JOB_ID[] = { { "id", MEMBER_UUID, "the job's id" } };
+static const struct route_param WAIT_JOB[] = {
+    { "wait", MEMBER_INT, "seconds to wait for the job's next state, 0 to 60" },
+};
 static const struct route_param LIST_JOBS[] = {
     { "status", MEMBER_STRING, "only jobs in this state" },
     { "cursor", MEMBER_STRING, "next_cursor of the page before" },
@@ -128,11 +131,15 @@ const struct route ROUTES[] = {
       ROUTE_NAMED | ROUTE_JOBS, CMD_JOBS_LIST, "jobs_list", 200, QUERIES(LIST_JOBS),
       .answer = "JobPage", .summary = "The workspace's jobs, newest first" },
     { METHOD_GET, "/ai/jobs/{id}", SCOPE_ACTIONS_PREVIEW, ROUTE_QUERY,
-      ROUTE_JOBS, CMD_JOBS_GET, "jobs_get", 200, PARAMS(JOB_ID),
+      ROUTE_JOBS, CMD_JOBS_GET, "jobs_get", 200, PARAMS(JOB_ID), QUERIES(WAIT_JOB), .local = job_wait,
       .answer = "Job", .summary = "One job" },
     { METHOD_DELETE, "/ai/jobs/{id}", SCOPE_ACTIONS_EXECUTE, ROUTE_QUERY,
       ROUTE_JOBS, CMD_JOBS_CANCEL, "jobs_cancel", 200, PARAMS(JOB_ID),
       .answer = "Job", .summary = "Cancel a job: its processes are gone within a second" },
+
+    { METHOD_GET, "/ai/events", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      0, CMD_COUNT, "events_listen", 200, .local = events_listen, .content_type = "text/event-stream",
+      .summary = "What happens in the workspace, as server-sent events" },
 
     { METHOD_POST, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
       ROUTE_IDEMPOTENT | ROUTE_SECRETS, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,

@@ -68,7 +68,7 @@ struct route {
     const char *schema;   /* of the body with the parameters in it; NULL = no body */
     int success;          /* HTTP status when all went well */
     route_fn *allow;      /* before idempotency: is this action allowed? may be NULL */
-    route_fn *local;      /* of ROUTE_LOCAL */
+    route_fn *local;      /* of ROUTE_LOCAL; of ROUTE_QUERY, if it does more than ask */
     void (*stored)(struct request *r); /* its command is in JetStream; may be NULL */
     /* Completes the body that the idempotency record holds; may be NULL. */
     void (*replay)(const struct request *r, cJSON *body);

@@ -35,7 +35,7 @@ SYSTEM = ["$SYS.REQ.USER.AUTH", "$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.x
           "$SYS.REQ.SERVER.x.VARZ", "$SYS.REQ.SERVER.x.LDM", "$SYS.REQ.SERVER.x.RELOAD", "$SYS.REQ.ACCOUNT.GANTRY.CONNZ",
           "$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.ACCOUNT.GANTRY.CLAIMS.UPDATE", "$SYS.ACCOUNT.GANTRY.CONNECT"]
 INTERNAL = ["gantry.sys.allowlist.default", "gantry.sys.gateway.callout.gantry-callout-x",
-            "gantry.sys.executor.x", "gantry.v2.default.memory.ingest", "gantry.v1", "anything"]
+            "gantry.sys.executor.x", f"gantry.sys.jobs.default.{ID}", "gantry.v2.default.memory.ingest", "gantry.v1", "anything"]
 INTERNAL += [f"gantry.sys.metrics.{program}.x" for program in ("gateway", "ingest", "search", "audit", "executor")]
 INBOXES = [f"_INBOX.{name}.x" for name in
            ("gateway", "ingest", "search", "audit", "executor", "callout", "kick", "operator", "AAAAAAAAAAAA")]
@@ -78,14 +78,14 @@ PROGRAMS = {
                  "$JS.API.CONSUMER.MSG.NEXT.TASKS.*", "$JS.ACK.TASKS.>", "$JS.API.STREAM.INFO.DEAD",
                  "gantry.v1.*.job.*.done",
                  "gantry.v1.*.audit.request.executor", "gantry.v1.*.dead.executor",
-                 "gantry.sys.allowlist.*", "gantry.sys.executor.>", "gantry.sys.metrics.executor.*",
+                 "gantry.sys.allowlist.*", "gantry.sys.executor.>", "gantry.sys.jobs.*.*", "gantry.sys.metrics.executor.*",
                  "_INBOX.>", "_R_.>"],
     "callout": ["_INBOX.callout.>"],
     "kick": ["$SYS.REQ.SERVER.PING.CONNZ", "gantry.sys.connz.*", "$SYS.REQ.SERVER.*.KICK", "_INBOX.kick.>"],
 }
 LISTENS = {
     "gateway": ["gantry.v1.*.memory.*.done", "gantry.v1.*.audit.*.done", "gantry.v1.*.job.*.done",
-                "gantry.sys.allowlist.*", "gantry.sys.metrics.>", "gantry.sys.gateway.>"],
+                "gantry.sys.allowlist.*", "gantry.sys.metrics.>", "gantry.sys.gateway.>", "gantry.sys.jobs.*.*"],
     "ingest": [],
     "search": ["gantry.v1.*.memory.search", "gantry.v1.*.memory.get", "gantry.v1.*.memory.list"],
     "audit": ["gantry.v1.*.audit.list", "gantry.v1.*.audit.event", "gantry.v1.*.audit.checkpoint",

@@ -46,7 +46,7 @@ names_a_job(struct worker *w, struct call *call)
     const char *job_id = json_string(call->body, "job_id");
 
     if (!id && !job_id)
-        field_errors_add(&errors, "id", "is required");
+        field_errors_add(&errors, "id", "is required: the job's id (job_id will do as well)");
     else if (id && job_id && strcasecmp(id, job_id) != 0)
         field_errors_add(&errors, "job_id", "is not id: one of them will do");
     if (errors.count == 0)
@@ -259,6 +259,8 @@ on_marked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     }
     if (strcmp(word, "running") == 0)
         tell_executors(asking);
+    else if (strcmp(word, "pending") == 0)
+        tasking_tell_state(&asking->x->taskings, &asking->ref, "cancelled");
     asking->until_ms = clock_mono_ms() + CANCEL_WAIT_MS;
     asking->timer = loop_timer_new(worker_loop(asking->x->w), look_again, asking);
     look_again(asking);

@@ -144,11 +144,14 @@ executor_slots_free(struct worker *w)
 enum rc
 executor_dead(struct worker *w, struct call *call, const char *reason, struct err *err)
 {
-    const struct executor *x = worker_state(w);
+    struct executor *x = worker_state(w);
     struct job_ref ref;
 
     if (call->command != CMD_EXECUTOR_RUN)
         return RC_OK;
     tasking_ref(call, &ref);
-    return jobs_dead_sync(&x->taskings.jobs, &ref, reason, err);
+    enum rc rc = jobs_dead_sync(&x->taskings.jobs, &ref, reason, err);
+    if (rc == RC_OK)
+        tasking_tell_state(&x->taskings, &ref, "dead");
+    return rc;
 }
