@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The console in Chromium: sign-in, what each role is offered, the overview, /docs, headers.
+"""The console in Chromium: each page and role, /docs, headers.
 
 Whatever a page's console or policy complains of fails its test. Pictures are left in build/console."""
 import gzip
+import json
 import shutil
 import subprocess
+import uuid
 
 import pytest
-from gantry_testing.accessible import FOCUS, broken_rules
+from gantry_testing import merkle
+from gantry_testing.accessible import FOCUS, broken_in_axe, broken_rules, fetch_axe
 from gantry_testing.browser import PROGRAMS, Browser
+from gantry_testing.http import Client
 from gantry_testing.stack import ROOT
+from gantry_testing.wait import wait_until
 
 PICTURES = ROOT / "build/console"
 PAGES = ROOT / "gateway/console/pages"
@@ -179,6 +184,351 @@ def test_a_key_that_is_revoked_ends_the_session(stack, console):
     page.wait_text("Sign out")
     stack.client().delete(f"/keys/{made['key_id']}").ok(204)
     page.wait_text("not valid any more", 30)
+
+
+# --- jobs ---------------------------------------------------------------------------------------------
+
+def test_run_an_action_after_its_preview(stack, console):
+    page = console("developer")
+    page.click("Jobs", "nav a")
+    page.click("Run an action", "button")
+    page.fill("Action", "code.python")
+    page.fill("code", "print('<b>bold</b> from the sandbox')\nresult = {'answer': 42}")
+    page.fill("files", "{not json")
+    page.click("Preview", "button")
+    page.wait_text("files is no JSON")
+    page.fill("files", "")
+    page.click("Preview", "button")
+    page.wait_text("It would:")
+    look(page, "jobs-preview")
+    assert "Nothing has run." in page.text()
+    page.click("Run it", "button")
+    page.wait("/jobs.[0-9a-f]/.test(location.hash) && document.querySelector('main .badge').textContent === 'completed'", 40)
+    page.wait_text("Standard output")
+    page.wait_text("<b>bold</b> from the sandbox")
+    assert page.run("document.querySelector('main b')") is None, "output is text"
+    page.wait_text('"answer": 42')
+    look(page, "job")
+    page.click("All jobs", "a")
+    page.wait("document.querySelector('tbody a')")
+    look(page, "jobs")
+    page.fill("State", "dead")
+    page.wait_text("No job is in this state.")
+    page.fill("State", "completed")
+    page.wait("[...document.querySelectorAll('tbody .badge')].length > 0 && [...document.querySelectorAll('tbody .badge')].every((one) => one.textContent === 'completed')")
+
+
+def test_cancel_a_running_job(stack, console):
+    page = console("developer")
+    made = stack.client("developer").post("/ai/execute", {"actions": [{"action": "code.python", "params": {
+        "code": "print('begun')\nimport time\ntime.sleep(25)"}}]}).ok(202).json
+    page.go(stack.url + "/console/?again#/jobs/" + made["job_ids"][0])
+    page.wait_text("running", 40)
+    page.click("Cancel the job", "button")
+    page.wait("document.querySelector('dialog').open")
+    assert page.run("document.activeElement.closest('dialog') !== null"), "the question has the focus"
+    page.press("Escape")
+    page.wait("!document.querySelector('dialog')")
+    page.click("Cancel the job", "button")
+    page.click("Cancel it", "dialog button")
+    page.wait_text("cancelled", 40)
+
+
+def test_a_viewer_is_offered_what_a_viewer_may(stack, console):
+    page = console("viewer")
+    assert page.run("[...document.querySelectorAll('nav a')].map((one) => one.textContent)") == ["Overview", "Jobs", "Memory"]
+    page.click("Jobs", "nav a")
+    page.wait_text("Jobs")
+    assert "Run an action" not in page.text()
+    page.click("Memory", "nav a")
+    page.wait_text("Search")
+    assert "Add a memory" not in page.text() and "Forget" not in page.text()
+    page.go(stack.url + "/console/?again#/keys")  # not its page: the first one
+    page.wait_text("Overview")
+    page.wait("document.querySelector('h1').textContent === 'Overview'")
+
+
+def test_a_developer_is_offered_no_audit_and_no_keys(stack, console):
+    page = console("developer")
+    assert page.run("[...document.querySelectorAll('nav a')].map((one) => one.textContent)") == ["Overview", "Jobs", "Memory"]
+    page.click("Memory", "nav a")
+    page.wait_text("Add a memory")
+    assert "Forget" not in page.text()
+
+
+# --- memory -------------------------------------------------------------------------------------------
+
+HOSTILE = "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script> {{7*7}} the harbour crane"
+
+
+def test_search_in_three_modes(stack, console):
+    client = stack.client("developer", "looking")
+    client.ingest("ship:1", "The crane lifts containers from the ship in the harbour.", tags=["port"]).ok()
+    client.ingest("ship:1", "Cranes are birds that dance.", tags=["nature"]).ok()
+    client.ingest("ship:2", HOSTILE).ok()
+    page = console(None)
+    page.fill("API key", stack.key("developer", "looking"))
+    page.click("Sign in", "button")
+    page.click("Memory", "nav a")
+    page.wait_text("Cranes are birds")
+    page.fill("What to look for", "harbour crane")
+    for mode, words in (("Meaning and words", "weighted and added"), ("Meaning", "cosine distance of the two"), ("Words", "BM25 r as")):
+        page.click(mode, "label")
+        page.click("Search", "button")
+        page.wait_text(words)
+        page.wait("document.querySelectorAll('mark').length > 1")
+        assert page.run("[...document.querySelectorAll('mark')].every((one) => /^(crane|harbour)/i.test(one.textContent))")
+        assert page.run("document.querySelectorAll('meter').length > 0")
+    page.click("Meaning and words", "label")
+    page.click("Search", "button")
+    page.wait_text("weighted and added")
+    look(page, "memory-search")
+    assert HOSTILE in page.text() and page.run("window.hacked === undefined && !document.querySelector('main img, main script')")
+    page.fill("Tags", "nature")
+    page.click("Search", "button")
+    page.wait_text("1 found")
+    page.fill("Tags", "nothing")
+    page.click("Search", "button")
+    page.wait_text("No memory passes.")
+
+
+def test_add_edit_and_delete_a_memory(stack, console):
+    page = console("admin")
+    page.click("Memory", "nav a")
+    page.click("Add a memory", "button")
+    token = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+    page.fill("Text", "the token is " + token)
+    page.fill("Scope of the memory", "console:1")
+    page.click("Store it", "button")
+    page.wait_text("secret_in_text")  # the problem document's words
+    assert token not in page.run("document.querySelector('.failure').textContent")
+    look(page, "memory-refused")
+    page.fill("Text", "Tea is served at four.")
+    page.fill("Tags of the memory", "tea, time")
+    page.click("Store it", "button")
+    page.wait_text("Stored.")
+    page.wait_text("Tea is served at four.")
+    page.run("[...document.querySelectorAll('.items li')].find((one) => one.textContent.includes('Tea is served')).querySelector('a').click()")
+    page.wait_text("About it")
+    page.click("Edit", "button")
+    page.fill("Text", "Tea is served at five.")
+    page.click("Save", "button")
+    page.wait_text("Changed.")
+    page.wait_text("Tea is served at five.")
+    page.wait("[...document.querySelectorAll('.pairs div')].some((one) => one.textContent === 'Version2')")
+    look(page, "memory-one")
+    page.click("Delete", "button")
+    look(page, "memory-delete")
+    page.click("Delete it", "dialog button")
+    page.wait("document.querySelector('h1').textContent === 'Memory' && location.hash === '#/memory'")
+
+
+def test_facts_are_shown(stack, console):
+    made = stack.client().post("/webhook/memory/ingest", {
+        "scope": "facts", "text": "Ada likes tea.", "metadata": {"from": "<i>chat</i>"},
+        "facts": [{"subject": "Ada", "predicate": "likes", "object": "tea", "confidence": 0.9}]}).ok().json
+    page = console("viewer")
+    page.go(stack.url + "/console/?again#/memory/" + made["id"])
+    page.wait_text("likes")
+    page.wait_text("<i>chat</i>")
+    page.go(stack.url + "/console/?once#/memory/00000000-0000-7000-8000-000000000000")
+    page.wait_text("not_found")
+    look(page, "memory-none")
+
+
+def test_forget_needs_the_scope_typed(stack, console):
+    stack.client().ingest("to-forget", "one").ok()
+    stack.client().ingest("to-forget", "two").ok()
+    page = console("admin")
+    page.click("Memory", "nav a")
+    page.fill("Scope", "to-forget")
+    page.click("Forget to-forget", "button")
+    page.wait("document.querySelector('dialog').open")
+    assert page.run("findByText('dialog button', 'Forget it').disabled")
+    page.fill("Type to-forget to confirm", "to-forge")
+    assert page.run("findByText('dialog button', 'Forget it').disabled")
+    page.fill("Type to-forget to confirm", "to-forget")
+    look(page, "memory-forget")
+    page.click("Forget it", "dialog button")
+    page.wait_text("2 memories of to-forget are deleted.")
+    page.wait_text("This scope has no memory.")
+
+
+# --- audit --------------------------------------------------------------------------------------------
+
+def test_an_event_is_proved_in_the_browser(stack, console):
+    admin = stack.client()
+    made = admin.post("/webhook/audit/append", {"actor": "ada", "action": "door.open", "target": "gate <7>", "decision": "allowed",
+                                                "payload": {"\u20ac": 1.5, "a": ["<b>", None, True], "\ufb33": "\u0007", "z": 1e21}}).ok().json
+    page = console("admin")
+    page.click("Audit", "nav a")
+    page.wait_text("The signature: give the log")
+    page.fill("Verifier key", stack.env["GANTRY_AUDIT_VKEY"])
+    page.wait_text("The checkpoint is signed by the key that you gave")
+    page.fill("Action", "door.open")
+    page.click("Show", "button")
+    page.wait_text("gate <7>")
+    look(page, "audit")
+    page.run("document.querySelector('tbody a').click()")
+    page.wait_text("Verify it here")
+    page.click("Verify it here", "button")
+    page.wait("document.querySelectorAll('.steps li.good').length === 3")
+    look(page, "audit-event")
+    assert made["event_id"] in page.text()
+    # What the server says is not believed: an event that differs in one letter, a wrong proof.
+    page.go(stack.url + "/console/?lie#/audit/" + made["event_id"])
+    page.wait_text("Verify it here")
+    page.run("""window.honest = fetch;
+        window.fetch = async (path, options) => {
+            const answer = await honest(path, options);
+            if (!/proof/.test(path)) return answer;
+            const doc = await answer.json();
+            doc.audit_path[0] = 'ab'.repeat(32);
+            return new Response(JSON.stringify(doc), { status: 200 });
+        }""")
+    page.click("Verify it here", "button")
+    page.wait_text("the event is not in this log")
+    page.run("""window.fetch = async (path, options) => {
+            const answer = await honest(path, options);
+            if (!/events/.test(path)) return answer;
+            return new Response((await answer.text()).replace('door.open', 'door.shut'), { status: 200 });
+        }""")
+    page.run("location.hash = '#/audit'")
+    page.wait_text("Checkpoint")
+    page.run(f"location.hash = '#/audit/{made['event_id']}'")
+    page.wait_text("door.shut")
+    page.click("Verify it here", "button")
+    page.wait_text("it was changed")
+
+
+def test_a_held_checkpoint_is_compared(stack, console):
+    admin = stack.client()
+    held = admin.get("/ai/audit/checkpoint").ok().body.decode()
+    for number in range(3):
+        admin.ingest("grow", f"event {number}").ok()
+    page = console("admin")
+    page.click("Audit", "nav a")
+    page.fill("Verifier key", stack.env["GANTRY_AUDIT_VKEY"])
+    page.click("Compare with a checkpoint that you hold", "summary")
+    page.fill("Held checkpoint", held)
+    page.click("Compare", "button")
+    page.wait_text("none was changed or taken out")
+    look(page, "audit-compare")
+    lines = held.split("\n")
+    root = lines[2]
+    lines[2] = ("A" if root[0] != "A" else "B") + root[1:]
+    page.fill("Held checkpoint", "\n".join(lines))
+    page.click("Compare", "button")
+    page.wait_text("The signature does not fit the checkpoint")
+    page.wait_text("events that you hold were changed or taken out")
+    page.fill("Held checkpoint", "nothing")
+    page.click("Compare", "button")
+    page.wait_text("This is no checkpoint")
+    page.fill("Verifier key", stack.env["GANTRY_AUDIT_VKEY"].replace("+A", "+B"))
+    page.wait_text("verifier key")
+
+
+def test_tree_mathematics_against_the_reference(stack, console):
+    """Every index and pair of sizes of small trees, with the reference of the tests."""
+    page = console("viewer")
+    leaves = [f"{number:064x}" for number in range(1, 20)]
+    tree = merkle.Tree([bytes.fromhex(leaf) for leaf in leaves])
+    cases, pairs = [], []
+    for size in range(1, 20):
+        for index in range(size):
+            cases.append([index, size, leaves[index], [step.hex() for step in tree.inclusion(index, size)], tree.root(size).hex()])
+        for older in range(1, size + 1):
+            pairs.append([older, size, tree.root(older).hex(), [step.hex() for step in tree.consistency(older, size)], tree.root(size).hex()])
+    wrong = page.run(f"""import('/console/proof.js').then(async (proof) => {{
+        const wrong = [];
+        for (const [index, size, leaf, path, root] of {json.dumps(cases)}) {{
+            const steps = path.map(proof.fromHex);
+            const mine = await proof.rootOfInclusion(index, size, proof.fromHex(leaf), steps);
+            if (!mine || proof.toHex(mine) !== root) wrong.push(['inclusion', index, size]);
+            const longer = await proof.rootOfInclusion(index, size, proof.fromHex(leaf), [...steps, proof.fromHex(leaf)]);
+            if (longer) wrong.push(['longer', index, size]);
+            if (steps.length && await proof.rootOfInclusion(index, size, proof.fromHex(leaf), steps.slice(1))) wrong.push(['shorter', index, size]);
+        }}
+        for (const [older, size, from, path, root] of {json.dumps(pairs)}) {{
+            const roots = await proof.rootsOfConsistency(older, size, proof.fromHex(from), path.map(proof.fromHex));
+            if (!roots || proof.toHex(roots[0]) !== from || proof.toHex(roots[1]) !== root) wrong.push(['consistency', older, size]);
+        }}
+        return wrong;
+    }})""")
+    assert wrong == []
+
+
+# --- keys, dead letters -------------------------------------------------------------------------------
+
+def test_keys(stack, console):
+    page = console("admin")
+    page.click("Keys", "nav a")
+    page.wait_text("(this one)")
+    name = "robot " + uuid.uuid4().hex[:6]
+    page.fill("Name", name)
+    page.fill("Role", "developer")
+    page.fill("Days until it ends", "30")
+    page.click("Create", "button")
+    page.wait("document.getElementById('secret')")
+    secret = page.run("document.getElementById('secret').textContent")
+    who = Client(stack.url, secret).get("/whoami").ok().json
+    assert who["role"] == "developer"
+    look(page, "keys")
+    page.click("I have stored it", "button")
+    page.wait("!document.getElementById('secret')")
+    assert secret not in page.run("document.documentElement.outerHTML + JSON.stringify(sessionStorage)")
+    page.wait(f"findByText('tr', {json.dumps(name)})")
+    page.run(f"findByText('tr', {json.dumps(name)}).querySelector('button').click()")
+    page.click("Rotate", "dialog button")
+    page.wait_text("The key before it is good until")
+    rotated = page.run("document.getElementById('secret').textContent")
+    assert rotated != secret and Client(stack.url, rotated).get("/whoami").ok()
+    page.click("I have stored it", "button")
+    page.run(f"[...findByText('tr', {json.dumps(rotated[9:21])}).querySelectorAll('button')].pop().click()")
+    page.fill(f"Type {rotated[9:21]} to confirm", rotated[9:21])
+    page.click("Revoke", "dialog button")
+    page.wait(f"findByText('tr', {json.dumps(rotated[9:21])}).textContent.includes('revoked')")
+    wait_until(lambda: Client(stack.url, rotated).get("/whoami").status == 401)
+
+
+def test_dead_letters(stack, console):
+    page = console("admin")
+    page.click("Dead letters", "nav a")
+    page.wait_text("No job is dead.")
+    page.wait_text("gantry dlq replay NUMBER")
+    look(page, "dead-letters")
+
+
+# --- all of it ----------------------------------------------------------------------------------------
+
+def test_axe(stack, console, tmp_path):
+    """axe-core, which npm fetches for this test, finds nothing on any page."""
+    axe, why = fetch_axe(tmp_path)
+    if not axe:
+        pytest.skip(why)
+    for dark in (False, True):
+        page = console("admin", dark=dark)
+        for name in ("overview", "jobs", "memory", "audit", "keys", "dead"):
+            page.run(f"location.hash = '#/{name}'")
+            page.wait("!document.querySelector('.waiting') && document.querySelector('h1')")
+            broken = broken_in_axe(page, axe)
+            assert not broken, (name, dark, broken)
+
+
+def test_what_is_slow_or_down_blocks_nothing(stack, console):
+    """A list of jobs that never comes, and a gateway that does not answer: the rest goes on and says so."""
+    page = console("admin")
+    page.run("""window.honest = fetch;
+        window.fetch = (path, options) => /jobs/.test(path) ? new Promise(() => {}) : honest(path, options)""")
+    page.run("location.hash = '#/memory'")
+    page.run("location.hash = '#/overview'")
+    page.wait_text("Reading jobs")
+    page.wait_text("Programs")
+    page.run("window.fetch = () => Promise.reject(new TypeError('network is down'))")
+    page.run("location.hash = '#/keys'")
+    page.wait_text("The gateway does not answer")
+    look(page, "no-answer")
+    page.run("window.fetch = honest")
 
 
 def test_docs(stack, browser):

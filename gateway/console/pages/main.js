@@ -5,10 +5,25 @@ import { h, Component, Failure, TextField } from './ui.js';
 import { render } from './preact.js';
 import { session, may, signIn, signOut } from './api.js';
 import { Overview } from './overview.js';
+import { Jobs } from './jobs.js';
+import { Job } from './job.js';
+import { Memories } from './memory.js';
+import { Memory } from './memory_one.js';
+import { Audit } from './audit.js';
+import { AuditEvent } from './audit_event.js';
+import { Keys } from './keys.js';
+import { DeadLetters } from './dead.js';
+import { Approvals } from './approvals.js';
 
 // What a role may not do is not offered. one: the page of a single item.
 const PAGES = [
     { name: 'overview', title: 'Overview', page: Overview, scope: 'actions:preview' },
+    { name: 'jobs', title: 'Jobs', page: Jobs, one: Job, scope: 'actions:preview' },
+    { name: 'approvals', title: 'Approvals', page: Approvals, scope: 'actions:preview', path: '/ai/approvals' },
+    { name: 'memory', title: 'Memory', page: Memories, one: Memory, scope: 'memory:read' },
+    { name: 'audit', title: 'Audit', page: Audit, one: AuditEvent, scope: 'audit:read' },
+    { name: 'keys', title: 'Keys', page: Keys, scope: 'keys:manage' },
+    { name: 'dead', title: 'Dead letters', page: DeadLetters, scope: 'jobs:manage' },
 ];
 
 function offered() {

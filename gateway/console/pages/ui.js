@@ -34,7 +34,7 @@ export function Waiting({ what }) {
 
 const TONES = {
     completed: 'good', success: 'good', allowed: 'good', ready: 'good', up: 'good', ok: 'good',
-    running: 'busy', pending: 'busy', accepted: 'busy', degraded: 'warn', requires_approval: 'warn', unknown: 'warn',
+    valid: 'good', expired: 'warn', running: 'busy', pending: 'busy', accepted: 'busy', degraded: 'warn', requires_approval: 'warn', unknown: 'warn',
     cancelled: 'plain', stopped: 'warn',
     failed: 'bad', dead: 'bad', denied: 'bad', down: 'bad', not_ready: 'bad', draining: 'warn',
 };
@@ -108,8 +108,12 @@ export class Copy extends Component {
 
 // Asks before something that cannot be undone. word: what must be typed; none = a click is enough.
 export class Confirm extends Component {
+    // preact may use its element again for the next one, which must not find it open.
     componentDidMount() {
         this.base.showModal();
+    }
+    componentWillUnmount() {
+        this.base.close();
     }
     render({ title, children, action, word, onYes, onNo }, { typed = '' }) {
         const id = 'confirm-title';
@@ -129,12 +133,19 @@ export class Confirm extends Component {
     }
 }
 
-// A table that scrolls in its own box; head: names of columns.
+// A table; head: names of columns. On a narrow page each row is a block whose cells carry their
+// column's name: the roles say that it is a table all the same.
 export function Table({ caption, head, rows }) {
-    return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
-        h('table', null, h('caption', { class: 'hidden' }, caption),
-            h('thead', null, h('tr', null, head.map((name) => h('th', { scope: 'col' }, name)))),
-            h('tbody', null, rows)));
+    for (const row of rows) {
+        row.attributes = { role: 'row', ...row.attributes };
+        row.children.forEach((cell, i) => {
+            cell.attributes = { role: cell.nodeName === 'th' ? 'rowheader' : 'cell', 'data-label': head[i], ...cell.attributes };
+        });
+    }
+    return h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': caption },
+        h('table', { role: 'table' }, h('caption', { class: 'hidden' }, caption),
+            h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, head.map((name) => h('th', { scope: 'col', role: 'columnheader' }, name)))),
+            h('tbody', { role: 'rowgroup' }, rows)));
 }
 
 // Names and values.
