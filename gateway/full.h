@@ -26,6 +26,7 @@
     X(FULL_QUEUE,       "queue")       /* a workspace's commands */\
     X(FULL_AUDIT,       "audit")       /* a workspace's events */  \
     X(FULL_REDIS_SHARE, "redis_share") /* a workspace's */         \
+    X(FULL_IDEM_SHARE,  "idempotency_share") /* a workspace's */   \
     X(FULL_REDIS,       "redis")                                   \
     X(FULL_KEY_CHANGES, "key_changes") /* a workspace's */         \
     X(FULL_ALL_KEY_CHANGES, "all_key_changes")                     \

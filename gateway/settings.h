@@ -36,6 +36,7 @@ struct settings {
     int64_t idempotency_ttl_seconds;
     int64_t job_retention_days;
     int64_t redis_share_bytes; /* of one workspace: previews and results */
+    int64_t idempotency_share_bytes;
     int64_t max_connections;
     int64_t max_buffered_bytes;
     int64_t workspace_requests; /* of one workspace, as the next two */

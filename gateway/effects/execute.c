@@ -20,6 +20,7 @@
 #include "effects/forward.h"
 #include "effects/idem.h"
 #include "effects/previews.h"
+#include "effects/share.h"
 #include "effects/tasks.h"
 #include "gateway.h"
 #include "requests/answer.h"
@@ -246,6 +247,11 @@ on_reserved(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     if (strcmp(word, "other") == 0) {
         go_wrong(x, PROBLEM_KEY_REUSED,
                  "an action's client_request_id was used for another action");
+    } else if (strcmp(word, "full") == 0) {
+        full_note(x->r->gw, FULL_IDEM_SHARE, x->r->actor.workspace);
+        go_wrong(
+            x, PROBLEM_UNAVAILABLE,
+            "the workspace's share of idempotency records is used up (IDEMPOTENCY_SHARE_BYTES)");
     } else if (strcmp(word, "busy") == 0) {
         go_wrong(x, PROBLEM_REQUEST_IN_PROGRESS,
                  "a request with an action's client_request_id is still under way");
@@ -264,6 +270,7 @@ static void
 reserve_item(struct execution *x, size_t number)
 {
     struct item *item = &x->items[number];
+    char share[SHARE_KEY_MAX];
     struct kv_command cmd = { 0 };
     if (hash_item(x->r, item) != RC_OK) {
         go_wrong(x, PROBLEM_INTERNAL, "an action cannot be hashed");
@@ -275,13 +282,17 @@ reserve_item(struct execution *x, size_t number)
     if (item->same)
         return;
     idem_place(x->r, "an action of POST /ai/execute", item->key, item->place);
+    share_key(SHARE_IDEM, x->r->actor.workspace, share);
+    (void)share_used_up(x->r->gw, SHARE_IDEM, x->r->actor.workspace);
     kv_add(&cmd, item->place);
+    kv_add(&cmd, share);
     kv_add(&cmd, item->id);
     kv_add(&cmd, item->hash);
     kv_add_int(&cmd, LEASE_MS);
     kv_add_int(&cmd, x->r->gw->settings->idempotency_ttl_seconds);
+    kv_add_int(&cmd, x->r->gw->settings->idempotency_share_bytes);
     x->waiting++;
-    kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RESERVE, 1, &cmd, IDEM_REDIS_MS, on_reserved, item);
+    kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RESERVE, 2, &cmd, IDEM_REDIS_MS, on_reserved, item);
 }
 
 static void
@@ -393,15 +404,18 @@ record_keys(struct execution *x)
     for (size_t i = 0; i < x->n; i++) {
         const struct item *item = &x->items[i];
         struct kv_command cmd = { 0 };
+        char share[SHARE_KEY_MAX];
         if (!item->reserved)
             continue;
         x->waiting++;
+        share_key(SHARE_IDEM, x->r->actor.workspace, share);
         kv_add(&cmd, item->place);
+        kv_add(&cmd, share);
         kv_add(&cmd, item->id);
         kv_add(&cmd, item->hash);
         kv_add(&cmd, "queued"); /* only that there is one matters */
         kv_add_int(&cmd, x->r->gw->settings->idempotency_ttl_seconds);
-        kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RECORD, 1, &cmd, IDEM_REDIS_MS, on_recorded, x);
+        kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RECORD, 2, &cmd, IDEM_REDIS_MS, on_recorded, x);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crypto/crypto_encode.h"
+#include "effects/share.h"
 #include "gateway.h"
 #include "http/http.h"
 #include "protocol/audit_event.h"
@@ -191,6 +192,8 @@ reserved(struct request *r, const struct kv_reply *reply)
         return answer_problem(r, PROBLEM_KEY_REUSED,
                               "this idempotency key was used with another payload: take a new one, "
                               "or send what was sent then");
+    if (strcmp(what, "full") == 0)
+        return share_refuse(r, SHARE_IDEM);
     if (reply->count < 3)
         return answer_problem(r, PROBLEM_INTERNAL, "the idempotency record is not of its form");
     if (strcmp(what, "busy") == 0) {
@@ -242,7 +245,7 @@ enum step
 check_idempotency(struct request *r)
 {
     struct field_errors errors = { 0 };
-    char key[CLIENT_KEY_MAX + 1];
+    char key[CLIENT_KEY_MAX + 1], share[SHARE_KEY_MAX];
     struct kv_command cmd = { 0 };
     r->idem.attempt = 1;
     if (!(r->route->flags & ROUTE_IDEMPOTENT))
@@ -257,12 +260,16 @@ check_idempotency(struct request *r)
     set_place(r, key);
     if (!kv_connected(r->gw->kv))
         return redis_unavailable(r);
+    share_key(SHARE_IDEM, r->actor.workspace, share);
+    (void)share_used_up(r->gw, SHARE_IDEM, r->actor.workspace);
     kv_add(&cmd, r->idem.place);
+    kv_add(&cmd, share);
     kv_add(&cmd, r->id);
     kv_add(&cmd, r->idem.body_hash);
     kv_add_int(&cmd, (int64_t)r->wait_ms + LEASE_EXTRA_MS);
     kv_add_int(&cmd, r->gw->settings->idempotency_ttl_seconds);
-    kv_script_call(r->gw->kv, SCRIPT_IDEM_RESERVE, 1, &cmd, REDIS_MS, on_reserved, r);
+    kv_add_int(&cmd, r->gw->settings->idempotency_share_bytes);
+    kv_script_call(r->gw->kv, SCRIPT_IDEM_RESERVE, 2, &cmd, REDIS_MS, on_reserved, r);
     return STEP_WAIT;
 }
 
@@ -304,14 +311,19 @@ close_idempotency(struct request *r)
     if (r->idem.hold != IDEM_RESERVED)
         return STEP_NEXT;
     r->idem.hold = IDEM_NONE;
+    char share[SHARE_KEY_MAX];
     buf_init(&record, RECORD_MAX);
+    share_key(SHARE_IDEM, r->actor.workspace, share);
     kv_add(&cmd, r->idem.place);
+    bool good = idem_encode(r, &record) == RC_OK;
+    if (good)
+        kv_add(&cmd, share);
     kv_add(&cmd, r->id);
-    if (idem_encode(r, &record) == RC_OK) {
+    if (good) {
         kv_add(&cmd, r->idem.body_hash);
         kv_add_bytes(&cmd, record.data, record.len);
         kv_add_int(&cmd, r->gw->settings->idempotency_ttl_seconds);
-        kv_script_call(r->gw->kv, SCRIPT_IDEM_RECORD, 1, &cmd, REDIS_MS, on_recorded, r);
+        kv_script_call(r->gw->kv, SCRIPT_IDEM_RECORD, 2, &cmd, REDIS_MS, on_recorded, r);
     } else {
         kv_add_int(&cmd, r->idem.attempt);
         kv_script_call(r->gw->kv, SCRIPT_IDEM_RELEASE, 1, &cmd, REDIS_MS, on_released, r);

@@ -89,7 +89,7 @@ on_kept(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *e
     struct preview *preview = r->own;
     (void)err;
     if (rc == RC_OK && reply->type == KV_INT && reply->integer == 0) {
-        finish(r, share_refuse(r));
+        finish(r, share_refuse(r, SHARE_JOBS));
     } else if (rc == RC_OK) {
         finish(r, answer_object(r, 200, buf_text(&preview->answer), preview->answer.len));
     } else {
@@ -114,7 +114,7 @@ keep(struct request *r)
     if (!sealed)
         return RC_TEMP;
     make_key(r, preview->id, key);
-    share_key(r->actor.workspace, share);
+    share_key(SHARE_JOBS, r->actor.workspace, share);
     crypto_seal(r->gw->settings->data_key, key, buf_text(&text), text.len, sealed);
     kv_add(&cmd, key);
     kv_add(&cmd, share);
@@ -209,8 +209,8 @@ preview_make(struct request *r)
     struct forward_head head;
     struct json_writer w;
     struct err err = { 0 };
-    if (share_used_up(r->gw, r->actor.workspace))
-        return share_refuse(r);
+    if (share_used_up(r->gw, SHARE_JOBS, r->actor.workspace))
+        return share_refuse(r, SHARE_JOBS);
     struct preview *preview = calloc(1, sizeof(*preview));
     if (!preview)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");

@@ -108,8 +108,8 @@ tasks_allow(struct request *r, const char *const *actions, size_t n)
                               r->gw->room_short ? "there is no room for more jobs"
                                                 : "Redis is unavailable: no jobs now");
     }
-    if (share_used_up(r->gw, r->actor.workspace))
-        return share_refuse(r);
+    if (share_used_up(r->gw, SHARE_JOBS, r->actor.workspace))
+        return share_refuse(r, SHARE_JOBS);
     const struct allow_view *known = allow_known(r->gw->allowlist, r->actor.workspace);
     struct question question = { .r = r, .actions = actions, .n = n };
     if (known && !first_denied(&question, known))

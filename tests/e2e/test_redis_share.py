@@ -13,13 +13,17 @@ PING = {"task": {"type": "ping", "message": "m"}}
 
 @pytest.fixture(scope="module")
 def system(make_stack):
-    return make_stack(ALLOW_ACTIONS_DEFAULT="ping,code.python", REDIS_SHARE_BYTES=SHARE)
+    return make_stack(ALLOW_ACTIONS_DEFAULT="ping,code.python", REDIS_SHARE_BYTES=SHARE, IDEMPOTENCY_SHARE_BYTES=SHARE)
 
 
-def used(stack, workspace):
-    done = subprocess.run(["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), "hget", f"jobs:share:{workspace}",
-                           "total"], capture_output=True, text=True, timeout=30)
-    return int(done.stdout or 0)
+def redis(stack, *words):
+    done = subprocess.run(["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words], capture_output=True,
+                          text=True, timeout=30)
+    return done.stdout.strip()
+
+
+def used(stack, workspace, kind="jobs"):
+    return int(redis(stack, "hget", f"{kind}:share:{workspace}", "total") or 0)
 
 
 def refused(answer):
@@ -84,3 +88,50 @@ def test_what_waits_when_the_share_is_used_up(system):
     lost = [job for job in ended.values() if job["status"] == "failed"]
     assert all("share of Redis is used up" in job["error"] for job in lost)
     assert len(ended) - len(lost) >= 30
+
+
+INGEST = "/webhook/memory/ingest"
+PING_ACTION = {"action": "ping", "params": {"message": "m"}, "client_request_id": "x"}
+
+
+def keyed(client, key, text="a memory"):
+    return client.post(INGEST, {"scope": "s", "text": text}, idempotency_key=key)
+
+
+def test_idempotency_records_count(system):
+    client = system.client("developer", "keyed")
+    keyed(client, "first").ok()
+    one = used(system, "keyed", "idem")
+    records = redis(system, "--scan", "--pattern", "idem:keyed:*").split()
+    assert 650 <= one < 700 and int(redis(system, "memory", "usage", records[0])) < 1.1 * one
+    assert keyed(client, "first").ok().headers["Idempotency-Replayed"] == "true"
+    assert used(system, "keyed", "idem") == one, "a replay takes nothing"
+    # Each action's own key has a record, and the answer of the call is a longer one.
+    actions = [{"action": "ping", "params": {"message": "m"}, "client_request_id": f"a{i}"} for i in range(20)]
+    client.post("/ai/execute", {"actions": actions}, idempotency_key="third").ok(202)
+    wait_until(lambda: used(system, "keyed", "idem") > one + 21 * 650 + 500, 30, "they are counted")
+    assert used(system, "keyed") < 21 * 700, "jobs have a share of their own"
+
+
+def test_at_the_share_only_new_keys_are_refused(system):
+    client, other = system.client("developer", "full-of-keys"), system.client("developer", "neighbour")
+    first = keyed(client, "first").ok().json["id"]
+    share = "idem:share:full-of-keys"
+    ends = next(one for one in redis(system, "hkeys", share).split() if one.isdigit())
+    redis(system, "hset", share, ends, str(SHARE - 700), "total", str(SHARE - 700))  # room for one more
+    keyed(client, "second").ok()
+    for answer in (keyed(client, "third"), client.post("/ai/execute", {"actions": [PING_ACTION]})):
+        assert (answer.status, answer.code) == (503, "unavailable"), answer
+        assert "share of idempotency records is used up (IDEMPOTENCY_SHARE_BYTES)" in answer.json["detail"]
+        assert answer.headers["Retry-After"]
+    assert "idempotency_share" in system.anonymous().get("/readyz").json["full"]
+    # What was answered under a key is answered again; without a key all goes on, and so does a neighbour.
+    assert keyed(client, "first").ok().json["id"] == first
+    client.post(INGEST, {"scope": "s", "text": "without a key"}).ok()
+    client.post("/webhook/executor/run", PING).ok()
+    for number in range(20):
+        keyed(other, f"other {number}").ok()
+    # What has expired counts no more.
+    redis(system, "hdel", share, ends)
+    redis(system, "hset", share, "1", str(SHARE), "total", str(SHARE), "swept", "0")
+    wait_until(lambda: keyed(client, "third").status == 200, 20, "there is room again")
