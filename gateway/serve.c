@@ -234,8 +234,9 @@ on_terminate(void *arg)
     loop_stop(gw->loop);
 }
 
-/* New connections are refused; what is under way is finished; idle connections end. */
-static void
+/* New connections are refused; what is under way is finished; idle connections end. False if a
+ * request is left. */
+static bool
 drain(struct gateway *gw)
 {
     int64_t until_ms = clock_mono_ms() + DRAIN_MS;
@@ -246,33 +247,33 @@ drain(struct gateway *gw)
         loop_turn(gw->loop, DRAIN_TURN_MS);
     if (gw->in_flight)
         log_warn("%u requests were not finished when the time to drain ran out", gw->in_flight);
+    return gw->in_flight == 0;
 }
 
+/* Closing a connection to NATS turns the loop, so whatever a callback uses is freed after the last
+ * connection: first what is under way ends, then the connections, then the modules. */
 static void
 release(struct gateway *gw)
 {
-    /* A request that still waits would be suspended when its connection ends: leave it to exit. */
-    if (!gw->in_flight) {
-        http_close(gw->http);
-        http_close(gw->admin);
-    }
+    http_close(gw->http);
+    http_close(gw->admin);
     direct_close(gw->direct);
     gw->direct = NULL;
-    audit_close(gw->audit);
-    uses_close(gw->uses);
-    keys_close(gw->keys);
-    dbworker_close(gw->dbworker);
-    loop_timer_free(gw->redis_timer);
-    shares_close(gw->shares);
+    audit_settle(gw->audit);
     fleet_free(gw->fleet);
-    if (!gw->in_flight)
-        events_close(gw->events);
     bus_free(gw->bus);
     kv_free(gw->kv);
+    /* No callback runs any more. */
+    keys_close(gw->keys);
+    dbworker_close(gw->dbworker);
+    uses_close(gw->uses);
+    loop_timer_free(gw->redis_timer);
+    shares_close(gw->shares);
     allow_close(gw->allowlist);
+    audit_close(gw->audit);
+    events_close(gw->events);
     waiters_free(gw->waiters);
-    if (!gw->in_flight)
-        tally_free(gw->tally);
+    tally_free(gw->tally);
     traffic_free(gw->traffic);
     gcra_table_free(gw->limiter);
     buf_fini(&gw->openapi);
@@ -336,8 +337,10 @@ serve(const struct settings *settings)
     log_fields(LOG_INFO, "listening", "address", settings->listen_addr, "admin",
                settings->admin_listen_addr, NULL);
     loop_run(gw.loop);
-    drain(&gw);
-    release(&gw);
+    if (drain(&gw))
+        release(&gw);
+    else /* its callbacks need everything: the end of the process frees it */
+        audit_settle(gw.audit);
     log_info("drained");
     return EXIT_OK;
 }

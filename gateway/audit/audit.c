@@ -6,6 +6,7 @@
 
 #include "audit/audit_own.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
@@ -247,6 +248,7 @@ audit_open(struct gateway *gw, struct audit **out, struct err *err)
     if (!audit)
         return err_set(err, RC_TEMP, "no memory");
     audit->gw = gw;
+    STAILQ_INIT(&audit->again);
     audit->flush_timer = loop_timer_new(gw->loop, flush, audit);
     audit->again_timer = loop_timer_new(gw->loop, audit_send_again, audit);
     loop_timer_set(audit->flush_timer, REFUSALS_EVERY_MS, REFUSALS_EVERY_MS);
@@ -255,17 +257,24 @@ audit_open(struct gateway *gw, struct audit **out, struct err *err)
 }
 
 void
-audit_close(struct audit *audit)
+audit_settle(struct audit *audit)
 {
     int64_t until_ms = clock_mono_ms() + CLOSE_MS;
 
-    if (!audit)
-        return;
     flush(audit);
     (void)bus_flush(audit->gw->bus, CLOSE_MS, NULL);
-    while ((audit->n_late || audit->n_storing) && clock_mono_ms() < until_ms)
+    while ((audit->n_late || audit->n_out) && clock_mono_ms() < until_ms)
         loop_turn(audit->gw->loop, 50);
-    audit_drop_late(audit);
+    if (audit->n_kept)
+        log_error("%zu audit events that AUDIT did not take end with this process", audit->n_kept);
+}
+
+void
+audit_close(struct audit *audit)
+{
+    if (!audit)
+        return;
+    audit_drop_kept(audit);
     loop_timer_free(audit->flush_timer);
     loop_timer_free(audit->again_timer);
     free(audit);

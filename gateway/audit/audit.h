@@ -23,7 +23,10 @@
 struct audit;
 
 enum rc audit_open(struct gateway *gw, struct audit **out, struct err *err);
-/* Sends what is counted; what AUDIT does not take then is lost with the process, and logged. */
+/* Before the connections are closed: send what is counted and wait, for a bounded time, until nothing
+ * is under way. What AUDIT does not take then is lost with the process, and logged. */
+void audit_settle(struct audit *audit);
+/* After the connections are closed: their callbacks use it. */
 void audit_close(struct audit *audit);
 /* A NATS login without a valid key is counted like a request without one. */
 void audit_count_login(struct audit *audit, const char *client);

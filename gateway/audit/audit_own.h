@@ -5,6 +5,8 @@
 #ifndef GATEWAY_AUDIT_OWN_H
 #define GATEWAY_AUDIT_OWN_H
 
+#include <sys/queue.h>
+
 #include "audit/audit.h"
 #include "audit/refusals.h"
 #include "base/loop.h"
@@ -12,22 +14,22 @@
 
 #define AUDIT_LATE_MAX 4096 /* events that wait to be sent again */
 
-struct audit_out;
+STAILQ_HEAD(audit_out_list, audit_out);
 
 struct audit {
     struct gateway *gw; /* borrowed */
     struct refusals refusals;
     struct loop_timer *flush_timer; /* owned */
     struct loop_timer *again_timer; /* owned */
-    struct audit_out *again;        /* owned: not taken yet, waiting for the timer */
+    struct audit_out_list again;    /* owned: not taken yet, waiting for the timer */
     size_t n_kept;                  /* not taken yet, waiting or under way */
     size_t n_late;                  /* of these, for any reason but a full share */
-    size_t n_storing;               /* counts on their way into Redis */
+    size_t n_out;                   /* events and counts that wait for an answer */
     size_t n_stored;                /* counts in Redis since AUDIT took one */
 };
 
 void audit_send_again(void *audit);
-void audit_drop_late(struct audit *audit);
+void audit_drop_kept(struct audit *audit);
 /* refusals_send.c. Put a count where it outlives us, as this event, and free its row; false when
  * Redis takes none: the row is left alone. Publish what is there. */
 bool refusals_store(struct audit *audit, const char *workspace,

@@ -15,8 +15,8 @@
 
 struct audit_out {
     struct audit *audit;
-    struct audit_out *next; /* in the list of those that wait to be sent again */
-    audit_taken_fn *taken;  /* NULL once it was told */
+    STAILQ_ENTRY(audit_out) place; /* among those that wait to be sent again */
+    audit_taken_fn *taken;         /* NULL once it was told */
     void *arg;
     struct buf text;
     char subject[SUBJECT_MAX];
@@ -53,8 +53,7 @@ keep(struct audit_out *out, enum rc rc, const struct err *err)
             log_fields(LOG_ERROR, "AUDIT takes no events: routes with a key answer 503", "why",
                        err ? err->text : "", NULL);
     }
-    out->next = audit->again;
-    audit->again = out;
+    STAILQ_INSERT_TAIL(&audit->again, out, place);
     loop_timer_set(audit->again_timer, AGAIN_MS, 0);
 }
 
@@ -66,6 +65,7 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     void *who = out->arg;
 
     (void)duplicate;
+    out->audit->n_out--;
     out->taken = NULL;
     if (rc == RC_OK) {
         struct audit *audit = out->audit;
@@ -89,25 +89,27 @@ publish(struct audit_out *out, struct err *err)
                                      .data = buf_text(&out->text),
                                      .len = out->text.len };
 
-    return bus_js_publish(out->audit->gw->bus, &message, out->msg_id, TAKE_MS, on_ack, out, err);
+    enum rc rc =
+        bus_js_publish(out->audit->gw->bus, &message, out->msg_id, TAKE_MS, on_ack, out, err);
+    if (rc == RC_OK)
+        out->audit->n_out++;
+    return rc;
 }
 
 void
 audit_send_again(void *arg)
 {
     struct audit *audit = arg;
-    struct audit_out *list = audit->again;
+    struct audit_out_list list = STAILQ_HEAD_INITIALIZER(list);
+    struct audit_out *out;
 
-    audit->again = NULL;
-    for (unsigned n = 0; list; n++) {
-        struct audit_out *out = list;
-        list = out->next;
-        if (n >= AGAIN_MANY || publish(out, NULL) != RC_OK) {
-            out->next = audit->again;
-            audit->again = out;
-        }
+    STAILQ_CONCAT(&list, &audit->again);
+    for (unsigned n = 0; (out = STAILQ_FIRST(&list)) != NULL; n++) {
+        STAILQ_REMOVE_HEAD(&list, place);
+        if (n >= AGAIN_MANY || publish(out, NULL) != RC_OK)
+            STAILQ_INSERT_TAIL(&audit->again, out, place);
     }
-    if (audit->again)
+    if (!STAILQ_EMPTY(&audit->again))
         loop_timer_set(audit->again_timer, AGAIN_MS, 0);
 }
 
@@ -150,13 +152,12 @@ audit_send(struct audit *audit, const char *workspace, const struct audit_reques
 }
 
 void
-audit_drop_late(struct audit *audit)
+audit_drop_kept(struct audit *audit)
 {
-    if (audit->n_kept)
-        log_error("%zu audit events that AUDIT did not take end with this process", audit->n_kept);
-    while (audit->again) {
-        struct audit_out *out = audit->again;
-        audit->again = out->next;
+    struct audit_out *out;
+
+    while ((out = STAILQ_FIRST(&audit->again)) != NULL) {
+        STAILQ_REMOVE_HEAD(&audit->again, place);
         out_free(out);
     }
 }

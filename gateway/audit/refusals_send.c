@@ -40,7 +40,15 @@ sending_new(struct audit *audit, const char *id)
         log_no_memory("counted refusals");
     sending->audit = audit;
     (void)snprintf(sending->id, sizeof(sending->id), "%s", id);
+    audit->n_out++;
     return sending;
+}
+
+static void
+sending_free(struct sending *sending)
+{
+    sending->audit->n_out--;
+    free(sending);
 }
 
 /* --- into Redis ------------------------------------------------------------------------------- */
@@ -51,12 +59,11 @@ on_stored(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     struct sending *sending = arg;
 
     (void)reply, (void)err;
-    sending->audit->n_storing--;
     if (rc == RC_OK)
         sending->audit->n_stored++;
     else /* it may be there all the same: then it is counted twice rather than not at all */
         refusals_add(&sending->audit->refusals, &sending->row);
-    free(sending);
+    sending_free(sending);
 }
 
 static void
@@ -72,7 +79,7 @@ store(struct audit *audit, const char *workspace, const struct audit_request_eve
     buf_printf(&text, "%s%c", workspace, SEPARATOR);
     if (audit_event_write(event, &text) != RC_OK) {
         log_error("a count of refusals cannot be written");
-        free(sending);
+        sending_free(sending);
         return;
     }
     sending->row = *row;
@@ -81,7 +88,6 @@ store(struct audit *audit, const char *workspace, const struct audit_request_eve
     kv_add(&cmd, KEY);
     kv_add(&cmd, event->event_id);
     kv_add_bytes(&cmd, buf_text(&text), text.len);
-    audit->n_storing++;
     kv_call(audit->gw->kv, &cmd, REDIS_MS, on_stored, sending);
     kv_add(&life, "EXPIRE");
     kv_add(&life, KEY);
@@ -123,7 +129,7 @@ on_taken(void *arg, enum rc rc, bool duplicate, const struct err *err)
         kv_add(&cmd, sending->id);
         kv_call(sending->audit->gw->kv, &cmd, REDIS_MS, refusals_ignore, NULL);
     }
-    free(sending);
+    sending_free(sending);
 }
 
 static void
@@ -143,7 +149,7 @@ publish(struct audit *audit, const struct kv_reply *id, const struct kv_reply *v
                                  .len = value->len - (size_t)(cut + 1 - value->text) };
     struct sending *sending = sending_new(audit, id->text);
     if (bus_js_publish(audit->gw->bus, &out, msg_id, TAKE_MS, on_taken, sending, NULL) != RC_OK)
-        free(sending);
+        sending_free(sending);
 }
 
 static void
@@ -152,6 +158,7 @@ on_listed(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     struct audit *audit = arg;
 
     (void)err;
+    audit->n_out--;
     if (rc != RC_OK || reply->type != KV_LIST)
         return;
     for (size_t i = 0; i + 1 < reply->count && i < 2 * AT_ONCE; i += 2)
@@ -165,5 +172,6 @@ refusals_send(struct audit *audit)
 
     kv_add(&cmd, "HGETALL");
     kv_add(&cmd, KEY);
+    audit->n_out++;
     kv_call(audit->gw->kv, &cmd, REDIS_MS, on_listed, audit);
 }

@@ -74,6 +74,5 @@ uses_close(struct uses *uses)
     if (!uses)
         return;
     loop_timer_free(uses->timer);
-    if (!uses->busy)
-        free(uses);
+    free(uses);
 }

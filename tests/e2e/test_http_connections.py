@@ -346,8 +346,11 @@ def test_drain(own):
         one.client().post(INGEST, {"scope": "d", "text": "x"}, prefer="wait=2")))
     thread.start()
     time.sleep(0.7)
+    for path in ("/memory", "/keys", "/ai/jobs"):
+        assert one.anonymous().get(path).status == 401  # counted: the counts are sent at the end
     old = one.kill("gateway", signal.SIGTERM)
     thread.join()
     assert answers[0].status == 202 and answers[0].headers["Connection"] == "close"
     wait_until(lambda: one.pid("gateway") not in (0, old), 20)
     assert "drained" in one.log("gateway")
+    assert "exit 0" in (one.directory / "state" / "gateway.status").read_text()
