@@ -6,9 +6,9 @@
  * draining. (Known keys stay good for ten seconds without PostgreSQL, but little else works.) Without
  * Redis most routes still work (contract 4.1), so that is "degraded" and answers 200: else an outage of
  * Redis would take every gateway out of a balancer's list. Redis is up if it takes writes: a full one
- * answers all else. Audit is "stopped" while no audit worker tells of itself: events are kept by the
- * stream until it is full, so that is "degraded", too. So is an embedding server that does not work:
- * searches go by words alone, and memories wait for their vectors.
+ * answers all else. A write that is only slow is no refusal. Audit is "stopped" while no audit worker
+ * tells of itself: events are kept by the stream until it is full, so that is "degraded", too. So is an
+ * embedding server that does not work: searches go by words alone, and memories wait for their vectors.
  */
 #include "health.h"
 
@@ -22,7 +22,7 @@
 
 #define PROBE_KEY      "rate:probe" /* of those that the gateway may write */
 #define PROBE_EVERY_MS 1000
-#define PROBE_MS       1000
+#define PROBE_MS       4000 /* longer than KV_CONNECT_MS: a silent Redis is disconnected before */
 #define PROBE_LIFE_S   60
 
 static void
