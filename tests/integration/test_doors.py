@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
 
@@ -113,19 +112,22 @@ class StandIn(http.server.BaseHTTPRequestHandler):
             self.answer(200 if times > 1 else 429, "done", Retry_After="1")
         elif first == "large":
             self.answer(200, "x" * 5000)
-        elif first == "slow":
-            time.sleep(0.6)
-            self.answer(200, "late")
-        elif first == "half":
-            self.answer(200 if times % 2 else 503, "good")
+        elif first == "silent":
+            self.rfile.read(1)  # returns when the client gives up
+        elif first == "second":
+            self.answer(200 if times > 1 else 503, "good")
         elif first == "keyed":
             self.answer(200, f"{self.headers['X-API-Key']} {self.headers['Idempotency-Key']}")
         else:
             self.answer(404, '{"detail":"no such thing"}')
 
 
+class StandInServer(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # more than the connections that door_fetch opens at once
+
+
 def test_fetch():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
+    server = StandInServer(("127.0.0.1", 0), StandIn)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         run(build("door_fetch"), FETCH_URL=f"http://127.0.0.1:{server.server_port}",
