@@ -56,7 +56,8 @@ layer fetch 'base|json|crypto'
 layer bus 'base|json|process'
 layer protocol 'base|crypto|json|validate|db|kv'
 layer embed 'base|json|process|fetch|analysis'
-layer worker 'base|crypto|json|analysis|process|validate|db|kv|fetch|bus|protocol|embed'
+layer trace 'base|crypto|json|process|fetch|protocol'
+layer worker 'base|crypto|json|analysis|process|validate|db|kv|fetch|bus|protocol|embed|trace'
 layer tasking '.*'
 for folder in common/*/; do
     grep -qE "^layer $(basename "$folder") " tests/lint.sh || report 'no layer for' <<<"$folder"

@@ -32,6 +32,12 @@ clock_wall_ms(void)
 }
 
 int64_t
+clock_wall_us(void)
+{
+    return read_clock_us(CLOCK_REALTIME);
+}
+
+int64_t
 clock_mono_ms(void)
 {
     return read_clock_us(CLOCK_MONOTONIC) / 1000;

@@ -16,6 +16,7 @@
 #define CLOCK_TEXT_MAX 32 /* bytes with the NUL: "2026-01-02T03:04:05.678Z" is 25 */
 
 int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
 

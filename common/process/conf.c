@@ -257,6 +257,7 @@ store(struct fetched *value)
         conf_value_store(item, value->text, place);
         break;
     case CONF_INT:
+    case CONF_RATIO:
     case CONF_BOOL:
     case CONF_CHOICE:
         conf_value_store(item, value->text, place);

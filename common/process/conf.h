@@ -25,6 +25,7 @@ enum conf_type {
     CONF_STRING, /* char *, owned by conf for the life of the process */
     CONF_SECRET, /* char *, locked in memory, printed as (set) */
     CONF_INT,    /* int64_t */
+    CONF_RATIO,  /* double, from 0 to 1 */
     CONF_BOOL,   /* bool: 1 true yes on / 0 false no off */
     CONF_CHOICE, /* int: index into choices */
     CONF_URL,    /* char *, printed without user information; may hold credentials (also _FILE) */

@@ -63,6 +63,9 @@ print_value(FILE *out, const struct conf_item *item, const void *place)
     case CONF_INT:
         (void)fprintf(out, "%lld", (long long)*(const int64_t *)place);
         break;
+    case CONF_RATIO:
+        (void)fprintf(out, "%g", *(const double *)place);
+        break;
     case CONF_BOOL:
         (void)fputs(*(const bool *)place ? "true" : "false", out);
         break;

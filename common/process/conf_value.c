@@ -40,6 +40,17 @@ parse_int(const char *text, int64_t *out)
     return why == NULL;
 }
 
+static bool
+parse_ratio(const char *text, double *out)
+{
+    char *end = NULL;
+
+    if (!((*text >= '0' && *text <= '9') || *text == '.'))
+        return false;
+    *out = strtod(text, &end);
+    return *end == '\0' && *out >= 0 && *out <= 1;
+}
+
 static int
 parse_bool(const char *text)
 {
@@ -125,6 +136,7 @@ conf_value_check(const struct conf_item *item, const char *text, char why[CONF_W
 {
     size_t len = strlen(text);
     uint8_t key[32];
+    double ratio;
     bool good;
 
     switch (item->type) {
@@ -136,6 +148,8 @@ conf_value_check(const struct conf_item *item, const char *text, char why[CONF_W
         return len <= CONF_SECRET_MAX || fail(why, "is too long");
     case CONF_INT:
         return check_int(item, text, why);
+    case CONF_RATIO:
+        return parse_ratio(text, &ratio) || fail(why, "must be a number from 0 to 1");
     case CONF_BOOL:
         return parse_bool(text) >= 0 || fail(why, "must be true or false");
     case CONF_CHOICE:
@@ -160,6 +174,11 @@ conf_value_store(const struct conf_item *item, const char *text, void *place)
         *(int64_t *)place = 0;
         if (text)
             (void)parse_int(text, place);
+        break;
+    case CONF_RATIO:
+        *(double *)place = 0;
+        if (text)
+            (void)parse_ratio(text, place);
         break;
     case CONF_BOOL:
         *(bool *)place = text && parse_bool(text) == 1;

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/context.h"
+
+#include <string.h>
+
+#define ID_AT        3
+#define SPAN_AT      36
+#define FLAGS_AT     53
+#define KNOWN_LEN    55
+#define MEMBERS_MAX  32
+#define FLAG_SAMPLED 1
+
+static int
+digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* n lower-case digits; false when one is none. */
+static bool
+read_hex(const char *text, unsigned n, uint64_t *out)
+{
+    *out = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (digit(text[i]) < 0)
+            return false;
+        *out = *out << 4 | (uint64_t)digit(text[i]);
+    }
+    return true;
+}
+
+bool
+trace_parent_read(const char *text, struct trace_parent *out)
+{
+    struct trace_parent parent = { 0 };
+    uint64_t version, high, low, flags;
+    size_t len = text ? strnlen(text, KNOWN_LEN + 1) : 0;
+    if (len < KNOWN_LEN || text[2] != '-' || text[SPAN_AT - 1] != '-' || text[FLAGS_AT - 1] != '-')
+        return false;
+    if (!read_hex(text, 2, &version) || version == 0xff)
+        return false;
+    if (len > KNOWN_LEN && (version == 0 || text[KNOWN_LEN] != '-'))
+        return false;
+    if (!read_hex(text + ID_AT, 16, &high) || !read_hex(text + ID_AT + 16, 16, &low) ||
+        !read_hex(text + SPAN_AT, 16, &parent.span) || !read_hex(text + FLAGS_AT, 2, &flags))
+        return false;
+    if ((high | low) == 0 || parent.span == 0)
+        return false;
+    memcpy(parent.id, text + ID_AT, TRACE_ID_TEXT_MAX - 1);
+    parent.sampled = flags & FLAG_SAMPLED;
+    *out = parent;
+    return true;
+}
+
+void
+trace_parent_write(const struct trace *trace, uint64_t span, char out[TRACEPARENT_MAX])
+{
+    static const char HEX[] = "0123456789abcdef";
+    memcpy(out, "00-", ID_AT);
+    memcpy(out + ID_AT, trace->id, TRACE_ID_TEXT_MAX - 1);
+    out[SPAN_AT - 1] = '-';
+    for (unsigned i = 0; i < 16; i++)
+        out[SPAN_AT + i] = HEX[span >> (60 - 4 * i) & 15];
+    memcpy(out + FLAGS_AT - 1, trace->sampled ? "-01" : "-00", 4);
+}
+
+bool
+trace_state_valid(const char *text)
+{
+    size_t len = text ? strnlen(text, TRACESTATE_MAX + 1) : 0;
+    unsigned members = 1;
+    if (len == 0 || len > TRACESTATE_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if ((text[i] < 0x20 && text[i] != '\t') || text[i] > 0x7e)
+            return false;
+        members += text[i] == ',';
+    }
+    return members <= MEMBERS_MAX && strchr(text, '=') != NULL;
+}
