@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "admin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/version.h"
 #include "fleet.h"
 #include "gateway.h"
 #include "health.h"
 #include "http/http.h"
 #include "keys/keys.h"
+#include "metrics/served.h"
+#include "metrics/streams.h"
 #include "requests/answer.h"
 
-#define METRICS_MAX (1u << 20)
-#define GAUGES_MAX  16
+#define STATUS_MAX (64u << 10)
+#define GAUGES_MAX 16
 
 struct gauge {
     const char *name;
@@ -57,32 +61,66 @@ counts(const char *name)
     return len >= sizeof(TAIL) && strcmp(name + len + 1 - sizeof(TAIL), TAIL) == 0;
 }
 
+static void
+expose(const struct exposition *e, const char *name, const char *help, uint64_t value)
+{
+    char full[96];
+    (void)snprintf(full, sizeof(full), "gantry_gateway_%s", name);
+    exposition_family(e, full, counts(name) ? METRIC_COUNTER : METRIC_GAUGE, help);
+    exposition_value(e, full, "", value);
+}
+
+static void
+expose_self(const struct gateway *gw, const struct exposition *e)
+{
+    struct gauge gauges[GAUGES_MAX];
+    unsigned n = read_gauges(gw, gauges);
+#define EXPOSE(name, help) expose(e, #name, help, gw->count.name);
+    COUNTER_TABLE(EXPOSE)
+#undef EXPOSE
+    for (unsigned i = 0; i < n; i++)
+        expose(e, gauges[i].name, gauges[i].help,
+               gauges[i].value > 0 ? (uint64_t)gauges[i].value : 0);
+    full_expose(gw, e);
+}
+
+static void
+expose_spans(const struct gateway *gw, const struct exposition *e)
+{
+    const struct tracer_counts *spans = tracer_counts(gw->tracer);
+    expose(e, "spans_exported_total", "spans that the collector took", spans->exported);
+    expose(e, "spans_dropped_total",
+           "spans dropped: the queue was full, or the collector did not take them", spans->dropped);
+    expose(e, "traces_bounded_total",
+           "traces not sampled although their client wished it: TRACE_CLIENTS_PER_MINUTE",
+           spans->bounded);
+}
+
 static enum step
 metrics(struct request *r)
 {
+    struct gateway *gw = r->gw;
     AUTO(buf) struct buf out = { 0 };
-    struct gauge gauges[GAUGES_MAX];
-    unsigned n = read_gauges(r->gw, gauges);
-    const struct counters *count = &r->gw->count;
-    buf_init(&out, METRICS_MAX);
-#define METRIC(name, help)                                                                         \
-    buf_printf(&out,                                                                               \
-               "# HELP gantry_gateway_" #name " " help "\n"                                        \
-               "# TYPE gantry_gateway_" #name " counter\n"                                         \
-               "gantry_gateway_" #name " %llu\n",                                                  \
-               (unsigned long long)count->name);
-    COUNTER_TABLE(METRIC)
-#undef METRIC
-    for (unsigned i = 0; i < n; i++)
-        buf_printf(&out,
-                   "# HELP gantry_gateway_%s %s\n# TYPE gantry_gateway_%s %s\n"
-                   "gantry_gateway_%s %lld\n",
-                   gauges[i].name, gauges[i].help, gauges[i].name,
-                   counts(gauges[i].name) ? "counter" : "gauge", gauges[i].name,
-                   (long long)gauges[i].value);
-    full_expose(r->gw, &out);
-    fleet_expose(r->gw->fleet, &out);
-    return answer_raw(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out), out.len);
+    const struct exposition e = { &out, exposition_wants_openmetrics(
+                                            http_header(r->exchange, "Accept", NULL)) };
+    struct metrics_snapshot self = { .program = "gateway",
+                                     .version = GANTRY_VERSION,
+                                     .started_ms = gw->started_ms,
+                                     .series = gw->series };
+    memcpy(self.instance, gw->instance, sizeof(self.instance));
+    usage_read(&self.usage);
+    buf_init(&out, ANSWER_MAX);
+    expose_spans(gw, &e);
+    served_expose(gw->served, &e);
+    streams_expose(gw->streams, fleet_in_hand(gw->fleet, "executor"), &e);
+    expose_self(gw, &e);
+    fleet_expose(gw->fleet, &self, &e);
+    exposition_end(&e);
+    answer_header(r, "Vary", "Accept");
+    if (buf_failed(&out))
+        return answer_problem(r, PROBLEM_INTERNAL, "the metrics are larger than an answer may be");
+    return answer_raw(r, 200, e.openmetrics ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT,
+                      buf_text(&out), out.len);
 }
 
 static enum step
@@ -92,7 +130,7 @@ status(struct request *r)
     struct json_writer w;
     struct gauge gauges[GAUGES_MAX];
     unsigned n = read_gauges(r->gw, gauges);
-    buf_init(&out, METRICS_MAX);
+    buf_init(&out, STATUS_MAX);
     json_begin(&w, &out);
     json_object(&w, NULL);
     json_put_string(&w, "program", "gantry-gateway");
@@ -101,6 +139,7 @@ status(struct request *r)
     for (unsigned i = 0; i < n; i++)
         json_put_int(&w, gauges[i].name, gauges[i].value);
 #define PUT(name, help) json_put_int(&w, #name, (int64_t)r->gw->count.name);
+    ANSWER_TABLE(PUT)
     COUNTER_TABLE(PUT)
 #undef PUT
     json_close(&w);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "protocol/metrics.h"
 
 #define SILENT_MS 30000
 #define ABSENT_MS 15000
@@ -28,6 +27,7 @@ drop_silent(struct fleet *fleet)
             continue;
         }
         fleet->count--;
+        metrics_fini(&fleet->snapshots[i]);
         fleet->snapshots[i] = fleet->snapshots[fleet->count];
         fleet->seen_ms[i] = fleet->seen_ms[fleet->count];
     }
@@ -46,10 +46,14 @@ on_snapshot(void *arg, const struct bus_msg *msg)
         i++;
     if (i == FLEET_MAX)
         drop_silent(fleet);
-    if (i == FLEET_MAX && fleet->count == FLEET_MAX)
+    if (i == FLEET_MAX && fleet->count == FLEET_MAX) {
+        metrics_fini(&snapshot);
         return;
+    }
     if (i >= fleet->count)
         i = fleet->count++;
+    else
+        metrics_fini(&fleet->snapshots[i]);
     fleet->snapshots[i] = snapshot;
     fleet->seen_ms[i] = clock_mono_ms();
 }
@@ -77,6 +81,8 @@ fleet_free(struct fleet *fleet)
     if (!fleet)
         return;
     bus_unsubscribe(fleet->sub);
+    for (size_t i = 0; i < fleet->count; i++)
+        metrics_fini(&fleet->snapshots[i]);
     free(fleet);
 }
 
@@ -102,11 +108,26 @@ fleet_embedding_fails(const struct fleet *fleet)
     return false;
 }
 
-void
-fleet_expose(struct fleet *fleet, struct buf *out)
+uint64_t
+fleet_in_hand(const struct fleet *fleet, const char *program)
 {
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < fleet->count; i++)
+        if (strcmp(fleet->snapshots[i].program, program) == 0)
+            count += fleet->snapshots[i].values.in_hand;
+    return count;
+}
+
+void
+fleet_expose(struct fleet *fleet, const struct metrics_snapshot *self, const struct exposition *e)
+{
+    const struct metrics_snapshot *all[1 + FLEET_MAX] = { self };
+
     drop_silent(fleet);
-    metrics_expose(fleet->snapshots, fleet->count, out);
+    for (size_t i = 0; i < fleet->count; i++)
+        all[1 + i] = &fleet->snapshots[i];
+    metrics_expose(all, 1 + fleet->count, e);
 }
 
 /* The first snapshot of its program writes the row of all of them. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "full.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway.h"
@@ -39,18 +40,22 @@ full_put(const struct gateway *gw, struct json_writer *w)
 }
 
 void
-full_expose(const struct gateway *gw, struct buf *out)
+full_expose(const struct gateway *gw, const struct exposition *e)
 {
-    buf_printf(out,
-               "# HELP gantry_gateway_full whether the bound refused something within %d s\n"
-               "# TYPE gantry_gateway_full gauge\n",
-               FULL_MS / 1000);
-    for (unsigned i = 0; i < FULL_COUNT; i++)
-        buf_printf(out, "gantry_gateway_full{bound=\"%s\"} %d\n", NAMES[i],
-                   full_is(gw, (enum full)i));
-    buf_printf(out, "# HELP gantry_gateway_full_refusals_total what the bound refused\n"
-                    "# TYPE gantry_gateway_full_refusals_total counter\n");
-    for (unsigned i = 0; i < FULL_COUNT; i++)
-        buf_printf(out, "gantry_gateway_full_refusals_total{bound=\"%s\"} %llu\n", NAMES[i],
-                   (unsigned long long)gw->full[i].refusals);
+    static const char FULL[] = "gantry_gateway_full";
+    static const char REFUSALS[] = "gantry_gateway_full_refusals_total";
+    AUTO(buf) struct buf labels = { 0 };
+    buf_init(&labels, 128);
+    exposition_family(e, FULL, METRIC_GAUGE, "whether the bound refused something within 10 s");
+    for (unsigned i = 0; i < FULL_COUNT; i++) {
+        buf_reset(&labels);
+        exposition_label(&labels, "bound", NAMES[i]);
+        exposition_value(e, FULL, buf_text(&labels), full_is(gw, (enum full)i));
+    }
+    exposition_family(e, REFUSALS, METRIC_COUNTER, "what the bound refused");
+    for (unsigned i = 0; i < FULL_COUNT; i++) {
+        buf_reset(&labels);
+        exposition_label(&labels, "bound", NAMES[i]);
+        exposition_value(e, REFUSALS, buf_text(&labels), gw->full[i].refusals);
+    }
 }

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "json/json.h"
+#include "protocol/exposition.h"
 
 #define FULL_MS 10000
 
@@ -52,6 +52,6 @@ void full_note(struct gateway *gw, enum full what, const char *workspace);
 bool full_is(const struct gateway *gw, enum full what);
 /* The member "full": the names of what is. */
 void full_put(const struct gateway *gw, struct json_writer *w);
-void full_expose(const struct gateway *gw, struct buf *out);
+void full_expose(const struct gateway *gw, const struct exposition *e);
 
 #endif

@@ -18,7 +18,9 @@
 #include "kv/kv.h"
 #include "protocol/command.h"
 #include "protocol/jobs.h"
+#include "protocol/metrics.h"
 #include "settings.h"
+#include "trace/stages.h"
 
 struct keys;
 struct gcra_table;
@@ -34,6 +36,8 @@ struct shares;
 struct tally;
 struct traffic;
 struct events;
+struct streams;
+struct served;
 
 /* Redis scripts, by the names of their files in gateway/lua. */
 enum gateway_script {
@@ -51,10 +55,6 @@ enum gateway_script {
 
 /* clang-format off */
 #define COUNTER_TABLE(X)                                                                       \
-    X(requests_total,       "requests that reached a route's checks")                          \
-    X(answers_2xx_total,    "answers with a status of 200 to 299")                             \
-    X(answers_4xx_total,    "answers with a status of 400 to 499")                             \
-    X(answers_5xx_total,    "answers with a status of 500 to 599")                             \
     X(unauthorized_total,   "requests without a valid key")                                    \
     X(rate_limited_total,   "requests answered 429")                                           \
     X(rate_local_total,     "requests limited by the local limiter because Redis was unavailable")    \
@@ -71,8 +71,16 @@ enum gateway_script {
     X(nats_kicks_total,     "NATS connections ended because their key was revoked or changed")
 /* clang-format on */
 
+/* Told by /debug/status; /metrics has http_requests_total instead. */
+#define ANSWER_TABLE(X)                                                                            \
+    X(requests_total, "requests that reached a route's checks")                                    \
+    X(answers_2xx_total, "answers with a status of 200 to 299")                                    \
+    X(answers_4xx_total, "answers with a status of 400 to 499")                                    \
+    X(answers_5xx_total, "answers with a status of 500 to 599")
+
 struct counters {
 #define COUNTER_MEMBER(name, help) uint64_t name;
+    ANSWER_TABLE(COUNTER_MEMBER)
     COUNTER_TABLE(COUNTER_MEMBER)
 #undef COUNTER_MEMBER
 };
@@ -95,6 +103,12 @@ struct gateway {
     struct tally *tally;     /* of requests under way */
     struct traffic *traffic; /* of each workspace's requests, for its overview */
     struct events *events;
+    struct served *served; /* of each route */
+    struct streams *streams;
+    char instance[METRICS_NAME_MAX]; /* of this process, as the metrics name it */
+    struct series_set series;        /* owned: stages of commands */
+    struct tracer *tracer;           /* owned */
+    struct stages stages;
     struct full_mark full[FULL_COUNT];
     struct http_server *http;
     struct http_server *admin;

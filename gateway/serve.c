@@ -2,6 +2,7 @@
 #include "serve.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -27,6 +28,8 @@
 #include "keys/keys.h"
 #include "keys/uses.h"
 #include "logins/direct.h"
+#include "metrics/served.h"
+#include "metrics/streams.h"
 #include "process/confine.h"
 #include "process/transport.h"
 #include "requests/openapi.h"
@@ -162,6 +165,8 @@ connect_servers(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = fleet_new(gw->bus, &gw->fleet, err);
     if (rc == RC_OK)
+        rc = streams_open(gw->loop, gw->bus, &gw->streams, err);
+    if (rc == RC_OK)
         shares_open(gw, &gw->shares);
     if (rc == RC_OK)
         health_watch(gw);
@@ -260,8 +265,10 @@ release(struct gateway *gw)
     direct_close(gw->direct);
     gw->direct = NULL;
     audit_settle(gw->audit);
+    tracer_flush(gw->tracer);
     fleet_free(gw->fleet);
     bus_free(gw->bus);
+    streams_close(gw->streams);
     kv_free(gw->kv);
     /* No callback runs any more. */
     keys_close(gw->keys);
@@ -274,6 +281,9 @@ release(struct gateway *gw)
     events_close(gw->events);
     waiters_free(gw->waiters);
     tally_free(gw->tally);
+    served_free(gw->served);
+    tracer_free(gw->tracer);
+    series_free(&gw->series);
     traffic_free(gw->traffic);
     gcra_table_free(gw->limiter);
     buf_fini(&gw->openapi);
@@ -282,8 +292,19 @@ release(struct gateway *gw)
 }
 
 static enum rc
+open_tracer(struct gateway *gw, struct err *err)
+{
+    const struct tracer_options options = { &gw->settings->trace, "gateway", gw->instance,
+                                            gw->settings->region };
+    enum rc rc = tracer_new(gw->loop, &options, &gw->tracer, err);
+    gw->stages = (struct stages){ .tracer = gw->tracer, .series = &gw->series };
+    return rc;
+}
+
+static enum rc
 start(struct gateway *gw, struct err *err)
 {
+    char unique[ID_TEXT_MAX];
     enum rc rc = confine_drop_root(err);
     if (rc == RC_OK)
         rc = confine_calls(CONFINE_LISTEN, err);
@@ -305,6 +326,13 @@ start(struct gateway *gw, struct err *err)
         rc = tally_new(&gw->tally, err);
     if (rc == RC_OK)
         rc = traffic_new(&gw->traffic, err);
+    if (rc == RC_OK)
+        rc = served_new(&gw->served, err);
+    if (rc != RC_OK)
+        return rc;
+    id_new_random(unique);
+    (void)snprintf(gw->instance, sizeof(gw->instance), "%.8s", unique);
+    rc = open_tracer(gw, err);
     if (rc != RC_OK)
         return rc;
     warn_of_plaintext(gw->settings);

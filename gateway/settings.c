@@ -93,6 +93,7 @@ static const struct conf_item ITEMS[] = {
       "a body may last so long, and a second more for each 4 KiB of it that came" },
     { "KEY_HASH_THREADS", CONF_INT, AT(key_hash_threads), "2", 1, 64, NULL, 0,
       "threads that check keys never seen before (Argon2id, 20 ms and 19 MiB each)" },
+    TRACE_CONF_ITEMS(AT(trace)),
     { "LOG_LEVEL", CONF_CHOICE, AT(log_level), "info", 0, 0, LEVELS, 0,
       "the least that is logged" },
     { "LOG_FORMAT", CONF_CHOICE, AT(log_format), "json", 0, 0, FORMATS, 0, "json or text" },

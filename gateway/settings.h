@@ -12,6 +12,7 @@
 
 #include "crypto/crypto.h"
 #include "process/conf.h"
+#include "trace/trace_conf.h"
 
 struct settings {
     char *listen_addr;
@@ -47,6 +48,7 @@ struct settings {
     int64_t head_timeout_seconds;
     int64_t body_timeout_seconds;
     int64_t key_hash_threads;
+    struct trace_conf trace;
     int log_level;  /* enum log_level */
     int log_format; /* enum log_format */
 };

@@ -70,6 +70,10 @@ enum rc db_ready(struct db *db, struct err *err);
 typedef void db_wait_fn(void *arg, int fd);
 void db_on_wait(struct db *db, db_wait_fn *fn, void *arg);
 
+/* How long was waited for the server, in microseconds, and since when the first time (monotonic). */
+void db_usage_begin(struct db *db);
+int64_t db_usage(const struct db *db, int64_t *start_us);
+
 void pgresult_cleanup(PGresult **result); /* AUTO(pgresult) PGresult *r = NULL */
 
 /* One statement outside a group. workspace NULL = none set. *out is owned by the caller. */

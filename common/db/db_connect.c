@@ -44,6 +44,7 @@ wait_connected(PGconn *conn, int64_t deadline_ms, struct err *err)
 void
 db_disconnect(struct db *db)
 {
+    db->flushed_us = 0;
     if (db->conn)
         PQfinish(db->conn);
     db->conn = NULL;

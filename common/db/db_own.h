@@ -39,9 +39,11 @@ struct db {
     size_t n_sent;       /* statements of the group, for their indexes */
     db_wait_fn *wait_fn; /* NULL = block */
     void *wait_arg;
-    bool waiting; /* in wait_fn: the connection is in use */
-    bool asked;   /* between db_ask() and db_take() */
-    bool sent;    /* what was asked */
+    bool waiting;                     /* in wait_fn: the connection is in use */
+    int64_t flushed_us;               /* monotonic: something is under way since; 0 = nothing is */
+    int64_t usage_start_us, usage_us; /* since db_usage_begin() */
+    bool asked;                       /* between db_ask() and db_take() */
+    bool sent;                        /* what was asked */
 };
 
 /* Translate the five characters of a SQLSTATE; "" is a lost connection. */

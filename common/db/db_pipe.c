@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "db/db_own.h"
 
 void
@@ -119,6 +120,8 @@ collect_one(struct db *db, const struct db_pending *pending)
 bool
 db_flush(struct db *db, bool sync)
 {
+    if (!db->flushed_us)
+        db->flushed_us = clock_mono_us();
     int queued = sync ? PQpipelineSync(db->conn) : PQsendFlushRequest(db->conn);
     bool sent = queued == 1 && PQflush(db->conn) == 0;
     if (!sent)
@@ -126,8 +129,8 @@ db_flush(struct db *db, bool sync)
     return sent;
 }
 
-void
-db_gather(struct db *db, bool sync, bool more)
+static void
+gather(struct db *db, bool sync, bool more)
 {
     for (size_t i = 0; i < db->n_pending && more; i++)
         more = collect_one(db, &db->pending[i]);
@@ -145,6 +148,31 @@ db_gather(struct db *db, bool sync, bool more)
     }
     db->stale = true; /* out of step: the next use makes a new connection */
     db_fail_once(db, "sync", NULL);
+}
+
+void
+db_gather(struct db *db, bool sync, bool sent)
+{
+    gather(db, sync, sent);
+    if (!db->flushed_us)
+        return;
+    if (db->usage_us == 0)
+        db->usage_start_us = db->flushed_us;
+    db->usage_us += clock_mono_us() - db->flushed_us;
+    db->flushed_us = 0;
+}
+
+void
+db_usage_begin(struct db *db)
+{
+    db->usage_us = 0;
+}
+
+int64_t
+db_usage(const struct db *db, int64_t *start_us)
+{
+    *start_us = db->usage_start_us;
+    return db->usage_us;
 }
 
 void

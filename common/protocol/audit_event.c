@@ -108,6 +108,8 @@ audit_event_write(const struct audit_request_event *event, struct buf *out)
     put_optional(&w, "client", event->client);
     json_put_time(&w, "time", event->time_ms);
     json_put_int(&w, "count", event->count > 0 ? event->count : 1);
+    if (event->traceparent)
+        json_put_string(&w, "traceparent", event->traceparent);
     if (event->intent)
         json_put_bool(&w, "intent", true);
     json_close(&w);

@@ -58,6 +58,7 @@ struct audit_request_event {
     const char *params_prefix64;    /* actions only: audit_params_prefix(); NULL */
     const char *region;             /* REGION, NULL or "" */
     const char *client;             /* counted refusals: the client's address; else NULL */
+    const char *traceparent;        /* of the span that sends it; NULL = none */
     int64_t time_ms;                /* when the request was accepted */
     int64_t count;                  /* counted refusals: how many; else 0, written as 1 */
     /* Written before the effect, with the id of the event that will tell how it ended; it is recorded

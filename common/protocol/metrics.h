@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * metrics - the numbers that every worker counts, declared once, and their two forms.
+ * metrics - the numbers that every program counts, declared once, and their two forms.
  *
  * Workers have no listening socket: each publishes a snapshot on
- * gantry.sys.metrics.<program>.<instance> every few seconds, and the gateway turns the last snapshot
- * of each instance into the Prometheus text format with the labels program and instance.
+ * gantry.sys.metrics.<program>.<instance> every few seconds, and the gateway shows the last snapshot
+ * of each as Prometheus reads it, with the labels program and replica, beside its own.
  *
- * Shape:   snapshot {"program":text,"instance":text,"values":{"calls":n,…}}
+ * Shape:   snapshot {"program":text,"instance":text,"version":text,"started_ms":n,"values":{"calls":n,…},
+ *          "usage":{"cpu_us":n,…},"series":[{"family":n,"labels":[a,b],"sum_us":n,"counts":[n,…],
+ *          "exemplars":[[bucket,trace id,us,ms],…]},…]}
  * Errors:  RC_INVALID  a snapshot that is none
- * Source:  contract section 3 (/metrics); Prometheus text format 0.0.4
+ * Source:  contract section 3 (/metrics)
  */
 #ifndef GANTRY_METRICS_H
 #define GANTRY_METRICS_H
@@ -19,6 +21,9 @@
 
 #include "base/buf.h"
 #include "base/rc.h"
+#include "base/usage.h"
+#include "protocol/exposition.h"
+#include "protocol/series.h"
 
 #define METRICS_SUBJECT_PREFIX "gantry.sys.metrics."
 #define METRICS_NAME_MAX       40 /* bytes of a program's or an instance's name with the NUL */
@@ -46,7 +51,18 @@
     X(index_workspaces, "index_workspaces",       GAUGE,   "workspaces with a search index in memory") \
     X(index_streamed,   "index_streamed_workspaces", GAUGE, "workspaces too large for that: each search reads them anew") \
     X(index_loads,      "index_loads_total",      COUNTER, "times that a workspace was loaded")       \
+    X(spans_exported,   "spans_exported_total",   COUNTER, "spans that the collector took")           \
+    X(spans_dropped,    "spans_dropped_total",    COUNTER, "spans dropped: the queue was full, or the collector did not take them") \
+    X(traces_bounded,   "traces_bounded_total",   COUNTER, "traces not sampled although their client wished it: TRACE_CLIENTS_PER_MINUTE") \
     X(uptime_seconds,   "uptime_seconds",         GAUGE,   "since the program was ready")
+
+/* Of every process; the names are those of Prometheus' client libraries. */
+#define USAGE_TABLE(X)                                                                            \
+    X(cpu_us,           "process_cpu_seconds_total",     SECONDS, "processor time, of users and the kernel")  \
+    X(resident_bytes,   "process_resident_memory_bytes", GAUGE,   "memory that is in RAM")            \
+    X(virtual_bytes,    "process_virtual_memory_bytes",  GAUGE,   "address space in use")            \
+    X(open_fds,         "process_open_fds",              GAUGE,   "open file descriptors")           \
+    X(max_fds,          "process_max_fds",               GAUGE,   "the bound of open file descriptors")
 /* clang-format on */
 
 #define METRICS_FIELD(field, name, kind, help) uint64_t field;
@@ -65,14 +81,21 @@ struct route_stats {
 struct metrics_snapshot {
     char program[METRICS_NAME_MAX];
     char instance[METRICS_NAME_MAX];
+    char version[METRICS_NAME_MAX];
+    int64_t started_ms; /* wall */
     struct metrics values;
+    struct usage usage;
+    struct series_set series; /* owned by a snapshot that was read; else borrowed */
 };
 
 void metrics_write(const struct metrics_snapshot *snapshot, struct buf *out);
 /* Members that this version does not know are passed over; missing ones are 0. */
 enum rc metrics_read(const char *text, size_t len, struct metrics_snapshot *out, struct err *err);
+void metrics_fini(struct metrics_snapshot *snapshot); /* of one that was read */
 
-/* Append the exposition of all snapshots: gantry_worker_<name>{program="…",instance="…"} n */
-void metrics_expose(const struct metrics_snapshot *snapshots, size_t count, struct buf *out);
+/* Append the exposition of all snapshots. The first is of the gateway that answers, which has no
+ * gantry_worker_*. */
+void metrics_expose(const struct metrics_snapshot *const *snapshots, size_t count,
+                    const struct exposition *e);
 
 #endif

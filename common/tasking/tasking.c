@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "protocol/audit_event.h"
 
@@ -31,9 +32,10 @@
 enum verdict_of_list { ASKED, ALLOWED, DENIED, UNKNOWN };
 
 struct tasking_steps {
-    bool started;              /* the job is ours */
-    enum verdict_of_list list; /* UNKNOWN: error says why */
-    struct question *question; /* while the gateway is asked */
+    bool started;               /* the job is ours */
+    enum verdict_of_list list;  /* UNKNOWN: error says why */
+    struct question *question;  /* while the gateway is asked */
+    int64_t start_us, asked_us; /* monotonic; asked: Redis, last */
     struct loop_timer *again;
     /* How it ended. */
     const char *status, *outcome; /* static, or of the call's arena; outcome: of a job that ran */
@@ -114,6 +116,7 @@ tasking_new(struct taskings *all, struct call *call)
     t->all = all;
     t->call = call;
     t->steps->code = PROBLEM_COUNT;
+    t->steps->start_us = t->steps->asked_us = clock_mono_us();
     t->next = all->list;
     if (t->next)
         t->next->prev = t;
@@ -191,6 +194,16 @@ on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err)
     decide(t);
 }
 
+/* Redis has answered. */
+static void
+count_redis(const struct tasking *t)
+{
+    struct call *call = t->call;
+    if (!call->database_us)
+        call->database_start_us = t->steps->asked_us;
+    call->database_us += clock_mono_us() - t->steps->asked_us;
+}
+
 static void
 on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
 {
@@ -198,6 +211,7 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
     struct tasking *t = arg;
     const char *word = jobs_word(reply);
 
+    count_redis(t);
     if (rc != RC_OK) {
         tasking_give_back(t, rc, err->text);
     } else if (strcmp(word, "run") == 0) {
@@ -270,7 +284,22 @@ record(void *arg)
         (void)snprintf(shown, sizeof(shown), "%s: %s", problem_name(s->code), s->error);
         end.error = shown;
     }
+    s->asked_us = clock_mono_us();
     jobs_finish(&t->all->jobs, &t->ref, &end, on_recorded, t);
+}
+
+/* The labels are bounded: what no catalog of ours names, anybody may have thought up. */
+static void
+count_job(const struct tasking *t)
+{
+    const struct tasking_steps *s = t->steps;
+    const char *action = t->all->kind->label ? t->all->kind->label(t) : NULL;
+    const char *outcome = s->code < PROBLEM_COUNT ? "refused" : s->outcome;
+    struct histogram *histogram =
+        series_find(worker_series(t->all->w), FAMILY_JOB, action ? action : "other", outcome);
+    if (histogram)
+        histogram_add(histogram, (uint64_t)(clock_mono_us() - s->start_us),
+                      t->call->trace.sampled ? t->call->trace.id : NULL);
 }
 
 static void
@@ -280,7 +309,9 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     struct tasking_steps *s = t->steps;
     const char *word = jobs_word(reply);
 
+    count_redis(t);
     if (rc == RC_OK && strcmp(word, "ok") == 0) {
+        count_job(t);
         conclude(t);
     } else if (rc == RC_OK && strcmp(word, "done") == 0) {
         answer_again(t, reply);

@@ -28,6 +28,9 @@ struct tasking_kind {
     void (*cancel)(struct tasking *t);
     /* The output object of a job that was cancelled before it ran. */
     enum rc (*cancelled)(struct buf *out);
+    /* The name of its action as a metric's label, from the program's own catalog; NULL = it has none.
+     * May be missing: then all are "other". */
+    const char *(*label)(const struct tasking *t);
     size_t output_max; /* bytes of an output object */
 };
 

@@ -55,6 +55,8 @@ write_event(const struct delivery *delivery, struct buf *out)
     if (call->params_sha256 || !delivery->doc || audit_digest_json(delivery->doc, params) != RC_OK)
         params[0] = '\0';
     int64_t took_ms = clock_wall_ms() - call->accepted_ms;
+    char parent[TRACEPARENT_MAX];
+    trace_parent_write(&call->trace, delivery->audit_span, parent);
     bool known = call->actor.key_id[0] != '\0';
     const struct audit_request_event event = {
         .event_id = delivery->audit_id,
@@ -75,6 +77,7 @@ write_event(const struct delivery *delivery, struct buf *out)
         .params_sha256 = call->params_sha256 ? call->params_sha256 : params,
         .params_prefix64 = call->params_prefix64,
         .region = worker_region(delivery->w),
+        .traceparent = call->trace.id[0] ? parent : NULL,
         .time_ms = call->accepted_ms,
     };
     return audit_event_write(&event, out);
@@ -89,6 +92,7 @@ recorded(struct delivery *delivery)
         delivery->consumer->unrecorded--;
         consumer_due(delivery->consumer);
     }
+    delivery_record(delivery, STAGE_AUDIT, delivery->audit_us, clock_mono_us());
     FAULT("after_audit");
     delivery_done(delivery);
 }
@@ -145,8 +149,8 @@ write_together(struct queue *group, struct buf *text)
             continue;
         }
         buf_cut(text, len);
-        log_fields(LOG_ERROR, "a request event cannot be written", "command",
-                   command_info(delivery->call.command)->tail, NULL);
+        log_fields(LOG_ERROR, "a request event cannot be written", CALL_FIELDS(&delivery->call),
+                   NULL);
         delivery_step_later(delivery);
     }
     if (count > 1)
@@ -217,5 +221,9 @@ delivery_audit(struct delivery *delivery)
         return;
     }
     delivery->awaiting = true;
+    if (!delivery->audit_us) {
+        delivery->audit_us = clock_mono_us();
+        delivery->audit_span = trace_span_id(delivery->w->tracer);
+    }
     queue_push(&delivery->w->audits, delivery);
 }

@@ -229,6 +229,7 @@ run(struct worker *w)
 static void
 worker_free(struct worker *w)
 {
+    tracer_flush(w->tracer);
     if (w->spec->on_stop)
         w->spec->on_stop(w);
     hand_all_back(w);
@@ -236,6 +237,7 @@ worker_free(struct worker *w)
     kv_free(w->kv);
     db_close(w->db);
     consumers_free(w);
+    tracer_free(w->tracer);
     loop_timer_free(w->waker);
     loop_timer_free(w->tick);
     loop_timer_free(w->keepalive);
@@ -249,7 +251,18 @@ worker_free(struct worker *w)
     free(w->batch);
     worker_say_rest(w, true);
     free(w->log_limits);
+    series_free(&w->series);
     gcra_table_free(w->limits);
+}
+
+static enum rc
+open_tracer(struct worker *w, struct err *err)
+{
+    const struct tracer_options options = { &w->common.trace, w->spec->name, w->instance,
+                                            w->common.region };
+    enum rc rc = tracer_new(w->loop, &options, &w->tracer, err);
+    w->stages = (struct stages){ .tracer = w->tracer, .series = &w->series };
+    return rc;
 }
 
 static enum rc
@@ -278,6 +291,8 @@ start(struct worker *w, struct err *err)
         rc = loop_new(&w->loop, err);
     if (rc == RC_OK)
         rc = loop_on_terminate(w->loop, on_terminate, w, err);
+    if (rc == RC_OK)
+        rc = open_tracer(w, err);
     if (rc == RC_OK && w->spec->on_start)
         rc = w->spec->on_start(w, err);
     if (rc == RC_OK)

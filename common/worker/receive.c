@@ -285,6 +285,7 @@ delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_m
         consumer_be_careful(consumer);
     }
     enum rc rc = decode(delivery, &err);
+    delivery_trace(delivery, rc == RC_OK && !delivery->call.direct);
     if (id_valid(delivery->call.id))
         memcpy(delivery->audit_id, delivery->call.id, sizeof(delivery->audit_id));
     else if (consumer)

@@ -45,6 +45,7 @@ delivery_enqueue(struct delivery *delivery)
 {
     struct worker *w = delivery->w;
     struct consumer *consumer = delivery->consumer;
+    delivery_ready(delivery);
     if (!consumer) {
         queue_push(&w->core, delivery);
         return;
@@ -148,14 +149,34 @@ turn_meanwhile(void *arg, int fd)
 }
 
 static void
+begin_handling(struct delivery *delivery, int64_t now_us)
+{
+    delivery->handed_us = now_us;
+    delivery_record(delivery, STAGE_QUEUE, delivery->ready_us, now_us);
+    delivery_done(delivery); /* of the queue: now with the handler */
+}
+
+static void
+end_handling(struct delivery *delivery, int64_t now_us)
+{
+    struct call *call = &delivery->call;
+    delivery->handled_us = now_us;
+    if (delivery->w->db)
+        call->database_us = db_usage(delivery->w->db, &call->database_start_us);
+    delivery_done(delivery);
+}
+
+static void
 call_handler(struct worker *w, size_t count)
 {
     struct delivery *first = w->batch[0]->own;
     worker_handle_fn *handle = first->refused ? w->spec->refused : first->route->handle;
     int64_t start_us = clock_mono_us();
     for (size_t i = 0; i < count; i++)
-        delivery_done(w->batch[i]->own); /* of the queue: now with the handler */
+        begin_handling(w->batch[i]->own, start_us);
     w->in_handler = true;
+    if (w->db)
+        db_usage_begin(w->db);
     if (w->db && w->spec->turns_meanwhile)
         db_on_wait(w->db, turn_meanwhile, w);
     FAULT("before_handler");
@@ -168,9 +189,10 @@ call_handler(struct worker *w, size_t count)
         db_on_wait(w->db, NULL, NULL);
     w->in_handler = false;
     w->metrics.batches++;
-    w->metrics.handler_us += (uint64_t)(clock_mono_us() - start_us);
+    int64_t end_us = clock_mono_us();
+    w->metrics.handler_us += (uint64_t)(end_us - start_us);
     for (size_t i = 0; i < count && handle; i++)
-        delivery_done(w->batch[i]->own);
+        end_handling(w->batch[i]->own, end_us);
     if (w->tick_due)
         worker_tick(w);
 }

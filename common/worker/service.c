@@ -13,7 +13,8 @@
  * What a worker tells about itself: NATS ADR-32 ($SRV.PING|INFO|STATS, each for all, by name and by
  * instance) as plain subscriptions, and a snapshot of its metrics every few seconds.
  */
-#define ANSWER_MAX (64u << 10)
+#define ANSWER_MAX   (64u << 10)
+#define SNAPSHOT_MAX (1u << 20)
 
 enum verb { PING, INFO, STATS };
 static const char *const VERBS[] = { "PING", "INFO", "STATS" };
@@ -141,18 +142,26 @@ service_listen(struct worker *w, struct err *err)
 void
 service_publish(struct worker *w)
 {
-    struct metrics_snapshot snapshot = { .values = w->metrics };
+    struct metrics_snapshot snapshot = { .version = GANTRY_VERSION,
+                                         .started_ms = w->ready_ms,
+                                         .values = w->metrics,
+                                         .series = w->series };
     char subject[SUBJECT_MAX];
     AUTO(buf) struct buf text = { 0 };
     snapshot.values.in_hand = w->in_hand;
     snapshot.values.held = w->held;
     snapshot.values.healthy = w->healthy;
+    const struct tracer_counts *spans = tracer_counts(w->tracer);
+    snapshot.values.spans_exported = spans->exported;
+    snapshot.values.spans_dropped = spans->dropped;
+    snapshot.values.traces_bounded = spans->bounded;
     snapshot.values.embedding_failing = w->spec->failing && w->spec->failing(w);
     snapshot.values.uptime_seconds = (uint64_t)(clock_wall_ms() - w->ready_ms) / 1000;
     (void)strlcpy(snapshot.program, w->spec->name, sizeof(snapshot.program));
     (void)strlcpy(snapshot.instance, w->instance, sizeof(snapshot.instance));
     snprintf(subject, sizeof(subject), METRICS_SUBJECT_PREFIX "%s.%s", w->spec->name, w->instance);
-    buf_init(&text, ANSWER_MAX);
+    usage_read(&snapshot.usage);
+    buf_init(&text, SNAPSHOT_MAX);
     metrics_write(&snapshot, &text);
     if (buf_failed(&text))
         return;

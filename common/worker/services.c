@@ -34,6 +34,12 @@ worker_metrics(struct worker *w)
     return &w->metrics;
 }
 
+struct series_set *
+worker_series(struct worker *w)
+{
+    return &w->series;
+}
+
 struct kv *
 worker_kv(struct worker *w)
 {

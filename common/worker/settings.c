@@ -42,6 +42,7 @@ static const struct conf_item ITEMS[] = {
       0, "Requests of a workspace's NATS clients in a minute, for each process; 0 = off." },
     { "ALLOW_PLAINTEXT", CONF_BOOL, COMMON(allow_plaintext), "0", 0, 0, NULL, 0,
       "1 = no warning about servers on other machines that are reached unencrypted." },
+    TRACE_CONF_ITEMS(COMMON(trace)),
 };
 static const struct conf_item DATABASE_ITEM[] = {
     { "DATABASE_URL", CONF_URL, COMMON(database_url), NULL, 0, 0, NULL, 0,

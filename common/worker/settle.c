@@ -108,8 +108,7 @@ after_request(struct delivery *delivery)
         delivery_refuse_unavailable(delivery);
     } else if (verdict == VERDICT_REJECT) {
         if (worker_may_say(delivery->w, FAILED, call->actor.workspace))
-            log_fields(LOG_ERROR, FAILED, "command", command_info(call->command)->tail, "reason",
-                       call->result.err.text, NULL);
+            log_fields(LOG_ERROR, FAILED, CALL_FIELDS(call), "reason", call->result.err.text, NULL);
         call_problem(call, PROBLEM_INTERNAL, NULL, "The request could not be carried out.");
     }
     return DELIVERY_AUDITING;
@@ -119,6 +118,7 @@ static enum delivery_state
 after_handler(struct delivery *delivery)
 {
     struct result *result = &delivery->call.result;
+    delivery_record_handled(delivery);
     if (rc_verdict(result->rc) == VERDICT_DONE && result->status == 0)
         result->rc = err_set(&result->err, RC_BUG, "the handler gave no answer");
     return delivery->consumer ? after_command(delivery) : after_request(delivery);
@@ -135,8 +135,7 @@ hold(struct delivery *delivery)
     delivery->consumer->held++;
     if (err->text[0]) /* a call without a reason has not failed, its time has not come */
         log_fields(err->rc == RC_CONFIG ? LOG_ERROR : LOG_WARN,
-                   "failed for now: trying again later", "command",
-                   command_info(delivery->call.command)->tail, "id", delivery->call.id, "reason",
+                   "failed for now: trying again later", CALL_FIELDS(&delivery->call), "reason",
                    err->text, NULL);
     delivery_wake_after(delivery, grown(RETRY_FIRST_MS, RETRY_MAX_MS, delivery->attempts++));
 }
@@ -224,9 +223,9 @@ finish(struct delivery *delivery)
         w->metrics.calls_failed++;
     w->metrics.settle_us += settle_us;
     service_count(delivery, settle_us);
+    delivery_record_all(delivery);
     if (log_enabled(LOG_DEBUG))
-        log_fields(LOG_DEBUG, "settled", "command", command_info(delivery->call.command)->tail,
-                   "workspace", delivery->call.actor.workspace, "id", delivery->call.id, NULL);
+        delivery_log(delivery);
     delivery_free(delivery);
 }
 

@@ -39,6 +39,7 @@
 #include "protocol/actor.h"
 #include "protocol/command.h"
 #include "protocol/metrics.h"
+#include "trace/context.h"
 #include "validate/problem.h"
 
 #define WORKER_DRAIN_MS 25000
@@ -75,8 +76,12 @@ struct call {
     const char *params_prefix64; /* actions only: audit_params_prefix() */
     const char *audit_error;     /* of a success with a bad outcome (a task's); NULL = none */
     const char *program;         /* CMD_AUDIT_REQUEST: the last token of the subject; else NULL */
-    struct arena *mem;           /* lives until the call is settled */
-    void *own;                   /* the runtime's */
+    struct trace trace;          /* that it belongs to */
+    /* Of its handling, for STAGE_DATABASE: what the program's own threads and requests to Redis took. The
+     * runtime fills in what worker_db() took in a handler. */
+    int64_t database_start_us, database_us;
+    struct arena *mem; /* lives until the call is settled */
+    void *own;         /* the runtime's */
 };
 
 /* All calls of one batch have the same command; workspaces may differ. One result per call. */
@@ -137,6 +142,11 @@ struct worker_spec {
     const char *command_line_help; /* lines of --help about them, or NULL */
 };
 
+/* Fields for log_fields() that say whose call a line is about. */
+#define CALL_FIELDS(call)                                                                          \
+    "trace_id", (call)->trace.id, "request_id", (call)->request_id, "workspace",                   \
+        (call)->actor.workspace, "route", command_info((call)->command)->tail, "id", (call)->id
+
 int worker_main(int argc, char **argv, const struct worker_spec *spec);
 /* Services for handlers and hooks. */
 const void *worker_conf(const struct worker *w);
@@ -146,6 +156,7 @@ struct db *worker_db(struct worker *w);
 /* One more connection with the same statements, for a thread of the program. */
 enum rc worker_db_open(struct worker *w, struct db **out, struct err *err);
 struct metrics *worker_metrics(struct worker *w); /* of the loop's thread */
+struct series_set *worker_series(struct worker *w);
 struct kv *worker_kv(struct worker *w);
 struct loop *worker_loop(struct worker *w);
 const char *worker_region(const struct worker *w); /* REGION; "" when unset */

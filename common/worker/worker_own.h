@@ -18,6 +18,7 @@
 #include "bus/bus.h"
 #include "process/fault.h"
 #include "protocol/metrics.h"
+#include "trace/stages.h"
 #include "worker.h"
 
 #define WORKER_KEEPALIVE_MS   10000 /* until the server has told its ack_wait: a third of that */
@@ -57,10 +58,13 @@ struct delivery {
     int64_t waited_ms;
     unsigned tries;                 /* of the step at hand */
     int64_t arrived_us, settled_us; /* settled: when its acknowledgement was due; 0 = not yet */
-    bool acked_late;                /* its acknowledgement has waited once */
-    const char *reason;             /* of a dead letter; in the arena or static */
-    bool refused;                   /* answered by the runtime; no handler has seen it */
-    struct result refusal;          /* what it was answered, for attempts after one that failed */
+    int64_t ready_us, handed_us, handled_us; /* to a handler, of the last attempt; 0 = not yet */
+    int64_t audit_us;                        /* its event was first sent */
+    uint64_t audit_span;
+    bool acked_late;       /* its acknowledgement has waited once */
+    const char *reason;    /* of a dead letter; in the arena or static */
+    bool refused;          /* answered by the runtime; no handler has seen it */
+    struct result refusal; /* what it was answered, for attempts after one that failed */
     bool answered;
     bool unrecorded; /* counted in its consumer: AUDIT did not take its event */
     char audit_id[ID_TEXT_MAX];
@@ -107,6 +111,7 @@ struct worker_common {
     int64_t delivery_limit;
     int64_t rate_limit_per_minute; /* direct requests and commands of a workspace; 0 = off */
     bool allow_plaintext;
+    struct trace_conf trace;
 };
 
 struct worker {
@@ -140,6 +145,9 @@ struct worker {
     size_t list_offset;
     struct bus_sub *subs[CMD_COUNT];
     struct metrics metrics;
+    struct tracer *tracer; /* owned */
+    struct stages stages;
+    struct series_set series; /* owned: stages of commands, and what the program records */
     struct route_stats stats[CMD_COUNT];
     struct gcra_table *limits; /* of direct clients */
     struct call **batch;
@@ -215,6 +223,14 @@ void worker_fetch(struct worker *w);
 /* log_limits.c: false when lines of this kind and workspace were enough; the rest as a number */
 bool worker_may_say(struct worker *w, const char *what, const char *workspace);
 void worker_say_rest(struct worker *w, bool now);
+
+/* traced.c: the trace of a delivery, and its stages */
+void delivery_trace(struct delivery *delivery, bool trusted);
+void delivery_ready(struct delivery *delivery); /* it may be handed to a handler from now on */
+void delivery_record(struct delivery *delivery, enum stage stage, int64_t start_us, int64_t end_us);
+void delivery_record_handled(struct delivery *delivery);
+void delivery_record_all(struct delivery *delivery); /* it is settled */
+void delivery_log(const struct delivery *delivery); /* … as lines for whoever follows a request */
 
 /* service.c: $SRV and metrics */
 enum rc service_listen(struct worker *w, struct err *err);

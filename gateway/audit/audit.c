@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway.h"
+#include "metrics/traced.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
 
@@ -113,11 +114,19 @@ refuse_unaudited(struct request *r)
 }
 
 static void
+event_taken(struct request *r, enum rc rc)
+{
+    traced_hop_end(r, STAGE_AUDIT, CMD_AUDIT_REQUEST, &r->audit_hop, NULL,
+                   rc == RC_OK ? NULL : "unavailable");
+}
+
+static void
 on_taken(void *arg, enum rc rc)
 {
     struct request *r = arg;
     bool counted = rc == RC_LIMIT && status_of(r->answer.status) != AUDIT_SUCCESS;
 
+    event_taken(r, rc);
     if (rc == RC_LIMIT)
         full_note(r->gw, FULL_AUDIT, r->actor.workspace);
     if (rc != RC_OK)
@@ -132,11 +141,14 @@ static enum rc
 send_event(struct request *r, const char *id, const struct audit_request_event *end,
            audit_taken_fn *taken)
 {
-    char action[96], digest[AUDIT_DIGEST_MAX], prefix[AUDIT_PREFIX_MAX];
+    char action[96], digest[AUDIT_DIGEST_MAX], prefix[AUDIT_PREFIX_MAX], parent[TRACEPARENT_MAX];
     struct audit_request_event event = *end;
     const cJSON *params = NULL;
 
     request_action(r, action);
+    traced_hop_begin(r, &r->audit_hop);
+    trace_parent_write(&r->trace, r->audit_hop.span, parent);
+    event.traceparent = parent;
     event.event_id = id;
     event.actor = AUDIT_ACTOR_KEY;
     event.key_id = r->actor.key_id;
@@ -162,6 +174,7 @@ on_announced(void *arg, enum rc rc)
 {
     struct request *r = arg;
 
+    event_taken(r, rc);
     if (rc == RC_OK) {
         request_continue(r, STEP_NEXT);
         return;

@@ -23,6 +23,7 @@
 #include "effects/share.h"
 #include "effects/tasks.h"
 #include "gateway.h"
+#include "metrics/traced.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
 
@@ -43,6 +44,7 @@ struct item {
     const struct item *same; /* an earlier item with the same key */
     bool reserved;           /* we hold its lease */
     bool known;              /* queued before: only its id is wanted */
+    struct request_hop hop;
 };
 
 struct execution {
@@ -314,6 +316,8 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
     struct item *item = arg;
     (void)duplicate, (void)err;
+    traced_hop_end(item->x->r, STAGE_PUBLISH, CMD_EXECUTOR_RUN, &item->hop, item->id,
+                   rc == RC_OK ? NULL : "unavailable");
     item->x->r->gw->count.published_total += rc == RC_OK;
     if (rc == RC_LIMIT)
         full_note(item->x->r->gw, FULL_QUEUE, item->x->r->actor.workspace);
@@ -340,10 +344,13 @@ publish_item(struct item *item)
         go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
         return;
     }
-    struct bus_header headers[] = { { ACTOR_HEADER, head.actor }, { PROTOCOL_HEADER, "2" } };
+    char parent[TRACEPARENT_MAX];
+    struct bus_header headers[2 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
+                                                          { PROTOCOL_HEADER, "2" } };
+    traced_hop_begin(r, &item->hop);
     struct bus_out out = { .subject = head.subject,
                            .headers = headers,
-                           .n_headers = ARRAY_LEN(headers),
+                           .n_headers = traced_headers(r, item->hop.span, parent, headers, 2),
                            .data = payload.data,
                            .len = payload.len };
     (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", item->id, (long long)item->attempt);

@@ -10,6 +10,7 @@
 #include "effects/waiters.h"
 #include "events/events.h"
 #include "gateway.h"
+#include "metrics/traced.h"
 #include "protocol/actor.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
@@ -60,6 +61,8 @@ enum step
 forward_reply(struct request *r, enum rc rc, const struct bus_msg *msg, const struct err *err)
 {
     enum step step;
+    traced_hop_end(r, STAGE_REPLY, r->route->command, &r->hop, r->id,
+                   rc == RC_OK ? NULL : "unavailable");
     if (rc == RC_OK) {
         const char *code = bus_msg_header(msg, ERROR_STATUS_HEADER);
         const char *good = bus_msg_header(msg, STATUS_HEADER);
@@ -78,7 +81,8 @@ forward_reply(struct request *r, enum rc rc, const struct bus_msg *msg, const st
         step = answer_problem(r, PROBLEM_TIMEOUT, "gantry-%s did not answer within %u ms",
                               command_info(r->route->command)->program, r->wait_ms);
     } else {
-        log_fields(LOG_DEBUG, "a query found no answer", "why", err ? err->text : "", NULL);
+        log_fields(LOG_DEBUG, "a query found no answer", REQUEST_FIELDS(r), "why",
+                   err ? err->text : "", NULL);
         answer_header(r, "Retry-After", "1");
         step = answer_problem(r, PROBLEM_UNAVAILABLE, "no gantry-%s answers at the moment",
                               command_info(r->route->command)->program);
@@ -102,13 +106,14 @@ forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg)
     const char *payload = request_payload(r, &len);
     if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
-    struct bus_header headers[] = { { ACTOR_HEADER, head.actor },
-                                    { UNRECORDED_HEADER, "gateway" } };
-    struct bus_out out = { .subject = head.subject,
-                           .headers = headers,
-                           .n_headers = unrecorded ? 2 : 1,
-                           .data = payload,
-                           .len = len };
+    char parent[TRACEPARENT_MAX];
+    struct bus_header headers[2 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
+                                                          { UNRECORDED_HEADER, "gateway" } };
+    traced_hop_begin(r, &r->hop);
+    size_t n = traced_headers(r, r->hop.span, parent, headers, unrecorded ? 2 : 1);
+    struct bus_out out = {
+        .subject = head.subject, .headers = headers, .n_headers = n, .data = payload, .len = len
+    };
     if (r->wait_ms < QUERY_MIN_MS)
         r->wait_ms = QUERY_MIN_MS;
     r->effect = EFFECT_SENT;
@@ -209,6 +214,8 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     struct request *r = arg;
     (void)duplicate;
     bool overtaken = r->effect == EFFECT_SETTLED;
+    traced_hop_end(r, STAGE_PUBLISH, r->route->command, &r->hop, r->id,
+                   rc == RC_OK || overtaken ? NULL : "unavailable");
     if (rc == RC_OK) {
         if (!overtaken)
             r->effect = EFFECT_STORED;
@@ -224,8 +231,8 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
         r->gw->count.publish_failed_total++;
         if (rc == RC_LIMIT)
             full_note(r->gw, FULL_QUEUE, r->actor.workspace);
-        log_fields(LOG_WARN, "a command was not acknowledged; answered 503", "workspace",
-                   r->actor.workspace, "why", err ? err->text : "", NULL);
+        log_fields(LOG_WARN, "a command was not acknowledged; answered 503", REQUEST_FIELDS(r),
+                   "why", err ? err->text : "", NULL);
         go_on(r, unavailable(r, rc == RC_LIMIT ? "the workspace's queue is full"
                                                : "the command could not be stored in time"));
         return;
@@ -249,10 +256,13 @@ forward_command(struct request *r)
     const char *payload = request_payload(r, &len);
     if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
-    struct bus_header headers[] = { { ACTOR_HEADER, head.actor }, { PROTOCOL_HEADER, "2" } };
+    char parent[TRACEPARENT_MAX];
+    struct bus_header headers[2 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
+                                                          { PROTOCOL_HEADER, "2" } };
+    traced_hop_begin(r, &r->hop);
     struct bus_out out = { .subject = head.subject,
                            .headers = headers,
-                           .n_headers = ARRAY_LEN(headers),
+                           .n_headers = traced_headers(r, r->hop.span, parent, headers, 2),
                            .data = payload,
                            .len = len };
     id_new(again); /* a repeat must not be taken for a duplicate: its answer would never come */

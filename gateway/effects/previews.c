@@ -10,6 +10,7 @@
 #include "effects/forward.h"
 #include "effects/share.h"
 #include "gateway.h"
+#include "metrics/traced.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
 
@@ -176,6 +177,8 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
     struct preview *preview = r->own;
     AUTO(json) cJSON *doc = NULL;
     (void)err;
+    traced_hop_end(r, STAGE_REPLY, CMD_ACTIONS_LIST, &r->hop, NULL,
+                   rc == RC_OK ? NULL : "unavailable");
     if (rc != RC_OK || bus_msg_header(msg, ERROR_STATUS_HEADER) ||
         json_read(msg->data, msg->len, &doc, NULL) != RC_OK) {
         answer_header(r, "Retry-After", "1");
@@ -225,11 +228,13 @@ preview_make(struct request *r)
     if (json_end(&w) != RC_OK || forward_sign(r, CMD_ACTIONS_LIST, NULL, buf_text(&payload),
                                               payload.len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
-    struct bus_header headers[] = { { ACTOR_HEADER, head.actor },
-                                    { UNRECORDED_HEADER, "gateway" } };
+    char parent[TRACEPARENT_MAX];
+    struct bus_header headers[2 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
+                                                          { UNRECORDED_HEADER, "gateway" } };
+    traced_hop_begin(r, &r->hop);
     struct bus_out out = { .subject = head.subject,
                            .headers = headers,
-                           .n_headers = ARRAY_LEN(headers),
+                           .n_headers = traced_headers(r, r->hop.span, parent, headers, 2),
                            .data = payload.data,
                            .len = payload.len };
     if (bus_request(r->gw->bus, &out, CARRY_PUBLISH_MS, on_described, r, &err) != RC_OK)

@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "console/traffic.h"
 #include "full.h"
 #include "gateway.h"
+#include "metrics/served.h"
+#include "metrics/traced.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
 
@@ -65,9 +68,28 @@ request_free(void *arg)
 }
 
 static void
+log_answer(const struct request *r, int64_t now_us)
+{
+    char status[12], took[24];
+    (void)snprintf(status, sizeof(status), "%d", r->answer.status);
+    (void)snprintf(took, sizeof(took), "%lld", (long long)(now_us - r->start_us) / 1000);
+    log_fields(LOG_DEBUG, "answered", REQUEST_FIELDS(r), "method",
+               r->method_known ? method_name(r->method) : "OTHER", "status", status, "duration_ms",
+               took, NULL);
+}
+
+static void
 count_answer(struct request *r)
 {
     struct counters *count = &r->gw->count;
+    int64_t now_us = clock_mono_us();
+    if (!r->admin) {
+        served_count(r->gw->served, r, (uint64_t)(now_us - r->start_us),
+                     r->trace.sampled ? r->trace.id : NULL);
+        traced_end(r, now_us);
+        if (log_enabled(LOG_DEBUG))
+            log_answer(r, now_us);
+    }
     if (r->answer.status >= 500)
         count->answers_5xx_total++;
     else if (r->answer.status >= 400)
@@ -75,8 +97,7 @@ count_answer(struct request *r)
     else
         count->answers_2xx_total++;
     if (r->authenticated)
-        traffic_count(r->gw->traffic, r->actor.workspace, r->answer.status,
-                      clock_mono_us() - r->start_us);
+        traffic_count(r->gw->traffic, r->actor.workspace, r->answer.status, now_us - r->start_us);
 }
 
 /* Run the closing stages until one waits or all are through. */
@@ -188,6 +209,7 @@ request_begin(struct gateway *gw, struct exchange *exchange)
     else
         id_new(r->request_id);
     id_new(r->id);
+    traced_begin(r);
     answer_header(r, "X-Request-ID", "%s", r->request_id);
     return r;
 }

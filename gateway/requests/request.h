@@ -27,6 +27,7 @@
 #include "protocol/principal.h"
 #include "requests/routes.h"
 #include "tally.h"
+#include "trace/stages.h"
 #include "validate/problem.h"
 
 struct gateway;
@@ -71,6 +72,11 @@ struct request {
     const char *uri; /* the exchange's; raw, with the query */
     size_t path_len;
     char request_id[REQUEST_ID_MAX];
+    struct trace trace; /* its state is the exchange's */
+    struct request_hop {
+        int64_t start_us; /* 0 = not begun */
+        uint64_t span;
+    } hop, audit_hop;             /* to a worker; of its event to AUDIT */
     char client[HTTP_CLIENT_MAX]; /* the client's address */
     const struct key *key;        /* borrowed for the current stage only */
     struct principal actor;
@@ -123,6 +129,11 @@ bool load_body(struct request *r, size_t len);
 enum step load_enter(struct request *r); /* counted from here on, or answered */
 void load_body_gone(struct request *r);
 void load_leave(struct request *r);
+
+/* The fields of a line in the log that say whose request it is about. */
+#define REQUEST_FIELDS(r)                                                                          \
+    "trace_id", (r)->trace.id, "request_id", (r)->request_id, "workspace", (r)->actor.workspace,   \
+        "route", (r)->route ? (r)->route->path : "other"
 
 /* What is published: the client's bytes, or the body rebuilt with the parameters. */
 const char *request_payload(const struct request *r, size_t *len);

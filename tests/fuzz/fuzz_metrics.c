@@ -19,8 +19,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     metrics_write(&one, &text);
     if (metrics_read(text.data, text.len, &two, NULL) != RC_OK ||
-        one.values.calls != two.values.calls)
+        one.values.calls != two.values.calls || one.series.count != two.series.count)
         abort();
-    metrics_expose(&two, 1, &text);
+    const struct metrics_snapshot *all[] = { &one, &two };
+    const struct exposition e = { &text, true };
+    metrics_expose(all, 2, &e);
+    metrics_fini(&one);
+    metrics_fini(&two);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "gateway/effects/share.h"
 #include "gateway/effects/tasks.h"
 #include "gateway/gateway.h"
+#include "gateway/metrics/traced.h"
 #include "gateway/requests/handlers.h"
 #include "test.h"
 
@@ -37,6 +38,24 @@ forward_sign(const struct request *r, enum command command, const char *id, cons
 {
     memset(head, 0, sizeof(*head));
     return RC_OK;
+}
+
+size_t
+traced_headers(const struct request *r, uint64_t span, char parent[TRACEPARENT_MAX],
+               struct bus_header *headers, size_t n)
+{
+    return n;
+}
+
+void
+traced_hop_begin(struct request *r, struct request_hop *hop)
+{
+}
+
+void
+traced_hop_end(struct request *r, enum stage stage, enum command command,
+               const struct request_hop *hop, const char *message_id, const char *error)
+{
 }
 
 enum rc

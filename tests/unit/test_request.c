@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "gateway/gateway.h"
+#include "gateway/metrics/served.h"
+#include "gateway/metrics/traced.h"
 #include "gateway/requests/checks.h"
 #include "gateway/requests/request.h"
 #include "test.h"
@@ -50,6 +52,21 @@ STAGE(forward_request, 'F')
 STAGE(close_identify, '1')
 STAGE(close_idempotency, '2')
 STAGE(close_audit, '3')
+
+void
+traced_begin(struct request *r)
+{
+}
+
+void
+traced_end(const struct request *r, int64_t end_us)
+{
+}
+
+void
+served_count(struct served *served, const struct request *r, uint64_t us, const char *trace_id)
+{
+}
 
 const char *
 method_name(enum http_method method)

@@ -40,6 +40,7 @@ find_fields(const cJSON *body, const cJSON *fields[FIELD_COUNT])
         [FIELD_CLIENT] = "client",
         [FIELD_TIME] = "time",
         [FIELD_ITEMS] = "count",
+        [FIELD_TRACE] = "traceparent",
     };
     unsigned from = 0;
 
@@ -173,6 +174,15 @@ put_field(struct json_writer *w, const char *name, const struct leaf *leaf,
 }
 
 static void
+put_trace(struct json_writer *w, const char *id)
+{
+    if (*id)
+        json_put_string(w, "trace_id", id);
+    else
+        json_put_null(w, "trace_id");
+}
+
+static void
 put_workspace(struct json_writer *w, const char *workspace)
 {
     if (strcmp(workspace, AUDIT_NO_WORKSPACE) == 0)
@@ -186,6 +196,9 @@ static void
 write_request(struct json_writer *w, const struct audit *audit, const struct leaf *leaf,
               int64_t recorded_ms)
 {
+    struct trace_parent trace;
+    if (!trace_parent_read(field_text(leaf, FIELD_TRACE), &trace))
+        trace.id[0] = '\0';
     put_field(w, "action", leaf, FIELD_ACTION);
     put_text(w, "actor_id", field_text(leaf, FIELD_KEY_ID));
     put_field(w, "actor_type", leaf, FIELD_ACTOR_TYPE);
@@ -210,6 +223,7 @@ write_request(struct json_writer *w, const struct audit *audit, const struct lea
     put_field(w, "status", leaf, FIELD_STATUS);
     put_field(w, "target", leaf, FIELD_TARGET);
     json_put_time(w, "time", leaf->time_ms);
+    put_trace(w, trace.id);
     json_put_string(w, "type", leaf_kind_name(leaf->kind));
     json_put_int(w, "v", 1);
     put_workspace(w, leaf->workspace);
@@ -255,6 +269,7 @@ write_append(struct json_writer *w, const struct audit *audit, const struct leaf
     else
         put_member(w, "target", call->body);
     json_put_time(w, "time", leaf->time_ms);
+    put_trace(w, call->trace.id);
     json_put_string(w, "type", "request");
     json_put_int(w, "v", 1);
     put_workspace(w, leaf->workspace);
@@ -300,6 +315,7 @@ write_event(struct json_writer *w, const struct audit *audit, const struct leaf 
     put_text(w, "request_id", call->request_id);
     put_member(w, "target", call->body);
     json_put_time(w, "time", leaf->time_ms);
+    put_trace(w, call->trace.id);
     json_put_string(w, "type", "event");
     json_put_int(w, "v", 1);
     put_workspace(w, leaf->workspace);

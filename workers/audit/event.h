@@ -39,7 +39,8 @@ enum request_field {
     FIELD_REGION,
     FIELD_CLIENT,
     FIELD_TIME,
-    FIELD_ITEMS, /* "count" */
+    FIELD_ITEMS,
+    FIELD_TRACE, /* "count" */
     FIELD_COUNT
 };
 

@@ -337,5 +337,8 @@ finish(void *arg)
 void
 pool_done(struct request *request)
 {
+    struct call *call = request->call;
+    if (request->by && request->by->db)
+        call->database_us = db_usage(request->by->db, &call->database_start_us);
     loop_post(worker_loop(request->search->worker), finish, request);
 }

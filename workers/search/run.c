@@ -387,6 +387,10 @@ searcher_run(struct searcher *t, struct request **requests, size_t n)
     memcpy(workspace, requests[0]->call->actor.workspace, sizeof(workspace));
     for (size_t i = 0; i < n; i++)
         batch.jobs[i].found.request = requests[i];
+    for (size_t i = 0; i < n; i++)
+        requests[i]->by = t;
+    if (t->db)
+        db_usage_begin(t->db);
     end_late(&batch);
     enum rc rc = any_left(&batch) ? prepare(&batch, &err) : RC_OK;
     struct shelf_entry *entry = rc == RC_OK ? shelf_take(t->search->shelf, workspace) : NULL;

@@ -44,6 +44,7 @@ struct request {
     struct request *next;
     struct search *search;
     struct call *call;
+    struct searcher *by; /* borrowed, while it is answered; NULL = nobody yet */
     enum collection_mode mode;
     const char *note;                   /* static, for the answer; NULL = none */
     const char *query, *scope, *source; /* scope, source: NULL = any */

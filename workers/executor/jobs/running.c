@@ -87,10 +87,20 @@ write_cancelled(struct buf *out)
     return answer_output(&NOTHING, &CANCELLED, out);
 }
 
+static const char *
+label(const struct tasking *t)
+{
+    const struct executor *x = t->all->program;
+    const struct action *action = catalog_find(&x->catalog, t->ref.action);
+
+    return action ? action->name : NULL;
+}
+
 const struct tasking_kind EXECUTOR_KIND = {
     .run = run_sandbox,
     .cancel = cancel_sandbox,
     .cancelled = write_cancelled,
+    .label = label,
     .output_max = ANSWER_BYTES_MAX,
 };
 

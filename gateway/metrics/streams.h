@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * streams - how much waits in each stream of JetStream, for /metrics.
+ *
+ * Asked every STREAMS_EVERY_MS, so that reading the page asks nobody and waits for nothing.
+ *
+ * Threads: the loop's thread only
+ */
+#ifndef GATEWAY_STREAMS_H
+#define GATEWAY_STREAMS_H
+
+#include "base/loop.h"
+#include "bus/bus.h"
+#include "protocol/exposition.h"
+
+#define STREAMS_EVERY_MS 5000
+
+struct streams;
+
+/* bus is borrowed. */
+enum rc streams_open(struct loop *loop, struct bus *bus, struct streams **out, struct err *err);
+void streams_close(struct streams *streams); /* after bus_free(); NULL allowed */
+/* running: tasks that executors have in hand. */
+void streams_expose(const struct streams *streams, uint64_t running, const struct exposition *e);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * traced - the trace of a request: where it comes from, what goes on with its messages, its span.
+ *
+ * Source: semantic conventions of HTTP server spans
+ */
+#ifndef GATEWAY_TRACED_H
+#define GATEWAY_TRACED_H
+
+#include "bus/bus.h"
+#include "requests/request.h"
+
+#define TRACED_HEADERS_MAX 2
+
+/* The headers of the request decide: traceparent, tracestate. */
+void traced_begin(struct request *r);
+/* The headers of a message that goes on, added at headers[n]; returns how many there are then. parent is
+ * theirs and must live as long. */
+size_t traced_headers(const struct request *r, uint64_t span, char parent[TRACEPARENT_MAX],
+                      struct bus_header *headers, size_t n);
+/* A message leaves; its answer is here. */
+void traced_hop_begin(struct request *r, struct request_hop *hop);
+void traced_hop_end(struct request *r, enum stage stage, enum command command,
+                    const struct request_hop *hop, const char *message_id, const char *error);
+/* Its answer leaves: the span of the whole. */
+void traced_end(const struct request *r, int64_t end_us);
+
+#endif
