@@ -27,9 +27,8 @@ memory_item_fields(struct json_writer *w, const PGresult *result, int row, int f
 }
 
 void
-memory_item_write(struct json_writer *w, const char *name, const PGresult *result, int row)
+memory_item_members(struct json_writer *w, const PGresult *result, int row)
 {
-    json_object(w, name);
     memory_item_fields(w, result, row, 0);
     put_json(w, "facts", db_text(result, row, 9), "[]");
     if (db_text(result, row, 7))
@@ -37,5 +36,12 @@ memory_item_write(struct json_writer *w, const char *name, const PGresult *resul
     else
         json_put_null(w, "expires_at");
     json_put_int(w, "version", db_int(result, row, 8, 1));
+}
+
+void
+memory_item_write(struct json_writer *w, const char *name, const PGresult *result, int row)
+{
+    json_object(w, name);
+    memory_item_members(w, result, row);
     json_close(w);
 }

@@ -17,7 +17,9 @@
 
 /* Columns from first on: id, scope, text, tags, source, metadata, created ms. */
 void memory_item_fields(struct json_writer *w, const PGresult *result, int row, int first);
-/* The whole object of columns 0..9: those, then expires ms, version, facts. name may be NULL. */
+/* The members of columns 0..9: those, then expires ms, version, facts. */
+void memory_item_members(struct json_writer *w, const PGresult *result, int row);
+/* The object of them; name may be NULL. */
 void memory_item_write(struct json_writer *w, const char *name, const PGresult *result, int row);
 
 #endif

@@ -10,6 +10,9 @@
 #include "requests/handlers.h"
 
 static const struct route_param ID[] = { { "id", MEMBER_UUID, "the memory's id" } };
+static const struct route_param HISTORY[] = {
+    { "history", MEMBER_INT, "earlier versions to give with it, 0 to 20" },
+};
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
 
 static const struct route_param JOB_ID[] = { { "id", MEMBER_UUID, "the job's id" } };
@@ -77,7 +80,7 @@ const struct route ROUTES[] = {
       0, CMD_MEMORY_LIST, "memory_list", 200, QUERIES(LIST_MEMORIES),
       .answer = "MemoryPage", .summary = "List memories, newest first" },
     { METHOD_GET, "/memory/{id}", SCOPE_MEMORY_READ, ROUTE_QUERY,
-      0, CMD_MEMORY_GET, "memory_get", 200, PARAMS(ID),
+      0, CMD_MEMORY_GET, "memory_get", 200, PARAMS(ID), QUERIES(HISTORY),
       .answer = "Memory", .summary = "Read a memory" },
     { METHOD_PATCH, "/memory/{id}", SCOPE_MEMORY_WRITE, ROUTE_COMMAND,
       ROUTE_SECRETS, CMD_MEMORY_PATCH, "memory_patch", 200, PARAMS(ID),

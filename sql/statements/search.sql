@@ -83,6 +83,14 @@ WHERE m.workspace = $1
                                WHERE workspace = $1 AND id = $2::uuid), $2::uuid))
   AND (m.expires_at IS NULL OR m.expires_at > now())
 
+-- name: history
+-- in:  1 workspace, 2 id of a memory, 3 versions wanted
+-- out: its earlier versions, newest first: version, text, tags, source, metadata, until ms
+SELECT version, text, to_json(tags), source, metadata,
+       (extract(epoch FROM changed_at) * 1000)::bigint
+FROM memory_history WHERE workspace = $1 AND memory_id = $2::uuid
+ORDER BY version DESC LIMIT $3::bigint
+
 -- name: refusal
 -- in:  1 workspace, 2 command
 -- out: 0 rows: it was not refused, or is not known; 1 row: its problem document

@@ -17,7 +17,7 @@ TABLES = {
                       "memory_version": "SELECT INSERT UPDATE", "memory_log": "SELECT INSERT UPDATE",
                       **{table: "SELECT INSERT UPDATE DELETE" for table in MEMORY}},
     "gantry_search": {"deployment": "SELECT", "memory_model": "SELECT", "memory": "SELECT",
-                      "memory_fact": "SELECT", "memory_version": "SELECT", "memory_log": "SELECT"},
+                      "memory_fact": "SELECT", "memory_history": "SELECT", "memory_version": "SELECT", "memory_log": "SELECT"},
     "gantry_audit": {"deployment": "SELECT", "audit_log": "SELECT INSERT",
                      "audit_tile": "SELECT INSERT", "audit_checkpoint": "SELECT INSERT"},
     "gantry_pruner": {},

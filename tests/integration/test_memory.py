@@ -316,6 +316,13 @@ def test_patch_keeps_history(system, ws):
     assert body["expires_at"]
     assert system.sql("SELECT version, text, tags, source FROM memory_history WHERE workspace = %s ORDER BY 1", ws) == [
         (1, "the sky is green", ["a"], "import"), (2, "the sky is blue", ["a"], "import")]
+    assert "history" not in system.ask(ws, "get", {"id": id}) and "history" not in system.ask(ws, "get", {"id": id, "history": 0})
+    both = system.ask(ws, "get", {"id": id, "history": 20})
+    assert [(one["version"], one["content"], one["tags"], one["metadata"], one["source"]) for one in both["history"]] == [
+        (2, "the sky is blue", ["a"], {"v": 1}, "import"), (1, "the sky is green", ["a"], {"v": 1}, "import")]
+    assert both["created_at"] <= both["history"][1]["changed_at"] <= both["history"][0]["changed_at"]
+    assert [one["version"] for one in system.ask(ws, "get", {"id": id, "history": 1})["history"]] == [2]
+    assert {**both, "history": None} == {**body, "history": None}
     assert contents(system.search(ws, "green", mode="text")) == []
     assert contents(system.search(ws, "blue", mode="text")) == ["the sky is blue"]
     near = system.search(ws, "the sky is blue", mode="vector")["results"][0]
@@ -599,12 +606,13 @@ def test_the_database_itself_keeps_workspaces_apart(system, ws):
     assert system.sql("SELECT DISTINCT workspace FROM memory", url=search, workspace=ws) == [(ws,)]
     assert system.sql("SELECT text FROM memory", url=search, workspace=ws) == [(f"now of {ws}",)]
     assert system.sql("SELECT count(*) FROM memory_fact", url=search, workspace=ws) == [(1,)]
+    assert system.sql("SELECT text FROM memory_history", url=search, workspace=ws) == [(f"of {ws}",)]
     assert system.sql("SELECT count(*) FROM memory", url=search) == [(0,)]
     assert system.sql("SELECT count(*) FROM memory", url=search, workspace="") == [(0,)]
     for table in tables:
         found = system.sql(f"SELECT DISTINCT workspace FROM {table}", url=ingest, workspace=ws)
         assert found in ([(ws,)], []), (table, found)
-    for statement in ("UPDATE memory SET text = 'x'", "DELETE FROM memory", "SELECT * FROM memory_history",
+    for statement in ("UPDATE memory SET text = 'x'", "DELETE FROM memory", "DELETE FROM memory_history",
                       "SELECT * FROM api_key", "TRUNCATE memory", "SELECT answer FROM command_done",
                       "ALTER TABLE memory NO FORCE ROW LEVEL SECURITY", "SET ROLE gantry_ingest"):
         with pytest.raises(psycopg2.Error):

@@ -81,6 +81,37 @@ not_there(struct search *s, struct call *call, const struct db_params *p)
             "There is no such memory here: it was deleted, has expired, or is not stored yet.");
 }
 
+/* The member "history": what the memory was before its last changes, newest first. */
+static enum rc
+put_history(struct search *s, const struct call *call, const char *id, struct json_writer *w,
+            struct err *err)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params p = { 0 };
+    db_param_text(&p, call->actor.workspace);
+    db_param_text(&p, id);
+    db_param_int(&p, json_int(call->body, "history", 0));
+    enum rc rc =
+        db_query(worker_db(s->worker), call->actor.workspace, SQL_SEARCH_HISTORY, &p, &rows, err);
+    if (rc != RC_OK)
+        return rc;
+    json_array(w, "history");
+    for (int i = 0; i < PQntuples(rows); i++) {
+        const char *tags = db_text(rows, i, 2);
+        const char *metadata = db_text(rows, i, 4);
+        json_object(w, NULL);
+        json_put_int(w, "version", db_int(rows, i, 0, 0));
+        json_put_string(w, "content", db_text(rows, i, 1));
+        json_put_raw(w, "tags", tags, strlen(tags));
+        json_put_string(w, "source", db_text(rows, i, 3));
+        json_put_raw(w, "metadata", metadata, strlen(metadata));
+        json_put_time(w, "changed_at", db_int(rows, i, 5, 0));
+        json_close(w);
+    }
+    json_close(w);
+    return RC_OK;
+}
+
 static void
 get_one(struct search *s, struct call *call)
 {
@@ -102,7 +133,14 @@ get_one(struct search *s, struct call *call)
     }
     buf_init(&out, MEMORY_ANSWER_MAX);
     json_begin(&w, &out);
-    memory_item_write(&w, NULL, result, 0);
+    json_object(&w, NULL);
+    memory_item_members(&w, result, 0);
+    if (json_int(call->body, "history", 0) > 0 &&
+        put_history(s, call, db_text(result, 0, 0), &w, &err) != RC_OK) {
+        call_fail(call, &err);
+        return;
+    }
+    json_close(&w);
     if (json_end(&w) == RC_OK)
         call_answer(call, 200, &out);
     else

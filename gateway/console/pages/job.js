@@ -2,9 +2,10 @@
 // job - one job: its state, live until it ends, its output, and its end.
 
 import { h, Page, Failure, Waiting, Badge, Pairs, Time, Json, Confirm, count, duration } from './ui.js';
-import { call, poll, may } from './api.js';
+import { call, poll, may, session } from './api.js';
 
 const EVERY_MS = 1000;
+const WAIT_S = 20; // of a gateway that can wait for the next state
 const ENDED = ['completed', 'failed', 'cancelled', 'dead'];
 
 function Output({ name, text, cut }) {
@@ -18,7 +19,8 @@ export class Job extends Page {
     }
     async read() {
         try {
-            const job = await call('GET', '/ai/jobs/' + encodeURIComponent(this.props.id));
+            const wait = this.state.job && session.offers.has('/ai/events') ? '?wait=' + WAIT_S : '';
+            const job = await call('GET', '/ai/jobs/' + encodeURIComponent(this.props.id) + wait);
             this.setState({ job, problem: null });
             if (ENDED.includes(job.status))
                 this.stop();

@@ -4,9 +4,8 @@
 import { h, Component, Page, Failure, Waiting, Badge, Empty, Table, Time, Choice, Json, count, duration } from './ui.js';
 import { call, poll, may, query } from './api.js';
 import { SchemaForm, paramsOf } from './form.js';
-import { onEvents } from './events.js';
+import { onEvents, everyMs } from './events.js';
 
-const EVERY_MS = 5000;
 const STATES = ['pending', 'running', 'completed', 'failed', 'cancelled', 'dead'];
 
 // Choose an action, see what it would do, then run exactly that.
@@ -66,8 +65,8 @@ class RunAction extends Component {
 
 export class Jobs extends Page {
     componentDidMount() {
-        const stopPolling = poll(EVERY_MS, () => this.read());
-        const stopEvents = onEvents(() => this.read());
+        const stopPolling = poll(everyMs(), () => this.read());
+        const stopEvents = onEvents(['job', 'missed'], () => this.read());
         this.stop = () => {
             stopPolling();
             stopEvents();

@@ -2,7 +2,7 @@
 // memory_one - one memory: text, facts, versions; edit and delete.
 
 import { h, Page, Failure, Waiting, Table, Pairs, Time, Json, TextArea, TextField, Confirm, count } from './ui.js';
-import { call, may, session } from './api.js';
+import { call, may } from './api.js';
 import { Tags } from './memory.js';
 
 export class Memory extends Page {
@@ -12,10 +12,8 @@ export class Memory extends Page {
     path() {
         return '/memory/' + encodeURIComponent(this.props.id);
     }
-    async read() {
-        const there = await this.attempt(async () => this.setState({ memory: await call('GET', this.path()) }));
-        if (there && session.offers.has('/memory/{id}/history'))
-            call('GET', this.path() + '/history').then((page) => this.setState({ history: page.items }), (historyProblem) => this.setState({ historyProblem }));
+    read() {
+        return this.attempt(async () => this.setState({ memory: await call('GET', this.path() + '?history=20') }));
     }
     edit() {
         const { memory } = this.state;
@@ -48,7 +46,7 @@ export class Memory extends Page {
             location.hash = '#/memory';
         });
     }
-    render(_, { memory, problem, editing, said, asking, history, historyProblem }) {
+    render(_, { memory, problem, editing, said, asking }) {
         return h('div', null,
             h('p', { class: 'small' }, h('a', { href: '#/memory' }, 'All memories')),
             h('div', { class: 'title-line' }, h('h1', null, 'Memory'),
@@ -58,7 +56,7 @@ export class Memory extends Page {
             said && h('p', { class: 'notice', role: 'status' }, said),
             h(Failure, { problem }),
             !memory ? !problem && h(Waiting, { what: 'the memory' }) : editing ? this.form() : this.details(memory),
-            memory && this.versions(history, historyProblem),
+            memory && this.versions(memory),
             asking && h(Confirm, { title: 'Delete this memory?', action: 'Delete it', onYes: () => this.remove(), onNo: () => this.setState({ asking: false }) },
                 h('p', null, 'Its text, facts, vector and earlier versions are deleted. Nothing brings it back.')));
     }
@@ -84,13 +82,12 @@ export class Memory extends Page {
                     : h(Table, { caption: 'Facts', head: ['Subject', 'Predicate', 'Object', 'Confidence'], rows: facts.map((one) =>
                         h('tr', null, h('th', { scope: 'row' }, one.subject), h('td', null, one.predicate), h('td', null, one.object), h('td', null, one.confidence == null ? '–' : String(one.confidence)))) })));
     }
-    versions(history, problem) {
-        if (!session.offers.has('/memory/{id}/history'))
-            return null;
-        return h('section', { 'aria-labelledby': 'history' }, h('h2', { id: 'history' }, 'Earlier versions'), h(Failure, { problem }),
-            !history ? !problem && h(Waiting, { what: 'earlier versions' })
-                : history.length === 0 ? h('p', { class: 'faint' }, 'It was never changed.')
-                    : h('ol', { class: 'items' }, history.map((one) => h('li', { key: one.version }, h('p', { class: 'text' }, one.content),
-                        h('p', { class: 'small' }, 'version ', one.version, ' · until ', h(Time, { at: one.changed_at }), ' ', h(Tags, { tags: one.tags }))))));
+    versions(memory) {
+        const history = memory.history || [];
+        return h('section', { 'aria-labelledby': 'history' }, h('h2', { id: 'history' }, 'Earlier versions'),
+            history.length === 0 ? h('p', { class: 'faint' }, 'It was never changed.')
+                : h('ol', { class: 'items' }, history.map((one) => h('li', { key: one.version }, h('p', { class: 'text' }, one.content),
+                    h('p', { class: 'small' }, 'Version ', one.version, ', until ', h(Time, { at: one.changed_at }), ' ', h(Tags, { tags: one.tags }))))),
+            memory.version > history.length + 1 && h('p', { class: 'small' }, 'The last ', history.length, ' are shown.'));
     }
 }
