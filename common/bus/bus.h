@@ -8,8 +8,8 @@
  * on_violation (default: the program exits with EXIT_CONFIG).
  *
  * A callback never runs before the call that takes it has returned; when that call fails, it never
- * runs. bus_connect(), bus_flush(), bus_request_sync() and bus_free() turn the loop: other callbacks
- * run inside them. Only on_violation may be called while bus_connect() waits.
+ * runs. bus_connect(), bus_flush(), bus_request_sync(), bus_pull_drain() and bus_free() turn the
+ * loop: other callbacks run inside them. Only on_violation may be called while bus_connect() waits.
  *
  * Shape:   a message is subject, optional reply, headers, payload; all borrowed during a callback
  * Units:   *_ms milliseconds; stream_ns nanoseconds since the epoch, set by the server
@@ -104,7 +104,9 @@ enum rc bus_subscribe(struct bus *bus, const char *subject, const char *queue, b
 void bus_unsubscribe(struct bus_sub *sub);
 /* Take nothing new: the server stops sending, what is on its way is still delivered. */
 void bus_sub_drain(struct bus_sub *sub);
-void bus_pull_drain(struct bus *bus); /* the same for everything that is pulled; for good */
+/* The same for everything that is pulled, for good. Turns the loop until what the server has chosen
+ * for us is here. */
+void bus_pull_drain(struct bus *bus);
 
 /* Pull consumers: deliver up to batch messages of an existing durable consumer to fn, with credit
  * given by bus_pull_more(). fn gets JetStream messages; msg NULL means "the request ended" (time,

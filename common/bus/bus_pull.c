@@ -17,6 +17,7 @@
 #define PULL_BODY_MAX 96
 #define PULL_PAUSE_MS 250 /* after a refusal */
 #define PULL_TELL_MS  60000
+#define MARK_MS       2000 /* for the mark behind the requests under way to come back */
 
 static struct pull_chain *
 chain_of(struct bus *bus, const char *key, size_t len)
@@ -118,6 +119,7 @@ fail_request(struct bus *bus, struct pending *pending, const struct err *err)
 
 static const struct pending_calls PULL = { end_by_status, fail_request };
 
+/* wait_ms 0: the server answers at once, with a message or without. */
 static enum rc
 pull_body(uint32_t wait_ms, struct buf *text)
 {
@@ -125,7 +127,10 @@ pull_body(uint32_t wait_ms, struct buf *text)
     json_begin(&json, text);
     json_object(&json, NULL);
     json_put_int(&json, "batch", 1);
-    json_put_int(&json, "expires", (int64_t)wait_ms * 1000000);
+    if (wait_ms)
+        json_put_int(&json, "expires", (int64_t)wait_ms * 1000000);
+    else
+        json_put_bool(&json, "no_wait", true);
     json_close(&json);
     return json_end(&json);
 }
@@ -163,6 +168,80 @@ bus_pull_more(struct bus_pull *pull, unsigned batch, uint32_t wait_ms, struct er
         return RC_OK;
     pending_free(bus, pending);
     return rc;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+/* The server chooses a message for a request, and sends it a moment later: what it has chosen when it
+ * reads the end of our subscription, it sends into the void, and that counts as a delivery. A request
+ * that does not wait is answered in turn, so behind its answer nothing is on its way any more. (But
+ * for what is published between that answer and the end of the subscription.) */
+static void
+end_mark(struct bus *bus, struct pending *mark, const struct bus_msg *msg)
+{
+    const char *status = bus_msg_header(msg, "Status");
+    if (!status || strcmp(status, "100") != 0)
+        pending_free(bus, mark);
+}
+
+static void
+fail_mark(struct bus *bus, struct pending *mark, const struct err *err)
+{
+    (void)err;
+    pending_free(bus, mark);
+}
+
+static const struct pending_calls MARK = { end_mark, fail_mark };
+
+static void
+send_mark(struct bus_pull *pull)
+{
+    struct bus *bus = pull->bus;
+    char subject[BUS_SUBJECT_MAX + 32], reply[BUS_SUBJECT_MAX];
+    AUTO(buf) struct buf text = { 0 };
+    struct pending *mark;
+    buf_init(&text, PULL_BODY_MAX);
+    if (pull_body(0, &text) != RC_OK ||
+        pending_new(bus, &MARK, &pull->requests, MARK_MS, &mark, NULL) != RC_OK)
+        return;
+    mark->pull = pull;
+    pending_reply(bus, mark, "p", reply);
+    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s", pull->key);
+    struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
+    if (bus_send(bus, &out, reply, NULL, NULL) != RC_OK)
+        pending_free(bus, mark);
+}
+
+/* A mark may be answered with a message: then all requests before it were. */
+static bool
+waits_for_mark(const struct bus_pull *pull)
+{
+    const struct pending *last = TAILQ_LAST(&pull->requests, pending_list);
+    return last && last->calls == &MARK && bus_pull_credit(pull) > 0;
+}
+
+static bool
+any_mark_out(const struct bus *bus)
+{
+    const struct bus_pull *pull;
+    for (size_t i = 0; i < BUS_PULL_SLOTS; i++)
+        LIST_FOREACH (pull, &bus->pulls[i], chain)
+            if (waits_for_mark(pull))
+                return true;
+    return false;
+}
+
+void
+bus_pull_drain(struct bus *bus)
+{
+    struct bus_pull *pull;
+    for (size_t i = 0; i < BUS_PULL_SLOTS; i++)
+        LIST_FOREACH (pull, &bus->pulls[i], chain)
+            if (bus_pull_credit(pull) > 0)
+                send_mark(pull);
+    while (any_mark_out(bus))
+        loop_turn(bus->loop, 20);
+    bus_sub_drain(bus->pulled);
 }
 
 /* --- deliveries ------------------------------------------------------------------------------- */
@@ -220,8 +299,8 @@ deliver(struct bus_sub *sub, struct bus_msg *msg)
         return;
     }
     struct pending *pending = pending_find(bus, msg->subject);
-    if (pending && pending->calls == &PULL)
-        end_by_status(bus, pending, msg);
+    if (pending && (pending->calls == &PULL || pending->calls == &MARK))
+        pending->calls->complete(bus, pending, msg);
 }
 
 enum rc
@@ -231,10 +310,4 @@ bus_pull_listen(struct bus *bus, struct err *err)
     char subject[BUS_SUBJECT_MAX];
     snprintf(subject, sizeof(subject), "%s.p.*", bus->inbox);
     return bus_sub_new(bus, subject, NULL, &CALLS, &bus->pulled, err);
-}
-
-void
-bus_pull_drain(struct bus *bus)
-{
-    bus_sub_drain(bus->pulled);
 }
