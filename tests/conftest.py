@@ -14,9 +14,15 @@ def pytest_unconfigure(config):
     """The line that tests/run counts by."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter and not config.option.collectonly:
-        count = {kind: len(reporter.stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped", "xpassed")}
-        print(f"{count['passed']} passed, {count['failed'] + count['error'] + count['xpassed']} failed"
-              + (f", {count['skipped']} skipped" if count["skipped"] else ""))
+        count = {
+            kind: len(reporter.stats.get(kind, []))
+            for kind in ("passed", "failed", "error", "skipped", "xpassed")
+        }
+        print(
+            f"{count['passed']} passed, {count['failed'] + count['error'] + count['xpassed']} "
+            f"failed"
+            + (f", {count['skipped']} skipped" if count["skipped"] else "")
+        )
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +42,9 @@ def stack(built):
         yield containers
         containers.destroy()
         return
-    with Stack(ALLOW_ACTIONS_DEFAULT="ping,health_check,code.python,code.shell,json.query") as running:
+    with Stack(
+        ALLOW_ACTIONS_DEFAULT="ping,health_check,code.python,code.shell,json.query"
+    ) as running:
         yield running
 
 

@@ -160,6 +160,16 @@ if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then # others fo
 else
     echo "no clang-format 14: formatting not checked"
 fi
+# ruff is not in Debian 12: it comes from the Python package index, into build/ruff.
+ruff=$(command -v ruff || echo build/ruff/bin/ruff)
+mkdir -p build
+[ -x "$ruff" ] || { /usr/bin/python3 -m venv --clear build/ruff &&
+    build/ruff/bin/pip install -q --retries 1 --timeout 20 'ruff~=0.17.0'; } >build/ruff.log 2>&1
+if [ -x "$ruff" ]; then
+    "$ruff" check --no-cache --config tests/ruff.toml --output-format concise . 2>&1 | grep -vE '^(Found|All checks|\[\*\]) ?' | report 'ruff'
+else
+    echo "no ruff: Python not checked ($(tail -n 1 build/ruff.log))"
+fi
 for file in "${files[@]}"; do
     if head -c 20 "$file" | grep -qE '^#!/bin/(ba)?sh'; then bash -n "$file" 2>&1; fi
 done | report 'shell syntax'

@@ -11,7 +11,9 @@ import zlib
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VECTOR_FOLDERS = ("tests/unit/", "tests/fuzz/corpus/")
-PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\\n|\s|\"|')+(?:[A-Za-z0-9+/=]{60,})")
+PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\\n|\s|\"|')+(?:[A-Za-z0-9+/=]{60,})"
+)
 OUR_KEY = re.compile(r"relay_sk_([0-9A-Za-z]{50})(?![0-9A-Za-z])")
 PASSWORD_IN_URL = re.compile(r"\b(?:postgres(?:ql)?|redis|rediss|nats|amqp)://[^\s:/@'\"$<{]+:([0-9a-f]{32,})@")
 
@@ -32,7 +34,11 @@ def main():
         except OSError:
             continue
         vectors = path.startswith(VECTOR_FOLDERS)
-        for pattern, name in ((PRIVATE_KEY, "private key"), (PASSWORD_IN_URL, "password in a URL"), (OUR_KEY, "API key")):
+        for pattern, name in (
+            (PRIVATE_KEY, "private key"),
+            (PASSWORD_IN_URL, "password in a URL"),
+            (OUR_KEY, "API key"),
+        ):
             for match in pattern.finditer(text):
                 key = match.group(0)
                 if pattern is OUR_KEY and checksum(key[:53]) != key[53:]:

@@ -2,11 +2,12 @@
 """The audit log: from the stream into the signed tree, against a plain COPY of the same rows in the
 same run; proofs in a log of a million leaves; verifying it.
 
-The stream is filled first, in the two forms in which programs report: an event a message, as a request
-alone leaves it, and 64 in a message, as a worker's batches leave them under load. CPU is what all
-processes of a server took for one event, from /proc. The log for proofs and verification is built in
-the same process that the worker's code runs in (some 40 s for a million leaves, less than a tenth of
-the time that requests would take); AUDIT_BENCH_LEAVES changes its size, and the rows say it."""
+The stream is filled first, in the two forms in which programs report: an event a message, as a
+request alone leaves it, and 64 in a message, as a worker's batches leave them under load. CPU is
+what all processes of a server took for one event, from /proc. The log for proofs and verification
+is built in the same process that the worker's code runs in (some 40 s for a million leaves, less
+than a tenth of the time that requests would take); AUDIT_BENCH_LEAVES changes its size, and the
+rows say it."""
 import io
 import json
 import os
@@ -25,8 +26,12 @@ TICK = os.sysconf("SC_CLK_TCK")
 EVENT = (
     '{"v":1,"type":"request","event_id":"%s","actor_type":"key","key_id":"AbCdEf123456","request_id":"%s",'
     '"action":"memory.ingest","target":"user:1","decision":"allowed","status":"success","http_status":200,'
-    '"error_reason":null,"duration_ms":7,"idempotency_key_sha256":null,"params_sha256":"' + "ab" * 32 + '",'
-    '"params_prefix64":null,"region":null,"client":null,"time":"2026-01-02T03:04:05.678Z","count":1}')
+    '"error_reason":null,"duration_ms":7,"idempotency_key_sha256":null,"params_sha256":"'
+    + "ab"
+    * 32
+    + '",'
+    '"params_prefix64":null,"region":null,"client":null,"time":"2026-01-02T03:04:05.678Z","count":1}'
+)
 
 
 def row(what, figure, unit, against=""):
@@ -49,8 +54,8 @@ def message(number, together):
 
 
 def fill_stream(stack, together):
-    """EVENTS request events, acknowledged; plain bytes, because a client library would take longer than
-    all the rest."""
+    """EVENTS request events, acknowledged; plain bytes, because a client library would take longer
+    than all the rest."""
     nats = Nats(stack.nats_url("gateway"), inbox="_INBOX.gateway", timeout=60)
     nats.subscribe("_INBOX.gateway.fill")
     socket, rest = nats._socket, b""
@@ -72,7 +77,12 @@ def fill_stream(stack, together):
 def widen(stack):
     nats = stack.operator()
     config = json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT").data)["config"]
-    answer = json.loads(nats.request("$JS.API.STREAM.UPDATE.AUDIT", json.dumps({**config, "max_msgs_per_subject": 10**7}).encode()).data)
+    answer = json.loads(
+        nats.request(
+            "$JS.API.STREAM.UPDATE.AUDIT",
+            json.dumps({**config, "max_msgs_per_subject": 10**7}).encode(),
+        ).data
+    )
     assert "error" not in answer, answer
     nats.close()
 
@@ -113,7 +123,8 @@ def copy_rate(stack):
 
 
 class Size:
-    """How many leaves are signed; one connection, because making one costs as much as a hundred events."""
+    """How many leaves are signed; one connection, because making one costs as much as a hundred
+    events."""
 
     def __init__(self, stack):
         self.cursor = stack.database().cursor()
@@ -124,8 +135,8 @@ class Size:
 
 
 def drain(stack, names):
-    """From the first tenth to the last, so that starting and ending do not count: events a second, and
-    microseconds of CPU that each server took for one."""
+    """From the first tenth to the last, so that starting and ending do not count: events a second,
+    and microseconds of CPU that each server took for one."""
     size = Size(stack)
     before = size()
     for name in names:
@@ -139,7 +150,9 @@ def drain(stack, names):
     for what, ones in watched.items():
         spent[what] += sum(cpu(stack, one) for one in ones)
     wait_until(lambda: size() >= before + EVENTS, 120)
-    return (last - first) / took, ", ".join(f"{what} {seconds / (last - first) * 1e6:.1f}" for what, seconds in spent.items())
+    return (last - first) / took, ", ".join(
+        f"{what} {seconds / (last - first) * 1e6:.1f}" for what, seconds in spent.items()
+    )
 
 
 def sequencing():
@@ -152,17 +165,35 @@ def sequencing():
             fill_stream(stack, together)
             rate, spent = drain(stack, names)
             bare = copy_rate(stack)
-            row(f"audit: stream to signed tree, {together} event(s) a message, {replicas} replica(s)", round(rate), "events/s",
-                f"{rate / bare:.2f} of COPY ({bare:.0f}/s); aim 50000; CPU us an event: {spent}")
+            row(
+                f"audit: stream to signed tree, {together} event(s) a message, {replicas} "
+                f"replica(s)",
+                round(rate),
+                "events/s",
+                f"{rate / bare:.2f} of COPY ({bare:.0f}/s); aim 50000; CPU us an event: {spent}",
+            )
 
 
 def proofs():
     with Stack(EXECUTOR=0) as stack:
         stack.take_down("audit")
         start = time.monotonic()
-        subprocess.run([APPEND, stack.database_url("gantry_audit"), str(LEAVES), "2000", stack.secret("AUDIT_SIGNING_KEY")],
-                       check=True, capture_output=True)
-        row(f"audit: appending {LEAVES} leaves without NATS", round(LEAVES / (time.monotonic() - start)), "events/s")
+        subprocess.run(
+            [
+                APPEND,
+                stack.database_url("gantry_audit"),
+                str(LEAVES),
+                "2000",
+                stack.secret("AUDIT_SIGNING_KEY"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        row(
+            f"audit: appending {LEAVES} leaves without NATS",
+            round(LEAVES / (time.monotonic() - start)),
+            "events/s",
+        )
         stack.bring_back("audit")
         client, took = stack.client(), []
         wait_until(lambda: client.get("/ai/audit/0/proof").status == 200, 30)
@@ -171,12 +202,24 @@ def proofs():
             client.get(f"/ai/audit/{i * 2477 % LEAVES}/proof").ok()
             took.append(time.monotonic() - start)
         took.sort()
-        row(f"audit: inclusion proof over HTTP at {LEAVES} leaves: p50", round(took[200] * 1e3, 2), "ms")
-        row(f"audit: inclusion proof over HTTP at {LEAVES} leaves: p99", round(took[396] * 1e3, 2), "ms")
+        row(
+            f"audit: inclusion proof over HTTP at {LEAVES} leaves: p50",
+            round(took[200] * 1e3, 2),
+            "ms",
+        )
+        row(
+            f"audit: inclusion proof over HTTP at {LEAVES} leaves: p99",
+            round(took[396] * 1e3, 2),
+            "ms",
+        )
         start = time.monotonic()
         result = stack.gantry("audit", "verify")
         assert result["ok"], result
-        row("audit: verify, every event, hash and column", round(result["leaves"] / (time.monotonic() - start)), "leaves/s")
+        row(
+            "audit: verify, every event, hash and column",
+            round(result["leaves"] / (time.monotonic() - start)),
+            "leaves/s",
+        )
 
 
 sequencing()

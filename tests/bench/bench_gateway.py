@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The gateway against plain libmicrohttpd in the same run; the routes that wait for a worker, end to
-end; and a right key in a flood of wrong ones. The load generators share the machine, at the same
+"""The gateway against plain libmicrohttpd in the same run; the routes that wait for a worker, end
+to end; and a right key in a flood of wrong ones. The load generators share the machine, at the same
 priority."""
 import os
 import pathlib
@@ -49,10 +49,27 @@ class Wrk:
         with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
             file.write(script or "")
             file.flush()
-            out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30s", "--latency",
-                                  "-s", file.name, url], check=True, capture_output=True, text=True).stdout
+            out = subprocess.run(
+                [
+                    "wrk",
+                    "-t1",
+                    f"-c{connections}",
+                    f"-d{seconds}",
+                    "--timeout",
+                    "30s",
+                    "--latency",
+                    "-s",
+                    file.name,
+                    url,
+                ],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
         self.rate = round(float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]))
-        self.p50, self.p99 = (microseconds(re.search(rf"\n\s+{p}%\s+(\S+)", out)[1]) for p in (50, 99))
+        self.p50, self.p99 = (
+            microseconds(re.search(rf"\n\s+{p}%\s+(\S+)", out)[1]) for p in (50, 99)
+        )
         self.count = int(re.search(r"(\d+) requests in", out)[1])
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
         self.bad = int(bad[1]) if bad else 0
@@ -72,7 +89,11 @@ def cpu(pid):
 
 
 def rss(pid):
-    return round(int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024, 1)
+    return round(
+        int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+        / 1024,
+        1,
+    )
 
 
 def plain():
@@ -93,12 +114,20 @@ def measure(stack, floor, what, path, connections, script, seconds=SECONDS):
     names = [name for name in stack.names() if name not in ("redis", "executor")]
     before = {name: cpu(stack.pid(name)) for name in names}
     run = Wrk(stack.url + path, connections, script, seconds)
-    spent = {name: (cpu(stack.pid(name)) - before[name]) / max(run.count, 1) * 1e6 for name in names}
-    note = f"{run.bad} refused" if run.bad else f"{run.rate / floor.rate:.2g} of plain libmicrohttpd"
+    spent = {
+        name: (cpu(stack.pid(name)) - before[name]) / max(run.count, 1) * 1e6 for name in names
+    }
+    note = (
+        f"{run.bad} refused" if run.bad else f"{run.rate / floor.rate:.2g} of plain libmicrohttpd"
+    )
     row(f"{what}, {connections} connection(s)", run.rate, "1/s", note)
     row(f"{what}, {connections} connection(s): p50 / p99", f"{run.p50} / {run.p99}", "us")
-    row(f"{what}, {connections} connection(s): processor time of a request", round(sum(spent.values())), "us",
-        ", ".join(f"{name} {round(us)}" for name, us in spent.items() if us >= 1))
+    row(
+        f"{what}, {connections} connection(s): processor time of a request",
+        round(sum(spent.values())),
+        "us",
+        ", ".join(f"{name} {round(us)}" for name, us in spent.items() if us >= 1),
+    )
 
 
 def routes(stack, floor):
@@ -107,41 +136,84 @@ def routes(stack, floor):
     def post(body, prefer=""):
         return POST % (key, prefer, random.randrange(10**9), body)
 
-    text = '{"scope":"%s","text":"The customer of order @ asks for a quieter room, and for the bill by mail."}'
+    text = (
+        '{"scope":"%s","text":"The customer of order @ asks for a quieter room, '
+        'and for the bill by mail."}'
+    )
     measure(stack, floor, "/healthz", "/healthz", 32, None)
     measure(stack, floor, "list of memories", "/memory?limit=1", 16, GET % key)
     for connections in (1, 64):
-        measure(stack, floor, "ingest, answered when stored and searchable", "/webhook/memory/ingest", connections,
-                post(text % "bench"))
+        measure(
+            stack,
+            floor,
+            "ingest, answered when stored and searchable",
+            "/webhook/memory/ingest",
+            connections,
+            post(text % "bench"),
+        )
     measure(stack, floor, "ingest of the same text again and again", "/webhook/memory/ingest", 64,
             post('{"scope":"bench","text":"The same text again."}'))
     # The queue of one workspace holds 10,000 commands: few are sent.
     measure(stack, floor, "ingest, answered when acknowledged", "/webhook/memory/ingest", 16,
             post(text % "later", "respond-async"), 1)
     nats = stack.operator()
-    wait_until(lambda: nats.api("STREAM.INFO.MEMORY")["state"]["messages"] == 0, 60, "all are stored")
+    wait_until(
+        lambda: nats.api("STREAM.INFO.MEMORY")["state"]["messages"] == 0, 60, "all are stored"
+    )
     nats.close()
     with stack.database() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM memory WHERE scope = 'bench'")
         rows = cursor.fetchone()[0]
     for connections in (1, 16):
-        measure(stack, floor, "search (hybrid) in an empty scope", "/webhook/memory/search", connections,
-                post('{"query":"quieter room for the customer of order @","scope":"empty"}'))
-        measure(stack, floor, f"search (hybrid), {rows} memories that all hold its words", "/webhook/memory/search", connections,
-                post('{"query":"quieter room for the customer of order @","scope":"bench"}'))
-        measure(stack, floor, "audit append, answered when it is in the tree", "/webhook/audit/append", connections * 4,
-                post('{"actor":"a","action":"b","target":"t@","decision":"allowed"}'))
-        measure(stack, floor, "executor.run of ping", "/webhook/executor/run", connections, post('{"task":{"type":"ping"}}'))
+        measure(
+            stack,
+            floor,
+            "search (hybrid) in an empty scope",
+            "/webhook/memory/search",
+            connections,
+            post('{"query":"quieter room for the customer of order @","scope":"empty"}'),
+        )
+        measure(
+            stack,
+            floor,
+            f"search (hybrid), {rows} memories that all hold its words",
+            "/webhook/memory/search",
+            connections,
+            post('{"query":"quieter room for the customer of order @","scope":"bench"}'),
+        )
+        measure(
+            stack,
+            floor,
+            "audit append, answered when it is in the tree",
+            "/webhook/audit/append",
+            connections * 4,
+            post('{"actor":"a","action":"b","target":"t@","decision":"allowed"}'),
+        )
+        measure(
+            stack,
+            floor,
+            "executor.run of ping",
+            "/webhook/executor/run",
+            connections,
+            post('{"task":{"type":"ping"}}'),
+        )
 
 
 def flood(stack):
-    """A right key at a constant rate: alone, beside wrong keys, beside as many requests without a key."""
+    """A right key at a constant rate: alone, beside wrong keys, beside as many requests without a
+    key."""
     rng, port, pid = random.Random(7), stack.ports["GATEWAY_PORT"], stack.pid("gateway")
     unused = stack.gantry("key", "create", "--workspace", "default", "--role", "viewer")["key"]
     wrong = [made_up(rng) for _ in range(FLOOD * (SECONDS + 1))]
-    tried = [made_up(rng, unused[9:21] if i % 50 == 0 else None) for i in range(FLOOD * (SECONDS + 1))]
-    kinds = {"alone": None, "with wrong keys": ("/memory", wrong), "with /healthz": ("/healthz", None),
-             "with wrong keys, 2 % of them of an id never used": ("/memory", tried)}
+    tried = [
+        made_up(rng, unused[9:21] if i % 50 == 0 else None) for i in range(FLOOD * (SECONDS + 1))
+    ]
+    kinds = {
+        "alone": None,
+        "with wrong keys": ("/memory", wrong),
+        "with /healthz": ("/healthz", None),
+        "with wrong keys, 2 % of them of an id never used": ("/memory", tried),
+    }
     p50, p99, rates = ({kind: [] for kind in kinds} for _ in range(3))
     stack.client("viewer").get("/memory?limit=1").ok()
     before = rss(pid)
@@ -149,7 +221,9 @@ def flood(stack):
         for kind, load in kinds.items():
             wave = load and Requests(port, *load, FLOOD, SECONDS + 1, FLOOD_CONNECTIONS)
             time.sleep(0.5)
-            right = Requests(port, "/memory?limit=1", [stack.key("viewer")], RIGHT, SECONDS, RIGHT_CONNECTIONS).done()
+            right = Requests(
+                port, "/memory?limit=1", [stack.key("viewer")], RIGHT, SECONDS, RIGHT_CONNECTIONS
+            ).done()
             assert right.statuses == {200: right.due}, right.statuses
             p50[kind].append(right.p50)
             p99[kind].append(right.p99)
@@ -158,9 +232,15 @@ def flood(stack):
     middle = statistics.median
     for kind in kinds:
         rate = f"{round(middle(rates[kind]))}/s answered; " if rates[kind] else ""
-        times = middle(flooded / alone for flooded, alone in zip(p99[kind], p99["alone"]))
-        row(f"a right key {kind}: p50 / p99", f"{round(middle(p50[kind]))} / {round(middle(p99[kind]))}", "us",
-            f"{rate}p99 x {times:.1f} (rounds: {', '.join(map(str, p99[kind]))})")
+        times = middle(
+            flooded / alone for flooded, alone in zip(p99[kind], p99["alone"], strict=False)
+        )
+        row(
+            f"a right key {kind}: p50 / p99",
+            f"{round(middle(p50[kind]))} / {round(middle(p99[kind]))}",
+            "us",
+            f"{rate}p99 x {times:.1f} (rounds: {', '.join(map(str, p99[kind]))})",
+        )
     row("memory of the gateway before / after the floods", f"{before} / {rss(pid)}", "MB")
 
 

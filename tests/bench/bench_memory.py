@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Ingest against a plain INSERT of the same rows, and searches, all on the same servers in one run."""
+"""Ingest against a plain INSERT of the same rows, and searches, all on the same servers in one
+run."""
+
 import hashlib
 import json
 import os
@@ -15,9 +17,11 @@ from gantry_testing.memory import memory_system  # noqa: E402
 ROWS = 9000
 SEARCHES = 1500
 PLAIN = """
-INSERT INTO memory (workspace, id, scope, created_ns, touched_ns, model, content_hash, source, tags, metadata,
+INSERT INTO memory (workspace, id, scope, created_ns, touched_ns, model, content_hash, source, tags,
+                    metadata,
                     text, embedding)
-SELECT %s, unnest(%s::uuid[]), 'user:1', 1, 1, %s, decode(unnest(%s::text[]), 'hex'), 'x', '{}', '{}',
+SELECT %s, unnest(%s::uuid[]), 'user:1', 1, 1, %s, decode(unnest(%s::text[]), 'hex'), 'x', '{}',
+       '{}',
        unnest(%s::text[]), unnest(%s::text[])::halfvec
 """
 
@@ -35,14 +39,19 @@ def plain_insert(s, texts, vectors, model):
         start = time.perf_counter()
         for at in range(0, len(texts), 128):
             part = slice(at, at + 128)
-            cursor.execute(PLAIN, ("plain", ids[part], model, digests[part], texts[part], vectors[part]))
+            cursor.execute(
+                PLAIN, ("plain", ids[part], model, digests[part], texts[part], vectors[part])
+            )
         return len(texts) / (time.perf_counter() - start)
 
 
 def through_the_stream(s, texts, worker):
     for text in texts:
-        s.bus.publish("gantry.v1.stream.memory.ingest", json.dumps({"scope": "user:1", "text": text}).encode(),
-                      {"Nats-Msg-Id": str(uuid.uuid4())})
+        s.bus.publish(
+            "gantry.v1.stream.memory.ingest",
+            json.dumps({"scope": "user:1", "text": text}).encode(),
+            {"Nats-Msg-Id": str(uuid.uuid4())},
+        )
     s.bus.flush(60)
     start = time.perf_counter()
     worker.start()
@@ -91,14 +100,29 @@ def main():
         floor = plain_insert(s, texts, vectors, model)
         rate = through_the_stream(s, texts, worker)
         row("plain INSERT of the same rows, 128 a statement", floor, "rows/s")
-        row("ingest from the stream, one replica", rate, "rows/s", f"{rate / floor:.2f} of the plain INSERT")
+        row(
+            "ingest from the stream, one replica",
+            rate,
+            "rows/s",
+            f"{rate / floor:.2f} of the plain INSERT",
+        )
         search = s.worker("search", RATE_LIMIT_PER_MINUTE="0")
         queries = [" ".join(source.text().split()[:8]) for _ in range(SEARCHES)]
         row(f"first search of {ROWS} rows", first_search(s, "stream", search) * 1000, "ms")
         for mode in ("vector", "text", "hybrid"):
-            row(f"search {mode}, {ROWS} rows, one replica", searches(s, "stream", queries, mode), "searches/s")
-    subprocess.run([os.path.join(os.path.dirname(__file__), "../../build/release/bench/search_index"), "10000", "100000"],
-                   check=True)
+            row(
+                f"search {mode}, {ROWS} rows, one replica",
+                searches(s, "stream", queries, mode),
+                "searches/s",
+            )
+    subprocess.run(
+        [
+            os.path.join(os.path.dirname(__file__), "../../build/release/bench/search_index"),
+            "10000",
+            "100000",
+        ],
+        check=True,
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def widen(client):
     """Streams that hold the whole run."""
     for _, text in nats_files.bodies("streams"):
         body = json.loads(text)
-        nats_files.taken(client.api(f"STREAM.UPDATE.{body['name']}", dict(body, max_msgs_per_subject=10**7)))
+        nats_files.taken(
+            client.api(f"STREAM.UPDATE.{body['name']}", dict(body, max_msgs_per_subject=10**7))
+        )
 
 
 with nats_files.server() as server:
@@ -34,7 +36,12 @@ with nats_files.server() as server:
     with server.connect("operator") as client:
         widen(client)
         published = COUNT / rate(server, "fill", COUNT)[0]
-        row("JetStream publish with Nats-Msg-Id, 500 in flight, one connection", round(published), "1/s", "")
+        row(
+            "JetStream publish with Nats-Msg-Id, 500 in flight, one connection",
+            round(published),
+            "1/s",
+            "",
+        )
         bare = COUNT / rate(server, "pull", COUNT)[0]
         row("bare pull and double ack, one connection", round(bare), "1/s", "")
         p50, p99 = rate(server, "latency", 5000)
@@ -43,7 +50,10 @@ with nats_files.server() as server:
         empty(client)
         for workers in (1, 2):
             rate(server, "fill", COUNT)
-            running = [echo.Echo(program, server, LOG_LEVEL="warn", ECHO_LOG="/dev/null") for _ in range(workers)]
+            running = [
+                echo.Echo(program, server, LOG_LEVEL="warn", ECHO_LOG="/dev/null")
+                for _ in range(workers)
+            ]
             for worker in running:  # readiness is told at level info
                 worker.start(wait=False)
             settled = COUNT / rate(server, "drained")[0]

@@ -7,9 +7,7 @@ import subprocess
 import uuid
 
 import pytest
-
 from gantry_testing import merkle
-from gantry_testing.stack import ROOT
 from gantry_testing.wait import wait_until
 
 UNKNOWN = "0198c0de-7a2b-7c3d-8e4f-5a6b7c8d9e0f"
@@ -19,7 +17,12 @@ GOOD = {
     "POST /webhook/memory/search": {"query": "text"},
     "POST /memory/forget": {"scope": "forgotten"},
     "PATCH /memory/{id}": {"tags": ["x"]},
-    "POST /webhook/audit/append": {"actor": "a", "action": "b", "target": "c", "decision": "denied"},
+    "POST /webhook/audit/append": {
+        "actor": "a",
+        "action": "b",
+        "target": "c",
+        "decision": "denied",
+    },
     "GET /ai/audit/consistency": "?from=1",
     "POST /webhook/executor/run": {"task": {"type": "ping", "message": "m"}},
     "POST /ai/preview": {"action": "ping", "params": {"message": "m"}},
@@ -37,7 +40,10 @@ def database(stack):
 
 def events(database, request_id):
     with database.cursor() as cursor:
-        cursor.execute("SELECT event FROM audit_events WHERE request_id = %s AND kind = 'request'", (request_id,))
+        cursor.execute(
+            "SELECT event FROM audit_events WHERE request_id = %s AND kind = 'request'",
+            (request_id,),
+        )
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -76,7 +82,11 @@ def open_route(path):
 def fill_in(client, path):
     """Ids for the parameters of a path: of things that are there."""
     if path.startswith("/memory/{id}"):
-        made = client.post("/webhook/memory/ingest", {"scope": "fill", "text": uuid.uuid4().hex}).ok().json
+        made = (
+            client.post("/webhook/memory/ingest", {"scope": "fill", "text": uuid.uuid4().hex})
+            .ok()
+            .json
+        )
         return path.replace("{id}", made["id"])
     if "{key_id}" in path:
         made = client.post("/keys", {"role": "viewer"}).ok(201).json
@@ -102,8 +112,15 @@ def test_every_route_leaves_one_event(stack, database):
         good = GOOD.get(f"{method} {path}")
         target = fill_in(admin, path) + (good if isinstance(good, str) else "")
         body = good if isinstance(good, dict) else None
-        cases = [(admin, target, body), (viewer, target, body),
-                 (admin, re.sub(r"\{\w+\}", UNKNOWN, path), {"unknown member": 1} if method in ("POST", "PATCH") else None)]
+        cases = [
+            (admin, target, body),
+            (viewer, target, body),
+            (
+                admin,
+                re.sub(r"\{\w+\}", UNKNOWN, path),
+                {"unknown member": 1} if method in ("POST", "PATCH") else None,
+            ),
+        ]
         for client, url, content in cases:
             answer, request_id = send(client, method, url, content)
             expected.append((f"{method} {path}", answer, request_id, key_id(client)))
@@ -111,27 +128,44 @@ def test_every_route_leaves_one_event(stack, database):
     for name, answer, request_id, key in expected:
         event = the_event(database, request_id, name)
         assert event["http_status"] == answer.status, (name, answer, event)
-        assert event["key_id"] == event["actor_id"] == key and event["actor_type"] == "key", (name, event)
-        assert event["workspace_id"] == "default" and event["count"] == 1, (name, event)
+        assert event["key_id"] == event["actor_id"] == key, (
+            name,
+            event,
+        )
+        assert event["actor_type"] == "key", (
+            name,
+            event,
+        )
+        assert event["workspace_id"] == "default", (name, event)
+        assert event["count"] == 1, (name, event)
         denied = answer.status in (401, 403, 429)
         assert event["decision"] == ("denied" if denied else "allowed"), (name, event)
-        assert event["status"] == ("denied" if denied else "failed" if answer.status >= 400 else "success"), (name, event)
+        assert event["status"] == (
+            "denied" if denied else "failed" if answer.status >= 400 else "success"
+        ), (name, event)
         assert event["error_reason"] == answer.code, (name, event)
-        assert event["duration_ms"] is not None and 0 <= event["duration_ms"] < 60000, (name, event)
+        assert event["duration_ms"] is not None, (name, event)
+        assert 0 <= event["duration_ms"] < 60000, (name, event)
     answered = {answer.status for _, answer, _, _ in expected}
     assert {200, 201, 204, 403, 404, 422} <= answered, answered
 
 
 def test_requests_outside_the_table_leave_one_event(stack, database):
     client = stack.client()
-    for method, path, status in [("GET", "/none", 404), ("PUT", "/memory", 405), ("GET", "/webhook/memory/ingest", 405)]:
+    for method, path, status in [
+        ("GET", "/none", 404),
+        ("PUT", "/memory", 405),
+        ("GET", "/webhook/memory/ingest", 405),
+    ]:
         answer, request_id = send(client, method, path)
         assert answer.status == status
         assert the_event(database, request_id)["http_status"] == status
     answer, request_id = send(client, "POST", "/webhook/memory/ingest", b"x" * 600000)
-    assert answer.status == 413 and the_event(database, request_id)["error_reason"] == "body_too_large"
+    assert answer.status == 413
+    assert the_event(database, request_id)["error_reason"] == "body_too_large"
     answer, request_id = send(client, "POST", "/webhook/memory/ingest", b'{"scope":')
-    assert answer.status == 400 and the_event(database, request_id)["error_reason"] == "malformed_json"
+    assert answer.status == 400
+    assert the_event(database, request_id)["error_reason"] == "malformed_json"
 
 
 def test_a_replayed_answer_has_an_event_of_its_own(stack, database):
@@ -139,12 +173,16 @@ def test_a_replayed_answer_has_an_event_of_its_own(stack, database):
     body = {**GOOD["POST /webhook/audit/append"], "client_request_id": str(uuid.uuid4())}
     first, one = send(client, "POST", "/webhook/audit/append", body)
     second, two = send(client, "POST", "/webhook/audit/append", body)
-    assert second.headers["Idempotency-Replayed"] == "true" and second.json["event_id"] == first.json["event_id"]
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.json["event_id"] == first.json["event_id"]
     events = [the_event(database, one), the_event(database, two)]
     assert events[0]["event_id"] != events[1]["event_id"]
     assert events[0]["idempotency_key_hash"] == events[1]["idempotency_key_hash"] != None  # noqa: E711
     with database.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM audit_log WHERE kind = 'event' AND event_id = %s", (first.json["event_id"],))
+        cursor.execute(
+            "SELECT count(*) FROM audit_log WHERE kind = 'event' AND event_id = %s",
+            (first.json["event_id"],),
+        )
         assert cursor.fetchone() == (1,)
 
 
@@ -166,7 +204,11 @@ def own_address():
 
 def refusals_of(database, address):
     with database.cursor() as cursor:
-        cursor.execute("SELECT event FROM audit_events WHERE actor_type = 'anonymous' AND event ->> 'client' = %s", (address,))
+        cursor.execute(
+            "SELECT event FROM audit_events WHERE actor_type = 'anonymous' AND event ->> 'client' "
+            "= %s",
+            (address,),
+        )
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -176,32 +218,69 @@ def test_refusals_without_a_key_are_counted(stack, database):
     client = stack.anonymous(source=address)
     bad = "relay_sk_" + "0" * 50
     for i in range(1000):
-        assert client.request("GET", "/memory", None, {"X-API-Key": bad} if i % 2 else None).status == 401
+        assert (
+            client.request("GET", "/memory", None, {"X-API-Key": bad} if i % 2 else None).status
+            == 401
+        )
+
     def counted():
         found = refusals_of(database, address)
         return found if sum(event["count"] for event in found) >= 1000 else None
     found = wait_until(counted, 60, "the counted refusals")
-    assert len(found) <= 8 and sum(event["count"] for event in found) == 1000
+    assert len(found) <= 8
+    assert sum(event["count"] for event in found) == 1000
     for event in found:
-        assert (event["action"], event["error_reason"], event["http_status"]) == ("memory.list", "unauthorized", 401)
-        assert event["workspace_id"] is None and event["key_id"] is None
-        assert event["decision"] == "denied" and event["request_id"] is None
-    assert all(item["actor_type"] != "anonymous" for item in stack.client().get("/ai/audit?limit=100").ok().json["items"])
+        assert (event["action"], event["error_reason"], event["http_status"]) == (
+            "memory.list",
+            "unauthorized",
+            401,
+        )
+        assert event["workspace_id"] is None
+        assert event["key_id"] is None
+        assert event["decision"] == "denied"
+        assert event["request_id"] is None
+    assert all(
+        item["actor_type"] != "anonymous"
+        for item in stack.client().get("/ai/audit?limit=100").ok().json["items"]
+    )
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 def test_appended_event(stack):
     client = stack.client("developer")
-    payload = {"z": [1, 2.5, "é\U0001f600", None, True], "a": {"deep": {"er": "\t\n"}}, "quote\"s": "\\ %s $1"}
-    made = client.post("/webhook/audit/append", {"actor": "agent-7", "action": "deploy", "target": "prod",
-                                                 "decision": "requires_approval", "payload": payload}).ok().json
+    payload = {
+        "z": [1, 2.5, "é\U0001f600", None, True],
+        "a": {"deep": {"er": "\t\n"}},
+        'quote"s': "\\ %s $1",
+    }
+    made = (
+        client.post(
+            "/webhook/audit/append",
+            {
+                "actor": "agent-7",
+                "action": "deploy",
+                "target": "prod",
+                "decision": "requires_approval",
+                "payload": payload,
+            },
+        )
+        .ok()
+        .json
+    )
     assert set(made) == {"status", "message", "event_id", "leaf_index", "leaf_hash", "request_id"}
     assert (made["status"], made["message"]) == ("success", "Audit event recorded")
     item = stack.client().get(f"/ai/audit/events/{made['event_id']}").ok().json
-    assert item["payload"] == payload and item["actor"] == "agent-7" and item["decision"] == "requires_approval"
-    assert item["leaf_index"] == made["leaf_index"] and item["leaf_hash"] == made["leaf_hash"]
-    leaf = {name: value for name, value in item.items() if name not in ("leaf_index", "leaf_hash", "request_id")}
+    assert item["payload"] == payload
+    assert item["actor"] == "agent-7"
+    assert item["decision"] == "requires_approval"
+    assert item["leaf_index"] == made["leaf_index"]
+    assert item["leaf_hash"] == made["leaf_hash"]
+    leaf = {
+        name: value
+        for name, value in item.items()
+        if name not in ("leaf_index", "leaf_hash", "request_id")
+    }
     leaf["request_id"] = made["request_id"]
     canonical = json.dumps(leaf, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert merkle.leaf_hash(canonical.encode()).hex() == made["leaf_hash"]
@@ -210,10 +289,14 @@ def test_appended_event(stack):
 
 
 def test_another_workspace_sees_nothing(stack):
-    made = stack.client().post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok().json
+    made = (
+        stack.client().post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok().json
+    )
     other = stack.client(workspace="other")
     assert other.get(f"/ai/audit/events/{made['event_id']}").status == 404
-    items = wait_until(lambda: other.get("/ai/audit?limit=100").ok().json["items"], what="its own look is recorded")
+    items = wait_until(
+        lambda: other.get("/ai/audit?limit=100").ok().json["items"], what="its own look is recorded"
+    )
     assert all(item["workspace_id"] == "other" for item in items)
 
 
@@ -221,8 +304,19 @@ def test_list_filters_and_cursor(stack):
     client = stack.client(workspace="listed")
     ids = []
     for i in range(25):
-        ids.append(client.post("/webhook/audit/append", {
-            "actor": f"actor-{i % 2}", "action": f"action-{i % 5}", "target": "t", "decision": "allowed"}).ok().json["event_id"])
+        ids.append(
+            client.post(
+                "/webhook/audit/append",
+                {
+                    "actor": f"actor-{i % 2}",
+                    "action": f"action-{i % 5}",
+                    "target": "t",
+                    "decision": "allowed",
+                },
+            )
+            .ok()
+            .json["event_id"]
+        )
         if i == 11:
             middle = client.get(f"/ai/audit/events/{ids[-1]}").ok().json["time"]
 
@@ -235,17 +329,25 @@ def test_list_filters_and_cursor(stack):
             if not page["next_cursor"]:
                 return items
             cursor = f"&cursor={page['next_cursor']}"
-            client.post("/webhook/audit/append", GOOD["POST /webhook/audit/append"])  # newer ones do not disturb
+            client.post(
+                "/webhook/audit/append", GOOD["POST /webhook/audit/append"]
+            )  # newer ones do not disturb
 
     appended = [item["event_id"] for item in pages("&actor=actor-1")]
     assert appended == ids[1::2][::-1]
     assert [i["event_id"] for i in pages("&action=action-3")] == ids[3::5][::-1]
-    assert [i["event_id"] for i in pages("&actor=actor-0&action=action-2")] == [ids[22], ids[12], ids[2]]
+    assert [i["event_id"] for i in pages("&actor=actor-0&action=action-2")] == [
+        ids[22],
+        ids[12],
+        ids[2],
+    ]
     assert all(i["status"] == "failed" for i in pages("&status=failed") if i["type"] == "request")
     assert {i["event_id"] for i in pages(f"&actor=actor-1&to={middle}")} <= set(ids[:12])
     assert [i["event_id"] for i in pages(f"&actor=actor-0&from={middle}", 3)][-1] in ids[10:13]
     everything = pages("", 10)
-    assert [i["leaf_index"] for i in everything] == sorted({i["leaf_index"] for i in everything}, reverse=True)
+    assert [i["leaf_index"] for i in everything] == sorted(
+        {i["leaf_index"] for i in everything}, reverse=True
+    )
     for bad in ("limit=0", "limit=101", "limit=x", "cursor=x", "from=yesterday", "nonsense=1"):
         assert client.get(f"/ai/audit?{bad}").ok(422).code == "invalid_request"
 
@@ -256,10 +358,12 @@ def test_proofs_over_http(stack):
     assert client.get("/ai/audit/checkpoint").headers["Content-Type"].startswith("text/plain")
     made = client.post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok().json
     second = merkle.Note(client.get("/ai/audit/checkpoint").ok().body.decode()).verify(vkey)
-    assert first.origin == second.origin == vkey.split("+")[0] and second.size > first.size
+    assert first.origin == second.origin == vkey.split("+")[0]
+    assert second.size > first.size
 
     answer = client.get(f"/ai/audit/{made['leaf_index']}/proof?tree_size={second.size}").ok().json
-    assert answer["leaf_hash"] == made["leaf_hash"] and answer["root_hash"] == second.root.hex()
+    assert answer["leaf_hash"] == made["leaf_hash"]
+    assert answer["root_hash"] == second.root.hex()
     merkle.verify_inclusion(bytes.fromhex(made["leaf_hash"]), made["leaf_index"], second.size,
                             [bytes.fromhex(h) for h in answer["audit_path"]], second.root)
     answer = client.get(f"/ai/audit/consistency?from={first.size}&to={second.size}").ok().json
@@ -267,10 +371,16 @@ def test_proofs_over_http(stack):
     merkle.verify_consistency(first.size, first.root, second.size, second.root,
                               [bytes.fromhex(h) for h in answer["consistency"]])
     assert client.get(f"/ai/audit/{made['leaf_index']}/proof").ok().json["tree_size"] >= second.size
-    for path, status in [("/ai/audit/999999999/proof", 404), (f"/ai/audit/{second.size}/proof?tree_size={second.size}", 404),
-                         ("/ai/audit/0/proof?tree_size=999999999", 422), ("/ai/audit/0/proof?tree_size=0", 422),
-                         ("/ai/audit/x/proof", 404), ("/ai/audit/consistency?from=0", 422),
-                         ("/ai/audit/consistency?from=5&to=4", 422), ("/ai/audit/consistency", 422)]:
+    for path, status in [
+        ("/ai/audit/999999999/proof", 404),
+        (f"/ai/audit/{second.size}/proof?tree_size={second.size}", 404),
+        ("/ai/audit/0/proof?tree_size=999999999", 422),
+        ("/ai/audit/0/proof?tree_size=0", 422),
+        ("/ai/audit/x/proof", 404),
+        ("/ai/audit/consistency?from=0", 422),
+        ("/ai/audit/consistency?from=5&to=4", 422),
+        ("/ai/audit/consistency", 422),
+    ]:
         assert client.get(path).status == status, path
 
 
@@ -280,7 +390,9 @@ def test_verify_from_the_command_line(stack, tmp_path):
     held.write_text(json.loads(checkpoint.stdout)["checkpoint"])
     stack.client().post("/webhook/audit/append", GOOD["POST /webhook/audit/append"]).ok()
     result = stack.gantry("audit", "verify", "--checkpoint", str(held))
-    assert result["ok"] and result["unproven"] > 0 and result["checkpoint_size"] == merkle.Note(held.read_text()).size
+    assert result["ok"]
+    assert result["unproven"] > 0
+    assert result["checkpoint_size"] == merkle.Note(held.read_text()).size
 
 
 # --- what must not get in -------------------------------------------------------------------------
@@ -310,20 +422,48 @@ def test_credentials_are_not_kept(stack, database):
     database, stream or file of the system, nor in a process' title."""
     client, sent = stack.client(), 0
     full = {
-        "POST /webhook/memory/ingest": {"scope": "s", "text": "t", "facts": [{"subject": "a", "predicate": "b", "object": "c",
-                                        "confidence": 1}], "tags": ["x"], "source": "y", "metadata": {"k": {"l": ["m"]}}},
-        "POST /webhook/audit/append": {**GOOD["POST /webhook/audit/append"], "payload": {"k": {"l": ["m"]}}},
+        "POST /webhook/memory/ingest": {
+            "scope": "s",
+            "text": "t",
+            "facts": [{"subject": "a", "predicate": "b", "object": "c", "confidence": 1}],
+            "tags": ["x"],
+            "source": "y",
+            "metadata": {"k": {"l": ["m"]}},
+        },
+        "POST /webhook/audit/append": {
+            **GOOD["POST /webhook/audit/append"],
+            "payload": {"k": {"l": ["m"]}},
+        },
         "POST /webhook/memory/search": {"query": "q", "scope": "s", "tags": ["t"], "source": "x"},
         "PATCH /memory/{id}": {"text": "t", "tags": ["x"], "source": "y", "metadata": {"k": "v"}},
         "POST /webhook/executor/run": {"task": {"type": "ping", "message": "m"}, "scope": "s"},
     }
     for method, path in routes(stack):
-        for position in [re.sub(r"\{\w+\}", CANARY, path), path + "?" + CANARY + "=" + CANARY, path + "/" + CANARY,
-                         path + "?scope=" + CANARY, path + "?cursor=" + CANARY, path + "?actor=" + CANARY]:
+        for position in [
+            re.sub(r"\{\w+\}", CANARY, path),
+            path + "?" + CANARY + "=" + CANARY,
+            path + "/" + CANARY,
+            path + "?scope=" + CANARY,
+            path + "?cursor=" + CANARY,
+            path + "?actor=" + CANARY,
+        ]:
             client.request(method, re.sub(r"\{\w+\}", UNKNOWN, position))
             sent += 1
-        for name in ("X-Request-ID", "Idempotency-Key", "User-Agent", "Prefer", "X-Other", "Content-Type", "Accept"):
-            client.request(method, re.sub(r"\{\w+\}", UNKNOWN, path), full.get(f"{method} {path}"), {name: CANARY})
+        for name in (
+            "X-Request-ID",
+            "Idempotency-Key",
+            "User-Agent",
+            "Prefer",
+            "X-Other",
+            "Content-Type",
+            "Accept",
+        ):
+            client.request(
+                method,
+                re.sub(r"\{\w+\}", UNKNOWN, path),
+                full.get(f"{method} {path}"),
+                {name: CANARY},
+            )
             sent += 1
         body = full.get(f"{method} {path}", GOOD.get(f"{method} {path}"))
         if isinstance(body, dict):
@@ -331,7 +471,9 @@ def test_credentials_are_not_kept(stack, database):
             for canary in list(placed(body)) + [{**body, "client_request_id": CANARY}]:
                 client.request(method, url, canary)
                 sent += 1
-        stack.anonymous().request(method, re.sub(r"\{\w+\}", CANARY, path), None, {"X-API-Key": CANARY})
+        stack.anonymous().request(
+            method, re.sub(r"\{\w+\}", CANARY, path), None, {"X-API-Key": CANARY}
+        )
     client.request(CANARY.replace("_", "-"), "/memory")
     assert sent > 250
     last = own_address()  # the counts of all refusals so far are sent when this one's is
@@ -341,8 +483,11 @@ def test_credentials_are_not_kept(stack, database):
         cursor.execute("SELECT event FROM audit_events WHERE event::text LIKE %s", (f"%{MARK}%",))
         assert cursor.fetchall() == []
     dump = subprocess.run(["pg_dump", stack.database_url()], capture_output=True, check=True).stdout
-    assert b"audit_log" in dump and [line[:200] for line in dump.splitlines() if MARK.encode() in line] == []
-    found = subprocess.run(["grep", "-rlaF", MARK, stack.directory], capture_output=True, text=True).stdout
+    assert b"audit_log" in dump
+    assert [line[:200] for line in dump.splitlines() if MARK.encode() in line] == []
+    found = subprocess.run(
+        ["grep", "-rlaF", MARK, stack.directory], capture_output=True, text=True
+    ).stdout
     assert found == "", found
     titles = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert MARK not in "".join(line for line in titles.splitlines() if "grep" not in line)
@@ -373,7 +518,8 @@ def test_action_parameters_are_redacted(stack, database):
         "task": {"type": "ping", "message": "m", "password": secret}})
     assert answer.status in (200, 422), answer
     event = the_event(database, request_id)
-    assert secret not in json.dumps(event) and event["params_hash"]
+    assert secret not in json.dumps(event)
+    assert event["params_hash"]
     assert len(event["params_prefix64"]) <= 64
     view = stack.database()
     with view.cursor() as cursor:

@@ -73,8 +73,10 @@ def test_headers_and_types(stack):
         for part in ("default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'",
                      "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'"):
             assert part in policy
-        assert "unsafe" not in policy and answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer" and answer.headers["Cache-Control"] == "no-cache"
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] == "no-cache"
     assert anonymous.get("/console/main.c").ok(404).code == "not_found"
     assert anonymous.get("/console/..%2fconsole.h").ok(404)
     assert anonymous.post("/console").ok(405)
@@ -85,14 +87,19 @@ def test_unchanged_files_are_not_sent_again(stack):
     anonymous = stack.anonymous()
     plain = anonymous.get("/console/main.js").ok()
     packed = anonymous.request("GET", "/console/main.js", headers={"Accept-Encoding": "gzip, br"}).ok()
-    assert packed.headers["Content-Encoding"] == "gzip" and gzip.decompress(packed.body) == plain.body
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
     assert plain.body == (PAGES / "main.js").read_bytes()
-    assert packed.headers["ETag"] != plain.headers["ETag"] and packed.headers["Vary"] == "Accept-Encoding"
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert packed.headers["Vary"] == "Accept-Encoding"
     again = anonymous.request("GET", "/console/main.js", headers={"If-None-Match": plain.headers["ETag"]}).ok(304)
-    assert again.body == b"" and again.headers["ETag"] == plain.headers["ETag"] and "Content-Length" not in again.headers
+    assert again.body == b""
+    assert again.headers["ETag"] == plain.headers["ETag"]
+    assert "Content-Length" not in again.headers
     anonymous.request("GET", "/console/main.js", headers={"If-None-Match": '"other"'}).ok(200)
     head = anonymous.request("HEAD", "/console/main.js").ok()
-    assert head.body == b"" and head.headers["Content-Length"] == str(len(plain.body))
+    assert head.body == b""
+    assert head.headers["Content-Length"] == str(len(plain.body))
 
 
 def test_sources():
@@ -106,7 +113,9 @@ def test_sources():
             done = subprocess.run(["node", "--check", "--input-type=module"], input=text, capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, f"{file.name}: {done.stderr}"
     markup = (PAGES / "index.html").read_text()
-    assert "<script>" not in markup and "<style" not in markup and "onload" not in markup
+    assert "<script>" not in markup
+    assert "<style" not in markup
+    assert "onload" not in markup
 
 
 # --- who asks -----------------------------------------------------------------------------------------
@@ -115,14 +124,17 @@ def test_whoami_and_overview(stack):
     for role, scopes in (("viewer", 2), ("developer", 5), ("admin", 9)):
         client = stack.client(role)
         who = client.get("/whoami").ok().json
-        assert who["role"] == role and len(who["scopes"]) == scopes and who["tenant_id"] == "default"
+        assert who["role"] == role
+        assert len(who["scopes"]) == scopes
+        assert who["tenant_id"] == "default"
         assert who["key_id"] == client.key[9:21]
     client = stack.client("viewer", "apart")
     before = client.get("/ai/overview").ok().json["requests"]
     client.get("/memory/nothing").ok(404)
     after = client.get("/ai/overview").ok().json["requests"]
     assert (after["count"], after["refused"]) == (before["count"] + 2, before["refused"] + 1), "its own alone"
-    assert sum(after["durations"]) == after["count"] and len(after["durations"]) == len(after["duration_bounds_ms"]) + 1
+    assert sum(after["durations"]) == after["count"]
+    assert len(after["durations"]) == len(after["duration_bounds_ms"]) + 1
     client.get("/whoami?a=1").ok(422)
     stack.anonymous().get("/whoami").ok(401)
 
@@ -173,7 +185,8 @@ def test_keyboard(stack, console):
         if stop:
             assert stop["shown"], stop
             stops.append(stop["html"])
-    assert "skip" in stops[0] and len(set(stops)) > 4, stops
+    assert "skip" in stops[0], stops
+    assert len(set(stops)) > 4, stops
 
 
 def test_a_key_that_is_revoked_ends_the_session(stack, console):
@@ -255,7 +268,8 @@ def test_a_viewer_is_offered_what_a_viewer_may(stack, console):
     assert "Run an action" not in page.text()
     page.click("Memory", "nav a")
     page.wait_text("Search")
-    assert "Add a memory" not in page.text() and "Forget" not in page.text()
+    assert "Add a memory" not in page.text()
+    assert "Forget" not in page.text()
     page.go(stack.url + "/console/?again#/keys")  # not its page: the first one
     page.wait_text("Overview")
     page.wait("document.querySelector('h1').textContent === 'Overview'")
@@ -296,7 +310,8 @@ def test_search_in_three_modes(stack, console):
     page.click("Search", "button")
     page.wait_text("weighted and added")
     look(page, "memory-search")
-    assert HOSTILE in page.text() and page.run("window.hacked === undefined && !document.querySelector('main img, main script')")
+    assert HOSTILE in page.text()
+    assert page.run("window.hacked === undefined && !document.querySelector('main img, main script')")
     page.fill("Tags", "nature")
     page.click("Search", "button")
     page.wait_text("1 found")
@@ -330,7 +345,8 @@ def test_add_edit_and_delete_a_memory(stack, console):
     page.wait_text("Tea is served at five.")
     page.wait("[...document.querySelectorAll('.pairs div')].some((one) => one.textContent === 'Version2')")
     page.wait_text("Earlier versions")
-    assert "Tea is served at four." in page.text() and "Version 1, until" in page.text()
+    assert "Tea is served at four." in page.text()
+    assert "Version 1, until" in page.text()
     look(page, "memory-one")
     page.click("Delete", "button")
     look(page, "memory-delete")
@@ -497,7 +513,8 @@ def test_keys(stack, console):
     page.click("Rotate", "dialog button")
     page.wait_text("The key before it is good until")
     rotated = page.run("document.getElementById('secret').textContent")
-    assert rotated != secret and Client(stack.url, rotated).get("/whoami").ok()
+    assert rotated != secret
+    assert Client(stack.url, rotated).get("/whoami").ok()
     page.click("I have stored it", "button")
     page.run(f"[...findByText('tr', {json.dumps(rotated[9:21])}).querySelectorAll('button')].pop().click()")
     page.fill(f"Type {rotated[9:21]} to confirm", rotated[9:21])

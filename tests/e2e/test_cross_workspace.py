@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Two workspaces with everything in both: random requests over all routes and subjects with the keys of
-the one never show anything of the other."""
+"""Two workspaces with everything in both: random requests over all routes and subjects with the
+keys of the one never show anything of the other."""
 import json
 import os
 import random
@@ -30,19 +30,42 @@ class Side:
         for i in range(6):
             rid = str(uuid.uuid4())
             self.request_ids.append(rid)
-            memories.append(self.client.ingest(self.scope, f"{self.mark} {self.hidden} memory {i}", tags=[self.mark],
-                                               client_request_id=rid).ok().json["id"])
+            memories.append(
+                self.client.ingest(
+                    self.scope,
+                    f"{self.mark} {self.hidden} memory {i}",
+                    tags=[self.mark],
+                    client_request_id=rid,
+                )
+                .ok()
+                .json["id"]
+            )
         events = [self.client.post("/webhook/audit/append", {
             "actor": self.mark, "action": self.mark, "target": self.hidden, "decision": "allowed",
             "payload": {"x": self.hidden}}).ok().json for _ in range(3)]
-        jobs = [self.client.post("/webhook/executor/run", {
-            "task": {"type": "code.python", "code": f"print('{self.hidden}')"}}).ok().json["job_id"] for _ in range(2)]
-        preview = self.client.post("/ai/preview", {"action": "ping", "params": {}}).ok().json["preview_id"]
+        jobs = [
+            self.client.post(
+                "/webhook/executor/run",
+                {"task": {"type": "code.python", "code": f"print('{self.hidden}')"}},
+            )
+            .ok()
+            .json["job_id"]
+            for _ in range(2)
+        ]
+        preview = (
+            self.client.post("/ai/preview", {"action": "ping", "params": {}})
+            .ok()
+            .json["preview_id"]
+        )
         made = self.client.post("/keys", {"role": "viewer", "name": self.hidden}).ok(201).json
         self.ids = {"memory": memories, "event": [e["event_id"] for e in events], "job": jobs,
                     "preview": [preview], "key": [made["key_id"]]}
         self.leaves = [e["leaf_index"] for e in events]
-        for path in (f"/memory?scope={self.scope}&limit=2", "/ai/audit?limit=2", "/ai/jobs?limit=1"):
+        for path in (
+            f"/memory?scope={self.scope}&limit=2",
+            "/ai/audit?limit=2",
+            "/ai/jobs?limit=1",
+        ):
             cursor = self.client.get(path).ok().json.get("next_cursor")
             if cursor:
                 self.cursors.append(cursor)
@@ -54,7 +77,9 @@ class Side:
     def secrets(self):
         """What the other has never sent."""
         held = [one for kind in self.ids.values() for one in kind[(len(kind) + 1) // 2:]]
-        return [self.hidden] + [one for one in held if not any(one in cursor for cursor in self.cursors)]
+        return [self.hidden] + [
+            one for one in held if not any(one in cursor for cursor in self.cursors)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +91,57 @@ def sides(stack):
 def values(rng, mine, other):
     """Values for any place of a request: of the other above all."""
     everything = [one for side in (other, other, mine) for one in side.sendable()]
-    return rng.choice([
-        lambda: rng.choice(everything), lambda: rng.choice(everything), lambda: other.scope,
-        lambda: str(uuid.uuid4()), lambda: other.workspace, lambda: rng.choice(other.cursors or ["x"]),
-        lambda: rng.choice(other.request_ids), lambda: rng.choice(other.leaves), lambda: rng.randrange(60),
-        lambda: "*", lambda: "%", lambda: "' OR 1=1 --", lambda: mine.scope, lambda: rng.choice("abc") * rng.randrange(40),
-    ])()
+    return rng.choice(
+        [
+            lambda: rng.choice(everything),
+            lambda: rng.choice(everything),
+            lambda: other.scope,
+            lambda: str(uuid.uuid4()),
+            lambda: other.workspace,
+            lambda: rng.choice(other.cursors or ["x"]),
+            lambda: rng.choice(other.request_ids),
+            lambda: rng.choice(other.leaves),
+            lambda: rng.randrange(60),
+            lambda: "*",
+            lambda: "%",
+            lambda: "' OR 1=1 --",
+            lambda: mine.scope,
+            lambda: rng.choice("abc") * rng.randrange(40),
+        ]
+    )()
 
 
-FIELDS = ["scope", "text", "query", "k", "mode", "tags", "source", "id", "job_id", "event_id", "preview_id", "cursor",
-          "limit", "task", "actions", "role", "name", "key_id", "client_request_id", "actor", "action", "target",
-          "decision", "tree_size", "leaf_index", "from", "to", "size", "status"]
+FIELDS = [
+    "scope",
+    "text",
+    "query",
+    "k",
+    "mode",
+    "tags",
+    "source",
+    "id",
+    "job_id",
+    "event_id",
+    "preview_id",
+    "cursor",
+    "limit",
+    "task",
+    "actions",
+    "role",
+    "name",
+    "key_id",
+    "client_request_id",
+    "actor",
+    "action",
+    "target",
+    "decision",
+    "tree_size",
+    "leaf_index",
+    "from",
+    "to",
+    "size",
+    "status",
+]
 
 
 def body(rng, mine, other):
@@ -120,9 +185,23 @@ def test_random_http_requests(stack, sides):
             start, end = sent_path.index("{"), sent_path.index("}")
             sent_path = sent_path[:start] + quote(values(rng, mine, other)) + sent_path[end + 1:]
         if method == "GET" and rng.random() < 0.5:
-            sent_path += "?" + "&".join(f"{name}={quote(values(rng, mine, other))}" for name in
-                                        rng.sample(["scope", "cursor", "limit", "actor", "action", "status", "from", "to",
-                                                    "tree_size"], 2))
+            sent_path += "?" + "&".join(
+                f"{name}={quote(values(rng, mine, other))}"
+                for name in rng.sample(
+                    [
+                        "scope",
+                        "cursor",
+                        "limit",
+                        "actor",
+                        "action",
+                        "status",
+                        "from",
+                        "to",
+                        "tree_size",
+                    ],
+                    2,
+                )
+            )
         sent = body(rng, mine, other) if method in ("POST", "PATCH") else None
         if sent and sent.get("scope") == mine.scope and "forget" in path:
             continue
@@ -131,7 +210,9 @@ def test_random_http_requests(stack, sides):
             headers["Idempotency-Key"] = rng.choice(other.request_ids)
         if rng.random() < 0.2:
             headers["X-Request-ID"] = rng.choice(other.ids["memory"][:3])
-        if method in ("PATCH", "DELETE") and any(one in sent_path for one in mine.ids["memory"] + mine.ids["job"]):
+        if method in ("PATCH", "DELETE") and any(
+            one in sent_path for one in mine.ids["memory"] + mine.ids["job"]
+        ):
             continue
         answer = mine.client.request(method, sent_path, sent, headers)
         assert answer.status < 500 or answer.status == 504, (method, sent_path, sent, answer)
@@ -139,9 +220,15 @@ def test_random_http_requests(stack, sides):
         if path == "/openapi.json":
             continue
         text = answer.body.decode(errors="replace") + str(answer.headers)
-        assert_clean(other, sent_path + json.dumps(sent) + json.dumps(headers), text, f"seed {SEED}: {method} {sent_path} {sent}")
+        assert_clean(
+            other,
+            sent_path + json.dumps(sent) + json.dumps(headers),
+            text,
+            f"seed {SEED}: {method} {sent_path} {sent}",
+        )
     print(statuses)
-    assert statuses.get(200, 0) > 20 and statuses.get(404, 0) > 20
+    assert statuses.get(200, 0) > 20
+    assert statuses.get(404, 0) > 20
 
 
 def quote(value):
@@ -150,8 +237,18 @@ def quote(value):
     return plain(str(value), safe="")
 
 
-SUBJECTS = ["memory.search", "memory.get", "memory.list", "audit.list", "audit.proof", "audit.consistency",
-            "jobs.list", "jobs.get", "jobs.cancel", "actions.list"]
+SUBJECTS = [
+    "memory.search",
+    "memory.get",
+    "memory.list",
+    "audit.list",
+    "audit.proof",
+    "audit.consistency",
+    "jobs.list",
+    "jobs.get",
+    "jobs.cancel",
+    "actions.list",
+]
 
 
 def test_random_nats_requests(sides):
@@ -162,11 +259,20 @@ def test_random_nats_requests(sides):
         name = rng.choice(SUBJECTS)
         sent = body(rng, mine, other)
         if rng.random() < 0.6:  # something that is likely to be taken
-            sent = rng.choice([
-                {"query": other.mark}, {"query": "memory", "scope": other.scope}, {"id": rng.choice(other.ids["memory"][:3])},
-                {"id": rng.choice(other.ids["job"][:1])}, {"scope": other.scope}, {"cursor": rng.choice(other.cursors or ["x"])},
-                {"actor": other.mark}, {"limit": 100}, {}, {"query": "memory", "tags": [other.mark]},
-            ])
+            sent = rng.choice(
+                [
+                    {"query": other.mark},
+                    {"query": "memory", "scope": other.scope},
+                    {"id": rng.choice(other.ids["memory"][:3])},
+                    {"id": rng.choice(other.ids["job"][:1])},
+                    {"scope": other.scope},
+                    {"cursor": rng.choice(other.cursors or ["x"])},
+                    {"actor": other.mark},
+                    {"limit": 100},
+                    {},
+                    {"query": "memory", "tags": [other.mark]},
+                ]
+            )
         if name == "jobs.cancel" and sent.get("id") in mine.ids["job"]:
             continue
         try:
@@ -174,7 +280,12 @@ def test_random_nats_requests(sides):
         except NatsError as error:
             raise AssertionError(f"seed {SEED}: {name} {sent}: {error}") from error
         answered += 1
-        assert_clean(other, json.dumps(sent), answer.data.decode() + str(answer.headers), f"seed {SEED}: {name} {sent}")
+        assert_clean(
+            other,
+            json.dumps(sent),
+            answer.data.decode() + str(answer.headers),
+            f"seed {SEED}: {name} {sent}",
+        )
         # And the other's subject is not even reached.
         if number % 25 == 0:
             mine.nats.errors.clear()
@@ -197,10 +308,16 @@ def test_nothing_was_changed_in_the_other(sides):
 
 def test_anothers_ids_are_answered_as_ids_that_are_nowhere(sides):
     mine, other = sides
-    for method, path, kind in (("GET", "/memory/{}", "memory"), ("PATCH", "/memory/{}", "memory"),
-                               ("DELETE", "/memory/{}", "memory"), ("GET", "/ai/jobs/{}", "job"),
-                               ("DELETE", "/ai/jobs/{}", "job"), ("GET", "/ai/audit/events/{}", "event"),
-                               ("DELETE", "/keys/{}", "key"), ("POST", "/keys/{}/rotate", "key")):
+    for method, path, kind in (
+        ("GET", "/memory/{}", "memory"),
+        ("PATCH", "/memory/{}", "memory"),
+        ("DELETE", "/memory/{}", "memory"),
+        ("GET", "/ai/jobs/{}", "job"),
+        ("DELETE", "/ai/jobs/{}", "job"),
+        ("GET", "/ai/audit/events/{}", "event"),
+        ("DELETE", "/keys/{}", "key"),
+        ("POST", "/keys/{}/rotate", "key"),
+    ):
         sent = {"PATCH": {"source": "x"}, "POST": {}}.get(method)
         nowhere = uuid.uuid4().hex[:12] if kind == "key" else str(uuid.uuid4())
         answers = []
@@ -209,8 +326,11 @@ def test_anothers_ids_are_answered_as_ids_that_are_nowhere(sides):
             told = answer.json if answer.body else {}
             for name in ("request_id", "instance"):
                 told.pop(name, None)
-            answers.append((answer.status, json.dumps(told).replace(one, "ID"), sorted(answer.headers.keys())))
-        assert answers[0] == answers[1] and answers[0][0] == 404, (method, path, answers)
+            answers.append(
+                (answer.status, json.dumps(told).replace(one, "ID"), sorted(answer.headers.keys()))
+            )
+        assert answers[0] == answers[1], (method, path, answers)
+        assert answers[0][0] == 404, (method, path, answers)
 
 
 def test_time_does_not_tell_them_apart(sides):
@@ -229,7 +349,10 @@ def test_time_does_not_tell_them_apart(sides):
 
 def test_the_same_idempotency_key_in_two_workspaces(sides):
     same = str(uuid.uuid4())
-    answers = [side.client.ingest("idem", f"{side.mark} text", client_request_id=same).ok() for side in sides]
+    answers = [
+        side.client.ingest("idem", f"{side.mark} text", client_request_id=same).ok()
+        for side in sides
+    ]
     assert answers[0].json["tenant_id"] != answers[1].json["tenant_id"]
     assert all("Idempotency-Replayed" not in answer.headers for answer in answers)
     for side in sides:

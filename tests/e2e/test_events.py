@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""GET /ai/events and GET /ai/jobs/{id}?wait=: what happens is told, to the right listeners, and nothing waits for a
-poll. No test judges by time: what must not come is followed by something that must."""
+"""GET /ai/events and GET /ai/jobs/{id}?wait=: what happens is told, to the right listeners, and
+nothing waits for a poll. No test judges by time: what must not come is followed by something that
+must."""
 import concurrent.futures
 import json
 import signal
@@ -21,7 +22,9 @@ SLEEP = "import time; time.sleep(60)"
 @pytest.fixture(scope="module")
 def two(make_stack):
     """A stack of its own with two gateways, and small shares of listeners."""
-    stack = make_stack(ALLOW_ACTIONS_DEFAULT="ping,code.python", MAX_KEY_LISTENERS=3, MAX_WORKSPACE_LISTENERS=5)
+    stack = make_stack(
+        ALLOW_ACTIONS_DEFAULT="ping,code.python", MAX_KEY_LISTENERS=3, MAX_WORKSPACE_LISTENERS=5
+    )
     stack.second_url = second_gateway(stack)
     return stack
 
@@ -61,11 +64,17 @@ def run(client, action="ping", **params):
 
 
 def ended(client, job):
-    return wait_until(lambda: client.get(f"/ai/jobs/{job}?wait=30").ok().json["status"] not in ("pending", "running"), 60)
+    return wait_until(
+        lambda: (
+            client.get(f"/ai/jobs/{job}?wait=30").ok().json["status"] not in ("pending", "running")
+        ),
+        60,
+    )
 
 
 def states(stream, job):
-    """The states of a job up to its end, in order; "pending" is left out where the executor was faster."""
+    """The states of a job up to its end, in order; "pending" is left out where the executor was
+    faster."""
     seen = []
     for name, data, _ in stream:
         if name == "job" and data["job_id"] == job:
@@ -77,9 +86,13 @@ def states(stream, job):
 def test_the_states_of_a_job(stack, client):
     with listen(stack) as stream:
         name, data, first_id = next(stream)
-        assert name == "ready" and data == {"resumed": False, "window": 512, "heartbeat_seconds": 15} and first_id
+        assert name == "ready"
+        assert data == {"resumed": False, "window": 512, "heartbeat_seconds": 15}
+        assert first_id
         assert states(stream, run(client)) == ["running", "completed"]
-        assert states(stream, run(client, "code.python", code="raise SystemExit(3)"))[-1] == "failed"
+        assert (
+            states(stream, run(client, "code.python", code="raise SystemExit(3)"))[-1] == "failed"
+        )
 
 
 def test_a_cancelled_job(stack, client):
@@ -94,8 +107,12 @@ def test_ends_of_commands(stack, client):
     with listen(stack) as stream:
         memory = client.ingest("events:1", "the listener hears of it").ok().json["id"]
         told = stream.until("command", family="memory", id=memory)
-        assert told["http_status"] == 200 and told["code"] is None
-        event = client.post("/webhook/audit/append", {"actor": "a", "action": "b", "target": "c", "decision": "allowed"})
+        assert told["http_status"] == 200
+        assert told["code"] is None
+        event = client.post(
+            "/webhook/audit/append",
+            {"actor": "a", "action": "b", "target": "c", "decision": "allowed"},
+        )
         stream.until("command", family="audit", id=event.ok().json["event_id"])
 
 
@@ -111,7 +128,8 @@ def test_scopes_and_workspaces(stack, client):
             seen.append((name, data.get("job_id") or data.get("id")))
             if name == "job" and data["job_id"] == job and data["status"] == "completed":
                 break
-        assert ("command", memory) not in seen and ("job", foreign) not in seen
+        assert ("command", memory) not in seen
+        assert ("job", foreign) not in seen
         assert {name for name, _ in seen} == {"ready", "job"}
 
 
@@ -124,24 +142,29 @@ def test_resuming(stack, client):
     ended(client, job)
     with listen(stack, last_id=here) as stream:
         name, data, _ = next(stream)
-        assert name == "ready" and data["resumed"] is True
+        assert name == "ready"
+        assert data["resumed"] is True
         assert states(stream, job) == ["completed"]
 
 
 
-@pytest.mark.parametrize("last_id", ["0123456789abcdef.1", "nonsense", "0123456789abcdef.99999999999999999999"])
+@pytest.mark.parametrize(
+    "last_id", ["0123456789abcdef.1", "nonsense", "0123456789abcdef.99999999999999999999"]
+)
 def test_what_cannot_be_resumed_is_said(stack, last_id):
     with listen(stack, last_id=last_id) as stream:
         assert next(stream)[:2][0] == "ready"
         name, data, own = next(stream)
-        assert name == "missed" and "list again" in data["detail"] and own != last_id
+        assert name == "missed"
+        assert "list again" in data["detail"]
+        assert own != last_id
 
 
 def test_beyond_the_window(stack, client):
     with listen(stack) as stream:
         next(stream)
         here = stream.last_id
-        for page in range(2):
+        for _page in range(2):
             actions = [{"action": "ping", "params": {}} for _ in range(100)]
             jobs = client.post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"]
         left = set(jobs)
@@ -151,7 +174,8 @@ def test_beyond_the_window(stack, client):
         now = stream.last_id
     assert int(now.split(".")[1]) > 512
     with listen(stack, last_id=here) as stream:
-        assert next(stream)[0] == "ready" and next(stream)[0] == "missed"
+        assert next(stream)[0] == "ready"
+        assert next(stream)[0] == "missed"
     with listen(stack, last_id=now) as stream:
         assert next(stream)[1]["resumed"] is True
 
@@ -162,8 +186,12 @@ def test_a_job_that_changes_answers_at_once(stack, client):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(stack.client().get, f"/ai/jobs/{job}?wait=60")
         client.delete(f"/ai/jobs/{job}")
-        assert waiting.result(30).ok().json["status"] == "cancelled"  # long before the task would have ended
-    assert client.get(f"/ai/jobs/{job}?wait=60").ok().json["status"] == "cancelled"  # it has ended: at once
+        assert (
+            waiting.result(30).ok().json["status"] == "cancelled"
+        )  # long before the task would have ended
+    assert (
+        client.get(f"/ai/jobs/{job}?wait=60").ok().json["status"] == "cancelled"
+    )  # it has ended: at once
 
 
 def test_a_wait_that_runs_out(stack, client):
@@ -201,7 +229,8 @@ def test_another_gateway_tells_the_same(two):
         assert states(a, job) == states(b, job) == ["running", "completed"]
         here_id = a.last_id
     with Stream(there, two.api_key, last_id=here_id) as stream:
-        assert next(stream)[0] == "ready" and next(stream)[0] == "missed"
+        assert next(stream)[0] == "ready"
+        assert next(stream)[0] == "missed"
 
 
 def test_shares_of_listeners(two):
@@ -210,10 +239,13 @@ def test_shares_of_listeners(two):
     with concurrent.futures.ThreadPoolExecutor():
         streams = [listen(two) for _ in range(3)]
         over = Stream(two.url, two.api_key)
-        assert over.status == 503 and over.headers["Retry-After"] and b"MAX_KEY_LISTENERS" in over.answer.read()
+        assert over.status == 503
+        assert over.headers["Retry-After"]
+        assert b"MAX_KEY_LISTENERS" in over.answer.read()
         streams += [listen(two, keys[0]["key"]) for _ in range(2)]
         over = Stream(two.url, keys[1]["key"])
-        assert over.status == 503 and b"MAX_WORKSPACE_LISTENERS" in over.answer.read()
+        assert over.status == 503
+        assert b"MAX_WORKSPACE_LISTENERS" in over.answer.read()
         assert "listeners" in two.anonymous().get("/readyz").json["full"]
         run(client)  # requests have a share of their own
         for stream in streams:
@@ -232,7 +264,9 @@ def test_a_revoked_key_hears_no_more(stack, client):
 def raw(stack, version):
     parts = urlsplit(stack.url)
     sock = socket.create_connection((parts.hostname, parts.port), timeout=30)
-    sock.sendall(f"GET /ai/events HTTP/{version}\r\nHost: x\r\nX-API-Key: {stack.api_key}\r\n\r\n".encode())
+    sock.sendall(
+        f"GET /ai/events HTTP/{version}\r\nHost: x\r\nX-API-Key: {stack.api_key}\r\n\r\n".encode()
+    )
     return sock
 
 
@@ -249,11 +283,15 @@ def read_to(sock, mark):
 def test_framing_of_both_versions(stack):
     new = raw(stack, "1.1")
     head, _, body = read_to(new, b"heartbeat_seconds").partition(b"\r\n\r\n")
-    assert b"Transfer-Encoding: chunked" in head and b"Content-Length" not in head
-    assert b"X-Accel-Buffering: no" in head and b"Connection: close" not in head
+    assert b"Transfer-Encoding: chunked" in head
+    assert b"Content-Length" not in head
+    assert b"X-Accel-Buffering: no" in head
+    assert b"Connection: close" not in head
     old = raw(stack, "1.0")
     head, _, body = read_to(old, b"heartbeat_seconds").partition(b"\r\n\r\n")
-    assert b"Transfer-Encoding" not in head and b"Connection: close" in head and body.startswith(b"retry: ")
+    assert b"Transfer-Encoding" not in head
+    assert b"Connection: close" in head
+    assert body.startswith(b"retry: ")
     new.close()
     old.close()
 
@@ -273,12 +311,16 @@ def test_a_gateway_that_ends_says_so(make_stack):
         waiting = pool.submit(one.client().get, f"/ai/jobs/{job}?wait=60")
         wait_until(lambda: in_flight(one) >= 2, 30)
         one.kill("gateway", signal.SIGTERM)
-        assert [name for name, _, _ in stream if name] == ["end"]  # and the last chunk: no IncompleteRead
+        assert [name for name, _, _ in stream if name] == [
+            "end"
+        ]  # and the last chunk: no IncompleteRead
         assert waiting.result(30).ok().json["status"] == "running"
     one.wait_ready()
     one.client().delete(f"/ai/jobs/{job}")  # else the stack's end waits for it
 
 
 def in_flight(stack):
-    with urllib.request.urlopen(stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=10) as answer:
+    with urllib.request.urlopen(
+        stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=10
+    ) as answer:
         return json.load(answer)["requests_in_flight"] - 1  # the one that asks

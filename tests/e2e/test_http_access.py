@@ -25,7 +25,12 @@ def routes(stack):
 
 def fill(path):
     """A path without parameters; they name nothing that exists."""
-    nothing = {"{id}": str(uuid.uuid4()), "{event_id}": str(uuid.uuid4()), "{key_id}": "0" * 12, "{leaf_index}": "0"}
+    nothing = {
+        "{id}": str(uuid.uuid4()),
+        "{event_id}": str(uuid.uuid4()),
+        "{key_id}": "0" * 12,
+        "{leaf_index}": "0",
+    }
     for name, value in nothing.items():
         path = path.replace(name, value)
     assert "{" not in path
@@ -44,7 +49,8 @@ def make_key(key_id, secret):
 def test_key_format(stack):
     """The second implementation of the checksum agrees with the keys that are made."""
     key = stack.api_key
-    assert len(key) == 59 and make_key(key[9:21], key[21:53]) == key
+    assert len(key) == 59
+    assert make_key(key[9:21], key[21:53]) == key
 
 
 def test_only_three_routes_are_open(stack):
@@ -64,11 +70,19 @@ def test_only_three_routes_are_open(stack):
 
 
 def test_an_id_of_the_wrong_shape_comes_after_the_key(stack):
-    for method, path in (("GET", "/memory/x"), ("DELETE", "/keys/x"), ("POST", "/keys/x/rotate"), ("GET", "/ai/jobs/x"),
-                         ("GET", "/ai/audit/x/proof")):
+    for method, path in (
+        ("GET", "/memory/x"),
+        ("DELETE", "/keys/x"),
+        ("POST", "/keys/x/rotate"),
+        ("GET", "/ai/jobs/x"),
+        ("GET", "/ai/audit/x/proof"),
+    ):
         assert stack.anonymous().request(method, path).ok(401).code == "unauthorized"
         assert stack.client().request(method, path).ok(404).code == "not_found"
-    assert stack.client().request("PUT", "/memory/x").ok(405).headers["Allow"] == "GET, HEAD, PATCH, DELETE"
+    assert (
+        stack.client().request("PUT", "/memory/x").ok(405).headers["Allow"]
+        == "GET, HEAD, PATCH, DELETE"
+    )
 
 
 def test_a_path_that_is_no_address_comes_after_the_key(stack):
@@ -117,27 +131,39 @@ def test_wrong_keys_look_alike(stack):
 
 def test_two_ways_to_send_it(stack):
     anonymous, key = stack.anonymous(), stack.api_key
-    for headers, status in (({"X-API-Key": key}, 200), ({"Authorization": f"Bearer {key}"}, 200),
-                            ({"Authorization": f"bearer {key}"}, 200),
-                            ({"Authorization": f"Bearer {key}", "X-API-Key": key}, 200),
-                            ({"Authorization": f"Bearer {key}", "X-API-Key": make_key("A" * 12, "x" * 32)}, 401),
-                            ({"Authorization": f"Basic {key}"}, 401)):
+    for headers, status in (
+        ({"X-API-Key": key}, 200),
+        ({"Authorization": f"Bearer {key}"}, 200),
+        ({"Authorization": f"bearer {key}"}, 200),
+        ({"Authorization": f"Bearer {key}", "X-API-Key": key}, 200),
+        ({"Authorization": f"Bearer {key}", "X-API-Key": make_key("A" * 12, "x" * 32)}, 401),
+        ({"Authorization": f"Basic {key}"}, 401),
+    ):
         assert anonymous.request("GET", "/memory", headers=headers).status == status
 
 
 def test_key_life(stack):
     """Made, used, listed, rotated, revoked over HTTP; a secret is shown once."""
     admin = stack.client()
-    made = admin.post("/keys", {"name": "life", "role": "developer", "expires_in_days": 1}).ok(201).json
-    assert made["key"].startswith("relay_sk_") and made["role"] == "developer" and made["expires_at"]
+    made = (
+        admin.post("/keys", {"name": "life", "role": "developer", "expires_in_days": 1})
+        .ok(201)
+        .json
+    )
+    assert made["key"].startswith("relay_sk_")
+    assert made["role"] == "developer"
+    assert made["expires_at"]
     user = stack.anonymous().clone(made["key"])
     user.get("/memory").ok()
     listed = admin.get("/keys").ok()
     mine = [item for item in listed.json["items"] if item["key_id"] == made["key_id"]]
-    assert mine and mine[0]["name"] == "life" and made["key"].encode() not in listed.body
+    assert mine
+    assert mine[0]["name"] == "life"
+    assert made["key"].encode() not in listed.body
     assert b"argon2" not in listed.body
     fresh = admin.post(f"/keys/{made['key_id']}/rotate").ok(200).json
-    assert fresh["key_id"] != made["key_id"] and fresh["previous_valid_until"]
+    assert fresh["key_id"] != made["key_id"]
+    assert fresh["previous_valid_until"]
     user.get("/memory").ok()
     stack.anonymous().clone(fresh["key"]).get("/memory").ok()
     admin.delete(f"/keys/{made['key_id']}").ok(204)
@@ -179,8 +205,11 @@ def test_expired_key(stack):
     user = stack.anonymous().clone(made["key"])
     user.get("/memory").ok()
     with stack.database() as connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE api_key SET expires_at = now(), changed_at = clock_timestamp() WHERE key_id = %s",
-                       [made["key_id"]])
+        cursor.execute(
+            "UPDATE api_key SET expires_at = now(), changed_at = clock_timestamp() WHERE key_id = "
+            "%s",
+            [made["key_id"]],
+        )
     wait_until(lambda: user.get("/memory").status == 401, 1)
 
 
@@ -190,7 +219,8 @@ def test_key_idempotency(stack):
     first = admin.post("/keys", {"role": "viewer", "name": name}, idempotency_key=name).ok(201)
     again = admin.post("/keys", {"role": "viewer", "name": name}, idempotency_key=name).ok(201)
     assert again.headers["Idempotency-Replayed"] == "true"
-    assert again.json["key_id"] == first.json["key_id"] and "key" not in again.json
+    assert again.json["key_id"] == first.json["key_id"]
+    assert "key" not in again.json
     assert [item["name"] for item in admin.get("/keys").ok().json["items"]].count(name) == 1
 
 
@@ -224,4 +254,5 @@ def test_wrong_keys_do_not_stop_a_right_one(stack):
         stop.set()
         for thread in threads:
             thread.join()
-    assert slowest < 3.0 and sum(counts) > 50
+    assert slowest < 3.0
+    assert sum(counts) > 50

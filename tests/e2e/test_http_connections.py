@@ -29,8 +29,13 @@ def tight(make_stack):
 @pytest.fixture(scope="module")
 def crowded(make_stack):
     """Few connections; what comes from this machine is no trusted proxy."""
-    return make_stack(TRUSTED_PROXIES="10.9.8.7/32", MAX_CONNECTIONS=40, MAX_CONNECTIONS_PER_ADDRESS=20,
-                      HEAD_TIMEOUT_SECONDS=120, BODY_TIMEOUT_SECONDS=2)
+    return make_stack(
+        TRUSTED_PROXIES="10.9.8.7/32",
+        MAX_CONNECTIONS=40,
+        MAX_CONNECTIONS_PER_ADDRESS=20,
+        HEAD_TIMEOUT_SECONDS=120,
+        BODY_TIMEOUT_SECONDS=2,
+    )
 
 
 def connect(stack, source="127.0.0.1"):
@@ -76,7 +81,9 @@ def test_keep_alive_connections(stack, count):
     if hard < count + 200:
         pytest.skip(f"only {hard} descriptors allowed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    request = f"GET /memory?limit=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {stack.api_key}\r\n\r\n".encode()
+    request = (
+        f"GET /memory?limit=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {stack.api_key}\r\n\r\n".encode()
+    )
     selector = selectors.DefaultSelector()
     sockets = [connect(stack) for _ in range(count)]
     try:
@@ -119,18 +126,28 @@ def test_smuggling_shapes(stack):
     smuggled = head(stack, f"Content-Length: {len(inner)}") + inner
     chunked = b"0\r\n\r\n"
     shapes = {
-        "cl and te": head(stack, "Content-Length: 5", "Transfer-Encoding: chunked") + chunked + smuggled,
-        "te and cl": head(stack, "Transfer-Encoding: chunked", f"Content-Length: {len(chunked + smuggled)}") + chunked
+        "cl and te": head(stack, "Content-Length: 5", "Transfer-Encoding: chunked")
+        + chunked
+        + smuggled,
+        "te and cl": head(
+            stack, "Transfer-Encoding: chunked", f"Content-Length: {len(chunked + smuggled)}"
+        )
+        + chunked
         + smuggled,
         "two lengths": head(stack, "Content-Length: 0", "Content-Length: 5") + b"hello" + smuggled,
         "odd te": head(stack, "Transfer-Encoding: xchunked") + chunked + smuggled,
-        "te twice": head(stack, "Transfer-Encoding: chunked", "Transfer-Encoding: identity") + chunked + smuggled,
+        "te twice": head(stack, "Transfer-Encoding: chunked", "Transfer-Encoding: identity")
+        + chunked
+        + smuggled,
         "te list": head(stack, "Transfer-Encoding: gzip, chunked") + chunked + smuggled,
         "negative length": head(stack, "Content-Length: -1") + smuggled,
         "plus length": head(stack, "Content-Length: +5") + b"hello" + smuggled,
         "hex length": head(stack, "Content-Length: 0x5") + b"hello" + smuggled,
         "list length": head(stack, "Content-Length: 5, 5") + b"hello" + smuggled,
-        "space before te": head(stack, "Transfer-Encoding : chunked", f"Content-Length: {len(chunked)}") + chunked,
+        "space before te": head(
+            stack, "Transfer-Encoding : chunked", f"Content-Length: {len(chunked)}"
+        )
+        + chunked,
         "two hosts": head(stack, "Host: y", "Content-Length: 0"),
         "space before colon": head(stack, "Content-Length : 5") + b"hello" + smuggled,
         "bad chunk": head(stack, "Transfer-Encoding: chunked") + b"zz\r\n" + smuggled,
@@ -145,22 +162,34 @@ def test_smuggling_shapes(stack):
 
 
 def test_answers_before_a_body_that_may_never_come(stack):
-    """The answer leaves and the connection ends, although the client has not said that its body is complete."""
-    for data, status in ((head(stack, "Transfer-Encoding: gzip, chunked"), b" 400 "),
-                         (head(stack, "Transfer-Encoding: identity", "Content-Length: 5"), b" 400 "),
-                         (head(stack, "Content-Length: 600000", "Expect: 100-continue"), b" 413 "),
-                         (head(stack, "Content-Length: 9000", "Expect: 100-continue", path="/keys/x"), b" 405 "),
-                         (head(stack, "Content-Length: 99999999999"), b" 413 ")):
+    """The answer leaves and the connection ends, although the client has not said that its body is
+    complete."""
+    for data, status in (
+        (head(stack, "Transfer-Encoding: gzip, chunked"), b" 400 "),
+        (head(stack, "Transfer-Encoding: identity", "Content-Length: 5"), b" 400 "),
+        (head(stack, "Content-Length: 600000", "Expect: 100-continue"), b" 413 "),
+        (head(stack, "Content-Length: 9000", "Expect: 100-continue", path="/keys/x"), b" 405 "),
+        (head(stack, "Content-Length: 99999999999"), b" 413 "),
+    ):
         back = exchange(stack, data, timeout=20, shut=False)
         assert status in back.split(b"\r\n")[0], back[:200]
-        assert b"\r\nConnection: close\r\n" in back and back.endswith(b"}")
+        assert b"\r\nConnection: close\r\n" in back
+        assert back.endswith(b"}")
 
 
 def test_broken_requests(stack):
-    for data in (b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"G" * 100_000,
-                 b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
-                 b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
-                 b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /keys HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx"):
+    for data in (
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"G" * 100_000,
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /keys HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx",
+    ):
         back = exchange(stack, data, timeout=3)
         assert b" 200 " not in back.split(b"\r\n")[0]
     stack.anonymous().get("/healthz").ok()
@@ -174,8 +203,12 @@ def test_pipelined(stack):
 
 
 def test_absolute_form(stack):
-    assert b"200" in exchange(stack, b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split(
-        b"\r\n")[0]
+    assert (
+        b"200"
+        in exchange(
+            stack, b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ).split(b"\r\n")[0]
+    )
 
 
 def test_slow_clients(tight):
@@ -193,7 +226,8 @@ def test_slow_clients(tight):
                 pass
             except OSError:
                 closed = True
-        assert closed and time.monotonic() - start < promised(15)
+        assert closed
+        assert time.monotonic() - start < promised(15)
     one.anonymous().get("/healthz").ok()
 
 
@@ -211,7 +245,8 @@ def test_idle_connections_make_room(crowded):
 
 
 def test_an_address_has_its_share(crowded):
-    """Connections of one address that are all at work: no more than its number, and others go on."""
+    """Connections of one address that are all at work: no more than its number, and others go
+    on."""
     busy = []
     try:
         for _ in range(30):
@@ -223,7 +258,9 @@ def test_an_address_has_its_share(crowded):
                 pass  # refused already
         wait_until(lambda: len(ended(busy)) >= 10, 30, "those beyond the number are refused")
         crowded.anonymous().get("/healthz").ok()
-        wait_until(lambda: len(ended(busy)) == 30, 60, "a body that does not come is not waited for")
+        wait_until(
+            lambda: len(ended(busy)) == 30, 60, "a body that does not come is not waited for"
+        )
     finally:
         for s in busy:
             s.close()
@@ -283,7 +320,8 @@ def test_rate_limit(tight):
     answers = [client.get("/memory?limit=1") for _ in range(40)]
     assert [a.status for a in answers[:30]] == [200] * 30
     limited = answers[-1].ok(429)
-    assert limited.code == "rate_limited" and 1 <= int(limited.headers["Retry-After"]) <= 3
+    assert limited.code == "rate_limited"
+    assert 1 <= int(limited.headers["Retry-After"]) <= 3
     assert answers[0].headers["RateLimit-Policy"] == '"workspace";q=30;w=60'
     assert answers[0].headers["RateLimit"].startswith('"workspace";r=29;t=')
     assert limited.headers["RateLimit"].startswith('"workspace";r=0;t=')
@@ -292,7 +330,9 @@ def test_rate_limit(tight):
     other.get("/memory").ok()
     one.take_down("redis")
     local = [other.get("/memory?limit=1").status for _ in range(80)]
-    assert local.count(200) >= 20 and 429 in local and set(local) <= {200, 429}
+    assert local.count(200) >= 20
+    assert 429 in local
+    assert set(local) <= {200, 429}
     one.bring_back("redis")
 
 
@@ -305,7 +345,10 @@ def test_servers_away(own):
     one.take_down("redis")
     wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "down", 10)
     client.ingest("away", "without redis").ok()
-    assert client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok(503).code == "unavailable"
+    assert (
+        client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok(503).code
+        == "unavailable"
+    )
     # what is not about jobs needs no Redis, also where the executor answers it
     assert client.get("/ai/actions").ok().json["count"] > 0
     assert client.get("/ai/jobs").ok(503).json["detail"] == "Redis is unavailable"
@@ -318,7 +361,8 @@ def test_servers_away(own):
     assert ready.get("/readyz").json["dependencies"]["nats"] == "down"
     for path in ("/memory", "/keys"):
         refused = client.get(path).ok(503)
-        assert refused.code == "unavailable" and refused.json["detail"] == "NATS is unavailable"
+        assert refused.code == "unavailable"
+        assert refused.json["detail"] == "NATS is unavailable"
     assert ready.get("/memory").status == 401
     one.bring_back("nats")
     wait_until(lambda: client.ingest("away", "nats is back").status == 200, 15)
@@ -329,9 +373,14 @@ def test_servers_away(own):
     assert ready.get("/readyz").json["dependencies"]["postgresql"] == "down"
     assert client.get("/memory").json["detail"] == "PostgreSQL is unavailable."
     start = time.monotonic()
-    stale = wait_until(lambda: (lambda a: a if a.json.get("detail", "").startswith("keys") else None)(
-        client.get("/memory")), 20)
-    assert stale.status == 503 and time.monotonic() - start > 5
+    stale = wait_until(
+        lambda: (lambda a: a if a.json.get("detail", "").startswith("keys") else None)(
+            client.get("/memory")
+        ),
+        20,
+    )
+    assert stale.status == 503
+    assert time.monotonic() - start > 5
     assert ready.get("/readyz").ok(503).json["dependencies"]["postgresql"] == "down"
     one.bring_back("postgres")
     wait_until(lambda: client.ingest("away", "postgres is back").status == 200, 30)
@@ -350,7 +399,8 @@ def test_drain(own):
         assert one.anonymous().get(path).status == 401  # counted: the counts are sent at the end
     old = one.kill("gateway", signal.SIGTERM)
     thread.join()
-    assert answers[0].status == 202 and answers[0].headers["Connection"] == "close"
+    assert answers[0].status == 202
+    assert answers[0].headers["Connection"] == "close"
     wait_until(lambda: one.pid("gateway") not in (0, old), 20)
     assert "drained" in one.log("gateway")
     assert "exit 0" in (one.directory / "state" / "gateway.status").read_text()

@@ -22,7 +22,8 @@ class Refused(Exception):
     """Nobody can say where the next request begins."""
 
 
-# --- the independent parser ------------------------------------------------------------------------
+# --- the independent parser -----------------------------------------------------------------------
+
 
 def read_lines(data):
     """The lines of a head and what follows; None while it is not complete."""
@@ -69,14 +70,24 @@ def read_body(fields, modern, rest):
     def values(name):
         return [value for given, value in fields if given == name]
 
-    hosts, lengths, codings = values(b"host"), values(b"content-length"), values(b"transfer-encoding")
+    hosts, lengths, codings = (
+        values(b"host"),
+        values(b"content-length"),
+        values(b"transfer-encoding"),
+    )
     if len(hosts) > 1 or (modern and not hosts) or not all(HOST.fullmatch(host) for host in hosts):
         raise Refused(BAD)
-    if len(lengths) + len(codings) > 1 or (codings and (not modern or codings[0].lower() != b"chunked")):
+    if len(lengths) + len(codings) > 1 or (
+        codings and (not modern or codings[0].lower() != b"chunked")
+    ):
         raise Refused(BAD)
     if lengths and not re.fullmatch(rb"[0-9]{1,18}", lengths[0]):
         raise Refused(BAD)
-    options = [option.strip(b" \t").lower() for value in values(b"connection") for option in value.split(b",")]
+    options = [
+        option.strip(b" \t").lower()
+        for value in values(b"connection")
+        for option in value.split(b",")
+    ]
     closes = b"close" in options or (not modern and b"keep-alive" not in options)
     if codings:
         rest = read_chunks(rest)
@@ -91,7 +102,9 @@ def read_chunks(data):
     while True:
         first = re.match(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n", data)
         if not first:
-            if re.fullmatch(rb"(?:[0-9A-Fa-f]{1,15}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?\r?)?", data):
+            if re.fullmatch(
+                rb"(?:[0-9A-Fa-f]{1,15}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?\r?)?", data
+            ):
                 return None
             raise Refused(BAD_BODY)
         size, data = int(first[1], 16), data[first.end():]
@@ -107,7 +120,9 @@ def read_chunks(data):
     while data[:2] != b"\r\n":
         line = re.match(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n", data)
         if not line:
-            if re.fullmatch(rb"\r?|[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::[\t\x20-\x7e\x80-\xff]*\r?)?", data):
+            if re.fullmatch(
+                rb"\r?|[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::[\t\x20-\x7e\x80-\xff]*\r?)?", data
+            ):
                 return None
             raise Refused(BAD_BODY)
         data = data[line.end():]
@@ -115,7 +130,8 @@ def read_chunks(data):
 
 
 def expected(data):
-    """What comes back: one word for each request; one that begins with "bad" or "too large" ends it."""
+    """What comes back: one word for each request; one that begins with "bad" or "too large" ends
+    it."""
     words = []
     while data:
         try:
@@ -131,7 +147,8 @@ def expected(data):
     return words
 
 
-# --- what comes back ----------------------------------------------------------------------------------
+# --- what comes back ------------------------------------------------------------------------------
+
 
 def send(stack, data):
     host, port = stack.url.removeprefix("http://").split(":")
@@ -154,7 +171,8 @@ def read_answers(back, methods):
     while back:
         head, end, back = back.partition(b"\r\n\r\n")
         start, *lines = head.split(b"\r\n")
-        assert end and re.fullmatch(rb"HTTP/1\.1 [2-5][0-9][0-9] [A-Za-z ]*", start), start
+        assert end, start
+        assert re.fullmatch(rb"HTTP/1\.1 [2-5][0-9][0-9] [A-Za-z ]*", start), start
         headers = {name.lower(): value for name, value in (line.split(b": ", 1) for line in lines)}
         status = int(start.split()[1])
         size = int(headers.get(b"content-length", 0))
@@ -188,14 +206,16 @@ def judge(stack, data, name=""):
     return answers
 
 
-# --- the samples of outsiders, and their kin ------------------------------------------------------------
+# --- the samples of outsiders, and their kin ------------------------------------------------------
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 NEXT = b"GET /readyz HTTP/1.1\r\nHost: y\r\nConnection: close\r\n\r\n"
 SAMPLES = {
     "empty name": GET + b": x\r\n" + NEXT,
     "empty name, no value": GET + b":\r\n" + NEXT,
-    "empty name before a coding": b"POST /healthz HTTP/1.1\r\nHost: x\r\n: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + NEXT,
+    "empty name before a coding": b"POST /healthz HTTP/1.1\r\nHost: x\r\n: "
+                                  b"x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    + NEXT,
     "a line of NUL": GET + b"\0\r\n" + NEXT,
     "a line of blanks": GET + b" \r\n" + NEXT,
     "NUL in a length": GET + b"Content-Length: 30\x005\r\n\r\n" + NEXT,
@@ -204,7 +224,9 @@ SAMPLES = {
     "NUL in a name": GET + b"A\0B: x\r\n\r\n" + NEXT,
     "NUL in the method": b"G\0T /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + NEXT,
     "NUL in the target": b"GET /healthz\0 HTTP/1.1\r\nHost: x\r\n\r\n" + NEXT,
-    "1.0 and chunked": b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + NEXT,
+    "1.0 and chunked": b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: "
+                       b"chunked\r\n\r\n0\r\n\r\n"
+    + NEXT,
     "1.0 that stays": b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + NEXT,
     "1.0 that ends": b"GET /healthz HTTP/1.0\r\n\r\n" + NEXT,
     "a list of lengths": GET + b"Content-Length: 30, 30\r\n\r\n" + NEXT,
@@ -220,8 +242,12 @@ SAMPLES = {
     "a folded line": GET + b"A: b\r\n c\r\n\r\n" + NEXT,
     "vertical tab": GET + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + NEXT,
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "an extension ended by LF": GET + b"Transfer-Encoding: chunked\r\n\r\n1;x\nA\r\n0\r\n\r\n" + NEXT,
-    "an extension with CR": GET + b"Transfer-Encoding: chunked\r\n\r\n1;x\ry\r\nA\r\n0\r\n\r\n" + NEXT,
+    "an extension ended by LF": GET
+    + b"Transfer-Encoding: chunked\r\n\r\n1;x\nA\r\n0\r\n\r\n"
+    + NEXT,
+    "an extension with CR": GET
+    + b"Transfer-Encoding: chunked\r\n\r\n1;x\ry\r\nA\r\n0\r\n\r\n"
+    + NEXT,
     "a chunk too long": GET + b"Transfer-Encoding: chunked\r\n\r\n1\r\nAB\r\n0\r\n\r\n" + NEXT,
     "a trailer without a name": GET + b"Transfer-Encoding: chunked\r\n\r\n0\r\n: x\r\n\r\n" + NEXT,
     "8,000 bytes of Cookie": GET + b"Cookie: " + b"c" * 8000 + b"\r\n\r\n" + NEXT,
@@ -256,22 +282,68 @@ def test_head_is_answered_without_its_body(stack):
 
 def test_what_follows_the_end_takes_no_answer_along(stack):
     """Connection: close and bytes behind it: a reset would overtake the answer."""
-    data = GET.replace(b"/healthz", b"/openapi.json") + b"Connection: close\r\n\r\n" + b"\r\n" * 50000
+    data = (
+        GET.replace(b"/healthz", b"/openapi.json") + b"Connection: close\r\n\r\n" + b"\r\n" * 50000
+    )
     answers = read_answers(send(stack, data), [])
     assert [status for status, _, _ in answers] == [200]
 
 
-# --- generated ------------------------------------------------------------------------------------------
+# --- generated ------------------------------------------------------------------------------------
 
-LINES = [b"Content-Length: 5", b"Content-Length: 0", b"Transfer-Encoding: chunked", b"transfer-encoding:chunked ",
-         b"Transfer-Encoding: identity", b"Connection: close", b"Connection: keep-alive", b"Host: y", b"X: y", b": x", b"\0",
-         b"X:", b"X : y", b"X y", b" x", b"Content-Length: 5\0", b"Content-Length: 05", b"Content-Length: 5 ", b"Expect: x",
-         b"Cookie: " + b"c" * 9000, b"X: \xff\xfe", b"X: \x01", b"X: \x7f", b"Keep-Alive: 5"]
-STARTS = [b"GET /healthz HTTP/1.1", b"GET /healthz HTTP/1.1", b"POST /healthz HTTP/1.1", b"GET /nowhere HTTP/1.1",
-          b"GET /healthz HTTP/1.0", b"GET  /healthz HTTP/1.1", b"GET /healthz", b"GET /healthz HTTP/1.1 ", b"G@T / HTTP/1.1",
-          b"GET /healthz HTTP/3.1", b"OPTIONS * HTTP/1.1", b"\r\nGET /healthz HTTP/1.1"]
-BODIES = [b"", b"", b"hello", b"0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n", b"5;a=b\r\nhello\r\n0\r\nT: x\r\n\r\n", b"5\nhello\r\n0\r\n\r\n",
-          b"05 ;x\r\nhello\r\n000\r\n\r\n", b"5\r\nhelloX\r\n0\r\n\r\n", b"g\r\n", b"0\r\n: x\r\n\r\n"]
+LINES = [
+    b"Content-Length: 5",
+    b"Content-Length: 0",
+    b"Transfer-Encoding: chunked",
+    b"transfer-encoding:chunked ",
+    b"Transfer-Encoding: identity",
+    b"Connection: close",
+    b"Connection: keep-alive",
+    b"Host: y",
+    b"X: y",
+    b": x",
+    b"\0",
+    b"X:",
+    b"X : y",
+    b"X y",
+    b" x",
+    b"Content-Length: 5\0",
+    b"Content-Length: 05",
+    b"Content-Length: 5 ",
+    b"Expect: x",
+    b"Cookie: " + b"c" * 9000,
+    b"X: \xff\xfe",
+    b"X: \x01",
+    b"X: \x7f",
+    b"Keep-Alive: 5",
+]
+STARTS = [
+    b"GET /healthz HTTP/1.1",
+    b"GET /healthz HTTP/1.1",
+    b"POST /healthz HTTP/1.1",
+    b"GET /nowhere HTTP/1.1",
+    b"GET /healthz HTTP/1.0",
+    b"GET  /healthz HTTP/1.1",
+    b"GET /healthz",
+    b"GET /healthz HTTP/1.1 ",
+    b"G@T / HTTP/1.1",
+    b"GET /healthz HTTP/3.1",
+    b"OPTIONS * HTTP/1.1",
+    b"\r\nGET /healthz HTTP/1.1",
+]
+BODIES = [
+    b"",
+    b"",
+    b"hello",
+    b"0\r\n\r\n",
+    b"5\r\nhello\r\n0\r\n\r\n",
+    b"5;a=b\r\nhello\r\n0\r\nT: x\r\n\r\n",
+    b"5\nhello\r\n0\r\n\r\n",
+    b"05 ;x\r\nhello\r\n000\r\n\r\n",
+    b"5\r\nhelloX\r\n0\r\n\r\n",
+    b"g\r\n",
+    b"0\r\n: x\r\n\r\n",
+]
 ENDS = [b"\r\n"] * 30 + [b"\n", b"\r", b"\r\r\n", b"\n\r\n"]
 
 
@@ -282,10 +354,18 @@ def make_case(rng):
         if rng.random() < 0.9:
             lines.insert(rng.randrange(len(lines) + 1), b"Host: x")
         out += rng.choice(STARTS) + rng.choice(ENDS)
-        out += b"".join(line + rng.choice(ENDS) for line in lines) + rng.choice(ENDS) + rng.choice(BODIES)
+        out += (
+            b"".join(line + rng.choice(ENDS) for line in lines)
+            + rng.choice(ENDS)
+            + rng.choice(BODIES)
+        )
     for _ in range(rng.choice([0, 0, 0, 1, 2])):  # and bytes of chance
         at = rng.randrange(len(out))
-        out = out[:at] + rng.choice([b"", bytes([rng.randrange(256)]), b"\0", b"\r", b"\n", b" ", b":"]) + out[at + 1:]
+        out = (
+            out[:at]
+            + rng.choice([b"", bytes([rng.randrange(256)]), b"\0", b"\r", b"\n", b" ", b":"])
+            + out[at + 1 :]
+        )
     return out
 
 
@@ -317,4 +397,6 @@ def test_generated_in_pieces(stack):
                 pass
             while chunk := s.recv(65536):
                 back += chunk
-        assert words_of(read_answers(back, []), expected(case)) == expected(case), f"{case!r}: {back!r}"
+        assert words_of(read_answers(back, []), expected(case)) == expected(case), (
+            f"{case!r}: {back!r}"
+        )

@@ -35,13 +35,21 @@ def test_header_and_member_are_one(client):
     one = body()
     first = client.post(INGEST, {**one, "client_request_id": key}).ok()
     assert client.post(INGEST, one, idempotency_key=key).ok().json["id"] == first.json["id"]
-    assert client.post(INGEST, {**one, "client_request_id": key}, idempotency_key=key).ok().json["id"] == first.json["id"]
-    assert client.post(INGEST, {**one, "client_request_id": key}, idempotency_key="x").ok(422).code == "invalid_request"
+    assert (
+        client.post(INGEST, {**one, "client_request_id": key}, idempotency_key=key).ok().json["id"]
+        == first.json["id"]
+    )
+    assert (
+        client.post(INGEST, {**one, "client_request_id": key}, idempotency_key="x").ok(422).code
+        == "invalid_request"
+    )
 
 
 def test_order_of_members_does_not_matter(client):
     key, place = str(uuid.uuid4()), f"idem:{uuid.uuid4()}"
-    first = client.post(INGEST, '{"scope":"%s","text":"a\\u0062"}' % place, idempotency_key=key).ok()
+    first = client.post(
+        INGEST, '{"scope":"%s","text":"a\\u0062"}' % place, idempotency_key=key
+    ).ok()
     again = client.post(INGEST, '{ "text":"ab", "scope":"%s" }' % place, idempotency_key=key).ok()
     assert again.json["id"] == first.json["id"]
 
@@ -49,7 +57,10 @@ def test_order_of_members_does_not_matter(client):
 def test_other_payload(client):
     key, one = str(uuid.uuid4()), body()
     client.post(INGEST, one, idempotency_key=key).ok()
-    assert client.post(INGEST, {**one, "text": "other"}, idempotency_key=key).ok(422).code == "idempotency_key_reused"
+    assert (
+        client.post(INGEST, {**one, "text": "other"}, idempotency_key=key).ok(422).code
+        == "idempotency_key_reused"
+    )
 
 
 def test_bad_keys(client):
@@ -62,7 +73,8 @@ def test_per_route_and_workspace(stack):
     mine, other = stack.client(), stack.client("admin", "elsewhere")
     first = mine.post(INGEST, one, idempotency_key=key).ok()
     theirs = other.post(INGEST, one, idempotency_key=key).ok()
-    assert theirs.json["id"] != first.json["id"] and theirs.json["tenant_id"] == "elsewhere"
+    assert theirs.json["id"] != first.json["id"]
+    assert theirs.json["tenant_id"] == "elsewhere"
     mine.post("/memory/forget", {"scope": one["scope"]}, idempotency_key=key).ok()
 
 
@@ -75,9 +87,13 @@ def test_forget_is_replayed(client):
 
 
 def test_problems_are_replayed_too(client):
-    """A 4xx that the worker gave is an answer like another; one of the gateway's checks is not kept."""
+    """A 4xx that the worker gave is an answer like another; one of the gateway's checks is not
+    kept."""
     key, one = str(uuid.uuid4()), body()
-    assert client.post(INGEST, {**one, "colour": 1}, idempotency_key=key).ok(422).code == "invalid_request"
+    assert (
+        client.post(INGEST, {**one, "colour": 1}, idempotency_key=key).ok(422).code
+        == "invalid_request"
+    )
     client.post(INGEST, one, idempotency_key=key).ok()
 
 
@@ -96,7 +112,8 @@ def test_under_way(own):
         thread.start()
         wait_until(lambda: published(own) > before, 8)
         busy = client.post(INGEST, payload, idempotency_key=key).ok(409)
-        assert busy.code == "request_in_progress" and busy.headers["Retry-After"]
+        assert busy.code == "request_in_progress"
+        assert busy.headers["Retry-After"]
         thread.join()
         assert answers[0].status == 202
         again = client.post(INGEST, payload, idempotency_key=key).ok(202)

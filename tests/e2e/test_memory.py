@@ -26,29 +26,74 @@ def scope():
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda t: ascii(t[:16]))
 def test_round_trip(client, scope, text):
-    metadata = {"text": text[:3000], "list": [text[:9], {"deep": text[:9]}], "n": [0, -1.5, 9007199254740992]}
-    stored = client.ingest(scope, text, metadata=metadata, tags=["tag " + " ".join(text[:20].split())]).ok().json
+    metadata = {
+        "text": text[:3000],
+        "list": [text[:9], {"deep": text[:9]}],
+        "n": [0, -1.5, 9007199254740992],
+    }
+    stored = (
+        client.ingest(scope, text, metadata=metadata, tags=["tag " + " ".join(text[:20].split())])
+        .ok()
+        .json
+    )
     assert stored["content_hash"] == hashlib.sha256(text.encode()).hexdigest()
-    assert stored["status"] == "success" and stored["message"] == "Memory ingested" and stored["scope"] == scope
+    assert stored["status"] == "success"
+    assert stored["message"] == "Memory ingested"
+    assert stored["scope"] == scope
     got = client.get(f"/memory/{stored['id']}").ok().json
-    assert got["content"] == text and got["metadata"] == metadata
+    assert got["content"] == text
+    assert got["metadata"] == metadata
     found = client.search(text[:500], scope=scope).ok().json["results"]
-    assert found[0]["content"] == text and found[0]["id"] == stored["id"] and found[0]["metadata"] == metadata
+    assert found[0]["content"] == text
+    assert found[0]["id"] == stored["id"]
+    assert found[0]["metadata"] == metadata
 
 
 def test_shape(client, scope):
     stored = client.ingest(scope, "Alice likes green tea.", facts=[
         {"subject": "Alice", "predicate": "likes", "object": "tea", "confidence": 0.9},
         {"subject": "Alice", "predicate": "likes", "object": "milk", "confidence": 0.5}]).ok()
-    assert set(stored.json) == {"status", "message", "id", "tenant_id", "scope", "content_hash", "deduplicated",
-                                "facts_stored", "facts_skipped", "request_id"}
+    assert set(stored.json) == {
+        "status",
+        "message",
+        "id",
+        "tenant_id",
+        "scope",
+        "content_hash",
+        "deduplicated",
+        "facts_stored",
+        "facts_skipped",
+        "request_id",
+    }
     assert (stored.json["facts_stored"], stored.json["facts_skipped"]) == (1, 1)
     assert stored.json["request_id"] == stored.headers["X-Request-ID"]
     answer = client.search("what does Alice drink?", scope=scope, k=3).ok().json
-    assert set(answer) == {"status", "mode", "request_id", "query", "tenant_id", "scope", "k", "results_count",
-                           "results", "timestamp"}
-    assert set(answer["results"][0]) == {"id", "rank", "scope", "content", "tags", "source", "metadata", "created_at",
-                                         "cosine_distance", "similarity_score", "text_score", "score"}
+    assert set(answer) == {
+        "status",
+        "mode",
+        "request_id",
+        "query",
+        "tenant_id",
+        "scope",
+        "k",
+        "results_count",
+        "results",
+        "timestamp",
+    }
+    assert set(answer["results"][0]) == {
+        "id",
+        "rank",
+        "scope",
+        "content",
+        "tags",
+        "source",
+        "metadata",
+        "created_at",
+        "cosine_distance",
+        "similarity_score",
+        "text_score",
+        "score",
+    }
     got = client.get(f"/memory/{stored.json['id']}").ok().json
     assert {"facts", "expires_at", "version", "content", "id"} <= set(got)
     assert client.search("Alice", scope=scope + "x").ok().json["results_count"] == 0
@@ -58,11 +103,15 @@ def test_life_of_a_memory(client, scope):
     id = client.ingest(scope, "first version", tags=["a"]).ok().json["id"]
     assert client.ingest(scope, "first version", tags=["b"]).ok().json["deduplicated"]
     changed = client.patch(f"/memory/{id}", {"text": "second version"}).ok().json
-    assert changed["content"] == "second version" and changed["version"] == 2 and changed["tags"] == ["a", "b"]
+    assert changed["content"] == "second version"
+    assert changed["version"] == 2
+    assert changed["tags"] == ["a", "b"]
     page = client.get(f"/memory?scope={scope}&limit=10").ok().json
-    assert [i["id"] for i in page["items"]] == [id] and page["next_cursor"] is None
+    assert [i["id"] for i in page["items"]] == [id]
+    assert page["next_cursor"] is None
     gone = client.delete(f"/memory/{id}")
-    assert gone.status == 204 and gone.body == b""
+    assert gone.status == 204
+    assert gone.body == b""
     assert client.get(f"/memory/{id}").ok(404).code == "not_found"
     assert client.delete(f"/memory/{id}").ok(404).code == "not_found"
     assert client.patch(f"/memory/{id}", {"tags": []}).ok(404).code == "not_found"
@@ -76,7 +125,8 @@ def test_an_end_that_is_taken_back(client, scope):
     """ttl_seconds: a number ends the memory, null lets it live, absent leaves it as it was."""
     id = client.ingest(scope, "kept", ttl_seconds=1000).ok().json["id"]
     ends = client.get(f"/memory/{id}").ok().json["expires_at"]
-    assert ends and client.patch(f"/memory/{id}", {"tags": ["a"]}).ok().json["expires_at"] == ends
+    assert ends
+    assert client.patch(f"/memory/{id}", {"tags": ["a"]}).ok().json["expires_at"] == ends
     assert client.patch(f"/memory/{id}", {"ttl_seconds": None}).ok().json["expires_at"] is None
     assert client.get(f"/memory/{id}").ok().json["expires_at"] is None
     assert client.patch(f"/memory/{id}", {"ttl_seconds": 1000}).ok().json["expires_at"] > ends
@@ -85,16 +135,27 @@ def test_an_end_that_is_taken_back(client, scope):
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])
 def test_times_before_the_first_and_after_the_last(client, scope, mode):
     client.ingest(scope, "tea").ok()
-    for bounds, found in (({"since": "0001-01-01T00:00:00Z"}, 1), ({"since": "9999-12-31T23:59:59.999Z"}, 0),
-                          ({"until": "9999-12-31T23:59:59.999Z"}, 1), ({"until": "1969-12-31T23:59:59Z"}, 0)):
-        assert client.search("tea", scope=scope, mode=mode, **bounds).ok().json["results_count"] == found, bounds
+    for bounds, found in (
+        ({"since": "0001-01-01T00:00:00Z"}, 1),
+        ({"since": "9999-12-31T23:59:59.999Z"}, 0),
+        ({"until": "9999-12-31T23:59:59.999Z"}, 1),
+        ({"until": "1969-12-31T23:59:59Z"}, 0),
+    ):
+        assert (
+            client.search("tea", scope=scope, mode=mode, **bounds).ok().json["results_count"]
+            == found
+        ), bounds
 
 
 def test_pages(client, scope):
     ids = [client.ingest(scope, f"page {i}").ok().json["id"] for i in range(9)][::-1]
     seen, cursor = [], ""
     while cursor is not None:
-        page = client.get(f"/memory?scope={scope}&limit=4" + (f"&cursor={cursor}" if cursor else "")).ok().json
+        page = (
+            client.get(f"/memory?scope={scope}&limit=4" + (f"&cursor={cursor}" if cursor else ""))
+            .ok()
+            .json
+        )
         seen += [i["id"] for i in page["items"]]
         cursor = page["next_cursor"]
     assert seen == ids
@@ -102,9 +163,14 @@ def test_pages(client, scope):
 
 def test_credentials(client, scope):
     token = "sk-" + "proj-" + "a1B2" * 12
-    for body in ({"text": f"use {token}"}, {"text": "x", "metadata": {"k": token}}, {"text": "x", "tags": [token]}):
+    for body in (
+        {"text": f"use {token}"},
+        {"text": "x", "metadata": {"k": token}},
+        {"text": "x", "tags": [token]},
+    ):
         answer = client.post("/webhook/memory/ingest", {"scope": scope, **body}).ok(422)
-        assert answer.code == "secret_in_text" and token not in answer.body.decode()
+        assert answer.code == "secret_in_text"
+        assert token not in answer.body.decode()
     client.ingest(scope, "The API key and the bearer token are rotated every month.").ok()
 
 
@@ -126,10 +192,14 @@ def test_other_workspaces_see_nothing(stack, scope):
 
 
 def test_asynchronous(client, scope):
-    answer = client.post("/webhook/memory/ingest", {"scope": scope, "text": "later"}, prefer="respond-async").ok(202)
+    answer = client.post(
+        "/webhook/memory/ingest", {"scope": scope, "text": "later"}, prefer="respond-async"
+    ).ok(202)
     assert answer.headers["Location"] == f"/memory/{answer.json['id']}"
     wait_until(lambda: client.get(answer.headers["Location"]).status == 200, 20)
-    again = client.post("/webhook/memory/ingest", {"scope": scope, "text": "later"}, prefer="respond-async").ok(202)
+    again = client.post(
+        "/webhook/memory/ingest", {"scope": scope, "text": "later"}, prefer="respond-async"
+    ).ok(202)
     wait_until(lambda: client.get(f"/memory/{again.json['id']}").status == 200, 20)
     assert client.get(f"/memory/{again.json['id']}").json["id"] == answer.json["id"]
 
@@ -145,7 +215,9 @@ def test_ingest_killed_under_load(make_stack):
         while time.monotonic() < stop:
             text = f"load {seed} {len(mine)} {rng.random()}"
             headers = {"prefer": "respond-async"} if rng.random() < 0.5 else {}
-            answer = client.post("/webhook/memory/ingest", {"scope": scope, "text": text}, **headers)
+            answer = client.post(
+                "/webhook/memory/ingest", {"scope": scope, "text": text}, **headers
+            )
             assert answer.status in (200, 202, 503), answer
             if answer.status != 503:
                 mine[answer.json["id"]] = text
@@ -162,12 +234,19 @@ def test_ingest_killed_under_load(make_stack):
         for run in runs:
             accepted.update(run.result())
     client = stack.client()
-    assert len(accepted) > 100 and kills >= 4
+    assert len(accepted) > 100
+    assert kills >= 4
 
     def listed():
         found, cursor = {}, ""
         while cursor is not None:
-            page = client.get(f"/memory?scope={scope}&limit=100" + (f"&cursor={cursor}" if cursor else "")).ok().json
+            page = (
+                client.get(
+                    f"/memory?scope={scope}&limit=100" + (f"&cursor={cursor}" if cursor else "")
+                )
+                .ok()
+                .json
+            )
             for item in page["items"]:
                 assert item["id"] not in found
                 found[item["id"]] = item["content"]
@@ -181,7 +260,8 @@ def test_ingest_killed_under_load(make_stack):
 
 
 def test_what_became_of_a_command_that_was_refused(stack, client):
-    """Published over NATS, where the PubAck promised nothing; heard in .done, and asked for over HTTP."""
+    """Published over NATS, where the PubAck promised nothing; heard in .done, and asked for over
+    HTTP."""
     with contextlib.closing(stack.nats("developer")) as nats:
         heard = nats.subscribe("gantry.v1.default.memory.*.done")
         nats.flush()
@@ -193,14 +273,24 @@ def test_what_became_of_a_command_that_was_refused(stack, client):
         answers = {}
         while not set(ids) <= answers.keys():
             message = nats.next(30, heard)
-            answers[message.subject.split(".")[4]] = (message.headers["Gantry-Status"], json.loads(message.data))
+            answers[message.subject.split(".")[4]] = (
+                message.headers["Gantry-Status"],
+                json.loads(message.data),
+            )
         assert [answers[id][0] for id in ids] == ["200", "422", "400"]
         assert client.get(f"/memory/{ids[0]}").ok().json["content"] == "good"
         for id in ids[1:]:
             got = client.get(f"/memory/{id}")
-            assert got.status == 422 and got.json["status"] == 422 and got.json["errors"]
-            assert got.headers["Content-Type"] == "application/problem+json" and got.json["instance"]
-            assert (got.json["code"], got.json["detail"]) == (answers[id][1]["code"], answers[id][1]["detail"])
+            assert got.status == 422
+            assert got.json["status"] == 422
+            assert got.json["errors"]
+            assert got.headers["Content-Type"] == "application/problem+json"
+            assert got.json["instance"]
+            assert (got.json["code"], got.json["detail"]) == (
+                answers[id][1]["code"],
+                answers[id][1]["detail"],
+            )
             core = nats.request("gantry.v1.default.memory.get", json.dumps({"id": id}).encode())
-            assert core.headers["Nats-Service-Error-Code"] == "422" and json.loads(core.data)["code"] == got.json["code"]
+            assert core.headers["Nats-Service-Error-Code"] == "422"
+            assert json.loads(core.data)["code"] == got.json["code"]
             assert stack.client(workspace="elsewhere").get(f"/memory/{id}").status == 404

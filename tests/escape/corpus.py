@@ -3,8 +3,8 @@
 
 Each attempt is a task and what must become of it. A program prints HELD for a way that was shut and
 ESCAPED for one that was open; an attempt passes when its outcome is the expected one, every text of
-`says` is in its standard output, and ESCAPED is not. What the host looks like afterwards is checked by
-the runner for every attempt alike (test_escape.py).
+`says` is in its standard output, and ESCAPED is not. What the host looks like afterwards is checked
+by the runner for every attempt alike (test_escape.py).
 """
 import base64
 import dataclasses
@@ -28,8 +28,8 @@ def syscall(name, *args):
     print("HELD" if got == -1 and e in (errno.EPERM, errno.ENOSYS, errno.EACCES) else "ESCAPED", name, got, e)
 """
 
-# Which limit a task meets first must not depend on how fast the machine is: only an attempt that is to
-# meet the processor's has one that can be met, and such an attempt does nothing else.
+# Which limit a task meets first must not depend on how fast the machine is: only an attempt that is
+# to meet the processor's has one that can be met, and such an attempt does nothing else.
 CPU_UNREACHED = 600000
 CPU_SMALL = 1500
 
@@ -65,7 +65,9 @@ class Attempt:
     task: dict
     outcome: str = "ok"
     says: tuple = ("HELD",)
-    timeout: int = 280  # of waiting: no other limit may be met later than it, on however slow a machine
+    timeout: int = (
+        280  # of waiting: no other limit may be met later than it, on however slow a machine
+    )
     cpu_ms: int = CPU_UNREACHED
     check: object = None  # a further function of the answer
     machine: str = ""     # only on this architecture
@@ -88,8 +90,11 @@ def shell(name, code, **more):
 
 def program(name, source, **more):
     """C, compiled when the corpus is read, brought in as a file of the task."""
-    add(name, {"type": "code.shell", "code": "chmod +x attempt && exec ./attempt", "source": C + source},
-        **more)
+    add(
+        name,
+        {"type": "code.shell", "code": "chmod +x attempt && exec ./attempt", "source": C + source},
+        **more,
+    )
 
 
 def compiled(task):
@@ -98,8 +103,11 @@ def compiled(task):
         return task
     task = dict(task)
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["gcc", "-x", "c", "-O1", "-w", "-s", "-o", folder + "/attempt", "-"], check=True,
-                       input=task.pop("source").encode())
+        subprocess.run(
+            ["gcc", "-x", "c", "-O1", "-w", "-s", "-o", folder + "/attempt", "-"],
+            check=True,
+            input=task.pop("source").encode(),
+        )
         with open(folder + "/attempt", "rb") as file:
             task["files"] = {"attempt": {"base64": base64.b64encode(file.read()).decode()}}
     return task
@@ -107,8 +115,17 @@ def compiled(task):
 
 # --- network -----------------------------------------------------------------------------------
 
-for family, number in {"inet": 2, "inet6": 10, "unix": 1, "netlink": 16, "packet": 17, "bluetooth": 31,
-                       "alg": 38, "vsock": 40, "xdp": 44}.items():
+for family, number in {
+    "inet": 2,
+    "inet6": 10,
+    "unix": 1,
+    "netlink": 16,
+    "packet": 17,
+    "bluetooth": 31,
+    "alg": 38,
+    "vsock": 40,
+    "xdp": 44,
+}.items():
     python("socket_" + family, f"""
 import _socket
 for kind in (1, 2, 3, 5):
@@ -121,7 +138,9 @@ for family in range(0, 50):
     held(str(family), _socket.socket, family, 3)
 """)
 # A pair of AF_UNIX is allowed: it reaches nobody outside. It carries bytes, and nothing else.
-python("socketpair_of_unix_only", """
+python(
+    "socketpair_of_unix_only",
+    """
 import _socket
 for family in range(0, 50):
     if family != 1:
@@ -132,7 +151,9 @@ for kind in (1, 2, 5):
     print("HELD" if other.recv(1) == b"x" else "ESCAPED", "bytes pass", kind)
 libc.socketpair.argtypes = [ctypes.c_ulong, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
 print("HELD" if libc.syscall(53, ctypes.c_long(1 << 32 | 2), 1, 0, (ctypes.c_int * 2)()) == -1 else "ESCAPED", "high bits")
-""", machine="x86_64")
+""",
+    machine="x86_64",
+)
 python("socketpair_goes_nowhere_else", """
 import _socket, array, socket
 one, other = _socket.socketpair(1, 2)
@@ -181,14 +202,19 @@ int main(void)
 
 # --- the host's secrets --------------------------------------------------------------------------
 
-python("host_files", """
+python(
+    "host_files",
+    """
 for path in ("/etc/shadow", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/root", "/home", "/var", "/run",
              "/sys", "/boot", "/opt", "/srv", "/mnt", "/usr/local", "/etc/ssl", "/etc/ssh", "/tmp/../root"):
     held(path, os.stat, path)
 held("passwd is ours", lambda: [line for line in open("/etc/passwd") if not line.startswith("task:")][0]
      if len(open("/etc/passwd").readlines()) > 1 else open("/nowhere"))
-""")
-python("environment_of_others", """
+""",
+)
+python(
+    "environment_of_others",
+    """
 import glob
 seen = b"".join(open(path, "rb").read() for path in glob.glob("/proc/[0-9]*/environ"))
 ours = {b"PWD=/work", b"HOME=/work", b"TMPDIR=/tmp", b"PATH=/usr/bin:/bin", b"LANG=C.UTF-8", b"PYTHONUNBUFFERED=1",
@@ -196,7 +222,8 @@ ours = {b"PWD=/work", b"HOME=/work", b"TMPDIR=/tmp", b"PATH=/usr/bin:/bin", b"LA
 words = [w for w in seen.split(b"\\0") if w and w not in ours]
 print("ESCAPED" if words else "HELD", words)
 print("ESCAPED" if b"CANARY" in seen or "CANARY" in str(os.environ) else "HELD")
-""")
+""",
+)
 python("command_lines_of_others", """
 import glob
 lines = [open(path, "rb").read() for path in glob.glob("/proc/[0-9]*/cmdline")]
@@ -226,13 +253,16 @@ int main(void)
     return 0;
 }
 """)
-python("roots_of_processes", """
+python(
+    "roots_of_processes",
+    """
 for pid in ("1", "self"):
     names = set(os.listdir("/proc/%s/root" % pid))
     print("HELD" if names == set(os.listdir("/")) and "root" not in names else "ESCAPED", names)
 held("cwd of init", lambda: [n for n in os.listdir("/proc/1/cwd") if n in ("root", "home", "var")][0]
      if set(os.listdir("/proc/1/cwd")) & {"root", "home", "var"} else open("/nowhere"))
-""")
+""",
+)
 python("walk_up_from_everywhere", """
 for start in ("/work", "/tmp", "/task", "/proc/self/cwd", "/proc/self/root", "/usr/bin"):
     fd = os.open(start, os.O_RDONLY)
@@ -244,16 +274,21 @@ for start in ("/work", "/tmp", "/task", "/proc/self/cwd", "/proc/self/root", "/u
 shell("mount_table_tells_no_host_paths", """
 grep -E ' (/root|/home|/var|/sys|/run)' /proc/self/mountinfo && echo ESCAPED || echo HELD
 """)
-python("kernel_interfaces", """
+python(
+    "kernel_interfaces",
+    """
 for path in ("/proc/kcore", "/proc/kmsg", "/proc/1/mem", "/dev/mem", "/dev/kmem", "/dev/kvm", "/dev/fuse",
              "/dev/net/tun", "/dev/loop0", "/dev/vda", "/dev/sda", "/proc/sysrq-trigger",
              "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/vm/drop_caches"):
     held(path, os.open, path, os.O_WRONLY if path != "/proc/1/mem" else os.O_RDONLY | os.O_DIRECTORY)
-""")
+""",
+)
 
-# --- writing outside, links, descriptors -----------------------------------------------------------
+# --- writing outside, links, descriptors ----------------------------------------------------------
 
-python("write_outside", """
+python(
+    "write_outside",
+    """
 for path in ("/x", "/usr/bin/x", "/usr/lib/x", "/etc/x", "/task/x", "/dev/x", "/proc/x", "/bin/x"):
     held(path, os.open, path, os.O_WRONLY | os.O_CREAT)
 for path in ("/usr/bin/python3", "/usr/bin/bwrap", "/etc/passwd", "/task/main.py", "/etc/ld.so.cache"):
@@ -261,7 +296,8 @@ for path in ("/usr/bin/python3", "/usr/bin/bwrap", "/etc/passwd", "/task/main.py
     held(path, os.chmod, path, 0o777)
     held(path, os.unlink, path)
     held(path, os.rename, path, path + ".x")
-""")
+""",
+)
 python("symbolic_links", """
 os.symlink("/etc/shadow", "/work/link"); held("shadow", open, "/work/link")
 os.symlink("../../../../../../root", "/work/up"); held("up", os.listdir, "/work/up")
@@ -273,10 +309,13 @@ os.mkfifo("/work/fifo")
 os.symlink("/", "/work/root")
 print("HELD")
 """, check=lambda answer: answer["output"]["result"]["files"] == {})
-python("hard_links", """
+python(
+    "hard_links",
+    """
 for path in ("/usr/bin/su", "/usr/bin/python3", "/etc/passwd", "/task/main.py", "/proc/self/exe"):
     held(path, os.link, path, "/work/hard", follow_symlinks=True) if False else held(path, lambda: os.link(path, "/work/hard"))
-""")
+""",
+)
 python("overwrite_running_programs", """
 for path in ("/proc/1/exe", "/proc/self/exe"):
     held(path, os.open, path, os.O_WRONLY)
@@ -286,7 +325,9 @@ shell("inherited_descriptors", """
 fds=$(ls /proc/self/fd | tr '\\n' ' ') # 3 is the folder that ls reads
 [ "$fds" = "0 1 2 3 " ] && echo "HELD $fds" || echo "ESCAPED $fds"
 """)
-python("inherited_descriptors_of_python", """
+python(
+    "inherited_descriptors_of_python",
+    """
 bad = []
 for fd in os.listdir("/proc/self/fd"):
     try: target = os.readlink("/proc/self/fd/" + fd)
@@ -294,12 +335,16 @@ for fd in os.listdir("/proc/self/fd"):
     if int(fd) > 3 and not target.startswith("/proc/") or target.startswith(("socket:", "anon_inode:")) or "memfd" in target:
         bad.append((fd, target))
 print("ESCAPED" if bad else "HELD", bad)
-""")
-python("descriptors_of_the_first_process", """
+""",
+)
+python(
+    "descriptors_of_the_first_process",
+    """
 for fd in os.listdir("/proc/1/fd"):
     target = os.readlink("/proc/1/fd/" + fd)
     print("HELD" if target.startswith("pipe:") or target in ("anon_inode:[eventfd]",) else "ESCAPED", target)
-""")
+""",
+)
 program("handles", """
 int main(void)
 {
@@ -313,14 +358,26 @@ int main(void)
     return 0;
 }
 """)
-add("files_with_path_escape", {"type": "code.python", "code": "print('ran')", "files": {"../../etc/x": "1"}},
-    outcome="nonzero_exit", says=(), check=lambda answer: "ran" not in answer["output"]["stdout"])
-add("files_with_absolute_path", {"type": "code.shell", "code": "echo ran", "files": {"/etc/x": "1"}},
-    outcome="nonzero_exit", says=(), check=lambda answer: "ran" not in answer["output"]["stdout"])
+add(
+    "files_with_path_escape",
+    {"type": "code.python", "code": "print('ran')", "files": {"../../etc/x": "1"}},
+    outcome="nonzero_exit",
+    says=(),
+    check=lambda answer: "ran" not in answer["output"]["stdout"],
+)
+add(
+    "files_with_absolute_path",
+    {"type": "code.shell", "code": "echo ran", "files": {"/etc/x": "1"}},
+    outcome="nonzero_exit",
+    says=(),
+    check=lambda answer: "ran" not in answer["output"]["stdout"],
+)
 
-# --- privileges ----------------------------------------------------------------------------------------
+# --- privileges -----------------------------------------------------------------------------------
 
-program("namespaces", """
+program(
+    "namespaces",
+    """
 static int child(void *arg) { return 0; }
 int main(void)
 {
@@ -337,12 +394,16 @@ int main(void)
     held("setns", setns(open("/proc/1/ns/net", O_RDONLY), 0));
     return 0;
 }
-""")
-shell("namespaces_by_tools", """
+""",
+)
+shell(
+    "namespaces_by_tools",
+    """
 for how in "unshare -U" "unshare -r" "unshare -n" "bwrap --unshare-all --ro-bind / /" "nsenter -t 1 -m"; do
     $how true 2>/dev/null && echo "ESCAPED $how" || echo "HELD $how"
 done
-""")
+""",
+)
 program("mounts", """
 #include <sys/mount.h>
 int main(void)
@@ -358,7 +419,9 @@ int main(void)
     return 0;
 }
 """)
-program("become_root", """
+program(
+    "become_root",
+    """
 #include <grp.h>
 int main(void)
 {
@@ -373,15 +436,21 @@ int main(void)
     held("securebits", prctl(PR_SET_SECUREBITS, 0, 0, 0, 0));
     return 0;
 }
-""")
-shell("setuid_programs", """
+""",
+)
+shell(
+    "setuid_programs",
+    """
 for p in su mount passwd newgrp chsh sudo ping fusermount3 pkexec; do
     got=$(command -v $p >/dev/null && $p -c 'id -u' </dev/null 2>/dev/null)
     [ "$got" = 0 ] && echo "ESCAPED $p" || echo "HELD $p"
 done
 cp /usr/bin/id /work/id && chmod 6755 /work/id && [ "$(/work/id -u)" = 1000 ] && echo HELD || echo ESCAPED
-""")
-program("kernel_calls", """
+""",
+)
+program(
+    "kernel_calls",
+    """
 int main(void)
 {
     char b[256] = {0};
@@ -397,7 +466,8 @@ int main(void)
     held("sync", syscall(SYS_sync)); held("vmsplice", syscall(SYS_vmsplice, 1, 0, 0, 0)); held("unknown", syscall(4095));
     return 0;
 }
-""")
+""",
+)
 program("devices", """
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -410,7 +480,9 @@ int main(void)
     return 0;
 }
 """)
-program("terminal_injection", """
+program(
+    "terminal_injection",
+    """
 int main(void)
 {
     for (int fd = 0; fd < 3; fd++) {
@@ -421,13 +493,14 @@ int main(void)
     }
     return 0;
 }
-""")
+""",
+)
 python("system_v_memory", """
 for name, number in (("shmget", 29), ("semget", 64), ("msgget", 68), ("mq_open", 240)):
     syscall(name, number, 0, 4096, 0o1600)
 """, machine="x86_64")
 
-# --- signals to others ---------------------------------------------------------------------------------
+# --- signals to others ----------------------------------------------------------------------------
 
 python("signals_by_number", """
 for pid in list(range(2, 5000)) + list(range(5000, 4000000, 997)):
@@ -438,7 +511,9 @@ os.kill(1, 9); os.kill(1, 19); os.kill(1, 15)
 print("HELD")
 """)
 shell("kill_everybody", "kill -9 -1; echo still here", outcome="signaled", says=())
-program("limits_of_the_first_process", """
+program(
+    "limits_of_the_first_process",
+    """
 int main(void)
 {
     struct rlimit none = { 0, 0 }, high = { RLIM_INFINITY, RLIM_INFINITY };
@@ -447,8 +522,11 @@ int main(void)
         if (what != RLIMIT_DATA && what != RLIMIT_RSS && what != RLIMIT_LOCKS && what != 15) held("raise", setrlimit(what, &high));
     return 0;
 }
-""")
-python("stay_alive_in_low_memory", """
+""",
+)
+python(
+    "stay_alive_in_low_memory",
+    """
 def write(path, text):
     with open(path, "w") as file: file.write(text)
 for pid in ("self", "1", "thread-self", "self/task/%d" % os.getpid()):
@@ -460,27 +538,36 @@ print("HELD" if open("/proc/self/oom_score_adj").read() == "1000\\n" else "ESCAP
 if os.fork() == 0:
     held("a child's", write, "/proc/self/oom_score_adj", "0"); os._exit(0)
 os.wait()
-""")
-shell("first_to_go_by_shell", """
+""",
+)
+shell(
+    "first_to_go_by_shell",
+    """
 echo 0 2>/dev/null >/proc/self/oom_score_adj && echo ESCAPED; echo 0 2>/dev/null >/proc/1/oom_score_adj && echo ESCAPED
 (cd /proc/1/root/proc/self && echo 0 2>/dev/null >oom_score_adj) && echo ESCAPED
 [ "$(cat /proc/self/oom_score_adj)" = 1000 ] && echo HELD
-""")
-python("proc_cannot_be_written", """
+""",
+)
+python(
+    "proc_cannot_be_written",
+    """
 for name in ("comm", "coredump_filter", "clear_refs", "timerslack_ns", "uid_map", "gid_map", "setgroups", "attr/exec",
              "autogroup", "timens_offsets"):
     held(name, os.open, "/proc/self/" + name, os.O_WRONLY)
 held("remount", lambda: os.mkdir("/proc/x"))
-""")
+""",
+)
 
-# --- wearing the host down -----------------------------------------------------------------------------
+# --- wearing the host down ------------------------------------------------------------------------
 
 shell("fork_bomb", ":(){ :|:& };:; wait; sleep 1000", outcome="process_limit", says=())
 program("fork_bomb_in_c", "int main(void) { for (;;) fork(); }", outcome="process_limit", says=())
 program("zombies", """
 int main(void) { for (int i = 0; i < 2000; i++) if (fork() == 0) _exit(0); sleep(1000); return 0; }
 """, outcome="process_limit", says=())
-program("threads", """
+program(
+    "threads",
+    """
 static int spin(void *arg) { sleep(1000); return 0; }
 int main(void)
 {
@@ -493,8 +580,14 @@ int main(void)
     printf("%s %d threads\\n", made < 200 ? "HELD" : "ESCAPED", made); fflush(stdout);
     syscall(SYS_exit_group, 0);
 }
-""")
-python("memory_bomb", "x = []\nwhile True: x.append(bytearray(1 << 20))", outcome="memory_limit", says=())
+""",
+)
+python(
+    "memory_bomb",
+    "x = []\nwhile True: x.append(bytearray(1 << 20))",
+    outcome="memory_limit",
+    says=(),
+)
 python("memory_bomb_shared", """
 import mmap
 x = []
@@ -552,14 +645,19 @@ total=$(du -smc /tmp/ /work/ | tail -n 1 | cut -f 1)
 [ "$total" -le 70 ] && echo "HELD $total" || echo "ESCAPED $total"
 rm /work/b /tmp/a
 """)
-program("inode_flood", """
+program(
+    "inode_flood",
+    """
 int main(void)
 {
     char name[32];
     for (int i = 0; i < 3000000; i++) { sprintf(name, i & 1 ? "/tmp/%d" : "/work/%d", i); int fd = open(name, O_CREAT | O_WRONLY, 0600); if (fd < 0) break; close(fd); }
     puts("done"); sleep(1000); return 0;
 }
-""", outcome="memory_limit", says=())
+""",
+    outcome="memory_limit",
+    says=(),
+)
 shell("output_flood", "exec yes", outcome="output_limit", says=("y\ny\n",))
 shell("error_flood", "exec yes >&2", outcome="output_limit", says=())
 python("result_flood", """
@@ -569,29 +667,65 @@ try:
 except OSError as error:
     print("HELD")
 """, timeout=1, outcome="timeout", says=(), check=lambda answer: answer["output"]["result"] is None)
-python("result_too_large", "result = 'x' * 400000; print('HELD')",
-       check=lambda answer: answer["output"]["result"]["value"] is None and answer["output"]["truncated"])
+python(
+    "result_too_large",
+    "result = 'x' * 400000; print('HELD')",
+    check=lambda answer: (
+        answer["output"]["result"]["value"] is None and answer["output"]["truncated"]
+    ),
+)
 shell("sleeper", "sleep 1000", outcome="timeout", says=(), timeout=1)
-shell("sleeper_that_ignores", "trap '' TERM INT HUP; while :; do sleep 1; done", outcome="timeout", says=(), timeout=1)
+shell(
+    "sleeper_that_ignores",
+    "trap '' TERM INT HUP; while :; do sleep 1; done",
+    outcome="timeout",
+    says=(),
+    timeout=1,
+)
 shell("stopped", "kill -STOP $$", outcome="timeout", says=(), timeout=1)
-python("streams_closed_early", "for fd in (0, 1, 2, 3): os.close(fd)\nwhile True: pass", outcome="timeout", says=(), timeout=1)
+python(
+    "streams_closed_early",
+    "for fd in (0, 1, 2, 3): os.close(fd)\nwhile True: pass",
+    outcome="timeout",
+    says=(),
+    timeout=1,
+)
 python("processor_bomb", "while True: pass", outcome="cpu_limit", says=(), cpu_ms=CPU_SMALL)
-shell("processor_bomb_of_many", "for i in 1 2 3; do (while :; do :; done) & done; wait", outcome="cpu_limit", says=(), cpu_ms=CPU_SMALL)
+shell(
+    "processor_bomb_of_many",
+    "for i in 1 2 3; do (while :; do :; done) & done; wait",
+    outcome="cpu_limit",
+    says=(),
+    cpu_ms=CPU_SMALL,
+)
 shell("survivors", """
 (sleep 1000 &) ; setsid sleep 1000 & nohup sleep 1000 >/dev/null 2>&1 &
 ( ( setsid bash -c 'trap "" TERM; exec sleep 1000' & ) & )
 disown -a; echo HELD
 """)
-program("double_forked", """
+program(
+    "double_forked",
+    """
 int main(void)
 {
     for (int i = 0; i < 5; i++)
         if (fork() == 0) { setsid(); if (fork() == 0) { signal(SIGTERM, SIG_IGN); for (;;) pause(); } _exit(0); }
     puts("HELD"); return 0;
 }
-""")
+""",
+)
 python("dead_man", "os.kill(os.getpid(), 11)", outcome="signaled", says=())
-shell("exit_code", "exit 3", outcome="nonzero_exit", says=(), check=lambda answer: answer["output"]["exit_code"] == 3)
+shell(
+    "exit_code",
+    "exit 3",
+    outcome="nonzero_exit",
+    says=(),
+    check=lambda answer: answer["output"]["exit_code"] == 3,
+)
 shell("control_characters", r"printf '\033[31mred\007\000\n\377'; echo HELD",
       check=lambda answer: answer["output"]["stdout"].startswith("\x1b[31mred\x07\x00\n\ufffd"))
-shell("core_dump", "ulimit -c unlimited 2>/dev/null && echo ESCAPED; bash -c 'kill -SEGV $$'; ls core* 2>/dev/null && echo ESCAPED; echo HELD")
+shell(
+    "core_dump",
+    "ulimit -c unlimited 2>/dev/null && echo ESCAPED; bash -c 'kill -SEGV $$'; ls core* "
+    "2>/dev/null && echo ESCAPED; echo HELD",
+)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs attempts through `gantry-executor --run-one`, as root or as an unprivileged user, and looks at
-the host before and after."""
+"""Runs attempts through `gantry-executor --run-one`, as root or as an unprivileged user, and looks
+at the host before and after."""
 import ctypes
 import json
 import os
@@ -28,7 +28,8 @@ def children():
 
 
 def prepare(folder):
-    """The program and the task folders where every user may read them, once for each processor limit."""
+    """The program and the task folders where every user may read them, once for each processor
+    limit."""
     folder = pathlib.Path(folder)
     shutil.copy(ROOT / "build/gantry-executor", folder / "gantry-executor")
     for cpu_ms in CPU_LIMITS:
@@ -66,10 +67,27 @@ class RunOne:
                            "--inh-caps=-all", "--bounding-set=-all"]
 
     def submit(self, task, timeout, cpu_ms=CPU_UNREACHED):
-        command = [*self.prefix, str(self.folder / "gantry-executor"), "--run-one", "--timeout", str(timeout)]
-        env = {"EXECUTOR_TASKS_DIR": str(self.folder / f"tasks-{cpu_ms}"), "CANARY": "CANARY", "PATH": os.environ["PATH"]}
-        done = subprocess.run(command, input=json.dumps(task).encode(), capture_output=True, env=env,
-                              timeout=timeout + 30, pass_fds=(), check=False)
+        command = [
+            *self.prefix,
+            str(self.folder / "gantry-executor"),
+            "--run-one",
+            "--timeout",
+            str(timeout),
+        ]
+        env = {
+            "EXECUTOR_TASKS_DIR": str(self.folder / f"tasks-{cpu_ms}"),
+            "CANARY": "CANARY",
+            "PATH": os.environ["PATH"],
+        }
+        done = subprocess.run(
+            command,
+            input=json.dumps(task).encode(),
+            capture_output=True,
+            env=env,
+            timeout=timeout + 30,
+            pass_fds=(),
+            check=False,
+        )
         assert done.returncode in (0, 1), done.stderr.decode()
         return Answer(done.stdout.decode())
 
@@ -77,8 +95,17 @@ class RunOne:
 class Host:
     """What must be the same before and after."""
 
-    FILES = ("/etc/passwd", "/etc/shadow", "/etc/hosts", "/usr/bin/bwrap", "/usr/bin/python3", "/usr/bin/su",
-             "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/kernel/randomize_va_space")
+    FILES = (
+        "/etc/passwd",
+        "/etc/shadow",
+        "/etc/hosts",
+        "/usr/bin/bwrap",
+        "/usr/bin/python3",
+        "/usr/bin/su",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/hostname",
+        "/proc/sys/kernel/randomize_va_space",
+    )
 
     def __init__(self, folder):
         self.folder = folder
@@ -88,12 +115,18 @@ class Host:
         seen = {}
         for path in self.FILES:
             info = os.stat(path)
-            seen[path] = (info.st_ino, info.st_mtime_ns, info.st_mode, info.st_uid) if not path.startswith("/proc") \
+            seen[path] = (
+                (info.st_ino, info.st_mtime_ns, info.st_mode, info.st_uid)
+                if not path.startswith("/proc")
                 else open(path, encoding="ascii").read()
+            )
         seen["canary"] = (self.folder / "canary").read_text()
         # What a sandbox mounts in its own namespace; others on this machine may mount elsewhere.
         points = [line.split()[1] for line in open("/proc/self/mounts", encoding="utf-8")]
-        seen["mounts"] = {point: points.count(point) for point in ("/", "/usr", "/etc", "/proc", "/dev", "/tmp", "/work")}
+        seen["mounts"] = {
+            point: points.count(point)
+            for point in ("/", "/usr", "/etc", "/proc", "/dev", "/tmp", "/work")
+        }
         seen["children"] = children()
         return seen
 
@@ -101,9 +134,15 @@ class Host:
         deadline = time.monotonic() + 10
         while (after := self.look()) != self.before and time.monotonic() < deadline:
             time.sleep(0.02)
-        changed = {name: (self.before[name], now) for name, now in after.items() if now != self.before[name]}
+        changed = {
+            name: (self.before[name], now)
+            for name, now in after.items()
+            if now != self.before[name]
+        }
         assert not changed, (changed, [describe(pid) for pid in after["children"]])
-        left = [describe(pid) for pid in os.listdir("/proc") if pid.isdigit() and owner(pid) == USER]
+        left = [
+            describe(pid) for pid in os.listdir("/proc") if pid.isdigit() and owner(pid) == USER
+        ]
         assert not left, left
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The escape corpus through --run-one: as root (which the program gives up) and as an unprivileged user."""
+"""The escape corpus through --run-one: as root (which the program gives up) and as an unprivileged
+user."""
+
 import os
 import platform
 

@@ -22,13 +22,21 @@ EXACT = {
 
 @pytest.mark.parametrize("name", EXACT)
 def test_a_value_is_kept_exactly(submit, name):
-    answer = submit("code.python", f"result = {EXACT[name]}\nprint('kept')\nopen('f', 'w').write('made')")
+    answer = submit(
+        "code.python", f"result = {EXACT[name]}\nprint('kept')\nopen('f', 'w').write('made')"
+    )
     output = answer["output"]
     expected = eval(EXACT[name])
     if name == "tuple_and_int_names":
         expected = {"1": [1, 2], "null": True, "2.5": False}
-    assert (answer["outcome"], output["stdout"], output["stderr"], output["truncated"]) == ("ok", "kept\n", "", False)
-    assert output["result"] == {"value": expected, "files": {"f": "made"}} and type(output["result"]["value"]) is type(expected)
+    assert (answer["outcome"], output["stdout"], output["stderr"], output["truncated"]) == (
+        "ok",
+        "kept\n",
+        "",
+        False,
+    )
+    assert output["result"] == {"value": expected, "files": {"f": "made"}}
+    assert type(output["result"]["value"]) is type(expected)
 
 
 REFUSED = {
@@ -52,60 +60,94 @@ REFUSED = {
 
 @pytest.mark.parametrize("value", REFUSED)
 def test_a_value_is_refused_with_its_type_and_place(submit, value):
-    output = submit("code.python", f"result = {value}\nprint('kept')\nopen('f', 'w').write('made')")["output"]
+    output = submit(
+        "code.python", f"result = {value}\nprint('kept')\nopen('f', 'w').write('made')"
+    )["output"]
     assert output["stderr"] == REFUSED[value] + "\n"
-    assert output["result"] == {"value": None, "files": {"f": "made"}} and output["stdout"] == "kept\n"
+    assert output["result"] == {"value": None, "files": {"f": "made"}}
+    assert output["stdout"] == "kept\n"
     assert output["truncated"] is False  # nothing was cut
 
 
 def test_a_value_that_contains_itself(submit):
     output = submit("code.python", "result = {}\nresult['a'] = result")["output"]
-    assert output["stderr"] == "result" + ".a" * 15 + ": nested more than 15 deep\n" and output["result"]["value"] is None
+    assert output["stderr"] == "result" + ".a" * 15 + ": nested more than 15 deep\n"
+    assert output["result"]["value"] is None
 
 
-@pytest.mark.parametrize("text, reason", [
-    (r'{"a": 1, "a": 2}', "malformed JSON: a member name is repeated: a"),
-    (r'{"a": "\u0000"}', "U+0000 in a string at byte 8: leave it out"),
-    (r'["\ud800"]', "malformed JSON: lone surrogate at byte 8"),
-    ("[1,]", "malformed JSON: a value was expected (true, false and null in small letters) at byte 3"),
-    ("{", "malformed JSON: unexpected end at byte 1"),
-])
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        (r'{"a": 1, "a": 2}', "malformed JSON: a member name is repeated: a"),
+        (r'{"a": "\u0000"}', "U+0000 in a string at byte 8: leave it out"),
+        (r'["\ud800"]', "malformed JSON: lone surrogate at byte 8"),
+        (
+            "[1,]",
+            "malformed JSON: a value was expected "
+            "(true, false and null in small letters) at byte 3",
+        ),
+        ("{", "malformed JSON: unexpected end at byte 1"),
+    ],
+)
 def test_what_is_written_to_descriptor_3_by_hand(submit, text, reason):
-    output = submit("code.python", f"import os; os.write(3, {text.encode()!r}); os._exit(0)")["output"]
-    assert output["result"] is None and output["truncated"] is False
+    output = submit("code.python", f"import os; os.write(3, {text.encode()!r}); os._exit(0)")[
+        "output"
+    ]
+    assert output["result"] is None
+    assert output["truncated"] is False
     assert output["stderr"] == f"result: refused: {reason}\n"
 
 
 def test_a_number_by_hand_is_passed_on_as_it_stands(submit):
-    output = submit("code.python", "import os; os.write(3, b'[123456789012345678901234567890, 1.50]'); os._exit(0)")["output"]
-    assert output["result"] == [123456789012345678901234567890, 1.5] and output["stderr"] == ""
+    output = submit(
+        "code.python",
+        "import os; os.write(3, b'[123456789012345678901234567890, 1.50]'); os._exit(0)",
+    )["output"]
+    assert output["result"] == [123456789012345678901234567890, 1.5]
+    assert output["stderr"] == ""
 
 
-@pytest.mark.parametrize("query, document", [
-    (".x|tonumber", {"x": "7615917337495251231"}), ("[.x, .x]|map(tonumber)", {"x": "123456789012345678"}),
-    ("infinite, -infinite, nan", None), ('"\\u001b[31m"', None), (".x|tonumber * 10", {"x": "9007199254740993"}),
-])
+@pytest.mark.parametrize(
+    "query, document",
+    [
+        (".x|tonumber", {"x": "7615917337495251231"}),
+        ("[.x, .x]|map(tonumber)", {"x": "123456789012345678"}),
+        ("infinite, -infinite, nan", None),
+        ('"\\u001b[31m"', None),
+        (".x|tonumber * 10", {"x": "9007199254740993"}),
+    ],
+)
 def test_a_query_s_result_is_what_its_output_says(submit, query, document):
     answer = submit("json.query", query=query, input=document, timeout=100)
-    assert answer["outcome"] == "ok" and f'"result":{answer["output"]["stdout"]},' in answer.text, answer.text
+    assert answer["outcome"] == "ok", answer.text
+    assert f'"result":{answer["output"]["stdout"]},' in answer.text, answer.text
 
 
 def test_a_query_s_result_that_cannot_be_passed_on(submit):
     output = submit("json.query", query='1, "a\\u0000"', timeout=100)["output"]
-    assert output["result"] is None and output["stderr"] == "result: refused: U+0000 in a string at byte 6: leave it out\n"
+    assert output["result"] is None
+    assert output["stderr"] == "result: refused: U+0000 in a string at byte 6: leave it out\n"
     output = submit("json.query", query='"x" * 300000', timeout=100)["output"]
-    assert output["result"] is None and output["truncated"]
+    assert output["result"] is None
+    assert output["truncated"]
     assert output["stderr"] == "result: left out; the bound is 262144 bytes of JSON\n"
 
 
-# --- files --------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
+
 
 def test_a_large_file_is_named_with_its_size_and_the_bound(submit):
-    output = submit("code.python", "open('big.bin', 'wb').write(b'x' * 200000); open('a', 'w').write('small')")["output"]
+    output = submit(
+        "code.python", "open('big.bin', 'wb').write(b'x' * 200000); open('a', 'w').write('small')"
+    )["output"]
     bound = "131072 bytes of files"
-    assert output["result"] == {"value": None, "files": {"a": "small"},
-                                "left_out": {"files": {"big.bin": {"bytes": 200000, "bound": bound}}}}
-    assert output["stderr"] == f"files: big.bin: 200000 bytes, left out; the bound is {bound}\n" and output["truncated"]
+    assert output["result"] == {
+        "value": None,
+        "files": {"a": "small"},
+        "left_out": {"files": {"big.bin": {"bytes": 200000, "bound": bound}}},
+    }
+    assert output["stderr"] == f"files: big.bin: 200000 bytes, left out; the bound is {bound}\n"
+    assert output["truncated"]
 
 
 @pytest.mark.parametrize("action, code", [
@@ -115,14 +157,17 @@ def test_a_large_file_is_named_with_its_size_and_the_bound(submit):
 def test_many_files(submit, action, code):
     output = submit(action, code)["output"]
     left_out = output["result"]["left_out"]["files"]
-    assert len(output["result"]["files"]) == 64 and len(left_out) == 6 and output["truncated"]
+    assert len(output["result"]["files"]) == 64
+    assert len(left_out) == 6
+    assert output["truncated"]
     assert set(map(str, left_out.values())) == {"{'bytes': 1, 'bound': '64 files'}"}
     assert len(output["stderr"].splitlines()) == 6
 
 
 def test_only_the_first_of_many_are_named(submit):
     output = submit("code.shell", "for i in {100..299}; do printf x >f$i; done")["output"]
-    assert len(output["result"]["left_out"]["files"]) == 20 and output["result"]["left_out"]["more_files"] == 116
+    assert len(output["result"]["left_out"]["files"]) == 20
+    assert output["result"]["left_out"]["more_files"] == 116
     assert output["stderr"].splitlines()[-1] == "files: 116 more left out"
 
 
@@ -136,21 +181,39 @@ open("zeros", "wb").write(bytes(120000))
 open("coloured", "w").write("\\x1b[31m")
 """)["output"]
     why = {name: entry["bound"] for name, entry in output["result"]["left_out"]["files"].items()}
-    assert why == {"'\\udcff'": "a name in UTF-8", "closed": "it cannot be read: Permission denied",
-                   "zeros": "131072 bytes of files, as base64", "a/b/c/d/e/f/g/h/": "8 folders deep"}
-    assert output["result"]["files"] == {"coloured": {"base64": base64.b64encode(b"\x1b[31m").decode()}}
+    assert why == {
+        "'\\udcff'": "a name in UTF-8",
+        "closed": "it cannot be read: Permission denied",
+        "zeros": "131072 bytes of files, as base64",
+        "a/b/c/d/e/f/g/h/": "8 folders deep",
+    }
+    assert output["result"]["files"] == {
+        "coloured": {"base64": base64.b64encode(b"\x1b[31m").decode()}
+    }
 
 
 def test_value_and_files_share_the_room_of_a_result(submit):
-    output = submit("code.python", "result = 'v' * 250000; open('a', 'w').write('x' * 100000); open('b', 'w').write('y')")["output"]
-    assert output["result"]["value"] == "v" * 250000 and output["result"]["files"] == {"b": "y"} and output["truncated"]
-    assert output["result"]["left_out"]["files"] == {"a": {"bytes": 100000, "bound": "262144 bytes of result, as JSON"}}
+    output = submit(
+        "code.python",
+        "result = 'v' * 250000; open('a', 'w').write('x' * 100000); open('b', 'w').write('y')",
+    )["output"]
+    assert output["result"]["value"] == "v" * 250000
+    assert output["result"]["files"] == {"b": "y"}
+    assert output["truncated"]
+    assert output["result"]["left_out"]["files"] == {
+        "a": {"bytes": 100000, "bound": "262144 bytes of result, as JSON"}
+    }
     output = submit("code.python", "open('newlines', 'w').write('\\n' * 131072)")["output"]
-    assert output["result"]["files"] == {} and output["result"]["left_out"]["files"]["newlines"]["bytes"] == 131072
+    assert output["result"]["files"] == {}
+    assert output["result"]["left_out"]["files"]["newlines"]["bytes"] == 131072
 
 
 def test_a_value_that_is_too_large_is_named(submit):
     output = submit("code.python", "result = 'x' * 400000; open('f', 'w').write('made')")["output"]
-    assert output["result"] == {"value": None, "files": {"f": "made"},
-                                "left_out": {"value": {"bytes": 400002, "bound": "261120 bytes of JSON"}}}
-    assert output["stderr"] == "result: 400002 bytes of JSON, left out; the bound is 261120\n" and output["truncated"]
+    assert output["result"] == {
+        "value": None,
+        "files": {"f": "made"},
+        "left_out": {"value": {"bytes": 400002, "bound": "261120 bytes of JSON"}},
+    }
+    assert output["stderr"] == "result: 400002 bytes of JSON, left out; the bound is 261120\n"
+    assert output["truncated"]

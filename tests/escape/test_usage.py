@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What a task has used is told truly, however it ended: the task itself says what it has used so far."""
+"""What a task has used is told truly, however it ended: the task itself says what it has used so
+far."""
+
 import pytest
 from corpus import CPU_SMALL
 
 TRUE_TO_MS = 20
-SETUP_MS = 1000  # bubblewrap, the interpreter, and what the last step itself takes: a bound, no measure
+SETUP_MS = (
+    1000  # bubblewrap, the interpreter, and what the last step itself takes: a bound, no measure
+)
 HELD_BYTES = 48 << 20
 
 BURN = f"""
@@ -20,14 +24,30 @@ for _ in range(6):
 """
 ENDS = {
     "ok": ("", "ok", {}),
-    "survivor": ("if os.fork() == 0:\n    burn(0.2); time.sleep(1000)\nos.wait3(os.WNOHANG); time.sleep(1)", "ok", {}),
+    "survivor": (
+        "if os.fork() == 0:\n    burn(0.2); time.sleep(1000)\nos.wait3(os.WNOHANG); time.sleep(1)",
+        "ok",
+        {},
+    ),
     "nonzero_exit": ("os._exit(3)", "nonzero_exit", {}),
     "signaled": ("os.kill(os.getpid(), 11)", "signaled", {}),
     "timeout": ("time.sleep(1000)", "timeout", {"timeout": 3}),
-    "timeout_of_a_child": ("if os.fork() == 0:\n    burn(0.2)\ntime.sleep(1000)", "timeout", {"timeout": 4}),
+    "timeout_of_a_child": (
+        "if os.fork() == 0:\n    burn(0.2)\ntime.sleep(1000)",
+        "timeout",
+        {"timeout": 4},
+    ),
     "cpu_limit": ("while True: burn(0.05)", "cpu_limit", {"cpu_ms": CPU_SMALL}),
-    "memory_limit": ("x = []\nwhile True: x.append(bytearray(b'x') * (1 << 20))", "memory_limit", {}),
-    "process_limit": ("while True: os.posix_spawn('/usr/bin/sleep', ['sleep', '1000'], {})", "process_limit", {}),
+    "memory_limit": (
+        "x = []\nwhile True: x.append(bytearray(b'x') * (1 << 20))",
+        "memory_limit",
+        {},
+    ),
+    "process_limit": (
+        "while True: os.posix_spawn('/usr/bin/sleep', ['sleep', '1000'], {})",
+        "process_limit",
+        {},
+    ),
     "output_limit": ("while True: os.write(2, b'x' * 65536)", "output_limit", {}),
 }
 
@@ -50,9 +70,11 @@ def test_a_killed_child_of_a_shell_is_counted(submit):
     code = f"cat >/work/burn.py <<'CODE'\n{BURN}\nCODE\npython3 burn.py; sleep 1000"
     answer = submit("code.shell", code, timeout=5)
     told = [int(line) for line in answer["output"]["stdout"].splitlines()]
-    assert answer["outcome"] == "timeout" and told[-1] - TRUE_TO_MS <= answer["usage"]["cpu_ms"], answer
+    assert answer["outcome"] == "timeout", answer
+    assert told[-1] - TRUE_TO_MS <= answer["usage"]["cpu_ms"], answer
 
 
 def test_a_task_that_sleeps_has_used_next_to_nothing(submit):
     answer = submit("code.shell", "sleep 1000", timeout=2)
-    assert 0 < answer["usage"]["cpu_ms"] < 1000 and 2000 <= answer["usage"]["wall_ms"], answer
+    assert 0 < answer["usage"]["cpu_ms"] < 1000, answer
+    assert 2000 <= answer["usage"]["wall_ms"], answer

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Requests that the gateway carries out itself are announced: one request, one event that says what was answered,
-however late the end comes and however many there are."""
+"""Requests that the gateway carries out itself are announced: one request, one event that says what
+was answered, however late the end comes and however many there are."""
 import contextlib
 import json
 import time
@@ -26,20 +26,38 @@ def rows(stack, query, *values):
 
 
 def events_of(stack, column, value):
-    return rows(stack, f"SELECT kind, status, http_status, event FROM audit_events WHERE {column} = %s"
-                       " ORDER BY leaf_index", value)
+    return rows(
+        stack,
+        f"SELECT kind, status, http_status, event FROM audit_events WHERE {column} = %s"
+        " ORDER BY leaf_index",
+        value,
+    )
 
 
 def settled(stack):
     def empty():
         with contextlib.closing(stack.operator()) as nats:
-            return json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT", b"").data)["state"]["messages"] == 0
+            return (
+                json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT", b"").data)["state"]["messages"]
+                == 0
+            )
+
     wait_until(empty, 150, "the AUDIT stream is empty", interval=0.2)
 
 
 def event(event_id, **members):
-    return {"v": 1, "type": "request", "event_id": event_id, "actor_type": "key", "key_id": None,
-            "action": "POST /keys", "decision": "allowed", "time": "2026-01-02T03:04:05Z", "count": 1, **members}
+    return {
+        "v": 1,
+        "type": "request",
+        "event_id": event_id,
+        "actor_type": "key",
+        "key_id": None,
+        "action": "POST /keys",
+        "decision": "allowed",
+        "time": "2026-01-02T03:04:05Z",
+        "count": 1,
+        **members,
+    }
 
 
 def announcement(event_id):
@@ -51,8 +69,11 @@ def report(system):
     """Publishes as the gateway does; the PubAck is awaited."""
     with contextlib.closing(Nats(system.nats_url("gateway"), inbox="_INBOX.gateway")) as nats:
         def publish(workspace, body, kind="audit"):
-            taken = nats.js_publish(f"gantry.v1.{workspace}.audit.request.gateway", json.dumps(body).encode(),
-                                    f"{body['event_id']}.{kind}")
+            taken = nats.js_publish(
+                f"gantry.v1.{workspace}.audit.request.gateway",
+                json.dumps(body).encode(),
+                f"{body['event_id']}.{kind}",
+            )
             assert taken.get("stream") == "AUDIT", taken
         yield publish
 
@@ -69,34 +90,48 @@ def test_a_preview_is_one_event(system):
     settled(system)
     for name, (body, status) in answers.items():
         told = events_of(system, "request_id", name)
-        assert [one[:3] for one in told] == [("request", "success" if status == 200 else "failed", status)]
+        assert [one[:3] for one in told] == [
+            ("request", "success" if status == 200 else "failed", status)
+        ]
         assert told[0][3]["action"] == "POST /ai/preview"
         assert told[0][3]["program"] == "gateway"
         assert told[0][3]["target"] == body["action"]
     assert rows(system, "SELECT count(*) FROM audit_announced") == [(0,)]
     # A question of a client's own is recorded by who answers it, whatever headers it has.
     with contextlib.closing(system.nats()) as nats:
-        nats.request("gantry.v1.default.actions.list", b"{}", headers={"Gantry-Unrecorded": "gateway"})
+        nats.request(
+            "gantry.v1.default.actions.list", b"{}", headers={"Gantry-Unrecorded": "gateway"}
+        )
     settled(system)
     assert rows(system, "SELECT count(*) FROM audit_events WHERE action = 'actions.list'") == [(1,)]
 
 
 def test_a_late_end_is_what_is_recorded(system, report):
-    """The audit worker is away for longer than any end may take; nothing is decided by the clock."""
+    """The audit worker is away for longer than any end may take; nothing is decided by the
+    clock."""
     system.take_down("audit")
     lone = str(uuid.uuid4())
     report("default", announcement(lone), "intent")
     try:
-        answer = system.client().request("POST", "/keys", {"role": "viewer"}, {"X-Request-ID": "late-key"})
+        answer = system.client().request(
+            "POST", "/keys", {"role": "viewer"}, {"X-Request-ID": "late-key"}
+        )
         assert answer.status == 201
         time.sleep(PATIENCE_S)
     finally:
         system.bring_back("audit")
     wait_until(lambda: events_of(system, "event_id", lone), 150, "who has no end is recorded")
     settled(system)
-    assert [one[:3] for one in events_of(system, "request_id", "late-key")] == [("request", "success", 201)]
+    assert [one[:3] for one in events_of(system, "request_id", "late-key")] == [
+        ("request", "success", 201)
+    ]
     (kind, status, http_status, told), = events_of(system, "event_id", lone)
-    assert (kind, status, http_status, told["error_reason"]) == ("request", "unknown", None, "interrupted")
+    assert (kind, status, http_status, told["error_reason"]) == (
+        "request",
+        "unknown",
+        None,
+        "interrupted",
+    )
     # The gateway was only cut off, and its end comes after all: twice, since it cannot know.
     for kind in ("audit", "again"):
         report("default", event(lone, status="success", http_status=201), kind)
@@ -105,7 +140,9 @@ def test_a_late_end_is_what_is_recorded(system, report):
     first, second = events_of(system, "event_id", lone)
     assert first[3] == told
     assert second[:3] == ("correction", "success", 201)
-    index = rows(system, "SELECT leaf_index FROM audit_log WHERE event_id = %s AND kind = 'request'", lone)[0][0]
+    index = rows(
+        system, "SELECT leaf_index FROM audit_log WHERE event_id = %s AND kind = 'request'", lone
+    )[0][0]
     assert second[3]["corrects"] == index
     assert system.client().get(f"/ai/audit/events/{lone}").ok().json["status"] == "success"
     result = system.gantry("audit", "verify")
@@ -123,7 +160,9 @@ def test_announcements_hold_up_nobody(system, report):
     for _ in range(20):
         assert neighbour.post("/webhook/audit/append", APPEND).status == 200
     settled(system)
-    assert rows(system, "SELECT count(*) FROM audit_announced WHERE workspace = 'busy'") == [(1000,)]
+    assert rows(system, "SELECT count(*) FROM audit_announced WHERE workspace = 'busy'") == [
+        (1000,)
+    ]
     for one in ids[:500]:
         report("busy", event(one, status="success", http_status=200))
     settled(system)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The audit log when things die, are away or are full: fail closed, nothing missing, nothing double."""
+"""The audit log when things die, are away or are full: fail closed, nothing missing, nothing
+double."""
+
 import contextlib
 import http.client
 import json
@@ -9,7 +11,6 @@ import time
 import uuid
 
 import pytest
-
 from gantry_testing.wait import wait_until
 
 APPEND = {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}
@@ -36,7 +37,9 @@ class Load:
     def __init__(self, stack, threads=4):
         self.stack, self.stopping = stack, threading.Event()
         self.answered, self.refused, self.lock = {}, 0, threading.Lock()
-        self.threads = [threading.Thread(target=self.run, args=(stack.client(),)) for _ in range(threads)]
+        self.threads = [
+            threading.Thread(target=self.run, args=(stack.client(),)) for _ in range(threads)
+        ]
         for thread in self.threads:
             thread.start()
 
@@ -44,7 +47,9 @@ class Load:
         while not self.stopping.is_set():
             request_id = f"load-{uuid.uuid4()}"
             try:
-                answer = client.request("POST", "/webhook/audit/append", APPEND, {"X-Request-ID": request_id})
+                answer = client.request(
+                    "POST", "/webhook/audit/append", APPEND, {"X-Request-ID": request_id}
+                )
             except (OSError, http.client.HTTPException):
                 client = self.stack.client()
                 time.sleep(0.05)
@@ -73,7 +78,11 @@ def settled(stack):
 def check(stack, load):
     """Each answered event is there once, with one request event, and the log is one tree."""
     settled(stack)
-    logged = rows(stack, "SELECT event_id::text, kind, event->>'request_id' FROM audit_events WHERE event->>'request_id' LIKE 'load-%'")
+    logged = rows(
+        stack,
+        "SELECT event_id::text, kind, event->>'request_id' FROM audit_events WHERE "
+        "event->>'request_id' LIKE 'load-%'",
+    )
     by_kind = {kind: [(e, r) for e, k, r in logged if k == kind] for kind in ("event", "request")}
     for kind in by_kind:
         assert len(set(by_kind[kind])) == len(by_kind[kind]), f"double {kind}"
@@ -84,7 +93,9 @@ def check(stack, load):
     assert not set(load.answered) - set(requests)
     result = stack.gantry("audit", "verify")
     assert result["ok"], result
-    assert rows(stack, "SELECT count(*), max(leaf_index) + 1 FROM audit_log") == [(result["leaves"], result["leaves"])]
+    assert rows(stack, "SELECT count(*), max(leaf_index) + 1 FROM audit_log") == [
+        (result["leaves"], result["leaves"])
+    ]
 
 
 def test_two_replicas_killed_again_and_again(system):
@@ -150,12 +161,16 @@ def test_gateway_killed_in_its_own_deeds(system):
     assert set(made) <= there
 
     def told():
-        events = rows(system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'")
+        events = rows(
+            system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'"
+        )
         return events if there <= {target for target, _ in events} else None
 
     events = wait_until(told, 150, "every key has its event", interval=0.5)
     settled(system)
-    events = rows(system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'")
+    events = rows(
+        system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'"
+    )
     assert len(events) == len({target for target, _ in events})
     assert all(reason is None for target, reason in events if target in made)
 
@@ -167,15 +182,23 @@ def test_a_full_audit_stream_closes_everything(system):
     with contextlib.closing(system.operator()) as nats:
         config = json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT", b"").data)["config"]
         change = lambda **what: json.loads(  # noqa: E731
-            nats.request("$JS.API.STREAM.UPDATE.AUDIT", json.dumps({**config, **what}).encode()).data)
+            nats.request(
+                "$JS.API.STREAM.UPDATE.AUDIT", json.dumps({**config, **what}).encode()
+            ).data
+        )
         assert "error" not in change(max_bytes=1)
         try:
             assert client.get("/memory").status == 503
             assert system.anonymous().get("/healthz").status == 200
             ready = wait_until(lambda: system.anonymous().get("/readyz").ok(503), 40)
             assert ready.json["dependencies"]["audit"] == "down"
-            for method, path, body in [("GET", "/memory", None), ("POST", "/webhook/memory/search", {"query": "x"}),
-                                       ("POST", "/webhook/audit/append", APPEND), ("GET", "/keys", None), ("GET", "/none", None)]:
+            for method, path, body in [
+                ("GET", "/memory", None),
+                ("POST", "/webhook/memory/search", {"query": "x"}),
+                ("POST", "/webhook/audit/append", APPEND),
+                ("GET", "/keys", None),
+                ("GET", "/none", None),
+            ]:
                 answer = client.request(method, path, body, {"X-Request-ID": "closed-1"})
                 assert (answer.status, answer.code) == (503, "unavailable"), (path, answer)
         finally:
@@ -183,9 +206,15 @@ def test_a_full_audit_stream_closes_everything(system):
     system.wait_ready()
     assert wait_until(lambda: client.get("/memory").status == 200, 60)
     settled(system)
-    counted = wait_until(lambda: rows(
-        system, "SELECT sum((event->>'count')::int) FROM audit_events WHERE event->>'error_reason' = 'unavailable'"
-        " AND http_status = 503 AND key_id IS NOT NULL AND event->>'request_id' IS NULL")[0][0], 60)
+    counted = wait_until(
+        lambda: rows(
+            system,
+            "SELECT sum((event->>'count')::int) FROM audit_events WHERE event->>'error_reason' = "
+            "'unavailable'"
+            " AND http_status = 503 AND key_id IS NOT NULL AND event->>'request_id' IS NULL",
+        )[0][0],
+        60,
+    )
     assert counted >= 4
 
 
@@ -195,26 +224,48 @@ def test_events_past_their_retention_are_pruned(make_stack, tmp_path):
     old = [client.post("/webhook/audit/append", APPEND).ok().json for _ in range(30)]
     held = tmp_path / "checkpoint"
     held.write_text(client.get("/ai/audit/checkpoint").ok().body.decode())
-    wait_until(lambda: rows(stack, "SELECT count(*) FROM audit_log WHERE event IS NULL")[0][0] >= 60, 120, "old events are gone")
+    wait_until(
+        lambda: rows(stack, "SELECT count(*) FROM audit_log WHERE event IS NULL")[0][0] >= 60,
+        120,
+        "old events are gone",
+    )
     assert client.get(f"/ai/audit/events/{old[0]['event_id']}").status == 404
-    assert rows(stack, "SELECT count(*) FROM audit_log WHERE leaf_hash = %s", bytes.fromhex(old[3]["leaf_hash"])) == [(1,)]
-    prune = rows(stack, "SELECT event FROM audit_events WHERE kind = 'prune' ORDER BY leaf_index LIMIT 1")[0][0]
-    assert prune["retention_seconds"] == 4 and prune["reason"] == "retention" and prune["up_to"] > 0
+    assert rows(
+        stack,
+        "SELECT count(*) FROM audit_log WHERE leaf_hash = %s",
+        bytes.fromhex(old[3]["leaf_hash"]),
+    ) == [(1,)]
+    prune = rows(
+        stack, "SELECT event FROM audit_events WHERE kind = 'prune' ORDER BY leaf_index LIMIT 1"
+    )[0][0]
+    assert prune["retention_seconds"] == 4
+    assert prune["reason"] == "retention"
+    assert prune["up_to"] > 0
     result = stack.gantry("audit", "verify", "--checkpoint", str(held))
-    assert result["ok"] and result["pruned"] >= 60, result
-    # An event that no prune leaf covers is missed. (On a slow machine one may be quicker: try again.)
+    assert result["ok"], result
+    assert result["pruned"] >= 60, result
+    # An event that no prune leaf covers is missed. (On a slow machine one may be quicker: try
+    # again.)
     for _ in range(5):
         fresh = client.post("/webhook/audit/append", APPEND).ok().json["leaf_index"]
         stack.take_down("audit")
-        covered = rows(stack, "SELECT coalesce(max((event->>'up_to')::bigint), 0) FROM audit_events WHERE kind = 'prune'")[0][0]
+        covered = rows(
+            stack,
+            "SELECT coalesce(max((event->>'up_to')::bigint), 0) FROM audit_events WHERE kind = "
+            "'prune'",
+        )[0][0]
         if covered <= fresh:
             break
         stack.bring_back("audit")
     connection = stack.database()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_log DISABLE TRIGGER ALL")
-        cursor.execute("UPDATE audit_log SET event = NULL, kind = NULL, workspace = NULL, event_id = NULL, time = NULL,"
-                       " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = %s", (fresh,))
+        cursor.execute(
+            "UPDATE audit_log SET event = NULL, kind = NULL, workspace = NULL, event_id = NULL, "
+            "time = NULL,"
+            " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = %s",
+            (fresh,),
+        )
     connection.close()
     done = stack.gantry("audit", "verify", check=False)
     assert done.returncode == 1
@@ -227,7 +278,10 @@ def test_a_full_share_closes_its_workspace_only(system):
     with contextlib.closing(system.operator()) as nats:
         config = json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT", b"").data)["config"]
         change = lambda **what: json.loads(  # noqa: E731
-            nats.request("$JS.API.STREAM.UPDATE.AUDIT", json.dumps({**config, **what}).encode()).data)
+            nats.request(
+                "$JS.API.STREAM.UPDATE.AUDIT", json.dumps({**config, **what}).encode()
+            ).data
+        )
         for name in ("audit", "audit-2"):
             system.take_down(name)
         assert "error" not in change(max_msgs_per_subject=20)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""An embedding server that does not work (case 65): searches go by words, memories wait, and /readyz says so."""
+"""An embedding server that does not work (case 65): searches go by words, memories wait, and
+/readyz says so."""
+
 import random
 import urllib.request
 import uuid
@@ -37,29 +39,42 @@ def search(client, scope, mode, query="tea"):
     return client.post(SEARCH, {"scope": scope, "query": query, "mode": mode})
 
 
-@pytest.mark.parametrize("failure", [(401, {}), (404, {}), (200, b"<html>not here</html>"), (503, {})], ids=lambda f: str(f[0]))
+@pytest.mark.parametrize(
+    "failure",
+    [(401, {}), (404, {}), (200, b"<html>not here</html>"), (503, {})],
+    ids=lambda f: str(f[0]),
+)
 def test_an_embedding_server_that_does_not_work(system, server, failure):
     client, scope = system.client(), f"s:{uuid.uuid4()}"
     client.post(INGEST, {"scope": scope, "text": "green tea from Japan"}).ok()
     client.post(INGEST, {"scope": scope, "text": "a bicycle"}).ok()
     wait_until(lambda: ready(system) == ("ready", "up"), 30, "all is well")
     whole = search(client, scope, "hybrid").ok().json
-    assert "note" not in whole and whole["results_count"] == 2
+    assert "note" not in whole
+    assert whole["results_count"] == 2
     server.always = failure
     try:
         waits = client.post(INGEST, {"scope": scope, "text": "black tea"}, prefer="wait=1").ok(202)
         unseen = f"tea {word()}"
         for _ in range(3):
             found = search(client, scope, "hybrid", unseen).ok().json
-            assert found["note"] == NOTE and found["mode"] == "hybrid"
-            assert found["results"][0]["content"] == "green tea from Japan" and found["results_count"] == 2
-            assert found["results"][0]["score"] > 0.5 and found["results"][0]["cosine_distance"] is None
+            assert found["note"] == NOTE
+            assert found["mode"] == "hybrid"
+            assert found["results"][0]["content"] == "green tea from Japan"
+            assert found["results_count"] == 2
+            assert found["results"][0]["score"] > 0.5
+            assert found["results"][0]["cosine_distance"] is None
         refused = search(client, scope, "vector", unseen).ok(503)
         assert refused.code == "unavailable"
-        assert refused.json["detail"] == "the embedding server does not work: ask by words (mode text)."
+        assert (
+            refused.json["detail"]
+            == "the embedding server does not work: ask by words (mode text)."
+        )
         assert "note" not in search(client, scope, "text").ok().json
         wait_until(lambda: ready(system) == ("degraded", "down"), 30, "/readyz names it")
-        with urllib.request.urlopen(system.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(
+            system.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10
+        ) as answer:
             told = answer.read().decode()
         assert 'gantry_worker_embedding_failing{program="ingest"' in told
         # What needs no vector goes on.
@@ -68,7 +83,11 @@ def test_an_embedding_server_that_does_not_work(system, server, failure):
         client.delete(f"/memory/{whole['results'][1]['id']}").ok(204)
     finally:
         server.always = None
-    wait_until(lambda: client.get(f"/memory/{waits.json['id']}").status == 200, 60, "it is stored when the server works")
+    wait_until(
+        lambda: client.get(f"/memory/{waits.json['id']}").status == 200,
+        60,
+        "it is stored when the server works",
+    )
     wait_until(lambda: ready(system) == ("ready", "up"), 60, "/readyz is well again")
     wait_until(lambda: "note" not in search(client, scope, "hybrid", f"tea {word()}").ok().json, 30)
     assert search(client, scope, "vector", f"tea {word()}").ok().json["results_count"] == 2

@@ -24,8 +24,12 @@ def ready(stack):
 
 
 def redis(stack, *words):
-    done = subprocess.run(["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words], capture_output=True,
-                          text=True, timeout=30)
+    done = subprocess.run(
+        ["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.stdout.strip() == "OK", (done.stdout, done.stderr)
 
 
@@ -34,7 +38,9 @@ def test_redis_is_up_if_it_takes_writes(system):
     wait_until(lambda: ready(system) == (200, "ready", up), 60, "all is up")
     redis(system, "config", "set", "maxmemory", "1")
     try:
-        wait_until(lambda: ready(system) == (200, "degraded", {**up, "redis": "down"}), 60, "Redis is down")
+        wait_until(
+            lambda: ready(system) == (200, "degraded", {**up, "redis": "down"}), 60, "Redis is down"
+        )
     finally:
         redis(system, "config", "set", "maxmemory", "512mb")
     wait_until(lambda: ready(system) == (200, "ready", up), 60, "Redis is up")
@@ -66,26 +72,46 @@ def test_an_allowlist_that_cannot_be_read_is_no_verdict(system):
     assert client.post("/webhook/executor/run", TASK).status == 200
     with contextlib.closing(system.database()) as database, database.cursor() as cursor:
         for break_it, mend_it in (
-            ("REVOKE SELECT ON workspace FROM gantry_gateway", "GRANT SELECT ON workspace TO gantry_gateway"),
+            (
+                "REVOKE SELECT ON workspace FROM gantry_gateway",
+                "GRANT SELECT ON workspace TO gantry_gateway",
+            ),
             # An internal error of the server.
-            ("CREATE FUNCTION broken() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'x' USING ERRCODE = 'XX000'; END $$;"
-             "ALTER TABLE workspace ENABLE ROW LEVEL SECURITY; ALTER TABLE workspace FORCE ROW LEVEL SECURITY;"
-             "GRANT EXECUTE ON FUNCTION broken() TO PUBLIC; CREATE POLICY broken ON workspace USING (broken())",
-             "DROP POLICY broken ON workspace; ALTER TABLE workspace DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;"
-             "DROP FUNCTION broken()"),
+            (
+                "CREATE FUNCTION broken() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'x' "
+                "USING ERRCODE = 'XX000'; END $$;"
+                "ALTER TABLE workspace ENABLE ROW LEVEL SECURITY; ALTER TABLE workspace FORCE ROW "
+                "LEVEL SECURITY;"
+                "GRANT EXECUTE ON FUNCTION broken() TO PUBLIC; CREATE POLICY broken ON workspace "
+                "USING (broken())",
+                "DROP POLICY broken ON workspace; ALTER TABLE workspace DISABLE ROW LEVEL "
+                "SECURITY, NO FORCE ROW LEVEL SECURITY;"
+                "DROP FUNCTION broken()",
+            ),
         ):
             cursor.execute(break_it)
             try:
-                # What was read a moment ago is still good; then it is 503, and at no time a refusal.
+                # What was read a moment ago is still good; then it is 503, and at no time a
+                # refusal.
                 answers = []
-                wait_until(lambda: answers.append(client.post("/webhook/executor/run", TASK)) or answers[-1].status == 503,
-                           60, "the allowlist is asked for")
+                wait_until(
+                    lambda: (
+                        answers.append(client.post("/webhook/executor/run", TASK))
+                        or answers[-1].status == 503
+                    ),
+                    60,
+                    "the allowlist is asked for",
+                )
                 assert {one.status for one in answers} <= {200, 202, 503}
                 assert answers[-1].code == "unavailable"
                 assert "allowlist" in answers[-1].json["detail"]
             finally:
                 cursor.execute(mend_it)
-            wait_until(lambda: client.post("/webhook/executor/run", TASK).status == 200, 60, "it is read again")
+            wait_until(
+                lambda: client.post("/webhook/executor/run", TASK).status == 200,
+                60,
+                "it is read again",
+            )
 
 
 def test_postgresql_told_to_stop_comes_back(system):
@@ -100,11 +126,30 @@ def test_postgresql_told_to_stop_comes_back(system):
 def test_a_cancel_that_is_not_done_has_one_status(system):
     """The executor that has the job is gone: what the caller gets is what the log says."""
     job = "0198c0de-7a2b-7c3d-8e4f-5a6b7c8d9e0f"
-    words = [f"job:default:{job}", "status", "running", "action", "ping", "message", "1", "delivery", "1", "started", "1",
-             "enqueued", "1"]
-    subprocess.run(["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hset", *words], check=True,
-                   capture_output=True, timeout=30)
-    answer = system.client().request("DELETE", f"/ai/jobs/{job}", None, {"X-Request-ID": "cancel-1"})
+    words = [
+        f"job:default:{job}",
+        "status",
+        "running",
+        "action",
+        "ping",
+        "message",
+        "1",
+        "delivery",
+        "1",
+        "started",
+        "1",
+        "enqueued",
+        "1",
+    ]
+    subprocess.run(
+        ["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hset", *words],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    answer = system.client().request(
+        "DELETE", f"/ai/jobs/{job}", None, {"X-Request-ID": "cancel-1"}
+    )
     assert (answer.status, answer.json["status"]) == (202, "running")
 
     def told():
@@ -115,7 +160,8 @@ def test_a_cancel_that_is_not_done_has_one_status(system):
 
 
 def test_counts_of_refusals_outlive_the_gateway(system):
-    """Counted while AUDIT is out of reach, by a gateway that is killed then: each is recorded, and none twice."""
+    """Counted while AUDIT is out of reach, by a gateway that is killed then: each is recorded, and
+    none twice."""
     client, stranger = system.client(), system.anonymous()
     client.get("/memory").ok()
     system.take_down("nats")
@@ -123,9 +169,12 @@ def test_counts_of_refusals_outlive_the_gateway(system):
 
     def counted():
         with contextlib.closing(system.database()) as database, database.cursor() as cursor:
-            cursor.execute("SELECT coalesce(sum((event->>'count')::int) FILTER (WHERE http_status = 401), 0),"
-                           " coalesce(sum((event->>'count')::int) FILTER (WHERE http_status = 503 AND action = 'memory.list'), 0)"
-                           " FROM audit_events")
+            cursor.execute(
+                "SELECT coalesce(sum((event->>'count')::int) FILTER (WHERE http_status = 401), 0),"
+                " coalesce(sum((event->>'count')::int) FILTER (WHERE http_status = 503 AND action "
+                "= 'memory.list'), 0)"
+                " FROM audit_events"
+            )
             return cursor.fetchone()
 
     before = counted()
@@ -134,11 +183,20 @@ def test_counts_of_refusals_outlive_the_gateway(system):
 
     def kept():
         """Of the two kinds: the requests for /none-1 are counted as well."""
-        done = subprocess.run(["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hvals", "rate:refused"],
-                              capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            ["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hvals", "rate:refused"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
         rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         refused = sum(row["count"] for row in rows if row["http_status"] == 401)
-        return refused, sum(row["count"] for row in rows if row["http_status"] == 503 and row["action"] == "memory.list")
+        return refused, sum(
+            row["count"]
+            for row in rows
+            if row["http_status"] == 503 and row["action"] == "memory.list"
+        )
+
     wait_until(lambda: kept() == (30, 30), 60, "the counts are in Redis")
     system.kill("gateway")
     system.bring_back("nats")
@@ -156,7 +214,11 @@ def test_bad_messages_of_one_workspace_are_a_few_lines(system):
         nats.flush()
 
     def lines():
-        found = [json.loads(line) for line in system.log("ingest").splitlines() if '"dead letter"' in line]
+        found = [
+            json.loads(line)
+            for line in system.log("ingest").splitlines()
+            if '"dead letter"' in line
+        ]
         return [line for line in found if line["workspace"] == "noisy"]
 
     def told():

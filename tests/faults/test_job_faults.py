@@ -25,9 +25,16 @@ async def post_once(url, key, body):
     writer = None
     try:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        writer.write(b"POST /webhook/executor/run HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPrefer: wait=20\r\n"
-                     b"Content-Type: application/json\r\nX-API-Key: " + key.encode() +
-                     b"\r\nContent-Length: " + str(len(data)).encode() + b"\r\n\r\n" + data)
+        writer.write(
+            b"POST /webhook/executor/run HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPrefer: "
+            b"wait=20\r\n"
+            b"Content-Type: application/json\r\nX-API-Key: "
+            + key.encode()
+            + b"\r\nContent-Length: "
+            + str(len(data)).encode()
+            + b"\r\n\r\n"
+            + data
+        )
         raw = await asyncio.wait_for(reader.read(), 75)
         head, _, content = raw.partition(b"\r\n\r\n")
         return int(head.split()[1]), json.loads(content)
@@ -43,11 +50,15 @@ async def insist(url, key, body):
     deadline, seen = asyncio.get_running_loop().time() + PATIENCE_S, []
     while True:
         status, answer = await post_once(url, key, body)
-        again = status in (0, 503, 504) or (status == 409 and answer["code"] == "request_in_progress")
+        again = status in (0, 503, 504) or (
+            status == 409 and answer["code"] == "request_in_progress"
+        )
         if not again:
             return status, answer
         seen.append((status, answer and answer["detail"]))
-        assert asyncio.get_running_loop().time() < deadline, f"no answer, but {collections.Counter(seen)}, last {seen[-1]}"
+        assert asyncio.get_running_loop().time() < deadline, (
+            f"no answer, but {collections.Counter(seen)}, last {seen[-1]}"
+        )
         await asyncio.sleep(0.05 + random.random() * 0.3)
 
 
@@ -57,7 +68,11 @@ def without_request_id(answer):
 
 def jobs_of(stack, action="code.shell"):
     redis = pytest.importorskip("redis").Redis.from_url(stack.redis_url())
-    return [key for key in redis.scan_iter(match="job:default:*", count=1000) if redis.hget(key, "action") == action.encode()]
+    return [
+        key
+        for key in redis.scan_iter(match="job:default:*", count=1000)
+        if redis.hget(key, "action") == action.encode()
+    ]
 
 
 def once(seconds):
@@ -85,7 +100,11 @@ def test_a_thousand_at_once_make_one_job(stack):
 
 async def one_round(stack, victim, keys=4, clients=20):
     bodies = [{"task": once(0.2), "client_request_id": str(uuid.uuid4())} for _ in range(keys)]
-    asking = [asyncio.create_task(insist(stack.url, stack.api_key, body)) for body in bodies for _ in range(clients)]
+    asking = [
+        asyncio.create_task(insist(stack.url, stack.api_key, body))
+        for body in bodies
+        for _ in range(clients)
+    ]
     await asyncio.sleep(random.random() * 0.5)
     stack.kill(victim, signal.SIGKILL)
     answers = await asyncio.gather(*asking)
@@ -99,12 +118,20 @@ def test_kills_in_the_middle(stack, number):
     before = len(jobs_of(stack))
     for answers in asyncio.run(one_round(stack, victim)):
         statuses = {status for status, _ in answers}
-        assert len(statuses) == 1 and statuses <= {200, 202}, (victim, answers[:3])
+        assert len(statuses) == 1, (victim, answers[:3])
+        assert statuses <= {200, 202}, (victim, answers[:3])
         different = {without_request_id(answer) for _, answer in answers}
         assert len(different) == 1, (victim, different)
         job_id = answers[0][1]["job_id"]
-        done = wait_until(lambda job_id=job_id: (found := stack.client().get("/ai/jobs/" + job_id).ok().json)["status"]
-                          in ("completed", "failed", "dead") and found, 120, "the job ends")
+        done = wait_until(
+            lambda job_id=job_id: (
+                (found := stack.client().get("/ai/jobs/" + job_id).ok().json)["status"]
+                in ("completed", "failed", "dead")
+                and found
+            ),
+            120,
+            "the job ends",
+        )
         assert done["status"] == "completed", done
         if 200 in statuses:
             assert answers[0][1]["output"]["stdout"] == done["result"]["stdout"]
@@ -116,8 +143,14 @@ def test_kills_in_the_middle(stack, number):
 def test_a_running_job_survives_the_death_of_its_executor(stack):
     """The command is delivered again once the server gives up on the dead one (ack_wait 30 s)."""
     client = stack.client()
-    job_id = client.post("/webhook/executor/run", {"task": once(3)}, Prefer="respond-async").ok(202).json["job_id"]
-    wait_until(lambda: client.get("/ai/jobs/" + job_id).ok().json["status"] == "running", 30, "it runs")
+    job_id = (
+        client.post("/webhook/executor/run", {"task": once(3)}, Prefer="respond-async")
+        .ok(202)
+        .json["job_id"]
+    )
+    wait_until(
+        lambda: client.get("/ai/jobs/" + job_id).ok().json["status"] == "running", 30, "it runs"
+    )
     stack.kill("executor")
     done = wait_until(lambda: (found := client.get("/ai/jobs/" + job_id)).status == 200 and
                       found.json["status"] == "completed" and found.json, 120, "it ends")
@@ -126,8 +159,11 @@ def test_a_running_job_survives_the_death_of_its_executor(stack):
 
 def test_no_task_outlives_its_executor(stack):
     client = stack.client()
-    client.post("/webhook/executor/run", {"task": {"type": "code.shell", "code": "exec -a outlive sleep 987"}},
-                Prefer="respond-async").ok(202)
+    client.post(
+        "/webhook/executor/run",
+        {"task": {"type": "code.shell", "code": "exec -a outlive sleep 987"}},
+        Prefer="respond-async",
+    ).ok(202)
     wait_until(lambda: "sleep\0987" in commands() or "outlive\0987" in commands(), 30, "it runs")
     stack.kill("executor")
     wait_until(lambda: "987" not in commands(), 10, "it is gone")
@@ -137,7 +173,10 @@ def test_no_task_outlives_its_executor(stack):
 def events_of(stack, condition):
     view = stack.database()
     with view.cursor() as cursor:
-        cursor.execute("select convert_from(event, 'UTF8')::json from audit_log where kind = 'request' and " + condition)
+        cursor.execute(
+            "select convert_from(event, 'UTF8')::json from audit_log where kind = 'request' and "
+            + condition
+        )
         found = [row[0] for row in cursor.fetchall()]
     view.close()
     return found
@@ -150,18 +189,40 @@ def test_a_repeat_after_a_crash_has_one_event_of_its_own(stack):
     body = {"task": once(0), "client_request_id": str(uuid.uuid4())}
     stack.pause("nats")
     with pytest.raises(OSError):
-        client.post("/webhook/executor/run", body, **{"X-Request-ID": "first-of-two", "Prefer": "wait=5"})
+        client.post(
+            "/webhook/executor/run", body, **{"X-Request-ID": "first-of-two", "Prefer": "wait=5"}
+        )
     stack.kill("gateway")
     stack.kill("nats")
     wait_until(lambda: stack.pid("gateway") and stack.pid("nats"), 60, "both are back")
     stack.wait_ready()
     client = stack.client()
-    answer = wait_until(lambda: (got := client.post("/webhook/executor/run", body, **{"X-Request-ID": "second-of-two"}))
-                        .status == 200 and got, 60, "the lease ends")
-    wait_until(lambda: events_of(stack, f"event_id = '{answer.json['job_id']}'"), 20, "the command is recorded")
+    answer = wait_until(
+        lambda: (
+            (
+                got := client.post(
+                    "/webhook/executor/run", body, **{"X-Request-ID": "second-of-two"}
+                )
+            ).status
+            == 200
+            and got
+        ),
+        60,
+        "the lease ends",
+    )
+    wait_until(
+        lambda: events_of(stack, f"event_id = '{answer.json['job_id']}'"),
+        20,
+        "the command is recorded",
+    )
     named = "convert_from(event, 'UTF8')::json->>'request_id' = 'second-of-two'"
-    carried_out = wait_until(lambda: [e for e in events_of(stack, named) if e["http_status"] == 200], 20, "so is the repeat")
-    assert len(carried_out) == 1 and carried_out[0]["event_id"] != answer.json["job_id"], carried_out
+    carried_out = wait_until(
+        lambda: [e for e in events_of(stack, named) if e["http_status"] == 200],
+        20,
+        "so is the repeat",
+    )
+    assert len(carried_out) == 1, carried_out
+    assert carried_out[0]["event_id"] != answer.json["job_id"], carried_out
 
 
 def commands():
@@ -175,20 +236,31 @@ def commands():
     return "\n".join(found)
 
 
-# --- Redis ---------------------------------------------------------------------------------------------
+# --- Redis ----------------------------------------------------------------------------------------
+
 
 def jobs_again(client):
-    wait_until(lambda: client.get("/ai/jobs").status == 200, 60, "gateway and executor have Redis again")
+    wait_until(
+        lambda: client.get("/ai/jobs").status == 200, 60, "gateway and executor have Redis again"
+    )
 
 
 def test_a_preview_survives_a_restart_of_redis(stack):
     client = stack.client()
     jobs_again(client)
-    preview = client.post("/ai/preview", {"action": "code.shell", "params": {"code": "echo kept"}}).ok().json
+    preview = (
+        client.post("/ai/preview", {"action": "code.shell", "params": {"code": "echo kept"}})
+        .ok()
+        .json
+    )
     stack.restart("redis")
     jobs_again(client)
     done = client.post("/ai/execute", {"preview_id": preview["preview_id"]}).ok(202).json
-    wait_until(lambda: client.get("/ai/jobs/" + done["job_ids"][0]).ok().json["status"] == "completed", 60, "it ran")
+    wait_until(
+        lambda: client.get("/ai/jobs/" + done["job_ids"][0]).ok().json["status"] == "completed",
+        60,
+        "it ran",
+    )
     stack.restart("redis")
     jobs_again(client)
     again = client.post("/ai/execute", {"preview_id": preview["preview_id"]})
@@ -200,12 +272,19 @@ def test_without_redis_there_are_no_jobs_but_everything_else(stack):
     stack.take_down("redis")
     try:
         wait_until(lambda: client.get("/ai/jobs").status == 503, 40, "jobs are refused")
-        for answer in (client.post("/webhook/executor/run", {"task": once(0)}),
-                       client.post("/ai/execute", {"actions": [{"action": "code.shell", "params": {"code": "true"}}]}),
-                       client.post("/ai/preview", {"action": "code.shell", "params": {"code": "true"}}),
-                       client.get("/ai/jobs/" + str(uuid.uuid4()))):
+        for answer in (
+            client.post("/webhook/executor/run", {"task": once(0)}),
+            client.post(
+                "/ai/execute", {"actions": [{"action": "code.shell", "params": {"code": "true"}}]}
+            ),
+            client.post("/ai/preview", {"action": "code.shell", "params": {"code": "true"}}),
+            client.get("/ai/jobs/" + str(uuid.uuid4())),
+        ):
             assert (answer.status, answer.code) == (503, "unavailable")
-        assert client.post("/webhook/memory/ingest", {"scope": "s", "text": "without Redis"}).status == 200
+        assert (
+            client.post("/webhook/memory/ingest", {"scope": "s", "text": "without Redis"}).status
+            == 200
+        )
     finally:
         stack.bring_back("redis")
     jobs_again(client)
@@ -219,7 +298,13 @@ def test_no_new_jobs_when_redis_is_nearly_full(stack):
     body = {"task": once(0)}
     redis.config_set("maxmemory", int(used * 1.22))
     try:
-        wait_until(lambda: client.post("/webhook/executor/run", body, Prefer="respond-async").status == 503, 40, "no room")
+        wait_until(
+            lambda: (
+                client.post("/webhook/executor/run", body, Prefer="respond-async").status == 503
+            ),
+            40,
+            "no room",
+        )
         assert client.get("/ai/jobs").status == 200
     finally:
         redis.config_set("maxmemory", 512 << 20)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Three NATS servers with nats/cluster.conf: streams with three replicas where their tag says; the servers that
-lead are killed under load, nothing that was acknowledged is lost, and no program is restarted for it."""
+"""Three NATS servers with nats/cluster.conf: streams with three replicas where their tag says; the
+servers that lead are killed under load, nothing that was acknowledged is lost, and no program is
+restarted for it."""
+
 import os
 import pathlib
 import re
@@ -37,13 +39,29 @@ class Cluster:
             store = self.directory / name
             store.mkdir()
             shutil.chown(store, servers.USER) if os.geteuid() == 0 else None
-            others = ", ".join(f'"nats://routes:pw@127.0.0.1:{port}"' for port in routes if port != routes[i])
+            others = ", ".join(
+                f'"nats://routes:pw@127.0.0.1:{port}"' for port in routes if port != routes[i]
+            )
             node = servers.Server(
-                ["env", *(f"{k}={v}" for k, v in env.items()), f'NATS_NAME="{name}"', 'NATS_TAG="region:here"',
-                 f'NATS_LISTEN="127.0.0.1:{clients[i]}"', f'NATS_HTTP="127.0.0.1:{free_ports(1)[0]}"',
-                 f'NATS_STORE_DIR="{store}"', f'NATS_CLUSTER="127.0.0.1:{routes[i]}"', f"NATS_ROUTES=[{others}]",
-                 'NATS_PASSWORD_ROUTES="pw"', program, "-c", f"{directory}/cluster.conf"],
-                clients[i], directory, f"{directory}/{name}.log")
+                [
+                    "env",
+                    *(f"{k}={v}" for k, v in env.items()),
+                    f'NATS_NAME="{name}"',
+                    'NATS_TAG="region:here"',
+                    f'NATS_LISTEN="127.0.0.1:{clients[i]}"',
+                    f'NATS_HTTP="127.0.0.1:{free_ports(1)[0]}"',
+                    f'NATS_STORE_DIR="{store}"',
+                    f'NATS_CLUSTER="127.0.0.1:{routes[i]}"',
+                    f"NATS_ROUTES=[{others}]",
+                    'NATS_PASSWORD_ROUTES="pw"',
+                    program,
+                    "-c",
+                    f"{directory}/cluster.conf",
+                ],
+                clients[i],
+                directory,
+                f"{directory}/{name}.log",
+            )
             self.nodes[name] = node
         self.replace = (f"127.0.0.1:{stack.ports['NATS_PORT']}", clients)
 
@@ -52,8 +70,14 @@ class Cluster:
             node.process = None
             # All at once: a server alone waits for the others before JetStream answers.
             threading.Thread(target=node.start).start()
-        wait_until(lambda: all(node.process for node in self.nodes.values()), 20, "the servers start")
-        wait_until(lambda: self.api("INFO").get("type", "").endswith("account_info_response"), 30, "a leader")
+        wait_until(
+            lambda: all(node.process for node in self.nodes.values()), 20, "the servers start"
+        )
+        wait_until(
+            lambda: self.api("INFO").get("type", "").endswith("account_info_response"),
+            30,
+            "a leader",
+        )
 
     def urls(self, text):
         """Every URL of the one server becomes the list of the three."""
@@ -86,7 +110,11 @@ class Cluster:
         for stream in STREAMS:
             cluster = self.api(f"STREAM.INFO.{stream}").get("cluster", {})
             replicas = cluster.get("replicas") or []
-            if not cluster.get("leader") or len(replicas) != 2 or not all(one.get("current") for one in replicas):
+            if (
+                not cluster.get("leader")
+                or len(replicas) != 2
+                or not all(one.get("current") for one in replicas)
+            ):
                 return False
         return True
 
@@ -123,20 +151,28 @@ def test_streams_have_replicas_where_they_belong(cluster):
     assert cluster.api("STREAM.INFO.MEMORY")["config"]["num_replicas"] == 1
     kept = cluster.stack.client().ingest("s", "stored while there was one replica").ok().json["id"]
     cluster.stack.gantry("provision", "--replicas", "3")
-    wait_until(lambda: cluster.stack.client().get(f"/memory/{kept}").status == 200, 20, "the new replicas have a leader")
+    wait_until(
+        lambda: cluster.stack.client().get(f"/memory/{kept}").status == 200,
+        20,
+        "the new replicas have a leader",
+    )
     for stream in STREAMS:
         config = cluster.api(f"STREAM.INFO.{stream}")["config"]
-        assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]}), stream
+        assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]}), (
+            stream
+        )
     # Who provisions again, after an upgrade, need not know.
     cluster.stack.gantry("provision")
     config = cluster.api("STREAM.INFO.MEMORY")["config"]
     assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]})
     done = cluster.stack.gantry("provision", "--place", "region:elsewhere", check=False)
-    assert done.returncode != 0 and "no suitable peers" in done.stderr, done.stderr
+    assert done.returncode != 0, done.stderr
+    assert "no suitable peers" in done.stderr, done.stderr
 
 
 def test_provision_waits_for_an_election(cluster):
-    """Two of three servers are gone, so nobody leads; what is asked meanwhile is done when they are back."""
+    """Two of three servers are gone, so nobody leads; what is asked meanwhile is done when they are
+    back."""
     stack = cluster.stack
     wait_until(cluster.whole, 60, "all replicas are up to date")
     words = [ROOT / "build" / "gantry", "provision"]
@@ -145,11 +181,18 @@ def test_provision_waits_for_an_election(cluster):
     for node in gone:
         node.stop(signal.SIGKILL)
     try:
-        done = subprocess.run([*words, "--wait=1"], env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [*words, "--wait=1"], env=env, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 111, done
         assert "given up after" in done.stderr
-        with subprocess.Popen([*words, "--wait=300"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True) as running:
+        with subprocess.Popen(
+            [*words, "--wait=300"],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
             assert running.stderr.readline().startswith("waiting for JetStream, ")
             for node in gone:
                 node.start()
@@ -181,7 +224,9 @@ class Load(threading.Thread):
                 if self.kind == "memory":
                     answer = one.ingest("load", f"{self.kind} {number}")
                 else:
-                    answer = one.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"})
+                    answer = one.post(
+                        "/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}
+                    )
             except OSError:
                 answer = None
             if answer is not None and answer.status in (200, 202):
@@ -205,8 +250,13 @@ def test_who_leads_is_killed_under_load(cluster):
             node.stop(signal.SIGKILL)
             wait_until(lambda: cluster.leader(stream) not in (None, name), 30, "another leads")
             before = [len(load.kept) for load in loads]
-            wait_until(lambda: all(len(load.kept) > count + 5 for load, count in zip(loads, before)), 40,
-                       f"work goes on without {name}")
+            wait_until(
+                lambda: all(
+                    len(load.kept) > count + 5 for load, count in zip(loads, before, strict=False)
+                ),
+                40,
+                f"work goes on without {name}",
+            )
             node.start()
             wait_until(cluster.whole, 40, f"{name} has caught up")
     finally:
@@ -215,11 +265,20 @@ def test_who_leads_is_killed_under_load(cluster):
         for load in loads:
             load.join()
     memories, jobs = (load.kept for load in loads)
-    print(f"kept {len(memories)} memories and {len(jobs)} jobs; refused {[load.refused for load in loads]}")
+    print(
+        f"kept {len(memories)} memories and {len(jobs)} jobs; refused "
+        f"{[load.refused for load in loads]}"
+    )
     for memory in memories:
-        wait_until(lambda m=memory: client.get(f"/memory/{m}").status == 200, 30, f"memory {memory}")
+        wait_until(
+            lambda m=memory: client.get(f"/memory/{m}").status == 200, 30, f"memory {memory}"
+        )
     for job in jobs:
-        wait_until(lambda j=job: client.get(f"/ai/jobs/{j}").ok().json["status"] == "completed", 30, f"job {job}")
+        wait_until(
+            lambda j=job: client.get(f"/ai/jobs/{j}").ok().json["status"] == "completed",
+            30,
+            f"job {job}",
+        )
     assert {name: stack.pid(name) for name in PROGRAMS} == pids, "no program was restarted"
 
 
@@ -227,8 +286,13 @@ def test_keys_at_every_server(cluster):
     """The gateway answers logins at all three, and a revoked key's connections end at all three."""
     stack = cluster.stack
     made = stack.gantry("key", "create", "--workspace", "default", "--role", "viewer")
-    clients = [Nats(f"nats://127.0.0.1:{node.port}", token=made["key"]) for node in cluster.nodes.values()]
+    clients = [
+        Nats(f"nats://127.0.0.1:{node.port}", token=made["key"]) for node in cluster.nodes.values()
+    ]
     for client in clients:
-        assert b'"status":"success"' in client.request("gantry.v1.default.memory.search", {"query": "load"}).data
+        assert (
+            b'"status":"success"'
+            in client.request("gantry.v1.default.memory.search", {"query": "load"}).data
+        )
     stack.gantry("key", "revoke", made["key_id"])
     assert all(client.wait_closed(10) for client in clients)

@@ -1,12 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""A worker dies at every kill point of the runtime; the command is done all the same, once recorded."""
-import pytest
+"""A worker dies at every kill point of the runtime; the command is done all the same, once
+recorded."""
 
+import pytest
 from gantry_testing import echo, nats_files, servers
 from gantry_testing.streams import Done, empty, events, ingest, left, shorten, stored
 
-POINTS = ["before_handler", "after_effect", "after_audit", "after_answer", "before_ack", "ack_waits"]
-ONE_BY_ONE = ("before_handler", "after_effect", "ack_waits")  # passed once for a batch, or when nothing else is in hand
+POINTS = [
+    "before_handler",
+    "after_effect",
+    "after_audit",
+    "after_answer",
+    "before_ack",
+    "ack_waits",
+]
+ONE_BY_ONE = (
+    "before_handler",
+    "after_effect",
+    "ack_waits",
+)  # passed once for a batch, or when nothing else is in hand
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +56,10 @@ def test_dies_at(server, bus, program, point, nth):
         for i in range(5):
             wanted.add(ingest(bus, f"text {i}"))
             if point in ONE_BY_ONE:
-                servers.wait_until(lambda: left(bus, "MEMORY") == 0 or worker.process.poll() is not None,
-                                   what="settled")
+                servers.wait_until(
+                    lambda: left(bus, "MEMORY") == 0 or worker.process.poll() is not None,
+                    what="settled",
+                )
         dies(worker)
         worker.start()
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="settled")
@@ -92,7 +106,8 @@ def test_dies_after_the_dead_letter(server, bus, program):
     try:
         command = ingest(bus, "bug")
         dies(worker)
-        assert left(bus, "DEAD") == 1 and left(bus, "MEMORY") == 1
+        assert left(bus, "DEAD") == 1
+        assert left(bus, "MEMORY") == 1
         worker.start()
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="terminated")
         assert done.next()[0] == command
@@ -103,7 +118,8 @@ def test_dies_after_the_dead_letter(server, bus, program):
 
 
 def test_gives_up_after_the_time_for_retries(server, bus, program):
-    """24 hours of waiting between attempts, here 4 seconds; deliveries have nothing to do with it."""
+    """24 hours of waiting between attempts, here 4 seconds; deliveries have nothing to do with
+    it."""
     done = Done(bus)
     worker = echo.Echo(program, server, DELIVERY_LIMIT="2").start(FAULT_GIVE_UP_MS="4000")
     try:
@@ -111,7 +127,9 @@ def test_gives_up_after_the_time_for_retries(server, bus, program):
         assert done.next(20)[1]["status"] == 500
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="terminated")
         attempts = [c for c in worker.calls() if c[1] == command]
-        assert [c[2] for c in attempts] == [1, 1, 1], "1 + 2 seconds waited, 4 more would be too long"
+        assert [c[2] for c in attempts] == [1, 1, 1], (
+            "1 + 2 seconds waited, 4 more would be too long"
+        )
         letter, = stored(bus, "DEAD")
         assert letter[1]["Gantry-Reason"] == "failed for 24 hours: not yet"
         assert letter[1]["Gantry-Deliveries"] == "1"
@@ -131,7 +149,8 @@ def test_a_failing_message_outlives_restarts_up_to_the_limit(server, bus, progra
             assert worker.stop() == 0
             worker.start()
         answer = done.next(20)
-        assert answer[0] == command and answer[1]["status"] == 500
+        assert answer[0] == command
+        assert answer[1]["status"] == 500
         assert sorted({c[2] for c in worker.calls()}) == [1, 2, 3]
         assert stored(bus, "DEAD")[0][1]["Gantry-Deliveries"] == "4"
     finally:

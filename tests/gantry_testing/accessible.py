@@ -83,8 +83,22 @@ def fetch_axe(directory):
     if not shutil.which("npm"):
         return None, "npm is not installed"
     try:
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", directory, AXE],
-                              cwd=directory, capture_output=True, text=True, timeout=90)
+        done = subprocess.run(
+            [
+                "npm",
+                "install",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+                "--prefix",
+                directory,
+                AXE,
+            ],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
     except subprocess.TimeoutExpired:
         return None, "the npm registry does not answer"
     if done.returncode != 0:
@@ -95,5 +109,8 @@ def fetch_axe(directory):
 def broken_in_axe(page, axe):
     """What axe-core finds, one line each."""
     page.run(axe + "; 0")
-    return page.run("axe.run(document, { resultTypes: ['violations'] }).then((all) => all.violations.flatMap((rule) =>"
-                    " rule.nodes.map((node) => rule.id + ': ' + node.html.slice(0, 160))))")
+    return page.run(
+        "axe.run(document, { resultTypes: ['violations'] }).then((all) => "
+        "all.violations.flatMap((rule) =>"
+        " rule.nodes.map((node) => rule.id + ': ' + node.html.slice(0, 160))))"
+    )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Chromium without a window, driven through its DevTools protocol.
 
-One process; each page has storage of its own. A page notes what its console and its policy complained
-of (page.complaints), so that a test can demand that there is nothing."""
+One process; each page has storage of its own. A page notes what its console and its policy
+complained of (page.complaints), so that a test can demand that there is nothing."""
 import base64
 import json
 import os
@@ -49,15 +49,38 @@ class Browser:
             raise OSError("neither " + " nor ".join(PROGRAMS) + " is installed")
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="gantry-browser-"))
         self.process = subprocess.Popen(
-            [program, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={self.home}", "--no-first-run",
-             "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-default-browser-check", "--hide-scrollbars", "--lang=en-GB", "--force-color-profile=srgb",
-             *(["--no-sandbox"] if os.geteuid() == 0 else []), "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(self.home), "TZ": "UTC"})
+            [
+                program,
+                "--headless=new",
+                "--remote-debugging-port=0",
+                f"--user-data-dir={self.home}",
+                "--no-first-run",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-default-browser-check",
+                "--hide-scrollbars",
+                "--lang=en-GB",
+                "--force-color-profile=srgb",
+                *(["--no-sandbox"] if os.geteuid() == 0 else []),
+                "about:blank",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "HOME": str(self.home), "TZ": "UTC"},
+        )
         port_file = self.home / "DevToolsActivePort"
-        wait_until(lambda: port_file.exists() and len(port_file.read_text().splitlines()) == 2, 30, "the browser's port")
+        wait_until(
+            lambda: port_file.exists() and len(port_file.read_text().splitlines()) == 2,
+            30,
+            "the browser's port",
+        )
         port, path = port_file.read_text().splitlines()
-        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=30 * PATIENCE, suppress_origin=True)
+        self.socket = websocket.create_connection(
+            f"ws://127.0.0.1:{port}{path}", timeout=30 * PATIENCE, suppress_origin=True
+        )
         self.number, self.pages = 0, {}
 
     def send(self, method, params=None, session=None):
@@ -78,8 +101,12 @@ class Browser:
 
     def page(self, url, width=1280, height=900, dark=False):
         context = self.send("Target.createBrowserContext")["browserContextId"]
-        target = self.send("Target.createTarget", {"url": "about:blank", "browserContextId": context})["targetId"]
-        session = self.send("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        target = self.send(
+            "Target.createTarget", {"url": "about:blank", "browserContextId": context}
+        )["targetId"]
+        session = self.send("Target.attachToTarget", {"targetId": target, "flatten": True})[
+            "sessionId"
+        ]
         page = self.pages[session] = Page(self, session, context)
         page.open(url, width, height, dark)
         return page
@@ -101,7 +128,10 @@ class Page:
 
     def open(self, url, width, height, dark):
         self.size(width, height)
-        self.send("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+        self.send(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]},
+        )
         self.go(url)
 
     def size(self, width, height=900):
@@ -124,18 +154,38 @@ class Page:
                 self.complaints.append(f"{entry['source']}: {entry['text']} {entry.get('url', '')}")
         elif event["method"] == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
-            self.complaints.append("exception: " + details.get("exception", {}).get("description", details["text"]))
-        elif event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
-            self.complaints.append("console: " + " ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"]))
+            self.complaints.append(
+                "exception: " + details.get("exception", {}).get("description", details["text"])
+            )
+        elif event["method"] == "Runtime.consoleAPICalled" and params["type"] in (
+            "error",
+            "warning",
+            "assert",
+        ):
+            self.complaints.append(
+                "console: "
+                + " ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"])
+            )
         elif event["method"] == "Page.javascriptDialogOpening":
             self.complaints.append("dialog: " + params["message"])
 
     def run(self, script):
         """The value of an expression, a promise's when it is one."""
-        answer = self.send("Runtime.evaluate", {"expression": script, "awaitPromise": True, "returnByValue": True, "userGesture": True})
+        answer = self.send(
+            "Runtime.evaluate",
+            {
+                "expression": script,
+                "awaitPromise": True,
+                "returnByValue": True,
+                "userGesture": True,
+            },
+        )
         if "exceptionDetails" in answer:
             details = answer["exceptionDetails"]
-            raise BrowserError(f"{script[:200]}: {details.get('exception', {}).get('description', details['text'])}")
+            raise BrowserError(
+                f"{script[:200]}: "
+                f"{details.get('exception', {}).get('description', details['text'])}"
+            )
         return answer["result"].get("value")
 
     def wait(self, script, seconds=20):
@@ -149,7 +199,10 @@ class Page:
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise BrowserError(f"not within {seconds * PATIENCE} s: {script}\ncomplaints: {self.complaints}\n{self.text()[:3000]}")
+                raise BrowserError(
+                    f"not within {seconds * PATIENCE} s: {script}\ncomplaints: "
+                    f"{self.complaints}\n{self.text()[:3000]}"
+                )
             time.sleep(0.02)
 
     def text(self):
@@ -159,8 +212,11 @@ class Page:
         self.wait(f"document.body.innerText.includes({json.dumps(text)})", seconds)
 
     def click(self, text, selector="button, a, summary, label"):
-        self.wait(f"(() => {{ const one = findByText({json.dumps(selector)}, {json.dumps(text)}); if (!one || one.disabled) return false;"
-                  " one.scrollIntoView({ block: 'center' }); one.click(); return true; })()")
+        self.wait(
+            f"(() => {{ const one = findByText({json.dumps(selector)}, {json.dumps(text)}); if "
+            f"(!one || one.disabled) return false;"
+            " one.scrollIntoView({ block: 'center' }); one.click(); return true; })()"
+        )
 
     def fill(self, label, value):
         """Set a control by its label, as typing or choosing would."""
@@ -186,15 +242,24 @@ class Page:
     def screenshot(self, path):
         path = pathlib.Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        height = self.run("Math.min(4000, Math.max(document.documentElement.scrollHeight, innerHeight))")
-        shot = self.send("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": {
-            "x": 0, "y": 0, "width": self.width, "height": height, "scale": 1}})
+        height = self.run(
+            "Math.min(4000, Math.max(document.documentElement.scrollHeight, innerHeight))"
+        )
+        shot = self.send(
+            "Page.captureScreenshot",
+            {
+                "format": "png",
+                "captureBeyondViewport": True,
+                "clip": {"x": 0, "y": 0, "width": self.width, "height": height, "scale": 1},
+            },
+        )
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def assert_quiet(self):
         """Nothing was blocked, thrown or complained of."""
         violations = self.run("window.violations") or []
-        assert not violations and not self.complaints, (violations, self.complaints)
+        assert not violations, (violations, self.complaints)
+        assert not self.complaints, (violations, self.complaints)
 
     def close(self):
         self.browser.send("Target.disposeBrowserContext", {"browserContextId": self.context})

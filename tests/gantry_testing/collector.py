@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A stand-in for an OpenTelemetry collector: keeps the spans that are POSTed to it as OTLP/HTTP in JSON."""
+"""A stand-in for an OpenTelemetry collector: keeps the spans that are POSTed to it as OTLP/HTTP in
+JSON."""
+
 import http.server
 import json
 import re
@@ -18,7 +20,8 @@ def _attributes(items):
 
 class Span:
     def __init__(self, span, resource):
-        assert re.fullmatch("[0-9a-f]{32}", span["traceId"]) and re.fullmatch("[0-9a-f]{16}", span["spanId"])
+        assert re.fullmatch("[0-9a-f]{32}", span["traceId"])
+        assert re.fullmatch("[0-9a-f]{16}", span["spanId"])
         self.trace, self.id, self.parent = span["traceId"], span["spanId"], span.get("parentSpanId")
         self.name, self.kind, self.state = span["name"], span["kind"], span.get("traceState")
         self.start, self.end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])

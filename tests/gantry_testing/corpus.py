@@ -7,15 +7,21 @@ import random
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SYLLABLES = ("ka lo mi ter an sor bel qui dra ven pol ist ment ra ci ent or hu ge far ti on du pre con"
-             " al ex im ser vi").split()
-COMMON = ("the a is of to in and for on with prefers uses said needs wants likes works from when deploy"
-          " server meeting user project error report email config updated customer monday fixed").split()
+SYLLABLES = (
+    "ka lo mi ter an sor bel qui dra ven pol ist ment ra ci ent or hu ge far ti on du pre con"
+    " al ex im ser vi"
+).split()
+COMMON = (
+    "the a is of to in and for on with prefers uses said needs wants likes works from when deploy"
+    " server meeting user project error report email config updated customer monday fixed"
+).split()
 
 
 def _vocabulary():
     rng = random.Random(7)
-    return sorted({"".join(rng.choice(SYLLABLES) for _ in range(rng.randint(1, 4))) for _ in range(20000)})
+    return sorted(
+        {"".join(rng.choice(SYLLABLES) for _ in range(rng.randint(1, 4))) for _ in range(20000)}
+    )
 
 
 VOCABULARY = _vocabulary()
@@ -50,12 +56,35 @@ class Embedding:
 
     def __init__(self, directory):
         library = os.path.join(directory, "embed.so")
-        sources = [os.path.join(ROOT, "common", "embed", f) for f in ("embed_builtin.c", "embed_static.c")]
+        sources = [
+            os.path.join(ROOT, "common", "embed", f) for f in ("embed_builtin.c", "embed_static.c")
+        ]
         # The log is not wanted here; what it does when memory runs out is.
-        stand_in = b"#include <stdlib.h>\n_Noreturn void log_no_memory(const char *what) { (void)what; abort(); }"
-        subprocess.run(["gcc", "-std=gnu2x", "-D_GNU_SOURCE", "-O2", "-shared", "-fPIC",
-                        "-I" + os.path.join(ROOT, "common"), "-o", library, *sources, "-x", "c", "-",
-                        "-lm"], input=stand_in, check=True, cwd=ROOT)
+        stand_in = (
+            b"#include <stdlib.h>\n"
+            b"_Noreturn void log_no_memory(const char *what) { (void)what; abort(); }"
+        )
+        subprocess.run(
+            [
+                "gcc",
+                "-std=gnu2x",
+                "-D_GNU_SOURCE",
+                "-O2",
+                "-shared",
+                "-fPIC",
+                "-I" + os.path.join(ROOT, "common"),
+                "-o",
+                library,
+                *sources,
+                "-x",
+                "c",
+                "-",
+                "-lm",
+            ],
+            input=stand_in,
+            check=True,
+            cwd=ROOT,
+        )
         self.call = ctypes.CDLL(library).embed_builtin
         self.call.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p]
 

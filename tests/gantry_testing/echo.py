@@ -21,9 +21,12 @@ PUBLIC = SIGNER.public_key().public_bytes(
     serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
 
 
-def build(mode=os.environ.get("MODE", "release")):
+def build(mode=None):
+    mode = mode or os.environ.get("MODE", "release")
     path = f"build/{mode}/test-workers/echo"
-    made = subprocess.run(["make", "-s", f"MODE={mode}", path], cwd=ROOT, capture_output=True, text=True)
+    made = subprocess.run(
+        ["make", "-s", f"MODE={mode}", path], cwd=ROOT, capture_output=True, text=True
+    )
     assert made.returncode == 0, made.stdout + made.stderr
     return os.path.join(ROOT, path)
 
@@ -48,7 +51,16 @@ def program_of(subject):
     return "audit" if family == "audit" else "executor"
 
 
-def claim(subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", key=None, idem="", rid=None):
+def claim(
+    subject,
+    payload,
+    command_id,
+    role="developer",
+    key_id="AAAAAAAAAAAA",
+    key=None,
+    idem="",
+    rid=None,
+):
     """The header Gantry-Actor, made by a second implementation."""
     rid = f"req-{command_id[:8]}" if rid is None else rid
     head = f"2,{command_id},{key_id},{role},{int(time.time() * 1000)},{rid},{idem},".encode()
@@ -57,7 +69,9 @@ def claim(subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA",
     return head.decode() + b64(mac.digest())
 
 
-def signed_claim(subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", signer=SIGNER, **more):
+def signed_claim(
+    subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", signer=SIGNER, **more
+):
     """The same as a gateway of the version before wrote it, signed."""
     body = {"id": command_id, "kid": key_id, "role": role, "at": int(time.time() * 1000),
             "rid": f"req-{command_id[:8]}", **more}
@@ -88,8 +102,11 @@ class Echo:
         with open(self.errors, "ab") as errors:
             self.process = subprocess.Popen([self.program], env={**self.env, **env}, stderr=errors)
         if wait:
-            servers.wait_until(lambda: self.process.poll() is not None or self.said('"ready"') > seen, 15,
-                               "the worker is ready: " + self.errors)
+            servers.wait_until(
+                lambda: self.process.poll() is not None or self.said('"ready"') > seen,
+                15,
+                "the worker is ready: " + self.errors,
+            )
             assert self.process.poll() is None, open(self.errors).read()[-3000:]
         return self
 

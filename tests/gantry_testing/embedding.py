@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A stand-in for an embedding server: OpenAI's POST /v1/embeddings, with a direction for each word."""
+"""A stand-in for an embedding server: OpenAI's POST /v1/embeddings, with a direction for each
+word."""
+
 import hashlib
 import http.server
 import json
@@ -31,7 +33,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(*server.always)
         if any(len(t) > server.longest for t in texts):
             return self.answer(400, {"error": {"message": "too many tokens"}})
-        data = [{"object": "embedding", "index": i, "embedding": vector(t, server.dim)} for i, t in enumerate(texts)]
+        data = [
+            {"object": "embedding", "index": i, "embedding": vector(t, server.dim)}
+            for i, t in enumerate(texts)
+        ]
         return self.answer(200, {"object": "list", "data": data[::-1], "model": body["model"]})
 
     def answer(self, status, body, **headers):
@@ -48,7 +53,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class StandIn(http.server.ThreadingHTTPServer):
-    """requests: what was asked. answers: (status, body) for the next ones; always: for all, while it is set."""
+    """requests: what was asked. answers: (status, body) for the next ones; always: for all, while
+    it is set."""
 
     def __init__(self, dim=DIM):
         super().__init__(("127.0.0.1", 0), Handler)

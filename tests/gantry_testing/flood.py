@@ -29,7 +29,9 @@ class Requests:
         self._keys.writelines(key + "\n" for key in keys or [])
         self._keys.flush()
         words = [program, port, path, self._keys.name if keys else "-", rate, seconds, connections]
-        self._run = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
+        self._run = subprocess.Popen(
+            [str(word) for word in words], stdout=subprocess.PIPE, text=True
+        )
 
     def done(self):
         """Wait for the end; then .rate, .p50, .p99 (microseconds), .due, .statuses."""
@@ -37,5 +39,7 @@ class Requests:
         assert self._run.returncode == 0, "http_rate failed"
         self._keys.close()
         self.rate, self.p50, self.p99, self.worst, self.due = map(int, out[:5])
-        self.statuses = {int(word.partition(":")[0]): int(word.partition(":")[2]) for word in out[5:]}
+        self.statuses = {
+            int(word.partition(":")[0]): int(word.partition(":")[2]) for word in out[5:]
+        }
         return self

@@ -43,10 +43,13 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme == "https":
             trusted = ssl.create_default_context(cafile=os.environ.get("GANTRY_TEST_CA"))
-            self._connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=trusted,
-                                                           source_address=source)
+            self._connection = http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=timeout, context=trusted, source_address=source
+            )
         else:
-            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout, source_address=source)
+            self._connection = http.client.HTTPConnection(
+                parts.hostname, parts.port, timeout=timeout, source_address=source
+            )
 
     def clone(self, key=None):
         return Client(self.url, key or self.key, self.timeout)

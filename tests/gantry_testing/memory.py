@@ -29,17 +29,26 @@ class Worker:
 
     def start(self):
         s = self.system
-        env = {"PATH": "/usr/bin:/bin", "NATS_URL": s.nats.url(self.name), "ACTOR_KEY": actor_key(self.name).hex(),
-               "DATABASE_URL": s.role_url(f"gantry_{self.name}"), "LOG_LEVEL": "info",
-               "RATE_LIMIT_PER_MINUTE": "0"}
+        env = {
+            "PATH": "/usr/bin:/bin",
+            "NATS_URL": s.nats.url(self.name),
+            "ACTOR_KEY": actor_key(self.name).hex(),
+            "DATABASE_URL": s.role_url(f"gantry_{self.name}"),
+            "LOG_LEVEL": "info",
+            "RATE_LIMIT_PER_MINUTE": "0",
+        }
         if self.name == "search":
             env["REDIS_URL"] = s.redis.url
         seen = self.said('"ready"')
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([program(f"gantry-{self.name}")], env={**env, **self.env},
-                                            stderr=log)
-        servers.wait_until(lambda: self.process.poll() is not None or self.said('"ready"') > seen, 20,
-                           self.name + " is ready")
+            self.process = subprocess.Popen(
+                [program(f"gantry-{self.name}")], env={**env, **self.env}, stderr=log
+            )
+        servers.wait_until(
+            lambda: self.process.poll() is not None or self.said('"ready"') > seen,
+            20,
+            self.name + " is ready",
+        )
         assert self.process.poll() is None, open(self.log).read()[-3000:]
         return self
 
@@ -74,7 +83,9 @@ class MemorySystem:
         env = {"DATABASE_SUPERUSER_URL": self.superuser}
         env.update({f"DB_PASSWORD_{r}": f"p{r.lower()}" for r in
                     ("OWNER", "GATEWAY", "INGEST", "SEARCH", "AUDIT", "PRUNER")})
-        done = subprocess.run([program("gantry"), "migrate"], env=env, capture_output=True, text=True)
+        done = subprocess.run(
+            [program("gantry"), "migrate"], env=env, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         self.workers = []
         self.bus = stack.enter_context(self.nats.connect("operator"))
@@ -126,7 +137,9 @@ class MemorySystem:
         command_id = command_id or str(uuid.uuid4())
         subject = f"gantry.v1.{workspace}.memory.{command}"
         payload = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-        headers = {} if direct else {"Gantry-Actor": claim(subject, payload, command_id, role="admin")}
+        headers = (
+            {} if direct else {"Gantry-Actor": claim(subject, payload, command_id, role="admin")}
+        )
         message = command_id if direct else f"{command_id}.{attempt}"
         nats_files.taken(self.bus.js_publish(subject, payload, message, headers))
         return command_id

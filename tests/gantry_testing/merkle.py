@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """RFC 6962 trees and C2SP signed notes, written from the documents alone.
 
-The second implementation against which common/crypto/merkle*.c and common/crypto/note.c are tested: recursion as
-in the RFC's definitions, nothing shared with the C code.
+The second implementation against which common/crypto/merkle*.c and common/crypto/note.c are tested:
+recursion as in the RFC's definitions, nothing shared with the C code.
 """
 import base64
 import hashlib
@@ -123,7 +123,9 @@ class Note:
         self.body = body + "\n"
         self.origin, size, root = body.split("\n")[:3]
         self.size, self.root = int(size), base64.b64decode(root, validate=True)
-        assert str(self.size) == size and len(self.root) == 32 and signatures.endswith("\n")
+        assert str(self.size) == size
+        assert len(self.root) == 32
+        assert signatures.endswith("\n")
         self.signatures = {}
         for line in signatures[:-1].split("\n"):
             dash, name, value = line.split(" ")
@@ -137,7 +139,8 @@ class Note:
 
         name, key_id, key = vkey.split("+", 2)
         key = base64.b64decode(key, validate=True)
-        assert key[0] == 1 and len(key) == 33
+        assert key[0] == 1
+        assert len(key) == 33
         assert sha256(name.encode() + b"\n" + key)[:4] == bytes.fromhex(key_id)
         VerifyKey(key[1:]).verify(self.body.encode(), self.signatures[name, bytes.fromhex(key_id)])
         return self

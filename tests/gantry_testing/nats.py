@@ -18,8 +18,19 @@ class NatsError(Exception):
 
 
 class Nats:
-    def __init__(self, url, token=None, user=None, password=None, inbox=None, name="test", timeout=10, address=None):
-        """tls:// checks the server's name; address says where it is, if that name is not known here."""
+    def __init__(
+        self,
+        url,
+        token=None,
+        user=None,
+        password=None,
+        inbox=None,
+        name="test",
+        timeout=10,
+        address=None,
+    ):
+        """tls:// checks the server's name; address says where it is, if that name is not known
+        here."""
         parts = urlsplit(url)
         user, password = user or parts.username, password or parts.password
         self.timeout, self.errors, self.closed = timeout, [], False
@@ -31,8 +42,16 @@ class Nats:
         if parts.scheme == "tls":
             trusted = ssl.create_default_context(cafile=os.environ["GANTRY_TEST_CA"])
             self._socket = trusted.wrap_socket(self._socket, server_hostname=parts.hostname)
-        options = {"verbose": False, "pedantic": False, "lang": "test", "version": "1", "name": name,
-                   "protocol": 1, "headers": True, "no_responders": True}
+        options = {
+            "verbose": False,
+            "pedantic": False,
+            "lang": "test",
+            "version": "1",
+            "name": name,
+            "protocol": 1,
+            "headers": True,
+            "no_responders": True,
+        }
         if token:
             options["auth_token"] = token
         if user:
@@ -76,7 +95,9 @@ class Nats:
             head = int(words.pop(-2)) if verb == "HMSG" else 0
             data = self._bytes(int(words[-1]))
             reply = words[2] if len(words) == 4 else None
-            self._pending.append(Message(words[0], int(words[1]), reply, _headers(data[:head]), data[head:]))
+            self._pending.append(
+                Message(words[0], int(words[1]), reply, _headers(data[:head]), data[head:])
+            )
         elif verb == "PING":
             self._send(b"PONG\r\n")
         elif verb == "PONG":
@@ -86,7 +107,7 @@ class Nats:
         elif verb not in ("INFO", "+OK"):
             raise NatsError(f"unexpected: {line}")
 
-    # --- what tests use ----------------------------------------------------------------------------
+    # --- what tests use ---------------------------------------------------------------------------
     def publish(self, subject, data=b"", headers=None, reply=None):
         data = _payload(data)
         words = f"{subject} {reply} " if reply else f"{subject} "

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A nats-server that runs with nats/server.conf as it is, with the streams and consumers of nats/."""
+"""A nats-server that runs with nats/server.conf as it is, with the streams and consumers of
+nats/."""
+
 import base64
 import binascii
 import contextlib
@@ -16,7 +18,18 @@ from .nats import Nats
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 USERS = ["operator", "gateway", "ingest", "search", "audit", "executor", "callout", "kick"]
 
-ACCOUNTS = ["GANTRY", "GATEWAY", "INGEST", "SEARCH", "AUDIT", "EXECUTOR", "CLIENTS", "AUTH", "KICK", "SYS"]
+ACCOUNTS = [
+    "GANTRY",
+    "GATEWAY",
+    "INGEST",
+    "SEARCH",
+    "AUDIT",
+    "EXECUTOR",
+    "CLIENTS",
+    "AUTH",
+    "KICK",
+    "SYS",
+]
 
 
 def account_nkey(public_key):
@@ -31,7 +44,11 @@ def _watch(block):
     user = f"{{ user: watch_{account}, password: pwatch_{account} }}\n"
     if account not in ACCOUNTS:
         return text
-    return text.replace("users: [", "users: [ " + user, 1) if "users: [" in text else text + f"        users: [ {user}]\n"
+    return (
+        text.replace("users: [", "users: [ " + user, 1)
+        if "users: [" in text
+        else text + f"        users: [ {user}]\n"
+    )
 
 
 class NatsServer(servers.Server):
@@ -44,8 +61,8 @@ class NatsServer(servers.Server):
 
 @contextlib.contextmanager
 def server(extra_users="", watched=False):
-    """extra_users: users of the account CLIENTS, in the words of the configuration. watched: one more user
-    in each account, watch_<account>, who may do there whatever the account can."""
+    """extra_users: users of the account CLIENTS, in the words of the configuration. watched: one
+    more user in each account, watch_<account>, who may do there whatever the account can."""
     with servers.scratch() as directory:
         for path in glob.glob(os.path.join(ROOT, "nats/*.conf")):
             shutil.copy(path, directory)
@@ -53,8 +70,14 @@ def server(extra_users="", watched=False):
         with open(config) as f:
             text = f.read()
         with open(config, "w") as f:
-            text = text.replace("    CLIENTS {", "    CLIENTS {\n        users: [" + extra_users + "]")
-            f.write(re.sub(r"^    (\w+) \{\n.*?(?=^    \})", _watch, text, flags=re.M | re.S) if watched else text)
+            text = text.replace(
+                "    CLIENTS {", "    CLIENTS {\n        users: [" + extra_users + "]"
+            )
+            f.write(
+                re.sub(r"^    (\w+) \{\n.*?(?=^    \})", _watch, text, flags=re.M | re.S)
+                if watched
+                else text
+            )
         callout = os.path.join(directory, "callout.conf")
         with open(callout) as f:
             text = f.read()
@@ -63,8 +86,12 @@ def server(extra_users="", watched=False):
             names += "".join(f", watch_{account}" for account in ACCOUNTS if watched)
             f.write(text.replace("callout, kick ]", f"callout, kick{names} ]"))
         port = servers.free_port()
-        env = {"NATS_LISTEN": f'"127.0.0.1:{port}"', "NATS_HTTP": f'"127.0.0.1:{servers.free_port()}"',
-               "NATS_STORE_DIR": f'"{directory}/store"', "JETSTREAM_KEY": '"0123456789abcdef0123456789abcdef"'}
+        env = {
+            "NATS_LISTEN": f'"127.0.0.1:{port}"',
+            "NATS_HTTP": f'"127.0.0.1:{servers.free_port()}"',
+            "NATS_STORE_DIR": f'"{directory}/store"',
+            "JETSTREAM_KEY": '"0123456789abcdef0123456789abcdef"',
+        }
         env["CALLOUT_ISSUER"] = account_nkey(bytes(32))
         env.update({f"NATS_PASSWORD_{user.upper()}": f"p{user}" for user in USERS})
         command = ["env"] + [f"{k}={v}" for k, v in env.items()] + [

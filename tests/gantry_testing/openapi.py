@@ -18,7 +18,9 @@ seen = set()  # (method, path template, status) of answers that were checked
 @functools.lru_cache
 def document():
     """As the built gateway prints it, which is what it serves."""
-    printed = subprocess.run([ROOT / "build/gantry-gateway", "--print-openapi"], capture_output=True, check=True)
+    printed = subprocess.run(
+        [ROOT / "build/gantry-gateway", "--print-openapi"], capture_output=True, check=True
+    )
     return json.loads(printed.stdout)
 
 
@@ -47,28 +49,42 @@ def _resolve(node, pointer):
 def check(method, path, status, content_type, body):
     """AssertionError, if the document does not allow this answer."""
     path = path.split("?")[0]
-    if jsonschema is None or path == "/metrics" or path.startswith("/debug/"):  # the operator's port
+    if (
+        jsonschema is None or path == "/metrics" or path.startswith("/debug/")
+    ):  # the operator's port
         return
     if path in ("/docs", "/console") or path.startswith("/console/"):  # pages, for people
         return
-    template = next((template for pattern, template in _templates() if pattern.fullmatch(path)), None)
+    template = next(
+        (template for pattern, template in _templates() if pattern.fullmatch(path)), None
+    )
     operation = template and document()["paths"][template].get(method.lower())
     if not operation:
-        assert status in (400, 404, 405, 413, 431, 503), f"{method} {path} {status} is not in the document"
+        assert status in (400, 404, 405, 413, 431, 503), (
+            f"{method} {path} {status} is not in the document"
+        )
         return
     name = str(status) if str(status) in operation["responses"] else "default"
     escaped = template.replace("~", "~0").replace("/", "~1")
-    assert status >= 400 or name != "default", f"{method} {template}: {status} is not in the document"
-    response, pointer = _resolve(operation["responses"][name], f"/paths/{escaped}/{method.lower()}/responses/{name}")
+    assert status >= 400 or name != "default", (
+        f"{method} {template}: {status} is not in the document"
+    )
+    response, pointer = _resolve(
+        operation["responses"][name], f"/paths/{escaped}/{method.lower()}/responses/{name}"
+    )
     content = response.get("content")
     if not content:
         assert body == b"", f"{method} {template} {status}: a body, where the document has none"
     else:
         kind = (content_type or "").split(";")[0]
-        media = next((kind_there for kind_there in content if kind_there.split(";")[0] == kind), None)
+        media = next(
+            (kind_there for kind_there in content if kind_there.split(";")[0] == kind), None
+        )
         assert media, f"{method} {template} {status}: {content_type} is not in the document"
         if kind.endswith("json"):
             schema = pointer + f"/content/{media.replace('/', '~1')}/schema"
             problem = next(iter(_validator(schema).iter_errors(json.loads(body))), None)
-            assert not problem, f"{method} {template} {status}: {problem.message} at {list(problem.absolute_path)}"
+            assert not problem, (
+                f"{method} {template} {status}: {problem.message} at {list(problem.absolute_path)}"
+            )
     seen.add((method.lower(), template, status))

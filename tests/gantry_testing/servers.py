@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Single real servers in a temporary directory, on ports of their own.
 
-For tests of one door; whoever needs the whole system takes a stack instead. As root, the servers run
-as an unprivileged user.
+For tests of one door; whoever needs the whole system takes a stack instead. As root, the servers
+run as an unprivileged user.
 """
 import contextlib
 import glob
@@ -163,27 +163,69 @@ def certificates(directory, host="127.0.0.1"):
     with open(os.path.join(directory, "names"), "w") as f:
         f.write(f"subjectAltName={kind}:{host}\n")
     ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *ec, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2")
+    openssl(
+        "req",
+        "-x509",
+        *ec,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-subj",
+        "/CN=test CA",
+        "-days",
+        "2",
+    )
     openssl("req", *ec, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=server")
-    openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-out", "cert.pem", "-days", "2", "-extfile", "names")
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "request.pem",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-out",
+        "cert.pem",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+    )
     for name in ["ca.pem", "cert.pem", "key.pem"]:
         os.chmod(os.path.join(directory, name), 0o644)
 
 
 @contextlib.contextmanager
 def redis(*options, tls_host=None):
-    """A Redis with one user `tester`, password `secret`; yields a Server with .url. With tls_host it
-    speaks TLS only, with a certificate for that host, and .ca is the authority's file."""
+    """A Redis with one user `tester`, password `secret`; yields a Server with .url. With tls_host
+    it speaks TLS only, with a certificate for that host, and .ca is the authority's file."""
     with scratch() as directory:
         port = free_port()
-        command = [lend(directory, redis_server(), "redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        command = [
+            lend(directory, redis_server(), "redis-server"),
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ]
         command += ["--dir", directory, "--user", "default", "off", "--user"]
         command += ["tester", "on", ">secret", "~*", "&*", "+@all", "-flushall"]
         if tls_host:
             certificates(directory, tls_host)
             command[command.index("--port") + 1] = "0"
-            command += ["--tls-port", str(port), "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"]
+            command += [
+                "--tls-port",
+                str(port),
+                "--tls-cert-file",
+                "cert.pem",
+                "--tls-key-file",
+                "key.pem",
+            ]
             command += ["--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no"]
         server = Server(command + list(options), port, directory, os.path.join(directory, "log"))
         server.url = f"redis://tester:secret@127.0.0.1:{port}/0"

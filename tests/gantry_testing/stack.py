@@ -17,7 +17,14 @@ from .nats import Nats
 from .wait import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PORTS = ["GATEWAY_PORT", "ADMIN_PORT", "NATS_PORT", "NATS_MONITOR_PORT", "POSTGRES_PORT", "REDIS_PORT"]
+PORTS = [
+    "GATEWAY_PORT",
+    "ADMIN_PORT",
+    "NATS_PORT",
+    "NATS_MONITOR_PORT",
+    "POSTGRES_PORT",
+    "REDIS_PORT",
+]
 
 
 def free_ports(count):
@@ -44,16 +51,24 @@ class Stack:
 
     def __init__(self, directory=None, **env):
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix=f"gantry-{ROOT.name}-"))
-        self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS)))))
+        self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=False))
         self.settings = {"RATE_LIMIT_PER_MINUTE": "0", **{k: str(v) for k, v in env.items()}}
         self.env, self._keys = {}, {}
         atexit.register(self.destroy)
 
     # --- life -----------------------------------------------------------------------------------
     def _run(self, script, **env):
-        clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TERM")}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("PATH", "HOME", "LANG", "TERM")
+        }
         return subprocess.run(
-            [ROOT / "deploy" / "stack" / script], cwd=ROOT, capture_output=True, text=True, timeout=180,
+            [ROOT / "deploy" / "stack" / script],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=180,
             env={**clean, "STACK_DIR": str(self.directory), **self.ports, **self.settings, **env},
         )
 
@@ -131,12 +146,17 @@ class Stack:
     def gantry(self, *words, check=True):
         """Run the command line; with check the JSON that it prints, else the finished process."""
         done = subprocess.run(
-            [ROOT / "build" / "gantry", *words, "--json"], capture_output=True, text=True, timeout=120,
+            [ROOT / "build" / "gantry", *words, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=120,
             env={"PATH": os.environ["PATH"], **self.env},
         )
         if not check:
             return done
-        assert done.returncode == 0, f"gantry {words}: {done.returncode} {done.stdout} {done.stderr}"
+        assert done.returncode == 0, (
+            f"gantry {words}: {done.returncode} {done.stdout} {done.stderr}"
+        )
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def database(self, role="superuser"):
@@ -158,7 +178,9 @@ class Stack:
         return f"nats://{user}:{self.secret('nats_' + user)}@127.0.0.1:{self.ports['NATS_PORT']}"
 
     def redis_url(self, user="admin"):
-        return f"redis://{user}:{self.secret('redis_' + user)}@127.0.0.1:{self.ports['REDIS_PORT']}/0"
+        return (
+            f"redis://{user}:{self.secret('redis_' + user)}@127.0.0.1:{self.ports['REDIS_PORT']}/0"
+        )
 
     def secret(self, name):
         return (self.directory / "secrets" / name).read_text().strip()
@@ -192,8 +214,11 @@ class Stack:
         wait_until(lambda: self.anonymous().get("/readyz").status == 200, seconds, "/readyz is 200")
 
     def wait_provisioned(self, seconds=20):
-        """Until what runs beside a start of NATS has done its work: the log begins anew at each start."""
-        wait_until(lambda: "in place" in self.log("nats.beside"), seconds, "streams are provisioned")
+        """Until what runs beside a start of NATS has done its work: the log begins anew at each
+        start."""
+        wait_until(
+            lambda: "in place" in self.log("nats.beside"), seconds, "streams are provisioned"
+        )
 
     def pause(self, name):
         """Stop the process as a whole (SIGSTOP); resume() goes on."""

@@ -8,12 +8,16 @@ from . import nats_files
 from .echo import claim
 
 ACK_WAIT = 2  # seconds; the 30 of nats/consumers are too long for tests
-CONSUMERS = [f"{stream}_{workspace}" for stream in ("MEMORY.ingest", "TASKS.executor") for workspace in ("w1", "w2", "w3")]
+CONSUMERS = [
+    f"{stream}_{workspace}"
+    for stream in ("MEMORY.ingest", "TASKS.executor")
+    for workspace in ("w1", "w2", "w3")
+]
 
 
 def shorten(client, ack_wait=ACK_WAIT):
-    """Let what a dead worker left behind come again after ack_wait. The consumers are new: pulls of a worker
-    that was killed with them under way would take a message with them."""
+    """Let what a dead worker left behind come again after ack_wait. The consumers are new: pulls of
+    a worker that was killed with them under way would take a message with them."""
     for consumer in CONSUMERS:
         config = client.api(f"CONSUMER.INFO.{consumer}")["config"]
         config["ack_wait"] = ack_wait * 10**9
@@ -64,7 +68,9 @@ def ingest(client, text, workspace="w1", signed=True, command_id=None, headers=N
     headers = dict(headers or {})
     if signed:
         headers["Gantry-Actor"] = claim(subject, payload, command_id)
-    nats_files.taken(client.js_publish(subject, payload, command_id + (".1" if signed else ""), headers))
+    nats_files.taken(
+        client.js_publish(subject, payload, command_id + (".1" if signed else ""), headers)
+    )
     return command_id
 
 

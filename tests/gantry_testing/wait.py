@@ -4,11 +4,14 @@ import os
 import pathlib
 import time
 
-PATIENCE = 4  # times what a quiet machine needs at the most: a bound against hanging, never a judgement
+PATIENCE = (
+    4  # times what a quiet machine needs at the most: a bound against hanging, never a judgement
+)
 
 
 def quiet():
-    """Whether processors were free during the last ten seconds: only then do times mean anything."""
+    """Whether processors were free during the last ten seconds: only then do times mean
+    anything."""
     try:
         some = pathlib.Path("/proc/pressure/cpu").read_text().split("avg10=")[1]
         return float(some.split()[0]) < 10.0
@@ -17,13 +20,15 @@ def quiet():
 
 
 def promised(seconds):
-    """The time that a promise allows, on a machine that is quiet; on a busy one a bound against hanging."""
+    """The time that a promise allows, on a machine that is quiet; on a busy one a bound against
+    hanging."""
     return seconds if quiet() else max(20.0, seconds * 10)
 
 
 def wait_until(condition, seconds=20.0, what=None, interval=0.02):
-    """Call condition until it returns something true, which is returned; AssertionError if it
-    does not within PATIENCE times so many seconds. An exception of the last call is shown as the reason."""
+    """Call condition until it returns something true, which is returned; AssertionError if it does
+    not within PATIENCE times so many seconds. An exception of the last call is shown as the
+    reason."""
     deadline = time.monotonic() + seconds * PATIENCE
     while True:
         problem = None

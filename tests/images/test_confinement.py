@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a container may not do, tried from inside each: reach what it has no business with, write its
-root, hold a capability, gain a right."""
+"""What a container may not do, tried from inside each: reach what it has no business with, write
+its root, hold a capability, gain a right."""
 import concurrent.futures
 import os
 import shutil
@@ -14,16 +14,23 @@ from gantry_testing.wait import wait_until
 
 PORTS = {"nats": 4222, "postgres": 5432, "redis": 6379, "gateway": 8080, "caddy": 8443}
 MAY = {
-    "caddy": {"gateway"}, "gateway": {"nats", "postgres", "redis"}, "ingest": {"nats", "postgres"},
-    "search": {"nats", "postgres", "redis"}, "audit": {"nats", "postgres"}, "executor": {"nats", "redis"},
-    "nats": set(), "postgres": set(), "redis": set(),
+    "caddy": {"gateway"},
+    "gateway": {"nats", "postgres", "redis"},
+    "ingest": {"nats", "postgres"},
+    "search": {"nats", "postgres", "redis"},
+    "audit": {"nats", "postgres"},
+    "executor": {"nats", "redis"},
+    "nats": set(),
+    "postgres": set(),
+    "redis": set(),
 }
 # A server sees who shares its network, or it could not answer: the gateway's port and no other.
 SEES = {"gateway": {"caddy"}, "nats": {"gateway"}, "postgres": {"gateway"}, "redis": {"gateway"}}
 
 
 def reached(stack, service, targets):
-    """Those of the targets (name, address, port) that a connection from inside the service gets to."""
+    """Those of the targets (name, address, port) that a connection from inside the service gets
+    to."""
     tries = [f"(timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo {name}) 2>/dev/null &"
              for name, address, port in targets]
     return set(stack.sh(service, "\n".join([*tries, "wait"])).stdout.split())
@@ -33,16 +40,27 @@ def reached_by_each(stack, targets):
     """Service → what it reaches, of others' targets."""
     services = PROGRAMS + SERVERS
     with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
-        seen = pool.map(lambda one: reached(stack, one, [target for target in targets if target[0] != one]), services)
-    return dict(zip(services, seen))
+        seen = pool.map(
+            lambda one: reached(stack, one, [target for target in targets if target[0] != one]),
+            services,
+        )
+    return dict(zip(services, seen, strict=False))
 
 
 @pytest.fixture(scope="module")
 def connections(stack):
     """To each listening service by its name, and by each of its addresses."""
-    return reached_by_each(stack, [
-        (name, address, port) for name, port in PORTS.items()
-        for address in [name, *(network["IPAddress"] for network in stack.networks(name).values())]])
+    return reached_by_each(
+        stack,
+        [
+            (name, address, port)
+            for name, port in PORTS.items()
+            for address in [
+                name,
+                *(network["IPAddress"] for network in stack.networks(name).values()),
+            ]
+        ],
+    )
 
 
 @pytest.mark.parametrize("service", PROGRAMS + SERVERS)
@@ -65,13 +83,32 @@ def internet():
     with subprocess.Popen(["unshare", "--net", sys.executable, "-m", "http.server", str(port)],
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            wait_until(lambda: os.readlink(f"/proc/{server.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 10)
-            ip("link", "add", end + "-a", "type", "veth", "peer", "name", end + "-b", "netns", str(server.pid))
+            wait_until(
+                lambda: (
+                    os.readlink(f"/proc/{server.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+                ),
+                10,
+            )
+            ip(
+                "link",
+                "add",
+                end + "-a",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                end + "-b",
+                "netns",
+                str(server.pid),
+            )
             ip("addr", "add", "198.51.100.1/30", "dev", end + "-a")
             ip("link", "set", end + "-a", "up")
             inside = ["nsenter", "--net", "--target", str(server.pid), "ip"]
-            for words in (["addr", "add", "198.51.100.2/30", "dev", end + "-b"], ["link", "set", end + "-b", "up"],
-                          ["route", "add", "default", "via", "198.51.100.1"]):
+            for words in (
+                ["addr", "add", "198.51.100.2/30", "dev", end + "-b"],
+                ["link", "set", end + "-b", "up"],
+                ["route", "add", "default", "via", "198.51.100.1"],
+            ):
                 subprocess.run([*inside, *words], check=True)
             wait_until(lambda: reachable("198.51.100.2", port), 10, "the other machine listens")
             yield "198.51.100.2", port
@@ -87,7 +124,9 @@ def reachable(address, port):
 
 def test_no_way_out(stack, internet):
     out = reached_by_each(stack, [("out", *internet)])
-    assert {service for service, seen in out.items() if seen} == {"caddy"}, "caddy alone reaches other machines"
+    assert {service for service, seen in out.items() if seen} == {"caddy"}, (
+        "caddy alone reaches other machines"
+    )
 
 
 @pytest.mark.parametrize("service", PROGRAMS + SERVERS)
@@ -118,10 +157,21 @@ def test_nothing_is_writable(stack, service):
 def test_limits_and_ports(stack, service):
     facts = stack.inspect(service)
     host = facts["HostConfig"]
-    assert not host["Privileged"] and host["CapDrop"] == ["ALL"] and not host["CapAdd"]
-    assert host["Memory"] and host["PidsLimit"] and host["NanoCpus"] and host["ReadonlyRootfs"]
-    assert host["NetworkMode"] != "host" and host["PidMode"] == "" and host["IpcMode"] in ("private", "")
-    published = [port for ports in host["PortBindings"].values() for port in ports] if host["PortBindings"] else []
+    assert not host["Privileged"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert host["Memory"]
+    assert host["PidsLimit"]
+    assert host["NanoCpus"]
+    assert host["ReadonlyRootfs"]
+    assert host["NetworkMode"] != "host"
+    assert host["PidMode"] == ""
+    assert host["IpcMode"] in ("private", "")
+    published = (
+        [port for ports in host["PortBindings"].values() for port in ports]
+        if host["PortBindings"]
+        else []
+    )
     assert bool(published) == (service == "caddy")
     assert not any("docker.sock" in mount["Source"] for mount in facts["Mounts"])
     assert facts["State"]["Health"]["Status"] == "healthy"
@@ -145,29 +195,42 @@ def test_limits_are_in_force(stack, service):
 
 
 def test_too_much_ends_what_takes_it(stack):
-    """Memory and processes beyond the limit of a container: who asks for them fails, the program goes on."""
+    """Memory and processes beyond the limit of a container: who asks for them fails, the program
+    goes on."""
     before = stack.inspect("ingest")["State"]
-    greedy = stack.sh("ingest", "head -c 400m /dev/zero | tail; echo ${PIPESTATUS[1]}").stdout.split()
+    greedy = stack.sh(
+        "ingest", "head -c 400m /dev/zero | tail; echo ${PIPESTATUS[1]}"
+    ).stdout.split()
     assert greedy[-1:] == ["137"], "killed"
-    many = stack.sh("ingest", "for i in {1..200}; do sleep 3 & done; jobs -p | wc -l; kill $(jobs -p)")
-    assert "fork" in many.stderr and "unavailable" in many.stderr, many
+    many = stack.sh(
+        "ingest", "for i in {1..200}; do sleep 3 & done; jobs -p | wc -l; kill $(jobs -p)"
+    )
+    assert "fork" in many.stderr, many
+    assert "unavailable" in many.stderr, many
     after = stack.inspect("ingest")["State"]
-    assert after["Pid"] == before["Pid"] and not after["OOMKilled"]
+    assert after["Pid"] == before["Pid"]
+    assert not after["OOMKilled"]
 
 
 def test_secrets_are_each_ones_own(stack):
     """No file of another's secrets, no secret in an environment, none in an image."""
     seen = {}
     for service in PROGRAMS + ("nats", "postgres", "redis"):
-        listed = stack.sh(service, "cd /run/secrets && for f in *; do [ \"$f\" = ca.crt ] || md5sum $f; done").stdout
+        listed = stack.sh(
+            service, 'cd /run/secrets && for f in *; do [ "$f" = ca.crt ] || md5sum $f; done'
+        ).stdout
         for line in listed.splitlines():
             digest, name = line.split()
             seen.setdefault(digest, set()).add((service, name))
         facts = stack.inspect(service)
-        assert not [one for one in facts["Config"]["Env"] if "KEY=" in one and one.split("=")[1]], service
+        assert not [one for one in facts["Config"]["Env"] if "KEY=" in one and one.split("=")[1]], (
+            service
+        )
     shared = {names for names in map(frozenset, seen.values()) if len(names) > 1}
     among = [names for names in shared if len({service for service, _ in names}) > 1]
-    assert all(name in ("ACTOR_PUBLIC_KEY", "DATA_KEY") for names in among for _, name in names), among
+    assert all(name in ("ACTOR_PUBLIC_KEY", "DATA_KEY") for names in among for _, name in names), (
+        among
+    )
     # Of one's own, the key before a rotation is the key itself when there was none.
     assert all({name for _, name in names} == {"ACTOR_KEY", "ACTOR_KEY_PREVIOUS"}
                for names in shared if names not in among), shared
@@ -175,6 +238,8 @@ def test_secrets_are_each_ones_own(stack):
 
 def test_images_are_small_and_run_as_users(stack):
     for service in PROGRAMS + SERVERS + ("cli",):
-        facts = docker("image", "inspect", "-f", "{{.Config.User}} {{.Size}}", f"gantry/{service}:{VERSION}").stdout.split()
+        facts = docker(
+            "image", "inspect", "-f", "{{.Config.User}} {{.Size}}", f"gantry/{service}:{VERSION}"
+        ).stdout.split()
         assert facts[0] not in ("", "root", "0"), service
         print(service, int(facts[1]) // 1000000, "MB")

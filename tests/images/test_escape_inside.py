@@ -15,7 +15,8 @@ from corpus import ATTEMPTS, CPU_SMALL, CPU_UNREACHED, compiled  # noqa: E402
 
 @pytest.fixture(scope="module")
 def inside(stack):
-    """The tasks with each processor limit that the corpus expects, and a canary, in the container's /tmp."""
+    """The tasks with each processor limit that the corpus expects, and a canary, in the container's
+    /tmp."""
     container = stack.container("executor")
     script = f"""
         set -e
@@ -39,10 +40,25 @@ def test_attempt(stack, inside, attempt):
     if attempt.machine and attempt.machine != platform.machine():
         pytest.skip("only on " + attempt.machine)
     done = subprocess.run(
-        ["docker", "exec", "-i", "-e", f"EXECUTOR_TASKS_DIR=/tmp/tasks-{attempt.cpu_ms}", "-e", "CANARY=CANARY", inside,
-         "gantry-executor", "--run-one", "--timeout", str(attempt.timeout)],
-        input=json.dumps(compiled(attempt.task)).encode(), capture_output=True, check=False,
-        timeout=attempt.timeout + 30)
+        [
+            "docker",
+            "exec",
+            "-i",
+            "-e",
+            f"EXECUTOR_TASKS_DIR=/tmp/tasks-{attempt.cpu_ms}",
+            "-e",
+            "CANARY=CANARY",
+            inside,
+            "gantry-executor",
+            "--run-one",
+            "--timeout",
+            str(attempt.timeout),
+        ],
+        input=json.dumps(compiled(attempt.task)).encode(),
+        capture_output=True,
+        check=False,
+        timeout=attempt.timeout + 30,
+    )
     assert done.returncode in (0, 1), done.stderr.decode()
     answer = json.loads(done.stdout)
     assert answer["outcome"] == attempt.outcome, answer

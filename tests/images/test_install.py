@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""deploy/deploy.sh on a host where nothing is yet: images, folders, first start; then a change of every
-container, servers too."""
+"""deploy/deploy.sh on a host where nothing is yet: images, folders, first start; then a change of
+every container, servers too."""
 import os
 import shlex
 import subprocess
@@ -18,24 +18,50 @@ class Host:
     def __init__(self, folder):
         self.target, self.project = folder / "gantry", f"gantry-first-{os.getpid()}"
         self.http, self.https = map(str, free_ports(2))
-        base = next(name for name in ("gantry/base", "debian:trixie-slim")
-                    if docker("image", "inspect", name, check=False).returncode == 0 or name.startswith("debian"))
+        base = next(
+            name
+            for name in ("gantry/base", "debian:trixie-slim")
+            if docker("image", "inspect", name, check=False).returncode == 0
+            or name.startswith("debian")
+        )
         plain = docker("buildx", "version", check=False).returncode != 0
-        self.env = {**os.environ, "PROJECT": self.project, "HTTP_PORT": self.http, "HTTPS_PORT": self.https,
-                    "BUILD_OPTIONS": f"--network host --build-arg BASE={base}",
-                    **({"DOCKER_BUILDKIT": "0"} if plain else {})}
+        self.env = {
+            **os.environ,
+            "PROJECT": self.project,
+            "HTTP_PORT": self.http,
+            "HTTPS_PORT": self.https,
+            "BUILD_OPTIONS": f"--network host --build-arg BASE={base}",
+            **({"DOCKER_BUILDKIT": "0"} if plain else {}),
+        }
         self.env.pop("COMPOSE_PROJECT_NAME", None)
 
     def deploy(self, *words, version="first", **env):
-        return subprocess.run([ROOT / "deploy/deploy.sh", *words, self.target], capture_output=True, text=True,
-                              timeout=1500, check=False,
-                              env={**self.env, "VERSION": f"{self.project}-{version}", **env})
+        return subprocess.run(
+            [ROOT / "deploy/deploy.sh", *words, self.target],
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+            env={**self.env, "VERSION": f"{self.project}-{version}", **env},
+        )
 
     def compose(self, version, *words, check=True):
         which = f"{self.project}-{version}"
-        done = subprocess.run([*shlex.split(os.environ.get("GANTRY_COMPOSE", "docker compose")), "-p", self.project,
-                               "-f", self.target / "releases" / which / "compose.yaml", *words],
-                              env={**self.env, "VERSION": which}, capture_output=True, text=True, timeout=200, check=False)
+        done = subprocess.run(
+            [
+                *shlex.split(os.environ.get("GANTRY_COMPOSE", "docker compose")),
+                "-p",
+                self.project,
+                "-f",
+                self.target / "releases" / which / "compose.yaml",
+                *words,
+            ],
+            env={**self.env, "VERSION": which},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
 
@@ -49,7 +75,10 @@ class Host:
         os.environ["GANTRY_TEST_CA"] = str(authority)
         key = self.compose(version, "run", "--rm", "--no-deps", "-T", "cli", "key", "create",
                            "--workspace", "default", "--role", "admin")
-        return Client(f"https://localhost:{self.https}", next(w for w in key.split() if w.startswith("relay_sk_")))
+        return Client(
+            f"https://localhost:{self.https}",
+            next(w for w in key.split() if w.startswith("relay_sk_")),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +96,8 @@ def host(tmp_path_factory):
 def test_dry_run_on_an_empty_host(host):
     images = sorted(docker("images", "-aq").stdout.split())
     done = host.deploy("--dry-run")
-    assert done.returncode == 0 and "+ compose" in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "+ compose" in done.stderr, done.stderr
     assert not host.target.exists()
     assert sorted(docker("images", "-aq").stdout.split()) == images
     assert not docker("volume", "ls", "-q", "--filter", f"name={host.project}").stdout
@@ -80,7 +110,12 @@ def test_first_install(host):
     client = host.client("first")
     client.ingest("user:1", "Alice likes green tea").ok()
     modes = {path.name: path.stat().st_mode & 0o777 for path in host.target.iterdir()}
-    assert modes == {".env": 0o600, "releases": 0o750, "backups": 0o700, "version": modes["version"]}
+    assert modes == {
+        ".env": 0o600,
+        "releases": 0o750,
+        "backups": 0o700,
+        "version": modes["version"],
+    }
     assert host.target.stat().st_mode & 0o777 == 0o750
     assert (host.target / "version").read_text() == f"{host.project}-first\n"
     release = host.target / "releases" / f"{host.project}-first"
@@ -93,7 +128,9 @@ def test_servers_too(host):
     client = host.client("first")
     done = host.deploy("--servers", version="second")
     assert done.returncode == 0, done.stderr[-4000:]
-    assert host.versions("second") == dict.fromkeys((*PROGRAMS, *SERVERS, "keeper"), f"{host.project}-second")
+    assert host.versions("second") == dict.fromkeys(
+        (*PROGRAMS, *SERVERS, "keeper"), f"{host.project}-second"
+    )
 
     def found():
         return client.clone().search("what does Alice like").ok().json["results"][0]["content"]
@@ -103,7 +140,10 @@ def test_servers_too(host):
 
 def test_what_does_not_build_touches_nothing(host):
     before = sorted(docker("ps", "-q").stdout.split())
-    done = host.deploy(version="third", BUILD_OPTIONS="--network none --build-arg BASE=gantry/nothing-like-it")
-    assert done.returncode != 0 and "do not build" in done.stderr, done.stderr
+    done = host.deploy(
+        version="third", BUILD_OPTIONS="--network none --build-arg BASE=gantry/nothing-like-it"
+    )
+    assert done.returncode != 0, done.stderr
+    assert "do not build" in done.stderr, done.stderr
     assert sorted(docker("ps", "-q").stdout.split()) == before
     assert (host.target / "version").read_text() == f"{host.project}-second\n"

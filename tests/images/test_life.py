@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The life of a deployment in containers: a task, Caddy, replicas, a version replaced under load, one
-that fails and is taken back, backup and restore."""
+"""The life of a deployment in containers: a task, Caddy, replicas, a version replaced under load,
+one that fails and is taken back, backup and restore."""
 import os
 import subprocess
 import threading
@@ -14,12 +14,15 @@ from gantry_testing.wait import wait_until
 
 
 def test_ping(client):
-    answer = client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}).ok().json
+    answer = (
+        client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}).ok().json
+    )
     assert answer["outcome"] == "ok", answer
 
 
 def test_caddy(client, stack):
-    """HTTPS with an authority of its own, the headers, the size limit, the request's id, no plain HTTP."""
+    """HTTPS with an authority of its own, the headers, the size limit, the request's id, no plain
+    HTTP."""
     answer = client.get("/healthz", x_request_id="trace-1").ok()
     assert answer.headers["X-Request-ID"] == "trace-1"
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
@@ -28,7 +31,8 @@ def test_caddy(client, stack):
     assert len(answer.headers.get_all("Strict-Transport-Security")) == 1
     assert client.post("/webhook/memory/ingest", b"x" * 600000).status == 413
     plain = Client(f"http://localhost:{os.environ['HTTP_PORT']}").get("/healthz")
-    assert plain.status in (301, 308) and plain.headers["Location"].startswith("https://"), plain
+    assert plain.status in (301, 308), plain
+    assert plain.headers["Location"].startswith("https://"), plain
 
 
 def test_the_client_behind_caddy_is_the_one_that_is_counted(stack):
@@ -37,7 +41,10 @@ def test_the_client_behind_caddy_is_the_one_that_is_counted(stack):
 
     def clients():
         with stack.database() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT DISTINCT event ->> 'client' FROM audit_events WHERE actor_type = 'anonymous'")
+            cursor.execute(
+                "SELECT DISTINCT event ->> 'client' FROM audit_events WHERE actor_type = "
+                "'anonymous'"
+            )
             return {row[0] for row in cursor.fetchall()}
 
     wait_until(clients, 40, "the refusal's event")
@@ -52,12 +59,16 @@ def test_replicas(client, stack):
     before = list(map(spent, replicas))
     clients = [client.clone() for _ in range(24)]
     body = {"task": {"type": "code.python", "code": "sum(range(10000000))"}, "scope": "s"}
-    threads = [threading.Thread(target=one.post, args=("/webhook/executor/run", body)) for one in clients]
+    threads = [
+        threading.Thread(target=one.post, args=("/webhook/executor/run", body)) for one in clients
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(now > then for now, then in zip(map(spent, replicas), before)), "each has run tasks"
+    assert all(now > then for now, then in zip(map(spent, replicas), before, strict=False)), (
+        "each has run tasks"
+    )
     client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}).ok()
     stack.compose("up", "-d", "--no-build", "--no-recreate", "--scale", "executor=1", "executor")
     stack.wait_healthy(9)
@@ -74,7 +85,9 @@ class Traffic:
 
     def __init__(self, client):
         self.client, self.seen, self.ended = client, [], threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(kind,)) for kind in ("ingest", "search", "run")]
+        self.threads = [
+            threading.Thread(target=self._run, args=(kind,)) for kind in ("ingest", "search", "run")
+        ]
         for thread in self.threads:
             thread.start()
 
@@ -89,7 +102,9 @@ class Traffic:
                 elif kind == "search":
                     answer = one.search("memory", scope="upgrade")
                 else:
-                    answer = one.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"})
+                    answer = one.post(
+                        "/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}
+                    )
                 self.seen.append((kind, answer.status, answer.body[:200]))
             except OSError as error:
                 self.seen.append((kind, repr(error), b""))
@@ -115,7 +130,9 @@ def target(stack, tmp_path_factory):
     release.mkdir(parents=True)
     (release / "compose.yaml").write_bytes((ROOT / "compose.yaml").read_bytes())
     (release / "deploy").mkdir()
-    (release / "deploy/seccomp-executor.json").write_bytes((ROOT / "deploy/seccomp-executor.json").read_bytes())
+    (release / "deploy/seccomp-executor.json").write_bytes(
+        (ROOT / "deploy/seccomp-executor.json").read_bytes()
+    )
     (folder / "version").write_text(VERSION + "\n")
     return folder
 
@@ -123,13 +140,25 @@ def target(stack, tmp_path_factory):
 def deploy(stack, target, version, *broken):
     """deploy.sh with the images that are there, under the new version's name."""
     for image in PROGRAMS + ("cli", "nats", "postgres", "redis", "caddy"):
-        docker("tag", f"gantry/{'search' if image in broken else image}:{VERSION}", f"gantry/{image}:{version}")
-    return subprocess.run([ROOT / "deploy/deploy.sh", "--no-build", target], capture_output=True, text=True,
-                          env=variables(stack, version), timeout=600, check=False)
+        docker(
+            "tag",
+            f"gantry/{'search' if image in broken else image}:{VERSION}",
+            f"gantry/{image}:{version}",
+        )
+    return subprocess.run(
+        [ROOT / "deploy/deploy.sh", "--no-build", target],
+        capture_output=True,
+        text=True,
+        env=variables(stack, version),
+        timeout=600,
+        check=False,
+    )
 
 
 def images(stack):
-    return {service: stack.inspect(service)["Config"]["Image"].split(":")[1] for service in PROGRAMS}
+    return {
+        service: stack.inspect(service)["Config"]["Image"].split(":")[1] for service in PROGRAMS
+    }
 
 
 def variables(stack, version=VERSION):
@@ -138,19 +167,36 @@ def variables(stack, version=VERSION):
 
 def test_dry_run_does_nothing(stack, target):
     before = sorted(map(str, target.rglob("*"))), sorted(sum(map(stack.containers, PROGRAMS), []))
-    done = subprocess.run([ROOT / "deploy/deploy.sh", "--dry-run", target], env=variables(stack, ""),
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0 and "+ replace" in done.stderr, done.stderr
-    assert before == (sorted(map(str, target.rglob("*"))), sorted(sum(map(stack.containers, PROGRAMS), [])))
+    done = subprocess.run(
+        [ROOT / "deploy/deploy.sh", "--dry-run", target],
+        env=variables(stack, ""),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "+ replace" in done.stderr, done.stderr
+    assert before == (
+        sorted(map(str, target.rglob("*"))),
+        sorted(sum(map(stack.containers, PROGRAMS), [])),
+    )
 
 
 def test_change_me_is_refused(stack, target):
     settings = (target / ".env").read_text()
     (target / ".env").write_text(settings + "EMBED_API_KEY=CHANGE_ME\n")
-    done = subprocess.run([ROOT / "deploy/deploy.sh", target], env=variables(stack, ""), capture_output=True,
-                          text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [ROOT / "deploy/deploy.sh", target],
+        env=variables(stack, ""),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     (target / ".env").write_text(settings)
-    assert done.returncode != 0 and "CHANGE_ME" in done.stderr, done.stderr
+    assert done.returncode != 0, done.stderr
+    assert "CHANGE_ME" in done.stderr, done.stderr
 
 
 def test_upgrade_without_a_failed_request(client, stack, target):
@@ -164,7 +210,8 @@ def test_upgrade_without_a_failed_request(client, stack, target):
     assert done.returncode == 0, done.stderr
     bad = [one for one in seen if one[1] not in (200, 202)]
     assert not bad, (len(bad), len(seen), bad[:5])
-    assert len(seen) > 100 and {"ingest", "search", "run"} == {kind for kind, _, _ in seen}
+    assert len(seen) > 100
+    assert {"ingest", "search", "run"} == {kind for kind, _, _ in seen}
     assert (target / "version").read_text().strip() == version
     assert set(images(stack).values()) == {version}
     for service in PROGRAMS:
@@ -179,38 +226,70 @@ def test_a_bad_version_is_taken_back(client, stack, target):
     """An executor that cannot start: what was replaced before it goes back, and all goes on."""
     before = images(stack)
     done = deploy(stack, target, f"{stack.project}-third", "executor")
-    assert done.returncode != 0 and "was taken back" in done.stderr, done.stderr
+    assert done.returncode != 0, done.stderr
+    assert "was taken back" in done.stderr, done.stderr
     assert images(stack) == before
     assert (target / "version").read_text().strip() == f"{stack.project}-second"
     client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}).ok()
 
 
 def test_backup_and_restore(client, stack, tmp_path):
-    """The drill: a restored system answers with what was stored, under the same key, and its log verifies."""
+    """The drill: a restored system answers with what was stored, under the same key, and its log
+    verifies."""
     client.ingest("drill", "the anchor lies in the north bay").ok()
-    job = client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "drill"}).ok().json["job_id"]
+    job = (
+        client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "drill"})
+        .ok()
+        .json["job_id"]
+    )
     folder = tmp_path / "backup"
-    done = subprocess.run([ROOT / "deploy/backup", folder], env=variables(stack), capture_output=True, text=True,
-                          timeout=300, check=False)
+    done = subprocess.run(
+        [ROOT / "deploy/backup", folder],
+        env=variables(stack),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert folder.stat().st_mode & 0o777 == 0o700
     stack.wait_healthy(9)
     stack.wait_ready(60)
     http, https = free_ports(2)
-    env = {**variables(stack), "PROJECT": stack.project + "-drill", "HTTP_PORT": str(http), "HTTPS_PORT": str(https)}
+    env = {
+        **variables(stack),
+        "PROJECT": stack.project + "-drill",
+        "HTTP_PORT": str(http),
+        "HTTPS_PORT": str(https),
+    }
     env.pop("COMPOSE_PROJECT_NAME")
     try:
-        done = subprocess.run([ROOT / "deploy/restore", folder], env=env, capture_output=True, text=True,
-                              timeout=300, check=False)
+        done = subprocess.run(
+            [ROOT / "deploy/restore", folder],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "its audit log verifies" in done.stdout, done.stdout
         restored = Client(f"https://localhost:{https}", client.key)
-        wait_until(lambda: restored.get("/readyz").status == 200, 30, "the restored system is ready")
+        wait_until(
+            lambda: restored.get("/readyz").status == 200, 30, "the restored system is ready"
+        )
         found = restored.search("where is the anchor", scope="drill").ok().json["results"]
         assert [one["content"] for one in found] == ["the anchor lies in the north bay"]
         assert restored.get(f"/ai/jobs/{job}").ok().json["status"] == "completed"
-        again = subprocess.run([ROOT / "deploy/restore", folder], env=env, capture_output=True, text=True,
-                               timeout=60, check=False)
-        assert again.returncode != 0 and "has data" in again.stderr
+        again = subprocess.run(
+            [ROOT / "deploy/restore", folder],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert again.returncode != 0
+        assert "has data" in again.stderr
     finally:
         stack.compose("-p", env["PROJECT"], "down", "-v", "--timeout", "5", check=False, env=env)

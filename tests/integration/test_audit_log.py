@@ -11,7 +11,6 @@ import subprocess
 import psycopg2
 import psycopg2.errors
 import pytest
-
 from gantry_testing import merkle, servers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -30,7 +29,11 @@ class Database:
 
     def url(self, role):
         password = "super" if role == "postgres" else role
-        return re.sub("//postgres:super@(.*)/postgres$", rf"//{role}:{password}@\1/{self.name}", self.server.url)
+        return re.sub(
+            "//postgres:super@(.*)/postgres$",
+            rf"//{role}:{password}@\1/{self.name}",
+            self.server.url,
+        )
 
     def connect(self, role="postgres"):
         connection = psycopg2.connect(self.url(role))
@@ -53,9 +56,16 @@ class Database:
 
     def gantry(self, *words, vkey=None, **env):
         return subprocess.run(
-            [os.path.join(ROOT, "build/gantry"), "audit", *words], capture_output=True, text=True, timeout=60,
-            env={"PATH": os.environ["PATH"], "DATABASE_URL": self.url("gantry_owner"),
-                 **({"GANTRY_AUDIT_VKEY": vkey} if vkey else {}), **env},
+            [os.path.join(ROOT, "build/gantry"), "audit", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={
+                "PATH": os.environ["PATH"],
+                "DATABASE_URL": self.url("gantry_owner"),
+                **({"GANTRY_AUDIT_VKEY": vkey} if vkey else {}),
+                **env,
+            },
         )
 
 
@@ -100,8 +110,10 @@ def log(cluster, filled, request):
     Database(cluster, "postgres").sql(f"CREATE DATABASE {name} TEMPLATE filled")
     copy = Database(cluster, name)
     copy.vkey, copy.held = filled.vkey, filled.held
-    copy.sql("ALTER TABLE audit_log DISABLE TRIGGER ALL; ALTER TABLE audit_tile DISABLE TRIGGER ALL;"
-             "ALTER TABLE audit_checkpoint DISABLE TRIGGER ALL")
+    copy.sql(
+        "ALTER TABLE audit_log DISABLE TRIGGER ALL; ALTER TABLE audit_tile DISABLE TRIGGER ALL;"
+        "ALTER TABLE audit_checkpoint DISABLE TRIGGER ALL"
+    )
     yield copy
     Database(cluster, "postgres").sql(f"DROP DATABASE {name}")
 
@@ -117,7 +129,9 @@ def verify(database, held=True):
 
 def rewrite(database, first, change_tiles=True):
     """Change the event of leaf `first` and make everything after it fit: hashes and tiles."""
-    rows = database.sql("SELECT leaf_index, event FROM audit_log WHERE leaf_index >= %s ORDER BY 1", first)
+    rows = database.sql(
+        "SELECT leaf_index, event FROM audit_log WHERE leaf_index >= %s ORDER BY 1", first
+    )
     for index, event in rows:
         event = bytes(event)
         if index == first:
@@ -125,11 +139,17 @@ def rewrite(database, first, change_tiles=True):
         database.sql("UPDATE audit_log SET event = %s, leaf_hash = %s WHERE leaf_index = %s",
                      event, merkle.leaf_hash(event), index)
     if change_tiles:
-        hashes = [bytes(h) for (h,) in database.sql("SELECT leaf_hash FROM audit_log ORDER BY leaf_index")]
+        hashes = [
+            bytes(h) for (h,) in database.sql("SELECT leaf_hash FROM audit_log ORDER BY leaf_index")
+        ]
         for tile in range(len(hashes) // 256):
             part = hashes[tile * 256:tile * 256 + 256]
-            database.sql("UPDATE audit_tile SET hashes = %s, root = %s WHERE level = 0 AND tile_index = %s",
-                         b"".join(part), merkle.Tree(part).root(), tile)
+            database.sql(
+                "UPDATE audit_tile SET hashes = %s, root = %s WHERE level = 0 AND tile_index = %s",
+                b"".join(part),
+                merkle.Tree(part).root(),
+                tile,
+            )
 
 
 # --- an untouched log -----------------------------------------------------------------------------
@@ -141,7 +161,8 @@ def test_good_log(filled):
     assert text.startswith(f"OK: {HELD} leaves")
     assert f"Unproven: leaves {HELD} to {ALL - 1}" in text
     without = filled.gantry("verify", vkey=filled.vkey)
-    assert without.returncode == 0 and "no checkpoint was given" in without.stdout
+    assert without.returncode == 0
+    assert "no checkpoint was given" in without.stdout
 
 
 def test_roots_and_proofs_agree_with_the_second_implementation(filled):
@@ -153,9 +174,13 @@ def test_roots_and_proofs_agree_with_the_second_implementation(filled):
     for size, root, note in notes:
         note = merkle.Note(note).verify(filled.vkey)
         assert (note.size, note.root) == (size, bytes(root)) == (size, tree.root(size))
-    for level, index, hashes, root in filled.sql("SELECT level, tile_index, hashes, root FROM audit_tile"):
+    for level, index, hashes, root in filled.sql(
+        "SELECT level, tile_index, hashes, root FROM audit_tile"
+    ):
         part = tree.hashes[index * 256:index * 256 + 256]
-        assert level == 0 and bytes(hashes) == b"".join(part) and bytes(root) == merkle.Tree(part).root()
+        assert level == 0
+        assert bytes(hashes) == b"".join(part)
+        assert bytes(root) == merkle.Tree(part).root()
 
 
 def test_events_are_canonical_and_have_nonces(filled):
@@ -163,11 +188,15 @@ def test_events_are_canonical_and_have_nonces(filled):
     for (event,) in filled.sql("SELECT event FROM audit_log ORDER BY leaf_index"):
         event = bytes(event)
         doc = json.loads(event)
-        assert json.dumps(doc, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == event
+        assert (
+            json.dumps(doc, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            == event
+        )
         nonces.add(doc["nonce"])
         assert last <= doc["recorded_at"]
         last = doc["recorded_at"]
-    assert len(nonces) == ALL and all(re.fullmatch("[0-9a-f]{32}", nonce) for nonce in nonces)
+    assert len(nonces) == ALL
+    assert all(re.fullmatch("[0-9a-f]{32}", nonce) for nonce in nonces)
 
 
 def test_export_verifies_offline(filled, tmp_path):
@@ -175,19 +204,34 @@ def test_export_verifies_offline(filled, tmp_path):
     assert filled.gantry("export", "--output", str(path), vkey=filled.vkey).returncode == 0
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     note = merkle.Note(lines[0]["checkpoint"]).verify(filled.vkey)
-    assert len(lines) == ALL + 1 and note.size == ALL
+    assert len(lines) == ALL + 1
+    assert note.size == ALL
     for line in lines[1::37]:
         event = json.dumps(line["event"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         leaf = merkle.leaf_hash(event.encode())
         assert leaf.hex() == line["leaf_hash"]
-        merkle.verify_inclusion(leaf, line["leaf_index"], ALL, [bytes.fromhex(h) for h in line["proof"]], note.root)
+        merkle.verify_inclusion(
+            leaf, line["leaf_index"], ALL, [bytes.fromhex(h) for h in line["proof"]], note.root
+        )
     offline = {"DATABASE_URL": "", "PATH": os.environ["PATH"], "GANTRY_AUDIT_VKEY": filled.vkey}
     del offline["DATABASE_URL"]
 
     def check(file):
         done = subprocess.run(
-            [os.path.join(ROOT, "build/gantry"), "audit", "verify", "--export", str(file), "--checkpoint", filled.held,
-             "--json"], capture_output=True, text=True, env=offline)
+            [
+                os.path.join(ROOT, "build/gantry"),
+                "audit",
+                "verify",
+                "--export",
+                str(file),
+                "--checkpoint",
+                filled.held,
+                "--json",
+            ],
+            capture_output=True,
+            text=True,
+            env=offline,
+        )
         return done.returncode, json.loads(done.stdout)
 
     assert check(path) == (0, {"ok": True, "leaves": ALL, "pruned": 0, "checkpoint_size": HELD,
@@ -208,26 +252,37 @@ def test_export_verifies_offline(filled, tmp_path):
 
 def test_key_is_needed_and_must_fit(filled):
     done = filled.gantry("verify")
-    assert done.returncode == 100 and "GANTRY_AUDIT_VKEY" in done.stderr
+    assert done.returncode == 100
+    assert "GANTRY_AUDIT_VKEY" in done.stderr
     name, key_id, key = filled.vkey.split("+", 2)
     other = create(filled.server, "other").append(1, 1)
     done = filled.gantry("verify", "--json", "--checkpoint", filled.held, vkey=other)
-    assert done.returncode == 1 and "not signed by" in done.stdout
+    assert done.returncode == 1
+    assert "not signed by" in done.stdout
     done = filled.gantry("verify", "--json", vkey=other)
-    assert done.returncode == 1 and "not signed by" in done.stdout
+    assert done.returncode == 1
+    assert "not signed by" in done.stdout
 
 
 # --- what the role and the owner may do -----------------------------------------------------------
 
-@pytest.mark.parametrize("statement", [
-    "UPDATE audit_log SET actor = 'x' WHERE leaf_index = 3",
-    "UPDATE audit_log SET event = NULL, kind = NULL, workspace = NULL, event_id = NULL, time = NULL,"
-    " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = 3",
-    "DELETE FROM audit_log WHERE leaf_index = 3",
-    "TRUNCATE audit_log",
-    "UPDATE audit_tile SET root = root", "DELETE FROM audit_tile", "TRUNCATE audit_tile",
-    "UPDATE audit_checkpoint SET note = ''", "DELETE FROM audit_checkpoint", "TRUNCATE audit_checkpoint",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_log SET actor = 'x' WHERE leaf_index = 3",
+        "UPDATE audit_log SET event = NULL, kind = NULL, workspace = NULL, event_id = NULL, time "
+        "= NULL,"
+        " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = 3",
+        "DELETE FROM audit_log WHERE leaf_index = 3",
+        "TRUNCATE audit_log",
+        "UPDATE audit_tile SET root = root",
+        "DELETE FROM audit_tile",
+        "TRUNCATE audit_tile",
+        "UPDATE audit_checkpoint SET note = ''",
+        "DELETE FROM audit_checkpoint",
+        "TRUNCATE audit_checkpoint",
+    ],
+)
 @pytest.mark.parametrize("role", ["gantry_audit", "gantry_pruner", "gantry_owner", "postgres"])
 def test_nothing_is_changed(filled, role, statement):
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
@@ -241,7 +296,9 @@ def test_nothing_is_changed(filled, role, statement):
 def test_worker_reads_one_workspace_only(filled):
     read = "SELECT count(*), min(workspace), max(workspace) FROM audit_log"
     assert filled.sql(read, role="gantry_audit") == [(0, None, None)]
-    assert filled.sql("SET gantry.workspace = 'a'; " + read, role="gantry_audit") == [(ALL / 2, "a", "a")]
+    assert filled.sql("SET gantry.workspace = 'a'; " + read, role="gantry_audit") == [
+        (ALL / 2, "a", "a")
+    ]
     assert filled.sql(read, role="gantry_owner") == [(ALL, "a", "b")]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         filled.sql(read, role="gantry_pruner")
@@ -251,30 +308,64 @@ def test_worker_reads_one_workspace_only(filled):
 
 
 def test_views(filled):
-    row = filled.sql("SELECT kind, workspace_id, actor, key_id, action, decision, status, http_status, pruned"
-                     " FROM audit_events WHERE leaf_index = 0", role="gantry_owner")
-    assert row == [("request", "a", "AbCdEf123456", "AbCdEf123456", "memory.search", "allowed", "success", 200, False)]
+    row = filled.sql(
+        "SELECT kind, workspace_id, actor, key_id, action, decision, status, http_status, pruned"
+        " FROM audit_events WHERE leaf_index = 0",
+        role="gantry_owner",
+    )
+    assert row == [
+        (
+            "request",
+            "a",
+            "AbCdEf123456",
+            "AbCdEf123456",
+            "memory.search",
+            "allowed",
+            "success",
+            200,
+            False,
+        )
+    ]
     assert filled.sql("SELECT count(*) FROM action_audit", role="gantry_owner") == [(0,)]
 
 
 # --- a superuser who changes the log, with the triggers off ---------------------------------------
 
 def test_field_edited(log):
-    log.sql("UPDATE audit_log SET event = replace(convert_from(event, 'UTF8'), 'user:1', 'user:2')::bytea"
-            " WHERE leaf_index = 17")
+    log.sql(
+        "UPDATE audit_log SET event = replace(convert_from(event, 'UTF8'), 'user:1', "
+        "'user:2')::bytea"
+        " WHERE leaf_index = 17"
+    )
     result = verify(log)
     assert result["problem"].startswith("leaf 17: the event does not fit its hash")
 
 
 def test_field_edited_with_its_hash(log):
-    event = bytes(log.sql("SELECT event FROM audit_log WHERE leaf_index = 17")[0][0]).replace(b"user:1", b"user:2")
-    log.sql("UPDATE audit_log SET event = %s, leaf_hash = %s WHERE leaf_index = 17", event, merkle.leaf_hash(event))
+    event = bytes(log.sql("SELECT event FROM audit_log WHERE leaf_index = 17")[0][0]).replace(
+        b"user:1", b"user:2"
+    )
+    log.sql(
+        "UPDATE audit_log SET event = %s, leaf_hash = %s WHERE leaf_index = 17",
+        event,
+        merkle.leaf_hash(event),
+    )
     assert verify(log)["problem"].startswith("leaf 17: it is not the leaf that was signed")
 
 
-@pytest.mark.parametrize("column,value", [("actor", "'x'"), ("action", "'x'"), ("status", "'denied'"),
-                                          ("workspace", "'b'"), ("kind", "'event'"), ("time", "now()"),
-                                          ("recorded_at", "now()"), ("event_id", "gen_random_uuid()")])
+@pytest.mark.parametrize(
+    "column,value",
+    [
+        ("actor", "'x'"),
+        ("action", "'x'"),
+        ("status", "'denied'"),
+        ("workspace", "'b'"),
+        ("kind", "'event'"),
+        ("time", "now()"),
+        ("recorded_at", "now()"),
+        ("event_id", "gen_random_uuid()"),
+    ],
+)
 def test_column_edited(log, column, value):
     log.sql(f"UPDATE audit_log SET {column} = {value} WHERE leaf_index = 18")
     assert verify(log)["problem"].startswith(f"leaf 18: the column {column} does not say")
@@ -291,8 +382,16 @@ def insert_at(log, index):
     new_id = json.loads(event)["event_id"]
     log.sql("ALTER TABLE audit_log DROP CONSTRAINT audit_log_pkey")
     log.sql("UPDATE audit_log SET leaf_index = leaf_index + 1 WHERE leaf_index >= %s", index)
-    log.sql("INSERT INTO audit_log SELECT %s, %s, %s, kind, workspace, %s, time, recorded_at, actor, action, status"
-            " FROM audit_log WHERE leaf_index = %s", index, merkle.leaf_hash(event), event, new_id, index + 1)
+    log.sql(
+        "INSERT INTO audit_log SELECT %s, %s, %s, kind, workspace, %s, time, recorded_at, actor, "
+        "action, status"
+        " FROM audit_log WHERE leaf_index = %s",
+        index,
+        merkle.leaf_hash(event),
+        event,
+        new_id,
+        index + 1,
+    )
 
 
 def test_leaf_inserted(log):
@@ -304,8 +403,16 @@ def test_leaf_inserted(log):
 def test_leaf_appended(log):
     event = bytes(log.sql("SELECT event FROM audit_log WHERE leaf_index = %s", ALL - 1)[0][0])
     event = event.replace(b"0198c0de-0000", b"0198c0de-ffff")
-    log.sql("INSERT INTO audit_log SELECT %s, %s, %s, kind, workspace, %s, time, recorded_at, actor, action, status"
-            " FROM audit_log WHERE leaf_index = %s", ALL, merkle.leaf_hash(event), event, json.loads(event)["event_id"], ALL - 1)
+    log.sql(
+        "INSERT INTO audit_log SELECT %s, %s, %s, kind, workspace, %s, time, recorded_at, actor, "
+        "action, status"
+        " FROM audit_log WHERE leaf_index = %s",
+        ALL,
+        merkle.leaf_hash(event),
+        event,
+        json.loads(event)["event_id"],
+        ALL - 1,
+    )
     assert verify(log)["problem"].startswith(f"leaf {ALL}: it was never signed")
 
 
@@ -316,11 +423,16 @@ def test_leaves_swapped(log):
 
 
 def test_tail_cut_off(log):
-    log.sql("DELETE FROM audit_log WHERE leaf_index >= 500; DELETE FROM audit_checkpoint WHERE tree_size > 500;"
-            "DELETE FROM audit_tile WHERE tile_index >= 1")
+    log.sql(
+        "DELETE FROM audit_log WHERE leaf_index >= 500; DELETE FROM audit_checkpoint WHERE "
+        "tree_size > 500;"
+        "DELETE FROM audit_tile WHERE tile_index >= 1"
+    )
     result = verify(log)
-    assert result["problem"] == (f"the log ends at size 500, but the checkpoint covers {HELD} leaves: leaves 500 to "
-                                 f"{HELD - 1} were cut off")
+    assert result["problem"] == (
+        f"the log ends at size 500, but the checkpoint covers {HELD} leaves: leaves 500 to "
+        f"{HELD - 1} were cut off"
+    )
     # Who holds no checkpoint cannot know.
     assert verify(log, held=False)["ok"]
 
@@ -332,17 +444,25 @@ def test_tail_cut_off_but_not_its_checkpoints(log):
 
 def test_tail_cut_off_after_the_checkpoint_that_is_held(log):
     """What lies after it was said to be unproven, and is not missed."""
-    log.sql("DELETE FROM audit_log WHERE leaf_index >= 700; DELETE FROM audit_checkpoint WHERE tree_size > 700;"
-            "DELETE FROM audit_tile WHERE tile_index >= 2")
+    log.sql(
+        "DELETE FROM audit_log WHERE leaf_index >= 700; DELETE FROM audit_checkpoint WHERE "
+        "tree_size > 700;"
+        "DELETE FROM audit_tile WHERE tile_index >= 2"
+    )
     result = verify(log)
-    assert result["ok"] and result["unproven"] == 100
+    assert result["ok"]
+    assert result["unproven"] == 100
 
 
 def test_log_rewritten(log):
     rewrite(log, 300)
-    assert verify(log)["problem"].startswith("leaves 300 to 349 are not those that were signed: the log's own checkpoint")
+    assert verify(log)["problem"].startswith(
+        "leaves 300 to 349 are not those that were signed: the log's own checkpoint"
+    )
     log.sql("DELETE FROM audit_checkpoint WHERE tree_size BETWEEN 300 AND 999")
-    assert verify(log)["problem"].startswith(f"leaves 250 to {HELD - 1} are not those that were signed: the checkpoint")
+    assert verify(log)["problem"].startswith(
+        f"leaves 250 to {HELD - 1} are not those that were signed: the checkpoint"
+    )
 
 
 def test_log_rewritten_but_not_its_tiles(log):
@@ -356,22 +476,36 @@ def test_log_rewritten_with_checkpoints_by_another_key(log, cluster):
     other.vkey, other.held = log.vkey, log.held
     other.append(ALL)
     other.sql("UPDATE deployment SET id = %s", log.vkey.split("+")[0].split("/")[1])
-    assert "not those that were signed" in verify(other)["problem"] or "not signed by" in verify(other)["problem"]
+    assert (
+        "not those that were signed" in verify(other)["problem"]
+        or "not signed by" in verify(other)["problem"]
+    )
     Database(cluster, "postgres").sql("DROP DATABASE exchanged")
 
 
 def test_checkpoints_removed(log):
     log.sql("DELETE FROM audit_checkpoint")
     result = verify(log)
-    assert result["ok"] and result["checkpoint_size"] == HELD and result["unproven"] == ALL - HELD
-    log.sql("UPDATE audit_log SET leaf_hash = %s, event = 'x' WHERE leaf_index = 17", merkle.leaf_hash(b"x"))
+    assert result["ok"]
+    assert result["checkpoint_size"] == HELD
+    assert result["unproven"] == ALL - HELD
+    log.sql(
+        "UPDATE audit_log SET leaf_hash = %s, event = 'x' WHERE leaf_index = 17",
+        merkle.leaf_hash(b"x"),
+    )
     assert not verify(log)["ok"]
 
 
 def test_event_removed_as_if_by_retention(log):
-    log.sql("UPDATE audit_log SET event = NULL, kind = NULL, workspace = NULL, event_id = NULL, time = NULL,"
-            " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = 17")
-    assert verify(log)["problem"] == "leaf 17: the event is missing, and no prune leaf covers it: it was removed"
+    log.sql(
+        "UPDATE audit_log SET event = NULL, kind = NULL, workspace = NULL, event_id = NULL, time "
+        "= NULL,"
+        " recorded_at = NULL, actor = NULL, action = NULL, status = NULL WHERE leaf_index = 17"
+    )
+    assert (
+        verify(log)["problem"]
+        == "leaf 17: the event is missing, and no prune leaf covers it: it was removed"
+    )
 
 
 def test_worker_stops_when_the_log_is_not_the_one_it_signed(log):
@@ -379,21 +513,46 @@ def test_worker_stops_when_the_log_is_not_the_one_it_signed(log):
     for broken, words in [
         ("DELETE FROM audit_log WHERE leaf_index >= 990", "but 1000 were signed last"),
         ("DELETE FROM audit_checkpoint WHERE tree_size > 950", "but 950 were signed last"),
-        ("UPDATE audit_checkpoint SET note = replace(note, '950', '951') WHERE tree_size = 950", "not signed by"),
+        (
+            "UPDATE audit_checkpoint SET note = replace(note, '950', '951') WHERE tree_size = 950",
+            "not signed by",
+        ),
     ]:
         log.sql(broken)
-        done = subprocess.run([build("build/release/bench/audit_append"), log.url("gantry_audit"), "1", "1", SEED,
-                               "5000"], capture_output=True, text=True)
-        assert done.returncode == 1 and words in done.stderr, done.stderr
+        done = subprocess.run(
+            [
+                build("build/release/bench/audit_append"),
+                log.url("gantry_audit"),
+                "1",
+                "1",
+                SEED,
+                "5000",
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1, done.stderr
+        assert words in done.stderr, done.stderr
         if "leaf_index >= 990" in broken:
             log.sql("DELETE FROM audit_checkpoint WHERE tree_size = 1000")
 
 
 def test_worker_stops_when_its_tiles_are_not_those_it_signed(log):
     log.sql("UPDATE audit_tile SET root = sha256('x') WHERE tile_index = 1")
-    done = subprocess.run([build("build/release/bench/audit_append"), log.url("gantry_audit"), "1", "1", SEED, "5000"],
-                          capture_output=True, text=True)
-    assert done.returncode == 1 and "is not the one that was signed" in done.stderr
+    done = subprocess.run(
+        [
+            build("build/release/bench/audit_append"),
+            log.url("gantry_audit"),
+            "1",
+            "1",
+            SEED,
+            "5000",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "is not the one that was signed" in done.stderr
 
 
 def test_events_are_recorded_once(cluster):
@@ -407,25 +566,46 @@ def test_events_are_recorded_once(cluster):
 
 
 def test_two_sequencers_at_once(cluster):
-    """Two processes append together, events in common: one tree, nothing missing, nothing double."""
+    """Two processes append together, events in common: one tree, nothing missing, nothing
+    double."""
     database = create(cluster, "two")
     program = build("build/release/bench/audit_append")
-    running = [subprocess.Popen([program, database.url("gantry_audit"), "1500", "20", SEED, str(first)],
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for first in (0, 1000)]
+    running = [
+        subprocess.Popen(
+            [program, database.url("gantry_audit"), "1500", "20", SEED, str(first)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for first in (0, 1000)
+    ]
     vkeys = [process.communicate(timeout=120)[1].splitlines()[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0] and vkeys[0] == vkeys[1]
-    assert database.sql("SELECT count(*), count(DISTINCT event_id) FROM audit_log") == [(2500, 2500)]
+    assert [process.returncode for process in running] == [0, 0]
+    assert vkeys[0] == vkeys[1]
+    assert database.sql("SELECT count(*), count(DISTINCT event_id) FROM audit_log") == [
+        (2500, 2500)
+    ]
     database.vkey = vkeys[0]
     assert verify(database, held=False)["leaves"] == 2500
 
 
 @pytest.fixture
 def dated(log):
-    """Leaf n was recorded n seconds into 2026; prune leaves at 300 and 900, the later covers 800."""
-    log.sql("UPDATE audit_log SET recorded_at = timestamptz '2026-01-01Z' + leaf_index * interval '1 second'")
+    """Leaf n was recorded n seconds into 2026; prune leaves at 300 and 900, the later covers
+    800."""
+    log.sql(
+        "UPDATE audit_log SET recorded_at = timestamptz '2026-01-01Z' + leaf_index * interval '1 "
+        "second'"
+    )
     for index, up_to in ((300, 200), (900, 800)):
-        event = json.dumps({"up_to": up_to, "before": f"2026-01-01T00:{up_to // 60:02}:{up_to % 60:02}Z"})
-        log.sql("UPDATE audit_log SET kind = 'prune', event = %s::bytea WHERE leaf_index = %s", event.encode(), index)
+        event = json.dumps(
+            {"up_to": up_to, "before": f"2026-01-01T00:{up_to // 60:02}:{up_to % 60:02}Z"}
+        )
+        log.sql(
+            "UPDATE audit_log SET kind = 'prune', event = %s::bytea WHERE leaf_index = %s",
+            event.encode(),
+            index,
+        )
     log.sql("ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_update")
     log.sql("VACUUM ANALYZE audit_log")
     return log
@@ -437,7 +617,10 @@ def rows_read(database, text):
         cursor.execute("BEGIN")
         cursor.execute(text)
         answer = cursor.fetchall()
-        cursor.execute("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'audit_log'")
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = "
+            "'audit_log'"
+        )
         read = cursor.fetchone()[0]
         cursor.execute("COMMIT")
         return answer, read
@@ -445,8 +628,15 @@ def rows_read(database, text):
 
 def test_pruning_looks_at_few_rows(dated):
     at = "timestamptz '2026-01-01Z' + interval '%s seconds'"
-    for seconds, want in ((0, []), (1, [(0,)]), (300, [(299,)]), (301, [(299,)]), (302, [(301,)]), (555, [(554,)]),
-                          (5000, [(ALL - 1,)])):
+    for seconds, want in (
+        (0, []),
+        (1, [(0,)]),
+        (300, [(299,)]),
+        (301, [(299,)]),
+        (302, [(301,)]),
+        (555, [(554,)]),
+        (5000, [(ALL - 1,)]),
+    ):
         answer, read = rows_read(dated, f"SELECT leaf_index FROM audit_last_before({at % seconds})")
         assert answer == want, seconds
         assert read < 40, (seconds, read)
@@ -457,7 +647,9 @@ def test_pruning_looks_at_few_rows(dated):
     while done[-1] == 100:
         answer, read = rows_read(dated, "SELECT audit_prune(100)")
         done.append(answer[0][0])
-        assert read < 450, "the slice is selected, updated and looked up: none of it twice over the log"
+        assert read < 450, (
+            "the slice is selected, updated and looked up: none of it twice over the log"
+        )
     # Nothing of the rows below the mark is read again, and the prune leaf among them stays.
     assert done == [100] * 7 + [99]
     assert dated.sql(gone) == [(799, 799)]
@@ -470,16 +662,24 @@ def test_pruning_looks_at_few_rows(dated):
 
 
 def test_a_damaged_tile_is_told(log):
-    log.sql("UPDATE audit_tile SET hashes = overlay(hashes PLACING '\\x0102030405' FROM 11) WHERE level = 0 AND tile_index = 1")
+    log.sql(
+        "UPDATE audit_tile SET hashes = overlay(hashes PLACING '\\x0102030405' FROM 11) WHERE "
+        "level = 0 AND tile_index = 1"
+    )
     result = verify(log)
     assert result["problem"].startswith("tile 1 of level 0 (leaves 256 to 511): ")
     assert (result["leaves"], result["wrong_from"], result["wrong_to"]) == (ALL, 256, 512)
 
 
-@pytest.mark.parametrize("what", ["DELETE FROM audit_tile WHERE tile_index = 2",
-                                  "UPDATE audit_tile SET root = decode(repeat('00', 32), 'hex') WHERE tile_index = 2",
-                                  "UPDATE audit_tile SET hashes = (SELECT hashes FROM audit_tile WHERE tile_index = 0)"
-                                  " WHERE tile_index = 2"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "DELETE FROM audit_tile WHERE tile_index = 2",
+        "UPDATE audit_tile SET root = decode(repeat('00', 32), 'hex') WHERE tile_index = 2",
+        "UPDATE audit_tile SET hashes = (SELECT hashes FROM audit_tile WHERE tile_index = 0)"
+        " WHERE tile_index = 2",
+    ],
+)
 def test_a_tile_that_is_not_its_leaves_is_told(log, what):
     log.sql(what)
     assert verify(log)["problem"].startswith("tile 2 of level 0 (leaves 512 to 767): ")

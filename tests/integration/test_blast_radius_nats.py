@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What each program's user and each role's key may do in NATS: the whole list of subjects, everything
-that is not granted tried, and hostile reply subjects.
+"""What each program's user and each role's key may do in NATS: the whole list of subjects,
+everything that is not granted tried, and hostile reply subjects.
 
 What replies of every kind can do is in test_blast_radius_replies.py.
 """
@@ -11,7 +11,17 @@ import uuid
 
 import pytest
 from gantry_testing.nats import NatsError
-from gantry_testing.rights import COMMANDS, EVENTS, ID, LISTENS, PROGRAMS, ROLES, UNIVERSE, WILDCARDS, covered
+from gantry_testing.rights import (
+    COMMANDS,
+    EVENTS,
+    ID,
+    LISTENS,
+    PROGRAMS,
+    ROLES,
+    UNIVERSE,
+    WILDCARDS,
+    covered,
+)
 
 
 def violations(client, send):
@@ -19,7 +29,11 @@ def violations(client, send):
     client.errors.clear()
     send()
     client.flush()
-    return {m[1] for e in client.errors if (m := re.search(r'Permissions Violation for \w+ to "([^"]+)"', e))}
+    return {
+        m[1]
+        for e in client.errors
+        if (m := re.search(r'Permissions Violation for \w+ to "([^"]+)"', e))
+    }
 
 
 def tries(client, subjects, reply=None):
@@ -51,12 +65,17 @@ def operator(stack):
     with_dead = stack.operator()
     stack.key("viewer", "other")
     # Something that a purge would take away.
-    with_dead.js_publish("gantry.v1.default.dead.ingest", b"{}", msg_id=str(uuid.uuid4()), headers={"Gantry-Reason": "blast"})
+    with_dead.js_publish(
+        "gantry.v1.default.dead.ingest",
+        b"{}",
+        msg_id=str(uuid.uuid4()),
+        headers={"Gantry-Reason": "blast"},
+    )
     yield with_dead
     with_dead.close()
 
 
-# --- our own programs ---------------------------------------------------------------------------------
+# --- our own programs -----------------------------------------------------------------------------
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
 def test_a_program_publishes_only_its_own(stack, operator, program):
     before = state(operator)
@@ -70,7 +89,11 @@ def test_a_program_publishes_only_its_own(stack, operator, program):
 
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
 def test_a_program_hears_only_its_own(stack, program):
-    own = LISTENS[program] + [f"_INBOX.{program}.>"] + ([] if program in ("callout", "kick") else ["$SRV.>"])
+    own = (
+        LISTENS[program]
+        + [f"_INBOX.{program}.>"]
+        + ([] if program in ("callout", "kick") else ["$SRV.>"])
+    )
     forbidden = [s for s in UNIVERSE + WILDCARDS if not covered(s, own)]
     client = program_client(stack, program)
     assert set(forbidden) - listens(client, forbidden) == set()
@@ -94,22 +117,30 @@ def test_no_program_logs_in_with_anothers_password(stack):
                     Nats(url, user=other, password=stack.secret("nats_" + program))
 
 
-# --- keys -------------------------------------------------------------------------------------------------
+# --- keys -----------------------------------------------------------------------------------------
 def granted(role, workspace):
-    return [f"gantry.v1.{workspace}.{tail}" for tail, scope in COMMANDS.items() if scope in ROLES[role]]
+    return [
+        f"gantry.v1.{workspace}.{tail}" for tail, scope in COMMANDS.items() if scope in ROLES[role]
+    ]
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))
 def test_a_key_publishes_and_hears_only_its_scopes(stack, operator, role):
     before = state(operator)
     client = stack.nats(role)
-    # What a key publishes as an event is mapped to a place that nobody hears, before its rights are looked at:
-    # tests/integration/test_blast_radius_replies.py listens.
+    # What a key publishes as an event is mapped to a place that nobody hears, before its rights are
+    # looked at: tests/integration/test_blast_radius_replies.py listens.
     forbidden = [s for s in UNIVERSE + [f"{client.inbox}.x"]
                  if not covered(s, granted(role, "default")) and not s.endswith(".done")]
     assert set(forbidden) - tries(client, forbidden) == set()
-    own = [f"{client.inbox}.>", *(f"gantry.v1.default.{family}.*.done" for family, scope in EVENTS.items()
-                                  if scope in ROLES[role])]
+    own = [
+        f"{client.inbox}.>",
+        *(
+            f"gantry.v1.default.{family}.*.done"
+            for family, scope in EVENTS.items()
+            if scope in ROLES[role]
+        ),
+    ]
     forbidden = [s for s in UNIVERSE + WILDCARDS + ["$SRV.PING"] if not covered(s, own)]
     assert set(forbidden) - listens(client, forbidden) == set()
     assert listens(client, own) == set()
@@ -121,7 +152,9 @@ def test_a_key_publishes_and_hears_only_its_scopes(stack, operator, role):
 def test_what_is_granted_is_reached(stack, role):
     client = stack.nats(role)
     for subject in granted(role, "default"):
-        if subject.endswith((".search", ".get", ".list", ".checkpoint", ".proof", ".consistency", ".cancel")):
+        if subject.endswith(
+            (".search", ".get", ".list", ".checkpoint", ".proof", ".consistency", ".cancel")
+        ):
             answer = client.request(subject, b"{}", timeout=10)
             if subject.endswith(".checkpoint"):
                 assert answer.data.startswith(b"gantry/"), subject
@@ -131,13 +164,27 @@ def test_what_is_granted_is_reached(stack, role):
     client.close()
 
 
-HOSTILE = ["$JS.API.STREAM.PURGE.AUDIT", "$JS.API.STREAM.PURGE.DEAD", "$JS.API.STREAM.PURGE.MEMORY",
-           "$JS.API.STREAM.DELETE.MEMORY", "$JS.API.CONSUMER.DELETE.MEMORY.ingest_default",
-           "gantry.v1.other.memory.ingest", "gantry.v1.other.memory.forget", "gantry.v1.other.executor.run",
-           f"gantry.v1.default.memory.{ID}.done", f"gantry.v1.other.job.{ID}.done",
-           f"gantry.v1.default.job.{ID}.done", "gantry.v1.default.audit.request.gateway",
-           "gantry.v1.default.dead.ingest", "$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.AUTH",
-           "$SYS.REQ.SERVER.x.KICK", "gantry.sys.allowlist.default", "_INBOX.gateway.x", "_INBOX.ingest.j.1"]
+HOSTILE = [
+    "$JS.API.STREAM.PURGE.AUDIT",
+    "$JS.API.STREAM.PURGE.DEAD",
+    "$JS.API.STREAM.PURGE.MEMORY",
+    "$JS.API.STREAM.DELETE.MEMORY",
+    "$JS.API.CONSUMER.DELETE.MEMORY.ingest_default",
+    "gantry.v1.other.memory.ingest",
+    "gantry.v1.other.memory.forget",
+    "gantry.v1.other.executor.run",
+    f"gantry.v1.default.memory.{ID}.done",
+    f"gantry.v1.other.job.{ID}.done",
+    f"gantry.v1.default.job.{ID}.done",
+    "gantry.v1.default.audit.request.gateway",
+    "gantry.v1.default.dead.ingest",
+    "$SYS.REQ.SERVER.PING",
+    "$SYS.REQ.USER.AUTH",
+    "$SYS.REQ.SERVER.x.KICK",
+    "gantry.sys.allowlist.default",
+    "_INBOX.gateway.x",
+    "_INBOX.ingest.j.1",
+]
 
 
 def test_hostile_reply_subjects_do_nothing(stack, operator):
@@ -151,11 +198,20 @@ def test_hostile_reply_subjects_do_nothing(stack, operator):
     assert operator.next(5, control).data == b"seen"
     before = state(operator)
     for reply in HOSTILE:
-        for tail, body in (("memory.search", {"query": "x"}), ("jobs.list", {}), ("audit.list", {}),
-                           ("memory.ingest", {"scope": "blast", "text": f"reply to {reply}"}),
-                           ("audit.append", {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}),
-                           ("nothing.there", {})):
-            client.publish(f"gantry.v1.default.{tail}", body, reply=reply, headers={"Nats-Msg-Id": str(uuid.uuid4())})
+        for tail, body in (
+            ("memory.search", {"query": "x"}),
+            ("jobs.list", {}),
+            ("audit.list", {}),
+            ("memory.ingest", {"scope": "blast", "text": f"reply to {reply}"}),
+            ("audit.append", {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}),
+            ("nothing.there", {}),
+        ):
+            client.publish(
+                f"gantry.v1.default.{tail}",
+                body,
+                reply=reply,
+                headers={"Nats-Msg-Id": str(uuid.uuid4())},
+            )
     client.flush()
     time.sleep(2)
     operator.flush()
@@ -183,30 +239,46 @@ def test_another_keys_inbox_gets_at_most_the_senders_own_answer(stack, operator)
     mine, other = stack.nats("admin"), stack.nats("viewer", "other")
     heard = other.subscribe(f"{other.inbox}.>")
     other.flush()
-    mine.publish("gantry.v1.default.memory.search", {"query": "secret of default"}, reply=f"{other.inbox}.x")
-    mine.publish("gantry.v1.default.memory.ingest", {"scope": "s", "text": "t"}, reply=f"{other.inbox}.x",
-                 headers={"Nats-Msg-Id": str(uuid.uuid4())})
+    mine.publish(
+        "gantry.v1.default.memory.search", {"query": "secret of default"}, reply=f"{other.inbox}.x"
+    )
+    mine.publish(
+        "gantry.v1.default.memory.ingest",
+        {"scope": "s", "text": "t"},
+        reply=f"{other.inbox}.x",
+        headers={"Nats-Msg-Id": str(uuid.uuid4())},
+    )
     mine.flush()
     own = json.loads(other.request("gantry.v1.other.memory.search", {"query": "of other"}).data)
-    assert own["query"] == "of other" and own["tenant_id"] == "other"
+    assert own["query"] == "of other"
+    assert own["tenant_id"] == "other"
     for message in [m for m in other._pending if m.sid == heard and m.subject.endswith(".x")]:
         answer = json.loads(message.data)
-        assert answer.get("query") == "secret of default" or answer.get("stream") == "MEMORY", answer
+        assert answer.get("query") == "secret of default" or answer.get("stream") == "MEMORY", (
+            answer
+        )
     mine.close(), other.close()
     assert state(operator) == before
 
 
 def test_messages_that_claim_to_be_the_gateways(stack):
-    """Claims are signed; names of users are the server's; events carry a header that no reply has."""
+    """Claims are signed; names of users are the server's; events carry a header that no reply
+    has."""
     client = stack.nats("developer")
     job = str(uuid.uuid4())
     for name, value in (("Gantry-Actor", "e30.AAAA"), ("Gantry-Actor", "")):
-        answer = client.request("gantry.v1.default.memory.search", {"query": "x"}, headers={name: value})
+        answer = client.request(
+            "gantry.v1.default.memory.search", {"query": "x"}, headers={name: value}
+        )
         assert json.loads(answer.data)["status"] in (400, 401), answer.data
     forged = json.dumps({"acc": "GANTRY", "user": "gateway", "name": "gateway"})
-    answer = client.request("gantry.v1.default.memory.search", {"query": "x"}, headers={"Nats-Request-Info": forged})
+    answer = client.request(
+        "gantry.v1.default.memory.search", {"query": "x"}, headers={"Nats-Request-Info": forged}
+    )
     assert json.loads(answer.data)["status"] == "success"
-    client.publish("gantry.v1.default.memory.ingest", {"scope": "s", "text": "t"}, headers={"Nats-Msg-Id": job})
+    client.publish(
+        "gantry.v1.default.memory.ingest", {"scope": "s", "text": "t"}, headers={"Nats-Msg-Id": job}
+    )
     client.flush()
     client.close()
 
@@ -215,22 +287,39 @@ def test_two_workspaces_with_the_same_ids_do_not_disturb_each_other(stack):
     stack.key("developer", "other")
     one, two = stack.nats("developer"), stack.nats("developer", "other")
     same = str(uuid.uuid4())
-    first = one.js_publish("gantry.v1.default.memory.ingest", {"scope": "same", "text": "of default"}, msg_id=same)
-    second = two.js_publish("gantry.v1.other.memory.ingest", {"scope": "same", "text": "of other"}, msg_id=same)
-    assert "error" not in first and not first.get("duplicate")
+    first = one.js_publish(
+        "gantry.v1.default.memory.ingest", {"scope": "same", "text": "of default"}, msg_id=same
+    )
+    second = two.js_publish(
+        "gantry.v1.other.memory.ingest", {"scope": "same", "text": "of other"}, msg_id=same
+    )
+    assert "error" not in first
+    assert not first.get("duplicate")
     if second.get("duplicate"):  # contract: the id is deduplicated stream-wide; take a new one
-        second = two.js_publish("gantry.v1.other.memory.ingest", {"scope": "same", "text": "of other"},
-                                msg_id=str(uuid.uuid4()))
-    assert "error" not in second and not second.get("duplicate")
-    for client, text in ((stack.client("developer"), "of default"), (stack.client("developer", "other"), "of other")):
+        second = two.js_publish(
+            "gantry.v1.other.memory.ingest",
+            {"scope": "same", "text": "of other"},
+            msg_id=str(uuid.uuid4()),
+        )
+    assert "error" not in second
+    assert not second.get("duplicate")
+    for client, text in (
+        (stack.client("developer"), "of default"),
+        (stack.client("developer", "other"), "of other"),
+    ):
         deadline = time.monotonic() + 10
         while True:
-            found = [item["content"] for item in client.search("of", scope="same").ok().json["results"]]
+            found = [
+                item["content"] for item in client.search("of", scope="same").ok().json["results"]
+            ]
             if found or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
         assert found == [text]
     body = {"scope": "same2", "text": "x", "client_request_id": same}
-    answers = [stack.client("developer", ws).post("/webhook/memory/ingest", body).ok() for ws in ("default", "other")]
+    answers = [
+        stack.client("developer", ws).post("/webhook/memory/ingest", body).ok()
+        for ws in ("default", "other")
+    ]
     assert all("Idempotency-Replayed" not in answer.headers for answer in answers)
     one.close(), two.close()

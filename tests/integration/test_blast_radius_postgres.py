@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What each program's role may do in PostgreSQL: the whole table of rights, and everything else tried."""
+"""What each program's role may do in PostgreSQL: the whole table of rights, and everything else
+tried."""
+
 from contextlib import closing
 
 import psycopg2
@@ -13,28 +15,53 @@ MEMORY = ["memory", "memory_fact", "memory_history", "memory_forget", "command_d
 # role -> table -> rights on the whole table. What is not here must be refused.
 TABLES = {
     "gantry_gateway": {"deployment": "SELECT", "workspace": "SELECT", "api_key": "SELECT"},
-    "gantry_ingest": {"deployment": "SELECT", "memory_model": "SELECT INSERT",
-                      "memory_version": "SELECT INSERT UPDATE", "memory_log": "SELECT INSERT UPDATE",
-                      **{table: "SELECT INSERT UPDATE DELETE" for table in MEMORY}},
-    "gantry_search": {"deployment": "SELECT", "memory_model": "SELECT", "memory": "SELECT",
-                      "memory_fact": "SELECT", "memory_history": "SELECT", "memory_version": "SELECT", "memory_log": "SELECT"},
-    "gantry_audit": {"deployment": "SELECT", "audit_log": "SELECT INSERT",
-                     "audit_tile": "SELECT INSERT", "audit_checkpoint": "SELECT INSERT"},
+    "gantry_ingest": {
+        "deployment": "SELECT",
+        "memory_model": "SELECT INSERT",
+        "memory_version": "SELECT INSERT UPDATE",
+        "memory_log": "SELECT INSERT UPDATE",
+        **{table: "SELECT INSERT UPDATE DELETE" for table in MEMORY},
+    },
+    "gantry_search": {
+        "deployment": "SELECT",
+        "memory_model": "SELECT",
+        "memory": "SELECT",
+        "memory_fact": "SELECT",
+        "memory_history": "SELECT",
+        "memory_version": "SELECT",
+        "memory_log": "SELECT",
+    },
+    "gantry_audit": {
+        "deployment": "SELECT",
+        "audit_log": "SELECT INSERT",
+        "audit_tile": "SELECT INSERT",
+        "audit_checkpoint": "SELECT INSERT",
+    },
     "gantry_pruner": {},
 }
 # role -> table -> columns that it may read although not the table
 COLUMNS = {"gantry_search": {"command_done": {"workspace", "id", "memory_id", "refusal"}}}
 # Functions that run with the owner's rights, and who may call them.
 DEFINERS = {
-    "key_create": {"gantry_gateway"}, "key_rotate": {"gantry_gateway"},
-    "key_revoke": {"gantry_gateway"}, "key_touch": {"gantry_gateway"},
-    "memory_expired": {"gantry_ingest"}, "command_sweep": {"gantry_ingest"}, "memory_log_sweep": {"gantry_ingest"},
-    "memory_reindex_next": {"gantry_ingest"}, "memory_reindex_done": {"gantry_ingest"},
-    "audit_head": {"gantry_audit"}, "audit_known": {"gantry_audit"},
-    "audit_tile_hashes": {"gantry_audit"}, "audit_last_before": {"gantry_audit"},
-    "audit_announce": {"gantry_audit"}, "audit_ended": {"gantry_audit"},
-    "audit_overdue": {"gantry_audit"}, "audit_unknown": {"gantry_audit"},
-    "audit_prune": {"gantry_pruner"}, "audit_prune_bound": {"gantry_audit"},
+    "key_create": {"gantry_gateway"},
+    "key_rotate": {"gantry_gateway"},
+    "key_revoke": {"gantry_gateway"},
+    "key_touch": {"gantry_gateway"},
+    "memory_expired": {"gantry_ingest"},
+    "command_sweep": {"gantry_ingest"},
+    "memory_log_sweep": {"gantry_ingest"},
+    "memory_reindex_next": {"gantry_ingest"},
+    "memory_reindex_done": {"gantry_ingest"},
+    "audit_head": {"gantry_audit"},
+    "audit_known": {"gantry_audit"},
+    "audit_tile_hashes": {"gantry_audit"},
+    "audit_last_before": {"gantry_audit"},
+    "audit_announce": {"gantry_audit"},
+    "audit_ended": {"gantry_audit"},
+    "audit_overdue": {"gantry_audit"},
+    "audit_unknown": {"gantry_audit"},
+    "audit_prune": {"gantry_pruner"},
+    "audit_prune_bound": {"gantry_audit"},
 }
 REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 
@@ -51,8 +78,15 @@ def query(connection, text, *values):
 
 
 def tables(owner, kinds="rpvm"):
-    return [name for name, in query(owner, "SELECT relname FROM pg_class WHERE position(relkind::text in %s) > 0"
-                                           " AND relnamespace = 'public'::regnamespace ORDER BY 1", kinds)]
+    return [
+        name
+        for (name,) in query(
+            owner,
+            "SELECT relname FROM pg_class WHERE position(relkind::text in %s) > 0"
+            " AND relnamespace = 'public'::regnamespace ORDER BY 1",
+            kinds,
+        )
+    ]
 
 
 def refused(connection, text):
@@ -99,7 +133,9 @@ def test_functions_with_the_owners_rights(owner):
                 SELECT r.rolname::text FROM pg_roles r
                 WHERE r.rolname = ANY (%s) AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))
             FROM pg_proc p WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace""", ROLES):
-        assert any("search_path" in setting for setting in config), f"{name}: no search_path of its own"
+        assert any("search_path" in setting for setting in config), (
+            f"{name}: no search_path of its own"
+        )
         found[name] = set(granted)
     assert found == DEFINERS
 
@@ -131,24 +167,46 @@ def test_every_forbidden_statement_is_refused(stack, owner, role):
 
 
 def first_column(owner, table):
-    return query(owner, "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
-                        " AND attidentity = '' AND attgenerated = '' AND NOT attisdropped", table)[0][0]
+    return query(
+        owner,
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+        " AND attidentity = '' AND attgenerated = '' AND NOT attisdropped",
+        table,
+    )[0][0]
 
 
 COMMANDS = [
-    "CREATE TABLE mine (x int)", "CREATE TEMP TABLE mine (x int)", "CREATE SCHEMA mine",
-    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE ROLE mine",
-    "CREATE DATABASE mine", "CREATE EXTENSION dblink", "COPY (SELECT 1) TO '/tmp/mine'",
-    "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('/etc/passwd')",
-    "SELECT pg_ls_dir('/')", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user", "SELECT pg_reload_conf()",
-    "SELECT lo_create(0)", "SELECT lo_from_bytea(0, 'x')", "SELECT lo_import('/etc/passwd')",
-    "ALTER SYSTEM SET log_statement = 'all'", "SET ROLE gantry_owner", "SET ROLE postgres",
-    "SET SESSION AUTHORIZATION gantry_owner", "SELECT rolpassword FROM pg_authid",
-    "SELECT set_config('session_replication_role', 'replica', false)", "SET row_security = off; TABLE memory",
-    "ALTER ROLE CURRENT_USER SUPERUSER", "ALTER ROLE CURRENT_USER BYPASSRLS",
-    "ALTER ROLE gantry_owner PASSWORD 'x'", "SELECT pg_logical_emit_message(true, 'x', 'x') FROM memory",
-    "SELECT * FROM gantry_migration", "CREATE PUBLICATION mine FOR ALL TABLES",
-    "SELECT pg_create_physical_replication_slot('mine')", "SELECT pg_stat_reset()",
+    "CREATE TABLE mine (x int)",
+    "CREATE TEMP TABLE mine (x int)",
+    "CREATE SCHEMA mine",
+    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE ROLE mine",
+    "CREATE DATABASE mine",
+    "CREATE EXTENSION dblink",
+    "COPY (SELECT 1) TO '/tmp/mine'",
+    "COPY (SELECT 1) TO PROGRAM 'true'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
+    "SELECT pg_reload_conf()",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT lo_import('/etc/passwd')",
+    "ALTER SYSTEM SET log_statement = 'all'",
+    "SET ROLE gantry_owner",
+    "SET ROLE postgres",
+    "SET SESSION AUTHORIZATION gantry_owner",
+    "SELECT rolpassword FROM pg_authid",
+    "SELECT set_config('session_replication_role', 'replica', false)",
+    "SET row_security = off; TABLE memory",
+    "ALTER ROLE CURRENT_USER SUPERUSER",
+    "ALTER ROLE CURRENT_USER BYPASSRLS",
+    "ALTER ROLE gantry_owner PASSWORD 'x'",
+    "SELECT pg_logical_emit_message(true, 'x', 'x') FROM memory",
+    "SELECT * FROM gantry_migration",
+    "CREATE PUBLICATION mine FOR ALL TABLES",
+    "SELECT pg_create_physical_replication_slot('mine')",
+    "SELECT pg_stat_reset()",
 ]
 
 
@@ -188,7 +246,14 @@ def test_the_gateway_changes_keys_of_the_workspace_that_it_has_set(stack):
     with closing(stack.database("gantry_gateway")) as connection:
         query(connection, "SELECT set_config('gantry.workspace', 'default', false)")
         assert query(connection, "SELECT key_revoke(%s)", other) == [(False,)]
-        assert query(connection, "SELECT * FROM key_rotate(%s, 'AAAAAAAAAAAA', '$argon2id$x', '1 day')", other) == []
+        assert (
+            query(
+                connection,
+                "SELECT * FROM key_rotate(%s, 'AAAAAAAAAAAA', '$argon2id$x', '1 day')",
+                other,
+            )
+            == []
+        )
     assert stack.client("viewer", "blast-other").get("/memory").status == 200
 
 
@@ -200,4 +265,6 @@ def test_no_program_may_hold_another_ones_password(stack):
                 with pytest.raises(psycopg2.OperationalError):
                     psycopg2.connect(url.replace(f"//{role}:", f"//{other}:")).close()
     with pytest.raises(psycopg2.OperationalError):
-        psycopg2.connect(stack.database_url("gantry_ingest").replace(stack.secret("postgres_gantry_ingest"), "")).close()
+        psycopg2.connect(
+            stack.database_url("gantry_ingest").replace(stack.secret("postgres_gantry_ingest"), "")
+        ).close()

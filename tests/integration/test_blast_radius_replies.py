@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Reply subjects are not checked against permissions by the server, and answers go there with the rights
-of who answers. For each of our programs, and for a client: everything it may publish, with every reply
-subject that it may not publish itself; nothing may come of it.
+"""Reply subjects are not checked against permissions by the server, and answers go there with the
+rights of who answers. For each of our programs, and for a client: everything it may publish, with
+every reply subject that it may not publish itself; nothing may come of it.
 
-On a server without programs: watchers in all other accounts listen and answer whatever they are asked.
+On a server without programs: watchers in all other accounts listen and answer whatever they are
+asked.
 """
 import json
 import uuid
@@ -13,15 +14,32 @@ from gantry_testing import nats_files, servers
 from gantry_testing.nats import Nats, NatsError
 from gantry_testing.rights import COMMANDS, LISTENS, PROGRAMS, STREAMS, UNIVERSE, covered
 
-ACCOUNT = {program: program.upper() for program in PROGRAMS} | {"callout": "AUTH", "client": "CLIENTS"}
-GRANTED = PROGRAMS | {"client": [f"gantry.v1.default.{tail}" for tail in COMMANDS] + ["_INBOX.client.>"]}
-CONSUMER = {"ingest": ("MEMORY", "ingest_default"), "audit": ("AUDIT", "audit_default"), "executor": ("TASKS", "executor_default")}
+ACCOUNT = {program: program.upper() for program in PROGRAMS} | {
+    "callout": "AUTH",
+    "client": "CLIENTS",
+}
+GRANTED = PROGRAMS | {
+    "client": [f"gantry.v1.default.{tail}" for tail in COMMANDS] + ["_INBOX.client.>"]
+}
+CONSUMER = {
+    "ingest": ("MEMORY", "ingest_default"),
+    "audit": ("AUDIT", "audit_default"),
+    "executor": ("TASKS", "executor_default"),
+}
 FEEDS = {"MEMORY": "gantry.v1.default.memory.ingest", "AUDIT": "gantry.v1.default.audit.append",
          "TASKS": "gantry.v1.default.executor.run", "DEAD": "gantry.v1.default.dead.ingest"}
-STREAM_OF = {"memory.ingest": "MEMORY", "memory.patch": "MEMORY", "memory.delete": "MEMORY", "memory.forget": "MEMORY",
-             "executor.run": "TASKS", "audit.append": "AUDIT", "audit.request": "AUDIT", "dead": "DEAD"}
-# What its account imports and it may not publish: the first keeps the server from importing the whole API
-# of JetStream by itself; the second is what gantry.sys.connz.* is in the system account.
+STREAM_OF = {
+    "memory.ingest": "MEMORY",
+    "memory.patch": "MEMORY",
+    "memory.delete": "MEMORY",
+    "memory.forget": "MEMORY",
+    "executor.run": "TASKS",
+    "audit.append": "AUDIT",
+    "audit.request": "AUDIT",
+    "dead": "DEAD",
+}
+# What its account imports and it may not publish: the first keeps the server from importing the
+# whole API of JetStream by itself; the second is what gantry.sys.connz.* is in the system account.
 IMPORTED = dict.fromkeys(CONSUMER, ["$JS.API.INFO"]) | {"kick": ["$SYS.REQ.SERVER.*.CONNZ"]}
 # What an answer can carry: an acknowledgement (empty is one too), an order to delete.
 BODIES = [b"", b"+ACK", b'{"seq":1}']
@@ -31,7 +49,10 @@ RESERVED = ("_R_.", "$JS.ACK.")  # the server refuses such reply subjects
 @pytest.fixture(scope="module")
 def server():
     allowed = ", ".join(f'"{subject}"' for subject in GRANTED["client"])
-    client = f'{{ user: client, password: pclient, permissions: {{ publish: [ {allowed} ], subscribe: "_INBOX.client.>" }} }}'
+    client = (
+        f"{{ user: client, password: pclient, permissions: {{ publish: [ {allowed} ], "
+        'subscribe: "_INBOX.client.>" } }'
+    )
     with nats_files.server(client, watched=True) as running:
         nats_files.provision(running, ["default", "other"])
         yield running
@@ -54,7 +75,9 @@ def state(operator):
     for stream in STREAMS:
         for name in operator.api(f"CONSUMER.NAMES.{stream}")["consumers"] or []:
             info = operator.api(f"CONSUMER.INFO.{stream}.{name}")
-            found[stream, name] = {key: info[key] for key in ("config", "delivered", "ack_floor", "num_ack_pending")}
+            found[stream, name] = {
+                key: info[key] for key in ("config", "delivered", "ack_floor", "num_ack_pending")
+            }
     return found
 
 
@@ -64,10 +87,14 @@ class Watcher:
     def __init__(self, server, account, hostile):
         self.account = account
         self.nats = Nats(server.url(f"watch_{account}"), inbox=f"_INBOX.watch_{account}")
-        self.hostile = {self.nats.subscribe(s): s for s in hostile if account != "SYS" or s.startswith("$SYS.")}
+        self.hostile = {
+            self.nats.subscribe(s): s for s in hostile if account != "SYS" or s.startswith("$SYS.")
+        }
         for program, own in ACCOUNT.items():
             for subject in LISTENS.get(program, []) if own == account else []:
-                if not subject.endswith(".done") and ".metrics." not in subject:  # events, nobody answers them
+                if (
+                    not subject.endswith(".done") and ".metrics." not in subject
+                ):  # events, nobody answers them
                     self.nats.subscribe(subject)
         self.nats.flush()
         self.seen = []
@@ -94,26 +121,37 @@ def fetch(client, stream, consumer, count):
     inbox = f"{client.inbox}.fetch"
     sid = client.subscribe(inbox)
     for _ in range(count):
-        client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", b'{"batch":1,"no_wait":true}', reply=inbox)
+        client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}",
+            b'{"batch":1,"no_wait":true}',
+            reply=inbox,
+        )
     acks = [client.next(10, sid).reply for _ in range(count)]
     client.unsubscribe(sid)
     return acks
 
 
 def seed(operator, per_stream):
-    """Fresh messages in every stream, one of each consumer in somebody's hands; their ack subjects."""
+    """Fresh messages in every stream, one of each consumer in somebody's hands; their ack
+    subjects."""
     for stream in STREAMS:
         nats_files.taken(operator.api(f"STREAM.PURGE.{stream}"))
         for i in range(per_stream):
-            operator.publish(FEEDS[stream], BODIES[i % len(BODIES)], headers={"Nats-Msg-Id": uuid.uuid4().hex})
+            operator.publish(
+                FEEDS[stream], BODIES[i % len(BODIES)], headers={"Nats-Msg-Id": uuid.uuid4().hex}
+            )
         nats_files.taken(operator.js_publish(FEEDS[stream], b""))
-    return {stream: fetch(operator, stream, consumer, 1)[0] for stream, consumer in CONSUMER.values()}
+    return {
+        stream: fetch(operator, stream, consumer, 1)[0] for stream, consumer in CONSUMER.values()
+    }
 
 
 def targets(attacker):
     """What it may publish, spelled out, with the bodies that make sense there."""
     for subject in UNIVERSE:
-        if not covered(subject, GRANTED[attacker]) or subject.startswith(("_INBOX.", "$JS.ACK.", "_R_.")):
+        if not covered(subject, GRANTED[attacker]) or subject.startswith(
+            ("_INBOX.", "$JS.ACK.", "_R_.")
+        ):
             continue
         if ".MSG.NEXT." in subject:
             yield subject, [b'{"batch":1,"no_wait":true}'] * len(BODIES)
@@ -132,11 +170,11 @@ def attack(client, attacker, hostile, own):
                 client.publish(target, body, reply=reply)
             if stream_of(target) and not reply.startswith(RESERVED):
                 written[stream_of(target)] += len(bodies)
-    for ack, reply in zip(own, hostile):
+    for ack, reply in zip(own, hostile, strict=False):
         client.publish(ack, b"+ACK", reply=reply)
     client.flush()
     # Streams and consumers answer in order: behind these answers nothing is under way any more.
-    for target, bodies in targets(attacker):
+    for target, _bodies in targets(attacker):
         if stream_of(target):
             nats_files.taken(json.loads(client.request(target, b"control").data))
             written[stream_of(target)] += 1
@@ -147,28 +185,43 @@ def attack(client, attacker, hostile, own):
 def test_nothing_comes_of_a_hostile_reply_subject(server, attacker):
     with server.connect() as operator, server.connect(attacker) as client:
         granted = GRANTED[attacker]
-        hostile = [s for s in UNIVERSE + ["$SRV.PING"] if not covered(s, granted + IMPORTED.get(attacker, []))]
+        hostile = [
+            s
+            for s in UNIVERSE + ["$SRV.PING"]
+            if not covered(s, granted + IMPORTED.get(attacker, []))
+        ]
         acks = seed(operator, 4 * len(hostile) if attacker in CONSUMER else 4)
         hostile += [ack for ack in acks.values() if not covered(ack, granted)]
         acceptable = [s for s in hostile if not s.startswith(RESERVED)]
         own = fetch(client, *CONSUMER[attacker], len(acceptable)) if attacker in CONSUMER else []
         before = state(operator)
-        watchers = [Watcher(server, account, hostile) for account in nats_files.ACCOUNTS if account != ACCOUNT[attacker]]
+        watchers = [
+            Watcher(server, account, hostile)
+            for account in nats_files.ACCOUNTS
+            if account != ACCOUNT[attacker]
+        ]
         # The watch works: an order of the operator's own is seen in its account.
         control, = [w for w in watchers if w.account == "GANTRY"]
         operator.publish("anything", b"control")
         servers.wait_until(control.turn, what="the watcher hears the operator")
-        assert control.seen.pop()[2] == b"control" and not control.seen
+        assert control.seen.pop()[2] == b"control"
+        assert not control.seen
 
-        written = attack(client, attacker, acceptable + [s for s in hostile if s.startswith(RESERVED)], own)
+        written = attack(
+            client, attacker, acceptable + [s for s in hostile if s.startswith(RESERVED)], own
+        )
         while any([watcher.turn() for watcher in watchers]):
             client.flush()
             operator.flush()
-        assert sorted({(account, subject) for w in watchers for account, subject, _ in w.seen}) == []
+        assert (
+            sorted({(account, subject) for w in watchers for account, subject, _ in w.seen}) == []
+        )
         after = state(operator)
         for stream in STREAMS:
             gone = len(own) if CONSUMER.get(attacker, [None])[0] == stream else 0
-            assert after[stream]["messages"] == before[stream]["messages"] + written[stream] - gone, stream
+            assert (
+                after[stream]["messages"] == before[stream]["messages"] + written[stream] - gone
+            ), stream
             assert after[stream]["last"] == before[stream]["last"] + written[stream], stream
             for one in before, after:
                 del one[stream]["messages"], one[stream]["last"]
@@ -186,15 +239,24 @@ def test_nothing_comes_of_a_hostile_reply_subject(server, attacker):
 def test_the_accounts_alone_let_nothing_else_through(server, account):
     """A user without any restriction, in a program's account: the account imports no more than the
     program may publish, so the permissions are a second line and not the only one."""
-    granted = [subject for who, where in ACCOUNT.items() if where == account for subject in GRANTED[who]]
-    granted += [subject for who, where in ACCOUNT.items() if where == account for subject in IMPORTED.get(who, [])]
+    granted = [
+        subject for who, where in ACCOUNT.items() if where == account for subject in GRANTED[who]
+    ]
+    granted += [
+        subject
+        for who, where in ACCOUNT.items()
+        if where == account
+        for subject in IMPORTED.get(who, [])
+    ]
     if account == "CLIENTS":  # the workspace is the permissions' to say
         granted = [f"gantry.v1.*.{tail}" for tail in COMMANDS]
     forbidden = [s for s in UNIVERSE if not covered(s, granted) and not s.startswith("_INBOX.")]
     with server.connect() as operator, server.connect(f"watch_{account}") as client:
         seed(operator, 4)
         before = state(operator)
-        watchers = [Watcher(server, other, forbidden) for other in nats_files.ACCOUNTS if other != account]
+        watchers = [
+            Watcher(server, other, forbidden) for other in nats_files.ACCOUNTS if other != account
+        ]
         for subject in forbidden:
             for body in BODIES:
                 client.publish(subject, body)
@@ -211,7 +273,11 @@ def test_a_programs_inbox_is_heard_by_nobody_else(server):
     """What is published to an inbox stays in the account, but for answers to the operator."""
     for program in ("gateway", "ingest", "search", "audit", "executor", "kick"):
         inbox = f"_INBOX.{program}.x"
-        listeners = [Watcher(server, account, [inbox]) for account in nats_files.ACCOUNTS if account not in ("GANTRY", "SYS")]
+        listeners = [
+            Watcher(server, account, [inbox])
+            for account in nats_files.ACCOUNTS
+            if account not in ("GANTRY", "SYS")
+        ]
         with server.connect(program) as client:
             client.publish(inbox, b"own")
             client.flush()

@@ -16,7 +16,8 @@ authorization {{
     users: [
         {{ user: everything, password: p }}
         {{ user: small, password: p
-           permissions: {{ publish: ["allowed", "_INBOX.small.>"], subscribe: ["_INBOX.small.>"] }} }}
+           permissions: {{ publish: ["allowed", "_INBOX.small.>"],
+                           subscribe: ["_INBOX.small.>"] }} }}
     ]
 }}
 """
@@ -34,9 +35,29 @@ def certificate(directory, name):
     """A certificate for 127.0.0.1 that is its own authority."""
     key, cert = os.path.join(directory, name + ".key"), os.path.join(directory, name + ".pem")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=127.0.0.1",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
     for path in (key, cert):
         os.chmod(path, 0o644)
     return key, cert

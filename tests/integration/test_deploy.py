@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What deploy/deploy.sh refuses before it touches anything (tests/images tries the rest with an engine), and
-what deploy/configure does to settings of the version before."""
+"""What deploy/deploy.sh refuses before it touches anything (tests/images tries the rest with an
+engine), and what deploy/configure does to settings of the version before."""
 import os
 import subprocess
 
@@ -11,8 +11,14 @@ from gantry_testing.stack import ROOT
 
 def deploy(target, *words):
     """Where no engine answers: nothing can be changed by mistake."""
-    return subprocess.run([ROOT / "deploy/deploy.sh", *words, target], capture_output=True, text=True, timeout=60,
-                          check=False, env={**os.environ, "DOCKER_HOST": f"unix://{target}/no-engine"})
+    return subprocess.run(
+        [ROOT / "deploy/deploy.sh", *words, target],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "DOCKER_HOST": f"unix://{target}/no-engine"},
+    )
 
 
 @pytest.fixture
@@ -30,40 +36,49 @@ def settings(target, text, mode=0o600):
 def test_change_me(target):
     settings(target, "# CHANGE_ME in a comment is none\nSITE=localhost\nEMBED_API_KEY=CHANGE_ME\n")
     done = deploy(target)
-    assert done.returncode == 1 and "3:EMBED_API_KEY=CHANGE_ME" in done.stderr, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "3:EMBED_API_KEY=CHANGE_ME" in done.stderr, done.stderr
     assert [path.name for path in target.iterdir()] == [".env"]
 
 
 def test_settings_that_others_may_read(target):
     settings(target, "SITE=localhost\n", 0o644)
     done = deploy(target)
-    assert done.returncode == 1 and "mode 600" in done.stderr, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "mode 600" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["--dry-run"]])
 def test_no_engine(target, words):
     settings(target, "# CHANGE_ME in a comment is none\nSITE=localhost\n")
     done = deploy(target, *words)
-    assert done.returncode == 1 and "no container engine answers" in done.stderr, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "no container engine answers" in done.stderr, done.stderr
     assert [path.name for path in target.iterdir()] == [".env"]
 
 
 def test_usage(target):
     done = deploy(target, "--dryrun")
-    assert done.returncode == 2 and "usage: deploy/deploy.sh" in done.stderr, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert "usage: deploy/deploy.sh" in done.stderr, done.stderr
     assert not list(target.iterdir())
 
 
 def configure(folder):
-    return subprocess.run([ROOT / "deploy/configure", folder], capture_output=True, text=True, timeout=60, check=True)
+    return subprocess.run(
+        [ROOT / "deploy/configure", folder], capture_output=True, text=True, timeout=60, check=True
+    )
 
 
 def variables(path):
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if line and line[0] != "#")
+    return dict(
+        line.split("=", 1) for line in path.read_text().splitlines() if line and line[0] != "#"
+    )
 
 
 def test_configure_adds_a_workers_key_to_settings_of_before(built, tmp_path):
-    """Each worker gets the key that the gateway will use for it, the same at every call, and no other."""
+    """Each worker gets the key that the gateway will use for it, the same at every call, and no
+    other."""
     etc = tmp_path / "etc"
     configure(etc)
     secret = bytes.fromhex((etc / "secrets/ACTOR_SIGNING_KEY").read_text().strip())
@@ -72,15 +87,25 @@ def test_configure_adds_a_workers_key_to_settings_of_before(built, tmp_path):
         file = etc / f"{program}.env"
         found = variables(file)
         assert found.pop("ACTOR_KEY") == actor_key(program, secret).hex()
-        file.write_text("".join(f"{name}={value}\n" for name, value in found.items()) + f"ACTOR_PUBLIC_KEY={'1' * 64}\n")
+        file.write_text(
+            "".join(f"{name}={value}\n" for name, value in found.items())
+            + f"ACTOR_PUBLIC_KEY={'1' * 64}\n"
+        )
     done = configure(etc)
     for program in PROGRAMS:
         found = variables(etc / f"{program}.env")
-        assert found["ACTOR_KEY"] == actor_key(program, secret).hex() and found["ACTOR_PUBLIC_KEY"] == "1" * 64
+        assert found["ACTOR_KEY"] == actor_key(program, secret).hex()
+        assert found["ACTOR_PUBLIC_KEY"] == "1" * 64
         assert (etc / f"{program}.env").stat().st_mode & 0o777 == 0o600
         assert f"{program}.env has got ACTOR_KEY" in done.stderr, done.stderr
-        checked = subprocess.run([ROOT / f"build/gantry-{program}", "--check-config"], capture_output=True, text=True,
-                                 timeout=20, env={**found, "PATH": os.environ["PATH"]}, check=False)
+        checked = subprocess.run(
+            [ROOT / f"build/gantry-{program}", "--check-config"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env={**found, "PATH": os.environ["PATH"]},
+            check=False,
+        )
         assert checked.returncode == 0, checked.stderr
     assert "has got" not in configure(etc).stderr
 
@@ -89,14 +114,27 @@ def test_print_actor_key(built):
     gateway = ROOT / "build/gantry-gateway"
 
     def printed(program, **env):
-        return subprocess.run([gateway, "--print-actor-key", program], capture_output=True, text=True, timeout=20,
-                              env=env, check=False)
+        return subprocess.run(
+            [gateway, "--print-actor-key", program],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=env,
+            check=False,
+        )
 
     secret = bytes(range(32))
     for program in PROGRAMS:
-        assert printed(program, ACTOR_SIGNING_KEY=secret.hex()).stdout == actor_key(program, secret).hex() + "\n"
+        assert (
+            printed(program, ACTOR_SIGNING_KEY=secret.hex()).stdout
+            == actor_key(program, secret).hex() + "\n"
+        )
     for program in ("gateway", "", "Ingest", "nobody"):
         done = printed(program, ACTOR_SIGNING_KEY=secret.hex())
-        assert done.returncode == 2 and "name ingest, search, audit or executor" in done.stderr and not done.stdout
+        assert done.returncode == 2
+        assert "name ingest, search, audit or executor" in done.stderr
+        assert not done.stdout
     done = printed("ingest")
-    assert done.returncode == 100 and "ACTOR_SIGNING_KEY" in done.stderr and not done.stdout
+    assert done.returncode == 100
+    assert "ACTOR_SIGNING_KEY" in done.stderr
+    assert not done.stdout

@@ -10,7 +10,6 @@ import tempfile
 import threading
 
 import pytest
-
 from gantry_testing import servers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -49,7 +48,7 @@ def test_kv():
 def test_kv_over_a_unix_socket():
     path = tempfile.mkdtemp(prefix="gantry-") + "/redis.sock"
     os.chmod(os.path.dirname(path), 0o777)
-    with servers.redis("--unixsocket", path, "--unixsocketperm", "777") as server:
+    with servers.redis("--unixsocket", path, "--unixsocketperm", "777"):
         run(build("door_kv"), REDIS_URL=f"unix://tester:secret@{path}?db=0")
     shutil.rmtree(os.path.dirname(path))
 
@@ -70,7 +69,9 @@ def test_kv_verifies_the_server():
     program = build("door_kv")
     with servers.redis(tls_host="elsewhere.example") as server:
         wrong_name = subprocess.run([program], env={"REDIS_URL": server.url, "KV_MUST_FAIL": "1"})
-        unknown = subprocess.run([program], env={"REDIS_URL": server.url.split("?")[0], "KV_MUST_FAIL": "1"})
+        unknown = subprocess.run(
+            [program], env={"REDIS_URL": server.url.split("?")[0], "KV_MUST_FAIL": "1"}
+        )
     assert (wrong_name.returncode, unknown.returncode) == (0, 0)
 
 

@@ -5,7 +5,6 @@ import json
 import uuid
 
 import pytest
-
 from gantry_testing import echo, nats_files, servers
 from gantry_testing.echo import Echo
 from gantry_testing.streams import Done, empty, events, ingest, left, shorten
@@ -37,7 +36,9 @@ def bus(server):
 def flood(client, count, payload=MALFORMED, headers=None):
     """As an attacker's client: published as fast as it goes, nobody waits for the PubAck."""
     for _ in range(count):
-        client.publish(SUBJECT, payload, headers={"Nats-Msg-Id": str(uuid.uuid4()), **(headers or {})})
+        client.publish(
+            SUBJECT, payload, headers={"Nats-Msg-Id": str(uuid.uuid4()), **(headers or {})}
+        )
     client.flush()
 
 
@@ -57,8 +58,12 @@ def served(client, count=20):
 
 
 def test_a_full_dead_loses_the_oldest_and_stops_nobody(server, bus, program):
-    """15,000 malformed commands without a limit of the rate: DEAD has room for 10,000 of a workspace."""
-    with Echo(program, server, RATE_LIMIT_PER_MINUTE="0") as worker, server.connect("operator") as neighbour:
+    """15,000 malformed commands without a limit of the rate: DEAD has room for 10,000 of a
+    workspace."""
+    with (
+        Echo(program, server, RATE_LIMIT_PER_MINUTE="0") as worker,
+        server.connect("operator") as neighbour,
+    ):
         metrics = bus.subscribe("gantry.sys.metrics.ingest.*")
         before = bus.api("STREAM.INFO.MEMORY")["state"]["last_seq"]
         for _ in range(15):  # MEMORY has room for 10,000: more at once would not be taken
@@ -75,7 +80,9 @@ def test_a_full_dead_loses_the_oldest_and_stops_nobody(server, bus, program):
         last = {"last_by_subj": "gantry.v1.w1.audit.request.ingest"}
 
         def told():
-            event = json.loads(base64.b64decode(bus.api("STREAM.MSG.GET.AUDIT", last)["message"]["data"]))
+            event = json.loads(
+                base64.b64decode(bus.api("STREAM.MSG.GET.AUDIT", last)["message"]["data"])
+            )
             return isinstance(event, dict) and event["action"] == "dead_letters.lost" and event
 
         event = servers.wait_until(told, 60, "the audit log hears of it")
@@ -95,15 +102,29 @@ def test_malformed_commands_count_against_the_limit(server, bus, program):
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, 120, "the flood is settled")
         assert 600 <= letters(bus) < 2000
         done = Done(bus)
-        mine = {ingest(bus, "well-formed", signed=False) for _ in range(300)}  # more than came back meanwhile
+        mine = {
+            ingest(bus, "well-formed", signed=False) for _ in range(300)
+        }  # more than came back meanwhile
         answers = [done.next() for _ in mine]
         assert {heard for heard, _ in answers} == mine
         refused = [answer for _, answer in answers if answer["status"] != 200]
-        assert refused and all((a["status"], a["body"]["code"]) == (429, "rate_limited") for a in refused)
+        assert refused
+        assert all((a["status"], a["body"]["code"]) == (429, "rate_limited") for a in refused)
         # The gateway has its own limit: its commands go on.
         command = ingest(bus, "from the gateway")
-        assert done.next() == (command, {"status": 200, "body": {"id": command, "echo": "from the gateway",
-            "workspace": "w1", "key_id": "AAAAAAAAAAAA", "direct": False}})
+        assert done.next() == (
+            command,
+            {
+                "status": 200,
+                "body": {
+                    "id": command,
+                    "echo": "from the gateway",
+                    "workspace": "w1",
+                    "key_id": "AAAAAAAAAAAA",
+                    "direct": False,
+                },
+            },
+        )
 
 
 @pytest.mark.parametrize("kind", ["a wrong claim", "a wrong schema", "no id"])
@@ -125,11 +146,14 @@ def test_every_kind_of_bad_command_counts(server, bus, program, kind):
 
 
 def test_held_messages_of_one_workspace_leave_room_for_others(server, bus, program):
-    """Commands that fail for now wait in the worker, so many of a workspace; then it alone is not fetched."""
+    """Commands that fail for now wait in the worker, so many of a workspace; then it alone is not
+    fetched."""
     with Echo(program, server), server.connect("operator") as neighbour:
         for _ in range(400):
             ingest(bus, "temp:99")
-        servers.wait_until(lambda: bus.api("CONSUMER.INFO.MEMORY.ingest_w1")["num_ack_pending"] >= 256, 30, "held")
+        servers.wait_until(
+            lambda: bus.api("CONSUMER.INFO.MEMORY.ingest_w1")["num_ack_pending"] >= 256, 30, "held"
+        )
         served(neighbour)
         info = bus.api("CONSUMER.INFO.MEMORY.ingest_w1")
         assert info["num_pending"] + info["num_ack_pending"] == 400
@@ -144,9 +168,7 @@ def test_a_backlog_of_one_workspace_is_not_in_front_of_others(server, bus, progr
     done = Done(bus)
     mine = ingest(bus, "late", workspace="w2")
     with Echo(program, server):
-        for place in range(3001):
-            if done.next(30)[0] == mine:
-                break
+        place = next(n for n in range(3001) if done.next(30)[0] == mine)
         assert place < 1000, "it waited for the whole backlog"
 
 
@@ -166,8 +188,11 @@ def test_a_killer_of_one_workspace_costs_others_no_letter(server, bus, program):
     try:
         for _ in range(40):
             worker.start(wait=False)
-            servers.wait_until(lambda: worker.process.poll() is not None or left(bus, "MEMORY") == 0, 30,
-                               "dead or done")
+            servers.wait_until(
+                lambda: worker.process.poll() is not None or left(bus, "MEMORY") == 0,
+                30,
+                "dead or done",
+            )
             if worker.process.poll() is None:
                 break
         answered = set()
@@ -175,6 +200,7 @@ def test_a_killer_of_one_workspace_costs_others_no_letter(server, bus, program):
             command, answer = done.next()
             assert command not in wanted or answer["status"] == 200
             answered.add(command)
-        assert letters(bus) == 1 and letters(bus, "w2") == letters(bus, "w3") == 0
+        assert letters(bus) == 1
+        assert letters(bus, "w2") == letters(bus, "w3") == 0
     finally:
         worker.__exit__()

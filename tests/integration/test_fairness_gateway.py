@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What one workspace can fill of the gateway and of NATS's connections: at its share it is refused, by name,
-and another workspace is served (docs/security.md has the table)."""
+"""What one workspace can fill of the gateway and of NATS's connections: at its share it is refused,
+by name, and another workspace is served (docs/security.md has the table)."""
 import concurrent.futures
 import contextlib
 import json
@@ -14,7 +14,14 @@ import pytest
 from gantry_testing.nats import Nats, NatsError
 from gantry_testing.wait import wait_until
 
-REQUESTS, BYTES, CONNECTIONS, SUBSCRIPTIONS, KEY_CHANGES, SEARCHES = 100, 1 << 20, 30, 1000, 64, 1024
+REQUESTS, BYTES, CONNECTIONS, SUBSCRIPTIONS, KEY_CHANGES, SEARCHES = (
+    100,
+    1 << 20,
+    30,
+    1000,
+    64,
+    1024,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +53,24 @@ def full(stack, bound):
     assert bound in stack.anonymous().get("/readyz").ok().json["full"]
     assert bound in json.loads(stack.gantry("status", check=False).stdout)["full"]
     with urllib.request.urlopen(stack.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10) as answer:
-        values = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+        values = dict(
+            line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#"
+        )
     assert values[f'gantry_gateway_full{{bound="{bound}"}}'] == "1"
-    lines = [line for line in map(json.loads, stack.log("gateway").splitlines()) if line.get("bound") == bound]
-    assert lines and {line["workspace"] for line in lines} == {"hog"}
+    lines = [
+        line
+        for line in map(json.loads, stack.log("gateway").splitlines())
+        if line.get("bound") == bound
+    ]
+    assert lines
+    assert {line["workspace"] for line in lines} == {"hog"}
     return int(values[f'gantry_gateway_full_refusals_total{{bound="{bound}"}}'])
 
 
 def in_flight(stack):
-    with urllib.request.urlopen(stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=10) as answer:
+    with urllib.request.urlopen(
+        stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=10
+    ) as answer:
         return json.load(answer)["requests_in_flight"] - 1  # the one that asks
 
 
@@ -81,7 +97,8 @@ def times(client):
 
 def refused(answer, words):
     assert (answer.status, answer.code) == (503, "unavailable"), answer
-    assert words in answer.json["detail"] and answer.headers["Retry-After"] == "1"
+    assert words in answer.json["detail"]
+    assert answer.headers["Retry-After"] == "1"
 
 
 def test_waiting_requests(system):
@@ -93,11 +110,15 @@ def test_waiting_requests(system):
         for _ in range(3):
             refused(hog.get("/memory?limit=1"), "MAX_WORKSPACE_REQUESTS")
         print(f"p99 of the neighbour: {quiet:.1f} ms alone, {times(neighbour):.1f} ms beside it")
-        neighbour.post("/webhook/memory/ingest", {"scope": "s", "text": "accepted"}, prefer="respond-async").ok(202)
+        neighbour.post(
+            "/webhook/memory/ingest", {"scope": "s", "text": "accepted"}, prefer="respond-async"
+        ).ok(202)
         assert full(system, "requests") >= 3
     all_answered(waiting, 200)
     hog.get("/memory?limit=1").ok()
-    wait_until(lambda: "requests" not in system.anonymous().get("/readyz").json["full"], 30, "it is over")
+    wait_until(
+        lambda: "requests" not in system.anonymous().get("/readyz").json["full"], 30, "it is over"
+    )
 
 
 def test_bodies_in_memory(system):
@@ -135,7 +156,9 @@ def test_changes_of_keys(system):
 
 def connections(stack, workspace):
     key = stack.key("admin", workspace)[9:21]
-    with urllib.request.urlopen(stack.env["NATS_MONITOR_URL"] + "/connz?auth=1&limit=1024", timeout=10) as answer:
+    with urllib.request.urlopen(
+        stack.env["NATS_MONITOR_URL"] + "/connz?auth=1&limit=1024", timeout=10
+    ) as answer:
         return sum(one.get("authorized_user") == key for one in json.load(answer)["connections"])
 
 
@@ -173,8 +196,13 @@ def test_subscriptions_of_a_connection(system):
     for number in range(SUBSCRIPTIONS + 20):
         link.subscribe(subject + str(number))
     link.flush()
-    assert len(link.errors) == 20 and {error.lower() for error in link.errors} == {"maximum subscriptions exceeded"}
-    assert system.nats("admin", "neighbour").request("gantry.v1.neighbour.memory.list", b'{"limit":1}').data
+    assert len(link.errors) == 20
+    assert {error.lower() for error in link.errors} == {"maximum subscriptions exceeded"}
+    assert (
+        system.nats("admin", "neighbour")
+        .request("gantry.v1.neighbour.memory.list", b'{"limit":1}')
+        .data
+    )
 
 
 def login_slowly(stack):
@@ -192,12 +220,18 @@ def test_searches_that_wait(system):
         cursor.execute("LOCK TABLE memory")  # no search comes to an end
         sid = hog.subscribe(f"{hog.inbox}.answers")
         for _ in range(SEARCHES + 200):
-            hog.publish("gantry.v1.hog.memory.search", b'{"query":"tea"}', reply=f"{hog.inbox}.answers")
+            hog.publish(
+                "gantry.v1.hog.memory.search", b'{"query":"tea"}', reply=f"{hog.inbox}.answers"
+            )
         answers = [hog.next(60, sid) for _ in range(100)]
         assert {answer.headers["Nats-Service-Error-Code"] for answer in answers} == {"503"}
         assert b"workspace" in answers[0].data
         mine = neighbour.subscribe(f"{neighbour.inbox}.answer")
-        neighbour.publish("gantry.v1.neighbour.memory.search", b'{"query":"tea"}', reply=f"{neighbour.inbox}.answer")
+        neighbour.publish(
+            "gantry.v1.neighbour.memory.search",
+            b'{"query":"tea"}',
+            reply=f"{neighbour.inbox}.answer",
+        )
         neighbour.flush()
         database.rollback()
     assert json.loads(neighbour.next(60, mine).data)["status"] == "success"

@@ -13,9 +13,7 @@ import uuid
 
 import psycopg2
 import pytest
-
 from gantry_testing import nats_files, servers
-from gantry_testing.echo import claim
 from gantry_testing.memory import memory_system
 
 
@@ -42,7 +40,8 @@ def contents(answer):
 
 
 def problem(answer, status, code):
-    assert answer[0] == status and answer[1]["code"] == code, answer
+    assert answer[0] == status, answer
+    assert answer[1]["code"] == code, answer
     return answer[1]
 
 
@@ -58,14 +57,27 @@ def test_answer_of_ingest(system, ws):
         {"subject": "Alice", "predicate": "knows", "object": "Bob"}])
     id = answer.pop("id")
     assert uuid.UUID(id)
-    assert answer == {"status": "success", "message": "Memory ingested", "tenant_id": ws, "scope": "user:1",
-                      "content_hash": hashlib.sha256(b"Alice likes green tea.").hexdigest(),
-                      "deduplicated": False, "facts_stored": 1, "facts_skipped": 4}
+    assert answer == {
+        "status": "success",
+        "message": "Memory ingested",
+        "tenant_id": ws,
+        "scope": "user:1",
+        "content_hash": hashlib.sha256(b"Alice likes green tea.").hexdigest(),
+        "deduplicated": False,
+        "facts_stored": 1,
+        "facts_skipped": 4,
+    }
     got = system.ask(ws, "get", {"id": id})
-    assert got["facts"] == [{"subject": "Alice", "predicate": "likes", "object": "tea", "confidence": 0.75}]
-    assert got["source"] == "unknown" and got["version"] == 1 and got["expires_at"] is None
-    assert got["tags"] == [] and got["metadata"] == {}
-    assert got["created_at"].endswith("Z") and len(got["created_at"]) == 24
+    assert got["facts"] == [
+        {"subject": "Alice", "predicate": "likes", "object": "tea", "confidence": 0.75}
+    ]
+    assert got["source"] == "unknown"
+    assert got["version"] == 1
+    assert got["expires_at"] is None
+    assert got["tags"] == []
+    assert got["metadata"] == {}
+    assert got["created_at"].endswith("Z")
+    assert len(got["created_at"]) == 24
 
 
 def test_explicit_source_keeps_every_complete_fact(system, ws):
@@ -92,25 +104,57 @@ NASTY = [
 ]
 
 
-@pytest.mark.parametrize("text", NASTY + ["x" * 65536, "é" * 32768, "🙂" * 16384, "\\\"" * 32768, "a b " * 16384],
-                         ids=lambda t: ascii(t[:20]))
+@pytest.mark.parametrize(
+    "text",
+    NASTY + ["x" * 65536, "é" * 32768, "🙂" * 16384, '\\"' * 32768, "a b " * 16384],
+    ids=lambda t: ascii(t[:20]),
+)
 def test_round_trip_byte_for_byte(system, ws, text):
-    metadata = {"text": text[:2000], text[:50]: [text[:100], {"deep": {"er": text[:20]}}], "n": [0, -1, 0.1, 1e300]}
-    name = text.encode()[:200].decode(errors="ignore").translate({9: " ", 10: " ", 13: " "})  # no control character
+    metadata = {
+        "text": text[:2000],
+        text[:50]: [text[:100], {"deep": {"er": text[:20]}}],
+        "n": [0, -1, 0.1, 1e300],
+    }
+    name = (
+        text.encode()[:200].decode(errors="ignore").translate({9: " ", 10: " ", 13: " "})
+    )  # no control character
     tags = [name.encode()[:60].decode(errors="ignore")]
-    id = system.ingest(ws, name, text, metadata=metadata, tags=tags,
-                       facts=[{"subject": text[:100], "predicate": text[:100] + "p", "object": text[:100] + "o",
-                               "confidence": 1}])["id"]
+    id = system.ingest(
+        ws,
+        name,
+        text,
+        metadata=metadata,
+        tags=tags,
+        facts=[
+            {
+                "subject": text[:100],
+                "predicate": text[:100] + "p",
+                "object": text[:100] + "o",
+                "confidence": 1,
+            }
+        ],
+    )["id"]
     got = system.ask(ws, "get", {"id": id})
     assert got["content"] == text
-    assert got["metadata"] == metadata and list(got["metadata"]) == list(metadata)
-    assert got["tags"] == tags and got["scope"] == name
+    assert got["metadata"] == metadata
+    assert list(got["metadata"]) == list(metadata)
+    assert got["tags"] == tags
+    assert got["scope"] == name
     found = system.search(ws, text[:1000], mode="vector", scope=got["scope"])["results"][0]
-    assert found["content"] == text and found["metadata"] == metadata
+    assert found["content"] == text
+    assert found["metadata"] == metadata
 
 
 def test_numbers_of_metadata_keep_their_value(system, ws):
-    metadata = {"i": 9007199254740992, "m": -9007199254740992, "f": 0.1, "e": 1e-7, "z": 0, "t": True, "n": None}
+    metadata = {
+        "i": 9007199254740992,
+        "m": -9007199254740992,
+        "f": 0.1,
+        "e": 1e-7,
+        "z": 0,
+        "t": True,
+        "n": None,
+    }
     id = system.ingest(ws, "s", "numbers", metadata=metadata)["id"]
     assert system.ask(ws, "get", {"id": id})["metadata"] == metadata
 
@@ -121,10 +165,13 @@ def test_the_same_text_is_one_row(system, ws):
     again = system.ingest(ws, "s", "the same", tags=["b", "c"], metadata={"ignored": 1}, facts=[
         {"subject": "x", "predicate": "is", "object": "y", "confidence": 0.9},
         {"subject": "x", "predicate": "is", "object": "z", "confidence": 0.9}])
-    assert again["deduplicated"] and again["id"] == first["id"] and again["facts_stored"] == 2
+    assert again["deduplicated"]
+    assert again["id"] == first["id"]
+    assert again["facts_stored"] == 2
     assert not system.ingest(ws, "other scope", "the same")["deduplicated"]
     got = system.ask(ws, "get", {"id": first["id"]})
-    assert got["tags"] == ["a", "b", "c"] and got["metadata"] == {}
+    assert got["tags"] == ["a", "b", "c"]
+    assert got["metadata"] == {}
     assert [(f["object"], f["confidence"]) for f in got["facts"]] == [("y", 0.9), ("z", 0.9)]
     assert count(system, "memory", ws) == 2
 
@@ -140,8 +187,10 @@ def test_a_merged_command_id_leads_to_the_row(system, ws):
 
 
 def test_many_copies_at_once_are_one_row(system, ws):
-    commands = [system.publish(ws, "ingest", {"scope": "s", "text": f"copy {i % 3}", "tags": [str(i)]})
-                for i in range(150)]
+    commands = [
+        system.publish(ws, "ingest", {"scope": "s", "text": f"copy {i % 3}", "tags": [str(i)]})
+        for i in range(150)
+    ]
     answers = [system.done(c)[1] for c in commands]
     assert count(system, "memory", ws) == 3
     assert sum(not a["deduplicated"] for a in answers) == 3
@@ -182,14 +231,17 @@ def test_credentials_are_refused(system, ws, members, field):
         assert document["errors"][0]["field"] == field
     assert count(system, "memory", ws) == 0
     for table in ("memory", "memory_fact", "command_done"):
-        assert system.sql(f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", f"%{TOKEN}%") == [(0,)]
+        assert system.sql(
+            f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", f"%{TOKEN}%"
+        ) == [(0,)]
 
 
 # --- refused commands ---------------------------------------------------------------------------
 
 def refused(answer):
     """What memory.get says of a command that was refused."""
-    assert answer["status"] == 422 and answer["errors"], answer
+    assert answer["status"] == 422, answer
+    assert answer["errors"], answer
     return answer
 
 
@@ -204,7 +256,10 @@ def refused(answer):
 def test_a_refused_command_is_remembered(system, ws, command, body, code, said):
     id = system.publish(ws, command, body, direct=True)
     status, document = system.done(id)
-    assert (status, document["code"]) == ({"malformed_json": 400, "tenant_mismatch": 403}.get(code, 422), code)
+    assert (status, document["code"]) == (
+        {"malformed_json": 400, "tenant_mismatch": 403}.get(code, 422),
+        code,
+    )
     got = refused(system.ask(ws, "get", {"id": id}))
     assert (got["code"], got["detail"]) == (code, document["detail"])
     assert code == "malformed_json" or said in json.dumps(got)
@@ -212,7 +267,9 @@ def test_a_refused_command_is_remembered(system, ws, command, body, code, said):
         assert got == document
     assert system.ask("x" + ws, "get", {"id": id})["code"] == "not_found"
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        system.sql("SELECT answer FROM command_done", url=system.role_url("gantry_search"), workspace=ws)
+        system.sql(
+            "SELECT answer FROM command_done", url=system.role_url("gantry_search"), workspace=ws
+        )
 
 
 def test_a_refusal_that_is_too_long_is_remembered_without_its_fields(system, ws):
@@ -221,7 +278,9 @@ def test_a_refusal_that_is_too_long_is_remembered_without_its_fields(system, ws)
     assert system.done(id)[0] == 422
     got = refused(system.ask(ws, "get", {"id": id}))
     assert got["code"] == "invalid_request"
-    assert system.sql("SELECT max(length(refusal::text)) <= 4096 FROM command_done WHERE workspace = %s", ws) == [(True,)]
+    assert system.sql(
+        "SELECT max(length(refusal::text)) <= 4096 FROM command_done WHERE workspace = %s", ws
+    ) == [(True,)]
 
 
 @pytest.mark.parametrize("command, body", [
@@ -233,9 +292,21 @@ def test_a_refused_command_that_comes_again_is_refused_again(system, ws, command
     if command in ("patch", "delete"):
         body = {**body, "id": kept}
     id = str(uuid.uuid4())
-    document = {"type": "about:blank", "title": "Rate limited", "status": 429, "detail": "Later.", "code": "rate_limited"}
-    system.sql("INSERT INTO command_done (workspace, id, command, answer, refusal) VALUES (%s, %s, %s, 'null', %s)",
-               ws, id, f"memory.{command}", json.dumps(document))
+    document = {
+        "type": "about:blank",
+        "title": "Rate limited",
+        "status": 429,
+        "detail": "Later.",
+        "code": "rate_limited",
+    }
+    system.sql(
+        "INSERT INTO command_done (workspace, id, command, answer, refusal) VALUES (%s, %s, %s, "
+        "'null', %s)",
+        ws,
+        id,
+        f"memory.{command}",
+        json.dumps(document),
+    )
     for attempt in (1, 2):
         system.answers.pop(id, None)
         system.publish(ws, command, body, command_id=id, attempt=attempt)
@@ -255,9 +326,13 @@ def test_a_refused_id_does_not_hide_what_had_its_effect(system, ws):
 
 
 def test_the_newest_refusals_of_a_workspace_are_remembered(system, ws):
-    system.sql("INSERT INTO command_done (workspace, id, command, answer, refusal, done_at)"
-               " SELECT %s, gen_random_uuid(), 'memory.ingest', 'null', '{}', now() - make_interval(secs => n)"
-               " FROM generate_series(1, 12000) n", ws)
+    system.sql(
+        "INSERT INTO command_done (workspace, id, command, answer, refusal, done_at)"
+        " SELECT %s, gen_random_uuid(), 'memory.ingest', 'null', '{}', now() - make_interval(secs "
+        "=> n)"
+        " FROM generate_series(1, 12000) n",
+        ws,
+    )
     ids = [system.publish(ws, "ingest", {"scope": "s"}, direct=True) for _ in range(300)]
     assert all(system.done(id)[0] == 422 for id in ids)
     assert 10000 <= count(system, "command_done", ws) < 10300
@@ -269,7 +344,9 @@ def test_a_refusal_waits_for_the_database(system, ws):
     system.sql("REVOKE INSERT ON command_done FROM gantry_ingest")
     try:
         id = system.publish(ws, "ingest", {"scope": "s"}, direct=True)
-        servers.wait_until(lambda: system.workers[0].said('"failed for now: trying again later"'), 30, "it waits")
+        servers.wait_until(
+            lambda: system.workers[0].said('"failed for now: trying again later"'), 30, "it waits"
+        )
     finally:
         system.sql("GRANT INSERT ON command_done TO gantry_ingest")
     status, document = system.done(id)
@@ -284,15 +361,23 @@ def test_a_sentence_about_keys_passes(system, ws):
 def test_expiry(system, ws):
     short = system.ingest(ws, "s", "gone soon", ttl_seconds=1)["id"]
     long = system.ingest(ws, "s", "stays", ttl_seconds=1000)["id"]
-    assert system.ask(ws, "get", {"id": long})["expires_at"] > system.ask(ws, "get", {"id": long})["created_at"]
+    assert (
+        system.ask(ws, "get", {"id": long})["expires_at"]
+        > system.ask(ws, "get", {"id": long})["created_at"]
+    )
     servers.wait_until(lambda: system.ask(ws, "get", {"id": short}).get("code") == "not_found", 5)
     for mode in ("vector", "text", "hybrid"):
-        assert contents(system.search(ws, "gone soon stays", mode=mode)) == ["stays"] if mode != "text" else True
+        assert (
+            contents(system.search(ws, "gone soon stays", mode=mode)) == ["stays"]
+            if mode != "text"
+            else True
+        )
     assert contents(system.search(ws, "gone", mode="text")) == []
     assert [i["id"] for i in system.ask(ws, "list", {})["items"]] == [long]
     problem(system.command(ws, "patch", {"id": short, "tags": ["x"]}), 404, "not_found")
     fresh = system.ingest(ws, "s", "gone soon")
-    assert not fresh["deduplicated"] and fresh["id"] != short
+    assert not fresh["deduplicated"]
+    assert fresh["id"] != short
     assert system.ask(ws, "get", {"id": fresh["id"]})["expires_at"] is None
 
 
@@ -305,23 +390,45 @@ def test_expired_rows_are_swept(system, ws):
 
 
 def test_patch_keeps_history(system, ws):
-    id = system.ingest(ws, "s", "the sky is green", tags=["a"], metadata={"v": 1}, source="import")["id"]
+    id = system.ingest(ws, "s", "the sky is green", tags=["a"], metadata={"v": 1}, source="import")[
+        "id"
+    ]
     status, body = system.command(ws, "patch", {"id": id, "text": "the sky is blue"})
-    assert status == 200 and body["content"] == "the sky is blue" and body["version"] == 2
-    assert body["tags"] == ["a"] and body["metadata"] == {"v": 1} and body["source"] == "import"
+    assert status == 200
+    assert body["content"] == "the sky is blue"
+    assert body["version"] == 2
+    assert body["tags"] == ["a"]
+    assert body["metadata"] == {"v": 1}
+    assert body["source"] == "import"
     assert body == system.ask(ws, "get", {"id": id})
     body = system.command(ws, "patch", {"id": id, "tags": [], "metadata": {"v": 2}, "source": "x",
                                         "ttl_seconds": 500})[1]
-    assert (body["tags"], body["metadata"], body["source"], body["version"]) == ([], {"v": 2}, "x", 3)
+    assert (body["tags"], body["metadata"], body["source"], body["version"]) == (
+        [],
+        {"v": 2},
+        "x",
+        3,
+    )
     assert body["expires_at"]
-    assert system.sql("SELECT version, text, tags, source FROM memory_history WHERE workspace = %s ORDER BY 1", ws) == [
-        (1, "the sky is green", ["a"], "import"), (2, "the sky is blue", ["a"], "import")]
-    assert "history" not in system.ask(ws, "get", {"id": id}) and "history" not in system.ask(ws, "get", {"id": id, "history": 0})
+    assert system.sql(
+        "SELECT version, text, tags, source FROM memory_history WHERE workspace = %s ORDER BY 1", ws
+    ) == [(1, "the sky is green", ["a"], "import"), (2, "the sky is blue", ["a"], "import")]
+    assert "history" not in system.ask(ws, "get", {"id": id})
+    assert "history" not in system.ask(ws, "get", {"id": id, "history": 0})
     both = system.ask(ws, "get", {"id": id, "history": 20})
-    assert [(one["version"], one["content"], one["tags"], one["metadata"], one["source"]) for one in both["history"]] == [
-        (2, "the sky is blue", ["a"], {"v": 1}, "import"), (1, "the sky is green", ["a"], {"v": 1}, "import")]
-    assert both["created_at"] <= both["history"][1]["changed_at"] <= both["history"][0]["changed_at"]
-    assert [one["version"] for one in system.ask(ws, "get", {"id": id, "history": 1})["history"]] == [2]
+    assert [
+        (one["version"], one["content"], one["tags"], one["metadata"], one["source"])
+        for one in both["history"]
+    ] == [
+        (2, "the sky is blue", ["a"], {"v": 1}, "import"),
+        (1, "the sky is green", ["a"], {"v": 1}, "import"),
+    ]
+    assert (
+        both["created_at"] <= both["history"][1]["changed_at"] <= both["history"][0]["changed_at"]
+    )
+    assert [
+        one["version"] for one in system.ask(ws, "get", {"id": id, "history": 1})["history"]
+    ] == [2]
     assert {**both, "history": None} == {**body, "history": None}
     assert contents(system.search(ws, "green", mode="text")) == []
     assert contents(system.search(ws, "blue", mode="text")) == ["the sky is blue"]
@@ -344,7 +451,9 @@ def test_patch_refusals(system, ws):
     problem(system.command(ws, "patch", {"id": str(uuid.uuid4()), "tags": []}), 404, "not_found")
     system.ingest(ws, "s", "taken")
     id = system.ingest(ws, "s", "free")["id"]
-    document = problem(system.command(ws, "patch", {"id": id, "text": "taken"}), 422, "invalid_request")
+    document = problem(
+        system.command(ws, "patch", {"id": id, "text": "taken"}), 422, "invalid_request"
+    )
     assert document["errors"][0]["field"] == "text"
     problem(system.command(ws, "patch", {"id": id, "text": TOKEN}), 422, "secret_in_text")
     assert system.ask(ws, "get", {"id": id})["version"] == 1
@@ -364,7 +473,9 @@ def test_delete_is_real(system, ws):
         assert count(system, table, ws) == 0
     tables = [t for t, in system.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     for table in tables:
-        assert system.sql(f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%%zanzibar%%' AND %s <> ''", ws) == [(0,)]
+        assert system.sql(
+            f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%%zanzibar%%' AND %s <> ''", ws
+        ) == [(0,)]
 
 
 def test_forget_a_scope(system, ws):
@@ -375,7 +486,8 @@ def test_forget_a_scope(system, ws):
     kept = system.ingest(ws, "user:2", "public")["id"]
     command = system.publish(ws, "forget", {"scope": "user:1"})
     assert system.done(command) == (200, {"status": "success", "deleted": 5})
-    assert count(system, "memory", ws) == 1 and count(system, "memory_fact", ws) == 0
+    assert count(system, "memory", ws) == 1
+    assert count(system, "memory_fact", ws) == 0
     assert count(system, "memory_history", ws) == 0
     assert system.ask(ws, "get", {"id": kept})["content"] == "public"
     # The scope lives on, and a redelivery of the forget does not touch what came later.
@@ -389,12 +501,17 @@ def test_forget_a_scope(system, ws):
 
 def test_forget_drops_what_was_accepted_before_and_comes_later(system, ws):
     """As after a redelivery: the mark of the forget is younger than the command."""
-    system.sql("INSERT INTO memory_forget (workspace, scope_hash, forgotten_ns) VALUES (%s, sha256('s'), %s)",
-               ws, 9 * 10**18)
+    system.sql(
+        "INSERT INTO memory_forget (workspace, scope_hash, forgotten_ns) VALUES (%s, sha256('s'), "
+        "%s)",
+        ws,
+        9 * 10**18,
+    )
     system.sql("INSERT INTO memory_version (workspace, version, stamp, before, forgotten_ns)"
                " VALUES (%s, 1, gen_random_uuid(), gen_random_uuid(), %s)", ws, 9 * 10**18)
     dropped = system.ingest(ws, "s", "too late")
-    assert dropped["status"] == "success" and count(system, "memory", ws) == 0
+    assert dropped["status"] == "success"
+    assert count(system, "memory", ws) == 0
     assert system.ask(ws, "get", {"id": dropped["id"]})["code"] == "not_found"
     system.ingest(ws, "other", "in time")
     assert count(system, "memory", ws) == 1
@@ -422,15 +539,31 @@ def test_forget_purges_dead_patches_of_memories_that_are_gone(system, ws):
     """A patch names no scope: it goes with its memory, also with one that was deleted earlier."""
     def bury(memory, workspace=ws, command="patch", body=None):
         ack = system.bus.js_publish(
-            f"gantry.v1.{workspace}.dead.ingest", body or json.dumps({"id": memory, "text": "dead"}).encode(), str(uuid.uuid4()),
-            {"Gantry-Reason": "test", "Gantry-Subject": f"gantry.v1.{workspace}.memory.{command}", "Gantry-Time": "now"})
+            f"gantry.v1.{workspace}.dead.ingest",
+            body or json.dumps({"id": memory, "text": "dead"}).encode(),
+            str(uuid.uuid4()),
+            {
+                "Gantry-Reason": "test",
+                "Gantry-Subject": f"gantry.v1.{workspace}.memory.{command}",
+                "Gantry-Time": "now",
+            },
+        )
         return ack["seq"]
 
-    mine, other = system.ingest(ws, "user:1", "mine")["id"], system.ingest(ws, "user:2", "other")["id"]
+    mine, other = (
+        system.ingest(ws, "user:1", "mine")["id"],
+        system.ingest(ws, "user:2", "other")["id"],
+    )
     earlier = system.ingest(ws, "user:1", "deleted before")["id"]
     assert system.command(ws, "delete", {"id": earlier})[0] == 204
     gone = [bury(mine), bury(earlier), bury(mine)]
-    kept = [bury(other), bury(mine, "x" + ws), bury(mine, command="delete"), bury(mine, body=b"no JSON"), bury("no id")]
+    kept = [
+        bury(other),
+        bury(mine, "x" + ws),
+        bury(mine, command="delete"),
+        bury(mine, body=b"no JSON"),
+        bury("no id"),
+    ]
     assert system.command(ws, "forget", {"scope": "user:1"})[0] == 200
     for seq in gone:
         assert "error" in system.bus.api("STREAM.MSG.GET.DEAD", {"seq": seq})
@@ -442,24 +575,48 @@ def test_forget_purges_dead_patches_of_memories_that_are_gone(system, ws):
 
 
 def test_shape_of_results_and_scores(system, ws):
-    a = system.ingest(ws, "s", "Alice drinks green tea every morning", tags=["t"], metadata={"m": 1}, source="chat")
+    a = system.ingest(
+        ws,
+        "s",
+        "Alice drinks green tea every morning",
+        tags=["t"],
+        metadata={"m": 1},
+        source="chat",
+    )
     system.ingest(ws, "s", "Bob drives a red car")
     answer = system.search(ws, "green tea", scope="s", k=2)
-    assert {k: answer[k] for k in ("status", "mode", "query", "tenant_id", "scope", "k", "results_count")} == {
-        "status": "success", "mode": "hybrid", "query": "green tea", "tenant_id": ws, "scope": "s", "k": 2,
-        "results_count": 2}
+    assert {
+        k: answer[k]
+        for k in ("status", "mode", "query", "tenant_id", "scope", "k", "results_count")
+    } == {
+        "status": "success",
+        "mode": "hybrid",
+        "query": "green tea",
+        "tenant_id": ws,
+        "scope": "s",
+        "k": 2,
+        "results_count": 2,
+    }
     first, second = answer["results"]
-    assert first["id"] == a["id"] and first["rank"] == 1 and second["rank"] == 2
-    assert first["tags"] == ["t"] and first["metadata"] == {"m": 1} and first["source"] == "chat"
+    assert first["id"] == a["id"]
+    assert first["rank"] == 1
+    assert second["rank"] == 2
+    assert first["tags"] == ["t"]
+    assert first["metadata"] == {"m": 1}
+    assert first["source"] == "chat"
     assert first["score"] == 1.0  # first in both legs
-    assert second["score"] == 0 and second["text_score"] is None  # last in one, not in the other
+    assert second["score"] == 0
+    assert second["text_score"] is None
     vector = system.search(ws, "green tea", mode="vector")["results"]
     for r in vector:
-        assert abs(r["score"] - (1 - r["cosine_distance"])) < 1e-9 and r["score"] == r["similarity_score"]
+        assert abs(r["score"] - (1 - r["cosine_distance"])) < 1e-9
+        assert r["score"] == r["similarity_score"]
     text, = system.search(ws, "green tea", mode="text")["results"]
-    # BM25, k1 1.2, b .75: two words, each in one of two rows; six words in a row, 5.5 in the mean row.
+    # BM25, k1 1.2, b .75: two words, each in one of two rows; six words in a row, 5.5 in the mean
+    # row.
     bm25 = 2 * math.log(1 + (2 - 1 + 0.5) / (1 + 0.5)) * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 6 / 5.5))
-    assert abs(text["text_score"] - bm25) < 1e-4 and first["text_score"] == text["text_score"]
+    assert abs(text["text_score"] - bm25) < 1e-4
+    assert first["text_score"] == text["text_score"]
     assert abs(text["score"] - bm25 / (1 + bm25)) < 1e-4
     assert text["cosine_distance"] is None
 
@@ -485,14 +642,21 @@ def test_filters(system, ws):
     assert numbers(tags=["t0", "none"]) == []
     assert numbers(source="s3") == [3, 7, 11]
     assert numbers(source="s3", scope="user:1", tags=["t1"]) == [7]
-    times = {int(i["content"].split()[2]): i["created_at"] for i in system.ask(ws, "list", {"limit": 50})["items"]}
+    times = {
+        int(i["content"].split()[2]): i["created_at"]
+        for i in system.ask(ws, "list", {"limit": 50})["items"]
+    }
     assert numbers(since=times[5]) == [n for n in range(12) if times[n] >= times[5]]
     assert numbers(until=times[5]) == [n for n in range(12) if times[n] < times[5]]
-    assert numbers(since=times[3], until=times[8]) == [n for n in range(12) if times[3] <= times[n] < times[8]]
+    assert numbers(since=times[3], until=times[8]) == [
+        n for n in range(12) if times[3] <= times[n] < times[8]
+    ]
     assert numbers(since="2199-01-01T00:00:00Z") == []
     found = system.search(ws, "note number 3 about tea", mode="vector", k=50)["results"]
     least = found[4]["score"]
-    some = system.search(ws, "note number 3 about tea", mode="vector", k=50, min_score=least)["results"]
+    some = system.search(ws, "note number 3 about tea", mode="vector", k=50, min_score=least)[
+        "results"
+    ]
     assert [r["id"] for r in some] == [r["id"] for r in found if r["score"] >= least]
 
 
@@ -503,15 +667,26 @@ def test_always_min_of_k_and_matching(system, ws):
     for query in ("alpha", "nothing of the kind", "???"):
         for k in (1, 10, 30, 31, 50):
             for mode in ("vector", "hybrid"):
-                assert system.search(ws, query, mode=mode, k=k)["results_count"] == min(k, 31), (query, k, mode)
-                assert system.search(ws, query, mode=mode, k=k, scope="b")["results_count"] == min(k, 11)
+                assert system.search(ws, query, mode=mode, k=k)["results_count"] == min(k, 31), (
+                    query,
+                    k,
+                    mode,
+                )
+                assert system.search(ws, query, mode=mode, k=k, scope="b")["results_count"] == min(
+                    k, 11
+                )
     assert system.search(ws, "alpha", mode="text", k=50)["results_count"] == 10
     assert system.search(ws, "alpha", mode="text", k=3)["results_count"] == 3
     assert system.search(ws, "???", mode="text")["results_count"] == 0
 
 
 def test_text_queries(system, ws):
-    for text in ("the server deploys on monday", "tea or coffee", "Der Server läuft", "the quick brown fox"):
+    for text in (
+        "the server deploys on monday",
+        "tea or coffee",
+        "Der Server läuft",
+        "the quick brown fox",
+    ):
         system.ingest(ws, "s", text)
 
     def found(query):
@@ -537,7 +712,10 @@ def test_vectors_of_other_models_are_not_compared(system, ws):
     for scope in (None, "s"):
         members = {"scope": scope} if scope else {}
         results = system.search(ws, "tea", mode="vector", **members)["results"]
-        assert [(r["id"], r["cosine_distance"] is None) for r in results] == [(mine, False), (other, True)]
+        assert [(r["id"], r["cosine_distance"] is None) for r in results] == [
+            (mine, False),
+            (other, True),
+        ]
         assert results[1]["score"] == 0
     assert system.search(ws, "tea", mode="hybrid")["results_count"] == 2
 
@@ -560,7 +738,8 @@ def test_list_pages(system, ws):
     assert seen == ids
     assert len(system.ask(ws, "list", {})["items"]) == 20
     scoped = system.ask(ws, "list", {"scope": "user:1", "limit": 100})
-    assert len(scoped["items"]) == 12 - (24 - 3) % 2 and scoped["next_cursor"] is None
+    assert len(scoped["items"]) == 12 - (24 - 3) % 2
+    assert scoped["next_cursor"] is None
     for cursor in ("nonsense", "!!", base64.urlsafe_b64encode(b"1:2").decode(), "9" * 500):
         assert system.ask(ws, "list", {"cursor": cursor})["code"] == "invalid_request"
 
@@ -570,9 +749,11 @@ def test_a_page_ends_early_at_4_mib(system, ws):
     for i in range(80):
         system.ingest(ws, "s", f"{i} " + "".join(rng.choices(string.digits + " ", k=65000)))
     page = system.ask(ws, "list", {"limit": 100})
-    assert 60 < len(page["items"]) < 70 and page["next_cursor"]
+    assert 60 < len(page["items"]) < 70
+    assert page["next_cursor"]
     rest = system.ask(ws, "list", {"limit": 100, "cursor": page["next_cursor"]})
-    assert len(page["items"]) + len(rest["items"]) == 80 and rest["next_cursor"] is None
+    assert len(page["items"]) + len(rest["items"]) == 80
+    assert rest["next_cursor"] is None
 
 
 # --- tenancy ----------------------------------------------------------------------------------
@@ -587,7 +768,9 @@ def test_workspaces_with_the_same_scopes(system, ws):
     servers.wait_until(lambda: count(system, "memory", ws) == count(system, "memory", other) == 1)
     for workspace in (ws, other):
         for mode in ("vector", "text", "hybrid"):
-            assert contents(system.search(workspace, "secret", mode=mode)) == [f"secret of {workspace}"]
+            assert contents(system.search(workspace, "secret", mode=mode)) == [
+                f"secret of {workspace}"
+            ]
         assert system.ask(workspace, "get", {"id": command})["content"] == f"secret of {workspace}"
         assert len(system.ask(workspace, "list", {})["items"]) == 1
 
@@ -598,23 +781,44 @@ def test_the_database_itself_keeps_workspaces_apart(system, ws):
         id = system.ingest(workspace, "user:1", f"of {workspace}", facts=[
             {"subject": "a", "predicate": "b", "object": "c", "confidence": 1}])["id"]
         system.command(workspace, "patch", {"id": id, "text": f"now of {workspace}"})
-    tables = [t for t, in system.sql("SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity"
-                                     " AND relname ~ '^(memory|command_done)'")]
-    assert set(tables) == {"memory", "memory_fact", "memory_history", "memory_forget", "command_done",
-                           "memory_version", "memory_log"}
+    tables = [
+        t
+        for (t,) in system.sql(
+            "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity"
+            " AND relname ~ '^(memory|command_done)'"
+        )
+    ]
+    assert set(tables) == {
+        "memory",
+        "memory_fact",
+        "memory_history",
+        "memory_forget",
+        "command_done",
+        "memory_version",
+        "memory_log",
+    }
     search, ingest = system.role_url("gantry_search"), system.role_url("gantry_ingest")
     assert system.sql("SELECT DISTINCT workspace FROM memory", url=search, workspace=ws) == [(ws,)]
     assert system.sql("SELECT text FROM memory", url=search, workspace=ws) == [(f"now of {ws}",)]
     assert system.sql("SELECT count(*) FROM memory_fact", url=search, workspace=ws) == [(1,)]
-    assert system.sql("SELECT text FROM memory_history", url=search, workspace=ws) == [(f"of {ws}",)]
+    assert system.sql("SELECT text FROM memory_history", url=search, workspace=ws) == [
+        (f"of {ws}",)
+    ]
     assert system.sql("SELECT count(*) FROM memory", url=search) == [(0,)]
     assert system.sql("SELECT count(*) FROM memory", url=search, workspace="") == [(0,)]
     for table in tables:
         found = system.sql(f"SELECT DISTINCT workspace FROM {table}", url=ingest, workspace=ws)
         assert found in ([(ws,)], []), (table, found)
-    for statement in ("UPDATE memory SET text = 'x'", "DELETE FROM memory", "DELETE FROM memory_history",
-                      "SELECT * FROM api_key", "TRUNCATE memory", "SELECT answer FROM command_done",
-                      "ALTER TABLE memory NO FORCE ROW LEVEL SECURITY", "SET ROLE gantry_ingest"):
+    for statement in (
+        "UPDATE memory SET text = 'x'",
+        "DELETE FROM memory",
+        "DELETE FROM memory_history",
+        "SELECT * FROM api_key",
+        "TRUNCATE memory",
+        "SELECT answer FROM command_done",
+        "ALTER TABLE memory NO FORCE ROW LEVEL SECURITY",
+        "SET ROLE gantry_ingest",
+    ):
         with pytest.raises(psycopg2.Error):
             system.sql(statement, url=search, workspace=ws)
     with pytest.raises(psycopg2.Error):
@@ -654,19 +858,40 @@ def test_kill_9_of_ingest_under_load(system, ws):
         commands = []
         while len(commands) < 1000 or (len(kills) < 4 and len(commands) < 9000):
             i = len(commands)
-            commands.append(system.publish(ws, "ingest", {"scope": "s", "text": f"under load {i} {'x' * 200}", "facts": [
-                {"subject": "n", "predicate": "is", "object": str(i), "confidence": 1}]}))
+            commands.append(
+                system.publish(
+                    ws,
+                    "ingest",
+                    {
+                        "scope": "s",
+                        "text": f"under load {i} {'x' * 200}",
+                        "facts": [
+                            {"subject": "n", "predicate": "is", "object": str(i), "confidence": 1}
+                        ],
+                    },
+                )
+            )
             time.sleep(0.001)
     finally:
         stop.set()
         thread.join()
     answers = [system.done(c, 60) for c in commands]
     assert len(kills) >= 4
-    assert all(status == 200 and body["id"] == c for c, (status, body) in zip(commands, answers))
+    assert all(
+        status == 200 and body["id"] == c
+        for c, (status, body) in zip(commands, answers, strict=False)
+    )
     rows = system.sql("SELECT id::text, text FROM memory WHERE workspace = %s", ws)
     assert sorted(i for i, _ in rows) == sorted(commands)
     assert len({t for _, t in rows}) == len(commands)
     assert count(system, "memory_fact", ws) == count(system, "command_done", ws) == len(commands)
-    servers.wait_until(lambda: system.bus.api("STREAM.INFO.MEMORY")["state"]["messages"] == 0, 30, "settled")
-    assert system.bus.api("STREAM.INFO.DEAD", {"subjects_filter": f"gantry.v1.{ws}.>"})["state"].get("subjects") is None
+    servers.wait_until(
+        lambda: system.bus.api("STREAM.INFO.MEMORY")["state"]["messages"] == 0, 30, "settled"
+    )
+    assert (
+        system.bus.api("STREAM.INFO.DEAD", {"subjects_filter": f"gantry.v1.{ws}.>"})["state"].get(
+            "subjects"
+        )
+        is None
+    )
     second.stop()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The index in the search worker's memory against the database behind it: what was answered is found by
-the next search at any replica, whatever is killed, restored, evicted, too large or of an older release."""
+"""The index in the search worker's memory against the database behind it: what was answered is
+found by the next search at any replica, whatever is killed, restored, evicted, too large or of an
+older release."""
+
 import json
 import os
 import shutil
@@ -11,7 +13,6 @@ import time
 import uuid
 
 import pytest
-
 from gantry_testing import servers
 from gantry_testing.memory import memory_system, program
 from gantry_testing.nats import NatsError
@@ -63,8 +64,11 @@ class Flight:
         self.n += 1
         subject = f"{self.inbox}.{self.n}"
         self.waiting[subject] = then
-        self.s.bus.publish(f"gantry.v1.{workspace}.memory.search",
-                           json.dumps({"query": query, "mode": mode, "k": 3}).encode(), reply=subject)
+        self.s.bus.publish(
+            f"gantry.v1.{workspace}.memory.search",
+            json.dumps({"query": query, "mode": mode, "k": 3}).encode(),
+            reply=subject,
+        )
 
     def check(self, workspace, word, expected, then):
         def judge(answer):
@@ -76,7 +80,11 @@ class Flight:
 
     def one_life(self, i):
         """Stored, found; changed, found as it is now and not as it was; deleted, not found."""
-        workspace, first, second = self.workspaces[i % len(self.workspaces)], f"alpha{i}x", f"omega{i}x"
+        workspace, first, second = (
+            self.workspaces[i % len(self.workspaces)],
+            f"alpha{i}x",
+            f"omega{i}x",
+        )
 
         def stored(answer):
             id = answer["id"]
@@ -85,10 +93,29 @@ class Flight:
 
         def changed(answer):
             id = answer["id"]
-            self.check(workspace, second, [id], lambda: self.check(workspace, first, [], lambda: self.command(
-                workspace, "delete", {"id": id}, lambda _: self.check(workspace, second, [], lambda: None))))
+            self.check(
+                workspace,
+                second,
+                [id],
+                lambda: self.check(
+                    workspace,
+                    first,
+                    [],
+                    lambda: self.command(
+                        workspace,
+                        "delete",
+                        {"id": id},
+                        lambda _: self.check(workspace, second, [], lambda: None),
+                    ),
+                ),
+            )
 
-        self.command(workspace, "ingest", {"scope": f"user:{i % 3}", "text": f"{first} is a word of its own"}, stored)
+        self.command(
+            workspace,
+            "ingest",
+            {"scope": f"user:{i % 3}", "text": f"{first} is a word of its own"},
+            stored,
+        )
 
     def turn(self):
         """The next answer, whosever it is."""
@@ -96,7 +123,9 @@ class Flight:
         answer = json.loads(message.data)
         key = message.subject if message.subject in self.waiting else message.subject.split(".")[4]
         if key in self.waiting:
-            self.waiting.pop(key)(answer.get("body") if "status" in answer and "body" in answer else answer)
+            self.waiting.pop(key)(
+                answer.get("body") if "status" in answer and "body" in answer else answer
+            )
 
     def run(self, checks):
         i = 0
@@ -133,8 +162,12 @@ def test_search_is_killed_under_load_and_while_it_follows(system, ws):
     try:
         for round in range(6):
             words = [letters(round * 150 + i) for i in range(150)]
-            commands = {system.publish(ws, "ingest", {"scope": "s", "text": f"{word} of round {round}"}): word
-                        for word in words}
+            commands = {
+                system.publish(
+                    ws, "ingest", {"scope": "s", "text": f"{word} of round {round}"}
+                ): word
+                for word in words
+            }
             for command, word in commands.items():
                 assert system.done(command)[0] == 200
                 expected[word] = command
@@ -234,14 +267,21 @@ def again(call):
 
 # --- memory -----------------------------------------------------------------------------------
 
-WORDS = "amber birch cedar delta ember frost grove heath inlet jewel knoll larch maple north ocean pearl".split()
+WORDS = (
+    "amber birch cedar delta ember frost grove heath "
+    "inlet jewel knoll larch maple north ocean pearl"
+).split()
 
 
 def fill(s, workspace, n, prefix=""):
     commands = []
     for i in range(n):
         a, b, c = WORDS[i % 16], WORDS[i // 16 % 16], WORDS[i // 7 % 16]
-        body = {"scope": f"user:{i % 3}", "text": f"{prefix}{a} {b} {c} number {i}", "tags": [f"t{i % 4}"]}
+        body = {
+            "scope": f"user:{i % 3}",
+            "text": f"{prefix}{a} {b} {c} number {i}",
+            "tags": [f"t{i % 4}"],
+        }
         commands.append(s.publish(workspace, "ingest", body))
     for command in commands:
         assert s.done(command)[0] == 200
@@ -250,18 +290,24 @@ def fill(s, workspace, n, prefix=""):
 
 def test_a_workspace_beyond_the_bound_is_answered_the_same(system, ws):
     fill(system, ws, 3000)
-    queries = [{"query": q, "mode": mode, "k": 20, **more} for q in ("amber", "birch cedar", "number 77", "ocean or pearl")
-               for mode in ("text", "vector", "hybrid") for more in ({}, {"scope": "user:1"}, {"tags": ["t2"]})]
+    queries = [
+        {"query": q, "mode": mode, "k": 20, **more}
+        for q in ("amber", "birch cedar", "number 77", "ocean or pearl")
+        for mode in ("text", "vector", "hybrid")
+        for more in ({}, {"scope": "user:1"}, {"tags": ["t2"]})
+    ]
     usual = [system.ask(ws, "search", q) for q in queries]
     assert sum(a["results_count"] > 0 for a in usual) > 24
     system.workers[1].stop()
     small = system.worker("search", INDEX_MEMORY_BYTES="1048576", SEARCH_BUDGET_MS="60000")
     try:
-        for query, expected in zip(queries, usual):
+        for query, expected in zip(queries, usual, strict=False):
             found = system.ask(ws, "search", query)
             strip(found), strip(expected)
             assert found == expected, query
-        servers.wait_until(lambda: small.said("does not fit into INDEX_MEMORY_BYTES") == 1, 10, "the log says so")
+        servers.wait_until(
+            lambda: small.said("does not fit into INDEX_MEMORY_BYTES") == 1, 10, "the log says so"
+        )
         new = system.ingest(ws, "user:1", "zanzibar is new")["id"]
         assert ids(system.search(ws, "zanzibar", mode="text")) == [new]
         system.command(ws, "delete", {"id": new})
@@ -287,8 +333,10 @@ def test_indexes_make_room_for_each_other(system, ws):
         for _ in range(3):
             for name in names:
                 answer = system.search(name, "amber", mode="text", k=50)
-                assert answer["results_count"] == 50 and all(c.startswith(name + " ") for c in contents(answer))
-        assert small.said("leaves the memory") > 3 and small.said("does not fit") == 0
+                assert answer["results_count"] == 50
+                assert all(c.startswith(name + " ") for c in contents(answer))
+        assert small.said("leaves the memory") > 3
+        assert small.said("does not fit") == 0
     finally:
         small.stop()
         system.workers[1].start()
@@ -302,13 +350,17 @@ def test_a_search_beyond_its_budget_disturbs_nobody(system, ws):
     small = system.worker("search", INDEX_MEMORY_BYTES="1048576", SEARCH_BUDGET_MS="100")
     try:
         system.sql("ALTER TABLE memory RENAME TO memory_away")  # nobody can be quick now
-        system.sql("CREATE VIEW memory AS SELECT m.* FROM memory_away m, LATERAL (SELECT CASE WHEN m.workspace = "
-                   f"'{ws}' THEN pg_sleep(0.001) END) wait")
+        system.sql(
+            "CREATE VIEW memory AS SELECT m.* FROM memory_away m, LATERAL (SELECT CASE WHEN "
+            "m.workspace = "
+            f"'{ws}' THEN pg_sleep(0.001) END) wait"
+        )
         system.sql("GRANT SELECT ON memory TO gantry_search")
         small.stop()
         small.start()
         answer = system.ask(ws, "search", {"query": "amber"})
-        assert answer["code"] == "timeout" and answer["status"] == 504, answer
+        assert answer["code"] == "timeout", answer
+        assert answer["status"] == 504, answer
         assert contents(system.search(other, "tea")) == ["tea for two"]
     finally:
         small.stop()
@@ -325,11 +377,16 @@ def test_workspaces_with_the_same_texts(system, ws):
     mine, theirs = fill(system, ws, 200), fill(system, other, 200)
     for mode in ("text", "vector", "hybrid"):
         a, b = (system.search(w, "amber birch", mode=mode, k=50) for w in (ws, other))
-        assert contents(a) == contents(b) and [r["score"] for r in a["results"]] == [r["score"] for r in b["results"]]
-        assert set(ids(a)) <= set(mine) and set(ids(b)) <= set(theirs)
+        assert contents(a) == contents(b)
+        assert [r["score"] for r in a["results"]] == [r["score"] for r in b["results"]]
+        assert set(ids(a)) <= set(mine)
+        assert set(ids(b)) <= set(theirs)
     assert system.command(other, "forget", {"scope": "user:1"})[0] == 200
     assert contents(system.search(ws, "amber birch", k=50)) == contents(a)
-    assert {r["scope"] for r in system.search(other, "amber birch", k=50)["results"]} == {"user:0", "user:2"}
+    assert {r["scope"] for r in system.search(other, "amber birch", k=50)["results"]} == {
+        "user:0",
+        "user:2",
+    }
 
 
 def test_what_is_gone_never_appears_again(system, ws):
@@ -341,8 +398,11 @@ def test_what_is_gone_never_appears_again(system, ws):
         with system.nats.connect("operator") as bus:
             while not stop.is_set():
                 before = set(gone)
-                message = bus.request(f"gantry.v1.{ws}.memory.search",
-                                      json.dumps({"query": "number", "mode": "text", "k": 50}).encode(), timeout=30)
+                message = bus.request(
+                    f"gantry.v1.{ws}.memory.search",
+                    json.dumps({"query": "number", "mode": "text", "k": 50}).encode(),
+                    timeout=30,
+                )
                 found = ids(json.loads(message.data))
                 if before & set(found):
                     wrong.append(before & set(found))
@@ -353,12 +413,20 @@ def test_what_is_gone_never_appears_again(system, ws):
     try:
         for i, id in enumerate(flight_ids[:60]):
             if i % 3 == 0:
-                assert system.command(ws, "patch", {"id": id, "text": f"without the word {i}"})[0] == 200
+                assert (
+                    system.command(ws, "patch", {"id": id, "text": f"without the word {i}"})[0]
+                    == 200
+                )
             else:
                 assert system.command(ws, "delete", {"id": id})[0] == 204
             gone.add(id)
         for scope in ("user:0", "user:1"):
-            scoped = {r for r, in system.sql("SELECT id::text FROM memory WHERE workspace = %s AND scope = %s", ws, scope)}
+            scoped = {
+                r
+                for (r,) in system.sql(
+                    "SELECT id::text FROM memory WHERE workspace = %s AND scope = %s", ws, scope
+                )
+            }
             assert system.command(ws, "forget", {"scope": scope})[0] == 200
             gone.update(scoped)
     finally:
@@ -367,18 +435,26 @@ def test_what_is_gone_never_appears_again(system, ws):
             thread.join()
     assert not wrong
     left = system.search(ws, "number", mode="text", k=50)
-    assert {r["scope"] for r in left["results"]} == {"user:2"} and left["results_count"] == 20
+    assert {r["scope"] for r in left["results"]} == {"user:2"}
+    assert left["results_count"] == 20
     short = system.ingest(ws, "user:2", "number of the short lived", ttl_seconds=1)["id"]
-    servers.wait_until(lambda: short not in ids(system.search(ws, "short lived", mode="text")), 10, "expired")
+    servers.wait_until(
+        lambda: short not in ids(system.search(ws, "short lived", mode="text")), 10, "expired"
+    )
 
 
 # --- releases side by side --------------------------------------------------------------------
 
 
 def state(s, workspace):
-    return s.sql("SELECT count(*) FILTER (WHERE terms IS NULL), count(*) FILTER (WHERE get_byte(terms, 0) <> 1),"
-                 " count(*) FILTER (WHERE model <> (SELECT max(model) FROM memory WHERE workspace = %s"
-                 " AND text LIKE 'current%%')) FROM memory WHERE workspace = %s", workspace, workspace)[0]
+    return s.sql(
+        "SELECT count(*) FILTER (WHERE terms IS NULL), count(*) FILTER (WHERE get_byte(terms, 0) "
+        "<> 1),"
+        " count(*) FILTER (WHERE model <> (SELECT max(model) FROM memory WHERE workspace = %s"
+        " AND text LIKE 'current%%')) FROM memory WHERE workspace = %s",
+        workspace,
+        workspace,
+    )[0]
 
 
 def test_rows_of_another_analyser_and_model(system, ws):
@@ -400,21 +476,37 @@ def test_rows_of_another_analyser_and_model(system, ws):
         assert set(ids(system.search(ws, "deploy", mode="text"))) == {current, null, older, other}
         assert ids(system.search(ws, "lighthouse", mode="text")) == [older]
         found = system.search(ws, "tower", mode="vector")["results"]
-        assert found[-1]["id"] == other and found[-1]["cosine_distance"] is None and len(found) == 4
+        assert found[-1]["id"] == other
+        assert found[-1]["cosine_distance"] is None
+        assert len(found) == 4
     finally:
         ingest.start()
     env = {"DATABASE_URL": system.superuser}
-    done = subprocess.run([program("gantry"), "memory", "reindex", "--json"], env=env, capture_output=True, text=True,
-                          timeout=120)
+    done = subprocess.run(
+        [program("gantry"), "memory", "reindex", "--json"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["finished"] and told["changed"] >= 3 and told["seen"] >= 4, told
+    assert told["finished"], told
+    assert told["changed"] >= 3, told
+    assert told["seen"] >= 4, told
     assert state(system, ws) == (0, 0, 0)
     found = system.search(ws, "tower", mode="vector")["results"]
-    assert found[0]["id"] == other and found[0]["cosine_distance"] < 0.9
+    assert found[0]["id"] == other
+    assert found[0]["cosine_distance"] < 0.9
     assert set(ids(system.search(ws, "deploy", mode="text"))) == {current, null, older, other}
-    again = subprocess.run([program("gantry"), "memory", "reindex", "--status"], env=env, capture_output=True, text=True)
-    assert again.returncode == 0 and again.stdout.startswith("finished: "), again
+    again = subprocess.run(
+        [program("gantry"), "memory", "reindex", "--status"],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert again.returncode == 0, again
+    assert again.stdout.startswith("finished: "), again
 
 
 def test_a_log_that_was_swept_is_a_load(system, ws):

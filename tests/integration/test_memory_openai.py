@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The `openai` provider against a stand-in server: batches, retries, refusals, and the cache of query
-vectors in Redis."""
+"""The `openai` provider against a stand-in server: batches, retries, refusals, and the cache of
+query vectors in Redis."""
 import hashlib
 import math
 import uuid
 
 import pytest
-
 from gantry_testing import servers
 from gantry_testing.embedding import StandIn, vector
 from gantry_testing.memory import memory_system
@@ -48,21 +47,26 @@ def test_stored_and_found(system, embedder, ws):
     system.ingest(ws, "s", "alpha beta gamma")
     system.ingest(ws, "s", "delta epsilon zeta")
     path, authorization, body = embedder.requests[0]
-    assert path == "/v1/embeddings" and authorization == f"Bearer {KEY}"
-    assert body["model"] == "test-model" and body["input"] == ["alpha beta gamma"]
+    assert path == "/v1/embeddings"
+    assert authorization == f"Bearer {KEY}"
+    assert body["model"] == "test-model"
+    assert body["input"] == ["alpha beta gamma"]
     assert "dimensions" not in body
     results = system.search(ws, "alpha beta", mode="vector")["results"]
     assert [r["content"] for r in results] == ["alpha beta gamma", "delta epsilon zeta"]
     a, b = vector("alpha beta"), vector("alpha beta gamma")
-    cosine = sum(x * y for x, y in zip(a, b)) / math.hypot(*a) / math.hypot(*b)
+    cosine = sum(x * y for x, y in zip(a, b, strict=False)) / math.hypot(*a) / math.hypot(*b)
     assert abs(results[0]["similarity_score"] - cosine) < 0.002
-    assert system.sql("SELECT DISTINCT name FROM memory JOIN memory_model USING (model) WHERE workspace = %s",
-                      ws) == [(f"openai:test-model:{DIM}",)]
+    assert system.sql(
+        "SELECT DISTINCT name FROM memory JOIN memory_model USING (model) WHERE workspace = %s", ws
+    ) == [(f"openai:test-model:{DIM}",)]
 
 
 def test_a_batch_is_one_request(system, embedder, ws):
     system.workers[0].stop()
-    commands = [system.publish(ws, "ingest", {"scope": "s", "text": f"batch {i}"}) for i in range(40)]
+    commands = [
+        system.publish(ws, "ingest", {"scope": "s", "text": f"batch {i}"}) for i in range(40)
+    ]
     system.workers[0].start()
     assert all(system.done(c)[0] == 200 for c in commands)
     assert sorted(inputs(embedder)) == sorted(f"batch {i}" for i in range(40))
@@ -82,7 +86,8 @@ def test_query_vectors_are_cached_under_keyed_hashes(system, embedder, ws):
     import redis
     client = redis.Redis.from_url(system.redis.url)
     keys = client.keys("*")
-    assert keys and all(k.startswith(b"gantry:embed:") and len(k) == len("gantry:embed:") + 64 for k in keys)
+    assert keys
+    assert all(k.startswith(b"gantry:embed:") and len(k) == len("gantry:embed:") + 64 for k in keys)
     assert all(0 < client.ttl(k) <= 86400 for k in keys)
     plain = {hashlib.sha256(t.encode()).hexdigest().encode() for t in ("a secret question",)}
     assert not any(p in k for k in keys for p in plain)
@@ -120,23 +125,32 @@ def test_temporary_failures_are_retried(system, embedder, ws):
 def test_a_text_that_is_too_long_for_the_model_is_cut(system, embedder, ws):
     embedder.longest = 5000
     long = "long " * 4000
-    commands = [system.publish(ws, "ingest", {"scope": "s", "text": t}) for t in ("short one", long, "short two")]
+    commands = [
+        system.publish(ws, "ingest", {"scope": "s", "text": t})
+        for t in ("short one", long, "short two")
+    ]
     assert all(system.done(c, 40)[0] == 200 for c in commands)
     assert system.ask(ws, "get", {"id": commands[1]})["content"] == long
     assert system.search(ws, "long", mode="vector", k=3)["results_count"] == 3
     assert max(len(t) for t in inputs(embedder) if "long" in t) == 16384
-    assert system.sql("SELECT count(*) FROM memory WHERE workspace = %s AND embedding IS NULL", ws) == [(0,)]
+    assert system.sql(
+        "SELECT count(*) FROM memory WHERE workspace = %s AND embedding IS NULL", ws
+    ) == [(0,)]
 
 
-@pytest.mark.parametrize("longest,text", [(2000, "shorter " * 625), (1500, "wörter " * 900), (100, "x" * 16000)],
-                         ids=["2000", "1500", "100"])
+@pytest.mark.parametrize(
+    "longest,text",
+    [(2000, "shorter " * 625), (1500, "wörter " * 900), (100, "x" * 16000)],
+    ids=["2000", "1500", "100"],
+)
 def test_a_text_is_cut_until_it_is_taken(system, embedder, ws, longest, text):
     embedder.longest = longest
     command = system.publish(ws, "ingest", {"scope": "s", "text": text})
     assert system.done(command, 60)[0] == 200
     assert system.ask(ws, "get", {"id": command})["content"] == text  # cut for the vector only
     taken = [len(t) for t in inputs(embedder) if len(t) <= longest]
-    assert taken and max(taken) > longest // 3
+    assert taken
+    assert max(taken) > longest // 3
     # Remembered: the next long text is not refused first.
     embedder.requests.clear()
     command = system.publish(ws, "ingest", {"scope": "s", "text": "next " + text})
@@ -150,13 +164,19 @@ def test_a_text_is_cut_until_it_is_taken(system, embedder, ws, longest, text):
     assert len(inputs(embedder)[0]) == max(taken) + 10
 
 
-@pytest.mark.parametrize("status,said", [(401, "the embedding server answers 401 (see EMBED_API_KEY)"),
-                                         (404, "the embedding server answers 404 (see EMBED_URL and EMBED_MODEL)")])
+@pytest.mark.parametrize(
+    "status,said",
+    [
+        (401, "the embedding server answers 401 (see EMBED_API_KEY)"),
+        (404, "the embedding server answers 404 (see EMBED_URL and EMBED_MODEL)"),
+    ],
+)
 def test_the_trouble_names_the_embedding_server(system, embedder, ws, status, said):
     embedder.answers += [(status, {})] * 3
     answer = system.ask(ws, "search", {"query": f"who answers {status}", "mode": "vector"})
     embedder.answers.clear()
-    assert answer["status"] == 503 and "the embedding server" in answer["detail"]
+    assert answer["status"] == 503
+    assert "the embedding server" in answer["detail"]
     embedder.answers += [(status, {})]
     command = system.publish(ws, "ingest", {"scope": "s", "text": f"refused with {status}"})
     assert system.done(command, 60)[0] == 200
@@ -173,4 +193,6 @@ def test_nonsense_is_not_stored(system, embedder, ws, answer):
     command = system.publish(ws, "ingest", {"scope": "s", "text": "patience"})
     assert system.done(command, 60)[0] == 200  # once the server is right again
     assert len(embedder.requests) >= 2
-    assert system.sql("SELECT vector_dims(embedding) FROM memory WHERE workspace = %s", ws) == [(DIM,)]
+    assert system.sql("SELECT vector_dims(embedding) FROM memory WHERE workspace = %s", ws) == [
+        (DIM,)
+    ]

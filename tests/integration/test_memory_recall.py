@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Recall of `vector` searches against an exact scan in the database: workspaces of unequal size, queries of
-the workspace's own topics and of another's, loaded at once and after insertions. And always min(k,
-matching) results."""
+"""Recall of `vector` searches against an exact scan in the database: workspaces of unequal size,
+queries of the workspace's own topics and of another's, loaded at once and after insertions. And
+always min(k, matching) results."""
 import hashlib
 import io
 import json
@@ -9,7 +9,6 @@ import re
 import uuid
 
 import pytest
-
 from gantry_testing import servers
 from gantry_testing.corpus import Embedding, Workspace
 from gantry_testing.memory import memory_system
@@ -39,17 +38,53 @@ def load(cursor, s, workspace, size, model):
     rows = io.StringIO()
     for i, text in enumerate(s.texts[workspace].texts(size)):
         digest = hashlib.sha256(f"{i} {text}".encode()).hexdigest()
-        rows.write("\t".join([workspace, str(uuid.uuid4()), f"user:{i % 7}", str(10**18 + i), "0", str(model),
-                              "\\\\x" + digest, "test", text, s.embedding.literal(text)]) + "\n")
+        rows.write(
+            "\t".join(
+                [
+                    workspace,
+                    str(uuid.uuid4()),
+                    f"user:{i % 7}",
+                    str(10**18 + i),
+                    "0",
+                    str(model),
+                    "\\\\x" + digest,
+                    "test",
+                    text,
+                    s.embedding.literal(text),
+                ]
+            )
+            + "\n"
+        )
     rows.seek(0)
-    cursor.copy_from(rows, "memory", columns=("workspace", "id", "scope", "created_ns", "touched_ns", "model",
-                                              "content_hash", "source", "text", "embedding"))
+    cursor.copy_from(
+        rows,
+        "memory",
+        columns=(
+            "workspace",
+            "id",
+            "scope",
+            "created_ns",
+            "touched_ns",
+            "model",
+            "content_hash",
+            "source",
+            "text",
+            "embedding",
+        ),
+    )
 
 
 def exact(s, workspace, query, k):
     """Distances of the nearest: all rows of the workspace, sorted."""
-    return [d for d, in s.sql("SELECT embedding <=> %s::halfvec FROM memory WHERE workspace = %s ORDER BY 1 LIMIT %s",
-                              s.embedding.literal(query), workspace, k)]
+    return [
+        d
+        for (d,) in s.sql(
+            "SELECT embedding <=> %s::halfvec FROM memory WHERE workspace = %s ORDER BY 1 LIMIT %s",
+            s.embedding.literal(query),
+            workspace,
+            k,
+        )
+    ]
 
 
 def recall(s, workspace, source):
@@ -80,10 +115,18 @@ def test_recall(system):
     check(s, "loaded")
     s.provision("big")
     for i in range(1500):
-        body = json.dumps({"scope": f"user:{i % 7}", "text": f"{s.texts['big'].text()} {i}"}).encode()
+        body = json.dumps(
+            {"scope": f"user:{i % 7}", "text": f"{s.texts['big'].text()} {i}"}
+        ).encode()
         s.bus.publish("gantry.v1.big.memory.ingest", body, {"Nats-Msg-Id": str(uuid.uuid4())})
-    servers.wait_until(lambda: s.sql("SELECT count(*) FROM memory WHERE workspace = 'big'")[0][0] == SIZES["big"] + 1500,
-                       240, "all are stored")
+    servers.wait_until(
+        lambda: (
+            s.sql("SELECT count(*) FROM memory WHERE workspace = 'big'")[0][0]
+            == SIZES["big"] + 1500
+        ),
+        240,
+        "all are stored",
+    )
     check(s, "after insertions")
 
 
@@ -92,13 +135,21 @@ def test_always_min_of_k_and_matching(system):
     for k in (1, 7, 50):
         for mode in ("vector", "hybrid"):
             for workspace, size in SIZES.items():
-                assert s.search(workspace, "deploy the server", mode=mode, k=k)["results_count"] == min(k, size)
+                assert s.search(workspace, "deploy the server", mode=mode, k=k)[
+                    "results_count"
+                ] == min(k, size)
         for scope in ("user:1", "user:6"):
             assert s.search("big", "deploy", mode="vector", scope=scope, k=k)["results_count"] == k
-            found = s.sql("SELECT count(*) FROM memory WHERE workspace = 'hundredth' AND scope = %s", scope)[0][0]
-            assert s.search("hundredth", "deploy", scope=scope, k=k)["results_count"] == min(k, found)
+            found = s.sql(
+                "SELECT count(*) FROM memory WHERE workspace = 'hundredth' AND scope = %s", scope
+            )[0][0]
+            assert s.search("hundredth", "deploy", scope=scope, k=k)["results_count"] == min(
+                k, found
+            )
         texts = [t for t, in s.sql("SELECT text FROM memory WHERE workspace = 'hundredth'")]
-        matching = sum(bool(re.search(r"\bdeploy\b", t) and re.search(r"\bserver\b", t)) for t in texts)
+        matching = sum(
+            bool(re.search(r"\bdeploy\b", t) and re.search(r"\bserver\b", t)) for t in texts
+        )
         answer = s.search("hundredth", "deploy server", mode="text", k=k)
         assert answer["results_count"] == min(k, matching)
         assert all("deploy" in r["content"] and "server" in r["content"] for r in answer["results"])

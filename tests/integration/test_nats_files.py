@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""nats/: the server takes its configuration, JetStream its bodies, and each user has only its rights."""
+"""nats/: the server takes its configuration, JetStream its bodies, and each user has only its
+rights."""
+
 import json
 
 import pytest
-
 from gantry_testing import nats_files
 from gantry_testing.nats import Nats, NatsError
 
@@ -31,7 +32,9 @@ def test_bodies_are_taken_twice_and_kept_as_they_are(server):
 
 def test_one_workspace_fills_only_its_own_share(server):
     with server.connect("operator") as client:
-        body = next(json.loads(t) for p, t in nats_files.bodies("streams") if p.endswith("TASKS.json"))
+        body = next(
+            json.loads(t) for p, t in nats_files.bodies("streams") if p.endswith("TASKS.json")
+        )
         nats_files.taken(client.api("STREAM.UPDATE.TASKS", dict(body, max_msgs_per_subject=2)))
         subject = "gantry.v1.{}.executor.run"
         for _ in range(2):
@@ -43,16 +46,36 @@ def test_one_workspace_fills_only_its_own_share(server):
 
 
 FORBIDDEN = {
-    "gateway": ["$JS.API.STREAM.PURGE.AUDIT", "gantry.v1.w1.audit.request.ingest",
-                "gantry.v1.w1.dead.ingest", "$JS.ACK.MEMORY.ingest_w1.1.1.1.1.1"],
-    "ingest": ["$JS.API.STREAM.PURGE.MEMORY", "gantry.v1.w1.memory.ingest", "gantry.v1.w1.audit.append",
-               "$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit_w1", "gantry.v1.w1.audit.request.gateway"],
-    "search": ["gantry.v1.w1.memory.ingest", "$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest_w1",
-               "gantry.v1.w1.memory.1.done"],
-    "audit": ["$JS.API.STREAM.DELETE.AUDIT", "gantry.v1.w1.memory.ingest",
-              "$JS.API.CONSUMER.DELETE.AUDIT.audit_w1", "gantry.v1.w1.memory.1.done"],
-    "executor": ["gantry.v1.w1.executor.run", "$JS.API.CONSUMER.CREATE.TASKS",
-                 "gantry.v1.w1.memory.1.done", "$JS.ACK.MEMORY.ingest_w1.1.1.1.1.1"],
+    "gateway": [
+        "$JS.API.STREAM.PURGE.AUDIT",
+        "gantry.v1.w1.audit.request.ingest",
+        "gantry.v1.w1.dead.ingest",
+        "$JS.ACK.MEMORY.ingest_w1.1.1.1.1.1",
+    ],
+    "ingest": [
+        "$JS.API.STREAM.PURGE.MEMORY",
+        "gantry.v1.w1.memory.ingest",
+        "gantry.v1.w1.audit.append",
+        "$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit_w1",
+        "gantry.v1.w1.audit.request.gateway",
+    ],
+    "search": [
+        "gantry.v1.w1.memory.ingest",
+        "$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest_w1",
+        "gantry.v1.w1.memory.1.done",
+    ],
+    "audit": [
+        "$JS.API.STREAM.DELETE.AUDIT",
+        "gantry.v1.w1.memory.ingest",
+        "$JS.API.CONSUMER.DELETE.AUDIT.audit_w1",
+        "gantry.v1.w1.memory.1.done",
+    ],
+    "executor": [
+        "gantry.v1.w1.executor.run",
+        "$JS.API.CONSUMER.CREATE.TASKS",
+        "gantry.v1.w1.memory.1.done",
+        "$JS.ACK.MEMORY.ingest_w1.1.1.1.1.1",
+    ],
     "kick": ["gantry.v1.w1.memory.ingest", "$SYS.REQ.SERVER.PING.VARZ"],
     "callout": ["gantry.v1.w1.memory.ingest", "$JS.API.INFO"],
 }
@@ -82,7 +105,8 @@ def test_nobody_connects_without_a_user(server):
 def test_clients_reach_commands_and_nothing_else(server):
     with server.connect("client") as client, server.connect("operator") as operator:
         ack = client.js_publish("gantry.v1.w1.memory.ingest", b"{}", msg_id="a")
-        assert ack["stream"] == "MEMORY" and "error" not in ack
+        assert ack["stream"] == "MEMORY"
+        assert "error" not in ack
         message = operator.api("STREAM.MSG.GET.MEMORY", {"seq": ack["seq"]})["message"]
         assert message["subject"] == "gantry.v1.w1.memory.ingest"
         assert client.api("STREAM.PURGE.AUDIT")["error"]["err_code"] == 10039  # no JetStream here
@@ -135,7 +159,8 @@ def test_kick_lists_and_ends_connections_from_outside_the_system_account(server)
             return answer["server"]["id"], [c["cid"] for c in answer["data"]["connections"]]
 
         server_id, mine = listed("$SYS.REQ.SERVER.PING.CONNZ")
-        assert mine and listed(f"gantry.sys.connz.{server_id}") == (server_id, mine)
+        assert mine
+        assert listed(f"gantry.sys.connz.{server_id}") == (server_id, mine)
         for cid in mine:
             kick.request(f"$SYS.REQ.SERVER.{server_id}.KICK", {"cid": cid})
         assert client.wait_closed()

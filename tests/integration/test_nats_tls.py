@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs reach NATS over TLS: the server's certificate and name are verified, a client certificate is
-shown when there is one."""
+"""Programs reach NATS over TLS: the server's certificate and name are verified, a client
+certificate is shown when there is one."""
 import os
 import subprocess
 import time
@@ -13,7 +13,8 @@ CONFIG = """
 server_name: tls
 listen: "127.0.0.1:{port}"
 jetstream {{ store_dir: "{directory}/store" }}
-tls {{ cert_file: "{directory}/{cert}.crt", key_file: "{directory}/{cert}.key", ca_file: "{directory}/ca.crt", verify: {verify} }}
+tls {{ cert_file: "{directory}/{cert}.crt", key_file: "{directory}/{cert}.key",
+       ca_file: "{directory}/ca.crt", verify: {verify} }}
 authorization {{ users: [ {{ user: audit, password: p }} ] }}
 """
 
@@ -23,17 +24,65 @@ def run(*words, cwd):
 
 
 def certificate(directory, name, subject_alt_name, ca="ca"):
-    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key",
-        "-out", f"{name}.csr", "-subj", f"/CN={name}", cwd=directory)
+    run(
+        "openssl",
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        f"{name}.key",
+        "-out",
+        f"{name}.csr",
+        "-subj",
+        f"/CN={name}",
+        cwd=directory,
+    )
     with open(os.path.join(directory, f"{name}.ext"), "w") as f:
         f.write(f"subjectAltName={subject_alt_name}\n")
-    run("openssl", "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-CAcreateserial",
-        "-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.crt", cwd=directory)
+    run(
+        "openssl",
+        "x509",
+        "-req",
+        "-in",
+        f"{name}.csr",
+        "-CA",
+        f"{ca}.crt",
+        "-CAkey",
+        f"{ca}.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        f"{name}.ext",
+        "-out",
+        f"{name}.crt",
+        cwd=directory,
+    )
 
 
 def authority(directory, name):
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-        "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}", cwd=directory)
+    run(
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-keyout",
+        f"{name}.key",
+        "-out",
+        f"{name}.crt",
+        "-subj",
+        f"/CN={name}",
+        cwd=directory,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +104,12 @@ def outcome(directory, cert="right", verify="false", **env):
     with open(config, "w") as f:
         f.write(CONFIG.format(port=port, directory=directory, cert=cert, verify=verify))
     os.chmod(config, 0o644)
-    server = servers.Server([servers.lend(directory, servers.nats_server(), "nats-server"), "-c", config], port,
-                            directory, os.path.join(directory, "log")).start()
+    server = servers.Server(
+        [servers.lend(directory, servers.nats_server(), "nats-server"), "-c", config],
+        port,
+        directory,
+        os.path.join(directory, "log"),
+    ).start()
     program = subprocess.Popen(
         [ROOT / "build" / "gantry-audit"], stderr=subprocess.PIPE, text=True, env={
             "NATS_URL": f"tls://audit:p@127.0.0.1:{port}", "DATABASE_URL": "postgresql://x:x@127.0.0.1:1/x",

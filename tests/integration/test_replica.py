@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""gantry-search on a hot standby of PostgreSQL: everything it answers can be had from one that nobody
-can write to. And a standby that takes over: the programs find it without a restart."""
+"""gantry-search on a hot standby of PostgreSQL: everything it answers can be had from one that
+nobody can write to. And a standby that takes over: the programs find it without a restart."""
 import contextlib
 import os
 import re
@@ -18,10 +18,28 @@ def standby(stack):
     """A streaming replica of a stack's PostgreSQL."""
     with servers.scratch() as directory:
         data, port = os.path.join(directory, "data"), servers.free_port()
-        subprocess.run([*servers.unprivileged(), servers.postgres_bin("pg_basebackup"), "-D", data, "-R", "-c", "fast",
-                        "-d", stack.database_url().replace("/gantry", "/postgres")], check=True, cwd=directory)
+        subprocess.run(
+            [
+                *servers.unprivileged(),
+                servers.postgres_bin("pg_basebackup"),
+                "-D",
+                data,
+                "-R",
+                "-c",
+                "fast",
+                "-d",
+                stack.database_url().replace("/gantry", "/postgres"),
+            ],
+            check=True,
+            cwd=directory,
+        )
         command = [servers.postgres_bin("postgres"), "-D", data]
-        for setting in ("listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", "fsync=off"):
+        for setting in (
+            "listen_addresses=127.0.0.1",
+            f"port={port}",
+            "unix_socket_directories=",
+            "fsync=off",
+        ):
             command += ["-c", setting]
         server = servers.Server(command, port, directory, os.path.join(directory, "log")).start()
         server.url = stack.database_url().replace(f":{stack.ports['POSTGRES_PORT']}/", f":{port}/")
@@ -46,7 +64,11 @@ def move(stack, program, where):
     stack.take_down(program)
     script = stack.directory / f"state/{program}.away"
     port = stack.ports["POSTGRES_PORT"]  # by its socket, or where there is none by TCP
-    text, count = re.subn(rf"@(/gantry\?host=[^&']+&port={port}|127\.0\.0\.1:{port}/gantry)", f"@{where}", script.read_text())
+    text, count = re.subn(
+        rf"@(/gantry\?host=[^&']+&port={port}|127\.0\.0\.1:{port}/gantry)",
+        f"@{where}",
+        script.read_text(),
+    )
     assert count
     script.write_text(text)
     stack.bring_back(program, ready=False)
@@ -62,7 +84,11 @@ def test_search_answers_from_the_standby(replicated):
         assert [one["id"] for one in found] == [kept], mode
     assert [one["id"] for one in client.get("/memory?scope=s").ok().json["items"]] == [kept]
     client.patch(f"/memory/{kept}", {"text": "the lighthouse keeper drinks coffee"}).ok()
-    wait_until(lambda: client.get(f"/memory/{kept}").json["content"].endswith("coffee"), 20, "the change is there")
+    wait_until(
+        lambda: client.get(f"/memory/{kept}").json["content"].endswith("coffee"),
+        20,
+        "the change is there",
+    )
     client.delete(f"/memory/{kept}").ok(204)
     wait_until(lambda: client.get(f"/memory/{kept}").status == 404, 20, "the deletion is there")
 
@@ -81,7 +107,10 @@ def test_it_is_the_standby_that_is_asked(replicated):
 def test_the_standby_takes_over(replicated):
     """Each program has both addresses and takes the one that can be written to."""
     stack, writers = replicated, ("gateway", "ingest", "audit")
-    both = f"127.0.0.1:{stack.ports['POSTGRES_PORT']},127.0.0.1:{stack.standby.port}/gantry?target_session_attrs=read-write"
+    both = (
+        f"127.0.0.1:{stack.ports['POSTGRES_PORT']},127.0.0.1:{stack.standby.port}/gantry"
+        "?target_session_attrs=read-write"
+    )
     for program in writers:
         move(stack, program, both)
     client, pids = stack.client(), {program: stack.pid(program) for program in writers}
@@ -91,9 +120,17 @@ def test_the_standby_takes_over(replicated):
     with contextlib.closing(psycopg2.connect(stack.standby.url)) as connection:
         connection.cursor().execute("SELECT pg_promote()")
     stack.wait_ready()
-    after = wait_until(lambda: client.clone().ingest("s", "written to the second").ok().json["id"], 40, "it is written")
+    after = wait_until(
+        lambda: client.clone().ingest("s", "written to the second").ok().json["id"],
+        40,
+        "it is written",
+    )
     for memory in (before, after):
         assert client.get(f"/memory/{memory}").status == 200
     made = client.post("/keys", {"name": "new", "role": "viewer"}).ok(201).json
-    wait_until(lambda: client.clone(made["key"]).get("/memory?scope=s").status == 200, 30, "keys are checked there")
+    wait_until(
+        lambda: client.clone(made["key"]).get("/memory?scope=s").status == 200,
+        30,
+        "keys are checked there",
+    )
     assert {program: stack.pid(program) for program in writers} == pids, "no program was restarted"

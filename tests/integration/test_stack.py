@@ -19,8 +19,17 @@ from gantry_testing.wait import promised, wait_until
 
 PARTS = ["audit", "executor", "gateway", "ingest", "nats", "postgres", "redis", "search"]
 VARIABLES = {
-    "GANTRY_URL", "GANTRY_ADMIN_URL", "GANTRY_API_KEY", "NATS_URL", "GANTRY_NATS_OPERATOR_URL", "NATS_MONITOR_URL",
-    "DATABASE_URL", "DATABASE_SUPERUSER_URL", "REDIS_URL", "GANTRY_AUDIT_VKEY", "GANTRY_PIDS_DIR",
+    "GANTRY_URL",
+    "GANTRY_ADMIN_URL",
+    "GANTRY_API_KEY",
+    "NATS_URL",
+    "GANTRY_NATS_OPERATOR_URL",
+    "NATS_MONITOR_URL",
+    "DATABASE_URL",
+    "DATABASE_SUPERUSER_URL",
+    "REDIS_URL",
+    "GANTRY_AUDIT_VKEY",
+    "GANTRY_PIDS_DIR",
 }
 
 
@@ -70,7 +79,8 @@ def test_a_second_make_up_changes_nothing_and_is_quick(own):
     assert time.monotonic() - start < promised(3)
     assert sum(os.times()[2:4]) - used < 2
     own.read_env()
-    assert pids(own) == before and own.api_key == key
+    assert pids(own) == before
+    assert own.api_key == key
     assert "starting" not in done.stderr
 
 
@@ -99,7 +109,8 @@ def test_whatever_part_is_killed_comes_back(own, name):
 
 
 def test_a_server_that_forgot_how_far_a_stream_had_come(own):
-    """What kill -9 leaves in the instant in which a work queue becomes empty: no block, no index."""
+    """What kill -9 leaves in the instant in which a work queue becomes empty: no block, no
+    index."""
     for number in range(4):
         remember(own, f"before the sequence was lost {number}")
     own.take_down("nats")
@@ -108,15 +119,26 @@ def test_a_server_that_forgot_how_far_a_stream_had_come(own):
     own.bring_back("nats")
     for number in range(3):
         body = {"scope": "user:1", "text": f"after the sequence was lost {number}"}
-        tries = (own.client().post("/webhook/memory/ingest", body, prefer="wait=20") for _ in itertools.count())
+        tries = (
+            own.client().post("/webhook/memory/ingest", body, prefer="wait=20")
+            for _ in itertools.count()
+        )
         wait_until(lambda: (answer := next(tries)).status != 503 and answer, 20).ok(200)
 
 
 def test_streams_outlive_a_young_server_that_was_killed(make_stack):
-    """2.10 without its index forgets the key of an encrypted stream, and finds that out a start later."""
+    """2.10 without its index forgets the key of an encrypted stream, and finds that out a start
+    later."""
     stack = make_stack()
     stack.take_down("ingest")
-    waiting = stack.client().post("/webhook/memory/ingest", {"scope": "user:1", "text": "waits"}, prefer="respond-async").ok(202).json["id"]
+    waiting = (
+        stack.client()
+        .post(
+            "/webhook/memory/ingest", {"scope": "user:1", "text": "waits"}, prefer="respond-async"
+        )
+        .ok(202)
+        .json["id"]
+    )
     stack.restart("nats", signal.SIGKILL)
     stack.wait_provisioned()
     stack.restart("nats", signal.SIGTERM)
@@ -132,11 +154,19 @@ def test_the_backlog_that_scalers_read(own):
         with urllib.request.urlopen(url, timeout=5) as answer:
             account = json.load(answer)["account_details"][0]
         stream = next(one for one in account["stream_detail"] if one["name"] == "MEMORY")
-        return next(one["num_pending"] for one in stream["consumer_detail"] if one["name"] == "ingest_default")
+        return next(
+            one["num_pending"]
+            for one in stream["consumer_detail"]
+            if one["name"] == "ingest_default"
+        )
 
     own.take_down("ingest")
     for number in range(3):
-        own.client().post("/webhook/memory/ingest", {"scope": "lag", "text": f"waits {number}"}, prefer="respond-async").ok(202)
+        own.client().post(
+            "/webhook/memory/ingest",
+            {"scope": "lag", "text": f"waits {number}"},
+            prefer="respond-async",
+        ).ok(202)
     wait_until(lambda: pending() == 3, 10, "three are pending")
     own.bring_back("ingest")
     wait_until(lambda: pending() == 0, 20, "none is pending")
@@ -170,8 +200,12 @@ def sockets_used(stack):
     """How many connections each server's UNIX socket has, by the end of its path."""
     rows = (line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:])
     paths = [words[7] for words in rows if len(words) == 8 and words[5] == "03"]  # 03: connected
-    return {name: len([path for path in paths if path.endswith(f"{stack.directory.name}/sockets/{name}")])
-            for name in ("redis/redis.sock", f"postgres/.s.PGSQL.{stack.ports['POSTGRES_PORT']}")}
+    return {
+        name: len(
+            [path for path in paths if path.endswith(f"{stack.directory.name}/sockets/{name}")]
+        )
+        for name in ("redis/redis.sock", f"postgres/.s.PGSQL.{stack.ports['POSTGRES_PORT']}")
+    }
 
 
 def test_programs_reach_the_servers_over_sockets_and_people_over_tcp(own):
@@ -188,22 +222,39 @@ def test_programs_reach_the_servers_over_sockets_and_people_over_tcp(own):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs users to be")
-@pytest.mark.parametrize(("server", "admitted"), [
-    ("postgres/.s.PGSQL.{port}", {"gateway", "ingest", "search", "audit"}), ("redis/redis.sock", {"gateway", "search", "executor"})])
+@pytest.mark.parametrize(
+    ("server", "admitted"),
+    [
+        ("postgres/.s.PGSQL.{port}", {"gateway", "ingest", "search", "audit"}),
+        ("redis/redis.sock", {"gateway", "search", "executor"}),
+    ],
+)
 def test_only_the_programs_users_can_connect_to_a_socket(own, server, admitted):
     path = f"{own.directory}/sockets/" + server.format(port=own.ports["POSTGRES_PORT"])
     attempt = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
 
     def connects(*as_whom):
-        done = subprocess.run(["setpriv", *as_whom, "/usr/bin/python3", "-c", attempt, path], capture_output=True, text=True)
+        done = subprocess.run(
+            ["setpriv", *as_whom, "/usr/bin/python3", "-c", attempt, path],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0 or "PermissionError" in done.stderr, done.stderr
         return done.returncode == 0
 
     for name in ("nats", "gateway", "ingest", "search", "audit", "executor"):
         lines = pathlib.Path(f"/proc/{own.pid(name)}/status").read_text().splitlines()
-        fields = {line.split(":")[0]: line.split(":")[1].split() for line in lines if line.startswith(("Uid", "Gid", "Groups"))}
-        groups = ["--groups", ",".join(fields["Groups"])] if fields["Groups"] else ["--clear-groups"]
-        assert connects("--reuid", fields["Uid"][0], "--regid", fields["Gid"][0], *groups) == (name in admitted), name
+        fields = {
+            line.split(":")[0]: line.split(":")[1].split()
+            for line in lines
+            if line.startswith(("Uid", "Gid", "Groups"))
+        }
+        groups = (
+            ["--groups", ",".join(fields["Groups"])] if fields["Groups"] else ["--clear-groups"]
+        )
+        assert connects("--reuid", fields["Uid"][0], "--regid", fields["Gid"][0], *groups) == (
+            name in admitted
+        ), name
     assert not connects("--reuid", "65534", "--regid", "65534", "--clear-groups")
 
 
@@ -228,7 +279,8 @@ def test_a_stack_of_tcp_is_changed_by_the_next_make_up(own):
     own.restart("gateway")
     before = own.pid("gateway")
     assert make(own, "up").returncode == 0
-    assert own.pid("gateway") != before and environment(own, "gateway")["REDIS_URL"] == url
+    assert own.pid("gateway") != before
+    assert environment(own, "gateway")["REDIS_URL"] == url
     assert own.client().get(f"/memory/{kept}").ok().json["content"] == "before the sockets"
 
 
@@ -238,7 +290,9 @@ def test_as_root_every_part_has_a_user_of_its_own(own):
     real = {}
     for name, pid in pids(own).items():
         fields = pathlib.Path(f"/proc/{pid}/status").read_text()
-        real[name] = next(line.split()[1:] for line in fields.splitlines() if line.startswith("Uid:"))
+        real[name] = next(
+            line.split()[1:] for line in fields.splitlines() if line.startswith("Uid:")
+        )
         assert "0" not in real[name], (name, real[name], users)
     assert len({tuple(uids) for uids in real.values()}) == len(PARTS)
 
@@ -251,17 +305,28 @@ def test_a_strangers_port_is_an_error_before_anything_is_written(built, tmp_path
         stack.ports["REDIS_PORT"] = str(stranger.getsockname()[1])
         done = make(stack, "up")
     assert done.returncode != 0
-    assert "REDIS_PORT" in done.stderr and "in use" in done.stderr
+    assert "REDIS_PORT" in done.stderr
+    assert "in use" in done.stderr
     assert not (tmp_path / "stack").exists()
 
 
-@pytest.mark.parametrize("given", [
-    {"GATEWAY_PORT": "0"}, {"GATEWAY_PORT": "70000"}, {"GATEWAY_PORT": "08080"}, {"NATS_PORT": "http"},
-    {"ADMIN_PORT": "4200", "REDIS_PORT": "4200"}, {"EXECUTOR": "61"}, {"INGEST": "-1"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"GATEWAY_PORT": "0"},
+        {"GATEWAY_PORT": "70000"},
+        {"GATEWAY_PORT": "08080"},
+        {"NATS_PORT": "http"},
+        {"ADMIN_PORT": "4200", "REDIS_PORT": "4200"},
+        {"EXECUTOR": "61"},
+        {"INGEST": "-1"},
+    ],
+)
 def test_nonsense_is_an_error_before_anything_is_written(built, tmp_path, given):
     stack = Stack(tmp_path / "stack")
     done = make(stack, "up", **given)
-    assert done.returncode != 0 and any(f"{name}={value}" in done.stderr for name, value in given.items())
+    assert done.returncode != 0
+    assert any(f"{name}={value}" in done.stderr for name, value in given.items())
     assert not (tmp_path / "stack").exists()
 
 
@@ -275,7 +340,12 @@ def test_settings_are_passed_on_and_kept(own):
     assert environment(own, "gateway")["SYNC_WAIT_MS"] == "4321"
     assert make(own, "up", ALLOW_ACTIONS_DEFAULT="").returncode == 0
     assert environment(own, "gateway")["ALLOW_ACTIONS_DEFAULT"] == ""
-    assert make(own, "up", ALLOW_ACTIONS_DEFAULT="ping,health_check", REGION="", SYNC_WAIT_MS="10000").returncode == 0
+    assert (
+        make(
+            own, "up", ALLOW_ACTIONS_DEFAULT="ping,health_check", REGION="", SYNC_WAIT_MS="10000"
+        ).returncode
+        == 0
+    )
 
 
 def test_replicas_come_and_go(own):
@@ -291,7 +361,8 @@ def test_replicas_come_and_go(own):
 
 def test_a_configuration_error_is_not_retried_and_is_shown(own):
     done = make(own, "up", LOG_LEVEL="loud")
-    assert done.returncode != 0 and "LOG_LEVEL" in done.stderr
+    assert done.returncode != 0
+    assert "LOG_LEVEL" in done.stderr
     wait_until(lambda: "exit 100" in make(own, "status").stdout, 20)
     assert "LOG_LEVEL" in make(own, "status").stdout
     assert make(own, "up", LOG_LEVEL="info").returncode == 0
@@ -299,13 +370,16 @@ def test_a_configuration_error_is_not_retried_and_is_shown(own):
 
 
 def test_the_key_of_claims_is_rotated(own):
-    """Each worker has its own key, and after a rotation the one before beside it. The gateway, which uses the
-    new one, starts after them."""
+    """Each worker has its own key, and after a rotation the one before beside it. The gateway,
+    which uses the new one, starts after them."""
     secrets = own.directory / "secrets"
 
     def keys():
-        return [bytes.fromhex((secrets / name).read_text().strip()) for name in ("ACTOR_SIGNING_KEY", "ACTOR_SIGNING_KEY_PREVIOUS")
-                if (secrets / name).exists()]
+        return [
+            bytes.fromhex((secrets / name).read_text().strip())
+            for name in ("ACTOR_SIGNING_KEY", "ACTOR_SIGNING_KEY_PREVIOUS")
+            if (secrets / name).exists()
+        ]
 
     now, = keys()
     for program in PROGRAMS:
@@ -316,14 +390,20 @@ def test_the_key_of_claims_is_rotated(own):
     (secrets / "ACTOR_PUBLIC_KEY").write_text("22" * 32 + "\n")  # as the version before had made it
     done = make(own, "up")
     assert done.returncode == 0, done.stderr
-    restarted = [line.split()[-1].rstrip(":") for line in done.stderr.replace(": its program", ":\n").splitlines() if "restarting" in line]
-    assert set(restarted) == {*PROGRAMS, "gateway"} and restarted[-1] == "gateway", done.stderr
+    restarted = [
+        line.split()[-1].rstrip(":")
+        for line in done.stderr.replace(": its program", ":\n").splitlines()
+        if "restarting" in line
+    ]
+    assert set(restarted) == {*PROGRAMS, "gateway"}, done.stderr
+    assert restarted[-1] == "gateway", done.stderr
     new, before = keys()
     assert before == now != new
     for program in PROGRAMS:
         found = environment(own, program)
         assert found["ACTOR_KEY"] == actor_key(program, new).hex()
-        assert found["ACTOR_KEY_PREVIOUS"] == actor_key(program, before).hex() and found["ACTOR_PUBLIC_KEY"] == "22" * 32
+        assert found["ACTOR_KEY_PREVIOUS"] == actor_key(program, before).hex()
+        assert found["ACTOR_PUBLIC_KEY"] == "22" * 32
     assert not {name for name in environment(own, "gateway") if name.startswith("ACTOR_KEY")}
     remember(own, "after the rotation")
     assert own.client().search("rotation", scope="user:1").ok().json["results"]
@@ -351,7 +431,12 @@ def test_two_stacks_side_by_side_and_below_a_closed_folder(own, built):
         kept = remember(other, "in the other stack")
         lines = [line for line in make(other, "up").stdout.splitlines() if line.startswith("  . ")]
         for line, word in zip(lines, ("Memory ingested", "Alice likes green tea."), strict=True):
-            assert word in subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True).stdout
+            assert (
+                word
+                in subprocess.run(
+                    ["sh", "-c", line], cwd=ROOT, capture_output=True, text=True
+                ).stdout
+            )
         assert own.client().get(f"/memory/{kept}").status == 404
         assert own.api_key != other.api_key
     assert list(closed.iterdir()) == []

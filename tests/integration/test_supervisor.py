@@ -118,7 +118,8 @@ def test_killing_the_supervisor_kills_nothing_and_the_next_adopts(supervised, ho
     assert alive(one)
     (supervised.path / "supervisor.pid").unlink(missing_ok=True)
     supervised.start()
-    assert supervised.pid("one") == one and supervised.starts() == 1
+    assert supervised.pid("one") == one
+    assert supervised.starts() == 1
     os.kill(one, signal.SIGKILL)  # what was adopted is watched like a child
     wait_until(lambda: supervised.pid("one") not in (0, one), 20)
 
@@ -141,8 +142,11 @@ def test_a_reused_pid_is_not_adopted(supervised):
 
 def test_only_one_supervisor_for_a_directory(supervised):
     supervised.start()
-    second = subprocess.run([ROOT / "build" / "gantry-supervisor", supervised.path], capture_output=True, timeout=10)
-    assert second.returncode == 111 and b"runs already" in second.stderr
+    second = subprocess.run(
+        [ROOT / "build" / "gantry-supervisor", supervised.path], capture_output=True, timeout=10
+    )
+    assert second.returncode == 111
+    assert b"runs already" in second.stderr
 
 
 def test_a_process_that_ignores_term_gets_int(supervised):
@@ -169,8 +173,11 @@ def test_when_its_folder_is_removed_everything_ends(supervised):
 def test_a_long_log_is_turned_over_while_its_process_writes(supervised):
     """The process keeps its descriptor; the file that it writes to stays short."""
     go = supervised.path / "go"
-    supervised.service("talker", "yes 'a line of a log' | head -c 40000000; echo last of the first;"
-                                 f" until [ -e {go} ]; do sleep 0.1; done; echo first of the second; exec sleep 1000")
+    supervised.service(
+        "talker",
+        "yes 'a line of a log' | head -c 40000000; echo last of the first;"
+        f" until [ -e {go} ]; do sleep 0.1; done; echo first of the second; exec sleep 1000",
+    )
     supervised.start()
     log, old = (supervised.path / "log" / name for name in ("talker.log", "talker.log.1"))
     wait_until(lambda: old.exists() and log.stat().st_size < 1000, 60, "the log was turned over")
@@ -185,11 +192,16 @@ def test_a_postgres_that_waits_for_its_clients_is_ended(supervised):
     """TERM is PostgreSQL's "when all have gone"; what it says of itself is line 8 of its file."""
     (supervised.path / "data/postgres").mkdir(parents=True)
     say = "{ echo $$; for i in 2 3 4 5 6 7; do echo; done; echo %s; } >data/postgres/postmaster.pid"
-    supervised.service("postgres", f"trap '{say % 'stopping'}' TERM; trap 'exit 0' INT; {say % 'ready'}\n"
-                                   "while :; do sleep 0.1; done")
+    supervised.service(
+        "postgres",
+        f"trap '{say % 'stopping'}' TERM; trap 'exit 0' INT; {say % 'ready'}\n"
+        "while :; do sleep 0.1; done",
+    )
     supervised.start()
     wait_until(lambda: (supervised.path / "data/postgres/postmaster.pid").exists(), 20)
     pid = supervised.pid("postgres")
     os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: supervised.pid("postgres") not in (0, pid), 60, "it was ended and started again")
+    wait_until(
+        lambda: supervised.pid("postgres") not in (0, pid), 60, "it was ended and started again"
+    )
     assert supervised.status("postgres")[4] == "exit 0"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The systemd units, run by a systemd: installed with `make install`, configured with deploy/configure as
-docs/operations.md says. PostgreSQL and Redis run beside it, everything else inside."""
+"""The systemd units, run by a systemd: installed with `make install`, configured with
+deploy/configure as docs/operations.md says. PostgreSQL and Redis run beside it, everything else
+inside."""
 import contextlib
 import os
 import pathlib
@@ -19,7 +20,8 @@ TASK = {"task": {"type": "code.python", "code": "print(6 * 7)"}, "scope": "s"}
 
 
 class Machine:
-    """A systemd with processes, mounts and control groups of its own, on a view of this machine's root."""
+    """A systemd with processes, mounts and control groups of its own, on a view of this machine's
+    root."""
 
     def __init__(self, work):
         self.work, self.log = pathlib.Path(work), pathlib.Path(work) / "boot.log"
@@ -43,8 +45,13 @@ class Machine:
         return False
 
     def run(self, *words, check=True):
-        done = subprocess.run(["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w", *words],
-                              capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w", *words],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert not check or done.returncode == 0, f"{words}: {done.stdout} {done.stderr}"
         return done
 
@@ -62,7 +69,11 @@ class Machine:
     def settings(self, unit, **changes):
         """Change a unit's file of settings."""
         path = f"/etc/gantry/{unit}.env"
-        lines = [line for line in self.run("cat", path).stdout.splitlines() if line.split("=")[0] not in changes]
+        lines = [
+            line
+            for line in self.run("cat", path).stdout.splitlines()
+            if line.split("=")[0] not in changes
+        ]
         text = "\n".join(lines + [f"{name}={value}" for name, value in changes.items()])
         self.run("sh", "-c", 'printf "%s\\n" "$1" >"$2"', "sh", text, path)
 
@@ -78,7 +89,9 @@ def reason_not_to():
         return "systemd units: only root can boot a systemd"
     if not os.access("/lib/systemd/systemd", os.X_OK) or not shutil.which("dbus-daemon"):
         return "systemd units: systemd and dbus are not installed"
-    if subprocess.run(["unshare", "--mount", "--pid", "--cgroup", "--fork", "true"], check=False).returncode:
+    if subprocess.run(
+        ["unshare", "--mount", "--pid", "--cgroup", "--fork", "true"], check=False
+    ).returncode:
         return "systemd units: no namespaces permitted here"
     return None
 
@@ -92,7 +105,16 @@ def redis_of(folder, port):
             text = (folder / name).read_text().replace(str(folder), directory)
             pathlib.Path(directory, name).write_text(text)
             os.chmod(pathlib.Path(directory, name), 0o644)
-        command = [program, f"{directory}/redis.conf", "--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
+        command = [
+            program,
+            f"{directory}/redis.conf",
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            directory,
+        ]
         server = servers.Server(command, port, directory, os.path.join(directory, "log")).start()
         try:
             yield server
@@ -108,27 +130,49 @@ def machine(built):
     http, admin, nats, monitor, redis = free_ports(5)
     with servers.scratch() as work, servers.postgres() as postgres:
         etc = pathlib.Path(work, "add/etc/gantry")
-        subprocess.run(["make", "-s", "install", f"DESTDIR={work}/add", "PREFIX=/usr/local"], cwd=ROOT, check=True,
-                       stdout=subprocess.DEVNULL, umask=0o077)
+        subprocess.run(
+            ["make", "-s", "install", f"DESTDIR={work}/add", "PREFIX=/usr/local"],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            umask=0o077,
+        )
         os.makedirs(f"{work}/add/usr/local/sbin")
         servers.lend(f"{work}/add/usr/local/sbin", servers.nats_server(), "nats-server")
         subprocess.run([ROOT / "deploy/configure", etc], check=True, env={
             **os.environ, "NATS": f"127.0.0.1:{nats}", "NATS_MONITOR": f"127.0.0.1:{monitor}",
             "POSTGRES": f"127.0.0.1:{postgres.port}", "REDIS": f"127.0.0.1:{redis}"})
-        subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", etc / "postgres.sql", postgres.url], check=True)
+        subprocess.run(
+            ["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", etc / "postgres.sql", postgres.url],
+            check=True,
+        )
         one = Machine(work)
         try:
             with redis_of(etc, redis):
                 if not one.boot():
-                    pytest.skip("systemd units: it does not boot here: " + one.log.read_text().strip()[-300:])
-                one.settings("gateway", LISTEN_ADDR=f"127.0.0.1:{http}", ADMIN_LISTEN_ADDR=f"127.0.0.1:{admin}",
-                             ALLOW_ACTIONS_DEFAULT="code.python,code.shell", RATE_LIMIT_PER_MINUTE=0)
+                    pytest.skip(
+                        "systemd units: it does not boot here: "
+                        + one.log.read_text().strip()[-300:]
+                    )
+                one.settings(
+                    "gateway",
+                    LISTEN_ADDR=f"127.0.0.1:{http}",
+                    ADMIN_LISTEN_ADDR=f"127.0.0.1:{admin}",
+                    ALLOW_ACTIONS_DEFAULT="code.python,code.shell",
+                    RATE_LIMIT_PER_MINUTE=0,
+                )
                 one.run("systemd-sysusers")
                 one.run("systemctl", "enable", "--now", "gantry-nats.service")
                 wait_until(lambda: servers.accepts(nats), 20, "NATS listens")
                 shell = "set -ae; . /etc/gantry/operator.env; "
-                one.run("bash", "-c", shell + "gantry migrate && gantry provision && gantry workspace create default")
-                made = one.run("bash", "-c", shell + "gantry key create --workspace default --role admin")
+                one.run(
+                    "bash",
+                    "-c",
+                    shell + "gantry migrate && gantry provision && gantry workspace create default",
+                )
+                made = one.run(
+                    "bash", "-c", shell + "gantry key create --workspace default --role admin"
+                )
                 key = next(word for word in made.stdout.split() if word.startswith("relay_sk_"))
                 one.run("systemctl", "enable", "--now", "gantry.target")
                 one.client = Client(f"http://127.0.0.1:{http}", key)
@@ -148,7 +192,9 @@ def ready(machine):
     try:
         wait_until(answers, 60, "everything answers")
     except AssertionError:
-        print(machine.run("journalctl", "--no-pager", "-n", "60", "-u", "gantry*", check=False).stdout)
+        print(
+            machine.run("journalctl", "--no-pager", "-n", "60", "-u", "gantry*", check=False).stdout
+        )
         raise
 
 
@@ -174,11 +220,19 @@ def test_what_the_programs_may(machine):
         root = next(line.split() for line in mounts if line.split()[4] == "/")
         assert root[5].split(",")[0] == "ro", (unit, root)
         limits = machine.run("cat", f"/proc/{machine.main(unit)}/limits").stdout
-        files = next(line.split() for line in limits.splitlines() if line.startswith("Max open files"))
+        files = next(
+            line.split() for line in limits.splitlines() if line.startswith("Max open files")
+        )
         assert int(files[3]) >= 16384, (unit, files)
         assert limits.splitlines()[5].split()[4:6] == ["0", "0"], limits  # core files
-    assert len(users) == 6 and "0" not in users, "a user for each"
-    assert machine.run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "gantry*").stdout == ""
+    assert len(users) == 6, "a user for each"
+    assert "0" not in users, "a user for each"
+    assert (
+        machine.run(
+            "systemctl", "list-units", "--failed", "--plain", "--no-legend", "gantry*"
+        ).stdout
+        == ""
+    )
 
 
 @pytest.mark.parametrize("unit", PROGRAMS + ("nats",))
@@ -199,7 +253,8 @@ def test_restart_and_kill(machine, unit):
 
 
 def test_a_clean_end(machine):
-    """What the restarts before this did not show: each program's own end, by SIGTERM, is a success."""
+    """What the restarts before this did not show: each program's own end, by SIGTERM, is a
+    success."""
     for unit in PROGRAMS:
         machine.run("systemctl", "stop", f"gantry-{unit}")
         assert machine.show(unit, "Result") == "success", unit
@@ -211,7 +266,9 @@ def test_a_clean_end(machine):
 def test_a_task_that_runs_is_finished_first(machine):
     """systemctl restart asks the executor to end, and not its sandboxes."""
     slow = {"type": "code.shell", "code": "/usr/bin/sleep 3 && echo finished"}
-    answer = machine.client.post("/webhook/executor/run", {"task": slow, "scope": "s"}, prefer="respond-async")
+    answer = machine.client.post(
+        "/webhook/executor/run", {"task": slow, "scope": "s"}, prefer="respond-async"
+    )
     job = answer.ok(202).json["job_id"]
 
     def in_state(*states):
@@ -227,15 +284,19 @@ def test_a_task_that_runs_is_finished_first(machine):
 
 @pytest.mark.parametrize("unit", PROGRAMS)
 def test_a_wrong_configuration_is_not_retried(machine, unit):
-    right = next(line.split("=", 1)[1] for line in machine.run("cat", f"/etc/gantry/{unit}.env").stdout.splitlines()
-                 if line.startswith("NATS_URL="))
+    right = next(
+        line.split("=", 1)[1]
+        for line in machine.run("cat", f"/etc/gantry/{unit}.env").stdout.splitlines()
+        if line.startswith("NATS_URL=")
+    )
     machine.settings(unit, NATS_URL="CHANGE_ME")
     machine.run("systemctl", "restart", f"gantry-{unit}", check=False)
     wait_until(lambda: machine.show(unit, "ActiveState") == "failed", 20, "it has failed")
     assert machine.show(unit, "ExecMainStatus") == "100"
     assert machine.show(unit, "NRestarts") == "0"
     said = machine.run("systemctl", "status", "--no-pager", f"gantry-{unit}", check=False).stdout
-    assert "NATS_URL" in said and "CHANGE_ME" in said, said
+    assert "NATS_URL" in said, said
+    assert "CHANGE_ME" in said, said
     machine.settings(unit, NATS_URL=right)
     machine.run("systemctl", "start", f"gantry-{unit}")
     ready(machine)

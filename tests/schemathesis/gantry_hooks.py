@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """For schemathesis (SCHEMATHESIS_HOOKS=gantry_hooks): what a JSON Schema cannot say of a request.
 
-An idempotency key is for one request: each that is sent gets a new one, in the header or in the body, never two
-that differ. And of what the document allows, only these may be refused, each of them by what the request says of
-something else: a cursor or a tree that there is not, parameters that the action's own schema (GET /ai/actions) does
-not have, and what no JSON of ours may hold at any depth.
+An idempotency key is for one request: each that is sent gets a new one, in the header or in the
+body, never two that differ. And of what the document allows, only these may be refused, each of
+them by what the request says of something else: a cursor or a tree that there is not, parameters
+that the action's own schema (GET /ai/actions) does not have, and what no JSON of ours may hold at
+any depth.
 """
 import re
 import uuid
@@ -31,7 +32,11 @@ def before_call(context, case, kwargs):
     body = case.body if isinstance(case.body, dict) else {}
     actions = body.get("actions") if isinstance(body.get("actions"), list) else []
     for one in [body, *actions]:
-        if isinstance(one, dict) and isinstance(one.get("client_request_id"), str) and 0 < len(one["client_request_id"]) <= 128:
+        if (
+            isinstance(one, dict)
+            and isinstance(one.get("client_request_id"), str)
+            and 0 < len(one["client_request_id"]) <= 128
+        ):
             one["client_request_id"] = own if one is body else str(uuid.uuid4())
     for name in list(case.headers or {}):
         if name.lower() == "idempotency-key" and isinstance(case.headers[name], str):
@@ -41,9 +46,15 @@ def before_call(context, case, kwargs):
 @schemathesis.check
 def positive_data_is_accepted(ctx, response, case):
     meta = case.meta
-    if response.status_code not in (400, 415, 422) or not meta or meta.generation.mode.value != "positive":
+    if (
+        response.status_code not in (400, 415, 422)
+        or not meta
+        or meta.generation.mode.value != "positive"
+    ):
         return
     problem = response.json()
-    said = [f"{one['field']}: {one['detail']}" for one in problem.get("errors", [])] or [problem["detail"]]
+    said = [f"{one['field']}: {one['detail']}" for one in problem.get("errors", [])] or [
+        problem["detail"]
+    ]
     left = [one for one in said if not any(rule.search(one) for rule in EXPLAINED)]
     assert not left, f"{response.status_code} for a request that the document allows: {left}"

@@ -1,6 +1,6 @@
 # Reads the task, runs its code as __main__ in this interpreter, which was started ahead, and writes
-# {"value": …, "files": {…}} to descriptor 3. Everything here runs inside the sandbox: the code may do
-# to this program what it likes, it can only spoil its own result.
+# {"value": …, "files": {…}} to descriptor 3. Everything here runs inside the sandbox: the code may
+# do to this program what it likes, it can only spoil its own result.
 import _sitebuiltins
 import atexit
 import builtins
@@ -20,7 +20,9 @@ for ours in ("files", "no_network", "result"):  # the code may have modules of t
     del sys.modules[ours]
 
 SCRIPT = "/tmp/task.py"
-MEMORY_EXIT = 86  # memory_exit of the manifest: one allocation wanted more than the address space holds
+MEMORY_EXIT = (
+    86  # memory_exit of the manifest: one allocation wanted more than the address space holds
+)
 VALUE_MAX = files.RESULT_MAX - files.FRAME_MAX
 
 
@@ -85,7 +87,9 @@ def write_result(value, before):
         size = len(text.encode("utf-8"))
         if size > VALUE_MAX:
             refused = {"bytes": size, "bound": "%d bytes of JSON" % VALUE_MAX}
-            raise result.Refused("result: %d bytes of JSON, left out; the bound is %d" % (size, VALUE_MAX))
+            raise result.Refused(
+                "result: %d bytes of JSON, left out; the bound is %d" % (size, VALUE_MAX)
+            )
     except result.Refused as reason:
         files.say(str(reason))
         text = "null"
@@ -93,8 +97,8 @@ def write_result(value, before):
 
 
 def main():
-    # All that can be done before the task is there. The script is a file for tracebacks, inspect and
-    # what multiprocessing spawns.
+    # All that can be done before the task is there. The script is a file for tracebacks, inspect
+    # and what multiprocessing spawns.
     script = os.open(SCRIPT, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     source = os.open("/tmp", os.O_RDWR | os.O_TMPFILE, 0o600)
     os.set_inheritable(files.RESULT_FD, False)

@@ -17,8 +17,8 @@ def temporary(text):
 
 
 def run_script(code, stdin):
-    """bash reads the script as a file, so that its standard input is the task's. A byte order mark and
-    the CR of CRLF are the editor's, not the script's."""
+    """bash reads the script as a file, so that its standard input is the task's. A byte order mark
+    and the CR of CRLF are the editor's, not the script's."""
     code = code.removeprefix("\ufeff").replace("\r\n", "\n")
     script = os.open("/tmp/script", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     os.write(script, code.encode("utf-8", "surrogatepass"))

@@ -5,8 +5,17 @@ import json
 import os
 import sys
 
-ENVIRONMENT = {"HOME", "LANG", "PATH", "TMPDIR", "PWD", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE",
-               "CURL_HOME", "OPENSSL_CONF"}
+ENVIRONMENT = {
+    "HOME",
+    "LANG",
+    "PATH",
+    "TMPDIR",
+    "PWD",
+    "PYTHONUNBUFFERED",
+    "PYTHONDONTWRITEBYTECODE",
+    "CURL_HOME",
+    "OPENSSL_CONF",
+}
 
 
 def fails(call, *args):
@@ -25,7 +34,8 @@ def no_socket():
 
 
 def pair_works():
-    """asyncio, node and the like talk to themselves through one; with an address it does nothing."""
+    """asyncio, node and the like talk to themselves through one; with an address it does
+    nothing."""
     import _socket
     import socket
     one, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_DGRAM)

@@ -18,7 +18,9 @@ def main():
     with open("/work/query", "w", encoding="utf-8") as query:
         query.write(task["query"])
     actions = [(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, target, 1)]
-    pid = os.posix_spawn("/usr/bin/jq", ["jq", "-c", "-f", "/work/query"], os.environ, file_actions=actions)
+    pid = os.posix_spawn(
+        "/usr/bin/jq", ["jq", "-c", "-f", "/work/query"], os.environ, file_actions=actions
+    )
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.lseek(target, 0, os.SEEK_SET)  # jq has moved it: the offset is shared
     with open(target, "rb") as outputs:

@@ -55,7 +55,8 @@ def write_all(files):
 
 
 def listing(too_deep=None):
-    """{relative path: (mtime_ns, size, inode)} of the regular files; symbolic links are not followed."""
+    """{relative path: (mtime_ns, size, inode)} of the regular files; symbolic links are not
+    followed."""
     found = {}
     pending = [("", 0)]
     while pending:
@@ -158,8 +159,8 @@ def add_left_out(text, left_out, refused):
 
 
 def write_result(value, before, refused=None):
-    """The task's result to descriptor 3. value: JSON text; refused: {"bytes", "bound"} of a value that
-    was left out for its size."""
+    """The task's result to descriptor 3. value: JSON text; refused: {"bytes", "bound"} of a value
+    that was left out for its size."""
     files, left_out = read_changed(before, RESULT_MAX - len(value.encode("utf-8")) - FRAME_MAX)
     text = '"value":%s,"files":%s' % (value, json.dumps(files, ensure_ascii=False))
     for path, why in list(left_out.items())[:NAMED_MAX]:

@@ -1,5 +1,5 @@
-# A value of Python as the JSON text of a task's result: exactly, or not at all with the reason and the
-# place. Used by code.python.
+# A value of Python as the JSON text of a task's result: exactly, or not at all with the reason and
+# the place. Used by code.python.
 import json
 import math
 
