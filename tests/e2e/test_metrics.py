@@ -186,6 +186,15 @@ def test_alert_rules_are_valid():
     assert "SUCCESS" in done.stdout, done
 
 
+def test_the_document_names_both_formats(busy, stack):
+    page = (
+        stack.client()
+        .get("/openapi.json")
+        .json["x-operator-paths"]["/metrics"]["get"]["responses"]["200"]
+    )
+    assert {busy("text/plain")[0], busy(OPENMETRICS)[0]} == set(page["content"])
+
+
 def test_openmetrics(busy):
     kind, text = busy(OPENMETRICS + ",text/plain;version=0.0.4;q=0.5")
     assert kind == OPENMETRICS + "; charset=utf-8"

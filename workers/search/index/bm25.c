@@ -20,8 +20,8 @@
 #define WINDOW 4096 /* rows; their sums take 16 KiB */
 
 #define TABLE_FROM  256 /* rows from which a table of scores pays */
-#define AT_ONCE     16  /* sums that are compared together; they are below 2^31 */
 #define LOOKUP_COST 12  /* postings that are added in the time of one lookup */
+#define ADD_FACTOR  1   /* a list as long as what is added already is added too */
 
 struct candidate {
     uint32_t row, sum;
@@ -34,13 +34,13 @@ score(const struct scorer *s, double weight, uint32_t occurrences, uint32_t word
     return (uint32_t)(weight * n / (n + s->base + s->slope * words) + .5);
 }
 
-static uint32_t
-score_posting(const struct scorer *s, const struct scored *t, uint32_t posting)
+uint32_t
+scorer_posting(const struct scorer *s, const struct scored *t, uint32_t posting)
 {
     uint32_t words = s->c->row_words[posting >> 8];
 
-    if ((posting & 0xFF) == 1 && words < TABLE_WORDS && t->list->rows >= TABLE_FROM)
-        return t->once[words];
+    if ((posting & 0xFF) <= TABLE_TIMES && words < TABLE_WORDS && t->list->rows >= TABLE_FROM)
+        return t->table[(posting & 0xFF) - 1][words];
     return score(s, t->weight, posting & 0xFF, words);
 }
 
@@ -52,7 +52,7 @@ scorer_row(const struct scorer *s, uint32_t row)
     for (size_t i = 0; i < s->n; i++) {
         uint32_t occurrences = list_has(s->terms[i].list, row);
         if (occurrences)
-            sum += score_posting(s, &s->terms[i], row << 8 | occurrences);
+            sum += scorer_posting(s, &s->terms[i], row << 8 | occurrences);
     }
     return sum;
 }
@@ -119,8 +119,9 @@ set_weight(const struct scorer *s, const struct collection_stats *stats,
         with = rows;
     term->weight =
         log(1 + (rows - with + .5) / (with + .5)) * (double)choice->weight * (K1 + 1) * SCORE_UNIT;
-    for (uint32_t i = 0; i < TABLE_WORDS && term->list->rows >= TABLE_FROM; i++)
-        term->once[i] = score(s, term->weight, 1, i);
+    for (uint32_t n = 1; n <= TABLE_TIMES && term->list->rows >= TABLE_FROM; n++)
+        for (uint32_t i = 0; i < TABLE_WORDS; i++)
+            term->table[n - 1][i] = score(s, term->weight, n, i);
 }
 
 enum rc
@@ -174,6 +175,12 @@ scorer_cleanup(struct scorer *s)
 
 /* --- windows ------------------------------------------------------------------------------------------ */
 
+static uint32_t
+block_last(const struct block *block)
+{
+    return block_at(block)[block->n - 1] >> 8;
+}
+
 /* Moves the term to the window and bounds what it can add there. */
 static uint32_t
 enter_window(const struct scorer *s, struct scored *t, uint32_t low, uint32_t high)
@@ -182,14 +189,13 @@ enter_window(const struct scorer *s, struct scored *t, uint32_t low, uint32_t hi
 
     while (t->block + 1 < t->list->blocks && blocks[t->block + 1].first <= low)
         t->block++;
-    t->bound = 0;
+    t->bound = t->postings = 0;
     for (uint32_t b = t->block; b < t->list->blocks && blocks[b].first < high; b++) {
         const struct block *block = &blocks[b];
-        if (block_at(block)[block->n - 1] >> 8 >= low) {
-            uint32_t bound = score(s, t->weight, block->most, block->least_words);
-            if (bound > t->bound)
-                t->bound = bound;
-        }
+        uint32_t bound = score(s, t->weight, block->most, block->least_words);
+        if (bound > t->bound && (block->first >= low || block_last(block) >= low))
+            t->bound = bound;
+        t->postings += block->n;
     }
     return t->bound;
 }
@@ -207,77 +213,133 @@ sort_order(struct scorer *s)
     }
 }
 
+/* The rows of a window that have got something. */
+struct window {
+    uint32_t low;
+    uint32_t sums[WINDOW];
+    uint64_t touched[WINDOW / 64];
+    size_t n;
+    struct candidate candidates[WINDOW];
+};
+
 static void
-add_postings(const struct scorer *s, const struct scored *t, uint32_t low, uint32_t high,
-             uint32_t *sums)
+prefetch_block(const struct block *block)
+{
+    const uint32_t *at = block_at(block);
+
+    for (uint32_t i = 0; i < block->n; i += 16)
+        __builtin_prefetch(at + i);
+}
+
+/* Of a block: the postings in the window. */
+static void
+add_block(const struct scorer *s, const struct scored *t, const struct block *block,
+          struct window *w)
+{
+    const uint32_t *at = block_at(block), *end = at + block->n;
+    const uint16_t *row_words = s->c->row_words + w->low;
+    bool table = t->list->rows >= TABLE_FROM;
+    uint32_t word = 0;
+    uint64_t touched = 0;
+
+    if (block->first < w->low)
+        at += block_place(block, w->low);
+    for (; at < end && *at >> 8 < w->low + WINDOW; at++) {
+        uint32_t place = (*at >> 8) - w->low, words = row_words[place], times = *at & 0xFF;
+        if (table && times <= TABLE_TIMES && words < TABLE_WORDS)
+            w->sums[place] += t->table[times - 1][words];
+        else
+            w->sums[place] += score(s, t->weight, times, words);
+        if (place / 64 != word) {
+            w->touched[word] |= touched;
+            word = place / 64;
+            touched = 0;
+        }
+        touched |= UINT64_C(1) << place % 64;
+    }
+    w->touched[word] |= touched;
+}
+
+static void
+add_postings(const struct scorer *s, const struct scored *t, struct window *w)
 {
     const struct block *blocks = list_blocks(t->list);
-    const uint16_t *row_words = s->c->row_words;
-    bool table = t->list->rows >= TABLE_FROM;
 
-    for (uint32_t b = t->block; b < t->list->blocks && blocks[b].first < high; b++) {
-        const uint32_t *at = block_at(&blocks[b]);
-        uint32_t i = block_place(&blocks[b], low), end = block_place(&blocks[b], high);
-        for (; i < end; i++) {
-            uint32_t row = at[i] >> 8, words = row_words[row];
-            if (table && (at[i] & 0xFF) == 1 && words < TABLE_WORDS)
-                sums[row - low] += t->once[words];
-            else
-                sums[row - low] += score(s, t->weight, at[i] & 0xFF, words);
+    for (uint32_t b = t->block; b < t->list->blocks && blocks[b].first < w->low + WINDOW; b++) {
+        if (b + 1 < t->list->blocks)
+            prefetch_block(&blocks[b + 1]);
+        add_block(s, t, &blocks[b], w);
+    }
+}
+
+/* A bit for each of 64 sums that is large enough. */
+static uint64_t
+find_large(const uint32_t *sums, uint32_t least)
+{
+    uint64_t large = 0;
+
+    for (uint32_t from = 0; from < 64; from += 16) {
+        uint32_t any = 0;
+        for (uint32_t i = from; i < from + 16; i++)
+            any |= sums[i] >= least ? UINT32_MAX : 0;
+        for (uint32_t i = from; any && i < from + 16; i++)
+            large |= (uint64_t)(sums[i] >= least) << i;
+    }
+    return large;
+}
+
+/* The rows with a sum that can still reach the answer; the window is left empty. */
+static void
+collect(const struct rowset *pass, uint32_t least, struct window *w)
+{
+    const uint64_t *bits = pass->bits + w->low / SEGMENT_ROWS;
+    size_t words = pass->words - w->low / SEGMENT_ROWS;
+
+    w->n = 0;
+    for (uint32_t word = 0; word < WINDOW / 64; word++) {
+        uint64_t touched = w->touched[word];
+        uint32_t *sums = w->sums + word * 64;
+        if (touched && word < words)
+            touched &= bits[word];
+        if (__builtin_popcountll(touched) > 16)
+            touched &= find_large(sums, least);
+        for (; touched; touched &= touched - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(touched);
+            if (sums[i] >= least)
+                w->candidates[w->n++] = (struct candidate){ w->low + word * 64 + i, sums[i] };
         }
+        if (w->touched[word])
+            memset(sums, 0, 64 * sizeof(*sums));
+        w->touched[word] = 0;
     }
-}
-
-static bool
-reaches(const uint32_t *sums, int32_t least)
-{
-    int32_t any = 0;
-
-    for (size_t i = 0; i < AT_ONCE; i++)
-        any |= (int32_t)sums[i] >= least;
-    return any;
-}
-
-/* Rows with a sum that can still reach `least`; sums is left zero. */
-static size_t
-collect(const struct rowset *pass, uint32_t low, uint32_t *sums, uint64_t least,
-        struct candidate *candidates)
-{
-    size_t n = 0;
-
-    for (uint32_t from = 0; from < WINDOW && least <= INT32_MAX; from += AT_ONCE) {
-        if (!reaches(sums + from, (int32_t)least))
-            continue;
-        for (uint32_t i = from; i < from + AT_ONCE; i++)
-            if (sums[i] >= least && rowset_has(pass, low + i))
-                candidates[n++] = (struct candidate){ low + i, sums[i] };
-    }
-    memset(sums, 0, WINDOW * sizeof(*sums));
-    return n;
 }
 
 /* Adds the first `rest` terms of the order, whose bounds are together `left`, to the candidates. */
-static size_t
-complete(const struct scorer *s, size_t rest, uint64_t left, uint64_t threshold,
-         struct candidate *candidates, size_t n)
+static void
+complete(const struct scorer *s, size_t rest, uint64_t left, uint64_t threshold, struct window *w)
 {
-    while (rest > 0 && n > 0) {
+    while (rest > 0 && w->n > 0) {
         const struct scored *t = &s->terms[s->order[--rest]];
+        const struct block *blocks = list_blocks(t->list);
+        bool common = t->list->blocks > 1 && t->list->many.times;
+        uint32_t b = t->block;
         size_t kept = 0;
         if (t->bound == 0)
             continue;
         left -= t->bound;
-        for (size_t i = 0; i < n; i++) {
-            struct candidate candidate = candidates[i];
-            uint32_t occurrences = list_has(t->list, candidate.row);
+        for (size_t i = 0; i < w->n; i++) {
+            struct candidate candidate = w->candidates[i];
+            while (!common && b + 1 < t->list->blocks && blocks[b + 1].first <= candidate.row)
+                b++;
+            uint32_t occurrences = common ? list_has(t->list, candidate.row)
+                                          : list_block_has(t->list, b, candidate.row);
             if (occurrences)
-                candidate.sum += score_posting(s, t, candidate.row << 8 | occurrences);
+                candidate.sum += scorer_posting(s, t, candidate.row << 8 | occurrences);
             if (candidate.sum + left >= threshold)
-                candidates[kept++] = candidate;
+                w->candidates[kept++] = candidate;
         }
-        n = kept;
+        w->n = kept;
     }
-    return n;
 }
 
 static bool
@@ -291,45 +353,53 @@ window_is_empty(const struct rowset *pass, uint32_t low)
 }
 
 static void
-score_window(struct scorer *s, const struct rowset *pass, uint32_t low, uint32_t *sums,
-             struct candidate *candidates, struct best *best)
+score_window(struct scorer *s, const struct rowset *pass, uint64_t floor, struct window *w,
+             struct best *best)
 {
     uint64_t threshold = best_is_full(best) ? (uint64_t)best->at[best->n - 1].value : 0;
-    uint64_t all = 0, left = 0;
-    size_t rest = 0, n;
+    uint64_t all = 0, left = 0, added = 0;
+    size_t rest = 0;
 
+    if (threshold < floor)
+        threshold = floor;
     for (size_t i = 0; i < s->n; i++)
-        all += enter_window(s, &s->terms[i], low, low + WINDOW);
+        all += enter_window(s, &s->terms[i], w->low, w->low + WINDOW);
     if (all == 0 || all < threshold)
         return;
     sort_order(s);
     while (rest < s->n && left + s->terms[s->order[rest]].bound < threshold)
         left += s->terms[s->order[rest++]].bound;
     for (size_t i = rest; i < s->n; i++)
-        add_postings(s, &s->terms[s->order[i]], low, low + WINDOW, sums);
-    n = collect(pass, low, sums, threshold > left ? threshold - left : 1, candidates);
-    n = complete(s, rest, left, threshold, candidates, n);
-    for (size_t i = 0; i < n; i++)
-        best_push(s->c, best, candidates[i].sum, candidates[i].row);
+        added += s->terms[s->order[i]].postings;
+    while (rest > 0 && s->terms[s->order[rest - 1]].postings <= added * ADD_FACTOR) {
+        left -= s->terms[s->order[--rest]].bound;
+        added += s->terms[s->order[rest]].postings;
+    }
+    for (size_t i = rest; i < s->n; i++)
+        add_postings(s, &s->terms[s->order[i]], w);
+    collect(pass, threshold > left ? (uint32_t)(threshold - left) : 1, w);
+    complete(s, rest, left, threshold, w);
+    for (size_t i = 0; i < w->n; i++)
+        best_push(s->c, best, w->candidates[i].sum, w->candidates[i].row);
 }
 
 static enum rc
 best_of_windows(struct scorer *s, const struct collection_search *search, const struct rowset *pass,
                 struct best *best)
 {
-    AUTO(free) uint32_t *sums = calloc(WINDOW, sizeof(*sums));
-    AUTO(free) struct candidate *candidates = calloc(WINDOW, sizeof(*candidates));
+    AUTO(free) struct window *w = calloc(1, sizeof(*w));
+    uint64_t floor = 0;
 
-    if (!sums || !candidates)
+    if (!w || (best->n == 0 && !scorer_floor(s, pass, best->depth, &floor)))
         return RC_TEMP;
     for (size_t i = 0; i < s->n; i++)
         s->terms[i].block = 0;
-    for (uint32_t low = 0; low < s->c->used; low += WINDOW) {
-        if (window_is_empty(pass, low))
+    for (; w->low < s->c->used; w->low += WINDOW) {
+        if (window_is_empty(pass, w->low))
             continue;
         if (search_is_late(search))
             return RC_LIMIT;
-        score_window(s, pass, low, sums, candidates, best);
+        score_window(s, pass, floor, w, best);
     }
     return RC_OK;
 }

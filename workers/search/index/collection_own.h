@@ -45,7 +45,8 @@ struct list {
         struct block one;
         struct {
             struct block *at; /* owned */
-            uint32_t cap;
+            uint8_t *times;   /* owned; NULL, or of a common key: the occurrences in each row */
+            uint32_t cap, times_cap; /* rows from times_cap on have none */
         } many;
         uint32_t next_free;
     };
@@ -181,7 +182,8 @@ block_at(const struct block *block)
 }
 /* Where in a block the row's posting is or belongs. */
 uint32_t block_place(const struct block *block, uint32_t row);
-/* Occurrences of the key in the row, 0: none. */
+/* Occurrences of the key in the row, 0: none; block: the last that begins at or before the row. */
+uint32_t list_block_has(const struct list *list, uint32_t block, uint32_t row);
 uint32_t list_has(const struct list *list, uint32_t row);
 
 /* names.c: the key of a facet. name_take() counts a use, NONE without memory. */

@@ -42,13 +42,18 @@ collection_stats_fini(struct collection_stats *stats)
     *stats = (struct collection_stats){ 0 };
 }
 
-/* The newest rows that have no cosine. */
+/* The newest rows that have no cosine; mostly those in the last slots. */
 static void
 find_others(const struct finding *f, struct best *best)
 {
-    for (uint32_t row = 0; rowset_next(&f->pass, &row); row++)
-        if (!f->vector || !(f->c->scale[row] > 0))
-            best_push(f->c, best, 0, row);
+    for (size_t word = f->pass.words; word-- > 0;)
+        for (uint64_t bits = f->pass.bits[word], last; bits; bits ^= last) {
+            unsigned i = 63 - (unsigned)__builtin_clzll(bits);
+            uint32_t row = (uint32_t)(word * SEGMENT_ROWS) + i;
+            last = UINT64_C(1) << i;
+            if (!f->vector || !(f->c->scale[row] > 0))
+                best_push(f->c, best, 0, row);
+        }
 }
 
 /* --- legs ---------------------------------------------------------------------------------------------- */
@@ -188,6 +193,10 @@ begin(struct finding *f)
     if (!nearest_pack(f))
         return RC_TEMP;
     rc = search_is_late(search) ? RC_LIMIT : find_words(f);
+    for (size_t i = 0; i < f->text.n; i++)
+        nearest_want(f, f->text.at[i].row);
+    if (f->whole.n > 0)
+        nearest_want(f, f->whole.at[0].row);
     f->late = rc == RC_LIMIT;
     return f->late ? RC_OK : rc;
 }

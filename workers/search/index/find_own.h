@@ -83,12 +83,14 @@ best_is_full(const struct best *best)
 
 /* bm25.c */
 #define TABLE_WORDS 128
+#define TABLE_TIMES 3
 struct scored {
     const struct list *list;
     double weight; /* units */
     uint32_t block;
-    uint32_t bound;             /* of a posting in this window */
-    uint32_t once[TABLE_WORDS]; /* what a single occurrence scores in a row of so many words */
+    uint32_t bound;                           /* of a posting in this window */
+    uint32_t postings;                        /* in it, about */
+    uint32_t table[TABLE_TIMES][TABLE_WORDS]; /* what occurrences score in a row of so many words */
 };
 struct scorer {
     const struct collection *c;
@@ -101,10 +103,21 @@ struct scorer {
 enum rc scorer_new(const struct collection *c, const struct collection_search *search,
                    struct scorer *out);
 void scorer_cleanup(struct scorer *scorer);
+uint32_t scorer_posting(const struct scorer *scorer, const struct scored *term, uint32_t posting);
+/* floor.c: what the last of so many rows of pass scores at least, 0 if nothing is known; false: no
+ * memory. */
+bool scorer_floor(const struct scorer *scorer, const struct rowset *pass, size_t depth,
+                  uint64_t *floor);
 uint32_t scorer_row(const struct scorer *scorer, uint32_t row);
 /* The best rows of pass; those with no word of the query only if zeros are wanted. */
 enum rc scorer_best(struct scorer *scorer, const struct collection_search *search,
                     const struct rowset *pass, bool zeros, struct best *best);
+
+/* A row that was found by words, of which the cosine is wanted too. */
+struct wanted {
+    uint32_t row;
+    float cosine;
+};
 
 /* One search under way. */
 struct finding {
@@ -120,10 +133,13 @@ struct finding {
     float scale;    /* of it */
     int32_t sum;    /* of its values */
     struct dot_bound bound;
+    struct wanted wanted[COLLECTION_LEG_MAX + 1]; /* ascending; filled by the scan */
+    size_t wanted_count, wanted_asked, wanted_known;
 };
 
 /* nearest.c */
 bool nearest_pack(struct finding *f); /* the query's vector; false: no memory */
+void nearest_want(struct finding *f, uint32_t row);
 float nearest_cosine(const struct finding *f, uint32_t row);
 /* The best rows of each by vector, in one pass over the rows. */
 void nearest_find(struct finding *findings, size_t n);

@@ -55,16 +55,45 @@ cosine_of(const struct finding *f, uint32_t row, int32_t high)
     return cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
 }
 
+void
+nearest_want(struct finding *f, uint32_t row)
+{
+    size_t at = f->wanted_count;
+
+    if (!f->vector || !(f->c->scale[row] > 0))
+        return;
+    for (; at > 0 && f->wanted[at - 1].row > row; at--)
+        f->wanted[at] = f->wanted[at - 1];
+    f->wanted[at] = (struct wanted){ .row = row };
+    f->wanted_count++;
+}
+
 float
 nearest_cosine(const struct finding *f, uint32_t row)
 {
-    const struct collection *c = f->c;
-    const int8_t *query = f->vector;
-    int32_t highs[1][SEGMENT_ROWS];
+    size_t low = 0, high = f->wanted_count;
 
-    c->dot.high(&query, 1, c->segments[row / SEGMENT_ROWS], c->half,
-                1u << row % SEGMENT_ROWS / GROUP_ROWS, highs);
-    return cosine_of(f, row, highs[0][row % SEGMENT_ROWS]);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (f->wanted[middle].row < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < f->wanted_count && f->wanted[low].row == row ? f->wanted[low].cosine : 0;
+}
+
+/* The rows of the segment that are wanted whatever they are like. */
+static uint64_t
+take_wanted(struct finding *f, size_t segment)
+{
+    uint64_t rows = 0;
+
+    for (; f->wanted_asked < f->wanted_count &&
+           f->wanted[f->wanted_asked].row / SEGMENT_ROWS == segment;
+         f->wanted_asked++)
+        rows |= UINT64_C(1) << f->wanted[f->wanted_asked].row % SEGMENT_ROWS;
+    return rows;
 }
 
 /* A bit for each group that has one of the rows. */
@@ -103,6 +132,7 @@ multiply(struct scanned *s)
     for (size_t i = 0; i < s->n; i++) {
         s->near[i] = s->of[i]->pass.bits[s->segment] &
                      c->dot.near(&s->of[i]->bound, s->highs[i], c->scale + first, c->slack + first);
+        s->near[i] |= take_wanted(s->of[i], s->segment);
         for (uint64_t near = s->near[i]; near; near &= near - 1)
             for (size_t at = 0; at < c->half; at += 64)
                 __builtin_prefetch(c->lows[s->segment] + (size_t)__builtin_ctzll(near) * c->half +
@@ -116,10 +146,14 @@ push_near(struct finding *f, size_t segment, uint64_t near, const int32_t highs[
     for (; near; near &= near - 1) {
         unsigned i = (unsigned)__builtin_ctzll(near);
         uint32_t row = (uint32_t)(segment * SEGMENT_ROWS) + i;
-        if (f->c->scale[row] > 0)
-            best_push(f->c, &f->vectors, (double)cosine_of(f, row, highs[i]), row);
+        if (!(f->c->scale[row] > 0))
+            continue;
+        float cosine = cosine_of(f, row, highs[i]);
+        best_push(f->c, &f->vectors, (double)cosine, row);
+        while (f->wanted_known < f->wanted_asked && f->wanted[f->wanted_known].row <= row)
+            f->wanted[f->wanted_known++].cosine = cosine;
     }
-    if (best_is_full(&f->vectors))
+    if (f->vectors.n > 0 && best_is_full(&f->vectors))
         f->bound.least = (float)f->vectors.at[f->vectors.n - 1].value - ROUNDING;
 }
 
@@ -137,8 +171,10 @@ wants(struct finding *f, size_t segment)
 {
     if (segment % 64 == 0)
         f->late = f->late || search_is_late(f->search);
-    return f->vector && f->vectors.depth > 0 && !f->late && segment < f->pass.words &&
-           f->pass.bits[segment];
+    if (!f->vector || f->late || segment >= f->pass.words || !f->pass.bits[segment])
+        return false;
+    return f->vectors.depth > 0 || (f->wanted_asked < f->wanted_count &&
+                                    f->wanted[f->wanted_asked].row / SEGMENT_ROWS == segment);
 }
 
 void

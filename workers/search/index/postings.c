@@ -139,14 +139,48 @@ block_place(const struct block *block, uint32_t row)
     return place;
 }
 
+#define LOOK 16 /* postings that are compared at once */
+
+/* The guess of block_place() is mostly nearer than half of LOOK: nothing to be predicted. */
+static uint32_t
+block_has(const struct block *block, uint32_t row)
+{
+    const uint32_t *at = block_at(block);
+    uint32_t n = block->n, first, last, from, found = 0;
+
+    if (n >= LOOK && row >= (first = ROW(at[0])) && row <= (last = ROW(at[n - 1]))) {
+        from = (row - first) * (n - 1) / (last - first);
+        from = from < LOOK / 2 ? 0 : from - LOOK / 2;
+        from = from + LOOK > n ? n - LOOK : from;
+        for (uint32_t i = 0; i < LOOK; i++)
+            found |= ROW(at[from + i]) == row ? at[from + i] & 0xFF : 0;
+        if (found || (ROW(at[from]) < row && ROW(at[from + LOOK - 1]) > row))
+            return found;
+    }
+    from = block_place(block, row);
+    return from < n && ROW(at[from]) == row ? at[from] & 0xFF : 0;
+}
+
+uint32_t
+list_block_has(const struct list *list, uint32_t block, uint32_t row)
+{
+    return block_has(&list_blocks(list)[block], row);
+}
+
+static const uint8_t *
+times_of(const struct list *list)
+{
+    return list->blocks > 1 ? list->many.times : NULL;
+}
+
 uint32_t
 list_has(const struct list *list, uint32_t row)
 {
-    const struct block *block = &list_blocks(list)[find_block(list, row)];
-    uint32_t place = block_place(block, row);
+    const uint8_t *times = times_of(list);
 
-    return place < block->n && ROW(block_at(block)[place]) == row ? block_at(block)[place] & 0xFF
-                                                                  : 0;
+    if (times)
+        return row < list->many.times_cap ? times[row] : 0;
+    return block_has(&list_blocks(list)[find_block(list, row)], row);
 }
 
 static void
@@ -197,6 +231,7 @@ insert_block(struct memory *m, struct list *list, uint32_t i)
             return 0;
         blocks[0] = list->one;
         list->many.at = blocks;
+        list->many.times = NULL;
         list->many.cap = 4;
     } else if (list->blocks == list->many.cap) {
         uint32_t cap = list->many.cap + list->many.cap / 4 + 4;
@@ -224,6 +259,7 @@ remove_block(struct memory *m, struct list *list, uint32_t i)
     memmove(blocks + i, blocks + i + 1, (list->blocks - i) * sizeof(*blocks));
     if (list->blocks == 1) {
         struct block last = blocks[0];
+        memory_free(m, list->many.times);
         memory_free(m, blocks);
         list->one = last;
     }
@@ -293,6 +329,67 @@ make_list(struct collection *c, uint64_t key)
     return number;
 }
 
+/* --- common keys -------------------------------------------------------------------------------------- */
+
+#define COMMON_ROWS  4096 /* of the key, and */
+#define COMMON_SHARE 8    /* so many times as many are all rows at most; twice that, and it ends */
+
+static void
+drop_times(struct memory *m, struct list *list)
+{
+    memory_free(m, list->many.times);
+    list->many.times = NULL;
+}
+
+/* A byte for each row there is room for. Without memory there is none: lookups take longer. */
+static void
+size_times(struct collection *c, struct list *list)
+{
+    uint32_t before = list->many.times ? list->many.times_cap : 0;
+    uint8_t *times = memory_resize(&c->memory, list->many.times, c->cap);
+
+    if (!times) {
+        drop_times(&c->memory, list);
+        return;
+    }
+    memset(times + before, 0, c->cap - before);
+    list->many.times = times;
+    list->many.times_cap = c->cap;
+}
+
+static void
+fill_times(struct collection *c, struct list *list)
+{
+    size_times(c, list);
+    for (uint32_t b = 0; list->many.times && b < list->blocks; b++)
+        for (uint32_t i = 0; i < list->many.at[b].n; i++) {
+            uint32_t posting = block_at(&list->many.at[b])[i];
+            list->many.times[ROW(posting)] = (uint8_t)posting;
+        }
+}
+
+static void
+set_times(struct collection *c, struct list *list, uint32_t row, uint8_t occurrences)
+{
+    if (list->blocks == 1)
+        return;
+    if (!list->many.times) {
+        if (list->rows >= COMMON_ROWS && list->rows % 1024 == 0 &&
+            (uint64_t)list->rows * COMMON_SHARE > c->used)
+            fill_times(c, list);
+        return;
+    }
+    if (row >= list->many.times_cap)
+        size_times(c, list);
+    if (list->many.times)
+        list->many.times[row] = occurrences;
+    if (occurrences == 0 &&
+        (list->rows < COMMON_ROWS / 2 || (uint64_t)list->rows * COMMON_SHARE * 2 < c->rows))
+        drop_times(&c->memory, list);
+}
+
+/* ------------------------------------------------------------------------------------------------------ */
+
 uint32_t
 list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences)
 {
@@ -316,6 +413,7 @@ list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences)
     if (c->row_words[row] < block->least_words)
         block->least_words = c->row_words[row];
     c->lists[number].rows++;
+    set_times(c, &c->lists[number], row, (uint8_t)occurrences);
     return number;
 }
 
@@ -361,6 +459,7 @@ list_remove(struct collection *c, uint32_t number, uint32_t row)
         free_list(c, number);
         return;
     }
+    set_times(c, list, row, 0);
     place = block_place(block, row);
     gone = at[place];
     block->n--;
@@ -390,8 +489,10 @@ lists_fini(struct collection *c)
         for (uint32_t b = 0; b < list->blocks; b++)
             if (blocks[b].cap)
                 memory_free(&c->memory, blocks[b].at);
-        if (list->blocks > 1)
+        if (list->blocks > 1) {
+            memory_free(&c->memory, list->many.times);
             memory_free(&c->memory, list->many.at);
+        }
     }
     memory_free(&c->memory, c->lists);
     memory_free(&c->memory, c->by_key.slots);
