@@ -41,6 +41,8 @@ STREAM_OF = {
 # What its account imports and it may not publish: the first keeps the server from importing the
 # whole API of JetStream by itself; the second is what gantry.sys.connz.* is in the system account.
 IMPORTED = dict.fromkeys(CONSUMER, ["$JS.API.INFO"]) | {"kick": ["$SYS.REQ.SERVER.*.CONNZ"]}
+# Events like .done: whoever hears them never answers.
+EVENTS = ("gantry.sys.metrics.", "gantry.sys.jobs.")
 # What an answer can carry: an acknowledgement (empty is one too), an order to delete.
 BODIES = [b"", b"+ACK", b'{"seq":1}']
 RESERVED = ("_R_.", "$JS.ACK.")  # the server refuses such reply subjects
@@ -92,9 +94,7 @@ class Watcher:
         }
         for program, own in ACCOUNT.items():
             for subject in LISTENS.get(program, []) if own == account else []:
-                if (
-                    not subject.endswith(".done") and ".metrics." not in subject
-                ):  # events, nobody answers them
+                if not subject.endswith(".done") and not subject.startswith(EVENTS):
                     self.nats.subscribe(subject)
         self.nats.flush()
         self.seen = []
