@@ -3,9 +3,7 @@
  * dlq - reads DEAD by sequence through the JetStream API; nothing is consumed by looking.
  *
  * A replay publishes the payload on its original subject and then deletes the letter: a crash in
- * between leaves it, and the worker absorbs the second one. A command with the gateway's claim keeps
- * its id by the claim and gets a new Nats-Msg-Id; a direct client's id is the Nats-Msg-Id itself, so
- * within JetStream's duplicate window of two minutes it cannot be sent again.
+ * between leaves it, and the worker absorbs the second one. (common/protocol/letter.h)
  */
 #include "dlq.h"
 
@@ -16,86 +14,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "cli.h"
-#include "crypto/crypto_encode.h"
 #include "progress.h"
-#include "protocol/command.h"
+#include "protocol/letter.h"
 
-#define NAME_ROOM   64
-#define HEADER_ROOM 1100 /* bytes of one header's value with the NUL */
-#define PUBLISH_MS  5000
-
-struct letter {
-    int64_t seq;
-    char subject[SUBJECT_MAX]; /* where it died */
-    char time[CLOCK_TEXT_MAX + 8];
-    char *headers; /* owned; NUL-terminated block */
-    char *data;    /* owned */
-    size_t len;
-};
-
-static void
-letter_fini(struct letter *letter)
-{
-    free(letter->headers);
-    free(letter->data);
-    *letter = (struct letter){ .seq = 0 };
-}
-
-#define letter_cleanup letter_fini
-
-/* The value of a header in the block "NATS/1.0\r\nName: value\r\n…"; "" when absent. */
-static const char *
-header(const struct letter *letter, const char *name, char out[HEADER_ROOM])
-{
-    size_t own = strlen(name);
-    out[0] = '\0';
-    for (const char *line = letter->headers; line && *line;) {
-        size_t len = strcspn(line, "\r\n");
-        if (len > own + 1 && strncasecmp(line, name, own) == 0 && line[own] == ':') {
-            const char *value = line + own + 1 + strspn(line + own + 1, " ");
-            size_t n = (size_t)(line + len - value);
-            if (n < HEADER_ROOM) {
-                memcpy(out, value, n);
-                out[n] = '\0';
-            }
-            return out;
-        }
-        line += len + strspn(line + len, "\r\n");
-    }
-    return out;
-}
-
-static enum rc
-decode(const char *text, char **out, size_t *len, struct err *err)
-{
-    size_t cap = text ? strlen(text) : 0;
-    AUTO(free) char *bytes = calloc(1, cap + 1);
-    if (!bytes)
-        return err_set(err, RC_TEMP, "no memory for a message");
-    *len = 0;
-    if (text && base64_decode(text, cap, (uint8_t *)bytes, cap, len) != RC_OK)
-        return err_set(err, RC_BUG, "the server sent no base64");
-    bytes[*len] = '\0';
-    *out = TAKE(bytes);
-    return RC_OK;
-}
-
-static enum rc
-read_letter(const cJSON *message, struct letter *out, struct err *err)
-{
-    size_t len = 0;
-    const char *subject = json_string(message, "subject");
-    const char *time = json_string(message, "time");
-    out->seq = json_int(message, "seq", 0);
-    (void)strlcpy(out->subject, subject ? subject : "", sizeof(out->subject));
-    (void)strlcpy(out->time, time ? time : "", sizeof(out->time));
-    enum rc rc = decode(json_string(message, "hdrs"), &out->headers, &len, err);
-    if (rc == RC_OK)
-        rc = decode(json_string(message, "data"), &out->data, &out->len, err);
-    return rc;
-}
+#define PUBLISH_MS 5000
 
 /* The first letter at or after seq that the filter matches; RC_NOTFOUND past the last. filter NULL:
  * exactly seq. */
@@ -117,14 +40,7 @@ get_letter(struct cli *cli, int64_t seq, const char *filter, struct letter *out,
     enum rc rc = cli_js(cli, "$JS.API.STREAM.MSG.GET.DEAD", buf_text(&body), &doc, NULL, err);
     if (rc == RC_NOTFOUND)
         return err_set(err, RC_NOTFOUND, "there is no dead letter %lld", (long long)seq);
-    return rc == RC_OK ? read_letter(json_member(doc, "message"), out, err) : rc;
-}
-
-static void
-split_subject(const struct letter *letter, char workspace[NAME_ROOM], char program[NAME_ROOM])
-{
-    workspace[0] = program[0] = '\0';
-    (void)sscanf(letter->subject, "gantry.v1.%63[^.].dead.%63s", workspace, program);
+    return rc == RC_OK ? letter_read(json_member(doc, "message"), out, err) : rc;
 }
 
 static enum rc
@@ -140,37 +56,16 @@ make_filter(const struct cli *cli, char out[SUBJECT_MAX], struct err *err)
     return RC_OK;
 }
 
-static void
-put_letter(struct json_writer *w, const struct letter *letter)
-{
-    static const struct {
-        const char *header, *member;
-    } NAMES[] = { { "Gantry-Subject", "subject" },
-                  { "Gantry-Reason", "reason" },
-                  { "Gantry-Msg-Id", "msg_id" } };
-    char workspace[NAME_ROOM], program[NAME_ROOM], value[HEADER_ROOM];
-
-    split_subject(letter, workspace, program);
-    json_put_int(w, "seq", letter->seq);
-    json_put_string(w, "workspace", workspace);
-    json_put_string(w, "program", program);
-    json_put_string(w, "time", letter->time);
-    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-        json_put_string(w, NAMES[i].member, header(letter, NAMES[i].header, value));
-    json_put_int(w, "deliveries", strtoll(header(letter, "Gantry-Deliveries", value), NULL, 10));
-    json_put_int(w, "size", (int64_t)letter->len);
-}
-
 /* --- list and show ---------------------------------------------------------------------------- */
 
 static void
 print_line(const struct letter *letter)
 {
-    char subject[HEADER_ROOM], reason[HEADER_ROOM], deliveries[HEADER_ROOM];
+    char subject[LETTER_HEADER_MAX], reason[LETTER_HEADER_MAX], deliveries[LETTER_HEADER_MAX];
     (void)printf("%-8lld %.19s  %-40s  %3s x  %6zu B  %s\n", (long long)letter->seq, letter->time,
-                 header(letter, "Gantry-Subject", subject),
-                 header(letter, "Gantry-Deliveries", deliveries), letter->len,
-                 header(letter, "Gantry-Reason", reason));
+                 letter_header(letter, "Gantry-Subject", subject),
+                 letter_header(letter, "Gantry-Deliveries", deliveries), letter->len,
+                 letter_header(letter, "Gantry-Reason", reason));
 }
 
 int
@@ -205,7 +100,7 @@ cmd_dlq_list(struct cli *cli)
             continue;
         }
         json_object(&w, NULL);
-        put_letter(&w, &letter);
+        letter_put(&w, &letter);
         json_close(&w);
     }
     if (rc != RC_OK && rc != RC_NOTFOUND)
@@ -232,7 +127,6 @@ int
 cmd_dlq_show(struct cli *cli)
 {
     AUTO(buf) struct buf out = { 0 };
-    AUTO(json) cJSON *doc = NULL;
     AUTO(letter) struct letter letter = { .seq = 0 };
     struct err err = { .rc = RC_OK };
     struct json_writer w;
@@ -250,17 +144,9 @@ cmd_dlq_show(struct cli *cli)
     buf_init(&out, CLI_OUTPUT_MAX);
     json_begin(&w, &out);
     json_object(&w, NULL);
-    put_letter(&w, &letter);
-    /* The payload as a document if it is one; else its bytes, which nobody could decode. */
-    if (json_read(letter.data, letter.len, &doc, NULL) == RC_OK) {
-        json_put_doc(&w, "payload", doc);
-    } else {
-        AUTO(free) char *text = calloc(1, BASE64_LEN(letter.len));
-        if (!text)
-            return EXIT_TEMP;
-        base64_encode((const uint8_t *)letter.data, letter.len, text);
-        json_put_string(&w, "payload_base64", text);
-    }
+    letter_put(&w, &letter);
+    if (letter_put_payload(&w, &letter, &err) != RC_OK)
+        return cli_fail(&err);
     json_close(&w);
     (void)json_end(&w);
     return cli_print_json(&out);
@@ -323,30 +209,17 @@ discard(struct cli *cli, const struct letter *letter, struct err *err)
 static enum rc
 replay(struct cli *cli, const struct letter *letter, struct err *err)
 {
-    char subject[HEADER_ROOM], actor[HEADER_ROOM], id[HEADER_ROOM], fresh[HEADER_ROOM + 40];
-    char workspace[WORKSPACE_TEXT_MAX];
-    enum command command = CMD_COUNT;
-    const struct bus_header headers[] = { { ACTOR_HEADER, header(letter, ACTOR_HEADER, actor) } };
-
-    if (header(letter, CUT_HEADER, id)[0])
-        return err_set(err, RC_INVALID,
-                       "dead letter %lld cannot be sent again: of its %s bytes only %zu are kept",
-                       (long long)letter->seq, id, letter->len);
-    (void)header(letter, "Gantry-Subject", subject);
-    (void)header(letter, "Gantry-Msg-Id", id);
-    if (strlen(subject) >= SUBJECT_MAX || command_parse(subject, workspace, &command) != RC_OK ||
-        command_info(command)->stream == STREAM_NONE)
-        return err_set(err, RC_INVALID, "dead letter %lld names no command to send again",
-                       (long long)letter->seq);
-    (void)strlcpy(fresh, id, sizeof(fresh));
-    if (actor[0] || command == CMD_AUDIT_REQUEST)
-        (void)snprintf(fresh, sizeof(fresh), "%s.replay.%lld", id, (long long)letter->seq);
-    const struct bus_out out = { .subject = subject,
+    struct letter_again again;
+    enum rc rc = letter_again(letter, &again, err);
+    if (rc != RC_OK)
+        return rc;
+    const struct bus_header headers[] = { { ACTOR_HEADER, again.actor } };
+    const struct bus_out out = { .subject = again.subject,
                                  .headers = headers,
-                                 .n_headers = actor[0] ? 1 : 0,
+                                 .n_headers = again.actor[0] ? 1 : 0,
                                  .data = letter->data,
                                  .len = letter->len };
-    enum rc rc = publish(cli, &out, fresh[0] ? fresh : NULL, err);
+    rc = publish(cli, &out, again.msg_id[0] ? again.msg_id : NULL, err);
     return rc == RC_OK ? discard(cli, letter, err) : rc;
 }
 

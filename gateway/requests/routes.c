@@ -62,6 +62,14 @@ static const struct route_param LIST_AUDIT[] = {
 static const char *const APPEND_RECORD[] = { "status",     "message",   "event_id",
                                              "leaf_index", "leaf_hash", NULL };
 
+static const struct route_param SEQ[] = { { "seq", MEMBER_INT, "the letter's number" } };
+static const struct route_param LIST_LETTERS[] = {
+    { "program", MEMBER_STRING, "only letters of this program" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "letters on a page, 1 to 100" },
+};
+static const char *const REPLAY_RECORD[] = { "status", "seq", NULL };
+
 static const struct route_param PAGE_FILE[] = { { "file", MEMBER_STRING, "a file's name" } };
 
 #define PARAMS(list)  .params = (list), .n_params = ARRAY_LEN(list)
@@ -174,6 +182,20 @@ const struct route ROUTES[] = {
     { METHOD_GET, "/ai/overview", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
       0, CMD_COUNT, "overview", 200, .local = overview_get,
       .answer = "Overview", .summary = "How the workspace's requests and the programs fare" },
+
+    { METHOD_GET, "/ai/dead-letters", SCOPE_JOBS_MANAGE, ROUTE_LOCAL,
+      0, CMD_COUNT, "letters_list", 200, QUERIES(LIST_LETTERS), .local = letters_list,
+      .answer = "DeadLetterPage", .summary = "The workspace's dead letters, oldest first" },
+    { METHOD_GET, "/ai/dead-letters/{seq}", SCOPE_JOBS_MANAGE, ROUTE_LOCAL,
+      0, CMD_COUNT, "letters_get", 200, PARAMS(SEQ), .local = letters_get,
+      .answer = "DeadLetter", .summary = "A dead letter with its payload" },
+    { METHOD_POST, "/ai/dead-letters/{seq}/replay", SCOPE_JOBS_MANAGE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT | ROUTE_NAMED | ROUTE_BODY_EMPTY, CMD_COUNT, "letters_replay", 200,
+      PARAMS(SEQ), .local = letters_replay, .record = REPLAY_RECORD,
+      .answer = "Replayed", .summary = "Send a dead letter again, and remove it" },
+    { METHOD_DELETE, "/ai/dead-letters/{seq}", SCOPE_JOBS_MANAGE, ROUTE_LOCAL,
+      0, CMD_COUNT, "letters_discard", 204, PARAMS(SEQ), .local = letters_discard,
+      .summary = "Discard a dead letter" },
 
     { METHOD_GET, "/docs", SCOPE_NONE, ROUTE_LOCAL,
       ROUTE_OPEN | ROUTE_NO_RATE | ROUTE_RAW | ROUTE_PAGE, CMD_COUNT, NULL, 200, .local = docs_get,

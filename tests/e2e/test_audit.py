@@ -97,7 +97,7 @@ def fill_in(client, path):
     if path.startswith("/ai/jobs/{"):
         made = client.post("/webhook/executor/run", GOOD["POST /webhook/executor/run"]).ok().json
         return re.sub(r"\{\w+\}", made["job_id"], path)
-    return path.replace("{leaf_index}", "0")
+    return path.replace("{leaf_index}", "0").replace("{seq}", "999999999")
 
 
 # --- exactly one event for every request ----------------------------------------------------------

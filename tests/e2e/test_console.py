@@ -13,6 +13,7 @@ from gantry_testing import merkle
 from gantry_testing.accessible import FOCUS, broken_in_axe, broken_rules, fetch_axe
 from gantry_testing.browser import PROGRAMS, Browser
 from gantry_testing.http import Client
+from gantry_testing.letters import put_letter
 from gantry_testing.stack import ROOT
 from gantry_testing.wait import wait_until
 
@@ -524,11 +525,26 @@ def test_keys(stack, console):
 
 
 def test_dead_letters(stack, console):
+    text = "was lost <i>once</i>"
+    made = [put_letter(stack, "default", {"scope": "dead", "text": text}, msg_id=str(uuid.uuid4()), reason="<b>no room</b>"),
+            put_letter(stack, "default", b"\xff no json", program="executor")]
     page = console("admin")
     page.click("Dead letters", "nav a")
-    page.wait_text("No job is dead.")
-    page.wait_text("gantry dlq replay NUMBER")
+    page.wait_text("<b>no room</b>")
+    page.run(f"document.querySelector('[aria-label=\"Read letter {made[0]}\"]').click()")
+    page.wait_text(text)
     look(page, "dead-letters")
+    page.click("Send it again", "button")
+    page.wait_text("was sent again")
+    wait_until(lambda: [one for one in stack.client().get("/memory?scope=dead").ok().json["items"] if one["content"] == text])
+    page.fill("Program", "executor")
+    page.wait(f"document.querySelector('[aria-label=\"Read letter {made[1]}\"]')")
+    page.run(f"document.querySelector('[aria-label=\"Read letter {made[1]}\"]').click()")
+    page.wait_text("which is no JSON")
+    page.click("Discard it", "button")
+    page.click("Discard it", "dialog button")
+    page.wait_text("is discarded")
+    page.wait_text("This program has given up nothing.")
 
 
 # --- all of it ----------------------------------------------------------------------------------------

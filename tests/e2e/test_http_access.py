@@ -29,6 +29,7 @@ def fill(path):
         "{id}": str(uuid.uuid4()),
         "{event_id}": str(uuid.uuid4()),
         "{key_id}": "0" * 12,
+        "{seq}": "999999999",
         "{leaf_index}": "0",
     }
     for name, value in nothing.items():

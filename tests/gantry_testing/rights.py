@@ -141,6 +141,8 @@ PROGRAMS = {
         "$JS.API.INFO",
         "$JS.API.STREAM.INFO.*",
         "$JS.API.CONSUMER.INFO.TASKS.*",
+        "$JS.API.STREAM.MSG.GET.DEAD",
+        "$JS.API.STREAM.MSG.DELETE.DEAD",
         "gantry.sys.metrics.gateway.*",
         "gantry.sys.gateway.>",
         "_INBOX.gateway.>",

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Dead letters over HTTP: an admin reads, replays and discards those of the key's workspace."""
+
+import uuid
+
+import pytest
+from gantry_testing.letters import put_letter
+from gantry_testing.wait import wait_until
+
+PATH = "/ai/dead-letters"
+
+
+@pytest.fixture
+def admin(stack):
+    return stack.client("admin", "letters")
+
+
+def numbers(client, query=""):
+    return [one["seq"] for one in client.get(PATH + query).ok().json["items"]]
+
+
+def test_read_and_discard(stack, admin):
+    seq = put_letter(
+        stack, "letters", {"scope": "s", "text": "<b>lost</b>"}, reason="cannot be stored"
+    )
+    item = next(one for one in admin.get(PATH).ok().json["items"] if one["seq"] == seq)
+    assert (item["program"], item["workspace"], item["reason"], item["deliveries"]) == (
+        "ingest",
+        "letters",
+        "cannot be stored",
+        7,
+    )
+    shown = admin.get(f"{PATH}/{seq}").ok().json
+    assert shown["payload"] == {"scope": "s", "text": "<b>lost</b>"}
+    assert {
+        **shown,
+        "payload": 0,
+    } == {**item, "payload": 0}
+    admin.delete(f"{PATH}/{seq}").ok(204)
+    assert admin.get(f"{PATH}/{seq}").ok(404).code == "not_found"
+    admin.delete(f"{PATH}/{seq}").ok(404)
+    admin.post(f"{PATH}/{seq}/replay").ok(404)
+    assert seq not in numbers(admin)
+
+
+def test_what_nobody_can_decode_is_base64(stack, admin):
+    operator = stack.operator()
+    operator.js_publish(
+        "gantry.v1.letters.memory.ingest", b"\xff no json", msg_id=str(uuid.uuid4())
+    )
+    operator.close()
+    seq = wait_until(lambda: numbers(admin, "?program=ingest"), 20, "a dead letter")[-1]
+    assert admin.get(f"{PATH}/{seq}").ok().json["payload_base64"] == "/yBubyBqc29u"
+    admin.delete(f"{PATH}/{seq}").ok(204)
+
+
+def test_replay_has_its_effect_once(stack, admin):
+    text = f"told again {uuid.uuid4().hex}"
+    seq = put_letter(stack, "letters", {"scope": "again", "text": text}, msg_id=str(uuid.uuid4()))
+    key = uuid.uuid4().hex
+    assert admin.post(f"{PATH}/{seq}/replay", idempotency_key=key).ok().json["seq"] == seq
+    again = admin.post(f"{PATH}/{seq}/replay", idempotency_key=key).ok()
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json["seq"] == seq
+    found = wait_until(
+        lambda: [
+            one
+            for one in admin.get("/memory?scope=again").ok().json["items"]
+            if one["content"] == text
+        ],
+        20,
+        "the memory",
+    )
+    assert len(found) == 1
+    assert seq not in numbers(admin)
+
+
+def test_what_cannot_be_sent_again_says_why(stack, admin):
+    cut = put_letter(stack, "letters", {"a": 1}, **{"Gantry-Cut": "1048576"})
+    assert "only 8 are kept" in str(admin.post(f"{PATH}/{cut}/replay").ok(422).json["errors"])
+    nowhere = put_letter(stack, "letters", {"a": 1}, subject="gantry.v1.letters.memory.search")
+    assert "names no command" in str(admin.post(f"{PATH}/{nowhere}/replay").ok(422).json["errors"])
+    ours = put_letter(
+        stack,
+        "letters",
+        {"a": 1},
+        program="audit",
+        subject="gantry.v1.letters.audit.request.ingest",
+    )
+    assert "only the operator" in str(admin.post(f"{PATH}/{ours}/replay").ok(422).json["errors"])
+    elsewhere = put_letter(stack, "letters", {"a": 1}, subject="gantry.v1.default.memory.ingest")
+    assert "only the operator" in str(
+        admin.post(f"{PATH}/{elsewhere}/replay").ok(422).json["errors"]
+    )
+    for seq in (cut, nowhere, ours, elsewhere):
+        admin.delete(f"{PATH}/{seq}").ok(204)
+
+
+def test_pages(stack, admin):
+    made = [put_letter(stack, "letters", {"n": n}, program="executor") for n in range(5)]
+    first = admin.get(PATH + "?program=executor&limit=2").ok().json
+    assert [one["seq"] for one in first["items"]] == made[:2]
+    assert first["count"] == 2
+    second = admin.get(f"{PATH}?program=executor&limit=3&cursor={first['next_cursor']}").ok().json
+    assert [one["seq"] for one in second["items"]] == made[2:]
+    assert second["next_cursor"] is None
+    admin.get(PATH + "?program=Nobody").ok(422)
+    admin.get(PATH + "?cursor=x").ok(422)
+    admin.get(PATH + "/0").ok(422)
+    admin.get(PATH + "/x").ok(404)
+    for seq in made:
+        admin.delete(f"{PATH}/{seq}").ok(204)
+
+
+def test_another_workspace_has_no_such_letter(stack, admin):
+    seq = put_letter(stack, "default", {"secret": 1})
+    for answer in (
+        admin.get(f"{PATH}/{seq}"),
+        admin.post(f"{PATH}/{seq}/replay"),
+        admin.delete(f"{PATH}/{seq}"),
+    ):
+        assert answer.ok(404).code == "not_found"
+    assert seq not in numbers(admin)
+    assert seq in numbers(stack.client())
+    stack.client().delete(f"{PATH}/{seq}").ok(204)
+
+
+def test_only_who_manages_jobs(stack):
+    for role in ("viewer", "developer"):
+        assert stack.client(role).get(PATH).ok(403).code == "missing_scope"
+        assert stack.client(role).post(f"{PATH}/1/replay").ok(403).code == "missing_scope"
