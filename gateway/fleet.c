@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #define SILENT_MS 30000
@@ -108,6 +109,41 @@ fleet_embedding_fails(const struct fleet *fleet)
     return false;
 }
 
+bool
+fleet_is_full(const struct fleet *fleet, enum bound bound)
+{
+    int64_t since_ms = clock_mono_ms() - ABSENT_MS;
+
+    for (size_t i = 0; i < fleet->count; i++)
+        if (fleet->seen_ms[i] >= since_ms && fleet->snapshots[i].bounds.marks[bound].full)
+            return true;
+    return false;
+}
+
+/* Only bounds that ever refused something: a series for each worker and bound would be many. */
+static void
+expose_bounds(const struct fleet *fleet, const struct exposition *e, const char *name, bool full)
+{
+    AUTO(buf) struct buf labels = { 0 };
+    buf_init(&labels, 256);
+    exposition_family(e, name, full ? METRIC_GAUGE : METRIC_COUNTER,
+                      full ? "whether the bound refused something within 10 s"
+                           : "what the bound refused");
+    for (size_t i = 0; i < fleet->count; i++)
+        for (enum bound bound = 0; bound < BOUND_COUNT; bound++) {
+            const struct metrics_snapshot *one = &fleet->snapshots[i];
+            if (!one->bounds.marks[bound].refusals)
+                continue;
+            buf_reset(&labels);
+            exposition_label(&labels, "program", one->program);
+            exposition_label(&labels, "instance", one->instance);
+            exposition_label(&labels, "bound", bound_name(bound));
+            exposition_value(e, name, buf_text(&labels),
+                             full ? one->bounds.marks[bound].full
+                                  : one->bounds.marks[bound].refusals);
+        }
+}
+
 uint64_t
 fleet_in_hand(const struct fleet *fleet, const char *program)
 {
@@ -128,6 +164,8 @@ fleet_expose(struct fleet *fleet, const struct metrics_snapshot *self, const str
     for (size_t i = 0; i < fleet->count; i++)
         all[1 + i] = &fleet->snapshots[i];
     metrics_expose(all, 1 + fleet->count, e);
+    expose_bounds(fleet, e, "gantry_worker_full", true);
+    expose_bounds(fleet, e, "gantry_worker_full_refusals_total", false);
 }
 
 /* The first snapshot of its program writes the row of all of them. */

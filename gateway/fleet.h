@@ -15,6 +15,7 @@
 #include "base/rc.h"
 #include "bus/bus.h"
 #include "json/json.h"
+#include "protocol/bounds.h"
 #include "protocol/metrics.h"
 
 #define FLEET_MAX 256 /* workers; what is beyond is left out */
@@ -27,6 +28,8 @@ void fleet_free(struct fleet *fleet); /* before the bus */
 bool fleet_has(const struct fleet *fleet, const char *program);
 /* Whether a worker has said in the last 15 s that its embedding server does not work. */
 bool fleet_embedding_fails(const struct fleet *fleet);
+/* Whether a worker has said in the last 15 s that it is full. */
+bool fleet_is_full(const struct fleet *fleet, enum bound bound);
 /* The member "workers": of each program how many run and how many are healthy. */
 void fleet_put(struct fleet *fleet, struct json_writer *w);
 /* Commands that workers of this program have in hand. */

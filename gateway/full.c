@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "fleet.h"
 #include "gateway.h"
 
 static const char *const NAMES[] = {
@@ -11,6 +12,21 @@ static const char *const NAMES[] = {
     FULL_TABLE(FULL_TEXT)
 #undef FULL_TEXT
 };
+
+/* One refusal for each look at most: the HTTP server has counters of its own. */
+void
+full_watch(struct gateway *gw)
+{
+    const struct http_counts *now = http_counts(gw->http);
+    struct http_counts *seen = &gw->http_seen;
+    if (now->evicted > seen->evicted)
+        full_note(gw, FULL_CONNECTIONS, "");
+    if (now->crowded > seen->crowded)
+        full_note(gw, FULL_ADDRESS, "");
+    if (now->unread > seen->unread)
+        full_note(gw, FULL_ANSWERS, "");
+    *seen = *now;
+}
 
 bool
 full_is(const struct gateway *gw, enum full what)
@@ -36,6 +52,9 @@ full_put(const struct gateway *gw, struct json_writer *w)
     for (unsigned i = 0; i < FULL_COUNT; i++)
         if (full_is(gw, (enum full)i))
             json_put_string(w, NULL, NAMES[i]);
+    for (enum bound bound = 0; bound < BOUND_COUNT; bound++)
+        if (fleet_is_full(gw->fleet, bound))
+            json_put_string(w, NULL, bound_name(bound));
     json_close(w);
 }
 

@@ -28,6 +28,11 @@
     X(FULL_REDIS_SHARE, "redis_share") /* a workspace's */         \
     X(FULL_IDEM_SHARE,  "idempotency_share") /* a workspace's */   \
     X(FULL_REDIS,       "redis")                                   \
+    X(FULL_CONNECTIONS, "connections") /* of all addresses */      \
+    X(FULL_ADDRESS,     "address_connections") /* an address's */  \
+    X(FULL_ANSWERS,     "answers")     /* that are not read */     \
+    X(FULL_KEY_CHECKS,  "key_checks")  /* that wait for Argon2 */  \
+    X(FULL_SUBSCRIPTIONS, "nats_subscriptions") /* a connection's */ \
     X(FULL_KEY_CHANGES, "key_changes") /* a workspace's */         \
     X(FULL_ALL_KEY_CHANGES, "all_key_changes")                     \
     X(FULL_NATS,        "nats_connections") /* a workspace's */\
@@ -49,6 +54,8 @@ struct full_mark {
 struct gateway;
 
 void full_note(struct gateway *gw, enum full what, const char *workspace);
+/* Of what the HTTP server refused since the last time; once a second. */
+void full_watch(struct gateway *gw);
 bool full_is(const struct gateway *gw, enum full what);
 /* The member "full": the names of what is. */
 void full_put(const struct gateway *gw, struct json_writer *w);

@@ -15,6 +15,7 @@
 #include "bus/bus.h"
 #include "crypto/crypto.h"
 #include "full.h"
+#include "http/http.h"
 #include "kv/kv.h"
 #include "protocol/command.h"
 #include "protocol/jobs.h"
@@ -110,6 +111,7 @@ struct gateway {
     struct tracer *tracer;           /* owned */
     struct stages stages;
     struct full_mark full[FULL_COUNT];
+    struct http_counts http_seen; /* full_watch() */
     struct http_server *http;
     struct http_server *admin;
     uint8_t actor_keys[CMD_COUNT][CRYPTO_KEY_LEN]; /* claims.h */

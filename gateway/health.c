@@ -45,6 +45,8 @@ write_probe(void *arg)
     struct gateway *gw = arg;
     struct kv_command cmd = { 0 };
 
+    if (gw->http)
+        full_watch(gw);
     kv_add(&cmd, "SET");
     kv_add(&cmd, PROBE_KEY);
     kv_add(&cmd, "1");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "json/json.h"
 
 enum kind { COUNTER, SECONDS, GAUGE }; /* SECONDS: a counter, kept in microseconds */
@@ -115,6 +116,7 @@ metrics_write(const struct metrics_snapshot *snapshot, struct buf *out)
     for (size_t i = 0; i < snapshot->series.count; i++)
         put_series(&w, snapshot->series.rows[i]);
     json_close(&w);
+    bounds_write(&snapshot->bounds, clock_mono_ms(), &w);
     json_close(&w);
     (void)json_end(&w); /* a buffer that is too small shows in buf_failed() */
 }
@@ -223,6 +225,7 @@ metrics_read(const char *text, size_t len, struct metrics_snapshot *out, struct 
     read_rows(json_member(doc, "usage"), USAGE, ARRAY_LEN(USAGE), &snapshot);
     cJSON_ArrayForEach (item, json_member(doc, "series"))
         read_series(item, &snapshot.series);
+    bounds_read(json_member(doc, "bounds"), &snapshot.bounds);
     *out = snapshot;
     return RC_OK;
 }

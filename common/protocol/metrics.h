@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/rc.h"
 #include "base/usage.h"
+#include "protocol/bounds.h"
 #include "protocol/exposition.h"
 #include "protocol/series.h"
 
@@ -86,6 +87,7 @@ struct metrics_snapshot {
     struct metrics values;
     struct usage usage;
     struct series_set series; /* owned by a snapshot that was read; else borrowed */
+    struct bounds bounds;
 };
 
 void metrics_write(const struct metrics_snapshot *snapshot, struct buf *out);

@@ -102,6 +102,7 @@ count_letter(const struct delivery *delivery)
     } else if (consumer->dead_room == 0) {
         consumer->dead_lost++;
         delivery->w->metrics.dead_lost++;
+        worker_full(delivery->w, BOUND_DEAD, consumer->workspace);
     }
     ask_room(delivery);
 }

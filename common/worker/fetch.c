@@ -57,6 +57,15 @@ has_room(const struct consumer *consumer)
            (w->in_hand < IN_HAND_SUM || consumer->in_hand == 0);
 }
 
+static void
+say_no_room(const struct consumer *consumer)
+{
+    const struct worker *w = consumer->w;
+    bool held = consumer->held >= HELD_MAX || (w->held >= HELD_SUM && consumer->held > 0);
+    if (consumer->unrecorded == 0)
+        worker_full_still(consumer->w, held ? BOUND_HELD : BOUND_IN_HAND, consumer->workspace);
+}
+
 /* One message, of one careful consumer at a time; each has its turn. */
 static void
 fetch_carefully(struct consumer *consumer)
@@ -127,8 +136,10 @@ fetch_from(struct consumer *consumer)
     struct worker *w = consumer->w;
     if (consumer->is_active && clock_mono_ms() - consumer->arrived_ms > ACTIVE_MS)
         set_active(consumer, false);
-    if (!has_room(consumer))
+    if (!has_room(consumer)) {
+        say_no_room(consumer);
         return consumer->is_active; /* or it becomes due by what ends */
+    }
     if (w->spec->slots_free)
         fetch_one(consumer);
     else if (consumer->careful)

@@ -63,6 +63,7 @@ worker_may_say(struct worker *w, const char *what, const char *workspace)
         return true;
     }
     row->more++;
+    worker_full_still(w, BOUND_LOG, workspace);
     return false;
 }
 

@@ -212,6 +212,7 @@ decode(struct delivery *delivery, struct err *err)
     if (is_over_limit(delivery, rc == RC_OK && !call->direct)) {
         if (!call->id[0] && delivery->consumer)
             id_of_message(delivery, call->id);
+        worker_full(w, BOUND_RATE, call->actor.workspace);
         call_problem(call, PROBLEM_RATE_LIMITED, NULL,
                      "Too many requests of this workspace's NATS clients: publish it again later, "
                      "under a new Nats-Msg-Id.");
@@ -298,6 +299,7 @@ delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_m
         refuse_core(delivery, &err);
     } else {
         if (!delivery->refused && is_full(delivery)) {
+            worker_full(w, BOUND_REQUESTS, delivery->call.actor.workspace);
             call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL,
                          "Too many requests wait already.");
             delivery->refused = true;

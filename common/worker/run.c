@@ -209,8 +209,12 @@ may_take(struct worker *w, const struct delivery *first, bool alone)
 {
     if (!first)
         return 0;
-    if (!first->refused && first->route->start)
-        return !first->consumer || slots_left(w) ? 1 : 0;
+    if (!first->refused && first->route->start) {
+        if (!first->consumer || slots_left(w))
+            return 1;
+        worker_full_still(w, BOUND_SLOTS, first->call.actor.workspace);
+        return 0;
+    }
     size_t max = w->spec->batch_max ? w->spec->batch_max : 64;
     return alone ? 1 : max < WORKER_BATCH_CAP ? max : WORKER_BATCH_CAP;
 }

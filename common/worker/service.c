@@ -145,6 +145,7 @@ service_publish(struct worker *w)
     struct metrics_snapshot snapshot = { .version = GANTRY_VERSION,
                                          .started_ms = w->ready_ms,
                                          .values = w->metrics,
+                                         .bounds = w->bounds,
                                          .series = w->series };
     char subject[SUBJECT_MAX];
     AUTO(buf) struct buf text = { 0 };

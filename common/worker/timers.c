@@ -69,8 +69,9 @@ worker_tick(void *arg)
     worker_say_rest(w, false);
     if (w->spec->on_tick && !w->stopping)
         w->spec->on_tick(w);
-    if ((clock_wall_ms() - w->ready_ms) / TICK_MS % METRICS_EVERY == 0)
+    if (w->tell_soon || (clock_wall_ms() - w->ready_ms) / TICK_MS % METRICS_EVERY == 0)
         service_publish(w);
+    w->tell_soon = false;
 }
 
 void

@@ -155,6 +155,8 @@ void worker_set_state(struct worker *w, void *state);
 struct db *worker_db(struct worker *w);
 /* One more connection with the same statements, for a thread of the program. */
 enum rc worker_db_open(struct worker *w, struct db **out, struct err *err);
+/* Something was refused, or waits, because this is full: for /readyz, the metrics and the log. */
+void worker_full(struct worker *w, enum bound bound, const char *workspace);
 struct metrics *worker_metrics(struct worker *w); /* of the loop's thread */
 struct series_set *worker_series(struct worker *w);
 struct kv *worker_kv(struct worker *w);

@@ -148,6 +148,8 @@ struct worker {
     struct tracer *tracer; /* owned */
     struct stages stages;
     struct series_set series; /* owned: stages of commands, and what the program records */
+    struct bounds bounds;
+    bool tell_soon; /* with the next tick: something new is full */
     struct route_stats stats[CMD_COUNT];
     struct gcra_table *limits; /* of direct clients */
     struct call **batch;
@@ -231,6 +233,9 @@ void delivery_record(struct delivery *delivery, enum stage stage, int64_t start_
 void delivery_record_handled(struct delivery *delivery);
 void delivery_record_all(struct delivery *delivery); /* it is settled */
 void delivery_log(const struct delivery *delivery); /* … as lines for whoever follows a request */
+
+/* full.c: for what is looked at again and again: once a second */
+void worker_full_still(struct worker *w, enum bound bound, const char *workspace);
 
 /* service.c: $SRV and metrics */
 enum rc service_listen(struct worker *w, struct err *err);

@@ -93,14 +93,39 @@ conn_set_idle(struct conn *conn, bool idle)
 }
 
 void
+http_belongs(struct exchange *exchange, uint8_t owner)
+{
+    exchange->conn->owner = owner;
+}
+
+/* The oldest of the owner that has most bytes of them. */
+static struct conn *
+most_unread(struct http_server *server)
+{
+    unsigned most = 0;
+    struct conn *conn;
+    for (unsigned owner = 1; owner < sizeof(server->unsent_of) / sizeof(*server->unsent_of);
+         owner++)
+        if (server->unsent_of[owner] > server->unsent_of[most])
+            most = owner;
+    TAILQ_FOREACH (conn, &server->unsent, unsent)
+        if (conn->unsent_owner == most)
+            return conn;
+    return TAILQ_FIRST(&server->unsent);
+}
+
+void
 conn_set_unsent(struct conn *conn, bool unsent)
 {
     struct http_server *server = conn->server;
     if (!conn->in_unsent && !unsent)
         return;
     server->unsent_bytes -= conn->unsent_size;
+    server->unsent_of[conn->unsent_owner] -= conn->unsent_size;
     conn->unsent_size = unsent ? conn->body.len : 0;
+    conn->unsent_owner = conn->owner;
     server->unsent_bytes += conn->unsent_size;
+    server->unsent_of[conn->unsent_owner] += conn->unsent_size;
     if (conn->in_unsent && !unsent)
         TAILQ_REMOVE(&server->unsent, conn, unsent);
     else if (!conn->in_unsent)
@@ -108,7 +133,8 @@ conn_set_unsent(struct conn *conn, bool unsent)
     conn->in_unsent = unsent;
     while (server->unsent_bytes > server->options.max_unsent) {
         server->counts.slow++;
-        conn_end(TAILQ_FIRST(&server->unsent));
+        server->counts.unread++;
+        conn_end(most_unread(server));
     }
 }
 

@@ -14,7 +14,7 @@
  * Bounds of connections: a number for all, where the one that has been idle for longest makes room
  * for a new one; a number for an address that is no trusted proxy; seconds for a head; a least rate
  * for bodies and for the reading of answers; a number of bytes for all answers that are not read yet,
- * where the one that has been leaving for longest is cut off.
+ * where, of whoever has most of them, the one that has been leaving for longest is cut off.
  *
  * Why not a library: what libmicrohttpd 0.9.75 lets through (an empty name ends a head, NUL ends a
  * value) and what it answers by itself (two status lines, HTML) happens before it calls anybody.
@@ -92,6 +92,7 @@ struct http_counts {
     uint64_t crowded; /* connections closed: their address has too many */
     uint64_t evicted; /* idle connections closed to make room */
     uint64_t slow;    /* connections closed: too slow */
+    uint64_t unread;  /* of these, answers cut off for others that are not read */
 };
 
 enum rc http_open(struct loop *loop, const struct http_options *options,
@@ -113,6 +114,9 @@ const char *http_header(const struct exchange *exchange, const char *name, unsig
 void http_client(const struct exchange *exchange, char text[HTTP_CLIENT_MAX]);
 /* A trusted proxy says that the client came over TLS. */
 bool http_over_tls(const struct exchange *exchange);
+
+/* Whose request it is, as a number: answers that nobody reads are cut off where most of them are. */
+void http_belongs(struct exchange *exchange, uint8_t owner);
 
 /* The body is wanted: from head, or later if the request waited since. */
 void http_want_body(struct exchange *exchange);

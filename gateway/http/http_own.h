@@ -76,12 +76,13 @@ struct conn {
     size_t in_len;
     char *own; /* owned */
     size_t own_cap;
-    size_t line;        /* http_head_find()'s */
-    struct exchange *x; /* owned */
-    struct buf out;     /* the answer's head */
-    struct buf body;    /* its body */
-    size_t sent;        /* of both */
-    size_t unsent_size; /* as it is counted in server->unsent_bytes */
+    size_t line;                 /* http_head_find()'s */
+    struct exchange *x;          /* owned */
+    struct buf out;              /* the answer's head */
+    struct buf body;             /* its body */
+    size_t sent;                 /* of both */
+    size_t unsent_size;          /* as it is counted in server->unsent_bytes */
+    uint8_t owner, unsent_owner; /* http_belongs(); as it is counted in server->unsent_of */
 };
 
 #define PLACES        1024 /* buckets */
@@ -101,6 +102,7 @@ struct http_server {
     struct conn_list idle;   /* the longest idle first */
     struct conn_list unsent; /* whose answers wait for their readers, the oldest first */
     uint64_t unsent_bytes;   /* of their bodies */
+    uint64_t unsent_of[256]; /* … by owner */
     unsigned n_conns;
     struct http_counts counts;
     struct place_list places[PLACES];

@@ -55,6 +55,12 @@ on_crowded(void *arg, const char *workspace)
     full_note(gw, FULL_NATS, workspace);
 }
 
+static void
+on_subscribed(void *arg, const char *workspace)
+{
+    full_note(arg, FULL_SUBSCRIPTIONS, workspace);
+}
+
 static enum rc
 open_callout(struct gateway *gw, struct direct *direct, struct err *err)
 {
@@ -93,6 +99,7 @@ direct_open(struct gateway *gw, struct direct **out, struct err *err)
         .kicked = &gw->count.nats_kicks_total,
         .most = (uint64_t)s->workspace_nats_connections,
         .on_crowded = on_crowded,
+        .on_subscribed = on_subscribed,
         .arg = gw,
     };
     struct direct *direct = calloc(1, sizeof(*direct));

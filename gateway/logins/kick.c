@@ -130,6 +130,16 @@ is_too_many(struct kick *kick, const char *user)
     return true;
 }
 
+/* The server tells the client only, when it takes no more. */
+static void
+look_at_subscriptions(struct kick *kick, const cJSON *connection)
+{
+    const char *user = json_string(connection, "authorized_user");
+    const char *workspace = user ? keys_workspace(kick->options.keys, user) : NULL;
+    if (workspace && json_int(connection, "subscriptions", 0) >= KICK_SUBSCRIPTIONS)
+        kick->options.on_subscribed(kick->options.arg, workspace);
+}
+
 /* Does this connection end? */
 static bool
 ends(struct kick *kick, const cJSON *connection, const char *what)
@@ -165,6 +175,8 @@ on_page(void *arg, const struct bus_msg *msg)
     const cJSON *connection;
     cJSON_ArrayForEach (connection, list) {
         int64_t cid = json_int(connection, "cid", 0);
+        if (strncmp(what, "all.", 4) == 0)
+            look_at_subscriptions(kick, connection);
         if (!cid || !ends(kick, connection, what))
             continue;
         end_connection(kick, server_id, cid);

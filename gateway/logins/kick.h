@@ -26,19 +26,21 @@
 #include "base/rc.h"
 #include "bus/bus.h"
 
-#define KICK_USER     "kick" /* of nats/server.conf */
-#define KICK_SWEEP_MS 10000
-#define KICK_AGAIN_MS 1000
+#define KICK_USER          "kick" /* of nats/server.conf */
+#define KICK_SWEEP_MS      10000
+#define KICK_AGAIN_MS      1000
+#define KICK_SUBSCRIPTIONS 1000 /* of a connection: nats/server.conf */
 
 struct kick;
 struct keys;
 
 struct kick_options {
-    struct bus_options bus;                               /* url of the user kick */
-    const struct keys *keys;                              /* borrowed */
-    uint64_t *kicked;                                     /* counted here */
-    uint64_t most;                                        /* connections of one workspace */
-    void (*on_crowded)(void *arg, const char *workspace); /* one is ended for that */
+    struct bus_options bus;                                  /* url of the user kick */
+    const struct keys *keys;                                 /* borrowed */
+    uint64_t *kicked;                                        /* counted here */
+    uint64_t most;                                           /* connections of one workspace */
+    void (*on_crowded)(void *arg, const char *workspace);    /* one is ended for that */
+    void (*on_subscribed)(void *arg, const char *workspace); /* one has KICK_SUBSCRIPTIONS */
     void *arg;
 };
 

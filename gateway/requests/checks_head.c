@@ -114,6 +114,8 @@ take_key(struct request *r, enum rc rc, const struct key_view *key)
     }
     if (rc == RC_DENIED)
         return unauthorized(r);
+    if (keys_reachable(r->gw->keys))
+        full_note(r->gw, FULL_KEY_CHECKS, "");
     answer_header(r, "Retry-After", "1");
     return answer_problem(
         r, PROBLEM_UNAVAILABLE,

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/fnv.h"
 #include "full.h"
 #include "gateway.h"
 #include "requests/answer.h"
@@ -53,6 +54,7 @@ load_enter(struct request *r)
 {
     struct gateway *gw = r->gw;
     struct tally_row *row = tally_row(gw->tally, r->actor.workspace);
+    http_belongs(r->exchange, (uint8_t)fnv32_text(r->actor.workspace));
     if (!row)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "the gateway has no memory left");
     if (row->count >= requests_share(gw)) {

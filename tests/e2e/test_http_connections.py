@@ -239,6 +239,7 @@ def test_idle_connections_make_room(crowded):
             crowded.anonymous().get("/healthz").ok()
         wait_until(lambda: len(ended(idle)) >= 60, 30, "the bound is kept")
         assert idle[-1] not in ended(idle)  # the newest are not the ones
+        wait_until(lambda: "connections" in crowded.anonymous().get("/readyz").json["full"], 20, "/readyz names it")
     finally:
         for s in idle:
             s.close()
@@ -257,7 +258,10 @@ def test_an_address_has_its_share(crowded):
             except OSError:
                 pass  # refused already
         wait_until(lambda: len(ended(busy)) >= 10, 30, "those beyond the number are refused")
-        crowded.anonymous().get("/healthz").ok()
+        ready = crowded.anonymous()
+        wait_until(
+            lambda: "address_connections" in ready.get("/readyz").json["full"], 20, "it is named"
+        )
         wait_until(
             lambda: len(ended(busy)) == 30, 60, "a body that does not come is not waited for"
         )

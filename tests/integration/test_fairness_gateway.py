@@ -196,6 +196,7 @@ def test_subscriptions_of_a_connection(system):
     for number in range(SUBSCRIPTIONS + 20):
         link.subscribe(subject + str(number))
     link.flush()
+    wait_until(lambda: full(system, "nats_subscriptions") >= 1, 40, "a sweep sees it")
     assert len(link.errors) == 20
     assert {error.lower() for error in link.errors} == {"maximum subscriptions exceeded"}
     assert (

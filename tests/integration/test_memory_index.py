@@ -250,7 +250,8 @@ def test_the_files_are_restored(ws):
         server.start()
         assert set(ids(again(lambda: s.search(ws, "old new", k=50)))) == set(old)
         later = again(lambda: s.ingest(ws, "s", "another new one"))["id"]
-        assert set(ids(s.search(ws, "old new", k=50))) == {*old, later}
+        # Each thread of the worker notices for itself that its connection has ended.
+        assert set(ids(again(lambda: s.search(ws, "old new", k=50)))) == {*old, later}
 
 
 def again(call):

@@ -32,6 +32,8 @@ struct bench {
     struct fake *last;
     bool holds_head, holds_answer; /* the callback returns without a decision */
     bool answers_big;
+    size_t big_bytes; /* 0: BIG_BYTES */
+    uint8_t owner;
     size_t stream_max; /* the answer comes in pieces */
     unsigned gone;
     unsigned begun, heads, completed, freed;
@@ -46,7 +48,9 @@ static void
 answer(struct fake *fake, const char *text)
 {
     buf_init(&fake->answer.body, BIG_BYTES + 16);
-    for (size_t i = 0; bench->answers_big && i < BIG_BYTES; i += 8)
+    size_t big = bench->big_bytes ? bench->big_bytes : BIG_BYTES;
+    http_belongs(fake->exchange, bench->owner);
+    for (size_t i = 0; bench->answers_big && i < big; i += 8)
         buf_add(&fake->answer.body, "biganswe", 8);
     buf_puts(&fake->answer.body, text);
     fake->answer.status = 200;
@@ -482,6 +486,39 @@ test_unread_answers_are_bounded(void **state)
         close(fds[i]);
 }
 
+/* Who has most unread answers loses one of its own, not the oldest of all. */
+static void
+test_unread_answers_of_one_cut_off_no_other(void **state)
+{
+    static const struct {
+        uint8_t owner;
+        size_t bytes;
+    } ASKED[] = { { 1, BIG_BYTES - 65536 }, { 2, BIG_BYTES }, { 2, BIG_BYTES } };
+    static char part[65536];
+    struct bench *b = *state;
+    size_t got = 0;
+    int fds[3];
+    b->answers_big = true;
+    for (unsigned i = 0; i < 3; i++) {
+        b->owner = ASKED[i].owner;
+        b->big_bytes = ASKED[i].bytes;
+        fds[i] = dial(b);
+        say(fds[i], "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        while (b->completed < i + 1)
+            loop_turn(b->loop, 1);
+        loop_turn(b->loop, 1);
+    }
+    assert_int_equal(http_connections(b->server), 1);
+    assert_int_equal(http_counts(b->server)->unread, 2);
+    for (ssize_t n = 1; n != 0; loop_turn(b->loop, 0)) {
+        n = recv(fds[0], part, sizeof(part), MSG_DONTWAIT);
+        got += n > 0 ? (size_t)n : 0;
+    }
+    assert_true(got > BIG_BYTES - 65536);
+    for (unsigned i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
 /* Clients that ask again and again do not keep out who waits. */
 static void
 test_a_busy_connection_ends_for_one_that_waits(void **state)
@@ -577,6 +614,7 @@ main(void)
         TEST(test_the_bound_is_kept_and_all_are_answered),
         TEST(test_a_busy_connection_ends_for_one_that_waits),
         TEST(test_unread_answers_are_bounded),
+        TEST(test_unread_answers_of_one_cut_off_no_other),
         TEST(test_no_descriptor_is_left),
         cmocka_unit_test_setup_teardown(test_a_late_program_blames_nobody, set_up_many, tear_down),
     };

@@ -131,6 +131,7 @@ answer(const struct found *found, const struct rows *rows)
 void
 answer_timeout(struct request *r)
 {
+    r->search->late++;
     call_problem(
         r->call, PROBLEM_TIMEOUT, NULL,
         "The search took longer than SEARCH_BUDGET_MS. Ask for less: a shorter query, or a "

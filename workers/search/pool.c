@@ -276,6 +276,7 @@ pool_add(struct pool *pool, struct request *request)
     (void)pthread_mutex_unlock(&pool->lock);
     if (added)
         return;
+    worker_full(pool->search->worker, BOUND_SEARCHES, request->call->actor.workspace);
     call_problem(
         request->call, PROBLEM_UNAVAILABLE, NULL,
         "The workspace, or all of them, have too many searches waiting already: ask again.");

@@ -4,6 +4,8 @@
  */
 #include "search.h"
 
+#include <stdatomic.h>
+
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "pool.h"
@@ -66,6 +68,10 @@ search_tick(struct worker *w)
     metrics->index_workspaces = numbers.workspaces;
     metrics->index_streamed = numbers.large;
     metrics->index_loads = numbers.loads;
+    if (atomic_exchange(&s->late, 0) > 0)
+        worker_full(w, BOUND_SEARCH_TIME, "");
+    if (numbers.large > 0)
+        worker_full(w, BOUND_INDEX, "");
     tell_that_it_works(s);
     if (s->pool)
         pool_expire(s->pool);

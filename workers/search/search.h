@@ -34,6 +34,7 @@ struct search {
     struct embedder *embedder; /* owned: of the loop's thread, to know the model */
     struct embed_watch watch;  /* of the embedding server, for all threads */
     bool told_failing;
+    _Atomic unsigned late; /* searches that ran out of time since the last tick */
     struct querycache cache;
     struct shelf *shelf; /* owned */
     struct pool *pool;   /* owned; NULL until every server is there */

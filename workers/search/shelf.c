@@ -133,14 +133,28 @@ shelf_is_large(struct shelf *shelf, const struct shelf_entry *entry)
     return large;
 }
 
-/* The last in the list that nobody uses. */
 static bool
-evict_one(struct shelf *shelf)
+is_above_share(const struct shelf *shelf, size_t bytes)
+{
+    return bytes > shelf->max_bytes / SHELF_SHARES;
+}
+
+/* Of those that nobody uses the one that was used longest ago; first of those above their share. One above
+ * its share takes nothing from others that were used lately. */
+static bool
+evict_one(struct shelf *shelf, bool for_large)
 {
     struct shelf_entry *oldest = NULL;
-    for (struct shelf_entry *entry = shelf->first; entry; entry = entry->next)
-        if (entry->users == 0 && entry->bytes > 0)
-            oldest = entry;
+    bool oldest_is_large = false;
+    int64_t lately_ms = clock_mono_ms() - SHELF_LARGE_MS;
+    for (struct shelf_entry *entry = shelf->first; entry; entry = entry->next) {
+        bool large = is_above_share(shelf, entry->bytes);
+        if (entry->users > 0 || entry->bytes == 0 || (oldest_is_large && !large) ||
+            (for_large && !large && entry->used_ms > lately_ms))
+            continue;
+        oldest = entry;
+        oldest_is_large = large;
+    }
     if (!oldest)
         return false;
     unlink_entry(shelf, oldest);
@@ -157,10 +171,11 @@ shelf_account(struct shelf *shelf, struct shelf_entry *entry, size_t bytes, bool
     shelf->bytes = shelf->bytes - entry->bytes + bytes;
     entry->bytes = bytes;
     entry->ready = ready;
-    while (shelf->bytes > shelf->max_bytes && evict_one(shelf))
+    bool above = is_above_share(shelf, bytes);
+    while (shelf->bytes > shelf->max_bytes && evict_one(shelf, above))
         ;
     bool fits = shelf->bytes <= shelf->max_bytes;
-    bool large = bytes > shelf->max_bytes;
+    bool large = bytes > shelf->max_bytes || (above && !fits);
     if (large) {
         if (entry->large_ms == 0)
             log_fields(LOG_WARN,

@@ -2,9 +2,9 @@
 /*
  * shelf - the indexes of the workspaces in memory, within INDEX_MEMORY_BYTES.
  *
- * An index nobody uses goes, the one unused for longest first, when the memory is wanted for
- * another. One that would need all of it alone is `large`: it is read anew for every search, in
- * slices.
+ * An index nobody uses goes when the memory is wanted for another: those above a workspace's share
+ * first, of these the one unused for longest. One above its share takes no memory from others that were
+ * used within SHELF_LARGE_MS. What finds no room so is `large`: read anew for every search, in slices.
  *
  * Errors:  RC_TEMP  no memory
  * Threads: any. An entry that was taken stays. Its collection is read under a read lock and changed
@@ -22,6 +22,7 @@
 
 #define SHELF_STAMP_LEN   16
 #define SHELF_SLICES      4      /* a slice of a large workspace takes this part of the memory */
+#define SHELF_SHARES      4      /* a workspace's share is such a part of the memory */
 #define SHELF_LARGE_MS    600000 /* then a large workspace is tried again */
 #define SHELF_SLICE_BYTES (256u * 1024 * 1024) /* the largest slice */
 
@@ -54,7 +55,7 @@ bool shelf_ready(struct shelf *shelf, const char *workspace);
 bool shelf_is_large(struct shelf *shelf, const struct shelf_entry *entry);
 
 /* The entry takes so many bytes now; others go if need be. False: there is no room for so much, and
- * if it is too much for the whole shelf, the entry is large from now on. */
+ * if it is above its share, the entry is large from now on. */
 bool shelf_account(struct shelf *shelf, struct shelf_entry *entry, size_t bytes, bool ready);
 size_t shelf_slice_bytes(const struct shelf *shelf);
 
