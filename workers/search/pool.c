@@ -18,7 +18,9 @@ struct queue {
     char workspace[WORKSPACE_TEXT_MAX];
     struct request *first, *last;
     size_t waiting;
-    size_t active;  /* threads that are at it */
+    size_t active;          /* threads that are at it */
+    size_t shorts;          /* of these, threads with short queries */
+    int64_t short_since_us; /* the last of them began; monotonic */
     size_t reading; /* of these, threads that were let in to read the workspace first: 0 or 1 */
 };
 
@@ -69,14 +71,32 @@ unlink_queue(struct pool *pool, struct queue *queue)
     *at = queue->next;
 }
 
-/* May one more thread go there now? *reads: the workspace has to be read first. */
 static bool
-is_open(struct pool *pool, const struct queue *queue, bool *reads)
+is_long(const struct request *request)
+{
+    return request->query_len > POOL_ALONE_BYTES;
+}
+
+/* Are the next requests left for the thread that is there already? */
+static bool
+can_wait(const struct queue *queue)
+{
+    return queue->shorts > 0 && queue->waiting < POOL_ENOUGH && !is_long(queue->first) &&
+           clock_mono_us() < queue->short_since_us + POOL_LONG_US;
+}
+
+/* May one more thread go there now? *reads: the workspace has to be read first; *later: perhaps soon. */
+static bool
+is_open(struct pool *pool, const struct queue *queue, bool *reads, bool *later)
 {
     size_t most = pool->n > 1 ? pool->n - 1 : 1;
     *reads = false;
     if (!queue->first || queue->active >= most || queue->reading > 0)
         return false;
+    if (can_wait(queue)) {
+        *later = true;
+        return false;
+    }
     *reads = !shelf_ready(pool->search->shelf, queue->workspace);
     return !*reads || (queue->active == 0 && pool->reading < most);
 }
@@ -87,7 +107,7 @@ take(struct pool *pool, struct queue *queue, struct request *batch[POOL_TAKE_MAX
     size_t n = 0;
     while (queue->first && n < POOL_TAKE_MAX) {
         struct request *r = queue->first;
-        bool alone = r->query_len > POOL_ALONE_BYTES;
+        bool alone = is_long(r);
         if (alone && n > 0)
             break;
         queue->first = r->next;
@@ -108,10 +128,13 @@ work(struct thread *thread, struct queue *queue, bool reads)
 {
     struct pool *pool = thread->pool;
     struct request *batch[POOL_TAKE_MAX];
+    bool brief = !is_long(queue->first);
     size_t n = take(pool, queue, batch);
     unlink_queue(pool, queue);
     append(pool, queue);
     queue->active++;
+    queue->shorts += brief;
+    queue->short_since_us = brief ? clock_mono_us() : queue->short_since_us;
     queue->reading += reads;
     pool->reading += reads;
     if (queue->first)
@@ -120,6 +143,7 @@ work(struct thread *thread, struct queue *queue, bool reads)
     searcher_run(&thread->searcher, batch, n);
     (void)pthread_mutex_lock(&pool->lock);
     queue->active--;
+    queue->shorts -= brief;
     queue->reading -= reads;
     pool->reading -= reads;
     if (queue->active == 0 && !queue->first) {
@@ -130,19 +154,19 @@ work(struct thread *thread, struct queue *queue, bool reads)
         (void)pthread_cond_broadcast(&pool->work);
 }
 
-/* Nothing to do. An embedding server that fails is asked now and then by whoever comes along. */
+/* Nothing to do, or nothing yet. An embedding server that fails is asked now and then by whoever comes
+ * along. */
 static void
-idle(struct thread *thread)
+idle(struct thread *thread, bool later)
 {
     struct pool *pool = thread->pool;
-    struct timespec until;
-    if (!embed_failing(thread->searcher.embedder)) {
+    if (!later && !embed_failing(thread->searcher.embedder)) {
         (void)pthread_cond_wait(&pool->work, &pool->lock);
         return;
     }
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec++;
-    (void)pthread_cond_timedwait(&pool->work, &pool->lock, &until);
+    int64_t until_us = clock_mono_us() + (later ? POOL_LONG_US : 1000000);
+    const struct timespec until = { until_us / 1000000, until_us % 1000000 * 1000 };
+    (void)pthread_cond_clockwait(&pool->work, &pool->lock, CLOCK_MONOTONIC, &until);
 }
 
 static void
@@ -162,15 +186,15 @@ run(void *arg)
     struct pool *pool = thread->pool;
     (void)pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
-        bool reads = false;
+        bool reads = false, later = false;
         probe(thread);
         struct queue *queue = pool->first;
-        while (queue && !is_open(pool, queue, &reads))
+        while (queue && !is_open(pool, queue, &reads, &later))
             queue = queue->next;
         if (queue)
             work(thread, queue, reads);
         else
-            idle(thread);
+            idle(thread, later);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     db_close(thread->searcher.db);
@@ -264,7 +288,8 @@ add(struct pool *pool, struct request *request)
     queue->last = request;
     pool->waiting++;
     queue->waiting++;
-    (void)pthread_cond_signal(&pool->work);
+    if (queue->waiting == 1 || !can_wait(queue)) /* the first one wakes who will look again */
+        (void)pthread_cond_signal(&pool->work);
     return true;
 }
 
