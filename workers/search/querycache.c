@@ -15,6 +15,7 @@
 #define KEY_MAX     (sizeof(KEY_PREFIX) + HASH_TEXT_MAX)
 #define TTL_SECONDS 86400
 #define DOWN_MS     5000
+#define WAIT_MS     250
 
 void
 querycache_init(struct querycache *cache, const char *secret)
@@ -41,35 +42,46 @@ key_of(const struct querycache *cache, const struct querycache_entry *entry, cha
     hex_encode(digest, HASH_LEN, key + sizeof(KEY_PREFIX) - 1);
 }
 
-static struct kv_reply *
-call(struct querycache *cache, struct kv *kv, const struct kv_command *cmd)
+bool
+querycache_works(const struct querycache *cache, const struct kv *kv)
 {
-    struct kv_reply *reply = NULL;
-    if (!kv || clock_mono_ms() < cache->down_until_ms)
-        return NULL;
-    if (kv_call_sync(kv, cmd, &reply, NULL) != RC_OK) {
-        cache->down_until_ms = clock_mono_ms() + DOWN_MS;
-        return NULL;
-    }
-    return reply;
+    return kv && clock_mono_ms() >= cache->down_until_ms;
 }
 
-bool
-querycache_get(struct querycache *cache, struct kv *kv, const struct querycache_entry *entry,
-               uint8_t *half, size_t len)
+void
+querycache_ask(struct querycache *cache, struct kv *kv, const struct querycache_entry *entry,
+               kv_fn *fn, void *arg)
 {
     char key[KEY_MAX];
     struct kv_command cmd = { 0 };
     key_of(cache, entry, key);
     kv_add(&cmd, "GET");
     kv_add(&cmd, key);
-    struct kv_reply *reply = call(cache, kv, &cmd);
-    bool found = reply && reply->type == KV_TEXT && reply->len == len;
-    if (found)
-        memcpy(half, reply->text, len);
-    if (reply)
-        kv_reply_free(reply);
-    return found;
+    kv_call(kv, &cmd, WAIT_MS, fn, arg);
+}
+
+bool
+querycache_found(struct querycache *cache, enum rc rc, const struct kv_reply *reply, uint8_t *half,
+                 size_t len)
+{
+    if (rc != RC_OK) {
+        cache->down_until_ms = clock_mono_ms() + DOWN_MS;
+        return false;
+    }
+    if (reply->type != KV_TEXT || reply->len != len)
+        return false;
+    memcpy(half, reply->text, len);
+    return true;
+}
+
+static void
+on_put(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct querycache *cache = arg;
+    (void)reply;
+    (void)err;
+    if (rc != RC_OK)
+        cache->down_until_ms = clock_mono_ms() + DOWN_MS;
 }
 
 void
@@ -78,13 +90,13 @@ querycache_put(struct querycache *cache, struct kv *kv, const struct querycache_
 {
     char key[KEY_MAX];
     struct kv_command cmd = { 0 };
+    if (!querycache_works(cache, kv))
+        return;
     key_of(cache, entry, key);
     kv_add(&cmd, "SET");
     kv_add(&cmd, key);
     kv_add_bytes(&cmd, half, len);
     kv_add(&cmd, "EX");
     kv_add_int(&cmd, TTL_SECONDS);
-    struct kv_reply *reply = call(cache, kv, &cmd);
-    if (reply)
-        kv_reply_free(reply);
+    kv_call(kv, &cmd, WAIT_MS, on_put, cache);
 }

@@ -5,6 +5,8 @@
  * Used with a remote embedding server only. The key is an HMAC of workspace, model and query, so
  * that Redis learns no query and no workspace can probe another's by timing. A Redis that is down
  * costs a request to the embedding server, nothing else.
+ *
+ * Threads: the loop's, which never waits for Redis
  */
 #ifndef QUERYCACHE_H
 #define QUERYCACHE_H
@@ -26,9 +28,14 @@ void querycache_init(struct querycache *cache, const char *secret);
 struct querycache_entry {
     const char *workspace, *model, *query;
 };
-/* half: len bytes, the binary form of a halfvec. */
-bool querycache_get(struct querycache *cache, struct kv *kv, const struct querycache_entry *entry,
-                    uint8_t *half, size_t len);
+/* fn gets the reply: querycache_found() says what it is. */
+void querycache_ask(struct querycache *cache, struct kv *kv, const struct querycache_entry *entry,
+                    kv_fn *fn, void *arg);
+/* Whether half was there: then it has its len bytes, the binary form of a halfvec. */
+bool querycache_found(struct querycache *cache, enum rc rc, const struct kv_reply *reply,
+                      uint8_t *half, size_t len);
+/* False: Redis has just failed, and is left alone. */
+bool querycache_works(const struct querycache *cache, const struct kv *kv);
 void querycache_put(struct querycache *cache, struct kv *kv, const struct querycache_entry *entry,
                     const uint8_t *half, size_t len);
 

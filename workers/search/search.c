@@ -11,18 +11,38 @@
 #include "pool.h"
 #include "shelf.h"
 
-/* A remote embedding that is known already; Redis is the loop's thread's. */
 static void
+on_cached(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
+{
+    struct request *r = arg;
+    struct search *s = r->search;
+    (void)err;
+    r->have_half = querycache_found(&s->cache, rc, reply, r->half, r->half_len);
+    if (s->pool) {
+        pool_add(s->pool, r);
+        return;
+    }
+    call_problem(r->call, PROBLEM_UNAVAILABLE, NULL, "The program ends: ask again.");
+    worker_finish(s->worker, r->call);
+}
+
+/* A remote embedding that is known already is waited for. False: nothing is. */
+static bool
 look_in_cache(struct search *s, struct request *r)
 {
     const struct querycache_entry entry = { r->call->actor.workspace, embed_model(s->embedder),
                                             r->query };
     size_t len = EMBED_HALF_BYTES(embed_dim(s->embedder));
-    if (r->mode == COLLECTION_TEXT || !embed_is_remote(s->embedder))
-        return;
+    struct kv *kv = worker_kv(s->worker);
+    if (r->mode == COLLECTION_TEXT || !embed_is_remote(s->embedder) ||
+        !querycache_works(&s->cache, kv))
+        return false;
     r->half = arena_alloc(r->call->mem, len);
     r->half_len = len;
-    r->have_half = r->half && querycache_get(&s->cache, worker_kv(s->worker), &entry, r->half, len);
+    if (!r->half)
+        return false;
+    querycache_ask(&s->cache, kv, &entry, on_cached, r);
+    return true;
 }
 
 void
@@ -38,8 +58,8 @@ search_memories(struct worker *w, struct call *call)
         worker_finish(w, call);
         return;
     }
-    look_in_cache(s, r);
-    pool_add(s->pool, r);
+    if (!look_in_cache(s, r))
+        pool_add(s->pool, r);
 }
 
 const char *
