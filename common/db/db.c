@@ -54,6 +54,14 @@ db_open(const char *url, const char *application, const struct db_statement *sta
     return RC_OK;
 }
 
+enum rc
+db_limit(struct db *db, int64_t statement_ms, struct err *err)
+{
+    db->limit_ms = statement_ms;
+    db_disconnect(db);
+    return db_connect(db, CONNECT_MS, err);
+}
+
 void
 db_close(struct db *db)
 {

@@ -60,6 +60,8 @@ void db_param_bytes(struct db_params *p, const void *bytes, size_t len); /* bina
  * after 60 s, unless there are none (then the connection is for scripts, without a limit). */
 enum rc db_open(const char *url, const char *application, const struct db_statement *statements,
                 size_t count, struct db **out, struct err *err);
+/* Another limit than 60 s for each statement, from now on: connects anew. */
+enum rc db_limit(struct db *db, int64_t statement_ms, struct err *err);
 void db_close(struct db *db);
 void db_cleanup(struct db **db);
 /* Reconnects if the connection is broken, at most once a second; RC_TEMP while it is. Costs one

@@ -5,6 +5,7 @@
  * Connecting is asynchronous under one deadline, since libpq's own limit counts for each address anew.
  */
 #include <poll.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -14,7 +15,8 @@
 #define RETRY_MS     1000
 
 #define OPTIONS_ALWAYS  "-c timezone=UTC -c client_min_messages=warning"
-#define OPTIONS_LIMITED OPTIONS_ALWAYS " -c statement_timeout=60s"
+#define OPTIONS_LIMITED OPTIONS_ALWAYS " -c statement_timeout="
+#define LIMIT_MS        60000
 
 static void
 drop_notice(void *arg, const char *text)
@@ -61,7 +63,10 @@ start_connection(struct db *db, struct err *err)
     const char *keywords[] = { "options", "keepalives_idle", "tcp_user_timeout",
                                "dbname",  "client_encoding", "application_name",
                                NULL };
-    const char *values[] = { db->n_statements ? OPTIONS_LIMITED : OPTIONS_ALWAYS,
+    char limited[sizeof(OPTIONS_LIMITED) + 24];
+    snprintf(limited, sizeof(limited), OPTIONS_LIMITED "%lld",
+             (long long)(db->limit_ms ? db->limit_ms : LIMIT_MS));
+    const char *values[] = { db->n_statements ? limited : OPTIONS_ALWAYS,
                              "30",
                              "20000",
                              db->url,

@@ -25,6 +25,7 @@ struct db {
     char *application;                     /* owned */
     const struct db_statement *statements; /* borrowed: static */
     size_t n_statements;
+    int64_t limit_ms;    /* of a statement; 0: as db_open() says */
     int64_t retry_at_ms; /* monotonic: no new connection before */
     struct err down;     /* why the last connection attempt failed */
     bool in_group;

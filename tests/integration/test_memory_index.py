@@ -370,6 +370,25 @@ def test_a_search_beyond_its_budget_disturbs_nobody(system, ws):
         system.workers[1].start()
 
 
+def test_a_search_behind_a_lock_ends_with_its_budget(system, ws):
+    system.ingest(ws, "s", "tea for two")
+    system.workers[1].stop()
+    small = system.worker("search", SEARCH_BUDGET_MS="1000", SEARCH_THREADS="1")
+    try:
+        assert contents(system.search(ws, "tea")) == ["tea for two"]
+        with system.connect_to(system.superuser) as locker:
+            cursor = locker.cursor()
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE memory_version IN ACCESS EXCLUSIVE MODE")
+            answer = system.ask(ws, "search", {"query": "tea"}, timeout=50)  # a statement's usual limit is 60 s
+            cursor.execute("ROLLBACK")
+        assert answer["code"] == "timeout" and answer["status"] == 504, answer
+        assert contents(system.search(ws, "tea")) == ["tea for two"]
+    finally:
+        small.stop()
+        system.workers[1].start()
+
+
 # --- tenancy and deletion ---------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@
 #include "sql_search.h"
 #include "sync.h"
 
-#define TRIES 4 /* a row that is gone is looked for again in a newer index */
+#define PAGE_MS 1000 /* what a statement may take at least */
+#define TRIES   4    /* a row that is gone is looked for again in a newer index */
 
 /* A request at work. */
 struct job {
@@ -75,10 +76,17 @@ any_left(const struct batch *batch)
 
 /* --- the queries ------------------------------------------------------------------------------ */
 
+/* No statement takes longer than a search may; a page of a workspace that is loaded is one, too. */
 static enum rc
 connect_once(struct searcher *t, struct err *err)
 {
-    return t->db ? RC_OK : worker_db_open(t->search->worker, &t->db, err);
+    const struct search_conf *conf = worker_conf(t->search->worker);
+    if (t->db)
+        return RC_OK;
+    enum rc rc = worker_db_open(t->search->worker, &t->db, err);
+    if (rc != RC_OK)
+        return rc;
+    return db_limit(t->db, conf->budget_ms > PAGE_MS ? conf->budget_ms : PAGE_MS, err);
 }
 
 /* The number is made by the first ingest with this model; until then nothing can be compared. */
@@ -400,6 +408,7 @@ searcher_run(struct searcher *t, struct request **requests, size_t n)
         rc = try_once(&batch, entry, i + 1 == TRIES, &err);
     if (rc == RC_OK && any_left(&batch))
         (void)err_set(&err, RC_TEMP, "the workspace's index was replaced too often");
+    end_late(&batch);
     fail_rest(&batch, &err);
     if (entry)
         shelf_give(t->search->shelf, entry);
