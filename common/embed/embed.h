@@ -90,8 +90,8 @@ enum rc embed_batch(struct embedder *embedder, const struct embed_text *texts, s
 void embed_builtin(const char *text, size_t len, float *out);
 
 /* The share (0..1) of a text's words that the model has no vector for: not English, names, made-up
- * words. 0 for a text without words, and for a server's model. For the weight of a vector: a query's
- * should fall by 0.8 of it (docs/memory.md). */
+ * words. 0 for a text without words, and for a server's model. The weight of a query's vector falls by
+ * it (docs/memory.md). */
 float embed_unknown(const struct embedder *embedder, const char *text, size_t len);
 float embed_builtin_unknown(const char *text, size_t len);
 

@@ -21,7 +21,7 @@
 #define TOP   10
 #define LEG   60
 #define SHARE 0.6 /* of BM25 in the hybrid */
-#define FALL  0.8 /* of the vector's share where the model knows no word of the query */
+#define FALL  1.0 /* of the vector's share where the model knows no word of the query */
 
 struct occurrence {
     uint64_t term;
