@@ -239,7 +239,8 @@ def test_idle_connections_make_room(crowded):
             crowded.anonymous().get("/healthz").ok()
         wait_until(lambda: len(ended(idle)) >= 60, 30, "the bound is kept")
         assert idle[-1] not in ended(idle)  # the newest are not the ones
-        wait_until(lambda: "connections" in crowded.anonymous().get("/readyz").json["full"], 20, "/readyz names it")
+        ready = crowded.anonymous()
+        wait_until(lambda: "connections" in ready.get("/readyz").json["full"], 20, "it is named")
     finally:
         for s in idle:
             s.close()

@@ -50,7 +50,7 @@ def test_previews_fill_their_own_share_only(system):
     answers = [viewer.post("/ai/preview", PREVIEW) for _ in range(30)]
     kept = [one for one in answers if one.status == 200]
     assert 10 <= len(kept) <= 17, "120 KB each, and 2 MB"
-    for answer in answers[len(kept):]:
+    for answer in answers[len(kept) :]:
         refused(answer)
     assert SHARE - 130000 < used(system, "filler") <= SHARE
     # A neighbour: previews, tasks, execute calls.

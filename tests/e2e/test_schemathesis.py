@@ -2,6 +2,7 @@
 """schemathesis, a stranger's client, with a key of each role: every operation of /openapi.json, by
 what the document allows and by what it does not. tests/schemathesis/gantry_hooks.py says what no
 document can say."""
+
 import fcntl
 import os
 import subprocess

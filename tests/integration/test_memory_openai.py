@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The `openai` provider against a stand-in server: batches, retries, refusals, and the cache of
 query vectors in Redis."""
+
 import hashlib
 import math
 import uuid
@@ -22,8 +23,13 @@ def embedder():
 
 @pytest.fixture(scope="module")
 def system(embedder):
-    env = {"EMBED_PROVIDER": "openai", "EMBED_URL": f"http://127.0.0.1:{embedder.server_port}/v1/",
-           "EMBED_MODEL": "test-model", "EMBED_API_KEY": KEY, "EMBED_DIM": str(DIM)}
+    env = {
+        "EMBED_PROVIDER": "openai",
+        "EMBED_URL": f"http://127.0.0.1:{embedder.server_port}/v1/",
+        "EMBED_MODEL": "test-model",
+        "EMBED_API_KEY": KEY,
+        "EMBED_DIM": str(DIM),
+    }
     with memory_system() as s:
         s.env = env
         s.worker("ingest", **env)
@@ -84,6 +90,7 @@ def test_query_vectors_are_cached_under_keyed_hashes(system, embedder, ws):
     system.search(ws, "no vector is needed", mode="text")
     assert len(embedder.requests) == 2
     import redis
+
     client = redis.Redis.from_url(system.redis.url)
     keys = client.keys("*")
     assert keys
@@ -110,7 +117,14 @@ def test_searches_go_on_without_redis(system, embedder, ws):
 
 
 def test_temporary_failures_are_retried(system, embedder, ws):
-    embedder.answers += [(503, {}), (429, {}, ), (500, {})]
+    embedder.answers += [
+        (503, {}),
+        (
+            429,
+            {},
+        ),
+        (500, {}),
+    ]
     system.ingest(ws, "s", "in the end")
     assert inputs(embedder) == ["in the end"] * 4
     # Longer than a request may take: the command waits in the stream and is stored later.
@@ -183,11 +197,19 @@ def test_the_trouble_names_the_embedding_server(system, embedder, ws, status, sa
     system.workers[0].said(said)
 
 
-@pytest.mark.parametrize("answer", [
-    (200, {"data": []}), (200, {"data": [{"index": 0, "embedding": [1.0]}]}), (200, {"nothing": 1}),
-    (200, {"data": [{"index": 7, "embedding": [1.0] * DIM}]}), (401, {}), (404, {}),
-    (200, {"data": [{"index": 0, "embedding": ["x"] * DIM}]}),
-], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {"data": []}),
+        (200, {"data": [{"index": 0, "embedding": [1.0]}]}),
+        (200, {"nothing": 1}),
+        (200, {"data": [{"index": 7, "embedding": [1.0] * DIM}]}),
+        (401, {}),
+        (404, {}),
+        (200, {"data": [{"index": 0, "embedding": ["x"] * DIM}]}),
+    ],
+    ids=str,
+)
 def test_nonsense_is_not_stored(system, embedder, ws, answer):
     embedder.answers.append(answer)
     command = system.publish(ws, "ingest", {"scope": "s", "text": "patience"})

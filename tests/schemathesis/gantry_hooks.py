@@ -7,21 +7,25 @@ them by what the request says of something else: a cursor or a tree that there i
 that the action's own schema (GET /ai/actions) does not have, and what no JSON of ours may hold at
 any depth.
 """
+
 import re
 import uuid
 
 import schemathesis
 
-EXPLAINED = [re.compile(one) for one in (
-    r"^cursor: must be (the )?next_cursor of (a|the) page",
-    r"^(tree_size|from|to|leaf_index): ",
-    r"^(params|actions\[\d+\]\.params|task)(\.|:|$)",
-    r"^action: there is no action ",
-    r": integer beyond 2\^53",
-    r": U\+0000 in a string",
-    r"nested deeper than",
-    r": looks like a credential",
-)]
+EXPLAINED = [
+    re.compile(one)
+    for one in (
+        r"^cursor: must be (the )?next_cursor of (a|the) page",
+        r"^(tree_size|from|to|leaf_index): ",
+        r"^(params|actions\[\d+\]\.params|task)(\.|:|$)",
+        r"^action: there is no action ",
+        r": integer beyond 2\^53",
+        r": U\+0000 in a string",
+        r"nested deeper than",
+        r": looks like a credential",
+    )
+]
 
 
 @schemathesis.hook
