@@ -39,6 +39,8 @@ struct traffic;
 struct events;
 struct streams;
 struct served;
+struct mcp;
+struct cors;
 
 /* Redis scripts, by the names of their files in gateway/lua. */
 enum gateway_script {
@@ -110,6 +112,8 @@ struct gateway {
     struct series_set series;        /* owned: stages of commands */
     struct tracer *tracer;           /* owned */
     struct stages stages;
+    struct mcp *mcp;
+    struct cors *cors;
     struct full_mark full[FULL_COUNT];
     struct http_counts http_seen; /* full_watch() */
     struct http_server *http;

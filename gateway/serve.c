@@ -28,10 +28,12 @@
 #include "keys/keys.h"
 #include "keys/uses.h"
 #include "logins/direct.h"
+#include "mcp/mcp.h"
 #include "metrics/served.h"
 #include "metrics/streams.h"
 #include "process/confine.h"
 #include "process/transport.h"
+#include "requests/cors.h"
 #include "requests/openapi.h"
 #include "requests/request.h"
 #include "sql_gateway.h"
@@ -287,6 +289,10 @@ release(struct gateway *gw)
     traffic_free(gw->traffic);
     gcra_table_free(gw->limiter);
     buf_fini(&gw->openapi);
+    if (!gw->in_flight)
+        cors_close(gw->cors);
+    if (!gw->in_flight)
+        mcp_close(gw->mcp);
     buf_fini(&gw->docs);
     loop_free(gw->loop);
 }
@@ -313,6 +319,8 @@ start(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = openapi_write(&gw->openapi, err);
     if (rc == RC_OK)
+        rc = mcp_open(&gw->mcp, err);
+    if (rc == RC_OK)
         rc = docs_write(&gw->openapi, &gw->docs, err);
     if (rc == RC_OK)
         rc = loop_new(&gw->loop, err);
@@ -338,7 +346,9 @@ start(struct gateway *gw, struct err *err)
     warn_of_plaintext(gw->settings);
     claims_make_keys(gw->settings->actor_signing_key, gw->actor_keys);
     crypto_subkey(gw->settings->actor_signing_key, "idempotency", gw->idem_key);
-    rc = audit_open(gw, &gw->audit, err);
+    rc = cors_open(gw->settings->cors_origins, &gw->cors, err);
+    if (rc == RC_OK)
+        rc = audit_open(gw, &gw->audit, err);
     if (rc == RC_OK)
         rc = connect_servers(gw, err);
     if (rc == RC_OK)

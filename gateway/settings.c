@@ -49,6 +49,9 @@ static const struct conf_item ITEMS[] = {
       "written into audit events" },
     { "TRUSTED_PROXIES", CONF_STRING, AT(trusted_proxies), "127.0.0.0/8,::1/128", 0, 1024, NULL, 0,
       "networks whose X-Forwarded-For and X-Forwarded-Proto are believed" },
+    { "CORS_ORIGINS", CONF_STRING, AT(cors_origins), "", 0, 4096, NULL, 0,
+      "comma-separated origins of web pages that may ask from a browser, such as "
+      "https://app.example; empty = none" },
     { "RATE_LIMIT_PER_MINUTE", CONF_INT, AT(rate_limit_per_minute), "600", 0, 100000000, NULL, 0,
       "requests of one workspace in a minute; 0 = off" },
     { "RATE_LIMIT_KEY_PER_MINUTE", CONF_INT, AT(rate_limit_key_per_minute), "0", 0, 100000000,

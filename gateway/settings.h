@@ -22,6 +22,7 @@ struct settings {
     char *callout_nats_url, *kick_nats_url; /* NULL: no logins over NATS */
     uint8_t callout_issuer_key[CRYPTO_SEED_LEN];
     bool allow_plaintext;
+    char *cors_origins;
     int64_t workspace_listeners, key_listeners;
     char *database_url;
     char *redis_url;

@@ -21,6 +21,7 @@
     X(PROBLEM_UNAUTHORIZED,        "unauthorized",           401, "Unauthorized")                  \
     X(PROBLEM_MISSING_SCOPE,       "missing_scope",          403, "Missing scope")                 \
     X(PROBLEM_TENANT_MISMATCH,     "tenant_mismatch",        403, "Tenant mismatch")               \
+    X(PROBLEM_ORIGIN,              "origin_not_allowed",     403, "Origin not allowed")            \
     X(PROBLEM_ACTION_NOT_ALLOWED,  "action_not_allowed",     403, "Action not allowed")            \
     X(PROBLEM_NOT_FOUND,           "not_found",              404, "Not found")                     \
     X(PROBLEM_METHOD_NOT_ALLOWED,  "method_not_allowed",     405, "Method not allowed")            \

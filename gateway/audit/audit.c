@@ -195,7 +195,8 @@ announce_effect(struct request *r)
         .intent = true,
     };
 
-    if (r->route->kind != ROUTE_LOCAL || r->method == METHOD_GET || r->route->flags & ROUTE_OPEN)
+    if (r->route->kind != ROUTE_LOCAL || r->method == METHOD_GET ||
+        r->route->flags & (ROUTE_OPEN | ROUTE_RPC))
         return STEP_NEXT;
     id_new(r->audit_id);
     if (send_event(r, r->audit_id, &intent, on_announced) == RC_OK)
@@ -226,7 +227,7 @@ close_audit(struct request *r)
 {
     struct audit *audit = r->gw->audit;
 
-    if (r->admin || (r->route && r->route->flags & ROUTE_OPEN))
+    if (r->admin || r->preflight || (r->route && r->route->flags & ROUTE_OPEN))
         return STEP_NEXT;
     if (r->authenticated && settled_elsewhere(r))
         return STEP_NEXT;

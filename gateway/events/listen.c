@@ -61,6 +61,7 @@ on_open(struct request *r)
         http_stream_end(r->exchange);
         return;
     }
+    load_leave(r); /* it has a share of its own */
     one->open = true;
     if (strcmp(http_head(r->exchange)->method, "HEAD") == 0) {
         listener_end(one);

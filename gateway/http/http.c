@@ -459,6 +459,24 @@ http_counts(const struct http_server *server)
     return &server->counts;
 }
 
+struct exchange *
+http_exchange_new(const char *head, size_t len)
+{
+    struct exchange *x = malloc(sizeof(*x) + len + 1);
+    if (!x)
+        return NULL;
+    memset(x, 0, offsetof(struct exchange, head));
+    memcpy(x->text, head, len);
+    http_head_parse(&x->head, x->text, len);
+    return x;
+}
+
+void
+http_exchange_free(struct exchange *x)
+{
+    free(x);
+}
+
 /* --- of one request --------------------------------------------------------------------------- */
 
 const struct http_head *

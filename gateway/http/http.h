@@ -105,6 +105,11 @@ void http_close(struct http_server *server);
 unsigned http_connections(const struct http_server *server);
 const struct http_counts *http_counts(const struct http_server *server);
 
+/* A request that no connection brought, for one that a program makes itself: its head only, with
+ * http_head() and http_header(). NULL: no memory. */
+struct exchange *http_exchange_new(const char *head, size_t len);
+void http_exchange_free(struct exchange *exchange);
+
 /* --- of one request: valid from begin to free -------------------------------------------------- */
 
 const struct http_head *http_head(const struct exchange *exchange);

@@ -17,6 +17,7 @@ route_fn check_route, check_size, check_key, check_scope, check_servers, check_m
 route_fn close_identify; /* whose request was it, when it was answered before the key's turn? */
 /* limit.c */
 route_fn check_load, check_rate;
+route_fn rate_take; /* of a route that decides itself whether it is one to count (ROUTE_RPC) */
 /* checks_body.c */
 route_fn check_body, check_secrets, check_allowed;
 /* idem.c */

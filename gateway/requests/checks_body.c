@@ -91,9 +91,23 @@ read_query(struct request *r, struct field_errors *errors)
     }
 }
 
+/* The document of an inner request has them: they become those of the path. */
+static void
+take_params(struct request *r)
+{
+    for (size_t i = 0; i < r->route->n_params; i++) {
+        const char *given = json_string(r->doc, r->route->params[i].name);
+        (void)strlcpy(r->match.params[i], given ? given : "", PATH_PARAM_MAX);
+    }
+}
+
 static void
 put_params(struct request *r, struct field_errors *errors)
 {
+    if (r->outer) {
+        take_params(r);
+        return;
+    }
     for (size_t i = 0; i < r->route->n_params; i++) {
         const struct route_param *param = &r->route->params[i];
         const char *given = json_string(r->doc, param->name);
@@ -110,7 +124,8 @@ read_document(struct request *r)
     struct err err = { 0 };
     size_t len = r->body.len;
     bool empty = len == 0 && (r->route->flags & ROUTE_BODY_EMPTY);
-    if (r->method == METHOD_GET || r->method == METHOD_DELETE || empty) {
+    bool bare = r->method == METHOD_GET || r->method == METHOD_DELETE;
+    if ((bare && !r->outer) || empty) {
         r->doc = cJSON_CreateObject();
         return STEP_NEXT;
     }
@@ -145,7 +160,7 @@ check_body(struct request *r)
     if (r->match.malformed) /* after the key: a stranger learns nothing about ids */
         return answer_problem(r, PROBLEM_NOT_FOUND,
                               "there is nothing with such an id: it is malformed");
-    if (!r->route->schema)
+    if (!r->route->schema || r->route->flags & ROUTE_RPC)
         return STEP_NEXT;
     enum step step = read_document(r);
     if (step != STEP_NEXT)

@@ -10,6 +10,7 @@
 #include "keys/keys.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
+#include "requests/cors.h"
 #include "validate/secrets.h"
 
 /* --- 404, 405 --------------------------------------------------------------------------------- */
@@ -31,11 +32,24 @@ skip_authority(const char *uri, size_t *len)
     return uri;
 }
 
+/* MCP: a page that is not on the list may not ask at all, though it holds a key. */
+static enum step
+check_origin(struct request *r)
+{
+    bool foreign = !r->answer.lines && http_header(r->exchange, "Origin", NULL);
+    if (!foreign || !(r->route->flags & ROUTE_RPC))
+        return STEP_NEXT;
+    return answer_problem(r, PROBLEM_ORIGIN,
+                          "the origin of this page is not on the list CORS_ORIGINS of the gateway");
+}
+
 enum step
 check_route(struct request *r)
 {
     char allowed[64];
     size_t len = r->path_len;
+    if (r->outer) /* it was made for its route */
+        return STEP_NEXT;
     const char *path = skip_authority(r->uri, &len);
     if (len > 1 && path[len - 1] == '/')
         len--; /* "/memory/" is "/memory" */
@@ -44,7 +58,9 @@ check_route(struct request *r)
     route_find(r->method, path, len, &r->match);
     r->route = r->match.route;
     if (r->route)
-        return STEP_NEXT;
+        return check_origin(r);
+    if (r->match.allowed && cors_is_preflight(r))
+        return cors_preflight(r, r->match.allowed);
     if (!r->match.allowed)
         return answer_problem(r, PROBLEM_NOT_FOUND,
                               "there is nothing at this path; GET /openapi.json lists the routes");
@@ -138,7 +154,7 @@ check_key(struct request *r)
     struct key_view key;
     enum rc rc;
     r->key_tried = true;
-    if (r->route->flags & ROUTE_OPEN)
+    if (r->route->flags & ROUTE_OPEN || r->outer) /* the outer request's key */
         return STEP_NEXT;
     if (!find_credential(r, &text, &len))
         return unauthorized(r);
@@ -290,7 +306,7 @@ enum step
 check_media(struct request *r)
 {
     unsigned n = 0;
-    if (!r->route->schema || r->method == METHOD_GET || r->method == METHOD_DELETE)
+    if (!r->route->schema || r->method == METHOD_GET || r->method == METHOD_DELETE || r->outer)
         return STEP_NEXT;
     const char *length = http_header(r->exchange, "Content-Length", NULL);
     if (r->route->flags & ROUTE_BODY_EMPTY && length && strcmp(length, "0") == 0)

@@ -24,6 +24,7 @@ route_fn preview_make;                                               /* previews
 route_fn execute_allow, execute_queue;                               /* execute.c */
 route_fn job_wait;                                                   /* job_wait.c */
 route_fn events_listen;                                              /* listen.c */
+route_fn mcp_admit, mcp_post;                                        /* mcp.c */
 /* idem.c: puts the request's scope into a recorded answer */
 void replay_scope(const struct request *r, cJSON *body);
 

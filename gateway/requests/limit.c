@@ -113,10 +113,14 @@ on_taken(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *
 enum step
 check_rate(struct request *r)
 {
+    return r->route->flags & (ROUTE_OPEN | ROUTE_NO_RATE | ROUTE_RPC) ? STEP_NEXT : rate_take(r);
+}
+
+enum step
+rate_take(struct request *r)
+{
     struct taking t;
     struct kv_command cmd;
-    if (r->route->flags & (ROUTE_OPEN | ROUTE_NO_RATE))
-        return STEP_NEXT;
     find_buckets(r, &t);
     if (!t.count)
         return STEP_NEXT;
@@ -139,5 +143,5 @@ check_rate(struct request *r)
 enum step
 check_load(struct request *r)
 {
-    return r->route->flags & ROUTE_OPEN ? STEP_NEXT : load_enter(r);
+    return r->route->flags & ROUTE_OPEN || r->outer ? STEP_NEXT : load_enter(r);
 }

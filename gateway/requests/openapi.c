@@ -76,8 +76,8 @@ dress(cJSON *schema)
             dress(one);
 }
 
-static cJSON *
-read_schema(const char *name)
+cJSON *
+openapi_schema(const char *name)
 {
     const char *text = name ? schema_builtin_text(name) : NULL;
     cJSON *doc = NULL;
@@ -91,7 +91,7 @@ read_schema(const char *name)
 static cJSON *
 body_schema(const struct route *route)
 {
-    cJSON *doc = read_schema(route->schema);
+    cJSON *doc = openapi_schema(route->schema);
     cJSON_DeleteItemFromObjectCaseSensitive(doc, "title"); /* generators make clumsy names of it */
     cJSON *properties = cJSON_GetObjectItemCaseSensitive(doc, "properties");
     cJSON *required = cJSON_GetObjectItemCaseSensitive(doc, "required");
@@ -161,7 +161,7 @@ put_ref(struct json_writer *w, const char *name, const char *kind, const char *t
 static void
 put_parameters(struct json_writer *w, const struct route *route)
 {
-    AUTO(json) cJSON *schema = read_schema(route->schema);
+    AUTO(json) cJSON *schema = openapi_schema(route->schema);
     json_array(w, "parameters");
     put_params(w, route->params, route->n_params, "path", schema);
     put_params(w, route->queries, route->n_queries, "query", schema);
@@ -230,9 +230,28 @@ put_problems(struct json_writer *w, const struct route *route)
 }
 
 static void
+put_rpc_responses(struct json_writer *w)
+{
+    static const char *const PROBLEMS[] = { "401", "403", "413", "415", "429", "503", "default" };
+    put_ref(w, "200", "responses", "RpcResult");
+    json_object(w, "202");
+    json_put_string(w, "description", "A notification was taken");
+    json_close(w);
+    put_ref(w, "400", "responses", "RpcError");
+    put_ref(w, "404", "responses", "RpcError");
+    for (size_t i = 0; i < ARRAY_LEN(PROBLEMS); i++)
+        put_ref(w, PROBLEMS[i], "responses", "Problem");
+}
+
+static void
 put_responses(struct json_writer *w, const struct route *route)
 {
     json_object(w, "responses");
+    if (route->flags & ROUTE_RPC) {
+        put_rpc_responses(w);
+        json_close(w);
+        return;
+    }
     put_response(w, route, route->success, "Done", route->answer);
     if (route->kind == ROUTE_COMMAND)
         put_response(w, route, 202,

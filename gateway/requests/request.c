@@ -14,6 +14,7 @@
 #include "metrics/traced.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
+#include "requests/cors.h"
 
 /* The order of the checks, here and nowhere else (contract 4.1). */
 static const struct {
@@ -50,7 +51,7 @@ drop_body(struct request *r)
     buf_fini(&r->body);
 }
 
-static void
+void
 request_free(void *arg)
 {
     struct request *r = arg;
@@ -113,13 +114,15 @@ close_up(struct request *r)
         r->stage++;
     }
     r->waiting = false;
+    if (r->outer) { /* which is what is counted */
+        traced_end(r, clock_mono_us());
+        r->done(r->done_arg, r);
+        return;
+    }
     count_answer(r);
     http_answer(r->exchange, &r->answer);
-    if (r->answer.stream_max && r->on_open) {
-        drop_body(r);
-        load_leave(r); /* a stream has a share of its own */
+    if (r->answer.stream_max && r->on_open)
         r->on_open(r);
-    }
 }
 
 static void
@@ -180,8 +183,14 @@ set_method(struct request *r, const char *method)
     r->method_known = r->method != METHOD_COUNT;
 }
 
-static struct request *
-request_begin(struct gateway *gw, struct exchange *exchange)
+void
+request_run(struct request *r)
+{
+    advance(r);
+}
+
+struct request *
+request_new(struct gateway *gw, struct exchange *exchange, const char *client)
 {
     struct request *r = calloc(1, sizeof(*r));
     if (!r)
@@ -199,11 +208,10 @@ request_begin(struct gateway *gw, struct exchange *exchange)
     buf_init(&r->payload, r->body_max + 1024);
     buf_init(&r->answer.body, ANSWER_MAX);
     gw->in_flight++;
-    gw->count.requests_total++;
     set_method(r, head->method);
     r->uri = head->target;
     r->path_len = strcspn(r->uri, "?#");
-    http_client(exchange, r->client);
+    memcpy(r->client, client, sizeof(r->client));
     if (given && request_id_valid(given, strlen(given)))
         (void)snprintf(r->request_id, sizeof(r->request_id), "%s", given);
     else
@@ -211,6 +219,19 @@ request_begin(struct gateway *gw, struct exchange *exchange)
     id_new(r->id);
     traced_begin(r);
     answer_header(r, "X-Request-ID", "%s", r->request_id);
+    return r;
+}
+
+static struct request *
+request_begin(struct gateway *gw, struct exchange *exchange)
+{
+    char client[HTTP_CLIENT_MAX];
+    http_client(exchange, client);
+    struct request *r = request_new(gw, exchange, client);
+    if (r) {
+        gw->count.requests_total++;
+        r->answer.lines = cors_lines(gw->cors, exchange);
+    }
     return r;
 }
 
@@ -224,8 +245,10 @@ static void *
 on_admin_begin(void *arg, struct exchange *exchange)
 {
     struct request *r = request_begin(arg, exchange);
-    if (r)
+    if (r) {
         r->admin = true;
+        r->answer.lines = NULL;
+    }
     return r;
 }
 
@@ -299,7 +322,7 @@ static bool
 on_waits(const void *arg)
 {
     const struct request *r = arg;
-    return r->waiting;
+    return r->waiting || r->held;
 }
 
 static void

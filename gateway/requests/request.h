@@ -65,6 +65,7 @@ struct request {
     struct gateway *gw;        /* borrowed */
     struct exchange *exchange; /* borrowed: the door's side */
     bool admin;                /* of the admin listener */
+    bool preflight;            /* a browser's question before a request (cors.h): nobody's */
     const struct route *route;
     struct route_match match;
     enum http_method method;
@@ -111,7 +112,17 @@ struct request {
     /* an answer in pieces: its head is on its way; the request is over, however it ends; may be NULL */
     void (*on_open)(struct request *r);
     void (*on_gone)(struct request *r);
+    unsigned held; /* how many things outlive the answer's head and still need this request */
+    /* inner.c: made by another request, which it answers instead of a connection */
+    struct request *outer; /* borrowed; NULL: it came over HTTP */
+    void (*done)(void *arg, struct request *r);
+    void *done_arg;
 };
+
+/* For inner.c. client: the address, as in struct request. NULL: no memory. */
+struct request *request_new(struct gateway *gw, struct exchange *exchange, const char *client);
+void request_run(struct request *r); /* from its stage on */
+void request_free(void *r);
 
 /* What a listener calls; its arg is the gateway. */
 extern const struct http_callbacks REQUEST_CALLBACKS;

@@ -152,6 +152,10 @@ const struct route ROUTES[] = {
       0, CMD_COUNT, "events_listen", 200, .local = events_listen, .content_type = "text/event-stream",
       .summary = "What happens in the workspace, as server-sent events" },
 
+    { METHOD_POST, "/mcp", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      ROUTE_RPC, CMD_COUNT, "mcp", 200, .allow = mcp_admit, .local = mcp_post,
+      .answer = "RpcMessage", .summary = "The Model Context Protocol (Streamable HTTP)" },
+
     { METHOD_POST, "/keys", SCOPE_KEYS_MANAGE, ROUTE_LOCAL,
       ROUTE_IDEMPOTENT | ROUTE_SECRETS, CMD_COUNT, "key_create", 201, .local = key_create, .record = KEY_RECORD,
       .answer = "NewKey", .summary = "Create a key; it is shown once" },

@@ -38,7 +38,8 @@ enum route_flag {
     ROUTE_RAW = 64,        /* the answer is not JSON: see content_type */
     ROUTE_NAMED = 128,     /* the answer holds request_id */
     ROUTE_AGAIN = 256,     /* a repeat is carried out again: the worker answers as the first time */
-    ROUTE_PAGE = 512       /* for people: not in the OpenAPI document */
+    ROUTE_PAGE = 512,      /* for people: not in the OpenAPI document */
+    ROUTE_RPC = 1024 /* JSON-RPC: it reads its body, and what it does are requests of their own */
 };
 
 enum member_type { MEMBER_STRING, MEMBER_INT, MEMBER_UUID, MEMBER_KEY_ID };

@@ -2,6 +2,7 @@
 """GET /ai/events and GET /ai/jobs/{id}?wait=: what happens is told, to the right listeners, and
 nothing waits for a poll. No test judges by time: what must not come is followed by something that
 must."""
+
 import concurrent.futures
 import json
 import signal
@@ -145,7 +146,6 @@ def test_resuming(stack, client):
         assert name == "ready"
         assert data["resumed"] is True
         assert states(stream, job) == ["completed"]
-
 
 
 @pytest.mark.parametrize(

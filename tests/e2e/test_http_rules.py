@@ -366,7 +366,7 @@ def test_openapi(stack):
         ]
         assert success
         assert all(
-            "$ref" in media["schema"] or kind.startswith("text/plain")
+            "$ref" in media["schema"] or kind.startswith("text/")
             for response in success
             for kind, media in response.get("content", {}).items()
         )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """GET /ai/events, read as a browser does (WHATWG HTML 9.2)."""
+
 import http.client
 import json
 from urllib.parse import urlsplit

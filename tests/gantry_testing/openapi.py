@@ -49,6 +49,8 @@ def _resolve(node, pointer):
 def check(method, path, status, content_type, body):
     """AssertionError, if the document does not allow this answer."""
     path = path.split("?")[0]
+    if method == "OPTIONS" and status == 204:  # a preflight of CORS, of any path
+        return
     if (
         jsonschema is None or path == "/metrics" or path.startswith("/debug/")
     ):  # the operator's port

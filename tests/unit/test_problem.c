@@ -22,6 +22,7 @@ test_codes(void **unused)
         { PROBLEM_UNAUTHORIZED, "unauthorized", 401 },
         { PROBLEM_MISSING_SCOPE, "missing_scope", 403 },
         { PROBLEM_TENANT_MISMATCH, "tenant_mismatch", 403 },
+        { PROBLEM_ORIGIN, "origin_not_allowed", 403 },
         { PROBLEM_ACTION_NOT_ALLOWED, "action_not_allowed", 403 },
         { PROBLEM_NOT_FOUND, "not_found", 404 },
         { PROBLEM_METHOD_NOT_ALLOWED, "method_not_allowed", 405 },
@@ -41,7 +42,7 @@ test_codes(void **unused)
         { PROBLEM_COUNT, "internal", 500 },
     };
 
-    assert_int_equal(PROBLEM_COUNT, 21);
+    assert_int_equal(PROBLEM_COUNT, 22);
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         assert_string_equal(problem_name(CASES[i].code), CASES[i].name);
         assert_int_equal(problem_http(CASES[i].code), CASES[i].http);

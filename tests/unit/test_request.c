@@ -88,6 +88,12 @@ http_counts(const struct http_server *server)
     return &NONE;
 }
 
+const char *
+cors_lines(const struct cors *cors, const struct exchange *exchange)
+{
+    return NULL;
+}
+
 const struct http_head *
 http_head(const struct exchange *exchange)
 {
