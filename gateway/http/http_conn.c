@@ -345,6 +345,7 @@ conn_free_exchange(struct conn *c)
     c->x = NULL;
     buf_fini(&c->out);
     buf_fini(&c->body);
+    c->sent = 0; /* pieces of the next answer may come before its head is written */
 }
 
 /* The answer has left. */

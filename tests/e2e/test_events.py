@@ -296,6 +296,17 @@ def test_framing_of_both_versions(stack):
     old.close()
 
 
+def test_a_connection_that_served_before(stack, client):
+    """What the answers before it left in the connection does not count as unread."""
+    one = client.clone()
+    one.get("/ai/actions").ok()
+    one._connection.request("GET", "/ai/events", headers={"X-API-Key": one.key})
+    answer = one._connection.getresponse()
+    assert answer.status == 200
+    assert answer.readline()
+    one._connection.close()
+
+
 def test_head_has_no_stream(stack, client):
     assert client.request("HEAD", "/ai/events").ok().headers["Content-Type"] == "text/event-stream"
     assert client.get("/healthz").ok()  # on the same connection
