@@ -5,10 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
+
 #define BUCKETS 1024
 
+SLIST_HEAD(bucket, tally_row);
+
 struct tally {
-    struct tally_row *buckets[BUCKETS]; /* owned */
+    struct bucket buckets[BUCKETS]; /* owned */
 };
 
 enum rc
@@ -18,37 +22,32 @@ tally_new(struct tally **out, struct err *err)
     return *out ? RC_OK : err_set(err, RC_TEMP, "no memory for counts of workspaces");
 }
 
-static struct tally_row **
+static struct bucket *
 bucket_of(struct tally *tally, const char *workspace)
 {
-    uint32_t h = 2166136261u;
-    for (const char *c = workspace; *c; c++)
-        h = (h ^ (unsigned char)*c) * 16777619u;
+    uint32_t h = fnv32_text(workspace);
     return &tally->buckets[(h ^ h >> 16) % BUCKETS];
 }
 
 struct tally_row *
 tally_row(struct tally *tally, const char *workspace)
 {
-    struct tally_row **at = bucket_of(tally, workspace);
-    struct tally_row *row = *at;
-    while (row && strcmp(row->workspace, workspace) != 0)
-        row = row->next;
-    if (row || !(row = calloc(1, sizeof(*row))))
+    struct bucket *bucket = bucket_of(tally, workspace);
+    struct tally_row *row;
+    SLIST_FOREACH(row, bucket, link)
+    if (strcmp(row->workspace, workspace) == 0)
         return row;
+    if (!(row = calloc(1, sizeof(*row))))
+        return NULL;
     (void)strlcpy(row->workspace, workspace, sizeof(row->workspace));
-    row->next = *at;
-    *at = row;
+    SLIST_INSERT_HEAD(bucket, row, link);
     return row;
 }
 
 void
 tally_drop(struct tally *tally, struct tally_row *row)
 {
-    struct tally_row **at = bucket_of(tally, row->workspace);
-    while (*at != row)
-        at = &(*at)->next;
-    *at = row->next;
+    SLIST_REMOVE(bucket_of(tally, row->workspace), row, tally_row, link);
     free(row);
 }
 
@@ -56,8 +55,8 @@ void
 tally_clear(struct tally *tally)
 {
     for (size_t i = 0; i < BUCKETS; i++)
-        while (tally->buckets[i])
-            tally_drop(tally, tally->buckets[i]);
+        while (!SLIST_EMPTY(&tally->buckets[i]))
+            tally_drop(tally, SLIST_FIRST(&tally->buckets[i]));
 }
 
 void

@@ -9,6 +9,7 @@
 #define GATEWAY_TALLY_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/id.h"
 #include "base/rc.h"
@@ -16,7 +17,7 @@
 struct tally;
 
 struct tally_row {
-    struct tally_row *next;
+    SLIST_ENTRY(tally_row) link;
     char workspace[WORKSPACE_TEXT_MAX];
     uint64_t count;
     uint64_t bytes;

@@ -68,8 +68,8 @@ taskings_open(struct taskings *all, struct err *err)
 void
 taskings_close(struct taskings *all)
 {
-    while (all->list)
-        drop(all->list);
+    while (!LIST_EMPTY(&all->list))
+        drop(LIST_FIRST(&all->list));
     allow_free(all->allow);
     crypto_wipe(all->jobs.data_key, sizeof(all->jobs.data_key));
 }
@@ -117,10 +117,7 @@ tasking_new(struct taskings *all, struct call *call)
     t->call = call;
     t->steps->code = PROBLEM_COUNT;
     t->steps->start_us = t->steps->asked_us = clock_mono_us();
-    t->next = all->list;
-    if (t->next)
-        t->next->prev = t;
-    all->list = t;
+    LIST_INSERT_HEAD(&all->list, t, link);
     all->count++;
     buf_init(&t->steps->output, all->kind->output_max);
     tasking_ref(call, &t->ref);
@@ -444,12 +441,7 @@ answer_again(struct tasking *t, const struct kv_reply *reply)
 static void
 drop(struct tasking *t)
 {
-    if (t->prev)
-        t->prev->next = t->next;
-    else
-        t->all->list = t->next;
-    if (t->next)
-        t->next->prev = t->prev;
+    LIST_REMOVE(t, link);
     t->all->count--;
     allow_forget(t->steps->question);
     loop_timer_free(t->steps->again);
@@ -464,7 +456,9 @@ drop(struct tasking *t)
 void
 tasking_cancel(struct taskings *all, const char *workspace, const char *id)
 {
-    for (struct tasking *t = all->list; t; t = t->next) {
+    struct tasking *t;
+
+    LIST_FOREACH (t, &all->list, link) {
         if (strcmp(t->ref.id, id) != 0 || strcmp(t->ref.workspace, workspace) != 0)
             continue;
         t->cancelled = true;

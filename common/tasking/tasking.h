@@ -12,6 +12,7 @@
 #define GANTRY_TASKING_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "protocol/jobs.h"
 #include "tasking/allow.h"
@@ -41,12 +42,12 @@ struct taskings {
     void *program; /* for kind's functions */
     struct jobs jobs;
     struct allow *allow;
-    struct tasking *list; /* owned; those under way */
+    LIST_HEAD(, tasking) list; /* owned; those under way */
     unsigned count;
 };
 
 struct tasking {
-    struct tasking *next, *prev;
+    LIST_ENTRY(tasking) link;
     struct taskings *all; /* borrowed */
     struct call *call;    /* borrowed: until it is settled */
     struct job_ref ref;

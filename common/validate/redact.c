@@ -5,25 +5,12 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/credentials.h"
 
 #define RANDOM_MIN 24 /* letters of both cases and digits, nothing between */
 #define HEX_MIN    32
 #define BASE64_MIN 32
 #define NAME_SCAN  64 /* bytes of a name that are looked at */
-
-/* What tokens of well-known formats start with, and how long they are at least. */
-static const struct {
-    const char *text;
-    size_t min;
-} PREFIXES[] = {
-    { "relay_sk_", 16 },  { "sk-", 16 },    { "sk_", 16 },       { "pk_", 16 },    { "rk_", 16 },
-    { "ghp_", 16 },       { "gho_", 16 },   { "ghu_", 16 },      { "ghs_", 16 },   { "ghr_", 16 },
-    { "github_pat", 16 }, { "glpat-", 16 }, { "xoxa-", 12 },     { "xoxb-", 12 },  { "xoxp-", 12 },
-    { "xoxr-", 12 },      { "xoxs-", 12 },  { "xapp-", 12 },     { "AKIA", 16 },   { "ASIA", 16 },
-    { "AIza", 20 },       { "ya29.", 16 },  { "eyJ", 20 },       { "npm_", 16 },   { "pypi-", 16 },
-    { "hf_", 16 },        { "SG.", 16 },    { "dop_v1_", 16 },   { "shpat_", 16 }, { "whsec_", 16 },
-    { "AGE-SECRET", 16 }, { "hvs.", 16 },   { "dckr_pat_", 16 }, { "EAA", 30 },    { "SUA", 40 },
-};
 
 /* A name that contains one of these, after "-", "_" and " " are dropped. */
 static const char *const NAMES[] = {
@@ -76,11 +63,8 @@ has_prefix(const char *token, size_t len)
     for (size_t at = 0; at < len; at++) {
         if (at > 0 && is_alnum(token[at - 1]))
             continue;
-        for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(PREFIXES[0]); i++) {
-            size_t n = strlen(PREFIXES[i].text);
-            if (len - at >= PREFIXES[i].min && memcmp(token + at, PREFIXES[i].text, n) == 0)
-                return true;
-        }
+        if (credential_begins(token + at, len - at))
+            return true;
     }
     return false;
 }

@@ -9,7 +9,7 @@
 #define BUCKETS 4096
 
 struct waiters {
-    struct request *buckets[BUCKETS];
+    LIST_HEAD(, request) buckets[BUCKETS];
 };
 
 enum rc
@@ -35,30 +35,23 @@ bucket_of(const char *id)
 void
 waiters_add(struct waiters *waiters, struct request *r)
 {
-    struct request **at = &waiters->buckets[bucket_of(r->id)];
-    r->next_waiter = *at;
-    r->prev_waiter = at;
-    if (*at)
-        (*at)->prev_waiter = &r->next_waiter;
-    *at = r;
+    LIST_INSERT_HEAD(&waiters->buckets[bucket_of(r->id)], r, waiters);
+    r->waits = true;
 }
 
 void
 waiters_remove(struct request *r)
 {
-    if (!r->prev_waiter)
-        return;
-    *r->prev_waiter = r->next_waiter;
-    if (r->next_waiter)
-        r->next_waiter->prev_waiter = r->prev_waiter;
-    r->next_waiter = NULL;
-    r->prev_waiter = NULL;
+    if (r->waits)
+        LIST_REMOVE(r, waiters);
+    r->waits = false;
 }
 
 struct request *
 waiters_find(const struct waiters *waiters, const char *workspace, const char *id)
 {
-    for (struct request *r = waiters->buckets[bucket_of(id)]; r; r = r->next_waiter)
+    struct request *r;
+    LIST_FOREACH (r, &waiters->buckets[bucket_of(id)], waiters)
         if (strcmp(r->id, id) == 0 && strcmp(r->actor.workspace, workspace) == 0)
             return r;
     return NULL;

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "base/hex.h"
 #include "http/head.h"
 
 #define SIZE_DIGITS 15 /* the size stays below 2^63 */
@@ -22,18 +23,6 @@ enum state {
     TRAILER_LF,    /* … */
     END_LF         /* of the empty line */
 };
-
-static int
-hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 static bool
 end_of_size(struct http_chunks *c)

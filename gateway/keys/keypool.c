@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fnv.h"
 
 #define NICENESS      10
 #define LOOK_AGAIN_MS 20
@@ -168,10 +169,7 @@ keypool_close(struct keypool *pool)
 static unsigned
 queue_of(const char *client)
 {
-    unsigned h = 5381;
-    for (const char *c = client; c && *c; c++)
-        h = h * 33 + (unsigned char)*c;
-    return h % KEYPOOL_QUEUES;
+    return client ? fnv32_text(client) % KEYPOOL_QUEUES : 0;
 }
 
 bool

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -24,7 +25,7 @@
 /* One undecided login. It has been answered when request.doc is gone, and is freed when keys.c has
  * called back. */
 struct login {
-    struct login *next, *prev;
+    LIST_ENTRY(login) link;
     struct callout *callout; /* NULL once the callout is closed */
     struct login_request request;
     char reply[REPLY_MAX];
@@ -37,7 +38,7 @@ struct callout {
     struct bus *bus;
     struct bus_sub *sub;
     struct login_issuer issuer;
-    struct login *logins;
+    LIST_HEAD(, login) logins;
     unsigned count;
     struct gcra_table *limits; /* by workspace */
 };
@@ -109,12 +110,7 @@ unlink_login(struct login *login)
     struct callout *callout = login->callout;
     if (!callout)
         return;
-    if (login->prev)
-        login->prev->next = login->next;
-    else
-        callout->logins = login->next;
-    if (login->next)
-        login->next->prev = login->prev;
+    LIST_REMOVE(login, link);
     callout->count--;
 }
 
@@ -148,10 +144,7 @@ login_new(struct callout *callout, const struct login_request *request, const ch
     (void)snprintf(login->reply, sizeof(login->reply), "%s", reply);
     login->timer = loop_timer_new(callout->loop, on_late, login);
     loop_timer_set(login->timer, CALLOUT_ANSWER_MS, 0);
-    login->next = callout->logins;
-    if (login->next)
-        login->next->prev = login;
-    callout->logins = login;
+    LIST_INSERT_HEAD(&callout->logins, login, link);
     callout->count++;
     return login;
 }
@@ -224,8 +217,9 @@ callout_close(struct callout *callout)
 {
     if (!callout)
         return;
+    struct login *login;
     bus_unsubscribe(callout->sub);
-    for (struct login *login = callout->logins; login; login = login->next) {
+    LIST_FOREACH (login, &callout->logins, link) {
         if (login->request.doc)
             answer(callout, login->reply, &login->request, RC_TEMP, NULL);
         forget_request(login);

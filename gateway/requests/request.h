@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -107,8 +108,9 @@ struct request {
     void (*on_timer)(struct request *r);
     char audit_id[ID_TEXT_MAX]; /* of its event, once that was announced; "" = not */
     enum effect effect;
-    struct request *next_waiter, **prev_waiter; /* waiters.c */
-    void *own;                                  /* of the route's function; freed with free() */
+    LIST_ENTRY(request) waiters; /* waiters.c, while waits is true */
+    bool waits;
+    void *own; /* of the route's function; freed with free() */
     /* an answer in pieces: its head is on its way; the request is over, however it ends; may be NULL */
     void (*on_open)(struct request *r);
     void (*on_gone)(struct request *r);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "protocol/apikey.h"
 #include "requests/handlers.h"
@@ -234,15 +235,6 @@ route_allowed_text(unsigned allowed, char text[64])
                                     m == METHOD_GET ? "GET, HEAD" : METHODS[m]);
 }
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum rc
 percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size_t cap)
 {
@@ -250,8 +242,8 @@ percent_decode(const char *text, size_t len, bool plus_is_space, char *out, size
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         if (c == '%') {
-            int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
-            int low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+            int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
+            int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return RC_INVALID;
             c = (char)(high * 16 + low);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/queue.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ struct watch {
 
 struct run {
     struct runner *runner;
-    struct run *next, *prev;
+    LIST_ENTRY(run) link;
     struct box *box;
     struct watch watches[BOX_WATCHES];
     run_done_fn *done; /* NULL: it stands in the pool, or nobody asks any more */
@@ -49,7 +50,7 @@ struct runner {
     int group_parent; /* -1 = no cgroups */
     uint64_t started;
     uint32_t backoff_ms;
-    struct run *runs; /* owned; doubly linked */
+    LIST_HEAD(, run) runs; /* owned */
     unsigned n_running;
 };
 
@@ -71,8 +72,10 @@ set_ticking(struct runner *runner)
 {
     bool wanted = false;
 
-    for (const struct run *run = runner->runs; run && !wanted; run = run->next)
-        wanted = run->box->fed || run->box->facts.killed;
+    const struct run *run;
+
+    LIST_FOREACH (run, &runner->runs, link)
+        wanted = wanted || run->box->fed || run->box->facts.killed;
     if (wanted == runner->ticking)
         return;
     runner->ticking = wanted;
@@ -130,10 +133,7 @@ new_run(struct runner *runner, const struct sandbox *sandbox, struct run **out, 
     run->runner = runner;
     for (size_t i = 0; i < BOX_WATCHES; i++)
         run->watches[i] = (struct watch){ .run = run, .which = (enum box_watch)i };
-    run->next = runner->runs;
-    if (run->next)
-        run->next->prev = run;
-    runner->runs = run;
+    LIST_INSERT_HEAD(&runner->runs, run, link);
     watch_box(run);
     *out = run;
     return RC_OK;
@@ -142,12 +142,7 @@ new_run(struct runner *runner, const struct sandbox *sandbox, struct run **out, 
 static void
 free_run(struct run *run)
 {
-    if (run->prev)
-        run->prev->next = run->next;
-    else
-        run->runner->runs = run->next;
-    if (run->next)
-        run->next->prev = run->prev;
+    LIST_REMOVE(run, link);
     box_free(run->box);
     free(run);
 }
@@ -226,10 +221,10 @@ settle(struct run *run)
 static void
 free_dead(struct runner *runner)
 {
-    struct run *next;
+    struct run *run, *next;
 
-    for (struct run *run = runner->runs; run; run = next) {
-        next = run->next;
+    for (run = LIST_FIRST(&runner->runs); run; run = next) {
+        next = LIST_NEXT(run, link);
         if (run->dead)
             free_run(run);
     }
@@ -239,9 +234,10 @@ static void
 tick(struct runner *runner)
 {
     int64_t now_ms = clock_mono_ms();
+    struct run *run;
 
     drain_timer(runner->ticker);
-    for (struct run *run = runner->runs; run; run = run->next) {
+    LIST_FOREACH (run, &runner->runs, link) {
         if (run->dead || (!run->box->fed && !run->box->facts.killed))
             continue;
         box_tick(run->box, now_ms);
@@ -273,10 +269,11 @@ static void
 reap_strangers(const struct runner *runner)
 {
     siginfo_t info = { 0 };
+    const struct run *run;
 
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
         return;
-    for (const struct run *run = runner->runs; run; run = run->next) {
+    LIST_FOREACH (run, &runner->runs, link) {
         if (run->box->pid == info.si_pid || run->box->init_pid == info.si_pid)
             return;
     }
@@ -336,20 +333,21 @@ void
 runner_free(struct runner *runner)
 {
     int64_t deadline_ms = clock_mono_ms() + FREE_WAIT_MS;
+    struct run *run;
 
     if (!runner)
         return;
     runner->keep_pool = false;
-    for (struct run *run = runner->runs; run; run = run->next) {
+    LIST_FOREACH (run, &runner->runs, link) {
         if (run->done)
             runner->n_running--;
         run->done = NULL;
         box_kill(run->box, OUTCOME_CANCELLED);
     }
-    while (runner->runs && clock_mono_ms() < deadline_ms)
+    while (!LIST_EMPTY(&runner->runs) && clock_mono_ms() < deadline_ms)
         runner_turn(runner, LIMIT_TICK_MS);
-    while (runner->runs)
-        free_run(runner->runs);
+    while (!LIST_EMPTY(&runner->runs))
+        free_run(LIST_FIRST(&runner->runs));
     janitor_free(runner->janitor);
     fd_cleanup(&runner->ticker);
     fd_cleanup(&runner->refill);
