@@ -26,6 +26,7 @@
 struct keys;
 struct gcra_table;
 struct waiters;
+struct lists;
 struct http_server;
 struct allowlist;
 struct dbworker;
@@ -96,6 +97,7 @@ struct gateway {
     struct keys *keys;
     struct gcra_table *limiter;
     struct waiters *waiters;
+    struct lists *lists; /* of commands that leave in this turn */
     struct allowlist *allowlist;
     struct dbworker *dbworker;
     struct uses *uses;

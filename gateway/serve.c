@@ -15,6 +15,7 @@
 #include "console/console.h"
 #include "console/traffic.h"
 #include "effects/forward.h"
+#include "effects/lists.h"
 #include "effects/share.h"
 #include "effects/waiters.h"
 #include "embed_gateway_lua.h"
@@ -282,6 +283,7 @@ release(struct gateway *gw)
     audit_close(gw->audit);
     events_close(gw->events);
     waiters_free(gw->waiters);
+    lists_free(gw->lists);
     tally_free(gw->tally);
     served_free(gw->served);
     tracer_free(gw->tracer);
@@ -343,6 +345,7 @@ start(struct gateway *gw, struct err *err)
     rc = open_tracer(gw, err);
     if (rc != RC_OK)
         return rc;
+    lists_open(gw, &gw->lists);
     warn_of_plaintext(gw->settings);
     claims_make_keys(gw->settings->actor_signing_key, gw->actor_keys);
     crypto_subkey(gw->settings->actor_signing_key, "idempotency", gw->idem_key);

@@ -46,7 +46,7 @@ static bool
 wants_first_form(const struct delivery *delivery)
 {
     const char *version = bus_msg_header(delivery->msg, PROTOCOL_HEADER);
-    return bus_msg_header(delivery->msg, ACTOR_HEADER) && (!version || strcmp(version, "1") == 0);
+    return delivery->claim && (!version || strcmp(version, "1") == 0);
 }
 
 static enum rc

@@ -240,16 +240,17 @@ static void
 publish_dead(struct delivery *delivery)
 {
     const struct call *call = &delivery->call;
-    const char *actor = bus_msg_header(delivery->msg, ACTOR_HEADER);
-    const char *original_id = bus_msg_header(delivery->msg, MSG_ID_HEADER);
+    const char *actor = delivery->claim, *original_id = delivery->msg_id;
     char subject[SUBJECT_MAX], deliveries[24], time[CLOCK_TEXT_MAX], hash[HASH_TEXT_MAX];
     char msg_id[96], length[24];
     struct bus_header headers[8];
     size_t n = 0;
     subject_of(delivery, subject);
     snprintf(deliveries, sizeof(deliveries), "%llu", (unsigned long long)call->deliveries);
-    snprintf(msg_id, sizeof(msg_id), "dead.%s.%llu.%lld", delivery->w->spec->name,
-             (unsigned long long)delivery->msg->stream_seq, (long long)call->stream_ns);
+    int len = snprintf(msg_id, sizeof(msg_id), "dead.%s.%llu.%lld", delivery->w->spec->name,
+                       (unsigned long long)delivery->msg->stream_seq, (long long)call->stream_ns);
+    if (delivery->list)
+        snprintf(msg_id + len, sizeof(msg_id) - (size_t)len, ".%u", delivery->place);
     headers[n++] = (struct bus_header){ "Gantry-Reason", one_line(delivery, delivery->reason) };
     headers[n++] = (struct bus_header){ "Gantry-Deliveries", deliveries };
     headers[n++] = (struct bus_header){ "Gantry-Subject", delivery->msg->subject };

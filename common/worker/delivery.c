@@ -34,6 +34,10 @@ count_in(struct delivery *delivery)
     struct consumer *consumer = delivery->consumer;
     if (!consumer)
         return;
+    if (delivery->list) {
+        consumer->items++;
+        return;
+    }
     delivery->w->in_hand++;
     consumer->in_hand++;
     consumer->bytes += delivery->msg->len;
@@ -45,9 +49,14 @@ count_out(struct delivery *delivery)
     struct consumer *consumer = delivery->consumer;
     if (!consumer)
         return;
-    delivery->w->in_hand--;
-    consumer->in_hand--;
-    consumer->bytes -= delivery->msg->len;
+    if (delivery->list) {
+        consumer->items--;
+    } else {
+        delivery->w->in_hand--;
+        consumer->in_hand--;
+        consumer->lists -= delivery->state == DELIVERY_OPENED;
+        consumer->bytes -= delivery->msg->len;
+    }
     consumer->unrecorded -= delivery->unrecorded;
     if (delivery->state == DELIVERY_HELD) {
         delivery->w->held--;
@@ -56,15 +65,15 @@ count_out(struct delivery *delivery)
     consumer_due(consumer);
 }
 
-struct delivery *
-delivery_new(struct worker *w, struct consumer *consumer, const struct bus_msg *msg)
+static struct delivery *
+make(struct worker *w, struct consumer *consumer, struct bus_msg *msg)
 {
     struct delivery *delivery = calloc(1, sizeof(*delivery));
     if (!delivery)
         exit(EXIT_TEMP);
     delivery->w = w;
     delivery->consumer = consumer;
-    delivery->msg = bus_msg_keep(msg);
+    delivery->msg = msg;
     delivery->arrived_us = clock_mono_us();
     arena_init(&delivery->mem, w->spec->mem_max ? w->spec->mem_max : 64u << 20);
     delivery->call.mem = &delivery->mem;
@@ -77,6 +86,44 @@ delivery_new(struct worker *w, struct consumer *consumer, const struct bus_msg *
     delivery->call.accepted_ms = consumer ? msg->stream_ns / 1000000 : clock_wall_ms();
     delivery->call.result.code = PROBLEM_COUNT;
     TAILQ_INSERT_HEAD(&w->all, delivery, all);
+    return delivery;
+}
+
+struct delivery *
+delivery_new(struct worker *w, struct consumer *consumer, const struct bus_msg *msg)
+{
+    struct delivery *delivery = make(w, consumer, bus_msg_keep(msg));
+    delivery->claim = bus_msg_header(delivery->msg, ACTOR_HEADER);
+    delivery->msg_id = bus_msg_header(delivery->msg, MSG_ID_HEADER);
+    delivery->trace_parent = bus_msg_header(delivery->msg, TRACEPARENT_HEADER);
+    delivery->trace_state = bus_msg_header(delivery->msg, TRACESTATE_HEADER);
+    count_in(delivery);
+    return delivery;
+}
+
+static const char *
+copy(struct arena *mem, const char *text)
+{
+    const char *made = arena_strdup(mem, text);
+    if (!made)
+        exit(EXIT_TEMP);
+    return made;
+}
+
+/* It lives in its list's message, which is kept until all of its commands are settled. */
+struct delivery *
+delivery_new_item(struct delivery *list, const struct list_item *item, unsigned place)
+{
+    struct delivery *delivery = make(list->w, list->consumer, list->msg);
+    delivery->list = list;
+    delivery->place = place;
+    delivery->call.stream_ns += place - 1;
+    delivery->call.payload = item->payload;
+    delivery->call.payload_len = item->len;
+    delivery->msg_id = copy(&delivery->mem, item->msg_id);
+    delivery->claim = copy(&delivery->mem, item->claim);
+    delivery->trace_parent = copy(&delivery->mem, item->parent);
+    delivery->trace_state = item->state[0] ? copy(&delivery->mem, item->state) : NULL;
     count_in(delivery);
     return delivery;
 }
@@ -90,7 +137,8 @@ delivery_free(struct delivery *delivery)
         w->late = NULL;
     TAILQ_REMOVE(&w->all, delivery, all);
     count_out(delivery);
-    bus_msg_release(delivery->msg);
+    if (!delivery->list)
+        bus_msg_release(delivery->msg);
     cJSON_Delete(delivery->doc);
     arena_fini(&delivery->mem);
     free(delivery);

@@ -52,7 +52,7 @@ has_room(const struct consumer *consumer)
 {
     const struct worker *w = consumer->w;
     return consumer->unrecorded == 0 && consumer->held < HELD_MAX &&
-           consumer->in_hand < IN_HAND_MAX && consumer->bytes < BYTES_MAX &&
+           consumer->in_hand + consumer->items < IN_HAND_MAX && consumer->bytes < BYTES_MAX &&
            (w->held < HELD_SUM || consumer->held == 0) &&
            (w->in_hand < IN_HAND_SUM || consumer->in_hand == 0);
 }
@@ -72,7 +72,8 @@ fetch_carefully(struct consumer *consumer)
 {
     struct worker *w = consumer->w;
     consumer_ask_info(consumer);
-    if (consumer->in_hand > consumer->held || bus_pull_credit(consumer->pull) > 0)
+    if (consumer->in_hand + consumer->items > consumer->held + consumer->lists ||
+        bus_pull_credit(consumer->pull) > 0)
         return;
     if (w->careful_turn == consumer) {
         w->careful_turn = NULL; /* it had it: the next one's, at once */

@@ -181,7 +181,7 @@ is_idle(const struct worker *w)
 {
     const struct delivery *delivery;
     TAILQ_FOREACH (delivery, &w->all, all)
-        if (delivery->state != DELIVERY_HELD)
+        if (delivery->state != DELIVERY_HELD && delivery->state != DELIVERY_OPENED)
             return false;
     return true;
 }

@@ -26,8 +26,10 @@ id_of_message(const struct delivery *delivery, char out[ID_TEXT_MAX])
 {
     uint8_t digest[HASH_LEN];
     char hex[HASH_TEXT_MAX], text[64];
-    snprintf(text, sizeof(text), "%lld %llu", (long long)delivery->call.stream_ns,
-             (unsigned long long)delivery->msg->stream_seq);
+    int len = snprintf(text, sizeof(text), "%lld %llu", (long long)delivery->call.stream_ns,
+                       (unsigned long long)delivery->msg->stream_seq);
+    if (delivery->list)
+        snprintf(text + len, sizeof(text) - (size_t)len, " %u", delivery->place);
     const struct hash_part parts[] = {
         { delivery->msg->subject, strlen(delivery->msg->subject) + 1 }, { text, strlen(text) }
     };
@@ -57,7 +59,7 @@ static void
 identify_direct(struct delivery *delivery)
 {
     struct call *call = &delivery->call;
-    const char *id = bus_msg_header(delivery->msg, MSG_ID_HEADER);
+    const char *id = delivery->msg_id;
     call->direct = true;
     read_request_info(delivery);
     if (!delivery->consumer)
@@ -70,7 +72,7 @@ identify_direct(struct delivery *delivery)
 static enum rc
 identify_audit(struct delivery *delivery, struct err *err)
 {
-    const char *id = bus_msg_header(delivery->msg, MSG_ID_HEADER);
+    const char *id = delivery->msg_id;
     const char *dot = id ? strchr(id, '.') : NULL;
     const char *program = strrchr(delivery->msg->subject, '.');
     delivery->call.program = program ? program + 1 : "";
@@ -84,7 +86,7 @@ identify(struct delivery *delivery, struct err *err)
 {
     struct call *call = &delivery->call;
     struct actor_claim claim;
-    const char *wire = bus_msg_header(delivery->msg, ACTOR_HEADER);
+    const char *wire = delivery->claim;
     if (call->command == CMD_AUDIT_REQUEST)
         return identify_audit(delivery, err);
     if (!wire) {
@@ -102,6 +104,9 @@ identify(struct delivery *delivery, struct err *err)
     call->actor.role = claim.role;
     call->actor.scopes = role_scopes(claim.role);
     call->accepted_ms = claim.accepted_ms;
+    const char *stored = delivery->consumer ? bus_msg_header(delivery->msg, STORED_HEADER) : NULL;
+    if (stored)
+        call->stream_ns = strtoll(stored, NULL, 10);
     return RC_OK;
 }
 
@@ -196,27 +201,58 @@ is_over_limit(struct delivery *delivery, bool claimed)
                      &bucket, &state) != 0;
 }
 
+static void
+refuse_over_limit(struct delivery *delivery)
+{
+    struct call *call = &delivery->call;
+    if (!call->id[0] && delivery->consumer)
+        id_of_message(delivery, call->id);
+    worker_full(delivery->w, BOUND_RATE, call->actor.workspace);
+    call_problem(call, PROBLEM_RATE_LIMITED, NULL,
+                 "Too many requests of this workspace's NATS clients: publish it again later, "
+                 "under a new Nats-Msg-Id.");
+    delivery->refused = true;
+}
+
+static enum rc
+decode_subject(struct delivery *delivery, struct err *err)
+{
+    struct call *call = &delivery->call;
+    if (command_parse(delivery->msg->subject, call->actor.workspace, &call->command) != RC_OK)
+        return err_set(err, RC_CORRUPT, "the subject is not a command's");
+    delivery->route = find_route(delivery->w, call->command);
+    if (!delivery->route)
+        return err_set(err, RC_CORRUPT, "no command of this program");
+    if (call->payload_len > MESSAGE_MAX)
+        return err_set(err, RC_CORRUPT, "larger than any command");
+    return RC_OK;
+}
+
+static enum rc
+decode_list(struct delivery *delivery, struct err *err)
+{
+    enum rc rc = decode_subject(delivery, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = list_check(delivery, err);
+    if (rc != RC_OK && is_over_limit(delivery, false)) {
+        refuse_over_limit(delivery);
+        return RC_OK;
+    }
+    return rc;
+}
+
 static enum rc
 decode(struct delivery *delivery, struct err *err)
 {
     struct worker *w = delivery->w;
     struct call *call = &delivery->call;
-    if (command_parse(delivery->msg->subject, call->actor.workspace, &call->command) != RC_OK)
-        return err_set(err, RC_CORRUPT, "the subject is not a command's");
-    delivery->route = find_route(w, call->command);
-    if (!delivery->route)
-        return err_set(err, RC_CORRUPT, "no command of this program");
-    if (call->payload_len > MESSAGE_MAX)
-        return err_set(err, RC_CORRUPT, "larger than any command");
-    enum rc rc = identify(delivery, err);
+    enum rc rc = decode_subject(delivery, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = identify(delivery, err);
     if (is_over_limit(delivery, rc == RC_OK && !call->direct)) {
-        if (!call->id[0] && delivery->consumer)
-            id_of_message(delivery, call->id);
-        worker_full(w, BOUND_RATE, call->actor.workspace);
-        call_problem(call, PROBLEM_RATE_LIMITED, NULL,
-                     "Too many requests of this workspace's NATS clients: publish it again later, "
-                     "under a new Nats-Msg-Id.");
-        delivery->refused = true;
+        refuse_over_limit(delivery);
         return RC_OK;
     }
     if (rc == RC_OK && delivery->consumer && call->deliveries > (uint64_t)w->common.delivery_limit)
@@ -234,7 +270,7 @@ decode(struct delivery *delivery, struct err *err)
 static void
 set_problem(struct delivery *delivery, const struct err *err)
 {
-    if (err->rc == RC_CORRUPT && !bus_msg_header(delivery->msg, ACTOR_HEADER))
+    if (err->rc == RC_CORRUPT && !delivery->claim)
         call_problem(&delivery->call, PROBLEM_MALFORMED_JSON, NULL, err->text);
     else
         call_problem(&delivery->call, PROBLEM_UNAUTHORIZED, NULL,
@@ -276,6 +312,32 @@ is_full(const struct delivery *delivery)
     return !delivery->consumer && delivery->w->core.count >= WORKER_CORE_QUEUE_MAX;
 }
 
+/* What was found out of it decides where it goes. */
+static void
+arrive(struct delivery *delivery, enum rc rc, const struct err *err)
+{
+    bool stored = delivery->consumer != NULL;
+    if (id_valid(delivery->call.id))
+        memcpy(delivery->audit_id, delivery->call.id, sizeof(delivery->audit_id));
+    else if (stored)
+        id_of_message(delivery, delivery->audit_id);
+    else
+        id_new(delivery->audit_id); /* it has no place in a stream, and comes once */
+    if (rc != RC_OK && stored) {
+        reject(delivery, err);
+    } else if (rc != RC_OK) {
+        refuse_core(delivery, err);
+    } else {
+        if (!delivery->refused && is_full(delivery)) {
+            worker_full(delivery->w, BOUND_REQUESTS, delivery->call.actor.workspace);
+            call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL,
+                         "Too many requests wait already.");
+            delivery->refused = true;
+        }
+        delivery_done(delivery);
+    }
+}
+
 void
 delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_msg *msg)
 {
@@ -285,25 +347,19 @@ delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_m
         w->metrics.redeliveries++;
         consumer_be_careful(consumer);
     }
+    bool list = consumer && bus_msg_header(msg, LIST_HEADER);
+    enum rc rc = list ? decode_list(delivery, &err) : decode(delivery, &err);
+    if (!delivery->is_list)
+        delivery_trace(delivery, rc == RC_OK && !delivery->call.direct);
+    arrive(delivery, rc, &err);
+}
+
+void
+delivery_receive_item(struct delivery *list, const struct list_item *item, unsigned place)
+{
+    struct err err = { .rc = RC_OK };
+    struct delivery *delivery = delivery_new_item(list, item, place);
     enum rc rc = decode(delivery, &err);
-    delivery_trace(delivery, rc == RC_OK && !delivery->call.direct);
-    if (id_valid(delivery->call.id))
-        memcpy(delivery->audit_id, delivery->call.id, sizeof(delivery->audit_id));
-    else if (consumer)
-        id_of_message(delivery, delivery->audit_id);
-    else
-        id_new(delivery->audit_id); /* it has no place in a stream, and comes once */
-    if (rc != RC_OK && consumer) {
-        reject(delivery, &err);
-    } else if (rc != RC_OK) {
-        refuse_core(delivery, &err);
-    } else {
-        if (!delivery->refused && is_full(delivery)) {
-            worker_full(w, BOUND_REQUESTS, delivery->call.actor.workspace);
-            call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL,
-                         "Too many requests wait already.");
-            delivery->refused = true;
-        }
-        delivery_done(delivery);
-    }
+    delivery_trace(delivery, rc == RC_OK);
+    arrive(delivery, rc, &err);
 }

@@ -13,6 +13,7 @@
  *   request   with the handler -> auditing -> answering -> gone
  *   failed    with the handler -> held -> queued, again and again
  *   rejected  auditing -> dead lettering -> answering -> acking (as a termination) -> gone
+ *   list      opened, or taking apart -> acking -> gone (list.c)
  *
  * Many deliveries are in these steps at once; each step publishes, and is done when its confirmation
  * comes. A step that fails is tried again with growing delay; a crash anywhere redelivers the
@@ -38,6 +39,8 @@ grown(uint32_t first_ms, uint32_t max_ms, unsigned n)
 static enum delivery_state
 after_arrival(struct delivery *delivery)
 {
+    if (delivery->is_list)
+        return delivery->call.deliveries > 1 ? DELIVERY_TAKING_APART : DELIVERY_OPENED;
     if (delivery->reason)
         return DELIVERY_AUDITING;
     if (!delivery->refused || (delivery->consumer && delivery->w->spec->refused))
@@ -186,6 +189,13 @@ after_dead_letter(struct delivery *delivery)
 }
 
 static enum delivery_state
+after_list(struct delivery *delivery)
+{
+    (void)delivery;
+    return DELIVERY_ACKING;
+}
+
+static enum delivery_state
 after_ack(struct delivery *delivery)
 {
     (void)delivery;
@@ -201,6 +211,8 @@ static const struct step {
     [DELIVERY_ARRIVED] = { NULL, after_arrival },
     [DELIVERY_QUEUED] = { delivery_enqueue, after_queue },
     [DELIVERY_WITH_HANDLER] = { hand_over, after_handler },
+    [DELIVERY_OPENED] = { list_open, after_list },
+    [DELIVERY_TAKING_APART] = { list_take_apart, after_list },
     [DELIVERY_HELD] = { hold, after_held },
     [DELIVERY_ANSWERING] = { answer, after_answer },
     [DELIVERY_AUDITING] = { delivery_audit, after_audit },
@@ -213,6 +225,10 @@ finish(struct delivery *delivery)
 {
     struct worker *w = delivery->w;
     const struct result *result = &delivery->call.result;
+    if (delivery->is_list) { /* its commands were counted */
+        delivery_free(delivery);
+        return;
+    }
     int64_t settled_us = delivery->settled_us ? delivery->settled_us : clock_mono_us();
     uint64_t settle_us = (uint64_t)(settled_us - delivery->arrived_us);
     if (!delivery->consumer)
@@ -226,7 +242,10 @@ finish(struct delivery *delivery)
     delivery_record_all(delivery);
     if (log_enabled(LOG_DEBUG))
         delivery_log(delivery);
+    struct delivery *list = delivery->list;
     delivery_free(delivery);
+    if (list)
+        list_settled(list);
 }
 
 void
@@ -265,7 +284,8 @@ delivery_step_later(struct delivery *delivery)
 void
 delivery_hand_back(struct delivery *delivery)
 {
-    (void)bus_settle(delivery->w->bus, delivery->msg, BUS_NAK, 0, NULL, NULL, NULL);
+    if (!delivery->list) /* that goes back as a whole */
+        (void)bus_settle(delivery->w->bus, delivery->msg, BUS_NAK, 0, NULL, NULL, NULL);
     delivery_free(delivery);
 }
 

@@ -44,7 +44,8 @@ keep_alive(void *arg)
     const struct delivery *delivery;
     w->kept_alive_ms = clock_mono_ms();
     TAILQ_FOREACH (delivery, &w->all, all)
-        if (delivery->consumer && !(delivery->state == DELIVERY_ACKING && delivery->awaiting))
+        if (delivery->consumer && !delivery->list &&
+            !(delivery->state == DELIVERY_ACKING && delivery->awaiting))
             (void)bus_settle(w->bus, delivery->msg, BUS_PROGRESS, 0, NULL, NULL, NULL);
 }
 

@@ -9,9 +9,7 @@
 void
 delivery_trace(struct delivery *delivery, bool trusted)
 {
-    const struct trace_headers headers = { bus_msg_header(delivery->msg, TRACEPARENT_HEADER),
-                                           bus_msg_header(delivery->msg, TRACESTATE_HEADER),
-                                           trusted };
+    const struct trace_headers headers = { delivery->trace_parent, delivery->trace_state, trusted };
     if (delivery->call.command != CMD_AUDIT_REQUEST) /* each of its events has one */
         trace_begin(delivery->w->tracer, &headers, &delivery->call.trace);
 }
@@ -122,7 +120,7 @@ delivery_record_all(struct delivery *delivery)
         .request_id = call->request_id,
         .trace = &call->trace,
         .start_us = delivery->arrived_us,
-        .end_us = clock_mono_us(),
+        .end_us = delivery->settled_us ? delivery->settled_us : clock_mono_us(),
         .error = error_of(delivery),
         .status = call->result.status,
         .deliveries = call->deliveries,

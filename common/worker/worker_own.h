@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "bus/bus.h"
 #include "process/fault.h"
+#include "protocol/command_list.h"
 #include "protocol/metrics.h"
 #include "trace/stages.h"
 #include "worker.h"
@@ -32,7 +33,9 @@ enum delivery_state {
     DELIVERY_ARRIVED,
     DELIVERY_QUEUED,
     DELIVERY_WITH_HANDLER,
-    DELIVERY_HELD, /* waits for its next attempt */
+    DELIVERY_OPENED,       /* a list: its commands are deliveries of their own, under way */
+    DELIVERY_TAKING_APART, /* a list that came again: its commands are being published alone */
+    DELIVERY_HELD,         /* waits for its next attempt */
     DELIVERY_ANSWERING,
     DELIVERY_AUDITING,
     DELIVERY_DEAD_LETTERING, /* on_dead, then the dead letter */
@@ -49,7 +52,12 @@ struct delivery {
     struct delivery *peer;      /* the next of those that one confirmation stands for */
     enum delivery_state state;
     bool awaiting;       /* a confirmation is under way: no timer */
-    struct bus_msg *msg; /* owned */
+    struct bus_msg *msg; /* owned; of a list's command its list's */
+    const char *claim, *msg_id, *trace_parent, *trace_state; /* headers; NULL = none */
+    struct delivery *list; /* the list that this command came in; NULL = alone */
+    unsigned place;        /* in that, from 1 */
+    bool is_list, part_failed;
+    size_t left; /* of a list: its commands that are not settled, or not stored */
     const struct worker_route *route;
     struct consumer *consumer; /* NULL for core requests */
     struct arena mem;
@@ -87,9 +95,10 @@ struct consumer {
     struct queue acks;  /* to be acknowledged in this turn */
     unsigned queued;    /* its deliveries that have not been given to a handler */
     size_t in_hand, held, unrecorded, arrived, wanted; /* arrived: since the last pull */
-    size_t bytes;                                      /* of what is in hand */
-    int64_t arrived_ms;                                /* the last one; 0 = none */
-    bool seen;                                         /* in the listing under way */
+    size_t items, lists; /* commands that came in lists, beside in_hand; the lists that hold them */
+    size_t bytes;        /* of what is in hand */
+    int64_t arrived_ms;  /* the last one; 0 = none */
+    bool seen;           /* in the listing under way */
     bool careful, is_due, is_active, in_ring;
     unsigned awaited; /* callbacks that will come */
     int64_t careful_until_ms, careful_seq, info_asked_ms;
@@ -166,10 +175,19 @@ void queue_push(struct queue *queue, struct delivery *delivery);
 void queue_remove(struct queue *queue, struct delivery *delivery);
 struct delivery *delivery_new(struct worker *w, struct consumer *consumer,
                               const struct bus_msg *msg);
+struct delivery *delivery_new_item(struct delivery *list, const struct list_item *item,
+                                   unsigned place);
 void delivery_free(struct delivery *delivery);
 
 /* receive.c: from message to call */
 void delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_msg *msg);
+void delivery_receive_item(struct delivery *list, const struct list_item *item, unsigned place);
+
+/* list.c: several commands in one message */
+enum rc list_check(struct delivery *list, struct err *err);
+void list_open(struct delivery *list);
+void list_take_apart(struct delivery *list);
+void list_settled(struct delivery *list);
 
 /* run.c: handing calls to handlers */
 int worker_turn(void *arg);

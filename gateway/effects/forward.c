@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "effects/lists.h"
 #include "effects/waiters.h"
 #include "events/events.h"
 #include "gateway.h"
@@ -192,6 +193,7 @@ forward_done(struct gateway *gw, const struct bus_msg *msg)
     if (done_parse(msg->subject, workspace, family, id) != RC_OK)
         return;
     events_done(gw->events, msg, workspace, family, id);
+    lists_done(gw->lists, id);
     while ((r = waiters_find(gw->waiters, workspace, id)) != NULL) {
         bool stored = r->effect == EFFECT_STORED;
         waiters_remove(r);
@@ -250,34 +252,25 @@ forward_command(struct request *r)
 {
     struct forward_head head;
     struct err err = { 0 };
-    char msg_id[ID_TEXT_MAX + 48];
+    char msg_id[LISTS_MSG_ID_MAX];
     char again[ID_TEXT_MAX];
     size_t len;
     const char *payload = request_payload(r, &len);
     if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
-    char parent[TRACEPARENT_MAX];
-    struct bus_header headers[2 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
-                                                          { PROTOCOL_HEADER, "2" } };
     traced_hop_begin(r, &r->hop);
-    struct bus_out out = { .subject = head.subject,
-                           .headers = headers,
-                           .n_headers = traced_headers(r, r->hop.span, parent, headers, 2),
-                           .data = payload,
-                           .len = len };
-    id_new(again); /* a repeat must not be taken for a duplicate: its answer would never come */
-    if (r->idem.hold == IDEM_REPLAYED)
+    if (!bus_connected(r->gw->bus))
+        return unavailable(r, "NATS is unavailable");
+    if (r->idem.hold == IDEM_REPLAYED) {
+        id_new(again); /* a repeat must not be taken for a duplicate: its answer would never come */
         (void)snprintf(msg_id, sizeof(msg_id), "%s.%s", r->id, again);
-    else
+    } else
         (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", r->id, (long long)r->idem.attempt);
     r->effect = EFFECT_SENT;
     /* Who does not want to wait gets 202, also when the event would overtake the PubAck. */
     if (r->idem.hold == IDEM_REPLAYED || (!r->respond_async && r->wait_ms > 0))
         waiters_add(r->gw->waiters, r);
-    if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, r, &err) != RC_OK) {
-        waiters_remove(r);
-        return unavailable(r, "NATS is unavailable");
-    }
+    lists_add(r->gw->lists, r, &head, msg_id, on_ack);
     return STEP_WAIT;
 }
 

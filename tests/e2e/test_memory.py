@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Memories over HTTP, end to end: gateway, stream, workers, database."""
+
 import concurrent.futures
 import contextlib
 import hashlib
+import http.client
 import json
 import random
 import signal
@@ -13,9 +15,16 @@ import pytest
 from gantry_testing.wait import wait_until
 
 TEXTS = [
-    "quotes ' \" and \\ backslashes \\n", "percent % %s $1 ${x} {} NULL", "tab\tnew\nline\rreturn",
-    "emoji 🙂👩‍👩‍👧‍👦🇩🇪", "שלום עולם مرحبا بالعالم \u202eoverride", "'; DROP TABLE memory; --",
-    "\ufeffmark and zero\u200bwidth", "x" * 65536, "🙂" * 16384, "\"\\" * 32768,
+    "quotes ' \" and \\ backslashes \\n",
+    "percent % %s $1 ${x} {} NULL",
+    "tab\tnew\nline\rreturn",
+    "emoji 🙂👩‍👩‍👧‍👦🇩🇪",
+    "שלום עולם مرحبا بالعالم \u202eoverride",
+    "'; DROP TABLE memory; --",
+    "\ufeffmark and zero\u200bwidth",
+    "x" * 65536,
+    "🙂" * 16384,
+    '"\\' * 32768,
 ]
 
 
@@ -50,9 +59,14 @@ def test_round_trip(client, scope, text):
 
 
 def test_shape(client, scope):
-    stored = client.ingest(scope, "Alice likes green tea.", facts=[
-        {"subject": "Alice", "predicate": "likes", "object": "tea", "confidence": 0.9},
-        {"subject": "Alice", "predicate": "likes", "object": "milk", "confidence": 0.5}]).ok()
+    stored = client.ingest(
+        scope,
+        "Alice likes green tea.",
+        facts=[
+            {"subject": "Alice", "predicate": "likes", "object": "tea", "confidence": 0.9},
+            {"subject": "Alice", "predicate": "likes", "object": "milk", "confidence": 0.5},
+        ],
+    ).ok()
     assert set(stored.json) == {
         "status",
         "message",
@@ -294,3 +308,42 @@ def test_what_became_of_a_command_that_was_refused(stack, client):
             assert core.headers["Nats-Service-Error-Code"] == "422"
             assert json.loads(core.data)["code"] == got.json["code"]
             assert stack.client(workspace="elsewhere").get(f"/memory/{id}").status == 404
+
+
+def test_requests_of_one_turn_travel_together(stack, client):
+    """Sixteen requests wait for a gateway that is stopped, and are in its hands at once: fewer
+    messages than commands, and each request has its own answer, memory and event."""
+    scope = f"e2e:{uuid.uuid4()}"
+    address = stack.url.split("//")[1]
+    headers = {"X-API-Key": stack.api_key, "Content-Type": "application/json"}
+    with contextlib.ExitStack() as ends, contextlib.closing(stack.operator()) as operator:
+        connections = [
+            ends.enter_context(contextlib.closing(http.client.HTTPConnection(address, timeout=60)))
+            for _ in range(16)
+        ]
+        for connection in connections:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+        before = operator.api("STREAM.INFO.MEMORY")["state"]["last_seq"]
+        stack.pause("gateway")
+        try:
+            for i, connection in enumerate(connections):
+                connection.request(
+                    "POST",
+                    "/webhook/memory/ingest",
+                    json.dumps({"scope": scope, "text": f"text {i}"}),
+                    headers,
+                )
+        finally:
+            stack.resume("gateway")
+        answers = [connection.getresponse() for connection in connections]
+        assert [answer.status for answer in answers] == [200] * 16
+        stored = [json.load(answer) for answer in answers]
+        assert operator.api("STREAM.INFO.MEMORY")["state"]["last_seq"] - before < 16
+    assert len({one["id"] for one in stored}) == 16
+    for i, one in enumerate(stored):
+        assert client.get(f"/memory/{one['id']}").ok().json["content"] == f"text {i}"
+        wait_until(
+            lambda one=one: client.get(f"/ai/audit/events/{one['id']}").status == 200,
+            what="it has its event",
+        )

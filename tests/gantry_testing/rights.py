@@ -147,7 +147,9 @@ PROGRAMS = {
         "gantry.sys.gateway.>",
         "_INBOX.gateway.>",
     ],
+    # A worker sends the commands of a list that came again on alone, to itself.
     "ingest": [
+        *(f"gantry.v1.*.memory.{name}" for name in ("ingest", "patch", "delete", "forget")),
         "$JS.API.CONSUMER.NAMES.MEMORY",
         "$JS.API.CONSUMER.INFO.MEMORY.*",
         "$JS.API.CONSUMER.MSG.NEXT.MEMORY.*",
@@ -173,6 +175,7 @@ PROGRAMS = {
         "$JS.ACK.AUDIT.>",
         "$JS.API.STREAM.INFO.DEAD",
         "$JS.API.STREAM.INFO.AUDIT",
+        "gantry.v1.*.audit.append",
         "gantry.v1.*.audit.*.done",
         "gantry.v1.*.audit.request.audit",
         "gantry.v1.*.dead.audit",

@@ -54,7 +54,7 @@ FORBIDDEN = {
     ],
     "ingest": [
         "$JS.API.STREAM.PURGE.MEMORY",
-        "gantry.v1.w1.memory.ingest",
+        "gantry.v1.w1.memory.search",
         "gantry.v1.w1.audit.append",
         "$JS.API.CONSUMER.MSG.NEXT.AUDIT.audit_w1",
         "gantry.v1.w1.audit.request.gateway",

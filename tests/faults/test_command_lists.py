@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""Several commands in one message of a stream: each is done, answered and recorded as if it had
+come alone, whatever becomes of its neighbours, of the message or of the worker."""
+
+import json
+import uuid
+
+import pytest
+from gantry_testing import echo, nats_files, servers
+from gantry_testing.streams import Done, empty, events, left, shorten, stored
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+SUBJECT = "gantry.v1.w1.memory.ingest"
+
+
+@pytest.fixture(scope="module")
+def program():
+    return echo.build("fault")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with nats_files.server("{ user: AAAAAAAAAAAA, password: pclient }") as running:
+        nats_files.provision(running, ["w1", "w2", "w3"])
+        yield running
+
+
+@pytest.fixture
+def bus(server):
+    with server.connect("operator") as client:
+        shorten(client)
+        empty(client)
+        yield client
+
+
+def listed(texts, subject=SUBJECT):
+    """(payload of a list, ids of its commands in their order), made by a second implementation."""
+    ids, parts = [], []
+    for text in texts:
+        command, payload = str(uuid.uuid4()), json.dumps({"scope": "s", "text": text}).encode()
+        claim = echo.claim(subject, payload, command)
+        head = f"{command}.1 {claim} {PARENT} {len(payload)} a=1\n"
+        parts.append(head.encode() + payload + b"\n")
+        ids.append(command)
+    return b"".join(parts), ids
+
+
+def send(bus, texts, key=None):
+    payload, ids = listed(texts)
+    headers = {
+        "Gantry-Actor": echo.claim(SUBJECT, payload, ids[0], key=key),
+        "Gantry-Protocol": "2",
+        "Gantry-List": str(len(ids)),
+    }
+    nats_files.taken(bus.js_publish(SUBJECT, payload, f"{ids[0]}.1.l{len(ids)}", headers))
+    return ids
+
+
+def answers(done, count):
+    got = {}
+    while len(got) < count:
+        command, answer = done.next(30)
+        got[command] = answer["status"]
+    return got
+
+
+def settled(bus):
+    servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="settled")
+
+
+def dies(worker):
+    servers.wait_until(lambda: worker.process.poll() is not None, what="dead")
+    assert worker.process.returncode == -9
+
+
+def test_each_command_has_its_own_answer_event_and_letter(server, bus, program):
+    done = Done(bus)
+    with echo.Echo(program, server) as worker:
+        ids = send(bus, ["one", "bug", "three", "temp:1"])
+        assert answers(done, 4) == dict(zip(ids, [200, 500, 200, 200], strict=True))
+        settled(bus)
+        first = [call for call in worker.calls() if call[1] == ids[0]]
+        assert [call[3] for call in first] == [4], "handled together"
+    assert sorted(event["event_id"] for event in events(bus)) == sorted(ids)
+    ((subject, headers, data),) = stored(bus, "DEAD")
+    assert subject == "gantry.v1.w1.dead.ingest"
+    assert json.loads(data)["text"] == "bug"
+    assert headers["Gantry-Subject"] == SUBJECT
+    assert headers["Gantry-Msg-Id"] == f"{ids[1]}.1"
+    assert headers["Gantry-Actor"].split(",")[1] == ids[1]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ["before_handler"],
+        ["after_effect"],
+        ["after_answer:2"],
+        ["after_audit:2"],
+        ["before_ack"],
+        ["before_handler", "taking_apart:3"],
+        ["before_handler", "after_parts"],
+        ["after_audit:2", "after_parts"],
+    ],
+)
+def test_dies_at(server, bus, program, points):
+    done = Done(bus)
+    worker = echo.Echo(program, server)
+    try:
+        ids = send(bus, ["one", "two", "three", "four"])
+        for point in points:
+            worker.start(wait=False, FAULT_POINT=point)
+            dies(worker)
+        worker.start()
+        settled(bus)
+        assert answers(done, 4) == dict.fromkeys(ids, 200)
+        assert sorted(event["event_id"] for event in events(bus)) == sorted(ids)
+        assert left(bus, "DEAD") == 0
+        assert all(call[3] == 1 for call in worker.calls()[4:]), "what comes again is handled alone"
+    finally:
+        worker.__exit__()
+
+
+def test_a_part_keeps_its_place_in_time(server, bus, program):
+    """Else a command could outlive a forget that came after it."""
+    worker = echo.Echo(program, server)
+    try:
+        ids = send(bus, ["one", "two"])
+        for point in ("before_handler", "after_parts"):
+            worker.start(wait=False, FAULT_POINT=point)
+            dies(worker)
+        message, *parts = stored(bus, "MEMORY")
+        assert message[1]["Gantry-List"] == "2"
+        assert [part[1]["Nats-Msg-Id"] for part in parts] == [f"{command}.1" for command in ids]
+        first, second = (int(part[1]["Gantry-Stored"]) for part in parts)
+        assert second == first + 1
+        assert all(
+            part[1]["traceparent"] == PARENT and part[1]["tracestate"] == "a=1" for part in parts
+        )
+        assert all(
+            "Gantry-List" not in part[1] and json.loads(part[2])["scope"] == "s" for part in parts
+        )
+    finally:
+        worker.__exit__()
+
+
+def test_poison_in_a_list_condemns_no_neighbour(server, bus, program):
+    done = Done(bus)
+    worker = echo.Echo(program, server, DELIVERY_LIMIT="2")
+    try:
+        ids = send(bus, ["one", "die", "three", "die", "five"])
+        for _ in range(20):
+            worker.start(wait=False)
+            servers.wait_until(
+                lambda: worker.process.poll() is not None or left(bus, "MEMORY") == 0,
+                what="dead or done",
+            )
+            if worker.process.poll() is None:
+                break
+        assert worker.process.poll() is None, "the poison went on and on"
+        assert answers(done, 5) == dict(zip(ids, [200, 500, 200, 500, 200], strict=True))
+        assert sorted(letter[1]["Gantry-Msg-Id"] for letter in stored(bus, "DEAD")) == sorted(
+            [f"{ids[1]}.1", f"{ids[3]}.1"]
+        )
+        assert all(letter[1]["Gantry-Deliveries"] == "3" for letter in stored(bus, "DEAD"))
+    finally:
+        worker.__exit__()
+
+
+def test_a_drain_with_a_command_that_waits(server, bus, program):
+    """One that fails for now does not keep the worker from ending; the rest is not done again."""
+    done = Done(bus)
+    worker = echo.Echo(program, server).start()
+    try:
+        ids = send(bus, ["one", "temp:99", "three"])
+        assert answers(done, 2) == {ids[0]: 200, ids[2]: 200}
+        assert worker.stop() == 0
+        assert left(bus, "MEMORY") == 1
+        worker.start()
+        servers.wait_until(
+            lambda: (
+                left(bus, "MEMORY") == 1 and sum(call[1] == ids[1] for call in worker.calls()) > 1
+            ),
+            what="it waits alone now",
+        )
+        assert worker.stop() == 0
+        assert sorted(event["event_id"] for event in events(bus)) == sorted([ids[0], ids[2]])
+    finally:
+        worker.__exit__()
+
+
+def test_only_the_gateway_sends_lists(server, bus, program):
+    with echo.Echo(program, server) as worker:
+        payload, ids = listed(["a", "b"])
+        for headers in (
+            {},
+            {"Gantry-Actor": echo.claim(SUBJECT, payload, ids[0], key=echo.actor_key("search"))},
+            {"Gantry-Actor": echo.claim(SUBJECT, payload + b" ", ids[0])},
+        ):
+            bus.js_publish(SUBJECT, payload, str(uuid.uuid4()), {**headers, "Gantry-List": "2"})
+        for malformed in (b"", payload[:-3], payload * 33):
+            headers = {"Gantry-Actor": echo.claim(SUBJECT, malformed, ids[0]), "Gantry-List": "2"}
+            bus.js_publish(SUBJECT, malformed, str(uuid.uuid4()), headers)
+        servers.wait_until(
+            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 6, what="buried"
+        )
+        assert worker.calls() == []
