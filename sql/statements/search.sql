@@ -56,10 +56,13 @@ FROM memory WHERE workspace = $1 AND id > $2::uuid ORDER BY id LIMIT $5::bigint
 -- name: items
 -- in:  1 workspace, 2 model, 3 ids, 4 the number of its query for each id, from 1, 5 vectors of the
 --      queries, or null
--- out: per id that is still there: position, from 0, item, distance or null
+-- out: per id that is still there: position, from 0, item, distance or null; version:stamp of the
+--      workspace at the same moment
 SELECT wanted.position - 1, m.id, m.scope, m.text, to_json(m.tags), m.source, m.metadata,
        m.created_ns / 1000000,
-       CASE WHEN m.model = $2::smallint THEN m.embedding <=> ($5::halfvec[])[wanted.query] END
+       CASE WHEN m.model = $2::smallint THEN m.embedding <=> ($5::halfvec[])[wanted.query] END,
+       (SELECT version || ':' || encode(uuid_send(stamp), 'hex')
+        FROM memory_version WHERE workspace = $1)
 FROM unnest($3::uuid[], $4::integer[]) WITH ORDINALITY AS wanted (id, query, position)
 CROSS JOIN LATERAL (
     SELECT * FROM memory

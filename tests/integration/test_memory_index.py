@@ -146,6 +146,21 @@ def test_what_was_answered_is_found_by_the_next_search(system, ws):
         worker.stop()
 
 
+def test_a_guess_that_nothing_changed_is_checked(system, ws):
+    """A workspace that was steady twice is searched before anybody asks for its version."""
+    for i in range(20):
+        system.ingest(ws, "s", f"tea number {letters(i)}")
+        for mode in ("hybrid", "text", "vector"):
+            for _ in range(3):
+                found = system.search(ws, f"tea number {letters(i)}", mode=mode, k=50)
+                assert found["results_count"] == i + 1 or mode == "text", found
+                assert f"tea number {letters(i)}" in contents(found), found
+    system.sql("UPDATE memory SET text = 'coffee', terms = NULL WHERE workspace = %s", ws)
+    assert not contents(system.search(ws, "coffee", mode="text"))  # it has not heard of it
+    system.sql("UPDATE memory_version SET stamp = gen_random_uuid() WHERE workspace = %s", ws)
+    assert len(contents(system.search(ws, "coffee", mode="text", k=50))) == 20
+
+
 def test_search_is_killed_under_load_and_while_it_follows(system, ws):
     """kill -9 at any moment: what comes up again knows everything that was answered."""
     search = system.workers[1]
@@ -380,9 +395,11 @@ def test_a_search_behind_a_lock_ends_with_its_budget(system, ws):
             cursor = locker.cursor()
             cursor.execute("BEGIN")
             cursor.execute("LOCK TABLE memory_version IN ACCESS EXCLUSIVE MODE")
-            answer = system.ask(ws, "search", {"query": "tea"}, timeout=50)  # a statement's usual limit is 60 s
+            # the usual limit of a statement is 60 s
+            answer = system.ask(ws, "search", {"query": "tea"}, timeout=50)
             cursor.execute("ROLLBACK")
-        assert answer["code"] == "timeout" and answer["status"] == 504, answer
+        assert answer["code"] == "timeout", answer
+        assert answer["status"] == 504, answer
         assert contents(system.search(ws, "tea")) == ["tea for two"]
     finally:
         small.stop()

@@ -17,7 +17,8 @@
 
 #define COLUMN_MAX (1u << 20)
 #define ROWS_MAX   256 /* read by one statement, but for those of one request */
-#define DISTANCE   8   /* column of "items" */
+
+enum { DISTANCE = 8, VERSION }; /* columns of "items" */
 
 static const char *
 mode_name(enum collection_mode mode)
@@ -207,8 +208,17 @@ rank_again(struct found *found, struct rows *rows)
     *rows = moved;
 }
 
+/* Nothing has changed since, as far as the statement says: without rows it says nothing. */
+static bool
+is_newest(const PGresult *result, const char *version)
+{
+    const char *now = result && PQntuples(result) > 0 ? db_text(result, 0, VERSION) : NULL;
+    return !version || (now && strcmp(now, version) == 0);
+}
+
 static enum rc
-answer_some(struct searcher *t, struct found **found, size_t n, bool last, struct err *err)
+answer_some(struct searcher *t, struct found **found, size_t n, bool last, const char *version,
+            struct err *err)
 {
     AUTO(pgresult) PGresult *result = NULL;
     size_t position = 0, hits = 0;
@@ -216,7 +226,9 @@ answer_some(struct searcher *t, struct found **found, size_t n, bool last, struc
     for (size_t i = 0; i < n; i++)
         hits += found[i]->request ? found[i]->n : 0;
     enum rc rc = hits ? read_items(t, found, n, &result, err) : RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+    if (rc != RC_OK || !is_newest(result, version))
+        return rc;
+    for (size_t i = 0; i < n; i++) {
         struct rows rows = { .result = result };
         struct found *one = found[i];
         struct request *r = one->request;
@@ -236,7 +248,8 @@ answer_some(struct searcher *t, struct found **found, size_t n, bool last, struc
 }
 
 enum rc
-answer_all(struct searcher *t, struct found **found, size_t n, bool last, struct err *err)
+answer_all(struct searcher *t, struct found **found, size_t n, bool last, const char *version,
+           struct err *err)
 {
     enum rc rc = RC_OK;
     for (size_t from = 0, count; rc == RC_OK && from < n; from += count) {
@@ -246,7 +259,7 @@ answer_all(struct searcher *t, struct found **found, size_t n, bool last, struct
             if (count > 0 && hits > ROWS_MAX)
                 break;
         }
-        rc = answer_some(t, found + from, count, last, err);
+        rc = answer_some(t, found + from, count, last, version, err);
     }
     return rc;
 }

@@ -352,12 +352,12 @@ rank_all(struct batch *batch)
 }
 
 static enum rc
-answer_found(struct batch *batch, bool last, struct err *err)
+answer_found(struct batch *batch, bool last, const char *version, struct err *err)
 {
     struct found *found[POOL_TAKE_MAX];
     for (size_t i = 0; i < batch->n; i++)
         found[i] = &batch->jobs[i].found;
-    return answer_all(batch->t, found, batch->n, last, err);
+    return answer_all(batch->t, found, batch->n, last, version, err);
 }
 
 static enum rc
@@ -375,7 +375,26 @@ try_once(struct batch *batch, struct shelf_entry *entry, bool last, struct err *
     if (rc != RC_OK || !found)
         return rc;
     rank_all(batch);
-    return answer_found(batch, last, err);
+    return answer_found(batch, last, NULL, err);
+}
+
+/* Most workspaces change seldom: searches first, and asks with the items whether that was right. */
+static enum rc
+try_guess(struct batch *batch, struct shelf_entry *entry, struct err *err)
+{
+    char version[SHELF_VERSION_TEXT_MAX];
+    if (!sync_guess(batch->t, entry, version))
+        return RC_OK;
+    enum rc rc = count_terms(batch, entry->collection, err);
+    if (rc == RC_OK)
+        rc = find(batch, entry->collection, err);
+    (void)pthread_rwlock_unlock(&entry->lock);
+    if (rc == RC_LIMIT && !any_left(batch))
+        return RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    rank_all(batch);
+    return answer_found(batch, false, version, err);
 }
 
 void
@@ -404,6 +423,8 @@ searcher_run(struct searcher *t, struct request **requests, size_t n)
     struct shelf_entry *entry = rc == RC_OK ? shelf_take(t->search->shelf, workspace) : NULL;
     if (rc == RC_OK && !entry)
         rc = err_set(&err, RC_TEMP, "no memory for an index");
+    if (rc == RC_OK)
+        rc = try_guess(&batch, entry, &err);
     for (unsigned i = 0; rc == RC_OK && i < TRIES && any_left(&batch); i++)
         rc = try_once(&batch, entry, i + 1 == TRIES, &err);
     if (rc == RC_OK && any_left(&batch))

@@ -87,8 +87,10 @@ struct found {
 };
 
 /* Reads what all of them answer in one statement, and answers; those with rows that have gone stay,
- * unless it is the last try. */
-enum rc answer_all(struct searcher *t, struct found **found, size_t n, bool last, struct err *err);
+ * unless it is the last try. version: of the index they were found in (SHELF_VERSION_TEXT_MAX), if
+ * nobody asked yet whether it is the newest: all stay if it is not. NULL: it was asked. */
+enum rc answer_all(struct searcher *t, struct found **found, size_t n, bool last,
+                   const char *version, struct err *err);
 void answer_timeout(struct request *r);
 
 void search_memories(struct worker *w, struct call *call);

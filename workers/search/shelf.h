@@ -8,7 +8,7 @@
  *
  * Errors:  RC_TEMP  no memory
  * Threads: any. An entry that was taken stays. Its collection is read under a read lock and changed
- *          under a write lock; version, stamp and model belong to whoever has `syncing`
+ *          under a write lock; version, stamp, model and steady belong to whoever has `syncing`
  */
 #ifndef SEARCH_SHELF_H
 #define SEARCH_SHELF_H
@@ -20,11 +20,12 @@
 #include "base/id.h"
 #include "index/collection.h"
 
-#define SHELF_STAMP_LEN   16
-#define SHELF_SLICES      4      /* a slice of a large workspace takes this part of the memory */
-#define SHELF_SHARES      4      /* a workspace's share is such a part of the memory */
-#define SHELF_LARGE_MS    600000 /* then a large workspace is tried again */
-#define SHELF_SLICE_BYTES (256u * 1024 * 1024) /* the largest slice */
+#define SHELF_STAMP_LEN        16
+#define SHELF_VERSION_TEXT_MAX (20 + 1 + 2 * SHELF_STAMP_LEN + 1) /* version:stamp */
+#define SHELF_SLICES           4 /* a slice of a large workspace takes this part of the memory */
+#define SHELF_SHARES           4 /* a workspace's share is such a part of the memory */
+#define SHELF_LARGE_MS         600000               /* then a large workspace is tried again */
+#define SHELF_SLICE_BYTES      (256u * 1024 * 1024) /* the largest slice */
 
 struct shelf_entry {
     struct shelf_entry *next;
@@ -40,6 +41,7 @@ struct shelf_entry {
     int64_t version;
     uint8_t stamp[SHELF_STAMP_LEN];
     int64_t model;
+    bool steady; /* nothing had changed when it was last asked */
 };
 
 struct shelf;

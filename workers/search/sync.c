@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "sync.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "analysis/analysis.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "crypto/crypto_encode.h"
 #include "db/column.h"
 #include "pool.h"
 #include "rows.h"
@@ -252,7 +254,7 @@ catch_up(struct searcher *t, struct shelf_entry *entry, const struct version *ve
          bool *current, struct err *err)
 {
     enum rc rc = RC_OK;
-    *current = false;
+    *current = entry->steady = false;
     if (!entry->collection || entry->model != t->model || entry->version > version->number)
         return RC_OK;
     bool changed = entry->version < version->number;
@@ -267,7 +269,24 @@ catch_up(struct searcher *t, struct shelf_entry *entry, const struct version *ve
     if (*current && changed &&
         !shelf_account(t->search->shelf, entry, collection_bytes(entry->collection), true))
         *current = !shelf_is_large(t->search->shelf, entry);
+    entry->steady = *current && !changed;
     return rc;
+}
+
+bool
+sync_guess(struct searcher *t, struct shelf_entry *entry, char version[SHELF_VERSION_TEXT_MAX])
+{
+    bool good = false;
+    if (pthread_mutex_trylock(&entry->syncing) != 0)
+        return false;
+    if (entry->steady && entry->collection && entry->model == t->model) {
+        int len = snprintf(version, SHELF_VERSION_TEXT_MAX, "%lld:", (long long)entry->version);
+        hex_encode(entry->stamp, SHELF_STAMP_LEN, version + len);
+        (void)pthread_rwlock_rdlock(&entry->lock);
+        good = true;
+    }
+    (void)pthread_mutex_unlock(&entry->syncing);
+    return good;
 }
 
 enum rc

@@ -22,6 +22,12 @@ typedef void sync_page_fn(void *arg);
 enum rc sync_entry(struct searcher *t, struct shelf_entry *entry, sync_page_fn *page, void *arg,
                    bool *streamed, struct err *err);
 
+/* An index that was the newest when it was last asked, and is taken for it again: the same statement
+ * that reads the items says whether it is, which saves a round trip. True: the entry is locked for
+ * reading, and version says what must be the newest still. */
+bool sync_guess(struct searcher *t, struct shelf_entry *entry,
+                char version[SHELF_VERSION_TEXT_MAX]);
+
 /* The whole workspace in collections of at most SHELF_SLICE_BYTES, one after another. */
 typedef enum rc sync_slice_fn(void *arg, const struct collection *slice, struct err *err);
 enum rc sync_slices(struct searcher *t, const char *workspace, sync_slice_fn *fn, void *arg,
