@@ -171,6 +171,9 @@ def test_overview(stack, console):
     look(page, "overview")
     dark = console("admin", dark=True)
     dark.wait_text("Programs")
+    dark.wait(
+        "[...document.querySelectorAll('.tile')].some((one) => /^Dead letters[0-9]/.test(one.textContent))"
+    )
     look(dark, "overview-dark")
 
 

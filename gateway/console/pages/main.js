@@ -19,7 +19,7 @@ import { Approvals } from './approvals.js';
 const PAGES = [
     { name: 'overview', title: 'Overview', page: Overview, scope: 'actions:preview' },
     { name: 'jobs', title: 'Jobs', page: Jobs, one: Job, scope: 'actions:preview' },
-    { name: 'approvals', title: 'Approvals', page: Approvals, scope: 'actions:preview', path: '/ai/approvals' },
+    { name: 'approvals', title: 'Approvals', page: Approvals, scope: 'actions:approve', path: '/ai/approvals' },
     { name: 'memory', title: 'Memory', page: Memories, one: Memory, scope: 'memory:read' },
     { name: 'audit', title: 'Audit', page: Audit, one: AuditEvent, scope: 'audit:read' },
     { name: 'keys', title: 'Keys', page: Keys, scope: 'keys:manage' },

@@ -5,11 +5,13 @@
 // key is an event of the audit log, so it is asked every 5 s, and not while the page is hidden.
 
 import { h, Page, Failure, Waiting, Badge, Empty, Table, Time, count, duration } from './ui.js';
-import { call, poll, may } from './api.js';
+import { call, poll, may, query } from './api.js';
 import { Chart } from './chart.js';
 
 const EVERY_MS = 5000;
 const SLOTS = 60;
+const LETTERS_MS = 30000;
+const LETTERS = 100; // a page: of more is said that there are more
 
 // The duration below which the share lies, from counts of ranges; null when there are none.
 export function quantile(bounds, counts, share) {
@@ -45,7 +47,10 @@ function Tile({ name, value, note, tone }) {
 export class Overview extends Page {
     componentDidMount() {
         this.samples = [];
-        this.stop = poll(EVERY_MS, () => this.read());
+        const stops = [poll(EVERY_MS, () => this.read())];
+        if (may('jobs:manage'))
+            stops.push(poll(LETTERS_MS, () => this.readLetters()));
+        this.stop = () => stops.forEach((stop) => stop());
     }
     // The two do not wait for each other: a slow job list leaves the rest live.
     async read() {
@@ -76,6 +81,14 @@ export class Overview extends Page {
         }
         this.reading = false;
     }
+    async readLetters() {
+        try {
+            const page = await call('GET', '/ai/dead-letters' + query({ limit: LETTERS }));
+            this.setState({ letters: count(page.count) + (page.next_cursor ? ' and more' : '') });
+        } catch {
+            this.setState({ letters: '–' }); // their own page says why
+        }
+    }
     render(_, { now, problem, jobs, jobsProblem }) {
         return h('div', null, h('h1', null, 'Overview'), h(Failure, { problem }),
             now ? this.numbers(now, jobs) : !problem && h(Waiting, { what: 'the numbers' }),
@@ -94,6 +107,7 @@ export class Overview extends Page {
                 h(Tile, { name: 'Requests', value: newest.rate == null ? '–' : newest.rate.toFixed(1) + '/s', note: count(all.count) + ' in all' }),
                 h(Tile, { name: '95 % within', value: duration(newest.p95 == null ? p95 : newest.p95), note: 'half within ' + duration(quantile(all.duration_bounds_ms, all.durations, 0.5)) }),
                 h(Tile, { name: 'Jobs waiting', value: jobs ? count(jobs.queue_depth) : '–' }),
+                may('jobs:manage') && h(Tile, { name: 'Dead letters', value: this.state.letters || '–', note: h('a', { href: '#/dead' }, 'read them') }),
                 h(Tile, { name: 'Refused', value: count(all.refused), note: 'answered 4xx' }),
                 h(Tile, { name: 'Failed', value: count(all.failed), note: 'answered 5xx', tone: all.failed ? 'bad' : '' })),
             h('div', { class: 'columns' },
