@@ -495,9 +495,18 @@ http_header(const struct exchange *x, const char *name, unsigned *count)
 void
 http_client(const struct exchange *x, char text[HTTP_CLIENT_MAX])
 {
-    uint8_t client[16];
-    netaddr_client(&x->conn->server->proxies, x->conn->address,
-                   http_head_last(&x->head, "X-Forwarded-For"), client);
+    const struct http_head *head = &x->head;
+    uint8_t client[16], peer[16];
+    bool more = true;
+    memcpy(client, x->conn->address, sizeof(client));
+    /* Several lines are one list; the nearest proxy wrote its end. */
+    for (size_t i = head->n_fields; more && i > 0; i--) {
+        if (strcasecmp(head->text + head->fields[i - 1].name, "X-Forwarded-For") != 0)
+            continue;
+        memcpy(peer, client, sizeof(peer));
+        more = netaddr_client(&x->conn->server->proxies, peer,
+                              head->text + head->fields[i - 1].value, client);
+    }
     netaddr_text(client, text, HTTP_CLIENT_MAX);
 }
 

@@ -191,13 +191,13 @@ netaddr_trusted(const struct netaddr_nets *nets, const uint8_t address[16])
     return false;
 }
 
-void
+bool
 netaddr_client(const struct netaddr_nets *nets, const uint8_t peer[16], const char *forwarded,
                uint8_t client[16])
 {
     memcpy(client, peer, 16);
     if (!forwarded || !netaddr_trusted(nets, peer))
-        return;
+        return false;
     const char *end = forwarded + strlen(forwarded);
     while (end > forwarded) {
         const char *start = end;
@@ -211,10 +211,11 @@ netaddr_client(const struct netaddr_nets *nets, const uint8_t peer[16], const ch
             to--;
         uint8_t hop[16];
         if (!netaddr_from_text(from, (size_t)(to - from), hop))
-            return;
+            return false;
         memcpy(client, hop, 16);
         if (!netaddr_trusted(nets, hop))
-            return;
+            return false;
         end = start > forwarded ? start - 1 : start;
     }
+    return true;
 }

@@ -37,7 +37,8 @@ void netaddr_text(const uint8_t address[16], char *text, size_t cap);
 
 /* The client's address: the peer's, or, if the peer is trusted, the last address of
  * X-Forwarded-For that is not trusted itself. forwarded may be NULL. */
-void netaddr_client(const struct netaddr_nets *nets, const uint8_t peer[16], const char *forwarded,
+/* True: every address of forwarded is trusted, so an earlier line of the header has the word. */
+bool netaddr_client(const struct netaddr_nets *nets, const uint8_t peer[16], const char *forwarded,
                     uint8_t client[16]);
 
 #endif

@@ -30,6 +30,7 @@ static const char *const GOLDEN[] = {
     "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
     "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
     "--ro-bind-try", "/etc/ssl/openssl.cnf", "/etc/openssl.cnf",
+    "--ro-bind-try", "/etc/manpath.config", "/etc/manpath.config",
     "--perms", "0444", "--file", "7", "/etc/passwd",
     "--perms", "0444", "--file", "8", "/etc/group",
     "--perms", "0444", "--file", "9", "/etc/nsswitch.conf",

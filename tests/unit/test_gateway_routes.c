@@ -163,7 +163,7 @@ client_of(const char *nets_text, const char *peer_text, const char *forwarded, c
     uint8_t client[16];
     assert_int_equal(netaddr_nets_parse(nets_text, &nets, NULL), RC_OK);
     assert_true(netaddr_from_text(peer_text, strlen(peer_text), peer));
-    netaddr_client(&nets, peer, forwarded, client);
+    (void)netaddr_client(&nets, peer, forwarded, client);
     netaddr_text(client, text, 48);
 }
 

@@ -39,6 +39,7 @@ static const char *const SYSTEM[] = {
     "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
     "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
     "--ro-bind-try", "/etc/ssl/openssl.cnf", "/etc/openssl.cnf",
+    "--ro-bind-try", "/etc/manpath.config", "/etc/manpath.config",
 };
 
 /* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. /proc cannot

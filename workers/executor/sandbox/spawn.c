@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -141,12 +142,17 @@ set_limits(const struct limits *limits)
 
 /* If the machine runs out of memory, tasks go first. In the vfork child, so that every process of the
  * sandbox inherits it, however late this program gets its next turn. The task cannot take it back: its
- * /proc cannot be written. */
+ * /proc cannot be written. A process that is not dumpable, as this one is once it is confined, has no right
+ * to its own file in /proc: it is dumpable for the one call. */
 static void
 volunteer_for_oom(void)
 {
+    int was = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    if (was == 0)
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
+    if (was == 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (fd >= 0) {
         (void)!write(fd, "1000", 4);
         (void)close(fd);
