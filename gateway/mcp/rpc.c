@@ -106,8 +106,17 @@ void
 rpc_stream(struct request *r, const struct buf *message)
 {
     static const char HEAD[] = "event: message\ndata: ";
+    const char *text = buf_text(message);
+    const char *end = text + message->len;
     http_stream_write(r->exchange, HEAD, sizeof(HEAD) - 1);
-    http_stream_write(r->exchange, buf_text(message), message->len);
+    while (text < end) { /* a line's end in JSON is a blank, but here it would end the data */
+        size_t len = strcspn(text, "\r\n");
+        http_stream_write(r->exchange, text, len);
+        text += len;
+        if (text < end)
+            http_stream_write(r->exchange, " ", 1);
+        text += text < end;
+    }
     http_stream_write(r->exchange, "\n\n", 2);
 }
 

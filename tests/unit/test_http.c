@@ -333,6 +333,25 @@ test_a_stream_comes_in_chunks(void **state)
     close(fd);
 }
 
+/* Its first piece is there before its head was written. */
+static void
+test_a_stream_comes_behind_another_answer(void **state)
+{
+    struct bench *b = *state;
+    int fd = dial(b);
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    (void)hear(b, fd, 1, "\r\n\r\nok");
+    b->holds_answer = true;
+    struct exchange *x = open_stream(b, fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100);
+    answer(b->last, "");
+    http_stream_write(x, "hello", 5);
+    http_stream_end(x);
+    (void)hear(b, fd, 1, "5\r\nhello\r\n0\r\n\r\n");
+    assert_int_equal(b->gone, 0);
+    assert_int_equal(http_counts(b->server)->slow, 0);
+    close(fd);
+}
+
 static void
 test_a_next_request_waits_behind_a_stream(void **state)
 {
@@ -602,6 +621,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_stream_comes_in_chunks),
+        TEST(test_a_stream_comes_behind_another_answer),
         TEST(test_a_next_request_waits_behind_a_stream),
         TEST(test_a_stream_of_1_0_ends_with_its_connection),
         TEST(test_a_stream_tells_when_its_client_goes),

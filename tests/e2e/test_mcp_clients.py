@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Official MCP clients from their registries list and call every tool: the Python SDK, both lines
+of the TypeScript SDK, and the inspector's command line. They are kept under build/mcp."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from gantry_testing.stack import ROOT
+
+HERE = ROOT / "tests" / "e2e"
+KEPT = ROOT / "build" / "mcp"
+TOOLS = ["memory_store", "memory_search", "memory_get", "memory_list", "memory_update"]
+TOOLS += ["memory_delete", "audit_record", "job_get", "job_cancel"]
+TOOLS += ["code_python", "code_shell", "health_check", "json_query", "ping"]
+# "$id" and "$job_id" stand for what the last answer that had one called so.
+CALLS = [
+    ["memory_store", {"scope": "sdk:1", "text": "The kettle is in the attic."}],
+    ["memory_search", {"query": "where is the kettle", "scope": "sdk:1"}],
+    ["memory_get", {"id": "$id"}],
+    ["memory_list", {"scope": "sdk:1", "limit": 5}],
+    ["memory_update", {"id": "$id", "tags": ["home"]}],
+    ["memory_delete", {"id": "$id"}],
+    ["audit_record", {"actor": "sdk", "action": "test", "target": "t", "decision": "allowed"}],
+    ["code_python", {"code": "result = 6 * 7"}],
+    ["job_get", {"job_id": "$job_id", "wait": 1}],
+    ["job_cancel", {"job_id": "$job_id"}],
+    ["code_shell", {"code": "echo hello"}],
+    ["json_query", {"query": ".a", "input": {"a": 1}}],
+    ["health_check", {}],
+    ["ping", {"message": "hello"}],
+]
+
+
+def install(name, *command):
+    """Run it once for all runs; a registry that cannot be reached skips the test, and says so."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    done = KEPT / f"{name}.done"
+    with open(KEPT / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if done.exists():
+            return
+        for one in command:
+            try:
+                made = subprocess.run(one, cwd=KEPT, capture_output=True, text=True, timeout=180)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"{name} cannot be installed: {error}")
+            if made.returncode:
+                pytest.skip(f"{name} cannot be installed: {(made.stderr or made.stdout)[-300:]}")
+        done.touch()
+
+
+def node_version():
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("node and npm are not installed")
+    text = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def npm(name, *packages):
+    node_version()
+    folder = KEPT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text('{"private": true}\n')
+    options = ["--no-audit", "--no-fund", "--prefix", str(folder)]
+    install(name, ["npm", "install", *options, *packages])
+    return folder
+
+
+def run(stack, *command, cwd=KEPT):
+    env = {**os.environ, "GANTRY_API_KEY": stack.api_key}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
+    return json.loads(done.stdout[done.stdout.index("{") :])
+
+
+def check(out, version):
+    assert out["version"] == version
+    assert out["tools"] == TOOLS
+    assert sorted(out["results"]) == sorted(TOOLS)
+    for name, result in out["results"].items():
+        assert not result["error"], (name, result)
+        assert json.loads(result["text"]) == result["content"]  # the SDK checked its schema
+    assert out["results"]["code_python"]["content"]["output"]["result"]["value"] == 42
+    assert out["progress"] >= 5  # each task has said something
+
+
+MODES = [("auto", "2026-07-28"), ("2026-07-28", "2026-07-28"), ("legacy", "2025-11-25")]
+
+
+@pytest.mark.parametrize("mode, version", MODES)
+def test_python_sdk(stack, mode, version):
+    python = str(KEPT / "python" / "bin" / "python")
+    install(
+        "python",
+        ["/usr/bin/python3", "-m", "venv", "python"],
+        [python, "-m", "pip", "install", "-q", "--retries", "1", "mcp~=2.3"],
+    )
+    script = str(HERE / "mcp_client.py")
+    check(run(stack, python, script, stack.url + "/mcp", mode, json.dumps(CALLS)), version)
+
+
+LINES = [
+    ("v1", "legacy", "2025-11-25"),
+    ("v2", "legacy", "2025-11-25"),
+    ("v2", "2026-07-28", "2026-07-28"),
+]
+
+
+@pytest.mark.parametrize("line, mode, version", LINES)
+def test_typescript_sdk(stack, line, mode, version):
+    if line == "v2" and node_version() < [20]:
+        pytest.skip("@modelcontextprotocol/client needs node 20, Debian 12 has 18")
+    package = "client@2.4" if line == "v2" else "sdk@1.32"
+    folder = npm(f"typescript-{line}", "@modelcontextprotocol/" + package)
+    script = str(HERE / "mcp_client.mjs")
+    url = stack.url + "/mcp"
+    check(run(stack, "node", script, line, url, mode, json.dumps(CALLS), cwd=folder), version)
+
+
+def test_inspector(stack):
+    """Its second line needs node 22.19, and its first runs where that is not."""
+    newest = node_version() >= [22, 19]
+    folder = npm("inspector", "@modelcontextprotocol/inspector@" + ("2" if newest else "1.0"))
+    program = ["node", str(folder / "node_modules" / ".bin" / "mcp-inspector"), "--cli"]
+    program += [stack.url + "/mcp", "--transport", "http"]
+    program += ["--header", f"Authorization: Bearer {stack.api_key}"]
+    listed = run(stack, *program, "--method", "tools/list")
+    assert [tool["name"] for tool in listed["tools"]] == TOOLS
+    kept = {}
+    for name, arguments in CALLS:
+        words = ["--method", "tools/call", "--tool-name", name]
+        for key, value in arguments.items():
+            value = kept.get(str(value), value)
+            text = value if isinstance(value, str) else json.dumps(value)
+            words += ["--tool-arg", f"{key}={text}"]
+        result = run(stack, *program, *words)
+        assert not result.get("isError"), (name, result)
+        content = result["structuredContent"]
+        kept.update({"$" + key: content[key] for key in ("id", "job_id") if key in content})
