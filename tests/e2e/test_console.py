@@ -28,6 +28,7 @@ def browser():
     running = Browser()
     yield running
     running.close()
+    wait_until(lambda: not running.left(), 10, "no process of the browser is left")
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 
 One process; each page has storage of its own. A page notes what its console and its policy
 complained of (page.complaints), so that a test can demand that there is nothing."""
+import atexit
 import base64
+import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -70,7 +73,10 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(self.home), "TZ": "UTC"},
+            start_new_session=True,
         )
+        self.socket = None
+        atexit.register(self.close)
         port_file = self.home / "DevToolsActivePort"
         wait_until(
             lambda: port_file.exists() and len(port_file.read_text().splitlines()) == 2,
@@ -112,10 +118,23 @@ class Browser:
         return page
 
     def close(self):
-        self.socket.close()
-        self.process.terminate()
+        """All of it: Debian's program is a script, and what it starts outlives it."""
+        if self.socket:
+            self.socket.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30 * PATIENCE)
         shutil.rmtree(self.home, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def left(self):
+        """Its processes that still run."""
+        found = []
+        for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if str(self.home).encode() in entry.read_bytes():
+                    found.append(entry.parent.name)
+        return found
 
 
 class Page:
