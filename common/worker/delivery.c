@@ -36,6 +36,7 @@ count_in(struct delivery *delivery)
         return;
     if (delivery->list) {
         consumer->items++;
+        delivery->w->items++;
         return;
     }
     delivery->w->in_hand++;
@@ -51,6 +52,7 @@ count_out(struct delivery *delivery)
         return;
     if (delivery->list) {
         consumer->items--;
+        delivery->w->items--;
     } else {
         delivery->w->in_hand--;
         consumer->in_hand--;

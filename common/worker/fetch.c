@@ -54,7 +54,7 @@ has_room(const struct consumer *consumer)
     return consumer->unrecorded == 0 && consumer->held < HELD_MAX &&
            consumer->in_hand + consumer->items < IN_HAND_MAX && consumer->bytes < BYTES_MAX &&
            (w->held < HELD_SUM || consumer->held == 0) &&
-           (w->in_hand < IN_HAND_SUM || consumer->in_hand == 0);
+           (w->in_hand + w->items < IN_HAND_SUM || consumer->in_hand == 0);
 }
 
 static void

@@ -137,7 +137,8 @@ struct worker {
     const char *unavailable; /* the server that does not answer; NULL = all do */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct delivery_list all;
-    size_t in_hand, held; /* JetStream deliveries: all, held */
+    size_t in_hand, held; /* JetStream deliveries: all but those of lists, held */
+    size_t items;         /* commands that came in lists */
     struct queue core, suspects, audits;
     size_t fresh; /* deliveries in the queues of consumers */
     unsigned last_queue;
