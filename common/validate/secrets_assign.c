@@ -279,10 +279,12 @@ secrets_match_assignment(const char *text, size_t len, size_t at)
     size_t end = at, value = at + 1;
 
     if (text[at] == ' ') {
+        size_t n = span_token(text + value, len - value);
+        if (n < RANDOM_MIN) /* nearly every word of prose */
+            return false;
         size_t start = word_before(text, end);
         enum name_kind kind = start < end ? kind_of(text + start, end - start) : NAME_NONE;
-        size_t n = span_token(text + value, len - value);
-        return (kind == NAME_KEY || kind == NAME_PASSWORD) && n >= RANDOM_MIN &&
+        return (kind == NAME_KEY || kind == NAME_PASSWORD) &&
                !secrets_is_placeholder(text + value, n) && looks_random(text + value, n);
     }
     while (end > 0 && at - end < SKIP_MAX && is_one_of(text[end - 1], " \"'`])\\"))

@@ -207,8 +207,10 @@ secrets_match_format(const char *text, size_t len)
 {
     for (size_t i = 0; i < ARRAY_LEN(FORMATS); i++) {
         const struct format *f = &FORMATS[i];
+        if (f->prefix[0] != text[0]) /* nearly every word: before anything is measured */
+            continue;
         size_t start = strlen(f->prefix), end = start;
-        if (f->prefix[0] != text[0] || len < start + f->min || memcmp(text, f->prefix, start) != 0)
+        if (len < start + f->min || memcmp(text, f->prefix, start) != 0)
             continue;
         while (end < len && end < FORM_MAX && secrets_in_charset(text[end], f->charset))
             end++;
