@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "cli.h"
 #include "gateway.h"
 #include "memory.h"
@@ -145,7 +146,7 @@ send_line(struct import *import, const char *text, size_t len, uint64_t number)
     }
     struct line *line = calloc(1, sizeof(*line));
     if (!line)
-        exit(EXIT_TEMP);
+        log_no_memory("an imported memory");
     *line = (struct line){ import, number };
     /* For the tries of this run. A later run must not be told the first one's answers: what it stored
      * may have been deleted since; what is still there is found by scope and text. */

@@ -107,6 +107,9 @@ banned='strcpy|strcat|sprintf|vsprintf|strncpy|strncat|strtok|gets|atoi|atol|ato
 grep -E ":.*(^|[^a-zA-Z0-9_.>])($banned)\(" <<<"$code" | report 'banned function'
 grep -E ':.*AUTO\([a-z]+\) [^=]*;' <<<"$code" | report 'AUTO without a first value'
 grep -E ':.*[^a-zA-Z0-9_](secure_)?getenv\(' <<<"$code" | grep -v '^common/process/conf' | report 'environment read outside conf'
+# Out of memory has two ways only (docs/style.md): RC_TEMP to the caller, or log_no_memory().
+grep -E ':.*exit\(EXIT_TEMP\)' <<<"$code" | grep -vE '^(common/base/log|gateway/watchdog)\.c:' | report 'end without log_no_memory()'
+grep -HnE 'err_set\(.*"(no|out of) memory' "${product[@]}" | grep -vE '(RC_TEMP|rc), "no memory' | report 'out of memory is RC_TEMP, "no memory for ..."'
 strings=$(grep -HnE '"' "${product[@]}" | grep -v '^deploy/')
 grep -E '"[^"]*\b(SELECT [a-z*(].* FROM|INSERT INTO|UPDATE [a-z_]+ SET|DELETE FROM|CREATE TABLE)\b' <<<"$strings" | report 'SQL in C'
 grep -F '"{\"' <<<"$strings" | grep '%' |

@@ -56,10 +56,8 @@ heap_set(struct heap *heap, struct heap_node *node, int64_t at_ms)
         if (heap->count == heap->cap) {
             size_t cap = heap->cap ? heap->cap * 2 : 64;
             struct heap_node **nodes = realloc(heap->nodes, cap * sizeof(*nodes));
-            if (!nodes) {
-                log_fatal("out of memory");
-                exit(EXIT_TEMP);
-            }
+            if (!nodes)
+                log_no_memory("timers");
             heap->nodes = nodes;
             heap->cap = cap;
         }

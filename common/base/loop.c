@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/heap.h"
+#include "base/log.h"
 
 /*
  * Theory of operation. Everything but the list of posts and two flags belongs to the loop's thread.
@@ -222,7 +223,7 @@ loop_timer_new(struct loop *loop, loop_fn *fn, void *arg)
 {
     struct loop_timer *timer = calloc(1, sizeof(*timer));
     if (!timer)
-        exit(EXIT_TEMP);
+        log_no_memory("the event loop");
     timer->loop = loop;
     timer->fn = fn;
     timer->arg = arg;
@@ -276,7 +277,7 @@ loop_prepare(struct loop *loop, enum loop_rank rank, loop_prepare_fn *fn, void *
     struct prepare *prepares =
         realloc(loop->prepares, (loop->n_prepares + 1) * sizeof(*loop->prepares));
     if (!prepares)
-        exit(EXIT_TEMP);
+        log_no_memory("the event loop");
     loop->prepares = prepares;
     prepares[loop->n_prepares++] = (struct prepare){ rank, fn, arg };
 }
@@ -298,7 +299,7 @@ loop_post(struct loop *loop, loop_fn *fn, void *arg)
         size_t cap = posts->cap ? posts->cap * 2 : 64;
         struct post *items = realloc(posts->items, cap * sizeof(*items));
         if (!items)
-            exit(EXIT_TEMP);
+            log_no_memory("the event loop");
         posts->items = items;
         posts->cap = cap;
     }

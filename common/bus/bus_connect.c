@@ -56,7 +56,7 @@ bus_new(struct loop *loop, const struct bus_options *options)
     struct bus *bus = calloc(1, sizeof(*bus));
     char unique[ID_TEXT_MAX];
     if (!bus)
-        exit(EXIT_TEMP);
+        log_no_memory("a connection to NATS");
     bus->loop = loop;
     bus->options = *options;
     bus->options.url = bus_copy_text(options->url);

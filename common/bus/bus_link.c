@@ -47,7 +47,7 @@ event_new(struct bus *bus)
 {
     struct event *event = calloc(1, sizeof(*event));
     if (!event)
-        exit(EXIT_TEMP);
+        log_no_memory("an event of the NATS connection");
     event->bus = bus;
     event->fd = -1;
     return event;

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "bus/bus_own.h"
 
 const char *
@@ -24,7 +25,7 @@ bus_msg_keep(const struct bus_msg *msg)
     struct delivery *source = (struct delivery *)(uintptr_t)msg->handle;
     struct delivery *copy = malloc(sizeof(*copy));
     if (!copy)
-        exit(EXIT_TEMP);
+        log_no_memory("a message");
     assert(!source->kept);
     *copy = *source;
     copy->kept = source->kept = true;

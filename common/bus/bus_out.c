@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "bus/bus_own.h"
 
 enum rc
@@ -38,7 +39,7 @@ bus_copy_text(const char *text)
 {
     char *copy = text ? strdup(text) : NULL;
     if (text && !copy)
-        exit(EXIT_TEMP);
+        log_no_memory("a text of the NATS connection");
     return copy;
 }
 

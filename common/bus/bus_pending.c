@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "bus/bus_own.h"
 
 /*
@@ -134,10 +135,10 @@ pending_fail_all(struct bus *bus, const char *why)
     size_t count = bus->deadlines.count;
     struct pending **all = calloc(count ? count : 1, sizeof(*all));
     if (!all)
-        exit(EXIT_TEMP);
+        log_no_memory("answers that are awaited");
     uint32_t *generations = calloc(count ? count : 1, sizeof(*generations));
     if (!generations)
-        exit(EXIT_TEMP);
+        log_no_memory("answers that are awaited");
     for (size_t i = 0; i < count; i++) {
         all[i] = (struct pending *)(void *)bus->deadlines.nodes[i];
         generations[i] = all[i]->generation;

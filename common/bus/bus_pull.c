@@ -41,7 +41,7 @@ bus_pull_new(struct bus *bus, const char *stream, const char *consumer, bus_fn *
 {
     struct bus_pull *pull = calloc(1, sizeof(*pull));
     if (!pull)
-        exit(EXIT_TEMP);
+        log_no_memory("a consumer");
     *pull = (struct bus_pull){ .bus = bus, .fn = fn, .arg = arg };
     int len = snprintf(pull->key, sizeof(pull->key), "%s.%s", stream, consumer);
     if (len < 0 || (size_t)len >= sizeof(pull->key) ||

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "bus/bus_own.h"
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -136,7 +137,7 @@ note_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *e
     }
     waiting->data = malloc(msg->len + 1);
     if (!waiting->data)
-        exit(EXIT_TEMP);
+        log_no_memory("an answer from NATS");
     if (msg->len)
         memcpy(waiting->data, msg->data, msg->len);
     waiting->data[msg->len] = '\0';

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "bus/bus_own.h"
 
 /* --- subscriptions ---------------------------------------------------------------------------- */
@@ -37,7 +38,7 @@ bus_sub_new(struct bus *bus, const char *subject, const char *queue, const struc
 {
     struct bus_sub *sub = calloc(1, sizeof(*sub));
     if (!sub)
-        exit(EXIT_TEMP);
+        log_no_memory("a subscription");
     *sub = (struct bus_sub){ .bus = bus, .calls = *calls };
     sub->subject = bus_copy_text(subject);
     sub->queue = bus_copy_text(queue);

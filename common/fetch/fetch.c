@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "crypto/crypto.h"
 #include "fetch/fetch_own.h"
 
@@ -59,7 +60,7 @@ fetch_header(struct curl_slist *list, const char *line)
 {
     struct curl_slist *more = curl_slist_append(list, line);
     if (!more)
-        exit(EXIT_TEMP);
+        log_no_memory("an HTTP header");
     return more;
 }
 

@@ -38,25 +38,24 @@ struct chunk {
 static _Thread_local struct chunk *current; /* NOLINT: one for each thread, for its whole life */
 
 static void *
-or_exit(void *memory, size_t size)
+or_exit(void *memory)
 {
     if (memory)
         return memory;
-    log_fatal("out of memory (%zu bytes for JSON)", size);
-    _exit(EXIT_TEMP);
+    log_no_memory("JSON");
 }
 
 void *
 json_alloc(size_t size)
 {
-    return or_exit(malloc(size), size);
+    return or_exit(malloc(size));
 }
 
 static struct chunk *
 chunk_new(size_t size)
 {
     size_t whole = (size + CHUNK_BYTES - 1) & ~((size_t)CHUNK_BYTES - 1);
-    struct chunk *chunk = or_exit(aligned_alloc(CHUNK_BYTES, whole), size);
+    struct chunk *chunk = or_exit(aligned_alloc(CHUNK_BYTES, whole));
 
     atomic_init(&chunk->live, 1);
     chunk->used = HEAD_BYTES;

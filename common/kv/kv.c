@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "crypto/crypto.h"
 #include "kv/kv_own.h"
 
@@ -360,7 +361,7 @@ new_request(struct kv *kv, kv_fn *fn, void *arg)
 {
     struct kv_request *request = calloc(1, sizeof(*request));
     if (!request)
-        exit(EXIT_TEMP);
+        log_no_memory("a command to Redis");
     request->fn = fn;
     request->arg = arg;
     request->kv = kv;

@@ -277,7 +277,7 @@ conf_read(const struct conf_table *tables, size_t n_tables, void *target, struct
         total += tables[t].count;
     r.values = calloc(total + 1, sizeof(*r.values));
     if (!r.values)
-        return err_set(err, RC_CONFIG, "out of memory");
+        return err_set(err, RC_TEMP, "no memory for the configuration");
     for (size_t t = 0; t < n_tables; t++)
         for (size_t i = 0; i < tables[t].count; i++) {
             r.values[r.count].target = tables[t].into ? tables[t].into : target;
@@ -291,7 +291,7 @@ conf_read(const struct conf_table *tables, size_t n_tables, void *target, struct
                        r.problems == 1 ? "" : "s");
     for (size_t i = 0; i < r.count; i++)
         if (!store(&r.values[i]))
-            return err_set(err, RC_CONFIG, "out of memory");
+            return err_set(err, RC_TEMP, "no memory for the configuration");
     return RC_OK;
 }
 

@@ -138,7 +138,7 @@ consumer_new(struct worker *w, const char *name, const char *workspace, struct e
 {
     struct consumer *consumer = calloc(1, sizeof(*consumer));
     if (!consumer)
-        exit(EXIT_TEMP);
+        log_no_memory("a consumer");
     consumer->w = w;
     consumer->seen = true;
     consumer->dead_room = *workspace ? -1 : INT64_MAX;

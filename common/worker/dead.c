@@ -133,7 +133,7 @@ tell(struct worker *w, struct consumer *consumer)
     AUTO(buf) struct buf text = { 0 };
     struct told *told = calloc(1, sizeof(*told));
     if (!told)
-        exit(EXIT_TEMP);
+        log_no_memory("a dead letter");
     id_new(id);
     const struct audit_request_event event = { .event_id = id,
                                                .actor = AUDIT_ACTOR_NATS,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "worker_own.h"
 
 void
@@ -72,7 +73,7 @@ make(struct worker *w, struct consumer *consumer, struct bus_msg *msg)
 {
     struct delivery *delivery = calloc(1, sizeof(*delivery));
     if (!delivery)
-        exit(EXIT_TEMP);
+        log_no_memory("a delivery");
     delivery->w = w;
     delivery->consumer = consumer;
     delivery->msg = msg;

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/fnv.h"
+#include "base/log.h"
 #include "base/rc.h"
 
 #define BUCKETS_FIRST 256
@@ -21,7 +22,7 @@ static void *
 must(void *memory)
 {
     if (!memory)
-        exit(EXIT_TEMP);
+        log_no_memory("API keys");
     return memory;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "db/db.h"
 #include "keys/keys.h"
 #include "sql_gateway.h"
@@ -119,7 +120,7 @@ poll_once(struct keywatch *watch, uint64_t ticket)
     struct err err = { 0 };
     struct keywatch_batch *batch = calloc(1, sizeof(*batch));
     if (!batch)
-        exit(EXIT_TEMP);
+        log_no_memory("API keys");
     batch->arg = watch->arg;
     batch->ticket = ticket;
     batch->asked_ms = clock_mono_ms();
@@ -129,7 +130,7 @@ poll_once(struct keywatch *watch, uint64_t ticket)
         int n = PQntuples(result);
         batch->rows = n ? calloc((size_t)n, sizeof(struct key_row)) : NULL;
         if (n && !batch->rows)
-            exit(EXIT_TEMP);
+            log_no_memory("API keys");
         for (int i = 0; i < n; i++)
             read_row(result, i, &batch->rows[i]);
         batch->count = (size_t)n;
