@@ -182,7 +182,7 @@ cmd_audit_export(struct cli *cli)
     struct note_key key;
     struct progress progress;
     uint64_t leaves = 0;
-    struct err err;
+    struct err err = { 0 };
 
     if (verifier_key(cli, &key, &err) != RC_OK || open_db(cli, &db, &err) != RC_OK ||
         audit_source_db(&source, db, &err) != RC_OK)
@@ -215,7 +215,7 @@ cmd_audit_checkpoint(struct cli *cli)
     struct merkle_head head;
     struct note_key key;
     struct json_writer w;
-    struct err err;
+    struct err err = { 0 };
 
     if (verifier_key(cli, &key, &err) != RC_OK || open_db(cli, &db, &err) != RC_OK ||
         audit_source_db(&source, db, &err) != RC_OK)

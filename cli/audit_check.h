@@ -10,8 +10,8 @@
  *
  * Errors: RC_DENIED  err names the leaf
  */
-#ifndef GANTRY_AUDIT_CHECK_H
-#define GANTRY_AUDIT_CHECK_H
+#ifndef GANTRY_CLI_AUDIT_CHECK_H
+#define GANTRY_CLI_AUDIT_CHECK_H
 
 #include "audit_source.h"
 

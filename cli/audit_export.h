@@ -5,8 +5,8 @@
  * All proofs are for the last stored checkpoint, which is checked with the key first and stands in
  * the first line. The hashes of all nodes are held in memory: 64 bytes a leaf.
  */
-#ifndef GANTRY_AUDIT_EXPORT_H
-#define GANTRY_AUDIT_EXPORT_H
+#ifndef GANTRY_CLI_AUDIT_EXPORT_H
+#define GANTRY_CLI_AUDIT_EXPORT_H
 
 #include <stdio.h>
 

@@ -6,8 +6,8 @@
  *          then for each leaf {"leaf_index","leaf_hash","event" or null,"proof":[hash…]}
  * Errors:  RC_NOTFOUND the end · RC_DENIED a line or row that cannot be what it should be
  */
-#ifndef GANTRY_AUDIT_SOURCE_H
-#define GANTRY_AUDIT_SOURCE_H
+#ifndef GANTRY_CLI_AUDIT_SOURCE_H
+#define GANTRY_CLI_AUDIT_SOURCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

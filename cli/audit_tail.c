@@ -137,7 +137,7 @@ int
 cmd_audit_tail(struct cli *cli)
 {
     AUTO(tail) struct tail tail = { .cli = cli, .last = -1 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct apikey key;
     const char *text = cli->conf.api_key;
     int64_t lines = 0;

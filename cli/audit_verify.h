@@ -10,8 +10,8 @@
  *
  * Errors: RC_DENIED  the log is not what was signed; result->problem says which leaf or size
  */
-#ifndef GANTRY_AUDIT_VERIFY_H
-#define GANTRY_AUDIT_VERIFY_H
+#ifndef GANTRY_CLI_AUDIT_VERIFY_H
+#define GANTRY_CLI_AUDIT_VERIFY_H
 
 #include "audit_source.h"
 #include "crypto/note.h"

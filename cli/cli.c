@@ -79,7 +79,7 @@ cli_usage(const char *format, ...)
 int
 cli_print_json(const struct buf *text)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     if (buf_failed(text))
         (void)err_set(&err, RC_LIMIT, "the answer is too large to print");
     else if (fwrite(text->data, 1, text->len, stdout) != text->len || fputc('\n', stdout) == EOF ||
@@ -274,7 +274,7 @@ close_all(struct cli *cli)
 static int
 run(struct cli *cli, int argc, char **argv)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     AUTO(free) char **words = calloc((size_t)argc + 1, sizeof(*words));
     if (!words)
         return EXIT_TEMP;

@@ -6,8 +6,8 @@
  * Connections are opened at first use and closed at the end. Results go to standard output, as text
  * for people or, with --json, as one JSON document; everything else goes to standard error.
  */
-#ifndef GANTRY_CLI_H
-#define GANTRY_CLI_H
+#ifndef GANTRY_CLI_CLI_H
+#define GANTRY_CLI_CLI_H
 
 #include <stdbool.h>
 #include <stdint.h>

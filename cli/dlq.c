@@ -73,7 +73,7 @@ cmd_dlq_list(struct cli *cli)
 {
     AUTO(buf) struct buf out = { 0 };
     char filter[SUBJECT_MAX];
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct json_writer w;
     int64_t limit = 0;
     int64_t count = 0;
@@ -128,7 +128,7 @@ cmd_dlq_show(struct cli *cli)
 {
     AUTO(buf) struct buf out = { 0 };
     AUTO(letter) struct letter letter = { .seq = 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct json_writer w;
     int64_t seq = 0;
 
@@ -270,7 +270,7 @@ static int
 change_letters(struct cli *cli, change_fn *change, const char *word)
 {
     AUTO(buf) struct buf out = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct json_writer w;
     uint64_t count = 0;
     bool all = cli_option(cli, "all") != NULL;

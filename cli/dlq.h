@@ -2,8 +2,8 @@
 /*
  * dlq - the dead letters of the stream DEAD: looked at, sent again, thrown away.
  */
-#ifndef GANTRY_DLQ_H
-#define GANTRY_DLQ_H
+#ifndef GANTRY_CLI_DLQ_H
+#define GANTRY_CLI_DLQ_H
 
 struct cli;
 

@@ -2,8 +2,8 @@
 /*
  * help - what is made of the table of commands: help, completion for shells, the manual page.
  */
-#ifndef GANTRY_HELP_H
-#define GANTRY_HELP_H
+#ifndef GANTRY_CLI_HELP_H
+#define GANTRY_CLI_HELP_H
 
 #include <stdio.h>
 

@@ -47,7 +47,7 @@ cmd_jobs_list(struct cli *cli)
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
     AUTO(table) struct table table = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     const char *status = cli_option(cli, "status");
     const cJSON *job = NULL;
     int64_t limit = 0;
@@ -97,7 +97,7 @@ one_job(struct cli *cli, const char *method)
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
     AUTO(table) struct table table = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     char id[ID_TEXT_MAX], path[JOBS_PATH_MAX];
 
     if (id_parse(cli->argv[0], strlen(cli->argv[0]), id) != RC_OK)

@@ -123,7 +123,7 @@ has_control(const char *text)
 static int
 read_wanted(const struct cli *cli, struct wanted *out)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     const char *role = cli_option(cli, "role");
     const char *expires = cli_option(cli, "expires");
     const char *name = cli_option(cli, "name");
@@ -165,7 +165,7 @@ cmd_key_create(struct cli *cli)
     AUTO(buf) struct buf scopes = { 0 };
     struct wanted want = { .role = ROLE_COUNT };
     struct db_params params = { .count = 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct fresh key;
     struct db *db = NULL;
 

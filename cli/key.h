@@ -2,8 +2,8 @@
 /*
  * key - API keys for the operator: made, listed, rotated, revoked, in any workspace.
  */
-#ifndef GANTRY_KEY_H
-#define GANTRY_KEY_H
+#ifndef GANTRY_CLI_KEY_H
+#define GANTRY_CLI_KEY_H
 
 struct cli;
 

@@ -105,7 +105,7 @@ cmd_memory_add(struct cli *cli)
     AUTO(buf) struct buf body = { 0 };
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
 
     if (!cli_option(cli, "scope"))
         return cli_usage("memory add needs --scope: whose or what's memory it is, such as user:1");
@@ -133,7 +133,7 @@ cmd_memory_search(struct cli *cli)
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
     AUTO(table) struct table table = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct json_writer w;
     const cJSON *item = NULL;
     int64_t k = 0;

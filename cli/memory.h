@@ -6,8 +6,8 @@
  * object a line. Each line is sent with an idempotency key made of the line and its number: importing
  * the same file again, or going on after an interruption, stores nothing twice.
  */
-#ifndef GANTRY_MEMORY_H
-#define GANTRY_MEMORY_H
+#ifndef GANTRY_CLI_MEMORY_H
+#define GANTRY_CLI_MEMORY_H
 
 struct cli;
 

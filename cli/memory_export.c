@@ -78,7 +78,7 @@ cmd_memory_export(struct cli *cli)
     AUTO(buf) struct buf cursor = { 0 };
     AUTO(file) FILE *file = NULL;
     struct export export = { .cli = cli, .out = stdout };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct fetch_pool *pool = NULL;
     const char *path = cli_option(cli, "output");
 

@@ -124,7 +124,7 @@ send_line(struct import *import, const char *text, size_t len, uint64_t number)
 {
     AUTO(json) cJSON *doc = NULL;
     AUTO(buf) struct buf body = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     char key[ID_TEXT_MAX + 32];
 
     if (len > LINE_MAX_LEN) {
@@ -238,7 +238,7 @@ int
 cmd_memory_import(struct cli *cli)
 {
     struct import import = { .stop = { .rc = RC_OK } };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     bool from_stdin = strcmp(cli->argv[0], "-") == 0;
     AUTO(file) FILE *file = from_stdin ? NULL : fopen(cli->argv[0], "re");
 

@@ -74,7 +74,7 @@ cmd_memory_reindex(struct cli *cli)
     struct db *db = NULL;
     struct state state = { 0 };
     struct progress progress;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     bool wait = !cli_option(cli, "status");
     enum rc rc = cli_db(cli, &db, &err);
     if (rc == RC_OK && wait)

@@ -237,7 +237,7 @@ cmd_migrate(struct cli *cli)
 {
     AUTO(db) struct db *db = NULL;
     struct migrations all = { .count = 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
 
     if (!cli->conf.superuser_url) {
         (void)cli_missing("DATABASE_SUPERUSER_URL", &err);

@@ -7,8 +7,8 @@
  * that begins with "-- role: superuser" runs as that, every other as gantry_owner. A recorded file
  * whose SHA-256 is another now is an error, before anything is changed. One migration at a time.
  */
-#ifndef GANTRY_MIGRATE_H
-#define GANTRY_MIGRATE_H
+#ifndef GANTRY_CLI_MIGRATE_H
+#define GANTRY_CLI_MIGRATE_H
 
 struct cli;
 

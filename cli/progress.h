@@ -4,8 +4,8 @@
  *
  * Written to standard error, and only if that is a terminal; at most ten times a second.
  */
-#ifndef GANTRY_PROGRESS_H
-#define GANTRY_PROGRESS_H
+#ifndef GANTRY_CLI_PROGRESS_H
+#define GANTRY_CLI_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -284,7 +284,7 @@ cmd_provision(struct cli *cli)
 {
     AUTO(buf) struct buf out = { 0 };
     struct counts counts = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct json_writer w;
 
     enum rc rc = apply_files(cli, &counts, &err);

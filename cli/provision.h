@@ -6,8 +6,8 @@
  * with another configuration); nats/consumers/NAME.json that of CONSUMER.CREATE. A file named
  * NAME.template.json is a consumer for each workspace: @WORKSPACE@ in it is the workspace's name.
  */
-#ifndef GANTRY_PROVISION_H
-#define GANTRY_PROVISION_H
+#ifndef GANTRY_CLI_PROVISION_H
+#define GANTRY_CLI_PROVISION_H
 
 #include "base/rc.h"
 

@@ -16,8 +16,8 @@
  *
  * Source: nats-server issues 6881 and 5412 for the first; setupAEK() in its filestore.go for the second
  */
-#ifndef GANTRY_REPAIR_H
-#define GANTRY_REPAIR_H
+#ifndef GANTRY_CLI_REPAIR_H
+#define GANTRY_CLI_REPAIR_H
 
 #include "base/rc.h"
 

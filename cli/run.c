@@ -250,7 +250,7 @@ cmd_run(struct cli *cli)
 {
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     char job[ID_TEXT_MAX];
     int64_t wait_s = 0;
 

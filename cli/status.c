@@ -87,7 +87,7 @@ static void
 ask_gateway(struct status *status)
 {
     struct fetch_pool *pool = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     const struct fetch_request request = {
         .method = "GET", .path = "/readyz", .once = true, .timeout_ms = GATEWAY_MS
     };

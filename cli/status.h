@@ -2,8 +2,8 @@
 /*
  * status - is the system there, and what waits in it.
  */
-#ifndef GANTRY_STATUS_H
-#define GANTRY_STATUS_H
+#ifndef GANTRY_CLI_STATUS_H
+#define GANTRY_CLI_STATUS_H
 
 struct cli;
 

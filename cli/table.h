@@ -10,8 +10,8 @@
  * Units:   columns of the terminal
  * Threads: one
  */
-#ifndef GANTRY_TABLE_H
-#define GANTRY_TABLE_H
+#ifndef GANTRY_CLI_TABLE_H
+#define GANTRY_CLI_TABLE_H
 
 #include <stdbool.h>
 

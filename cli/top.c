@@ -106,7 +106,7 @@ take(struct top *top)
     AUTO(json) cJSON *ready = NULL;
     AUTO(json) cJSON *numbers = NULL;
     struct fetch_pool *pool = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
 
     *sample = (struct sample){ .at_ms = clock_mono_ms() };
     enum rc rc = cli_http(top->cli, 1, &pool, &err);
@@ -433,7 +433,7 @@ cmd_top(struct cli *cli)
 {
     AUTO(free) struct top *top = calloc(1, sizeof(*top));
     AUTO(fetch_pool) struct fetch_pool *admin = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     int64_t seconds = 0;
 
     if (!top)

@@ -54,7 +54,7 @@ int
 cmd_workspace_create(struct cli *cli)
 {
     AUTO(buf) struct buf out = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct json_writer w;
     bool created = false;
 
@@ -115,7 +115,7 @@ cmd_workspace_list(struct cli *cli)
     AUTO(table) struct table table = { 0 };
     struct db *db = NULL;
     AUTO(pgresult) PGresult *rows = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
 
     enum rc rc = cli_db(cli, &db, &err);
     if (rc == RC_OK)
@@ -166,7 +166,7 @@ cmd_workspace_allow(struct cli *cli)
 {
     AUTO(buf) struct buf list = { 0 };
     AUTO(buf) struct buf out = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct json_writer w;
 
     int code = check_name(cli->argv[0]);

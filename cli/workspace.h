@@ -2,8 +2,8 @@
 /*
  * workspace - making and listing workspaces, and what each may run.
  */
-#ifndef GANTRY_WORKSPACE_H
-#define GANTRY_WORKSPACE_H
+#ifndef GANTRY_CLI_WORKSPACE_H
+#define GANTRY_CLI_WORKSPACE_H
 
 struct cli;
 

@@ -4,8 +4,8 @@
  *
  * Source: contract 3 (ADMIN_LISTEN_ADDR)
  */
-#ifndef GATEWAY_ADMIN_H
-#define GATEWAY_ADMIN_H
+#ifndef GANTRY_GATEWAY_ADMIN_H
+#define GANTRY_GATEWAY_ADMIN_H
 
 #include "requests/request.h"
 

@@ -2,8 +2,8 @@
 /*
  * claims - the keys that the gateway shares with the workers, one with each, for Gantry-Actor.
  */
-#ifndef GATEWAY_CLAIMS_H
-#define GATEWAY_CLAIMS_H
+#ifndef GANTRY_GATEWAY_CLAIMS_H
+#define GANTRY_GATEWAY_CLAIMS_H
 
 #include <stdint.h>
 

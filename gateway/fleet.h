@@ -6,8 +6,8 @@
  *          silent for 30 s is gone
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_FLEET_H
-#define GATEWAY_FLEET_H
+#ifndef GANTRY_GATEWAY_FLEET_H
+#define GANTRY_GATEWAY_FLEET_H
 
 #include <stdbool.h>
 

@@ -7,8 +7,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_FULL_H
-#define GATEWAY_FULL_H
+#ifndef GANTRY_GATEWAY_FULL_H
+#define GANTRY_GATEWAY_FULL_H
 
 #include <stdbool.h>
 #include <stdint.h>

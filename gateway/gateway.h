@@ -4,8 +4,8 @@
  *
  * Threads: the loop's thread only; the key pool's threads see nothing of it (keys.h)
  */
-#ifndef GATEWAY_GATEWAY_H
-#define GATEWAY_GATEWAY_H
+#ifndef GANTRY_GATEWAY_GATEWAY_H
+#define GANTRY_GATEWAY_GATEWAY_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_HEALTH_H
-#define GATEWAY_HEALTH_H
+#ifndef GANTRY_GATEWAY_HEALTH_H
+#define GANTRY_GATEWAY_HEALTH_H
 
 #include "gateway.h"
 #include "json/json.h"

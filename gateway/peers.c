@@ -41,7 +41,7 @@ static void
 say(struct peers *peers, const char *what)
 {
     char subject[SUBJECT_LEN];
-    struct err err;
+    struct err err = { 0 };
     (void)snprintf(subject, sizeof(subject), PREFIX "%s", peers->name);
     struct bus_out out = { .subject = subject, .data = what, .len = strlen(what) };
     if (bus_connected(peers->bus) && bus_publish(peers->bus, &out, &err) != RC_OK)

@@ -9,8 +9,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_PEERS_H
-#define GATEWAY_PEERS_H
+#ifndef GANTRY_GATEWAY_PEERS_H
+#define GANTRY_GATEWAY_PEERS_H
 
 #include "base/id.h"
 #include "base/loop.h"

@@ -4,8 +4,8 @@
  *
  * Errors: the exit code: 0 drained, 100 configuration, 111 temporary
  */
-#ifndef GATEWAY_SERVE_H
-#define GATEWAY_SERVE_H
+#ifndef GANTRY_GATEWAY_SERVE_H
+#define GANTRY_GATEWAY_SERVE_H
 
 #include "settings.h"
 

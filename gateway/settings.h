@@ -4,8 +4,8 @@
  *
  * Units: *_ms milliseconds, *_bytes bytes
  */
-#ifndef GATEWAY_SETTINGS_H
-#define GATEWAY_SETTINGS_H
+#ifndef GANTRY_GATEWAY_SETTINGS_H
+#define GANTRY_GATEWAY_SETTINGS_H
 
 #include <stdbool.h>
 #include <stdint.h>

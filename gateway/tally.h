@@ -5,8 +5,8 @@
  * Errors:  none; a row for which there is no memory is NULL
  * Threads: one
  */
-#ifndef GATEWAY_TALLY_H
-#define GATEWAY_TALLY_H
+#ifndef GANTRY_GATEWAY_TALLY_H
+#define GANTRY_GATEWAY_TALLY_H
 
 #include <stdint.h>
 #include <sys/queue.h>

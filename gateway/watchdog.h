@@ -9,8 +9,8 @@
  * Threads: one of its own; it counts its own wake-ups, so that a machine that was asleep and a
  *          process that was stopped do not count as a hang
  */
-#ifndef GATEWAY_WATCHDOG_H
-#define GATEWAY_WATCHDOG_H
+#ifndef GANTRY_GATEWAY_WATCHDOG_H
+#define GANTRY_GATEWAY_WATCHDOG_H
 
 #include "base/loop.h"
 #include "base/rc.h"

@@ -122,6 +122,18 @@ for file in "${headers[@]}"; do
     name=$(basename "$file" .h)
     sed -n 3p "$file" | grep -qE "^ \* $name - ." || report "line 3 is not \" * $name - summary\"" <<<"$file"
 done
+for file in $(printf '%s\n' "${headers[@]}" | grep -v '^tests/'); do # the guard is the path
+    guard=${file#common/} guard=${guard#workers/} guard=${guard%.h} guard=GANTRY_${guard//[\/-]/_}_H
+    grep -qx "#ifndef ${guard^^}" "$file" || report "include guard is not ${guard^^}" <<<"$file"
+done
+for file in "${product[@]}"; do
+    [[ $file == *.h ]] || awk -v file="$file" '
+        /^(static |const )*struct( [a-z_]+)? \{/ { inside = 1 }
+        /^}/ { inside = 0 }
+        !inside && /^ +struct err [a-z_]+(;| = \{ \.rc = RC_OK \};)/ { print file ":" FNR ":" $0 }
+    ' "$file"
+done | report 'struct err begins as { 0 }'
+git ls-files -co --exclude-standard 'tests/unit/*.c' | grep -v '/test_[a-z0-9_]*\.c$' | report 'a unit test is test_MODULE.c'
 for file in "${sources[@]}"; do
     limit=500
     [[ $file != *.h ]] || limit=150

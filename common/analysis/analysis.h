@@ -14,8 +14,8 @@
  *          RC_LIMIT out is full
  * Threads: no state; any number at once
  */
-#ifndef GANTRY_ANALYSIS_H
-#define GANTRY_ANALYSIS_H
+#ifndef GANTRY_ANALYSIS_ANALYSIS_H
+#define GANTRY_ANALYSIS_ANALYSIS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * Runs of more than FOLD_MARKS_MAX combining marks are cut, so that ordering them is linear (the
  * "stream-safe" form of UAX 15 allows 30).
  */
-#ifndef GANTRY_FOLD_H
-#define GANTRY_FOLD_H
+#ifndef GANTRY_ANALYSIS_FOLD_H
+#define GANTRY_ANALYSIS_FOLD_H
 
 #include <stdbool.h>
 #include <stddef.h>

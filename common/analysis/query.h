@@ -18,8 +18,8 @@
  * Bounds:  below; what is beyond them is left out and `cut` is set
  * Errors:  RC_TEMP no memory
  */
-#ifndef GANTRY_QUERY_H
-#define GANTRY_QUERY_H
+#ifndef GANTRY_ANALYSIS_QUERY_H
+#define GANTRY_ANALYSIS_QUERY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
 /*
  * query_own - within query: terms and needs while they are collected.
  */
-#ifndef GANTRY_QUERY_OWN_H
-#define GANTRY_QUERY_OWN_H
+#ifndef GANTRY_ANALYSIS_QUERY_OWN_H
+#define GANTRY_ANALYSIS_QUERY_OWN_H
 
 #include "analysis/query.h"
 #include "analysis/scan.h"

@@ -13,8 +13,8 @@
  *           average (base64, hexadecimal) is one part. A part beyond FOLD_WORD_CHARS characters
  *           counts by all its characters, in one term without a stem. Time is linear in len.
  */
-#ifndef GANTRY_SCAN_H
-#define GANTRY_SCAN_H
+#ifndef GANTRY_ANALYSIS_SCAN_H
+#define GANTRY_ANALYSIS_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

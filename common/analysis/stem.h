@@ -4,8 +4,8 @@
  *
  * Threads: a set of stemmers belongs to one thread; each is made at its first word
  */
-#ifndef GANTRY_STEM_H
-#define GANTRY_STEM_H
+#ifndef GANTRY_ANALYSIS_STEM_H
+#define GANTRY_ANALYSIS_STEM_H
 
 #include <stdbool.h>
 #include <stddef.h>

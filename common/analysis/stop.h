@@ -2,8 +2,8 @@
 /*
  * stop - function words: they weigh little, and they tell the language of a text.
  */
-#ifndef GANTRY_STOP_H
-#define GANTRY_STOP_H
+#ifndef GANTRY_ANALYSIS_STOP_H
+#define GANTRY_ANALYSIS_STOP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  *
  * Not a secret: collisions can be made, and give whoever makes them a wrong row in an own search.
  */
-#ifndef GANTRY_TERM_H
-#define GANTRY_TERM_H
+#ifndef GANTRY_ANALYSIS_TERM_H
+#define GANTRY_ANALYSIS_TERM_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  *
  * Units: bytes
  */
-#ifndef GANTRY_ARENA_H
-#define GANTRY_ARENA_H
+#ifndef GANTRY_BASE_ARENA_H
+#define GANTRY_BASE_ARENA_H
 
 #include <stddef.h>
 

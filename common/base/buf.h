@@ -8,8 +8,8 @@
  * Units:  bytes
  * Source: curl's dynbuf (no buffer without a maximum)
  */
-#ifndef GANTRY_BUF_H
-#define GANTRY_BUF_H
+#ifndef GANTRY_BASE_BUF_H
+#define GANTRY_BASE_BUF_H
 
 #include <stdbool.h>
 #include <stddef.h>

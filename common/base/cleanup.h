@@ -11,8 +11,8 @@
  *
  * Source: the cleanup attribute of gcc and clang; bubblewrap's and crun's use of it.
  */
-#ifndef GANTRY_CLEANUP_H
-#define GANTRY_CLEANUP_H
+#ifndef GANTRY_BASE_CLEANUP_H
+#define GANTRY_BASE_CLEANUP_H
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  * Errors:  RC_INVALID  text that is not an RFC 3339 date-time
  * Source:  RFC 3339; contract section 4.3 ("Times are RFC 3339 UTC with milliseconds")
  */
-#ifndef GANTRY_CLOCK_H
-#define GANTRY_CLOCK_H
+#ifndef GANTRY_BASE_CLOCK_H
+#define GANTRY_BASE_CLOCK_H
 
 #include <stdint.h>
 

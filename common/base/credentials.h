@@ -6,8 +6,8 @@
  *         eager is harmless where this is used (redaction, request ids). What memory refuses to store
  *         is judged by the whole form of a key instead (validate/secrets_form.c).
  */
-#ifndef GANTRY_CREDENTIALS_H
-#define GANTRY_CREDENTIALS_H
+#ifndef GANTRY_BASE_CREDENTIALS_H
+#define GANTRY_BASE_CREDENTIALS_H
 
 #include <stdbool.h>
 #include <stddef.h>

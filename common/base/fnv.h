@@ -5,8 +5,8 @@
  * Shape:  start with FNV32 or FNV64, add bytes; the low bits of the 64-bit form are folded
  * Source: draft-eastlake-fnv
  */
-#ifndef GANTRY_FNV_H
-#define GANTRY_FNV_H
+#ifndef GANTRY_BASE_FNV_H
+#define GANTRY_BASE_FNV_H
 
 #include <stddef.h>
 #include <stdint.h>

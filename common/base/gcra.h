@@ -8,8 +8,8 @@
  * Units:   *_us microseconds, on any clock that does not go back
  * Source:  GCRA (ITU-T I.371)
  */
-#ifndef GANTRY_GCRA_H
-#define GANTRY_GCRA_H
+#ifndef GANTRY_BASE_GCRA_H
+#define GANTRY_BASE_GCRA_H
 
 #include <stdint.h>
 

@@ -7,8 +7,8 @@
  * Units:  at_ms on the caller's clock
  * Source: the binary heap; nearly all deadlines are pushed in growing order, which costs nothing
  */
-#ifndef GANTRY_HEAP_H
-#define GANTRY_HEAP_H
+#ifndef GANTRY_BASE_HEAP_H
+#define GANTRY_BASE_HEAP_H
 
 #include <stdbool.h>
 #include <stddef.h>

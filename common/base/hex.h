@@ -2,8 +2,8 @@
 /*
  * hex - one hexadecimal digit.
  */
-#ifndef GANTRY_HEX_H
-#define GANTRY_HEX_H
+#ifndef GANTRY_BASE_HEX_H
+#define GANTRY_BASE_HEX_H
 
 /* -1 if c is none. Letters in either case. */
 static inline int

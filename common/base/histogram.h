@@ -9,8 +9,8 @@
  * Errors:  none; an exemplar for which there is no memory is left out
  * Threads: one
  */
-#ifndef GANTRY_HISTOGRAM_H
-#define GANTRY_HISTOGRAM_H
+#ifndef GANTRY_BASE_HISTOGRAM_H
+#define GANTRY_BASE_HISTOGRAM_H
 
 #include <stdint.h>
 

@@ -8,8 +8,8 @@
  * Errors: RC_INVALID  the text is not of the shape
  * Source: RFC 9562 (UUIDv7), RFC 4648 section 5 (base64url without padding), contract 4.1 and 5
  */
-#ifndef GANTRY_ID_H
-#define GANTRY_ID_H
+#ifndef GANTRY_BASE_ID_H
+#define GANTRY_BASE_ID_H
 
 #include <stdbool.h>
 #include <stddef.h>

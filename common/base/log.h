@@ -8,8 +8,8 @@
  * Never:   bodies, keys, tokens, connection strings, request paths (routes only)
  * Threads: any; each line is one write(2)
  */
-#ifndef GANTRY_LOG_H
-#define GANTRY_LOG_H
+#ifndef GANTRY_BASE_LOG_H
+#define GANTRY_BASE_LOG_H
 
 #include <stdbool.h>
 

@@ -9,8 +9,8 @@
  * Threads: loop_post() and loop_stop() from any; everything else from the loop's thread only
  * Source:  epoll(7), eventfd(2), timerfd is not needed (timers set the wait)
  */
-#ifndef GANTRY_LOOP_H
-#define GANTRY_LOOP_H
+#ifndef GANTRY_BASE_LOOP_H
+#define GANTRY_BASE_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  *
  * Source: the split of permanent and temporary failures follows qmail and Postfix.
  */
-#ifndef GANTRY_RC_H
-#define GANTRY_RC_H
+#ifndef GANTRY_BASE_RC_H
+#define GANTRY_BASE_RC_H
 
 #include <stdarg.h>
 

@@ -6,8 +6,8 @@
  * Errors:  none; what the kernel does not tell is 0
  * Source:  proc(5), getrusage(2); names as Prometheus' client libraries have them
  */
-#ifndef GANTRY_USAGE_H
-#define GANTRY_USAGE_H
+#ifndef GANTRY_BASE_USAGE_H
+#define GANTRY_BASE_USAGE_H
 
 #include <stdint.h>
 

@@ -5,8 +5,8 @@
  * Refused: overlong forms, surrogates, code points above U+10FFFF, sequences cut short.
  * Source:  RFC 3629; Unicode 15 table 3-7
  */
-#ifndef GANTRY_UTF8_H
-#define GANTRY_UTF8_H
+#ifndef GANTRY_BASE_UTF8_H
+#define GANTRY_BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>

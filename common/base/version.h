@@ -2,8 +2,8 @@
 /*
  * version - of all programs together: they are built and released as one.
  */
-#ifndef GANTRY_VERSION_H
-#define GANTRY_VERSION_H
+#ifndef GANTRY_BASE_VERSION_H
+#define GANTRY_BASE_VERSION_H
 
 #define GANTRY_VERSION "1.0.0"
 

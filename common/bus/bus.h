@@ -17,8 +17,8 @@
  * Threads: the loop's thread only
  * Source:  NATS client protocol; ADR-1 (JetStream API), ADR-32 (service errors); nats.c
  */
-#ifndef GANTRY_BUS_H
-#define GANTRY_BUS_H
+#ifndef GANTRY_BUS_BUS_H
+#define GANTRY_BUS_BUS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -37,7 +37,7 @@ reopen_now(void *arg)
 {
     struct bus *bus = arg;
     struct bus_sub *sub;
-    struct err err;
+    struct err err = { 0 };
     LIST_FOREACH (sub, &bus->subs, all) {
         natsSubscription_Destroy(sub->sub);
         sub->sub = NULL;

@@ -67,7 +67,7 @@ read_puback(const struct bus_msg *msg, bool *duplicate, struct err *err)
 static void
 complete_publish(struct bus *bus, struct pending *pending, const struct bus_msg *msg)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     bool duplicate = false;
     bus_ack_fn *fn = pending->ack_fn;
     void *arg = pending->arg;
@@ -79,7 +79,7 @@ complete_publish(struct bus *bus, struct pending *pending, const struct bus_msg 
 static void
 complete_settle(struct bus *bus, struct pending *pending, const struct bus_msg *msg)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     bus_ack_fn *fn = pending->ack_fn;
     void *arg = pending->arg;
     (void)msg;

@@ -122,7 +122,7 @@ attached(void *arg)
 {
     AUTO(free) struct event *event = arg;
     struct bus *bus = event->bus;
-    struct err err;
+    struct err err = { 0 };
     bus_link_end(bus);
     bus->fd = event->fd;
     bus->nats_fd = event->nats_fd;

@@ -6,8 +6,8 @@
  *         <inbox>.r<class>.<token> (requests); token = slot and generation in hexadecimal
  * Source: bus_link.c has the theory of operation
  */
-#ifndef GANTRY_BUS_OWN_H
-#define GANTRY_BUS_OWN_H
+#ifndef GANTRY_BUS_BUS_OWN_H
+#define GANTRY_BUS_BUS_OWN_H
 
 #include <nats/nats.h>
 #include <pthread.h>

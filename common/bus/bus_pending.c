@@ -123,7 +123,7 @@ pending_find(struct bus *bus, const char *subject)
 void
 pending_fail(struct bus *bus, struct pending *pending, const char *why)
 {
-    struct err err;
+    struct err err = { 0 };
     (void)err_set(&err, RC_TEMP, "%s", why);
     pending->calls->fail(bus, pending, &err);
 }

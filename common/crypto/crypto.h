@@ -7,8 +7,8 @@
  * Source:  RFC 8032 (Ed25519), RFC 9106 (Argon2id, v1.3), XChaCha20-Poly1305 (libsodium), BLAKE2b
  * Threads: any, after crypto_init()
  */
-#ifndef GANTRY_CRYPTO_H
-#define GANTRY_CRYPTO_H
+#ifndef GANTRY_CRYPTO_CRYPTO_H
+#define GANTRY_CRYPTO_CRYPTO_H
 
 #include <stdbool.h>
 #include <stddef.h>

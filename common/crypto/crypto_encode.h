@@ -9,8 +9,8 @@
  *                      or more bytes than there is room for
  * Source:  RFC 4648 sections 4, 5 and 8
  */
-#ifndef GANTRY_CRYPTO_ENCODE_H
-#define GANTRY_CRYPTO_ENCODE_H
+#ifndef GANTRY_CRYPTO_CRYPTO_ENCODE_H
+#define GANTRY_CRYPTO_CRYPTO_ENCODE_H
 
 #include <stddef.h>
 #include <stdint.h>

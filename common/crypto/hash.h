@@ -10,8 +10,8 @@
  * Threads: any
  * Source:  FIPS 180-4, RFC 2104
  */
-#ifndef GANTRY_HASH_H
-#define GANTRY_HASH_H
+#ifndef GANTRY_CRYPTO_HASH_H
+#define GANTRY_CRYPTO_HASH_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -14,8 +14,8 @@
  *          RC_DENIED   a proof does not prove it
  * Source:  RFC 6962 section 2.1, RFC 9162 sections 2.1.3 and 2.1.4, c2sp.org/tlog-tiles
  */
-#ifndef GANTRY_MERKLE_H
-#define GANTRY_MERKLE_H
+#ifndef GANTRY_CRYPTO_MERKLE_H
+#define GANTRY_CRYPTO_MERKLE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -10,8 +10,8 @@
  *          RC_DENIED   no valid signature by the key, or another log's checkpoint
  * Source:  c2sp.org/signed-note, c2sp.org/tlog-checkpoint, RFC 8032
  */
-#ifndef GANTRY_NOTE_H
-#define GANTRY_NOTE_H
+#ifndef GANTRY_CRYPTO_NOTE_H
+#define GANTRY_CRYPTO_NOTE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -18,8 +18,8 @@
  * Threads: one connection belongs to one thread
  * Source:  libpq pipeline mode; SQLSTATE classes of the PostgreSQL manual, appendix A
  */
-#ifndef GANTRY_DB_H
-#define GANTRY_DB_H
+#ifndef GANTRY_DB_DB_H
+#define GANTRY_DB_DB_H
 
 #include <libpq-fe.h>
 #include <stdbool.h>

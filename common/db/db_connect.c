@@ -122,7 +122,7 @@ prepare_all(struct db *db, struct err *err)
 enum rc
 db_connect(struct db *db, int64_t wait_ms, struct err *err)
 {
-    struct err why = { .rc = RC_OK };
+    struct err why = { 0 };
     db->retry_at_ms = clock_mono_ms() + RETRY_MS;
     enum rc rc = start_connection(db, &why);
     if (rc == RC_OK)

@@ -2,8 +2,8 @@
 /*
  * db_own - what the files of the PostgreSQL door share; nobody else includes it.
  */
-#ifndef GANTRY_DB_OWN_H
-#define GANTRY_DB_OWN_H
+#ifndef GANTRY_DB_DB_OWN_H
+#define GANTRY_DB_DB_OWN_H
 
 #include "db/db.h"
 

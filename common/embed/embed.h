@@ -18,8 +18,8 @@
  *
  * Threads: one embedder belongs to one thread; what they know of the server is shared, if they are told to
  */
-#ifndef GANTRY_EMBED_H
-#define GANTRY_EMBED_H
+#ifndef GANTRY_EMBED_EMBED_H
+#define GANTRY_EMBED_EMBED_H
 
 #include <stdbool.h>
 #include <stddef.h>

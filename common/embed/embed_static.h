@@ -9,8 +9,8 @@
  *          of 64; i8 row[rows * dim]
  * Threads: read-only, any number at once
  */
-#ifndef GANTRY_EMBED_STATIC_H
-#define GANTRY_EMBED_STATIC_H
+#ifndef GANTRY_EMBED_EMBED_STATIC_H
+#define GANTRY_EMBED_EMBED_STATIC_H
 
 #include <stdbool.h>
 #include <stddef.h>

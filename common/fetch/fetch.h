@@ -12,8 +12,8 @@
  *          No error repeats the URL, the credential or the answer.
  * Threads: blocks; one struct fetch belongs to one thread
  */
-#ifndef GANTRY_FETCH_H
-#define GANTRY_FETCH_H
+#ifndef GANTRY_FETCH_FETCH_H
+#define GANTRY_FETCH_FETCH_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -29,7 +29,7 @@ struct socket {
 static void
 finish(struct fetch_loop *fetch, CURLcode code)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     long status = 0;
     curl_off_t after_s = 0;
     (void)curl_easy_getinfo(fetch->curl, CURLINFO_RESPONSE_CODE, &status);

@@ -10,8 +10,8 @@
  *          fetch_loop_post(): the last one is still under way
  * Threads: the loop's thread only
  */
-#ifndef GANTRY_FETCH_LOOP_H
-#define GANTRY_FETCH_LOOP_H
+#ifndef GANTRY_FETCH_FETCH_LOOP_H
+#define GANTRY_FETCH_FETCH_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
 /*
  * fetch_own - what the files of the libcurl door share; nobody else includes it.
  */
-#ifndef GANTRY_FETCH_OWN_H
-#define GANTRY_FETCH_OWN_H
+#ifndef GANTRY_FETCH_FETCH_OWN_H
+#define GANTRY_FETCH_FETCH_OWN_H
 
 #include <curl/curl.h>
 

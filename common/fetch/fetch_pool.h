@@ -10,8 +10,8 @@
  *          after the last try, RC_CONFIG for a certificate that does not verify, RC_LIMIT
  * Threads: one thread; done() runs inside send and wait
  */
-#ifndef GANTRY_FETCH_POOL_H
-#define GANTRY_FETCH_POOL_H
+#ifndef GANTRY_FETCH_FETCH_POOL_H
+#define GANTRY_FETCH_FETCH_POOL_H
 
 #include <stdbool.h>
 #include <stddef.h>

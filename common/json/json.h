@@ -14,8 +14,8 @@
  *
  * Source: RFC 8259, RFC 7493, RFC 8785 (canonical form), contract 4.1
  */
-#ifndef GANTRY_JSON_H
-#define GANTRY_JSON_H
+#ifndef GANTRY_JSON_JSON_H
+#define GANTRY_JSON_JSON_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -8,8 +8,8 @@
  *
  * Threads: any; a piece may be freed by another thread. A thread that ends leaves one chunk behind
  */
-#ifndef GANTRY_JSON_POOL_H
-#define GANTRY_JSON_POOL_H
+#ifndef GANTRY_JSON_JSON_POOL_H
+#define GANTRY_JSON_JSON_POOL_H
 
 #include <stddef.h>
 

@@ -6,8 +6,8 @@
  *         RC_INVALID  JSON, but with U+0000 in a string, a number out of range, or nested too deeply
  * Source: RFC 8259; RFC 7493 section 2.1 and 2.2
  */
-#ifndef GANTRY_JSON_SCAN_H
-#define GANTRY_JSON_SCAN_H
+#ifndef GANTRY_JSON_JSON_SCAN_H
+#define GANTRY_JSON_JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -14,8 +14,8 @@
  * Source:  RESP2; hiredis. rediss:// needs hiredis with TLS (Debian 13); elsewhere a start-up error.
  *          unix://[user[:password]@]/path[?db=N] is a UNIX socket
  */
-#ifndef GANTRY_KV_H
-#define GANTRY_KV_H
+#ifndef GANTRY_KV_KV_H
+#define GANTRY_KV_KV_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
 /*
  * kv_own - what the files of the Redis door share; nobody else includes it.
  */
-#ifndef GANTRY_KV_OWN_H
-#define GANTRY_KV_OWN_H
+#ifndef GANTRY_KV_KV_OWN_H
+#define GANTRY_KV_KV_OWN_H
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>

@@ -11,8 +11,8 @@
  * Errors: RC_CONFIG  with the problems printed one per line to standard error
  * Source: contract section 3; Postfix's parameter tables
  */
-#ifndef GANTRY_CONF_H
-#define GANTRY_CONF_H
+#ifndef GANTRY_PROCESS_CONF_H
+#define GANTRY_PROCESS_CONF_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
 /*
  * conf_value - one setting's text: is it right, and what does it mean. For conf*.c only.
  */
-#ifndef GANTRY_CONF_VALUE_H
-#define GANTRY_CONF_VALUE_H
+#ifndef GANTRY_PROCESS_CONF_VALUE_H
+#define GANTRY_PROCESS_CONF_VALUE_H
 
 #include "process/conf.h"
 

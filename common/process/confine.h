@@ -15,8 +15,8 @@
  * Threads: all of the process are confined, whichever calls; threads made later inherit it
  * Source:  seccomp(2), prctl(2), libseccomp
  */
-#ifndef GANTRY_CONFINE_H
-#define GANTRY_CONFINE_H
+#ifndef GANTRY_PROCESS_CONFINE_H
+#define GANTRY_PROCESS_CONFINE_H
 
 #include "base/rc.h"
 

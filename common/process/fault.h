@@ -7,8 +7,8 @@
  *
  * Source: docs/states.md lists the points and what each leaves behind
  */
-#ifndef GANTRY_FAULT_H
-#define GANTRY_FAULT_H
+#ifndef GANTRY_PROCESS_FAULT_H
+#define GANTRY_PROCESS_FAULT_H
 
 #ifdef GANTRY_FAULT
 #define FAULT(point) fault_pass(point)

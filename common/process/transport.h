@@ -6,8 +6,8 @@
  *         information, several hosts (comma-separated, with or without their own scheme), IPv6
  * Source: contract section 3; issue "TLS everywhere it crosses a machine"
  */
-#ifndef GANTRY_TRANSPORT_H
-#define GANTRY_TRANSPORT_H
+#ifndef GANTRY_PROCESS_TRANSPORT_H
+#define GANTRY_PROCESS_TRANSPORT_H
 
 #include <stddef.h>
 

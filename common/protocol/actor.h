@@ -12,8 +12,8 @@
  * Errors: RC_CORRUPT  any claim that is malformed or does not fit (the message is a dead letter)
  * Source: contract section 5; RFC 7693 (BLAKE2)
  */
-#ifndef GANTRY_ACTOR_H
-#define GANTRY_ACTOR_H
+#ifndef GANTRY_PROTOCOL_ACTOR_H
+#define GANTRY_PROTOCOL_ACTOR_H
 
 #include <stddef.h>
 #include <stdint.h>

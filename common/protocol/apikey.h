@@ -8,8 +8,8 @@
  * Errors: RC_INVALID  not of the shape, or the checksum does not fit
  * Source: contract 4.2
  */
-#ifndef GANTRY_APIKEY_H
-#define GANTRY_APIKEY_H
+#ifndef GANTRY_PROTOCOL_APIKEY_H
+#define GANTRY_PROTOCOL_APIKEY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -15,8 +15,8 @@
  *          RC_LIMIT    out has no room (give it AUDIT_EVENT_MAX)
  * Source:  issue of the audit log, contract 7.3 and 7.4
  */
-#ifndef GANTRY_AUDIT_EVENT_H
-#define GANTRY_AUDIT_EVENT_H
+#ifndef GANTRY_PROTOCOL_AUDIT_EVENT_H
+#define GANTRY_PROTOCOL_AUDIT_EVENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

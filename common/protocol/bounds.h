@@ -8,8 +8,8 @@
  * Shape:   in a snapshot, member "bounds": {"held":{"full":true,"refusals":12},…}, those that ever refused
  * Threads: the loop's thread only
  */
-#ifndef GANTRY_BOUNDS_H
-#define GANTRY_BOUNDS_H
+#ifndef GANTRY_PROTOCOL_BOUNDS_H
+#define GANTRY_PROTOCOL_BOUNDS_H
 
 #include <stdbool.h>
 #include <stdint.h>

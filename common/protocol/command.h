@@ -13,8 +13,8 @@
  *          id>.<count>.audit", and it is itself neither claimed, answered nor audited.
  * Source:  contract section 5
  */
-#ifndef GANTRY_COMMAND_H
-#define GANTRY_COMMAND_H
+#ifndef GANTRY_PROTOCOL_COMMAND_H
+#define GANTRY_PROTOCOL_COMMAND_H
 
 #include <stdbool.h>
 #include <stddef.h>

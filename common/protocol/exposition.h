@@ -8,8 +8,8 @@
  *          exemplars of histograms, "# EOF" at the end
  * Source:  prometheus.io/docs/instrumenting/exposition_formats; OpenMetrics 1.0.0
  */
-#ifndef GANTRY_EXPOSITION_H
-#define GANTRY_EXPOSITION_H
+#ifndef GANTRY_PROTOCOL_EXPOSITION_H
+#define GANTRY_PROTOCOL_EXPOSITION_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -14,8 +14,8 @@
  * Errors:  RC_TEMP Redis is unavailable · RC_BUG a reply out of form
  * Threads: the loop's thread
  */
-#ifndef GANTRY_JOBS_H
-#define GANTRY_JOBS_H
+#ifndef GANTRY_PROTOCOL_JOBS_H
+#define GANTRY_PROTOCOL_JOBS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  *          form · RC_TEMP no memory
  * Source:  docs/protocol.md, "Dead letters"; common/worker/dead.c writes them
  */
-#ifndef GANTRY_LETTER_H
-#define GANTRY_LETTER_H
+#ifndef GANTRY_PROTOCOL_LETTER_H
+#define GANTRY_PROTOCOL_LETTER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  *         {facts, expires_at, version}
  * Source: contract 4.3; columns of "get" in sql/statements/search.sql
  */
-#ifndef GANTRY_MEMORY_ITEM_H
-#define GANTRY_MEMORY_ITEM_H
+#ifndef GANTRY_PROTOCOL_MEMORY_ITEM_H
+#define GANTRY_PROTOCOL_MEMORY_ITEM_H
 
 #include "db/db.h"
 #include "json/json.h"

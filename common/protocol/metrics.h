@@ -12,8 +12,8 @@
  * Errors:  RC_INVALID  a snapshot that is none
  * Source:  contract section 3 (/metrics)
  */
-#ifndef GANTRY_METRICS_H
-#define GANTRY_METRICS_H
+#ifndef GANTRY_PROTOCOL_METRICS_H
+#define GANTRY_PROTOCOL_METRICS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  *
  * Source: contract 4.2
  */
-#ifndef GANTRY_PRINCIPAL_H
-#define GANTRY_PRINCIPAL_H
+#ifndef GANTRY_PROTOCOL_PRINCIPAL_H
+#define GANTRY_PROTOCOL_PRINCIPAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -9,8 +9,8 @@
  * Errors:  NULL from series_find(): no memory, or the set is full; nothing is recorded then
  * Threads: one
  */
-#ifndef GANTRY_SERIES_H
-#define GANTRY_SERIES_H
+#ifndef GANTRY_PROTOCOL_SERIES_H
+#define GANTRY_PROTOCOL_SERIES_H
 
 #include <stddef.h>
 

@@ -8,8 +8,8 @@
  * Threads: the loop's thread only
  * Source:  contract section 6
  */
-#ifndef GANTRY_ALLOW_H
-#define GANTRY_ALLOW_H
+#ifndef GANTRY_TASKING_ALLOW_H
+#define GANTRY_TASKING_ALLOW_H
 
 #include <stdbool.h>
 

@@ -8,8 +8,8 @@
  * Threads: the loop's thread only
  * Source:  contract sections 4.3, 6 and 7; docs/states.md
  */
-#ifndef GANTRY_TASKING_H
-#define GANTRY_TASKING_H
+#ifndef GANTRY_TASKING_TASKING_H
+#define GANTRY_TASKING_TASKING_H
 
 #include <stdbool.h>
 #include <sys/queue.h>

@@ -89,7 +89,7 @@ static void
 send_batch(void *arg)
 {
     struct exporter *exporter = arg;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     if (exporter->sending)
         return;
     if (exporter->n_body == 0) {
@@ -163,7 +163,7 @@ open_fetch(struct exporter *exporter, const struct trace_conf *conf, struct err 
     size_t starts[HEADERS_MAX], n = 0;
     const char *headers[HEADERS_MAX], *list = conf->headers ? conf->headers : "";
     struct otlp_pair pair;
-    struct err why = { .rc = RC_OK };
+    struct err why = { 0 };
     enum rc rc = write_url(conf, url, err);
     if (rc != RC_OK)
         return rc;

@@ -9,8 +9,8 @@
  * Threads: the loop's thread only
  * Source:  opentelemetry.io/docs/specs/otlp
  */
-#ifndef GANTRY_EXPORTER_H
-#define GANTRY_EXPORTER_H
+#ifndef GANTRY_TRACE_EXPORTER_H
+#define GANTRY_TRACE_EXPORTER_H
 
 #include "trace/tracer.h"
 

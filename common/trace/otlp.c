@@ -124,7 +124,7 @@ enum rc
 otlp_resource(const struct tracer_options *options, struct buf *out, struct err *err)
 {
     struct json_writer w;
-    struct err why = { .rc = RC_OK };
+    struct err why = { 0 };
     char own[64], keep[OTLP_PAIR_MAX];
     const char *name = own;
     (void)snprintf(own, sizeof(own), "gantry-%s", options->program);

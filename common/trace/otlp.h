@@ -6,8 +6,8 @@
  *          JSON mapping, with OTLP's exception for ids)
  * Errors:  RC_CONFIG  a list that is not name=value,name=value
  */
-#ifndef GANTRY_OTLP_H
-#define GANTRY_OTLP_H
+#ifndef GANTRY_TRACE_OTLP_H
+#define GANTRY_TRACE_OTLP_H
 
 #include "base/buf.h"
 #include "trace/tracer.h"

@@ -6,8 +6,8 @@
  * Source:  semantic conventions of messaging (NATS), database and HTTP spans
  * Threads: the loop's thread only
  */
-#ifndef GANTRY_STAGES_H
-#define GANTRY_STAGES_H
+#ifndef GANTRY_TRACE_STAGES_H
+#define GANTRY_TRACE_STAGES_H
 
 #include "protocol/command.h"
 #include "protocol/series.h"

@@ -4,8 +4,8 @@
  *
  * Source: opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
  */
-#ifndef GANTRY_TRACE_CONF_H
-#define GANTRY_TRACE_CONF_H
+#ifndef GANTRY_TRACE_TRACE_CONF_H
+#define GANTRY_TRACE_TRACE_CONF_H
 
 #include <stddef.h>
 #include <stdint.h>

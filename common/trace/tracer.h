@@ -12,8 +12,8 @@
  * Threads: the loop's thread only
  * Source:  OpenTelemetry: sampling, semantic conventions of HTTP and messaging
  */
-#ifndef GANTRY_TRACER_H
-#define GANTRY_TRACER_H
+#ifndef GANTRY_TRACE_TRACER_H
+#define GANTRY_TRACE_TRACER_H
 
 #include "base/loop.h"
 #include "base/rc.h"

@@ -6,8 +6,8 @@
  *         errors: [{field, detail}]}
  * Source: RFC 9457, contract 4.1
  */
-#ifndef GANTRY_PROBLEM_H
-#define GANTRY_PROBLEM_H
+#ifndef GANTRY_VALIDATE_PROBLEM_H
+#define GANTRY_VALIDATE_PROBLEM_H
 
 #include "base/buf.h"
 #include "base/rc.h"

@@ -10,8 +10,8 @@
  * Shape:  each piece becomes [redacted]
  * Source: contract 7.4
  */
-#ifndef GANTRY_REDACT_H
-#define GANTRY_REDACT_H
+#ifndef GANTRY_VALIDATE_REDACT_H
+#define GANTRY_VALIDATE_REDACT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -19,8 +19,8 @@
  *          RC_CONFIG   the schema itself is not understood
  * Source:  JSON Schema 2020-12 (subset above), contract 4.1
  */
-#ifndef GANTRY_SCHEMA_H
-#define GANTRY_SCHEMA_H
+#ifndef GANTRY_VALIDATE_SCHEMA_H
+#define GANTRY_VALIDATE_SCHEMA_H
 
 #include <stddef.h>
 

@@ -2,8 +2,8 @@
 /*
  * schema_own - a compiled schema, for schema*.c only.
  */
-#ifndef GANTRY_SCHEMA_OWN_H
-#define GANTRY_SCHEMA_OWN_H
+#ifndef GANTRY_VALIDATE_SCHEMA_OWN_H
+#define GANTRY_VALIDATE_SCHEMA_OWN_H
 
 #include <regex.h>
 

@@ -10,8 +10,8 @@
  * Shape:  the answer is the kind, as a constant text ("GitHub token"); never the credential
  * Source: contract 4.3 (secret_in_text), architecture decision 13; the services' own documents
  */
-#ifndef GANTRY_SECRETS_H
-#define GANTRY_SECRETS_H
+#ifndef GANTRY_VALIDATE_SECRETS_H
+#define GANTRY_VALIDATE_SECRETS_H
 
 #include <stddef.h>
 

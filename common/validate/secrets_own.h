@@ -4,8 +4,8 @@
  *
  * Source: common/validate/secrets.h
  */
-#ifndef GANTRY_SECRETS_OWN_H
-#define GANTRY_SECRETS_OWN_H
+#ifndef GANTRY_VALIDATE_SECRETS_OWN_H
+#define GANTRY_VALIDATE_SECRETS_OWN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -164,7 +164,7 @@ publish(struct worker *w, struct queue *group)
 {
     char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 16];
     AUTO(buf) struct buf text = { 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     size_t count = group->count;
     buf_init(&text, count * AUDIT_EVENT_MAX);
     struct delivery *first = write_together(group, &text);

@@ -222,7 +222,7 @@ on_names(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     struct worker *w = arg;
     AUTO(json) cJSON *doc = NULL;
     const cJSON *item;
-    struct err why = { .rc = RC_OK };
+    struct err why = { 0 };
     size_t count = 0, len = strlen(w->spec->name);
     (void)err;
     w->listing = false;

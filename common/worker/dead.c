@@ -270,7 +270,7 @@ publish_dead(struct delivery *delivery)
                            .n_headers = cut ? n + 1 : n,
                            .data = call->payload,
                            .len = cut ? room : call->payload_len };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     delivery->awaiting = true;
     enum rc rc = bus_js_publish(delivery->w->bus, &out, msg_id, CONFIRM_MS, on_dead_lettered,
                                 delivery, &err);
@@ -288,7 +288,7 @@ delivery_write_dead_letter(struct delivery *delivery)
         return;
     }
     struct worker *w = delivery->w;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     bool known = delivery->route && id_valid(delivery->call.id);
     if (known && w->spec->on_dead &&
         w->spec->on_dead(w, &delivery->call, delivery->reason, &err) == RC_TEMP) {

@@ -31,7 +31,7 @@ find_unavailable(struct worker *w, struct err *err)
 bool
 worker_check_health(struct worker *w)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     int64_t now_ms = clock_mono_ms();
     /* A look at a healthy connection costs one poll(2); an attempt to connect can block. */
     if (!w->healthy && now_ms - w->healthy_checked_ms < HEALTH_EVERY_MS)

@@ -321,7 +321,7 @@ int
 worker_main(int argc, char **argv, const struct worker_spec *spec)
 {
     struct worker w = { .spec = spec };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     lists_init(&w);
     int code = worker_command_line(argc, argv, spec);
     if (code >= 0)

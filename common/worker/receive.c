@@ -119,7 +119,7 @@ read_report(struct delivery *delivery, struct err *err)
 {
     const struct schema *schema = schema_builtin(command_info(delivery->call.command)->schema);
     struct field_errors errors = { 0 };
-    struct err why = { .rc = RC_OK };
+    struct err why = { 0 };
     enum rc rc =
         json_read(delivery->call.payload, delivery->call.payload_len, &delivery->doc, &why);
     if (rc != RC_OK)
@@ -341,7 +341,7 @@ arrive(struct delivery *delivery, enum rc rc, const struct err *err)
 void
 delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_msg *msg)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct delivery *delivery = delivery_new(w, consumer, msg);
     if (consumer && msg->deliveries > 1) {
         w->metrics.redeliveries++;

@@ -102,7 +102,7 @@ check_config(const struct worker_spec *spec, bool print)
 {
     struct worker w = { .spec = spec };
     struct conf_table tables[3];
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     enum rc rc = worker_conf_read(&w, &err);
     if (rc == RC_OK && print) {
         conf_print(stdout, tables, common_tables(spec, tables), &w.common);

@@ -23,8 +23,8 @@
  * Handlers see calls, memory and services; never a NATS type, never an ack, never a loop.
  * Source: Postfix's skeleton servers; contract sections 2, 5, 7
  */
-#ifndef GANTRY_WORKER_H
-#define GANTRY_WORKER_H
+#ifndef GANTRY_WORKER_WORKER_H
+#define GANTRY_WORKER_WORKER_H
 
 #include <stdbool.h>
 #include <stddef.h>

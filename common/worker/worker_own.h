@@ -7,8 +7,8 @@
  * delivery from one to another.
  * Source: main.c has the theory of operation
  */
-#ifndef GANTRY_WORKER_OWN_H
-#define GANTRY_WORKER_OWN_H
+#ifndef GANTRY_WORKER_WORKER_OWN_H
+#define GANTRY_WORKER_WORKER_OWN_H
 
 #include <sys/queue.h>
 

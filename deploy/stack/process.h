@@ -8,8 +8,8 @@
  * Errors:  -1 with errno set
  * Source:  pidfd_open(2), proc(5); the idea of one script per service is daemontools'
  */
-#ifndef PROCESS_H
-#define PROCESS_H
+#ifndef GANTRY_DEPLOY_STACK_PROCESS_H
+#define GANTRY_DEPLOY_STACK_PROCESS_H
 
 #include <stdbool.h>
 #include <sys/types.h>

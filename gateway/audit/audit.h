@@ -14,8 +14,8 @@
  *
  * Source: architecture, decision 9; contract 4.1 and 7.3
  */
-#ifndef GATEWAY_AUDIT_H
-#define GATEWAY_AUDIT_H
+#ifndef GANTRY_GATEWAY_AUDIT_AUDIT_H
+#define GANTRY_GATEWAY_AUDIT_AUDIT_H
 
 #include "protocol/audit_event.h"
 #include "requests/request.h"

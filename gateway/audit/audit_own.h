@@ -2,8 +2,8 @@
 /*
  * audit_own - what audit.c and audit_send.c share.
  */
-#ifndef GATEWAY_AUDIT_OWN_H
-#define GATEWAY_AUDIT_OWN_H
+#ifndef GANTRY_GATEWAY_AUDIT_AUDIT_OWN_H
+#define GANTRY_GATEWAY_AUDIT_AUDIT_OWN_H
 
 #include <sys/queue.h>
 

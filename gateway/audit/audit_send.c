@@ -118,7 +118,7 @@ audit_send(struct audit *audit, const char *workspace, const struct audit_reques
            audit_taken_fn *taken, void *arg)
 {
     struct audit_out *out;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     enum rc rc;
 
     if (audit->n_kept >= AUDIT_LATE_MAX)

@@ -8,8 +8,8 @@
  *
  * Source: contract 7.3
  */
-#ifndef GATEWAY_REFUSALS_H
-#define GATEWAY_REFUSALS_H
+#ifndef GANTRY_GATEWAY_AUDIT_REFUSALS_H
+#define GANTRY_GATEWAY_AUDIT_REFUSALS_H
 
 #include <stdint.h>
 

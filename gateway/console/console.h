@@ -7,8 +7,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_CONSOLE_H
-#define GATEWAY_CONSOLE_H
+#ifndef GANTRY_GATEWAY_CONSOLE_CONSOLE_H
+#define GANTRY_GATEWAY_CONSOLE_CONSOLE_H
 
 #include <stddef.h>
 #include <stdint.h>

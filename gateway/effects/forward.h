@@ -4,8 +4,8 @@
  *
  * Source: contract 4.1 (waiting) and 5
  */
-#ifndef GATEWAY_FORWARD_H
-#define GATEWAY_FORWARD_H
+#ifndef GANTRY_GATEWAY_EFFECTS_FORWARD_H
+#define GANTRY_GATEWAY_EFFECTS_FORWARD_H
 
 #include "bus/bus.h"
 #include "protocol/actor.h"

@@ -13,8 +13,8 @@
  *          title, status, detail, code and errors. Never content.
  * Errors:  503 when Redis is unavailable; 409, 422 as in the contract
  */
-#ifndef GATEWAY_IDEM_H
-#define GATEWAY_IDEM_H
+#ifndef GANTRY_GATEWAY_EFFECTS_IDEM_H
+#define GANTRY_GATEWAY_EFFECTS_IDEM_H
 
 #include "requests/request.h"
 

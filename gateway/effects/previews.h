@@ -6,8 +6,8 @@
  *          command); it stays for a day, so that a late use can be told from a wrong id
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_PREVIEWS_H
-#define GATEWAY_PREVIEWS_H
+#ifndef GANTRY_GATEWAY_EFFECTS_PREVIEWS_H
+#define GANTRY_GATEWAY_EFFECTS_PREVIEWS_H
 
 #include "kv/kv.h"
 #include "requests/request.h"

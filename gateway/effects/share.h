@@ -10,8 +10,8 @@
  * Threads: the loop's thread only
  * Source:  docs/security.md; docs/operations.md
  */
-#ifndef GATEWAY_SHARE_H
-#define GATEWAY_SHARE_H
+#ifndef GANTRY_GATEWAY_EFFECTS_SHARE_H
+#define GANTRY_GATEWAY_EFFECTS_SHARE_H
 
 #include "requests/request.h"
 

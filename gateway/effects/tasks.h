@@ -4,8 +4,8 @@
  *
  * Source: contract 4.3 and 6
  */
-#ifndef GATEWAY_TASKS_H
-#define GATEWAY_TASKS_H
+#ifndef GANTRY_GATEWAY_EFFECTS_TASKS_H
+#define GANTRY_GATEWAY_EFFECTS_TASKS_H
 
 #include "base/buf.h"
 #include "protocol/jobs.h"

@@ -4,8 +4,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_WAITERS_H
-#define GATEWAY_WAITERS_H
+#ifndef GANTRY_GATEWAY_EFFECTS_WAITERS_H
+#define GANTRY_GATEWAY_EFFECTS_WAITERS_H
 
 #include "requests/request.h"
 

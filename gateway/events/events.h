@@ -15,8 +15,8 @@
  * Threads: the loop's thread only
  * Source:  docs/http.md; WHATWG HTML 9.2 (server-sent events)
  */
-#ifndef GATEWAY_EVENTS_H
-#define GATEWAY_EVENTS_H
+#ifndef GANTRY_GATEWAY_EVENTS_EVENTS_H
+#define GANTRY_GATEWAY_EVENTS_EVENTS_H
 
 #include <sys/queue.h>
 

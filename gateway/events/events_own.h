@@ -7,8 +7,8 @@
  *
  * Source: gateway/events/events.h
  */
-#ifndef GATEWAY_EVENTS_OWN_H
-#define GATEWAY_EVENTS_OWN_H
+#ifndef GANTRY_GATEWAY_EVENTS_EVENTS_OWN_H
+#define GANTRY_GATEWAY_EVENTS_EVENTS_OWN_H
 
 #include "base/buf.h"
 #include "base/loop.h"

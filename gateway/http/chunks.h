@@ -9,8 +9,8 @@
  *
  * Source: RFC 9112 7.1
  */
-#ifndef GATEWAY_CHUNKS_H
-#define GATEWAY_CHUNKS_H
+#ifndef GANTRY_GATEWAY_HTTP_CHUNKS_H
+#define GANTRY_GATEWAY_HTTP_CHUNKS_H
 
 #include <stddef.h>
 #include <stdint.h>

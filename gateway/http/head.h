@@ -13,8 +13,8 @@
  * Threads: any
  * Source:  RFC 9112 (2.2, 3, 5, 6), RFC 9110 (5.5, 5.6.2)
  */
-#ifndef GATEWAY_HEAD_H
-#define GATEWAY_HEAD_H
+#ifndef GANTRY_GATEWAY_HTTP_HEAD_H
+#define GANTRY_GATEWAY_HTTP_HEAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

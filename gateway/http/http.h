@@ -22,8 +22,8 @@
  * Threads: the loop's thread only
  * Source:  RFC 9110, RFC 9112; contract 4.1
  */
-#ifndef GATEWAY_HTTP_H
-#define GATEWAY_HTTP_H
+#ifndef GANTRY_GATEWAY_HTTP_HTTP_H
+#define GANTRY_GATEWAY_HTTP_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>

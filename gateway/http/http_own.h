@@ -7,8 +7,8 @@
  *
  * Source: gateway/http/http.h
  */
-#ifndef GATEWAY_HTTP_OWN_H
-#define GATEWAY_HTTP_OWN_H
+#ifndef GANTRY_GATEWAY_HTTP_HTTP_OWN_H
+#define GANTRY_GATEWAY_HTTP_HTTP_OWN_H
 
 #include <sys/queue.h>
 

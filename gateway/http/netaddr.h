@@ -5,8 +5,8 @@
  * Shape:  address "127.0.0.1:8080", "[::1]:8080", ":8080"; networks "127.0.0.0/8,::1/128,10.0.0.7"
  * Errors: RC_CONFIG  not of the shape, or the port is taken
  */
-#ifndef GATEWAY_NETADDR_H
-#define GATEWAY_NETADDR_H
+#ifndef GANTRY_GATEWAY_HTTP_NETADDR_H
+#define GANTRY_GATEWAY_HTTP_NETADDR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,8 +11,8 @@
  * Threads: the loop's thread only
  * Source:  contract 6
  */
-#ifndef GATEWAY_ALLOW_H
-#define GATEWAY_ALLOW_H
+#ifndef GANTRY_GATEWAY_KEYS_ALLOW_H
+#define GANTRY_GATEWAY_KEYS_ALLOW_H
 
 #include <stdbool.h>
 

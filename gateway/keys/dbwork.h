@@ -5,8 +5,8 @@
  *
  * Threads: dbworker_add() from the loop's thread; run on the thread; done on the loop's thread
  */
-#ifndef GATEWAY_DBWORK_H
-#define GATEWAY_DBWORK_H
+#ifndef GANTRY_GATEWAY_KEYS_DBWORK_H
+#define GANTRY_GATEWAY_KEYS_DBWORK_H
 
 #include <stdbool.h>
 #include <sys/queue.h>

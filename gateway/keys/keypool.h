@@ -13,8 +13,8 @@
  *
  * Threads: keypool_add() from the loop's thread; done runs on the loop's thread
  */
-#ifndef GATEWAY_KEYPOOL_H
-#define GATEWAY_KEYPOOL_H
+#ifndef GANTRY_GATEWAY_KEYS_KEYPOOL_H
+#define GANTRY_GATEWAY_KEYS_KEYPOOL_H
 
 #include <stdbool.h>
 #include <stdint.h>

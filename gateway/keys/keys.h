@@ -17,8 +17,8 @@
  * Threads: the loop's thread only
  * Source:  contract 4.2
  */
-#ifndef GATEWAY_KEYS_H
-#define GATEWAY_KEYS_H
+#ifndef GANTRY_GATEWAY_KEYS_KEYS_H
+#define GANTRY_GATEWAY_KEYS_KEYS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * Errors:  none; memory that runs out ends the process (bounded by the number of keys)
  * Threads: one
  */
-#ifndef GATEWAY_KEYTABLE_H
-#define GATEWAY_KEYTABLE_H
+#ifndef GANTRY_GATEWAY_KEYS_KEYTABLE_H
+#define GANTRY_GATEWAY_KEYS_KEYTABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,8 +9,8 @@
  * Threads: keywatch_ask() from the loop's thread; fn gets a struct keywatch_batch * on the loop's
  *          thread and frees it
  */
-#ifndef GATEWAY_KEYWATCH_H
-#define GATEWAY_KEYWATCH_H
+#ifndef GANTRY_GATEWAY_KEYS_KEYWATCH_H
+#define GANTRY_GATEWAY_KEYS_KEYWATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_USES_H
-#define GATEWAY_USES_H
+#ifndef GANTRY_GATEWAY_KEYS_USES_H
+#define GANTRY_GATEWAY_KEYS_USES_H
 
 #include "base/rc.h"
 

@@ -104,7 +104,7 @@ ask(struct desk *desk, const char *subject, int64_t seq, bus_reply_fn *fn)
 {
     AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
-    struct err err;
+    struct err err = { 0 };
     buf_init(&body, 1024);
     json_begin(&w, &body);
     json_object(&w, NULL);
@@ -141,7 +141,7 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 {
     struct desk *desk = arg;
     AUTO(json) cJSON *doc = NULL;
-    struct err own;
+    struct err own = { 0 };
     (void)err;
     rc = read_answer(rc, msg, &doc);
     letter_fini(&desk->letter);
@@ -216,7 +216,7 @@ is_own(const struct desk *desk)
 static enum step
 show(struct desk *desk)
 {
-    struct err err;
+    struct err err = { 0 };
     if (!is_own(desk))
         return not_there(desk->r);
     letter_put(&desk->w, &desk->letter);
@@ -292,7 +292,7 @@ static enum step
 replay(struct desk *desk)
 {
     struct letter_again again;
-    struct err err;
+    struct err err = { 0 };
     if (!is_own(desk))
         return not_there(desk->r);
     if (letter_again(&desk->letter, &again, &err) != RC_OK)

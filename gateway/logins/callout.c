@@ -48,7 +48,7 @@ struct callout {
 static void
 send_answer(struct callout *callout, const char *reply, struct buf *token)
 {
-    struct err err;
+    struct err err = { 0 };
     struct bus_out out = { .subject = reply, .data = token->data, .len = token->len };
     if (bus_publish(callout->bus, &out, &err) != RC_OK)
         log_warn("a NATS login cannot be answered: %s", err.text);
@@ -170,7 +170,7 @@ on_request(void *arg, const struct bus_msg *msg)
 {
     struct callout *callout = arg;
     struct login_request request;
-    struct err err;
+    struct err err = { 0 };
     if (!msg->reply || strlen(msg->reply) >= REPLY_MAX)
         return;
     if (login_read(msg->data, msg->len, &request, &err) != RC_OK) {

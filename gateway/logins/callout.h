@@ -12,8 +12,8 @@
  * Threads: the loop's thread only
  * Source:  contract section 5; nats/server.conf, nats/callout.conf
  */
-#ifndef GATEWAY_CALLOUT_H
-#define GATEWAY_CALLOUT_H
+#ifndef GANTRY_GATEWAY_LOGINS_CALLOUT_H
+#define GANTRY_GATEWAY_LOGINS_CALLOUT_H
 
 #include <stdint.h>
 

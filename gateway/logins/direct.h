@@ -7,8 +7,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_DIRECT_H
-#define GATEWAY_DIRECT_H
+#ifndef GANTRY_GATEWAY_LOGINS_DIRECT_H
+#define GANTRY_GATEWAY_LOGINS_DIRECT_H
 
 #include <stdbool.h>
 

@@ -8,8 +8,8 @@
  *          RC_LIMIT    larger than JWT_MAX
  * Source:  github.com/nats-io/jwt version 2; RFC 7519, RFC 8037
  */
-#ifndef GANTRY_JWT_H
-#define GANTRY_JWT_H
+#ifndef GANTRY_GATEWAY_LOGINS_JWT_H
+#define GANTRY_GATEWAY_LOGINS_JWT_H
 
 #include "base/buf.h"
 #include "base/rc.h"

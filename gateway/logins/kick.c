@@ -44,7 +44,7 @@ struct kick {
 static void
 publish(struct kick *kick, const char *subject, const char *reply, const struct buf *data)
 {
-    struct err err;
+    struct err err = { 0 };
     struct bus_out out = {
         .subject = subject, .reply = reply, .data = data->data, .len = data->len
     };
@@ -160,7 +160,7 @@ on_page(void *arg, const struct bus_msg *msg)
 {
     struct kick *kick = arg;
     AUTO(json) cJSON *doc = NULL;
-    struct err err;
+    struct err err = { 0 };
     char next[SUBJECT_MAX];
     const char *what = msg->subject + strlen(kick->inbox) + 1;
     if (json_read_foreign(msg->data, msg->len, &doc, &err) != RC_OK) {

@@ -17,8 +17,8 @@
  * Threads: the loop's thread only
  * Source:  nats-server's system services ($SYS.REQ.SERVER.*.CONNZ and .KICK)
  */
-#ifndef GATEWAY_KICK_H
-#define GATEWAY_KICK_H
+#ifndef GANTRY_GATEWAY_LOGINS_KICK_H
+#define GANTRY_GATEWAY_LOGINS_KICK_H
 
 #include <stdint.h>
 

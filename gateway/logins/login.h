@@ -10,8 +10,8 @@
  * Errors: RC_CORRUPT  no request that a server has made
  * Source: contract section 5; nats-server's auth callout (ADR-26), JWT claims of version 2
  */
-#ifndef GATEWAY_LOGIN_H
-#define GATEWAY_LOGIN_H
+#ifndef GANTRY_GATEWAY_LOGINS_LOGIN_H
+#define GANTRY_GATEWAY_LOGINS_LOGIN_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  * Errors:  RC_INVALID  not of the shape, an unknown kind, or a wrong checksum
  * Source:  github.com/nats-io/nkeys (strkey encoding), RFC 8032
  */
-#ifndef GANTRY_NKEY_H
-#define GANTRY_NKEY_H
+#ifndef GANTRY_GATEWAY_LOGINS_NKEY_H
+#define GANTRY_GATEWAY_LOGINS_NKEY_H
 
 #include <stdint.h>
 

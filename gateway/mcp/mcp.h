@@ -9,8 +9,8 @@
  * Threads: the loop's thread only
  * Source:  docs/agents.md; rpc.h names the revisions
  */
-#ifndef GATEWAY_MCP_H
-#define GATEWAY_MCP_H
+#ifndef GANTRY_GATEWAY_MCP_MCP_H
+#define GANTRY_GATEWAY_MCP_MCP_H
 
 #include "mcp/rpc.h"
 

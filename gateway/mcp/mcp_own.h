@@ -4,8 +4,8 @@
  *
  * Source: gateway/mcp/mcp.h
  */
-#ifndef GATEWAY_MCP_OWN_H
-#define GATEWAY_MCP_OWN_H
+#ifndef GANTRY_GATEWAY_MCP_MCP_OWN_H
+#define GANTRY_GATEWAY_MCP_MCP_OWN_H
 
 #include "events/events.h"
 #include "mcp/mcp.h"

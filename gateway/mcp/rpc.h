@@ -8,8 +8,8 @@
  *
  * Source: MCP 2026-07-28, "Overview", "Versioning", "Streamable HTTP"; MCP 2025-11-25, "Transports"
  */
-#ifndef GATEWAY_MCP_RPC_H
-#define GATEWAY_MCP_RPC_H
+#ifndef GANTRY_GATEWAY_MCP_RPC_H
+#define GANTRY_GATEWAY_MCP_RPC_H
 
 #include "requests/request.h"
 

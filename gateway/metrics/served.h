@@ -7,8 +7,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_SERVED_H
-#define GATEWAY_SERVED_H
+#ifndef GANTRY_GATEWAY_METRICS_SERVED_H
+#define GANTRY_GATEWAY_METRICS_SERVED_H
 
 #include "protocol/exposition.h"
 #include "requests/request.h"

@@ -6,8 +6,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_STREAMS_H
-#define GATEWAY_STREAMS_H
+#ifndef GANTRY_GATEWAY_METRICS_STREAMS_H
+#define GANTRY_GATEWAY_METRICS_STREAMS_H
 
 #include "base/loop.h"
 #include "bus/bus.h"

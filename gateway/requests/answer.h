@@ -6,8 +6,8 @@
  *
  * Source: contract 4.1; RFC 9457, RFC 9110
  */
-#ifndef GATEWAY_ANSWER_H
-#define GATEWAY_ANSWER_H
+#ifndef GANTRY_GATEWAY_REQUESTS_ANSWER_H
+#define GANTRY_GATEWAY_REQUESTS_ANSWER_H
 
 #include "requests/request.h"
 

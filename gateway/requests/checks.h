@@ -6,8 +6,8 @@
  *
  * Source: contract 4.1
  */
-#ifndef GATEWAY_CHECKS_H
-#define GATEWAY_CHECKS_H
+#ifndef GANTRY_GATEWAY_REQUESTS_CHECKS_H
+#define GANTRY_GATEWAY_REQUESTS_CHECKS_H
 
 #include "requests/routes.h"
 

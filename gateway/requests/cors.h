@@ -10,8 +10,8 @@
  * Threads: the loop's thread only
  * Source:  WHATWG Fetch 3.3; RFC 6454
  */
-#ifndef GATEWAY_CORS_H
-#define GATEWAY_CORS_H
+#ifndef GANTRY_GATEWAY_REQUESTS_CORS_H
+#define GANTRY_GATEWAY_REQUESTS_CORS_H
 
 #include "requests/request.h"
 

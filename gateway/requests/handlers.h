@@ -7,8 +7,8 @@
  *
  * Source: contract 4.3
  */
-#ifndef GATEWAY_HANDLERS_H
-#define GATEWAY_HANDLERS_H
+#ifndef GANTRY_GATEWAY_REQUESTS_HANDLERS_H
+#define GANTRY_GATEWAY_REQUESTS_HANDLERS_H
 
 #include "requests/routes.h"
 

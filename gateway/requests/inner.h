@@ -10,8 +10,8 @@
  * Errors:  RC_TEMP  no memory: nothing was begun
  * Threads: the loop's thread only
  */
-#ifndef GATEWAY_INNER_H
-#define GATEWAY_INNER_H
+#ifndef GANTRY_GATEWAY_REQUESTS_INNER_H
+#define GANTRY_GATEWAY_REQUESTS_INNER_H
 
 #include "requests/request.h"
 

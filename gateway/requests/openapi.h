@@ -4,8 +4,8 @@
  *
  * Source: OpenAPI 3.1.0
  */
-#ifndef GATEWAY_OPENAPI_H
-#define GATEWAY_OPENAPI_H
+#ifndef GANTRY_GATEWAY_REQUESTS_OPENAPI_H
+#define GANTRY_GATEWAY_REQUESTS_OPENAPI_H
 
 #include "base/buf.h"
 #include "base/cleanup.h"

@@ -12,8 +12,8 @@
  * Threads: the loop's thread only
  * Source:  contract 4.1 (order of checks)
  */
-#ifndef GATEWAY_REQUEST_H
-#define GATEWAY_REQUEST_H
+#ifndef GANTRY_GATEWAY_REQUESTS_REQUEST_H
+#define GANTRY_GATEWAY_REQUESTS_REQUEST_H
 
 #include <stdbool.h>
 #include <stdint.h>

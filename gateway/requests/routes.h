@@ -9,8 +9,8 @@
  * Shape:   a path template has parameters in braces, each a whole segment: "/memory/{id}"
  * Source:  contract 4.3; OpenSSH's monitor table
  */
-#ifndef GATEWAY_ROUTES_H
-#define GATEWAY_ROUTES_H
+#ifndef GANTRY_GATEWAY_REQUESTS_ROUTES_H
+#define GANTRY_GATEWAY_REQUESTS_ROUTES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -242,7 +242,7 @@ announced_tick(struct worker *w)
     struct audit *audit = worker_state(w);
     AUTO(pgresult) PGresult *rows = NULL;
     struct db_params params = { .count = 0 };
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
 
     int64_t now_ms = clock_mono_ms();
     if (now_ms < audit->overdue_at_ms)

@@ -10,8 +10,8 @@
  *
  * Source: architecture, decisions 9 and 10; contract 7.3
  */
-#ifndef GANTRY_AUDIT_H
-#define GANTRY_AUDIT_H
+#ifndef GANTRY_AUDIT_AUDIT_H
+#define GANTRY_AUDIT_AUDIT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  * Errors:  RC_LIMIT  the arena is used up
  * Source:  issue of the audit log, point 1; docs/audit.md
  */
-#ifndef GANTRY_AUDIT_EVENT_BUILD_H
-#define GANTRY_AUDIT_EVENT_BUILD_H
+#ifndef GANTRY_AUDIT_EVENT_H
+#define GANTRY_AUDIT_EVENT_H
 
 #include <stdint.h>
 

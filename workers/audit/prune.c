@@ -117,7 +117,7 @@ carry_out(void *arg)
     struct audit *audit = arg;
     int64_t until_ms = clock_mono_ms() + SLICES_MS, done;
     struct db_params params = { .count = 0 };
-    struct err err;
+    struct err err = { 0 };
 
     db_param_int(&params, ROWS_AT_A_TIME);
     do {
@@ -146,7 +146,7 @@ prune_tick(struct worker *w)
 {
     struct audit *audit = worker_state(w);
     int64_t now_ms = clock_mono_ms();
-    struct err err;
+    struct err err = { 0 };
 
     if (!audit->pruner || audit->retention_ms == 0 || !audit->loaded || now_ms < audit->prune_at_ms)
         return;

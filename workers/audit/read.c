@@ -120,7 +120,7 @@ list(struct worker *w, struct call *call)
     struct db_params params = { .count = 0 };
     AUTO(pgresult) PGresult *rows = NULL;
     int64_t limit = json_int(call->body, "limit", PAGE_LIMIT), below;
-    struct err err;
+    struct err err = { 0 };
     enum rc rc;
     bool good = read_cursor(call->body, &below, &errors);
 
@@ -157,7 +157,7 @@ show_event(struct worker *worker, struct call *call)
     AUTO(pgresult) PGresult *rows = NULL;
     AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
-    struct err err;
+    struct err err = { 0 };
     enum rc rc;
 
     db_param_text(&params, json_string(call->body, "event_id"));

@@ -45,7 +45,7 @@ finish(struct call *call, struct json_writer *w, const struct buf *body)
 static bool
 current_head(struct worker *w, struct call *call, struct merkle_head *head)
 {
-    struct err err;
+    struct err err = { 0 };
     enum rc rc = head_read(worker_state(w), worker_db(w), head, NULL, &err);
 
     if (rc == RC_NOTFOUND)

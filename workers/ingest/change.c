@@ -99,7 +99,7 @@ not_there(struct ingest *in, struct call *call)
 static void
 patch_one(struct ingest *in, struct call *call)
 {
-    struct err err;
+    struct err err = { 0 };
     struct db_params *p = arena_alloc(call->mem, sizeof(*p));
     const PGresult *result = NULL;
     enum rc rc = p ? patch_params(in, call, p, &err) : err_set(&err, RC_TEMP, "no room");
@@ -145,7 +145,7 @@ ingest_patch(struct worker *w, struct call **calls, size_t n)
 static void
 delete_one(struct ingest *in, struct call *call)
 {
-    struct err err;
+    struct err err = { 0 };
     struct db_params p = { 0 };
     const PGresult *result = NULL;
     db_param_text(&p, call->actor.workspace);

@@ -64,7 +64,7 @@ finish(struct purge *purge, const struct err *failed)
 static void
 call(struct purge *purge, const char *subject, const struct buf *body, bus_reply_fn *fn)
 {
-    struct err err;
+    struct err err = { 0 };
     const struct bus_out out = { .subject = subject, .data = buf_text(body), .len = body->len };
     if (bus_request(worker_bus(purge->w), &out, API_MS, fn, purge, &err) != RC_OK)
         finish(purge, &err);
@@ -148,7 +148,7 @@ judge(struct purge *purge, const cJSON *message)
     size_t len = 0;
     AUTO(free) char *headers = decode(message, "hdrs", HEADERS_MAX, &len);
     bool goes = headers && is_of_scope(purge, headers);
-    struct err err;
+    struct err err = { 0 };
     if (headers && !goes && is_orphan(purge, message, headers, &goes, &err) != RC_OK)
         finish(purge, &err);
     else if (goes)
@@ -162,7 +162,7 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 {
     struct purge *purge = arg;
     AUTO(json) cJSON *doc = NULL;
-    struct err why;
+    struct err why = { 0 };
     if (rc != RC_OK) {
         finish(purge, err);
         return;
@@ -235,7 +235,7 @@ void
 ingest_forget(struct worker *w, struct call *call)
 {
     struct ingest *in = worker_state(w);
-    struct err err;
+    struct err err = { 0 };
     struct purge *purge = arena_alloc(call->mem, sizeof(*purge));
     const char *workspace = call->actor.workspace, *scope = json_string(call->body, "scope");
     uint8_t digest[HASH_LEN];

@@ -128,7 +128,7 @@ sweep(void *arg)
     AUTO(pgresult) PGresult *commands = NULL, *log = NULL;
     struct db *db = worker_db(in->worker);
     struct db_params p = { 0 };
-    struct err err;
+    struct err err = { 0 };
     db_param_int(&p, SWEEP_ROWS);
     enum rc rc = sweep_expired(in, &err);
     if (rc == RC_OK)

@@ -9,8 +9,8 @@
  *
  * Source: architecture decisions 3, 4, 7; docs/memory.md
  */
-#ifndef INGEST_H
-#define INGEST_H
+#ifndef GANTRY_INGEST_INGEST_H
+#define GANTRY_INGEST_INGEST_H
 
 #include "embed/embed.h"
 #include "worker/worker.h"

@@ -106,7 +106,7 @@ item_answer(struct item *item, const struct item_record *record)
     struct call *call = item->call;
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
-    struct err err;
+    struct err err = { 0 };
     item->answered = true;
     buf_init(&out, 4096);
     json_begin(&w, &out);

@@ -2,8 +2,8 @@
 /*
  * item - one memory.ingest command on its way into the database; lives in the call's arena.
  */
-#ifndef INGEST_ITEM_H
-#define INGEST_ITEM_H
+#ifndef GANTRY_INGEST_ITEM_H
+#define GANTRY_INGEST_ITEM_H
 
 #include "crypto/hash.h"
 #include "ingest.h"

@@ -3,8 +3,8 @@
  * prepare - the parts of a command's body as the database takes them; results live in the call's
  * arena, NULL when that is full.
  */
-#ifndef PREPARE_H
-#define PREPARE_H
+#ifndef GANTRY_INGEST_PREPARE_H
+#define GANTRY_INGEST_PREPARE_H
 
 #include "crypto/hash.h"
 #include "worker/worker.h"

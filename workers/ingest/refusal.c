@@ -33,7 +33,7 @@ may_be_kept(const struct result *result)
     AUTO(json) cJSON *doc = NULL;
     AUTO(buf) struct buf names = { 0 };
     const cJSON *error;
-    struct err err;
+    struct err err = { 0 };
     if (!result->body || result->body_len >= REFUSAL_MAX ||
         json_read(result->body, result->body_len, &doc, &err) != RC_OK)
         return false;
@@ -115,7 +115,7 @@ refusal_remember(struct worker *w, struct call **calls, size_t n)
 {
     struct call *left[INGEST_BATCH_MAX], *same[INGEST_BATCH_MAX];
     size_t count = 0;
-    struct err err;
+    struct err err = { 0 };
     for (size_t i = 0; i < n && count < INGEST_BATCH_MAX; i++)
         if (is_refused(calls[i]))
             left[count++] = calls[i];
@@ -150,7 +150,7 @@ refusal_answer(struct call *call, const char *text)
 {
     AUTO(json) cJSON *doc = NULL;
     AUTO(buf) struct buf body = { 0 };
-    struct err err;
+    struct err err = { 0 };
     if (!text)
         return false;
     if (json_read(text, strlen(text), &doc, &err) != RC_OK) {
@@ -171,7 +171,7 @@ refusal_recall(struct ingest *in, struct call *call)
     AUTO(pgresult) PGresult *found = NULL;
     const char *workspace = call->actor.workspace;
     struct db_params p = { 0 };
-    struct err err;
+    struct err err = { 0 };
     db_param_text(&p, workspace);
     db_param_text(&p, call->id);
     if (db_query(worker_db(in->worker), workspace, SQL_INGEST_REFUSAL, &p, &found, &err) != RC_OK) {

@@ -5,8 +5,8 @@
  *
  * Bounds: a document of REFUSAL_MAX bytes, about REFUSALS_KEPT of a workspace.
  */
-#ifndef INGEST_REFUSAL_H
-#define INGEST_REFUSAL_H
+#ifndef GANTRY_INGEST_REFUSAL_H
+#define GANTRY_INGEST_REFUSAL_H
 
 #include "ingest.h"
 

@@ -190,7 +190,7 @@ static void
 turn(void *arg)
 {
     struct reindex *r = arg;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     enum rc rc = RC_OK;
     if (!r->page)
         rc = next_page(r, &err);

@@ -9,8 +9,8 @@
  *
  * Source: docs/memory.md
  */
-#ifndef REINDEX_H
-#define REINDEX_H
+#ifndef GANTRY_INGEST_REINDEX_H
+#define GANTRY_INGEST_REINDEX_H
 
 #include "ingest.h"
 

@@ -2,8 +2,8 @@
 /*
  * start - the hooks that the program's table names.
  */
-#ifndef INGEST_START_H
-#define INGEST_START_H
+#ifndef GANTRY_INGEST_START_H
+#define GANTRY_INGEST_START_H
 
 #include "worker/worker.h"
 

@@ -284,7 +284,7 @@ run_carefully(struct ingest *in, struct item *item, struct err *err)
 static void
 store_one(struct ingest *in, struct item *item)
 {
-    struct err err;
+    struct err err = { 0 };
     enum rc rc = run_carefully(in, item, &err);
     if (rc == RC_CONFLICT)
         call_problem(item->call, PROBLEM_INVALID_REQUEST, NULL,
@@ -297,7 +297,7 @@ store_one(struct ingest *in, struct item *item)
 static void
 store_workspace(struct ingest *in, struct item **items, size_t n)
 {
-    struct err err;
+    struct err err = { 0 };
     bool again = n == 1 && items[0]->call->deliveries > 1;
     enum rc rc = again ? RC_OK : run_group(in, items, n, &err);
     for (size_t i = 0; i < n; i++) {
@@ -339,14 +339,14 @@ ingest_store(struct worker *w, struct call **calls, size_t n)
             continue;
         struct item *item = arena_alloc(call->mem, sizeof(*item));
         if (!item || item_read(call, item) != RC_OK) {
-            struct err full;
+            struct err full = { 0 };
             (void)err_set(&full, RC_TEMP, "no room for the command");
             call_fail(call, &full);
             continue;
         }
         items[count++] = item;
     }
-    struct err err;
+    struct err err = { 0 };
     if (count > 0 && index_items(in, items, count, &err) != RC_OK)
         while (count > 0)
             call_fail(items[--count]->call, &err);

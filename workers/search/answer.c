@@ -100,7 +100,7 @@ answer(const struct found *found, const struct rows *rows)
     const struct request *r = found->request;
     AUTO(buf) struct buf out = { 0 }, results = { 0 };
     struct json_writer w;
-    struct err err;
+    struct err err = { 0 };
     buf_init(&out, MEMORY_ANSWER_MAX + 1024 * 1024);
     buf_init(&results, MEMORY_ANSWER_MAX);
     int64_t count = write_results(&results, found, rows);

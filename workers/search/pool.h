@@ -12,8 +12,8 @@
  * Errors:  RC_TEMP  no memory, no thread
  * Threads: pool_done() and pool_stopping() from any, the others from the loop's thread
  */
-#ifndef SEARCH_POOL_H
-#define SEARCH_POOL_H
+#ifndef GANTRY_SEARCH_POOL_H
+#define GANTRY_SEARCH_POOL_H
 
 #include "search.h"
 

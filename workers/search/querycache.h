@@ -8,8 +8,8 @@
  *
  * Threads: the loop's, which never waits for Redis
  */
-#ifndef QUERYCACHE_H
-#define QUERYCACHE_H
+#ifndef GANTRY_SEARCH_QUERYCACHE_H
+#define GANTRY_SEARCH_QUERYCACHE_H
 
 #include <stdbool.h>
 #include <stddef.h>

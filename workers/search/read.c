@@ -22,7 +22,7 @@
 static void
 fail(struct call *call, enum rc rc, const char *text)
 {
-    struct err err;
+    struct err err = { 0 };
     (void)err_set(&err, rc, "%s", text);
     call_fail(call, &err);
 }
@@ -34,7 +34,7 @@ answer_refusal(struct call *call, const char *text)
     AUTO(json) cJSON *doc = NULL;
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
-    struct err err;
+    struct err err = { 0 };
     if (json_read(text, strlen(text), &doc, &err) != RC_OK) {
         call_fail(call, &err);
         return;
@@ -69,7 +69,7 @@ static void
 not_there(struct search *s, struct call *call, const struct db_params *p)
 {
     AUTO(pgresult) PGresult *refusal = NULL;
-    struct err err;
+    struct err err = { 0 };
     if (db_query(worker_db(s->worker), call->actor.workspace, SQL_SEARCH_REFUSAL, p, &refusal,
                  &err) != RC_OK)
         call_fail(call, &err);
@@ -119,7 +119,7 @@ get_one(struct search *s, struct call *call)
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     struct db_params p = { 0 };
-    struct err err;
+    struct err err = { 0 };
     db_param_text(&p, call->actor.workspace);
     db_param_text(&p, json_string(call->body, "id"));
     if (db_query(worker_db(s->worker), call->actor.workspace, SQL_SEARCH_GET, &p, &result, &err) !=
@@ -226,7 +226,7 @@ list_one(struct search *s, struct call *call)
     int limit = (int)json_int(call->body, "limit", LIMIT_DEFAULT);
     struct db_params p = { 0 };
     struct cursor cursor;
-    struct err err;
+    struct err err = { 0 };
     if (text && read_cursor(text, &cursor) != RC_OK) {
         struct field_errors errors = { 0 };
         field_errors_add(&errors, "cursor", "must be next_cursor of a page");

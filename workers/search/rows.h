@@ -4,8 +4,8 @@
  *
  * Errors: RC_TEMP no memory · RC_LIMIT the collection is full
  */
-#ifndef SEARCH_ROWS_H
-#define SEARCH_ROWS_H
+#ifndef GANTRY_SEARCH_ROWS_H
+#define GANTRY_SEARCH_ROWS_H
 
 #include "base/buf.h"
 #include "db/db.h"

@@ -400,7 +400,7 @@ try_guess(struct batch *batch, struct shelf_entry *entry, struct err *err)
 void
 searcher_run(struct searcher *t, struct request **requests, size_t n)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     char workspace[WORKSPACE_TEXT_MAX];
     struct batch batch = { .t = t, .jobs = calloc(n, sizeof(*batch.jobs)), .n = n };
     if (!batch.jobs) {

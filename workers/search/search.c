@@ -49,7 +49,7 @@ void
 search_memories(struct worker *w, struct call *call)
 {
     struct search *s = worker_state(w);
-    struct err err;
+    struct err err = { 0 };
     call->audit_target = json_string(call->body, "scope");
     struct request *r = request_read(s, call);
     if (!r) {

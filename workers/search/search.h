@@ -11,8 +11,8 @@
  *          loop's thread again from pool_done() on
  * Source:  contract 4.3
  */
-#ifndef SEARCH_H
-#define SEARCH_H
+#ifndef GANTRY_SEARCH_SEARCH_H
+#define GANTRY_SEARCH_SEARCH_H
 
 #include "embed/embed.h"
 #include "index/collection.h"

@@ -10,8 +10,8 @@
  * Threads: any. An entry that was taken stays. Its collection is read under a read lock and changed
  *          under a write lock; version, stamp, model and steady belong to whoever has `syncing`
  */
-#ifndef SEARCH_SHELF_H
-#define SEARCH_SHELF_H
+#ifndef GANTRY_SEARCH_SHELF_H
+#define GANTRY_SEARCH_SHELF_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -9,8 +9,8 @@
  * Errors: those of the database · RC_TEMP no memory, or the program ends
  * Source: docs/memory.md, "The change log"
  */
-#ifndef SEARCH_SYNC_H
-#define SEARCH_SYNC_H
+#ifndef GANTRY_SEARCH_SYNC_H
+#define GANTRY_SEARCH_SYNC_H
 
 #include "search.h"
 #include "shelf.h"

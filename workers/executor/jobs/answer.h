@@ -10,8 +10,8 @@
  *        too deep, too long) it is null and the last line of `stderr` says why. `truncated`: something
  *        was cut or left out for its size; a handler says so by a member `left_out` of its result.
  */
-#ifndef GANTRY_EXECUTOR_ANSWER_H
-#define GANTRY_EXECUTOR_ANSWER_H
+#ifndef GANTRY_EXECUTOR_JOBS_ANSWER_H
+#define GANTRY_EXECUTOR_JOBS_ANSWER_H
 
 #include "base/buf.h"
 #include "base/rc.h"

@@ -4,8 +4,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GANTRY_EXECUTOR_EXECUTOR_H
-#define GANTRY_EXECUTOR_EXECUTOR_H
+#ifndef GANTRY_EXECUTOR_JOBS_EXECUTOR_H
+#define GANTRY_EXECUTOR_JOBS_EXECUTOR_H
 
 #include <stdbool.h>
 #include <stdint.h>

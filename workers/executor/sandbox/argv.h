@@ -17,8 +17,8 @@
  *
  * Source: bwrap(1) 0.8.0; architecture, decision 11; docs/tasks.md says why each option is there
  */
-#ifndef GANTRY_EXECUTOR_ARGV_H
-#define GANTRY_EXECUTOR_ARGV_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_ARGV_H
+#define GANTRY_EXECUTOR_SANDBOX_ARGV_H
 
 #include <stddef.h>
 

@@ -13,8 +13,8 @@
  * Units:   *_ms milliseconds; monotonic times
  * Threads: one; no function here blocks
  */
-#ifndef GANTRY_EXECUTOR_BOX_H
-#define GANTRY_EXECUTOR_BOX_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_BOX_H
+#define GANTRY_EXECUTOR_SANDBOX_BOX_H
 
 #include <stdbool.h>
 #include <stdint.h>

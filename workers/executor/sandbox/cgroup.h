@@ -9,8 +9,8 @@
  * Errors: RC_CONFIG  not such a folder: the text says what is missing · RC_TEMP  no group left
  * Source: kernel documentation, cgroup-v2
  */
-#ifndef GANTRY_EXECUTOR_CGROUP_H
-#define GANTRY_EXECUTOR_CGROUP_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_CGROUP_H
+#define GANTRY_EXECUTOR_SANDBOX_CGROUP_H
 
 #include <stdbool.h>
 #include <stdint.h>

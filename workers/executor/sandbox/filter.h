@@ -10,8 +10,8 @@
  * Errors: RC_CONFIG  libseccomp cannot build the filter here
  * Source: seccomp(2), libseccomp 2.5; Docker's default profile, cut down
  */
-#ifndef GANTRY_EXECUTOR_FILTER_H
-#define GANTRY_EXECUTOR_FILTER_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_FILTER_H
+#define GANTRY_EXECUTOR_SANDBOX_FILTER_H
 
 #include "base/buf.h"
 #include "base/rc.h"

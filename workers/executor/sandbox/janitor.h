@@ -9,8 +9,8 @@
  *
  * Threads: one calls; those inside do nothing but close
  */
-#ifndef GANTRY_EXECUTOR_JANITOR_H
-#define GANTRY_EXECUTOR_JANITOR_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_JANITOR_H
+#define GANTRY_EXECUTOR_SANDBOX_JANITOR_H
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -8,8 +8,8 @@
  * Units:  bytes, milliseconds, counts
  * Source: contract section 6
  */
-#ifndef GANTRY_EXECUTOR_LIMITS_H
-#define GANTRY_EXECUTOR_LIMITS_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_LIMITS_H
+#define GANTRY_EXECUTOR_SANDBOX_LIMITS_H
 
 #include <stdint.h>
 

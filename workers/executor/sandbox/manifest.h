@@ -8,8 +8,8 @@
  * Errors:  RC_CONFIG  a manifest, a schema or a file is wrong: the text names folder and member
  * Source:  contract section 6; docs/tasks.md
  */
-#ifndef GANTRY_EXECUTOR_MANIFEST_H
-#define GANTRY_EXECUTOR_MANIFEST_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_MANIFEST_H
+#define GANTRY_EXECUTOR_SANDBOX_MANIFEST_H
 
 #include <stddef.h>
 

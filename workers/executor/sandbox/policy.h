@@ -10,8 +10,8 @@
  *         RC_INVALID   parameters that break the manifest's schema, a wall limit out of bounds
  * Source: architecture, decision 11
  */
-#ifndef GANTRY_EXECUTOR_POLICY_H
-#define GANTRY_EXECUTOR_POLICY_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_POLICY_H
+#define GANTRY_EXECUTOR_SANDBOX_POLICY_H
 
 #include <stdint.h>
 

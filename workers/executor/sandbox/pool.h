@@ -2,8 +2,8 @@
 /*
  * pool - which sandboxes stand ready, by action. It owns nothing but the lists.
  */
-#ifndef GANTRY_EXECUTOR_POOL_H
-#define GANTRY_EXECUTOR_POOL_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_POOL_H
+#define GANTRY_EXECUTOR_SANDBOX_POOL_H
 
 #include <stdbool.h>
 #include <stddef.h>

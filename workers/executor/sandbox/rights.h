@@ -6,8 +6,8 @@
  * the user that EXECUTOR_USER names (default nobody), with no groups and no capabilities, after the
  * task folders were read.
  */
-#ifndef GANTRY_EXECUTOR_RIGHTS_H
-#define GANTRY_EXECUTOR_RIGHTS_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_RIGHTS_H
+#define GANTRY_EXECUTOR_SANDBOX_RIGHTS_H
 
 #include "base/rc.h"
 

@@ -12,8 +12,8 @@
  * Threads: one, the same for the whole life (--die-with-parent follows it)
  * Source:  epoll(7), pidfd_open(2), timerfd_create(2)
  */
-#ifndef GANTRY_EXECUTOR_RUN_H
-#define GANTRY_EXECUTOR_RUN_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_RUN_H
+#define GANTRY_EXECUTOR_SANDBOX_RUN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,8 +11,8 @@
  *         and the most that its pairs of sockets can hold
  * Errors: RC_NOTFOUND  the sandbox is not set up yet, or gone
  */
-#ifndef GANTRY_EXECUTOR_SAMPLE_H
-#define GANTRY_EXECUTOR_SAMPLE_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_SAMPLE_H
+#define GANTRY_EXECUTOR_SANDBOX_SAMPLE_H
 
 #include <stdbool.h>
 #include <stdint.h>

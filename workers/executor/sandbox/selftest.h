@@ -8,8 +8,8 @@
  *
  * Errors: RC_CONFIG  no sandbox, or one that does not hold: the text says what to change
  */
-#ifndef GANTRY_EXECUTOR_SELFTEST_H
-#define GANTRY_EXECUTOR_SELFTEST_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_SELFTEST_H
+#define GANTRY_EXECUTOR_SANDBOX_SELFTEST_H
 
 #include <stddef.h>
 #include <stdint.h>

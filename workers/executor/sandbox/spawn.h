@@ -10,8 +10,8 @@
  *          the spawning thread)
  * Errors:  RC_TEMP  no descriptors, memory or processes left · RC_CONFIG  bwrap cannot be executed
  */
-#ifndef GANTRY_EXECUTOR_SPAWN_H
-#define GANTRY_EXECUTOR_SPAWN_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_SPAWN_H
+#define GANTRY_EXECUTOR_SANDBOX_SPAWN_H
 
 #include <sys/types.h>
 

@@ -8,8 +8,8 @@
  *
  * Source: contract 4.3 (outcomes); isolate's split of program and internal errors
  */
-#ifndef GANTRY_EXECUTOR_VERDICT_H
-#define GANTRY_EXECUTOR_VERDICT_H
+#ifndef GANTRY_EXECUTOR_SANDBOX_VERDICT_H
+#define GANTRY_EXECUTOR_SANDBOX_VERDICT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -14,8 +14,8 @@
  *          RC_LIMIT   a search beyond its deadline; more than COLLECTION_ROWS_MAX rows
  * Threads: any number of readers (const struct collection *), or one writer; the caller locks
  */
-#ifndef INDEX_COLLECTION_H
-#define INDEX_COLLECTION_H
+#ifndef GANTRY_SEARCH_INDEX_COLLECTION_H
+#define GANTRY_SEARCH_INDEX_COLLECTION_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,8 +8,8 @@
  * names its keys and the positions of its terms. Vectors lie in segments of 64 rows, one word of a
  * bitmap each, split into high and low nibbles (dot.c).
  */
-#ifndef INDEX_COLLECTION_OWN_H
-#define INDEX_COLLECTION_OWN_H
+#ifndef GANTRY_SEARCH_INDEX_COLLECTION_OWN_H
+#define GANTRY_SEARCH_INDEX_COLLECTION_OWN_H
 
 #include "collection.h"
 

@@ -5,8 +5,8 @@
  * Scores of words are sums of integers (2^-17 of a BM25 point), so that their order does not depend
  * on the order of adding.
  */
-#ifndef INDEX_FIND_OWN_H
-#define INDEX_FIND_OWN_H
+#ifndef GANTRY_SEARCH_INDEX_FIND_OWN_H
+#define GANTRY_SEARCH_INDEX_FIND_OWN_H
 
 #include "base/clock.h"
 #include "collection_own.h"
