@@ -11,8 +11,8 @@
  *          It counts beside a valid claim only. Commands of one list are a nanosecond apart.
  * Bounds:  COMMAND_LIST_MAX commands and COMMAND_LIST_BYTES; RC_CORRUPT beyond them
  */
-#ifndef GANTRY_COMMAND_LIST_H
-#define GANTRY_COMMAND_LIST_H
+#ifndef GANTRY_PROTOCOL_COMMAND_LIST_H
+#define GANTRY_PROTOCOL_COMMAND_LIST_H
 
 #include <stddef.h>
 

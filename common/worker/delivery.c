@@ -109,7 +109,7 @@ copy(struct arena *mem, const char *text)
 {
     const char *made = arena_strdup(mem, text);
     if (!made)
-        exit(EXIT_TEMP);
+        log_no_memory("a batch");
     return made;
 }
 

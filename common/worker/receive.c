@@ -357,7 +357,7 @@ delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_m
 void
 delivery_receive_item(struct delivery *list, const struct list_item *item, unsigned place)
 {
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     struct delivery *delivery = delivery_new_item(list, item, place);
     enum rc rc = decode(delivery, &err);
     delivery_trace(delivery, rc == RC_OK);

@@ -4,8 +4,8 @@
  *
  * Source: protocol/command_list.h has the form, docs/states.md what a crash leaves behind
  */
-#ifndef GATEWAY_LISTS_H
-#define GATEWAY_LISTS_H
+#ifndef GANTRY_GATEWAY_EFFECTS_LISTS_H
+#define GANTRY_GATEWAY_EFFECTS_LISTS_H
 
 #include "base/id.h"
 #include "bus/bus.h"
