@@ -320,8 +320,8 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
             "the workspace's share of Redis is used up (REDIS_SHARE_BYTES): the task has run, but "
             "its result could not be kept");
     } else {
-        log_fields(LOG_WARN, "a result cannot be recorded now: trying until it can", "id",
-                   t->ref.id, "reason", err ? err->text : "a reply out of form", NULL);
+        log_fields(LOG_WARN, "a result cannot be recorded now: trying until it can",
+                   CALL_FIELDS(t->call), "reason", err ? err->text : "a reply out of form", NULL);
         if (!s->again)
             s->again = loop_timer_new(worker_loop(t->all->w), record, t);
         loop_timer_set(s->again, FINISH_AGAIN_MS, 0);

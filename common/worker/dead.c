@@ -185,8 +185,8 @@ on_dead_lettered(void *arg, enum rc rc, bool duplicate, const struct err *err)
     struct delivery *delivery = arg;
     if (rc != RC_OK) {
         if (worker_may_say(delivery->w, NOT_STORED, delivery->call.actor.workspace))
-            log_fields(LOG_WARN, NOT_STORED, "workspace", delivery->call.actor.workspace, "reason",
-                       err->text, NULL);
+            log_fields(LOG_WARN, NOT_STORED, CALL_FIELDS(&delivery->call), "reason", err->text,
+                       NULL);
         delivery_step_later(delivery);
         return;
     }
@@ -303,6 +303,6 @@ delivery_dead_letter(struct delivery *delivery, const char *reason)
 {
     delivery->reason = reason ? reason : "no memory for the reason";
     if (worker_may_say(delivery->w, DEAD_LETTER, delivery->call.actor.workspace))
-        log_fields(LOG_ERROR, DEAD_LETTER, "reason", delivery->reason, "workspace",
-                   delivery->call.actor.workspace, "id", delivery->call.id, NULL);
+        log_fields(LOG_ERROR, DEAD_LETTER, CALL_FIELDS(&delivery->call), "reason", delivery->reason,
+                   NULL);
 }
