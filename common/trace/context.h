@@ -34,6 +34,8 @@ struct trace_parent {
     bool sampled;
 };
 
+/* 16 hexadecimal digits, without a NUL. */
+void trace_put_hex(uint64_t value, char *out);
 /* text may be NULL. Of a version that we do not know, the known part is read. */
 bool trace_parent_read(const char *text, struct trace_parent *out);
 void trace_parent_write(const struct trace *trace, uint64_t span, char out[TRACEPARENT_MAX]);

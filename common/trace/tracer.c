@@ -55,14 +55,6 @@ trace_span_id(struct tracer *tracer)
     return id ? id : 1;
 }
 
-static void
-put_hex(uint64_t value, char *out)
-{
-    static const char HEX[] = "0123456789abcdef";
-    for (unsigned i = 0; i < 16; i++)
-        out[i] = HEX[value >> (60 - 4 * i) & 15];
-}
-
 /* --- sampling -------------------------------------------------------------------------------------- */
 
 static bool
@@ -130,8 +122,8 @@ trace_begin(struct tracer *tracer, const struct trace_headers *headers, struct t
         return;
     }
     uint64_t low = trace_span_id(tracer); /* so the id is not all zeros */
-    put_hex(draw(tracer), out->id);
-    put_hex(low, out->id + 16);
+    trace_put_hex(draw(tracer), out->id);
+    trace_put_hex(low, out->id + 16);
     out->sampled = tracer->exporter && root_takes(tracer, low);
 }
 

@@ -10,10 +10,12 @@ void
 traced_begin(struct request *r)
 {
     unsigned parents = 0, states = 0;
-    struct trace_headers headers = { http_header(r->exchange, TRACEPARENT_HEADER, &parents),
-                                     http_header(r->exchange, TRACESTATE_HEADER, &states), false };
+    struct trace_headers headers = { http_header(r->exchange, TRACEPARENT_HEADER, &parents), NULL,
+                                     false };
     if (parents > 1) /* which of them? */
         headers.parent = NULL;
+    if (headers.parent)
+        headers.state = http_header(r->exchange, TRACESTATE_HEADER, &states);
     if (states > 1)
         headers.state = NULL;
     trace_begin(r->gw->tracer, &headers, &r->trace);
