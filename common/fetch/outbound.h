@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * outbound - one HTTPS request to a server that somebody else has named, under guard.h.
+ *
+ * The name is resolved here, each of its addresses is checked, and only a checked address is connected to
+ * (checked once more on the socket). Redirects are followed by us: each goes through all checks again,
+ * keeps the method only with 307 and 308, and carries body and headers only within the same host. TLS 1.2
+ * or later with a verified certificate; no proxy, no cookies, no netrc, no connection that is used twice.
+ * The answer is bounded after decompression, its head by size and time, everything by time.
+ *
+ * Threads: blocks; each call is its own. stop() and go() are called on the caller's thread.
+ */
+#ifndef GANTRY_OUTBOUND_H
+#define GANTRY_OUTBOUND_H
+
+#include "base/buf.h"
+#include "fetch/guard.h"
+
+#define OUTBOUND_ADDRESSES_MAX 16
+#define OUTBOUND_HEAD_MAX      65536 /* bytes of an answer's head */
+#define OUTBOUND_WHY_MAX       200
+#define OUTBOUND_TYPE_MAX      128
+
+struct outbound_addresses {
+    size_t count;
+    struct sockaddr_storage items[OUTBOUND_ADDRESSES_MAX];
+};
+/* RC_NOTFOUND: there is no such name. RC_TEMP: nobody can say now. */
+typedef enum rc outbound_resolve_fn(void *arg, const char *host, struct outbound_addresses *out,
+                                    struct err *err);
+
+/* A host's address as the operator has it, instead of what its name resolves to: checked like any. */
+struct outbound_pin {
+    char host[GUARD_HOST_MAX];
+    struct sockaddr_storage address;
+    unsigned port; /* connect there; 0 = the URL's */
+};
+#define OUTBOUND_PINS_MAX 32
+
+/* The operator's settings; shared by all requests. */
+struct outbound_options {
+    const char *ca_file; /* NULL or "" = the system's */
+    struct guard_networks networks;
+    struct outbound_pin pins[OUTBOUND_PINS_MAX];
+    size_t n_pins;
+    outbound_resolve_fn *resolve; /* NULL = the system's resolver */
+    void *resolve_arg;
+};
+enum rc outbound_init(struct err *err); /* before threads are made */
+/* "host=address[:port]" separated by blanks or commas, an IPv6 address in brackets. */
+enum rc outbound_pins_read(const char *text, struct outbound_options *options, struct err *err);
+
+struct outbound_request {
+    const char *method; /* GET, HEAD, POST, PUT, PATCH, DELETE */
+    const char *url;
+    const char *const *headers; /* "Name: value" without line breaks */
+    size_t n_headers;
+    const void *body;
+    size_t len;
+    uint32_t connect_ms, head_ms, total_ms;
+    size_t answer_max; /* bytes */
+    unsigned redirects_max;
+    bool (*allowed)(void *arg, const char *host, unsigned port);
+    bool (*go)(
+        void *arg); /* asked when connected, before the first byte: false = do not; NULL = yes */
+    bool (*stop)(void *arg); /* asked a few times a second; NULL = never */
+    void *arg;
+};
+
+enum outbound_end {
+    OUTBOUND_ANSWERED,
+    OUTBOUND_REFUSED,     /* the guard does not let it: why has the reason */
+    OUTBOUND_UNREACHABLE, /* no name, no route, no connection */
+    OUTBOUND_UNTRUSTED,   /* the server's certificate or TLS version */
+    OUTBOUND_BROKEN, /* the connection ended before the answer did, or the answer is out of form */
+    OUTBOUND_TIMEOUT,
+    OUTBOUND_TOO_LARGE, /* the answer */
+    OUTBOUND_STOPPED,   /* stop() or go() said so */
+};
+
+struct outbound_answer {
+    enum outbound_end end;
+    bool sent; /* bytes of the request may have reached a server: it may have had its effect */
+    int status;
+    int64_t retry_after_s; /* 0 = not said */
+    unsigned redirects;
+    char type[OUTBOUND_TYPE_MAX]; /* Content-Type */
+    char why[OUTBOUND_WHY_MAX];   /* when end is not ANSWERED: without URL, headers or body */
+    struct buf body;              /* owned by the caller: buf_fini() */
+};
+
+void outbound_send(const struct outbound_options *options, const struct outbound_request *request,
+                   struct outbound_answer *answer);
+
+#endif
