@@ -16,7 +16,7 @@ $(error unknown MODE=$(MODE): release, asan, tsan, fault or fuzz)
 endif
 
 # A directory with a main.c is a program. Adding a worker = mkdir and one word here.
-WORKERS  := ingest search audit executor
+WORKERS  := ingest search audit executor connector
 DIRS     := gateway:gantry-gateway $(foreach w,$(WORKERS),workers/$w:gantry-$w) cli:gantry \
             deploy/stack:gantry-supervisor
 HAVE     := $(foreach d,$(DIRS),$(if $(wildcard $(firstword $(subst :, ,$d))/main.c),$d))
@@ -43,7 +43,7 @@ endif
 LINK  := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 RELEASE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 SANE    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
-TEST  := -I. -Itests/unit -Igateway -Iworkers/executor -Iworkers/search -Wno-unused-parameter -Wno-sign-conversion -Wno-missing-prototypes \
+TEST  := -I. -Itests/unit -Igateway -Iworkers/executor -Iworkers/search -Iworkers/connector -Wno-unused-parameter -Wno-sign-conversion -Wno-missing-prototypes \
          -Wno-missing-declarations -Wno-cast-qual
 
 ifeq ($(findstring clang,$(CC)),)
@@ -86,7 +86,7 @@ $(B)/flags: FORCE
 	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
 
 # A program with folders names them in its includes: "http/http.h" within gateway/.
-OWN_INCLUDE = $(foreach d,gateway workers/executor workers/search,$(if $(filter $d/%,$<),-I$d))
+OWN_INCLUDE = $(foreach d,gateway workers/executor workers/search workers/connector,$(if $(filter $d/%,$<),-I$d))
 $(B)/%.o: %.c $(B)/flags | $(GEN) $(if $(LIB_LIBS),,missing)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -213,7 +213,7 @@ install: all ## copy programs, data, systemd units, manual page and completions 
 	for u in $(wildcard deploy/systemd/*.service deploy/systemd/*.target); do sed 's|@PREFIX@|$(PREFIX)|' $$u | install -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	for f in "--man man/man1/gantry.1" "--completion bash bash-completion/completions/gantry" "--completion zsh zsh/site-functions/_gantry" "--completion fish fish/vendor_completions.d/gantry.fish"; do $(B)/gantry $${f% *} | install -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/share/$${f##* } || exit 1; done
-	tar -c --mode=u=rwX,go=rX sql nats workers/executor/tasks | tar -x --no-same-owner -p -C $(DESTDIR)$(PREFIX)/share/gantry
+	tar -c --mode=u=rwX,go=rX sql nats workers/executor/tasks workers/connector/actions | tar -x --no-same-owner -p -C $(DESTDIR)$(PREFIX)/share/gantry
 
 clean: ## remove what was built (not build/deps and build/bare)
 	find build -mindepth 1 -maxdepth 1 ! -name deps ! -name bare -exec rm -rf {} +

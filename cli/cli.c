@@ -53,6 +53,8 @@ static const struct conf_item ITEMS[] = {
       "For migrate: password that the role gantry_audit gets." },
     { "DB_PASSWORD_PRUNER", CONF_SECRET, offsetof(struct cli_conf, role_passwords[4]), NULL, 0, 0, NULL, CONF_OPTIONAL,
       "For migrate: password that the role gantry_pruner gets." },
+    { "DB_PASSWORD_CONNECTOR", CONF_SECRET, offsetof(struct cli_conf, role_passwords[5]), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "For migrate: password that the role gantry_connector gets." },
 };
 /* clang-format on */
 static const struct conf_table TABLE = { ITEMS, ARRAY_LEN(ITEMS), NULL };

@@ -39,12 +39,12 @@ struct cli_conf {
     char *url, *admin_url, *api_key, *operator_url, *database_url, *superuser_url, *redis_url,
         *audit_vkey;
     char *tls_ca, *tls_cert, *tls_key;
-    char *role_passwords[5]; /* in the order of CLI_ROLES */
+    char *role_passwords[6]; /* in the order of CLI_ROLES */
 };
 
 #define CLI_ROLES                                                                                  \
     {                                                                                              \
-        "gateway", "ingest", "search", "audit", "pruner"                                           \
+        "gateway", "ingest", "search", "audit", "pruner", "connector"                              \
     }
 
 struct cli {

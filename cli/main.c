@@ -11,6 +11,7 @@
 #include "memory.h"
 #include "migrate.h"
 #include "provision.h"
+#include "secret.h"
 #include "status.h"
 #include "workspace.h"
 
@@ -18,14 +19,22 @@
 static const struct cli_command COMMANDS[] = {
     { "migrate", NULL, NULL, "Bring the database's schema and roles up to date. With --additions, leave out what takes away what the release before needs: for an upgrade while its programs run.",
       { "additions", NULL }, 0, 0, cmd_migrate },
-    { "provision", NULL, NULL, "Create or update the NATS streams and consumers; replicas and places stay what they are. With --no-workspaces, which needs no database and leaves the shared consumers of an earlier release, it belongs after each start of the NATS server. Servers that elect a leader are waited for, at most 60 s for each request.",
-      { "replicas=N", "place=TAG[,TAG...]", "no-workspaces", "wait=SECONDS", NULL }, 0, 0, cmd_provision },
+    { "provision", NULL, NULL, "Create or update the NATS streams and consumers; replicas and places stay what they are. With --no-workspaces, which needs no database and leaves the shared consumers of an earlier release, it belongs after each start of the NATS server. Servers that elect a leader are waited for, at most 60 s for each request. With --connector, also what gantry-connector needs; once made, it is kept up to date without the word.",
+      { "replicas=N", "place=TAG[,TAG...]", "no-workspaces", "wait=SECONDS", "connector", NULL }, 0, 0, cmd_provision },
     { "workspace", "create", "NAME", "Create a workspace with its consumer; nothing happens if it is there.",
       { NULL }, 1, 1, cmd_workspace_create },
     { "workspace", "list", NULL, "All workspaces, and what they may run.",
       { NULL }, 0, 0, cmd_workspace_list },
     { "workspace", "allow", "NAME [ACTION...]", "Replace the default list of actions; with no action, nothing is allowed.",
       { NULL }, 1, -1, cmd_workspace_allow },
+    { "workspace", "egress", "NAME [HOST...]", "Replace the list of hosts that connector actions of the workspace may reach (api.example.com, *.example.com, with :PORT); with no host, nothing leaves.",
+      { NULL }, 1, -1, cmd_workspace_egress },
+    { "secret", "set", "WORKSPACE NAME", "Set a secret that connector actions use, from standard input; it is never shown again.",
+      { NULL }, 2, 2, cmd_secret_set },
+    { "secret", "list", "WORKSPACE", "The secrets of a workspace: names and times, no values.",
+      { NULL }, 1, 1, cmd_secret_list },
+    { "secret", "delete", "WORKSPACE NAME", "Delete a secret.",
+      { NULL }, 2, 2, cmd_secret_delete },
     { "key", "create", "--workspace=W --role=R", "Make an API key and print it, once.",
       { "workspace=W", "role=R", "name=N", "expires=90d" }, 0, 0, cmd_key_create },
     { "key", "list", NULL, "The keys of a workspace, or of all; never their secrets.",

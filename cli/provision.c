@@ -100,6 +100,13 @@ fit_stream(const struct cli *cli, const cJSON *body, const cJSON *config, struct
     return json_end(&w);
 }
 
+/* A program that not every deployment has: what it needs is made when asked for, and kept then. */
+static bool
+is_optional(const char *stream)
+{
+    return strcmp(stream, "CONNECTOR") == 0;
+}
+
 static enum rc
 apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *counts,
              struct err *err)
@@ -121,6 +128,8 @@ apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *c
     if (rc != RC_OK && code != STREAM_NOT_FOUND)
         return rc;
     bool exists = rc == RC_OK;
+    if (!exists && is_optional(name) && !cli_option(cli, "connector"))
+        return RC_OK;
     rc = fit_stream(cli, body, exists ? json_member(found, "config") : NULL, &wanted, err);
     if (rc != RC_OK)
         return rc;
@@ -142,6 +151,7 @@ apply_consumer(struct cli *cli, const char *path, const char *text, struct err *
     AUTO(json) cJSON *body = NULL;
     AUTO(json) cJSON *answer = NULL;
     char subject[SUBJECT_LEN];
+    int64_t code = 0;
 
     enum rc rc = json_read(text, strlen(text), &body, err);
     const cJSON *config = rc == RC_OK ? json_member(body, "config") : NULL;
@@ -150,7 +160,9 @@ apply_consumer(struct cli *cli, const char *path, const char *text, struct err *
     if (!stream || !name)
         return err_set(err, RC_BUG, "%s names no stream or no durable consumer", path);
     (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DURABLE.CREATE.%s.%s", stream, name);
-    rc = cli_js_patient(cli, subject, text, &answer, NULL, err);
+    rc = cli_js_patient(cli, subject, text, &answer, &code, err);
+    if (rc != RC_OK && code == STREAM_NOT_FOUND && is_optional(stream))
+        return RC_OK;
     return rc == RC_OK ? RC_OK : err_wrap(err, "%s", path);
 }
 

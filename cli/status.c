@@ -153,11 +153,9 @@ ask_nats(struct status *status)
     if (!status->cli->conf.operator_url)
         return;
     status->asked_nats = true;
-    enum rc rc = streams_read(status->cli, status->streams, &status->nats);
-    if (rc == RC_OK) {
-        status->n_streams = STREAMS_COUNT;
+    enum rc rc = streams_read(status->cli, status->streams, &status->n_streams, &status->nats);
+    if (rc == RC_OK)
         rc = ask_workers(status, &status->nats);
-    }
     status->good = status->good && rc == RC_OK;
 }
 

@@ -38,12 +38,21 @@ read_stream(struct cli *cli, const char *name, struct stream_count *count, struc
 }
 
 enum rc
-streams_read(struct cli *cli, struct stream_count out[STREAMS_COUNT], struct err *err)
+streams_read(struct cli *cli, struct stream_count out[STREAMS_COUNT], size_t *count,
+             struct err *err)
 {
-    static const char *const NAMES[STREAMS_COUNT] = { "MEMORY", "TASKS", "AUDIT", "DEAD" };
+    static const char *const NAMES[STREAMS_COUNT] = { "MEMORY", "TASKS", "AUDIT", "DEAD",
+                                                      "CONNECTOR" };
     enum rc rc = RC_OK;
-    for (size_t i = 0; i < STREAMS_COUNT && rc == RC_OK; i++)
+    for (size_t i = 0; i < STREAMS_COUNT && rc == RC_OK; i++) {
         rc = read_stream(cli, NAMES[i], &out[i], err);
+        if (rc == RC_OK)
+            *count = i + 1;
+    }
+    if (rc == RC_NOTFOUND && *count == STREAMS_COUNT - 1) { /* the last one is not everywhere */
+        *err = (struct err){ .rc = RC_OK };
+        rc = RC_OK;
+    }
     return rc;
 }
 

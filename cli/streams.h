@@ -10,7 +10,7 @@
 
 #include "cli.h"
 
-#define STREAMS_COUNT 4
+#define STREAMS_COUNT 5 /* at most: CONNECTOR is where there is a connector */
 
 struct stream_count {
     const char *name;
@@ -20,7 +20,8 @@ struct stream_count {
     int64_t last_seq;  /* of the newest message: how many there ever were */
 };
 
-enum rc streams_read(struct cli *cli, struct stream_count out[STREAMS_COUNT], struct err *err);
+enum rc streams_read(struct cli *cli, struct stream_count out[STREAMS_COUNT], size_t *count,
+                     struct err *err);
 
 /* Sends $SRV.<verb> (PING, STATS) and gives each answer that comes within wait_ms to fn. */
 enum rc workers_ask(struct cli *cli, const char *verb, int64_t wait_ms, bus_fn *fn, void *arg,

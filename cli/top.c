@@ -44,6 +44,7 @@ struct sample {
     struct err nats, admin;
     int64_t numbers[NUMBER_COUNT];
     struct stream_count streams[STREAMS_COUNT];
+    size_t n_streams;
     struct worker_sample workers[WORKERS_MAX];
     unsigned n_workers;
 };
@@ -120,7 +121,7 @@ take(struct top *top)
     if (top->admin && get(top->admin, "/debug/status", &numbers, &sample->admin) == RC_OK)
         for (size_t i = 0; i < NUMBER_COUNT; i++)
             sample->numbers[i] = json_int(numbers, NUMBERS[i], 0);
-    if (streams_read(top->cli, sample->streams, &sample->nats) == RC_OK)
+    if (streams_read(top->cli, sample->streams, &sample->n_streams, &sample->nats) == RC_OK)
         (void)workers_ask(top->cli, "STATS", ANSWER_MS, on_stats, sample, &sample->nats);
     qsort(sample->workers, sample->n_workers, sizeof(sample->workers[0]), by_name);
 }
@@ -203,7 +204,7 @@ put_streams(const struct top *top, struct buf *out)
 
     table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     table.titles = true;
-    for (size_t i = 0; i < STREAMS_COUNT; i++) {
+    for (size_t i = 0; i < newest(top)->n_streams; i++) {
         const struct stream_count *stream = &newest(top)->streams[i];
         stream_rates(top, i, &in, &leaving);
         table_put(&table, stream->name);
@@ -293,7 +294,7 @@ print_document(const struct top *top)
         json_close(&w);
     }
     json_array(&w, "queues");
-    for (size_t i = 0; now->nats.rc == RC_OK && i < STREAMS_COUNT; i++) {
+    for (size_t i = 0; now->nats.rc == RC_OK && i < now->n_streams; i++) {
         stream_rates(top, i, &in, &leaving);
         json_object(&w, NULL);
         json_put_string(&w, "name", now->streams[i].name);

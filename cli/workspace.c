@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "cli.h"
+#include "fetch/guard.h"
 #include "provision.h"
 #include "sql_cli.h"
 #include "table.h"
@@ -96,6 +97,7 @@ print_workspaces(const PGresult *rows)
             json_put_raw(&w, "actions", actions, strlen(actions));
         else
             json_put_null(&w, "actions");
+        json_put_raw(&w, "egress", db_text(rows, row, 3), strlen(db_text(rows, row, 3)));
         json_close(&w);
     }
     json_close(&w);
@@ -144,7 +146,8 @@ is_action(const char *name)
 }
 
 static enum rc
-allow(struct cli *cli, const char *workspace, const char *actions, struct err *err)
+replace_list(struct cli *cli, unsigned statement, const char *workspace, const char *list,
+             struct err *err)
 {
     struct db *db = NULL;
     AUTO(pgresult) PGresult *rows = NULL;
@@ -154,48 +157,71 @@ allow(struct cli *cli, const char *workspace, const char *actions, struct err *e
     if (rc != RC_OK)
         return rc;
     db_param_text(&params, workspace);
-    db_param_text(&params, actions);
-    rc = db_query(db, NULL, SQL_CLI_WORKSPACE_ALLOW, &params, &rows, err);
+    db_param_text(&params, list);
+    rc = db_query(db, NULL, statement, &params, &rows, err);
     if (rc == RC_OK && PQntuples(rows) == 0)
         rc = err_set(err, RC_NOTFOUND, "there is no workspace '%s'", workspace);
     return rc;
 }
 
-int
-cmd_workspace_allow(struct cli *cli)
+/* The words after the first, as a JSON array; an exit code, 0: it is one. */
+static int
+read_words(const struct cli *cli, bool (*fits)(const char *), const char *what, struct buf *list)
 {
-    AUTO(buf) struct buf list = { 0 };
+    struct json_writer w;
+    buf_init(list, ACTIONS_MAX);
+    json_begin(&w, list);
+    json_array(&w, NULL);
+    for (int i = 1; i < cli->argc; i++) {
+        if (!fits(cli->argv[i]))
+            return cli_usage("'%.80s' is no %s", cli->argv[i], what);
+        json_put_string(&w, NULL, cli->argv[i]);
+    }
+    json_close(&w);
+    return json_end(&w) == RC_OK ? 0 : cli_usage("the list is too long");
+}
+
+static int
+set_list(struct cli *cli, unsigned statement, const char *member, const char *verb,
+         const struct buf *list)
+{
     AUTO(buf) struct buf out = { 0 };
     struct err err = { 0 };
     struct json_writer w;
 
-    int code = check_name(cli->argv[0]);
-    if (code)
-        return code;
-    buf_init(&list, ACTIONS_MAX);
-    json_begin(&w, &list);
-    json_array(&w, NULL);
-    for (int i = 1; i < cli->argc; i++) {
-        if (!is_action(cli->argv[i]))
-            return cli_usage("'%.80s' is no name of an action", cli->argv[i]);
-        json_put_string(&w, NULL, cli->argv[i]);
-    }
-    json_close(&w);
-    if (json_end(&w) != RC_OK)
-        return cli_usage("the list of actions is too long");
-    if (allow(cli, cli->argv[0], buf_text(&list), &err) != RC_OK)
+    if (replace_list(cli, statement, cli->argv[0], buf_text(list), &err) != RC_OK)
         return cli_fail(&err);
     if (!cli->json) {
-        (void)printf("workspace %s may run %s\n", cli->argv[0],
-                     cli->argc > 1 ? buf_text(&list) : "nothing");
+        (void)printf("workspace %s may %s %s\n", cli->argv[0], verb,
+                     cli->argc > 1 ? buf_text(list) : "nothing");
         return EXIT_OK;
     }
     buf_init(&out, ACTIONS_MAX + 1024);
     json_begin(&w, &out);
     json_object(&w, NULL);
     json_put_string(&w, "workspace", cli->argv[0]);
-    json_put_raw(&w, "actions", buf_text(&list), list.len);
+    json_put_raw(&w, member, buf_text(list), list->len);
     json_close(&w);
     (void)json_end(&w);
     return cli_print_json(&out);
+}
+
+int
+cmd_workspace_allow(struct cli *cli)
+{
+    AUTO(buf) struct buf list = { 0 };
+    int code = check_name(cli->argv[0]);
+    if (!code)
+        code = read_words(cli, is_action, "name of an action", &list);
+    return code ? code : set_list(cli, SQL_CLI_WORKSPACE_ALLOW, "actions", "run", &list);
+}
+
+int
+cmd_workspace_egress(struct cli *cli)
+{
+    AUTO(buf) struct buf list = { 0 };
+    int code = check_name(cli->argv[0]);
+    if (!code)
+        code = read_words(cli, guard_host_valid, "host such as api.example.com", &list);
+    return code ? code : set_list(cli, SQL_CLI_WORKSPACE_EGRESS, "egress", "reach", &list);
 }

@@ -10,5 +10,6 @@ struct cli;
 int cmd_workspace_create(struct cli *cli);
 int cmd_workspace_list(struct cli *cli);
 int cmd_workspace_allow(struct cli *cli);
+int cmd_workspace_egress(struct cli *cli);
 
 #endif

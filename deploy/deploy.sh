@@ -30,7 +30,7 @@ done
 target=$(realpath -m "$1")
 project=${PROJECT:-gantry}
 programs="audit ingest search executor gateway"
-images="gateway ingest search audit executor cli nats postgres redis caddy"
+images="gateway ingest search audit executor connector cli nats postgres redis caddy"
 read -ra docker_compose <<<"${GANTRY_COMPOSE:-docker compose}"
 
 say() { echo "deploy: $*" >&2; }

@@ -37,8 +37,8 @@ claims_print_key(const char *program)
     struct err err = { 0 };
     if (!carries_out_commands(program)) {
         (void)fprintf(stderr,
-                      "gantry-gateway: \"%s\" takes no commands: name ingest, search, audit or "
-                      "executor\n",
+                      "gantry-gateway: \"%s\" takes no commands: name ingest, search, audit, "
+                      "executor or connector\n",
                       program);
         return EXIT_USAGE;
     }

@@ -99,6 +99,7 @@ struct gateway {
     struct waiters *waiters;
     struct lists *lists; /* of commands that leave in this turn */
     struct allowlist *allowlist;
+    struct connectors *connectors; /* NULL: there is no gantry-connector */
     struct dbworker *dbworker;
     struct uses *uses;
     struct audit *audit;

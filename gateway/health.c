@@ -98,18 +98,21 @@ health_put(const struct gateway *gw, struct json_writer *w)
     bool audit = nats && audit_healthy(gw->audit);
     bool recorded = audit && fleet_has(gw->fleet, "audit");
     bool embedding = !fleet_embedding_fails(gw->fleet);
+    bool connector = !gw->connectors || fleet_has(gw->fleet, "connector");
     bool ready = nats && postgresql && audit && !gw->draining;
     json_put_string(w, "status",
-                    gw->draining                     ? "draining"
-                    : !ready                         ? "not_ready"
-                    : redis && recorded && embedding ? "ready"
-                                                     : "degraded");
+                    gw->draining                                  ? "draining"
+                    : !ready                                      ? "not_ready"
+                    : redis && recorded && embedding && connector ? "ready"
+                                                                  : "degraded");
     json_object(w, "dependencies");
     json_put_string(w, "nats", nats ? "up" : "down");
     json_put_string(w, "postgresql", postgresql ? "up" : "down");
     json_put_string(w, "redis", redis ? "up" : "down");
     json_put_string(w, "audit", recorded ? "up" : audit ? "stopped" : "down");
     json_put_string(w, "embedding", embedding ? "up" : "down");
+    if (gw->connectors)
+        json_put_string(w, "connector", connector ? "up" : "down");
     json_close(w);
     full_put(gw, w);
     return ready;

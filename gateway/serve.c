@@ -14,6 +14,7 @@
 #include "claims.h"
 #include "console/console.h"
 #include "console/traffic.h"
+#include "effects/connectors.h"
 #include "effects/forward.h"
 #include "effects/lists.h"
 #include "effects/share.h"
@@ -164,6 +165,8 @@ connect_servers(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = events_open(gw, &gw->events, err);
     if (rc == RC_OK)
+        rc = connectors_open(gw->settings, &gw->connectors, err);
+    if (rc == RC_OK)
         rc = subscribe(gw, err);
     if (rc == RC_OK)
         rc = fleet_new(gw->bus, &gw->fleet, err);
@@ -282,6 +285,7 @@ release(struct gateway *gw)
     allow_close(gw->allowlist);
     audit_close(gw->audit);
     events_close(gw->events);
+    connectors_close(gw->connectors);
     waiters_free(gw->waiters);
     lists_free(gw->lists);
     tally_free(gw->tally);

@@ -15,6 +15,8 @@
 #include "trace/trace_conf.h"
 
 struct settings {
+    bool connector_enabled;
+    char *connector_actions_dir;
     char *listen_addr;
     char *admin_listen_addr;
     char *nats_url;

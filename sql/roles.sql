@@ -6,7 +6,7 @@ DECLARE
     role text;
 BEGIN
     FOREACH role IN ARRAY ARRAY['gantry_owner', 'gantry_gateway', 'gantry_ingest', 'gantry_search',
-                                'gantry_audit', 'gantry_pruner']
+                                'gantry_audit', 'gantry_pruner', 'gantry_connector']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role);
@@ -17,26 +17,28 @@ BEGIN
     EXECUTE format('ALTER DATABASE %I OWNER TO gantry_owner', current_database());
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO gantry_gateway, gantry_ingest, gantry_search,'
-                   ' gantry_audit, gantry_pruner', current_database());
+                   ' gantry_audit, gantry_pruner, gantry_connector', current_database());
 END
 $$;
 
 ALTER SCHEMA public OWNER TO gantry_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public
-    TO gantry_gateway, gantry_ingest, gantry_search, gantry_audit, gantry_pruner;
+    TO gantry_gateway, gantry_ingest, gantry_search, gantry_audit, gantry_pruner, gantry_connector;
 
 -- A program that hangs inside a transaction must not hold locks for ever.
 ALTER ROLE gantry_gateway SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE gantry_ingest SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE gantry_search SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE gantry_audit SET idle_in_transaction_session_timeout = '60s';
+ALTER ROLE gantry_connector SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE gantry_search SET default_transaction_read_only = on;
 -- No just-in-time compilation: it costs more than these short statements take.
 ALTER ROLE gantry_gateway SET jit = off;
 ALTER ROLE gantry_ingest SET jit = off;
 ALTER ROLE gantry_search SET jit = off;
 ALTER ROLE gantry_audit SET jit = off;
+ALTER ROLE gantry_connector SET jit = off;
 -- Planning a statement anew each time costs more than carrying it out. The one plan is
 -- by index, also when it is made while the tables are empty: each is about one workspace.
 ALTER ROLE gantry_search SET plan_cache_mode = force_generic_plan;

@@ -86,7 +86,7 @@ door '(cjson/)?cJSON' 'common/json/[a-z_]+\.[ch]'
 door 'seccomp' '(common/process/confine|workers/executor/sandbox/filter)\.c'
 door 'utf8proc|libstemmer' 'common/analysis/[a-z_]+\.c'
 grep -HnE '#include "\.\./' "${sources[@]}" | report 'include of a parent folder'
-for program in gateway cli workers/ingest workers/search workers/audit workers/executor; do
+for program in gateway cli workers/ingest workers/search workers/audit workers/executor workers/connector; do
     find "$program" -name '*.[ch]' -exec grep -HnE '#include "(gateway|cli|workers)/' {} + |
         report 'include of a program by its path'
 done
@@ -167,7 +167,7 @@ fi
 # --- compilers and formatters ------------------------------------------------------------------------
 make -s generated >/dev/null 2>&1
 for file in "${headers[@]}"; do
-    echo "#include \"$file\"" | gcc $flags -Itests/unit -Igateway -Icli -Iworkers/executor -Iworkers/search -fsyntax-only -x c - 2>&1 |
+    echo "#include \"$file\"" | gcc $flags -Itests/unit -Igateway -Icli -Iworkers/executor -Iworkers/search -Iworkers/connector -fsyntax-only -x c - 2>&1 |
         grep -m1 error | sed "s|^|$file: |"
 done | report 'header does not compile alone'
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then # others format differently

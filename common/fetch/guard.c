@@ -301,8 +301,7 @@ read_host(CURLU *parts, struct guard_url *out, struct err *err)
     if (curl_url_get(parts, CURLUPART_HOST, &host, 0) != CURLUE_OK)
         return err_set(err, RC_INVALID, "the URL names no host");
     size_t len = strlen(host);
-    if (len > 2 &&
-        host[0] == '[') { /* also with a zone, which is no address of the public network */
+    if (len > 2 && host[0] == '[') {
         out->literal = address_valid(host + 1, len - 2);
         if (out->literal)
             (void)snprintf(out->host, sizeof(out->host), "%.*s", (int)len - 2, host + 1);
@@ -326,6 +325,7 @@ guard_url_read(const char *url, struct guard_url *out, struct err *err)
     AUTO(curl_text) char *scheme = NULL;
     AUTO(curl_text) char *user = NULL;
     AUTO(curl_text) char *port = NULL;
+    AUTO(curl_text) char *zone = NULL;
     struct guard_url found = { .port = GUARD_PORT };
     if (!parts)
         return err_set(err, RC_TEMP, "no memory for a URL");
@@ -341,6 +341,8 @@ guard_url_read(const char *url, struct guard_url *out, struct err *err)
         return err_set(err, RC_INVALID, "the URL does not begin with https://");
     if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK)
         return err_set(err, RC_INVALID, "the URL holds a user name");
+    if (curl_url_get(parts, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK)
+        return err_set(err, RC_INVALID, "the URL's host is an address with a zone");
     if (curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK)
         found.port = (unsigned)strtoul(port, NULL, 10);
     if (found.port == 0)

@@ -36,6 +36,8 @@ stream_name(enum stream stream)
         return "TASKS";
     case STREAM_AUDIT:
         return "AUDIT";
+    case STREAM_CONNECTOR:
+        return "CONNECTOR";
     }
     return NULL;
 }

@@ -42,7 +42,7 @@
 #define CUT_HEADER      "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
 #define MESSAGE_MAX     (1u << 20) /* bytes, headers and all; = max_msg_size in nats/streams */
 
-enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT };
+enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT, STREAM_CONNECTOR };
 
 /* STREAM_NONE = core request/reply with the queue group of the program's name.
  * program: who carries it out. for_clients: also from a NATS client with an API key. */
@@ -67,7 +67,12 @@ enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT };
     X(CMD_JOBS_CANCEL,       "jobs.cancel",       STREAM_NONE,   SCOPE_ACTIONS_EXECUTE, "jobs_cancel",       "executor", NULL,     true)  \
     X(CMD_JOBS_LIST,         "jobs.list",         STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "jobs_list",         "executor", NULL,     true)  \
     X(CMD_JOBS_GET,          "jobs.get",          STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "jobs_get",          "executor", NULL,     true)  \
-    X(CMD_ACTIONS_LIST,      "actions.list",      STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "actions_list",      "executor", NULL,     true)
+    X(CMD_ACTIONS_LIST,      "actions.list",      STREAM_NONE,   SCOPE_ACTIONS_PREVIEW, "actions_list",      "executor", NULL,     true)  \
+    X(CMD_CONNECTOR_RUN,     "connector.run",     STREAM_CONNECTOR, SCOPE_ACTIONS_EXECUTE, "executor_run",   "connector", "job",   true)  \
+    X(CMD_SECRETS_PUT,       "secrets.put",       STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_put",       "connector", NULL,    false) \
+    X(CMD_SECRETS_GET,       "secrets.get",       STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_get",      "connector", NULL,    false) \
+    X(CMD_SECRETS_LIST,      "secrets.list",      STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_list",      "connector", NULL,    false) \
+    X(CMD_SECRETS_DELETE,    "secrets.delete",    STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_delete",      "connector", NULL,    false)
 /* clang-format on */
 
 #define COMMAND_ENUM(name, ...) name,

@@ -22,6 +22,7 @@ static const char *const SCRIPT_FILES[JOBS_SCRIPTS] = {
     "common/protocol/lua/job_create.lua", "common/protocol/lua/job_start.lua",
     "common/protocol/lua/job_finish.lua", "common/protocol/lua/job_cancel.lua",
     "common/protocol/lua/job_dead.lua",   "common/protocol/lua/job_list.lua",
+    "common/protocol/lua/job_send.lua",
 };
 
 void
@@ -150,6 +151,22 @@ jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void 
     kv_add_int(&cmd, clock_wall_ms());
     kv_add_int(&cmd, jobs->retention_s);
     call(jobs, JOBS_CANCEL, &cmd, fn, arg);
+}
+
+void
+jobs_send(const struct jobs *jobs, const struct job_ref *ref, const char *token, kv_fn *fn,
+          void *arg)
+{
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+
+    make_keys(ref->workspace, ref->id, &keys);
+    kv_add(&cmd, keys.job);
+    kv_add(&cmd, ref->id);
+    kv_add_int(&cmd, ref->message);
+    kv_add_int(&cmd, (int64_t)ref->delivery);
+    kv_add(&cmd, token);
+    kv_script_call(jobs->kv, jobs->first_script + JOBS_SEND, 1, &cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 enum rc

@@ -33,6 +33,7 @@ enum jobs_script {
     JOBS_CANCEL,
     JOBS_DEAD,
     JOBS_LIST,
+    JOBS_SEND,
     JOBS_SCRIPTS /* how many */
 };
 
@@ -86,6 +87,10 @@ struct job_end {
 void jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job_end *end,
                  kv_fn *fn, void *arg);
 void jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
+/* Before an effect that cannot be taken back. fn gets { 'ok' | 'sent' | 'cancelled' | 'busy' }
+ * (job_send.lua). token: of this attempt. */
+void jobs_send(const struct jobs *jobs, const struct job_ref *ref, const char *token, kv_fn *fn,
+               void *arg);
 enum rc jobs_dead_sync(const struct jobs *jobs, const struct job_ref *ref, const char *reason,
                        struct err *err);
 void jobs_get(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);

@@ -23,7 +23,8 @@
     X(SCOPE_AUDIT_READ,      "audit:read")       \
     X(SCOPE_MEMORY_DELETE,   "memory:delete")    \
     X(SCOPE_KEYS_MANAGE,     "keys:manage")      \
-    X(SCOPE_JOBS_MANAGE,     "jobs:manage")
+    X(SCOPE_JOBS_MANAGE,     "jobs:manage")      \
+    X(SCOPE_SECRETS_MANAGE,  "secrets:manage")
 /* clang-format on */
 
 #define SCOPE_ENUM(name, text) name,

@@ -11,9 +11,9 @@ STACK_DIR=${STACK_DIR:-var}
 [[ $STACK_DIR = /* ]] || STACK_DIR=$invoked_in/$STACK_DIR
 stack=$(realpath -m "$STACK_DIR")
 settings=$stack/settings
-programs="gateway ingest search audit executor"
+programs="gateway ingest search audit executor connector"
 servers="nats postgres redis"
-redis_users="gateway search executor admin"
+redis_users="gateway search executor connector admin"
 
 say() {
     echo "  $*" >&2
@@ -27,9 +27,9 @@ fail() {
 # Variables that the user may give: ports, replicas, and all of .env.example but those that this
 # stack must set itself.
 port_names="GATEWAY_PORT NATS_PORT POSTGRES_PORT REDIS_PORT ADMIN_PORT NATS_MONITOR_PORT"
-replica_names="INGEST SEARCH AUDIT EXECUTOR"
+replica_names="INGEST SEARCH AUDIT EXECUTOR CONNECTOR"
 setting_names=$(sed -nE 's/^#? ?([A-Z][A-Z0-9_]*)=.*/\1/p' .env.example |
-    grep -vxE '(ADMIN_)?LISTEN_ADDR|([A-Z]+_)?(NATS|DATABASE|REDIS)(_[A-Z]+)?_URL|(GANTRY|DB_PASSWORD)_.*')
+    grep -vxE '(ADMIN_)?LISTEN_ADDR|CONNECTOR_ENABLED|([A-Z]+_)?(NATS|DATABASE|REDIS)(_[A-Z]+)?_URL|(GANTRY|DB_PASSWORD)_.*')
 
 # The value that a file of the stack records for a name.
 saved() {

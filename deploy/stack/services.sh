@@ -44,6 +44,7 @@ user_of() {
     # Its group is the one that may enter the folder of Redis's socket: one of its own beside that would
     # be a second group in every task's sandbox.
     executor) echo "$((uid_base + 6)):$((uid_base + 8))" ;;
+    connector) echo "$((uid_base + 9)):$((uid_base + 9))" ;;
     esac
 }
 
@@ -57,7 +58,7 @@ socket_group() {
 }
 groups_of() {
     case $1 in
-    gateway | search) echo "$((uid_base + 7)),$((uid_base + 8))" ;;
+    gateway | search | connector) echo "$((uid_base + 7)),$((uid_base + 8))" ;;
     ingest | audit) echo "$((uid_base + 7))" ;;
     esac
 }
@@ -100,7 +101,7 @@ secret() {
 
 make_secrets() {
     local name
-    for name in DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY; do # the user's own, if given
+    for name in DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY SECRET_KEY; do # the user's own, if given
         [ -n "${!name-}" ] || declare -g "$name=$(secret "$name")"
     done
     ACTOR_SIGNING_KEY=$(secret ACTOR_SIGNING_KEY)
@@ -192,11 +193,14 @@ install_programs() {
     done
     # redis-server is a name of this binary (package redis-tools, which brings no service).
     ln -sfn "$(command -v redis-check-rdb)" "$stack/bin/redis-server"
-    local from=workers/executor/tasks to=$stack/share/gantry/workers/executor/tasks
-    if [ -d $from ] && ! diff -rq $from "$to" >/dev/null 2>&1; then
-        rm -rf "$to" && mkdir -p "${to%/*}" && cp -R $from "$to"
-        chmod -R u=rwX,go=rX "$stack/share"
-    fi
+    local from to
+    for from in workers/executor/tasks workers/connector/actions; do
+        to=$stack/share/gantry/$from
+        if [ -d $from ] && ! diff -rq $from "$to" >/dev/null 2>&1; then
+            rm -rf "$to" && mkdir -p "${to%/*}" && cp -R $from "$to"
+            chmod -R u=rwX,go=rX "$stack/share"
+        fi
+    done
 }
 
 stamp_of() { # file or folder...: changes when they do
@@ -337,7 +341,7 @@ gantry() {
         # shellcheck disable=SC1091
         . "$stack/env"
         if [ "$1" = migrate ]; then
-            for name in GATEWAY INGEST SEARCH AUDIT PRUNER; do
+            for name in GATEWAY INGEST SEARCH AUDIT PRUNER CONNECTOR; do
                 export "DB_PASSWORD_$name=$(secret "postgres_gantry_${name,,}")"
             done
         fi
@@ -397,9 +401,10 @@ secrets_of() {
     search) echo ACTOR_PUBLIC_KEY EMBED_API_KEY ;;
     audit) echo ACTOR_PUBLIC_KEY AUDIT_SIGNING_KEY ;;
     executor) echo ACTOR_PUBLIC_KEY DATA_KEY ;;
+    connector) echo ACTOR_PUBLIC_KEY DATA_KEY SECRET_KEY SECRET_KEY_PREVIOUS ;;
     esac
 }
-secret_names="DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY ACTOR_SIGNING_KEY ACTOR_KEY ACTOR_KEY_PREVIOUS ACTOR_PUBLIC_KEY EMBED_API_KEY CALLOUT_ISSUER_KEY"
+secret_names="SECRET_KEY SECRET_KEY_PREVIOUS DATA_KEY JETSTREAM_KEY AUDIT_SIGNING_KEY ACTOR_SIGNING_KEY ACTOR_KEY ACTOR_KEY_PREVIOUS ACTOR_PUBLIC_KEY EMBED_API_KEY CALLOUT_ISSUER_KEY"
 
 actor_key() { # program, ACTOR_SIGNING_KEY
     ACTOR_SIGNING_KEY=$2 "$stack/bin/gantry-gateway" --print-actor-key "$1"
@@ -417,6 +422,7 @@ configure_programs() {
         [ "$program" != gateway ] || env+=("LISTEN_ADDR=127.0.0.1:$GATEWAY_PORT"
             "ADMIN_LISTEN_ADDR=127.0.0.1:$ADMIN_PORT"
             "CALLOUT_NATS_URL=$(nats_url callout)" "KICK_NATS_URL=$(nats_url kick)")
+        [ "$program" != gateway ] || [ "$CONNECTOR" = 0 ] || env+=("CONNECTOR_ENABLED=1")
         if [ "$program" != gateway ]; then
             env+=("ACTOR_KEY=$(actor_key "$program" "$ACTOR_SIGNING_KEY")")
             [ -z "$ACTOR_SIGNING_KEY_PREVIOUS" ] ||
@@ -429,7 +435,10 @@ configure_programs() {
             [ -z "${!name-}" ] || env+=("$name=${!name}")
         done
         stamp=$(stamp_of "$stack/bin/gantry-$program")
-        [ "$program" != executor ] || stamp+=-$(stamp_of "$stack/share")
+        case $program in
+        executor | connector) stamp+=-$(stamp_of "$stack/share/gantry/workers/$program") ;;
+        gateway) [ "$CONNECTOR" = 0 ] || stamp+=-$(stamp_of "$stack/share/gantry/workers/connector") ;;
+        esac
         count=${program^^}
         for ((i = 1; i <= ${!count:-1}; i++)); do
             name=$program

@@ -10,13 +10,14 @@
  *
  * Job ids follow from the request's id, which the header's idempotency key fixes, and from the
  * action's own key, which its reservation fixes: a retry after a crash publishes the same ids again,
- * and the executor absorbs them.
+ * and the worker absorbs them.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "effects/connectors.h"
 #include "effects/forward.h"
 #include "effects/idem.h"
 #include "effects/previews.h"
@@ -337,10 +338,10 @@ publish_item(struct item *item)
     struct forward_head head;
     struct err err = { 0 };
     char msg_id[ID_TEXT_MAX + 24];
+    enum command command = connectors_command(r->gw->connectors, item->action);
     buf_init(&payload, r->body_max * 7 + 1024);
     if (tasks_message(item->action, item->params, &payload) != RC_OK ||
-        forward_sign(r, CMD_EXECUTOR_RUN, item->id, buf_text(&payload), payload.len, &head, &err) !=
-            RC_OK) {
+        forward_sign(r, command, item->id, buf_text(&payload), payload.len, &head, &err) != RC_OK) {
         go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
         return;
     }

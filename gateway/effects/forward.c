@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "effects/connectors.h"
 #include "effects/lists.h"
 #include "effects/waiters.h"
 #include "events/events.h"
@@ -247,6 +248,15 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     request_timer(r, (uint32_t)((int64_t)r->wait_ms - waited_ms), wait_ran_out);
 }
 
+/* Of a task the route does not say whose it is. */
+static enum command
+command_of(const struct request *r)
+{
+    if (r->route->command != CMD_EXECUTOR_RUN)
+        return r->route->command;
+    return connectors_command(r->gw->connectors, json_string(json_member(r->doc, "task"), "type"));
+}
+
 static enum step
 forward_command(struct request *r)
 {
@@ -256,7 +266,7 @@ forward_command(struct request *r)
     char again[ID_TEXT_MAX];
     size_t len;
     const char *payload = request_payload(r, &len);
-    if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
+    if (forward_sign(r, command_of(r), NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     traced_hop_begin(r, &r->hop);
     if (!bus_connected(r->gw->bus))

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "effects/connectors.h"
 #include "effects/forward.h"
 #include "effects/share.h"
 #include "gateway.h"
@@ -187,6 +188,12 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
         return;
     }
     const cJSON *action = cJSON_GetArrayItem(json_member(doc, "actions"), 0);
+    if (!action && connectors_has(r->gw->connectors, json_string(r->doc, "action"))) {
+        answer_header(r, "Retry-After", "1");
+        finish(r,
+               answer_problem(r, PROBLEM_UNAVAILABLE, "no gantry-connector answers at the moment"));
+        return;
+    }
     if (!action) {
         struct field_errors fields = { 0 };
         field_errors_add(&fields, "action", "there is no action %s; GET /ai/actions lists them",

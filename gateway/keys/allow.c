@@ -40,6 +40,7 @@ struct question {
     int64_t asked_ms;
     bool found;
     char *actions; /* owned; JSON array, NULL = the default */
+    char *egress;  /* owned; JSON array */
     allow_fn *fn;
     void *arg;
 };
@@ -63,6 +64,7 @@ static void
 view_fini(struct allow_view *view)
 {
     free(view->actions);
+    free(view->egress);
     *view = (struct allow_view){ 0 };
 }
 
@@ -90,7 +92,8 @@ run(struct dbwork *base, struct db *db, struct err *err)
         return rc;
     q->found = PQntuples(result) == 1;
     const char *actions = q->found ? db_text(result, 0, 0) : NULL;
-    if (actions && !(q->actions = strdup(actions)))
+    const char *egress = q->found ? db_text(result, 0, 1) : NULL;
+    if ((actions && !(q->actions = strdup(actions))) || (egress && !(q->egress = strdup(egress))))
         return err_set(err, RC_TEMP, "no memory for an allowlist");
     return RC_OK;
 }
@@ -111,6 +114,7 @@ keep(struct allowlist *list, const struct question *q, struct slot **out)
     view_fini(&slot->view);
     memcpy(slot->workspace, q->workspace, sizeof(slot->workspace));
     slot->asked_ms = q->asked_ms;
+    slot->view.egress = q->egress ? strdup(q->egress) : NULL;
     *out = slot;
     if (!q->actions) {
         for (unsigned i = 0; i < list->defaults.count; i++)
@@ -140,6 +144,7 @@ on_done(void *arg)
         rc = keep(q->list, q, &slot);
     q->fn(q->arg, rc, slot ? &slot->view : NULL);
     free(q->actions);
+    free(q->egress);
     free(q);
 }
 
@@ -194,6 +199,8 @@ on_answer(void *arg, enum rc rc, const struct allow_view *view)
         for (unsigned i = 0; rc == RC_OK && i < view->count; i++)
             json_put_string(&w, NULL, view->actions[i]);
         json_close(&w);
+        if (rc == RC_OK && view->egress)
+            json_put_raw(&w, "egress", view->egress, strlen(view->egress));
         json_close(&w);
         struct bus_out message = { .subject = inquiry->reply, .data = out.data, .len = out.len };
         if (json_end(&w) == RC_OK && bus_publish(inquiry->list->gw->bus, &message, &err) != RC_OK)

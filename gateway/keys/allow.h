@@ -2,8 +2,8 @@
 /*
  * allow - which actions a workspace may run: its own list, or ALLOW_ACTIONS_DEFAULT.
  *
- * Also the service on gantry.sys.allowlist.<workspace>, which executors ask: the answer is
- * {"workspace":…,"actions":[…]}. Without PostgreSQL there is no answer: the executor tries again,
+ * Also the service on gantry.sys.allowlist.<workspace>, which executors and connectors ask: the answer is
+ * {"workspace":…,"actions":[…],"egress":[…]}. Without PostgreSQL there is no answer: the executor tries again,
  * it never allows and never rejects on a guess. A list is remembered for ALLOW_FRESH_MS, for whoever
  * wants one that may be that old; nothing is denied by a remembered list.
  *
@@ -30,6 +30,7 @@ struct allowlist;
 struct allow_view {
     unsigned count;
     char (*actions)[ALLOW_ACTION_BYTES];
+    char *egress; /* JSON array: the hosts that its connector actions may reach; NULL = none */
 };
 
 typedef void allow_fn(void *arg, enum rc rc, const struct allow_view *view);

@@ -103,8 +103,11 @@ tidy(cJSON *schema, const cJSON *components, unsigned depth)
             cJSON *copy = cJSON_Duplicate(named, true);
             if (copy && one->string)
                 (void)cJSON_ReplaceItemInObjectCaseSensitive(schema, one->string, copy);
-            else if (copy)
+            else if (copy) { /* an element has no name; the copy brings that of its definition */
+                cJSON_free(copy->string);
+                copy->string = NULL;
                 (void)cJSON_ReplaceItemViaPointer(schema, one, copy);
+            }
             one = copy ? copy : one;
         }
         if (one->child)

@@ -207,7 +207,8 @@ static void
 put_problems(struct json_writer *w, const struct route *route)
 {
     const bool keyed = !(route->flags & ROUTE_OPEN);
-    const bool body = route->method == METHOD_POST || route->method == METHOD_PATCH;
+    const bool body = route->method == METHOD_POST || route->method == METHOD_PUT ||
+                      route->method == METHOD_PATCH;
     const struct {
         const char *status;
         bool may;
@@ -286,6 +287,8 @@ tag_of(const struct route *route)
         return "audit";
     if (strncmp(route->path, "/keys", 5) == 0 || route->local == whoami_get)
         return "keys";
+    if (strncmp(route->path, "/secrets", 8) == 0)
+        return "secrets";
     if (route->flags & ROUTE_OPEN || route->local == overview_get)
         return "health";
     return "tasks";
@@ -312,7 +315,9 @@ put_operation(struct json_writer *w, const struct route *route)
     }
     put_parameters(w, route);
     AUTO(json) cJSON *schema = NULL;
-    if (route->schema && (route->method == METHOD_POST || route->method == METHOD_PATCH) &&
+    if (route->schema &&
+        (route->method == METHOD_POST || route->method == METHOD_PUT ||
+         route->method == METHOD_PATCH) &&
         (schema = body_schema(route)) != NULL) {
         json_object(w, "requestBody");
         json_put_bool(w, "required", !(route->flags & ROUTE_BODY_EMPTY));

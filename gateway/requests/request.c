@@ -48,7 +48,10 @@ drop_body(struct request *r)
 {
     r->gw->buffered_bytes -= r->body.len;
     load_body_gone(r);
-    buf_fini(&r->body);
+    if (r->route && r->route->flags & ROUTE_SECRET)
+        buf_wipe(&r->body);
+    else
+        buf_fini(&r->body);
 }
 
 void
@@ -59,6 +62,8 @@ request_free(void *arg)
         r->on_gone(r);
     drop_body(r);
     load_leave(r);
+    if (r->route && r->route->flags & ROUTE_SECRET)
+        buf_wipe(&r->payload);
     buf_fini(&r->payload);
     buf_fini(&r->answer.body);
     json_cleanup(&r->doc);

@@ -16,6 +16,7 @@ static const struct route_param HISTORY[] = {
 };
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
 
+static const struct route_param SECRET_NAME[] = { { "name", MEMBER_STRING, "the secret's name" } };
 static const struct route_param JOB_ID[] = { { "id", MEMBER_UUID, "the job's id" } };
 static const struct route_param WAIT_JOB[] = {
     { "wait", MEMBER_INT, "seconds to wait for the job's next state, 0 to 60" },
@@ -171,6 +172,19 @@ const struct route ROUTES[] = {
       0, CMD_COUNT, "key_revoke", 204, PARAMS(KEY_ID), .local = key_revoke,
       .summary = "Revoke a key" },
 
+    { METHOD_PUT, "/secrets/{name}", SCOPE_SECRETS_MANAGE, ROUTE_QUERY,
+      ROUTE_SECRET, CMD_SECRETS_PUT, "secrets_put", 200, PARAMS(SECRET_NAME),
+      .answer = "Secret", .summary = "Set a secret that connector actions use; it is never shown again" },
+    { METHOD_GET, "/secrets", SCOPE_SECRETS_MANAGE, ROUTE_QUERY,
+      0, CMD_SECRETS_LIST, "secrets_list", 200,
+      .answer = "SecretList", .summary = "The workspace's secrets: names and times, no values" },
+    { METHOD_GET, "/secrets/{name}", SCOPE_SECRETS_MANAGE, ROUTE_QUERY,
+      0, CMD_SECRETS_GET, "secrets_get", 200, PARAMS(SECRET_NAME),
+      .answer = "Secret", .summary = "When a secret was set, not its value" },
+    { METHOD_DELETE, "/secrets/{name}", SCOPE_SECRETS_MANAGE, ROUTE_QUERY,
+      0, CMD_SECRETS_DELETE, "secrets_delete", 204, PARAMS(SECRET_NAME),
+      .summary = "Delete a secret" },
+
     { METHOD_GET, "/healthz", SCOPE_NONE, ROUTE_LOCAL,
       ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_live,
       .answer = "Alive", .summary = "The process is alive" },
@@ -216,7 +230,7 @@ const struct route ROUTES[] = {
 /* clang-format on */
 const size_t N_ROUTES = ARRAY_LEN(ROUTES);
 
-static const char *const METHODS[METHOD_COUNT] = { "GET", "POST", "PATCH", "DELETE" };
+static const char *const METHODS[METHOD_COUNT] = { "GET", "POST", "PUT", "PATCH", "DELETE" };
 
 const char *
 method_name(enum http_method method)

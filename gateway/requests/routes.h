@@ -20,7 +20,7 @@
 #include "protocol/command.h"
 #include "protocol/principal.h"
 
-enum http_method { METHOD_GET, METHOD_POST, METHOD_PATCH, METHOD_DELETE, METHOD_COUNT };
+enum http_method { METHOD_GET, METHOD_POST, METHOD_PUT, METHOD_PATCH, METHOD_DELETE, METHOD_COUNT };
 
 enum route_kind {
     ROUTE_COMMAND, /* JetStream publish; the answer is the .done event */
@@ -39,7 +39,8 @@ enum route_flag {
     ROUTE_NAMED = 128,     /* the answer holds request_id */
     ROUTE_AGAIN = 256,     /* a repeat is carried out again: the worker answers as the first time */
     ROUTE_PAGE = 512,      /* for people: not in the OpenAPI document */
-    ROUTE_RPC = 1024 /* JSON-RPC: it reads its body, and what it does are requests of their own */
+    ROUTE_RPC = 1024, /* JSON-RPC: it reads its body, and what it does are requests of their own */
+    ROUTE_SECRET = 2048 /* the body holds a secret: wiped when the request ends */
 };
 
 enum member_type { MEMBER_STRING, MEMBER_INT, MEMBER_UUID, MEMBER_KEY_ID };

@@ -12,8 +12,8 @@ INSERT INTO workspace (name) VALUES ($1) ON CONFLICT DO NOTHING
 RETURNING (extract(epoch FROM created_at) * 1000)::bigint
 
 -- name: workspace_list
--- out:  workspace, created ms, allowlist as JSON (null: ALLOW_ACTIONS_DEFAULT applies)
-SELECT name, (extract(epoch FROM created_at) * 1000)::bigint, to_json(actions)
+-- out:  workspace, created ms, allowlist as JSON (null: ALLOW_ACTIONS_DEFAULT applies), hosts as JSON
+SELECT name, (extract(epoch FROM created_at) * 1000)::bigint, to_json(actions), to_json(egress)
 FROM workspace ORDER BY name
 
 -- name: workspace_allow
@@ -21,6 +21,13 @@ FROM workspace ORDER BY name
 -- out:  0 rows: no such workspace; 1 row: the workspace
 UPDATE workspace SET changed_at = now(), actions =
     ARRAY(SELECT DISTINCT action FROM json_array_elements_text($2::json) action ORDER BY action)
+WHERE name = $1 RETURNING name
+
+-- name: workspace_egress
+-- in:   1 workspace, 2 hosts as JSON
+-- out:  0 rows: no such workspace; 1 row: the workspace
+UPDATE workspace SET changed_at = now(), egress =
+    ARRAY(SELECT DISTINCT host FROM json_array_elements_text($2::json) host ORDER BY host)
 WHERE name = $1 RETURNING name
 
 -- name: key_create

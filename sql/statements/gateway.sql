@@ -59,5 +59,5 @@ SELECT key_touch($1);
 
 -- name: workspace_actions
 -- in:   1 workspace
--- out:  0 rows: no such workspace; actions null: ALLOW_ACTIONS_DEFAULT applies
-SELECT to_json(actions) AS actions FROM workspace WHERE name = $1;
+-- out:  0 rows: no such workspace; actions null: ALLOW_ACTIONS_DEFAULT applies; hosts for connector actions
+SELECT to_json(actions) AS actions, to_json(egress) AS egress FROM workspace WHERE name = $1;

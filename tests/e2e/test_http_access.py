@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Keys, roles and scopes (contract 4.2): every route of the route table, every role."""
+
 import threading
 import time
 import uuid
@@ -11,7 +12,7 @@ from gantry_testing.wait import promised, wait_until
 OPEN = {("get", "/healthz"), ("get", "/readyz"), ("get", "/openapi.json")}
 VIEWER = {"actions:preview", "memory:read"}
 DEVELOPER = VIEWER | {"actions:execute", "memory:write", "audit:write"}
-ADMIN = DEVELOPER | {"audit:read", "memory:delete", "keys:manage", "jobs:manage"}
+ADMIN = DEVELOPER | {"audit:read", "memory:delete", "keys:manage", "jobs:manage", "secrets:manage"}
 ROLES = {"viewer": VIEWER, "developer": DEVELOPER, "admin": ADMIN}
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -31,6 +32,7 @@ def fill(path):
         "{key_id}": "0" * 12,
         "{seq}": "999999999",
         "{leaf_index}": "0",
+        "{name}": "no_such_secret",
     }
     for name, value in nothing.items():
         path = path.replace(name, value)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Servers with TLS of their own making: a certificate authority, and a thread for each connection."""
+"""Servers with TLS of their own making: a certificate authority, a thread for each connection."""
+
 import contextlib
 import http.server
 import pathlib
@@ -16,8 +17,23 @@ class Authority:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-ca-"))
         self.folder.chmod(0o755)
         self.file = self.folder / "ca.pem"
-        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                      "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", "-days", "2")
+        self._openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+            "-subj",
+            "/CN=test authority",
+            "-days",
+            "2",
+        )
         self.file.chmod(0o644)
 
     def _openssl(self, *words):
@@ -26,11 +42,41 @@ class Authority:
     def context(self, *names):
         """A server's context with a certificate for these names."""
         stem = names[0]
-        (self.folder / f"{stem}.ext").write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names))
-        self._openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                      "-keyout", f"{stem}.key", "-out", f"{stem}.csr", "-subj", f"/CN={stem}"[:60])
-        self._openssl("x509", "-req", "-in", f"{stem}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                      "-out", f"{stem}.pem", "-days", "2", "-extfile", f"{stem}.ext")
+        (self.folder / f"{stem}.ext").write_text(
+            "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
+        )
+        self._openssl(
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            f"{stem}.key",
+            "-out",
+            f"{stem}.csr",
+            "-subj",
+            f"/CN={stem}"[:60],
+        )
+        self._openssl(
+            "x509",
+            "-req",
+            "-in",
+            f"{stem}.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-out",
+            f"{stem}.pem",
+            "-days",
+            "2",
+            "-extfile",
+            f"{stem}.ext",
+        )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
         return context

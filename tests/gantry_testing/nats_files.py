@@ -16,7 +16,17 @@ from . import servers
 from .nats import Nats
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-USERS = ["operator", "gateway", "ingest", "search", "audit", "executor", "callout", "kick"]
+USERS = [
+    "operator",
+    "gateway",
+    "ingest",
+    "search",
+    "audit",
+    "executor",
+    "connector",
+    "callout",
+    "kick",
+]
 
 ACCOUNTS = [
     "GANTRY",
@@ -25,6 +35,7 @@ ACCOUNTS = [
     "SEARCH",
     "AUDIT",
     "EXECUTOR",
+    "CONNECTOR",
     "CLIENTS",
     "AUTH",
     "KICK",
@@ -94,8 +105,11 @@ def server(extra_users="", watched=False):
         }
         env["CALLOUT_ISSUER"] = account_nkey(bytes(32))
         env.update({f"NATS_PASSWORD_{user.upper()}": f"p{user}" for user in USERS})
-        command = ["env"] + [f"{k}={v}" for k, v in env.items()] + [
-            servers.lend(directory, servers.nats_server(), "nats-server"), "-c", config]
+        command = (
+            ["env"]
+            + [f"{k}={v}" for k, v in env.items()]
+            + [servers.lend(directory, servers.nats_server(), "nats-server"), "-c", config]
+        )
         running = NatsServer(command, port, directory, os.path.join(directory, "log"))
         running.start()
         try:

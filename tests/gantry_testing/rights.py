@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Who may do what in NATS, written from the contract and not from nats/server.conf, and the whole
 list of subjects to try."""
-STREAMS = ["MEMORY", "TASKS", "AUDIT", "DEAD"]
+
+STREAMS = ["MEMORY", "TASKS", "AUDIT", "DEAD", "CONNECTOR"]
 COMMANDS = {  # contract, section 5: subject -> scope
     "memory.search": "memory:read",
     "memory.get": "memory:read",
@@ -16,6 +17,7 @@ COMMANDS = {  # contract, section 5: subject -> scope
     "audit.proof": "audit:read",
     "audit.consistency": "audit:read",
     "executor.run": "actions:execute",
+    "connector.run": "actions:execute",
     "jobs.cancel": "actions:execute",
     "jobs.list": "actions:preview",
     "jobs.get": "actions:preview",
@@ -44,9 +46,22 @@ API = [
     "$JS.API.STREAM.LIST",
     "$JS.API.STREAM.CREATE.MINE",
 ]
-API += [f"$JS.API.STREAM.{verb}.{stream}" for stream in STREAMS for verb in
-        ("INFO", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "RESTORE", "MSG.GET", "MSG.DELETE",
-         "LEADER.STEPDOWN", "PEER.REMOVE")]
+API += [
+    f"$JS.API.STREAM.{verb}.{stream}"
+    for stream in STREAMS
+    for verb in (
+        "INFO",
+        "UPDATE",
+        "DELETE",
+        "PURGE",
+        "SNAPSHOT",
+        "RESTORE",
+        "MSG.GET",
+        "MSG.DELETE",
+        "LEADER.STEPDOWN",
+        "PEER.REMOVE",
+    )
+]
 API += [
     f"$JS.API.CONSUMER.{verb}.{stream}"
     for stream in STREAMS
@@ -60,12 +75,20 @@ API += [
         ("AUDIT", "audit_default"),
         ("TASKS", "executor_default"),
         ("DEAD", "mine"),
+        ("CONNECTOR", "connector_default"),
     )
 ]
 API += [f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine" for stream in STREAMS]
 API += [f"$JS.API.DIRECT.GET.{stream}" for stream in STREAMS]
-ACKS = [f"$JS.ACK.{stream}.{consumer}.1.1.1.1.1" for stream, consumer in
-        (("MEMORY", "ingest_default"), ("AUDIT", "audit_default"), ("TASKS", "executor_default"))]
+ACKS = [
+    f"$JS.ACK.{stream}.{consumer}.1.1.1.1.1"
+    for stream, consumer in (
+        ("MEMORY", "ingest_default"),
+        ("AUDIT", "audit_default"),
+        ("TASKS", "executor_default"),
+        ("CONNECTOR", "connector_default"),
+    )
+]
 ACKS += ["$JS.FC.MEMORY.ingest_default.x", "$KV.bucket.key", "$O.bucket.C.x", "$MQTT.msgs.x"]
 SYSTEM = [
     "$SYS.REQ.USER.AUTH",
@@ -85,6 +108,8 @@ INTERNAL = [
     "gantry.sys.allowlist.default",
     "gantry.sys.gateway.callout.gantry-callout-x",
     "gantry.sys.executor.x",
+    "gantry.sys.executor.cancel",
+    "gantry.sys.connector.actions.default",
     f"gantry.sys.jobs.default.{ID}",
     "gantry.v2.default.memory.ingest",
     "gantry.v1",
@@ -92,7 +117,7 @@ INTERNAL = [
 ]
 INTERNAL += [
     f"gantry.sys.metrics.{program}.x"
-    for program in ("gateway", "ingest", "search", "audit", "executor")
+    for program in ("gateway", "ingest", "search", "audit", "executor", "connector")
 ]
 INBOXES = [
     f"_INBOX.{name}.x"
@@ -102,6 +127,7 @@ INBOXES = [
         "search",
         "audit",
         "executor",
+        "connector",
         "callout",
         "kick",
         "operator",
@@ -115,13 +141,20 @@ def of_workspace(workspace):
     subjects = [
         f"gantry.v1.{workspace}.{tail}" for tail in [*COMMANDS, "audit.event", "audit.request"]
     ]
-    subjects += [f"gantry.v1.{workspace}.audit.request.{program}"
-                 for program in ("gateway", "ingest", "search", "audit", "executor")]
+    subjects += [
+        f"gantry.v1.{workspace}.audit.request.{program}"
+        for program in ("gateway", "ingest", "search", "audit", "executor", "connector")
+    ]
+    subjects += [
+        f"gantry.v1.{workspace}.secrets.{verb}" for verb in ("put", "get", "list", "delete")
+    ]
     subjects += [
         f"gantry.v1.{workspace}.{family}.{ID}.done" for family in ("memory", "audit", "job")
     ]
-    subjects += [f"gantry.v1.{workspace}.dead.{program}"
-                 for program in ("gateway", "ingest", "search", "audit", "executor")]
+    subjects += [
+        f"gantry.v1.{workspace}.dead.{program}"
+        for program in ("gateway", "ingest", "search", "audit", "executor", "connector")
+    ]
     return subjects + [f"gantry.v1.{workspace}.memory", f"gantry.v1.{workspace}.memory.ingest.x"]
 
 
@@ -137,6 +170,7 @@ PROGRAMS = {
     "gateway": [
         *(f"gantry.v1.*.{tail}" for tail in COMMANDS),
         "gantry.v1.*.audit.event",
+        "gantry.v1.*.secrets.*",
         "gantry.v1.*.audit.request.gateway",
         "$JS.API.INFO",
         "$JS.API.STREAM.INFO.*",
@@ -196,6 +230,22 @@ PROGRAMS = {
         "gantry.sys.executor.>",
         "gantry.sys.jobs.*.*",
         "gantry.sys.metrics.executor.*",
+        "gantry.sys.connector.actions.*",
+        "_INBOX.>",
+        "_R_.>",
+    ],
+    "connector": [
+        "$JS.API.CONSUMER.NAMES.CONNECTOR",
+        "$JS.API.CONSUMER.INFO.CONNECTOR.*",
+        "$JS.API.CONSUMER.MSG.NEXT.CONNECTOR.*",
+        "$JS.ACK.CONNECTOR.>",
+        "$JS.API.STREAM.INFO.DEAD",
+        "gantry.v1.*.job.*.done",
+        "gantry.v1.*.audit.request.connector",
+        "gantry.v1.*.dead.connector",
+        "gantry.sys.allowlist.*",
+        "gantry.sys.jobs.*.*",
+        "gantry.sys.metrics.connector.*",
         "_INBOX.>",
         "_R_.>",
     ],
@@ -233,6 +283,11 @@ LISTENS = {
         "gantry.v1.*.actions.list",
         "gantry.sys.executor.>",
     ],
+    "connector": [
+        "gantry.v1.*.secrets.*",
+        "gantry.sys.connector.actions.*",
+        "gantry.sys.executor.cancel",
+    ],
     "callout": ["$SYS.REQ.USER.AUTH"],
     "kick": [],
 }
@@ -264,7 +319,7 @@ def covered(subject, patterns):
         if want[-1] == ">":
             if len(have) < len(want):
                 continue
-            have, want = have[:len(want) - 1], want[:-1]
+            have, want = have[: len(want) - 1], want[:-1]
         if len(have) == len(want) and all(
             w == "*" and h != ">" or w == h for w, h in zip(want, have, strict=False)
         ):

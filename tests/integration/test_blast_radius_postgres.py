@@ -8,7 +8,14 @@ import psycopg2
 import pytest
 from psycopg2 import errors
 
-ROLES = ["gantry_gateway", "gantry_ingest", "gantry_search", "gantry_audit", "gantry_pruner"]
+ROLES = [
+    "gantry_gateway",
+    "gantry_ingest",
+    "gantry_search",
+    "gantry_audit",
+    "gantry_pruner",
+    "gantry_connector",
+]
 RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
 MEMORY = ["memory", "memory_fact", "memory_history", "memory_forget", "command_done"]
 
@@ -38,6 +45,7 @@ TABLES = {
         "audit_checkpoint": "SELECT INSERT",
     },
     "gantry_pruner": {},
+    "gantry_connector": {"connector_secret": "SELECT INSERT UPDATE DELETE"},
 }
 # role -> table -> columns that it may read although not the table
 COLUMNS = {"gantry_search": {"command_done": {"workspace", "id", "memory_id", "refusal"}}}
@@ -62,6 +70,7 @@ DEFINERS = {
     "audit_unknown": {"gantry_audit"},
     "audit_prune": {"gantry_pruner"},
     "audit_prune_bound": {"gantry_audit"},
+    "connector_stale": {"gantry_connector"},
 }
 REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 
@@ -103,8 +112,11 @@ def refused(connection, text):
 def test_the_whole_table_of_rights(owner, role):
     found = {}
     for table in tables(owner):
-        have = [right for right in RIGHTS
-                if query(owner, "SELECT has_table_privilege(%s, %s, %s)", role, table, right)[0][0]]
+        have = [
+            right
+            for right in RIGHTS
+            if query(owner, "SELECT has_table_privilege(%s, %s, %s)", role, table, right)[0][0]
+        ]
         if have:
             found[table] = " ".join(have)
     assert found == TABLES[role]
@@ -113,14 +125,19 @@ def test_the_whole_table_of_rights(owner, role):
 @pytest.mark.parametrize("role", ROLES)
 def test_columns_beyond_the_tables(owner, role):
     found = {}
-    for table, column, right in query(owner, """
+    for table, column, right in query(
+        owner,
+        """
             SELECT c.relname, a.attname, r.name
             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
                  AND NOT a.attisdropped,
                  unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES']) AS r (name)
             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
               AND has_column_privilege(%s, c.oid, a.attnum, r.name)
-              AND NOT has_table_privilege(%s, c.oid, r.name)""", role, role):
+              AND NOT has_table_privilege(%s, c.oid, r.name)""",
+        role,
+        role,
+    ):
         assert right == "SELECT", (table, column, right)
         found.setdefault(table, set()).add(column)
     assert found == COLUMNS.get(role, {})
@@ -128,11 +145,15 @@ def test_columns_beyond_the_tables(owner, role):
 
 def test_functions_with_the_owners_rights(owner):
     found = {}
-    for name, config, granted in query(owner, """
+    for name, config, granted in query(
+        owner,
+        """
             SELECT p.proname, p.proconfig, array(
                 SELECT r.rolname::text FROM pg_roles r
                 WHERE r.rolname = ANY (%s) AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))
-            FROM pg_proc p WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace""", ROLES):
+            FROM pg_proc p WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace""",
+        ROLES,
+    ):
         assert any("search_path" in setting for setting in config), (
             f"{name}: no search_path of its own"
         )
@@ -148,12 +169,14 @@ def test_every_forbidden_statement_is_refused(stack, owner, role):
         for table in tables(owner, "r"):
             have = TABLES[role].get(table, "")
             tries = {
-                "SELECT": f"SELECT * FROM {table}", "DELETE": f"DELETE FROM {table} WHERE false",
+                "SELECT": f"SELECT * FROM {table}",
+                "DELETE": f"DELETE FROM {table} WHERE false",
                 "INSERT": f"INSERT INTO {table} DEFAULT VALUES",
                 "UPDATE": f"UPDATE {table} SET {first_column(owner, table)} = NULL WHERE false",
                 "TRUNCATE": f"TRUNCATE {table}",
                 "LOCK": f"DO $$ BEGIN LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; END $$",
-                "DROP": f"DROP TABLE {table}", "ALTER": f"ALTER TABLE {table} ADD COLUMN x int",
+                "DROP": f"DROP TABLE {table}",
+                "ALTER": f"ALTER TABLE {table} ADD COLUMN x int",
                 "POLICY": f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
                 "TRIGGER": f"ALTER TABLE {table} DISABLE TRIGGER ALL",
                 "GRANT": f"GRANT ALL ON {table} TO {role}",
@@ -224,8 +247,11 @@ def test_every_forbidden_command_is_refused(stack, role):
 @pytest.mark.parametrize("role", ["gantry_gateway", "gantry_search", "gantry_pruner"])
 def test_no_locks_that_others_rely_on(stack, role):
     with closing(stack.database(role)) as connection:
-        for text in ("SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_xact_lock(1)",
-                     "SELECT pg_advisory_xact_lock(hashtextextended('gantry.audit_log', 0))"):
+        for text in (
+            "SELECT pg_advisory_lock(1)",
+            "SELECT pg_try_advisory_xact_lock(1)",
+            "SELECT pg_advisory_xact_lock(hashtextextended('gantry.audit_log', 0))",
+        ):
             assert refused(connection, text), f"{role}: {text}"
 
 

@@ -5,11 +5,12 @@ else."""
 import pytest
 import redis
 
-USERS = ["gateway", "search", "executor"]
+USERS = ["gateway", "search", "executor", "connector"]
 OWN = {
     "gateway": ["idem:", "rate:", "job:", "jobs:", "pending:", "preview:"],
     "search": ["gantry:embed:"],
     "executor": ["job:", "jobs:", "pending:"],
+    "connector": ["job:", "jobs:", "pending:"],
 }
 ALL = ["idem:", "rate:", "job:", "jobs:", "pending:", "preview:", "gantry:embed:", "other:", ""]
 # Commands that no program has: administration, other connections' data, whole databases.
@@ -78,7 +79,7 @@ def test_only_its_own_keys(admin, users, user):
             ), name
 
 
-@pytest.mark.parametrize("user", ["gateway", "executor"])
+@pytest.mark.parametrize("user", ["gateway", "executor", "connector"])
 def test_scripts_have_no_more_rights(admin, users, user):
     admin.set("other:blast-radius", "untouched")
     for body, keys in (("return redis.call('GET', KEYS[1])", ["other:blast-radius"]),

@@ -6,6 +6,7 @@ every reply subject that it may not publish itself; nothing may come of it.
 On a server without programs: watchers in all other accounts listen and answer whatever they are
 asked.
 """
+
 import json
 import uuid
 
@@ -25,15 +26,22 @@ CONSUMER = {
     "ingest": ("MEMORY", "ingest_default"),
     "audit": ("AUDIT", "audit_default"),
     "executor": ("TASKS", "executor_default"),
+    "connector": ("CONNECTOR", "connector_default"),
 }
-FEEDS = {"MEMORY": "gantry.v1.default.memory.ingest", "AUDIT": "gantry.v1.default.audit.append",
-         "TASKS": "gantry.v1.default.executor.run", "DEAD": "gantry.v1.default.dead.ingest"}
+FEEDS = {
+    "MEMORY": "gantry.v1.default.memory.ingest",
+    "AUDIT": "gantry.v1.default.audit.append",
+    "TASKS": "gantry.v1.default.executor.run",
+    "CONNECTOR": "gantry.v1.default.connector.run",
+    "DEAD": "gantry.v1.default.dead.ingest",
+}
 STREAM_OF = {
     "memory.ingest": "MEMORY",
     "memory.patch": "MEMORY",
     "memory.delete": "MEMORY",
     "memory.forget": "MEMORY",
     "executor.run": "TASKS",
+    "connector.run": "CONNECTOR",
     "audit.append": "AUDIT",
     "audit.request": "AUDIT",
     "dead": "DEAD",
@@ -42,7 +50,7 @@ STREAM_OF = {
 # whole API of JetStream by itself; the second is what gantry.sys.connz.* is in the system account.
 IMPORTED = dict.fromkeys(CONSUMER, ["$JS.API.INFO"]) | {"kick": ["$SYS.REQ.SERVER.*.CONNZ"]}
 # Events like .done: whoever hears them never answers.
-EVENTS = ("gantry.sys.metrics.", "gantry.sys.jobs.")
+EVENTS = ("gantry.sys.metrics.", "gantry.sys.jobs.", "gantry.sys.executor.cancel")
 # What an answer can carry: an acknowledgement (empty is one too), an order to delete.
 BODIES = [b"", b"+ACK", b'{"seq":1}']
 RESERVED = ("_R_.", "$JS.ACK.")  # the server refuses such reply subjects
@@ -71,8 +79,12 @@ def state(operator):
     found = {}
     for name in STREAMS:
         info = operator.api(f"STREAM.INFO.{name}")
-        found[name] = {"config": info["config"], "messages": info["state"]["messages"],
-                       "first": info["state"]["first_seq"], "last": info["state"]["last_seq"]}
+        found[name] = {
+            "config": info["config"],
+            "messages": info["state"]["messages"],
+            "first": info["state"]["first_seq"],
+            "last": info["state"]["last_seq"],
+        }
     found["streams"] = sorted(operator.api("STREAM.NAMES")["streams"])
     for stream in STREAMS:
         for name in operator.api(f"CONSUMER.NAMES.{stream}")["consumers"] or []:
@@ -201,7 +213,7 @@ def test_nothing_comes_of_a_hostile_reply_subject(server, attacker):
             if account != ACCOUNT[attacker]
         ]
         # The watch works: an order of the operator's own is seen in its account.
-        control, = [w for w in watchers if w.account == "GANTRY"]
+        (control,) = [w for w in watchers if w.account == "GANTRY"]
         operator.publish("anything", b"control")
         servers.wait_until(control.turn, what="the watcher hears the operator")
         assert control.seen.pop()[2] == b"control"
@@ -271,7 +283,7 @@ def test_the_accounts_alone_let_nothing_else_through(server, account):
 
 def test_a_programs_inbox_is_heard_by_nobody_else(server):
     """What is published to an inbox stays in the account, but for answers to the operator."""
-    for program in ("gateway", "ingest", "search", "audit", "executor", "kick"):
+    for program in ("gateway", "ingest", "search", "audit", "executor", "connector", "kick"):
         inbox = f"_INBOX.{program}.x"
         listeners = [
             Watcher(server, account, [inbox])

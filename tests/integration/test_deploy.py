@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What deploy/deploy.sh refuses before it touches anything (tests/images tries the rest with an
 engine), and what deploy/configure does to settings of the version before."""
+
 import os
 import subprocess
 
@@ -132,7 +133,7 @@ def test_print_actor_key(built):
     for program in ("gateway", "", "Ingest", "nobody"):
         done = printed(program, ACTOR_SIGNING_KEY=secret.hex())
         assert done.returncode == 2
-        assert "name ingest, search, audit or executor" in done.stderr
+        assert "name ingest, search, audit, executor or connector" in done.stderr
         assert not done.stdout
     done = printed("ingest")
     assert done.returncode == 100

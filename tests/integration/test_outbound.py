@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Requests to servers that somebody else has named (common/fetch/outbound.h), against a hostile one."""
+"""Requests to servers that somebody else has named (common/fetch/outbound.h): a hostile one."""
+
 import gzip
 import http.server
 import os
@@ -22,7 +23,11 @@ class Hostile(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, status, body=b"", **headers):
         self.send_response(status)
-        for name, value in {"Content-Type": "text/plain", "Content-Length": str(len(body)), **headers}.items():
+        for name, value in {
+            "Content-Type": "text/plain",
+            "Content-Length": str(len(body)),
+            **headers,
+        }.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         if self.command != "HEAD":
@@ -40,13 +45,18 @@ class Hostile(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         path, port = self.path, self.server.server_address[1]
         if path == "/echo":
-            self._answer(200, f"{self.command} {path} {self.headers.get('X-Test', '-')} {body}".encode())
+            self._answer(
+                200, f"{self.command} {path} {self.headers.get('X-Test', '-')} {body}".encode()
+            )
         elif path == "/to-echo":
             self._answer(302, Location="/echo")
         elif path == "/keep-to-echo":
             self._answer(307, Location="/echo")
         elif path in ("/to-other", "/keep-to-other"):
-            self._answer(302 if path == "/to-other" else 307, Location=f"https://other.test:{self.other_port}/echo")
+            self._answer(
+                302 if path == "/to-other" else 307,
+                Location=f"https://other.test:{self.other_port}/echo",
+            )
         elif path == "/to-loopback":
             self._answer(302, Location=f"https://127.0.0.2:{port}/echo")
         elif path == "/to-http":
@@ -107,15 +117,27 @@ def test_outbound():
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, with_warnings
     subprocess.run(["make", "-s", "build/release/integration/door_outbound"], cwd=ROOT, check=True)
-    with serving(authority.context("server.test"), Hostile) as port, \
-            serving(authority.context("other.test"), Hostile) as other, serving(old, Hostile) as old_port:
+    with (
+        serving(authority.context("server.test"), Hostile) as port,
+        serving(authority.context("other.test"), Hostile) as other,
+        serving(old, Hostile) as old_port,
+    ):
         Hostile.other_port = other
         done = subprocess.run(
             [os.path.join(ROOT, "build/release/integration/door_outbound")],
-            env={**os.environ, "OUTBOUND_PORT": str(port), "OUTBOUND_OTHER_PORT": str(other),
-                 "OUTBOUND_OLD_PORT": str(old_port), "OUTBOUND_CA": str(authority.file),
-                 "https_proxy": "http://127.0.0.1:1", "CMOCKA_MESSAGE_OUTPUT": "TAP"},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+            env={
+                **os.environ,
+                "OUTBOUND_PORT": str(port),
+                "OUTBOUND_OTHER_PORT": str(other),
+                "OUTBOUND_OLD_PORT": str(old_port),
+                "OUTBOUND_CA": str(authority.file),
+                "https_proxy": "http://127.0.0.1:1",
+                "CMOCKA_MESSAGE_OUTPUT": "TAP",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
         )
         Hostile.over.set()
     assert done.returncode == 0, done.stdout[-4000:]

@@ -178,7 +178,7 @@ user_of(enum role role, uint32_t scopes, int64_t expires_ms, cJSON **out)
 static void
 scopes_become_subjects(void **state)
 {
-    static const int PUBLISHES[ROLE_COUNT] = { 6, 11, 17 }; /* contract, section 5 */
+    static const int PUBLISHES[ROLE_COUNT] = { 6, 12, 18 }; /* contract, section 5 */
     (void)state;
     for (unsigned role = 0; role < ROLE_COUNT; role++) {
         AUTO(json) cJSON *user = NULL;
@@ -191,6 +191,8 @@ scopes_become_subjects(void **state)
         assert_int_equal(in_list(pub, "gantry.v1.w1.memory.ingest"), role >= ROLE_DEVELOPER);
         assert_int_equal(in_list(pub, "gantry.v1.w1.audit.list"), role == ROLE_ADMIN);
         assert_int_equal(in_list(pub, "gantry.v1.w1.memory.forget"), role == ROLE_ADMIN);
+        assert_int_equal(in_list(pub, "gantry.v1.w1.connector.run"), role >= ROLE_DEVELOPER);
+        assert_false(in_list(pub, "gantry.v1.w1.secrets.put"));
         assert_false(in_list(pub, "gantry.v1.w1.audit.request"));
         assert_false(in_list(pub, "gantry.v1.w1.audit.event"));
         assert_int_equal(cJSON_GetArraySize(sub), role >= ROLE_DEVELOPER ? 4 : 2);

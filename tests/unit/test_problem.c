@@ -100,6 +100,7 @@ test_roles(void **unused)
         [SCOPE_MEMORY_DELETE] = { "memory:delete", false, false, true },
         [SCOPE_KEYS_MANAGE] = { "keys:manage", false, false, true },
         [SCOPE_JOBS_MANAGE] = { "jobs:manage", false, false, true },
+        [SCOPE_SECRETS_MANAGE] = { "secrets:manage", false, false, true },
     };
     struct principal viewer = { .scopes = role_scopes(ROLE_VIEWER) };
     struct principal developer = { .scopes = role_scopes(ROLE_DEVELOPER) };

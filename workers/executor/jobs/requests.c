@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "jobs/executor.h"
 #include "sandbox/policy.h"
+#include "tasking/question.h"
 
 #define PAGE_MAX       (JOBS_PAGE_BYTES * 2)
 #define ONE_MAX        (4 << 20)
@@ -22,6 +23,7 @@
 #define LIST_DEFAULT   20
 
 struct asking {
+    cJSON *lists; /* owned: what the gateway said, while the connector is asked */
     struct executor *x;
     struct call *call; /* borrowed: until it is settled */
     struct job_ref ref;
@@ -83,6 +85,7 @@ settle(struct asking *asking)
     struct call *call = asking->call;
 
     loop_timer_free(asking->timer);
+    json_cleanup(&asking->lists);
     free(asking);
     worker_finish(w, call);
 }
@@ -311,8 +314,32 @@ write_preview(const struct action *action, cJSON *params, struct json_writer *w)
     json_close(w);
 }
 
+/* What the connector says of its own; whether they are allowed here is said by us. */
+static int64_t
+write_others(const struct asking *asking, const cJSON *others, struct json_writer *w)
+{
+    const cJSON *item;
+    const cJSON *member;
+    int64_t count = 0;
+
+    cJSON_ArrayForEach (item, others) {
+        const char *name = json_string(item, "action");
+
+        if (!name)
+            continue;
+        json_object(w, NULL);
+        cJSON_ArrayForEach (member, item) {
+            json_put_doc(w, member->string, member);
+        }
+        json_put_bool(w, "allowed", allow_has(asking->lists, name));
+        json_close(w);
+        count++;
+    }
+    return count;
+}
+
 static void
-write_actions(const struct asking *asking, const cJSON *allowed, struct json_writer *w)
+write_actions(const struct asking *asking, const cJSON *others, struct json_writer *w)
 {
     const char *only = json_string(asking->call->body, "action");
     cJSON *params = cJSON_GetObjectItemCaseSensitive(asking->call->body, "params");
@@ -328,7 +355,8 @@ write_actions(const struct asking *asking, const cJSON *allowed, struct json_wri
         json_object(w, NULL);
         json_put_string(w, "action", action->name);
         json_put_string(w, "description", action->description);
-        json_put_bool(w, "allowed", allow_has(allowed, action->name));
+        json_put_string(w, "kind", "task");
+        json_put_bool(w, "allowed", allow_has(asking->lists, action->name));
         json_put_doc(w, "params", action->params_definition);
         write_limits(&action->limits, w);
         if (only && params)
@@ -336,6 +364,7 @@ write_actions(const struct asking *asking, const cJSON *allowed, struct json_wri
         json_close(w);
         count++;
     }
+    count += write_others(asking, others, w);
     json_close(w);
     json_put_int(w, "count", count);
     json_close(w);
@@ -350,26 +379,60 @@ allowed_unknown(struct asking *asking)
 }
 
 static void
-on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err)
+answer_actions(struct asking *asking, const cJSON *others)
 {
-    struct asking *asking = arg;
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
 
-    (void)err;
-    if (rc != RC_OK) {
-        allowed_unknown(asking);
-        return;
-    }
     buf_init(&out, CATALOG_MAX);
     json_begin(&w, &out);
-    write_actions(asking, lists, &w);
+    write_actions(asking, others, &w);
     if (json_end(&w) != RC_OK) {
         broken(asking);
         return;
     }
     call_answer(asking->call, 200, &out);
     settle(asking);
+}
+
+/* Nobody answers: there is no connector, and its actions are none. */
+static void
+on_others(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct asking *asking = arg;
+    AUTO(json) cJSON *doc = NULL;
+
+    (void)err;
+    if (rc == RC_OK && json_read(msg->data, msg->len, &doc, NULL) != RC_OK)
+        doc = NULL;
+    answer_actions(asking, json_member(doc, "actions"));
+}
+
+static void
+on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err)
+{
+    struct asking *asking = arg;
+    const struct call *call = asking->call;
+    const char *only = json_string(call->body, "action");
+    char subject[sizeof(CONNECTOR_QUESTION_SUBJECT) + WORKSPACE_TEXT_MAX];
+    struct bus_out out = { .subject = subject, .data = call->payload, .len = call->payload_len };
+
+    (void)err;
+    if (rc != RC_OK) {
+        allowed_unknown(asking);
+        return;
+    }
+    asking->lists = cJSON_Duplicate(lists, true);
+    (void)snprintf(subject, sizeof(subject), CONNECTOR_QUESTION_SUBJECT "%s",
+                   asking->ref.workspace);
+    if (out.len == 0) {
+        out.data = "{}";
+        out.len = 2;
+    }
+    if ((only && catalog_find(&asking->x->catalog, only)) ||
+        bus_request(worker_bus(asking->x->w), &out, CONNECTOR_QUESTION_MS, on_others, asking,
+                    NULL) != RC_OK)
+        answer_actions(asking, NULL);
 }
 
 void

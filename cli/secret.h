@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * secret - gantry secret set, list, delete: as the operator, asked of gantry-connector over NATS, which
+ * alone can encrypt. The value is read from standard input, so that no list of processes shows it.
+ */
+#ifndef GANTRY_SECRET_H
+#define GANTRY_SECRET_H
+
+struct cli;
+
+int cmd_secret_set(struct cli *cli);
+int cmd_secret_list(struct cli *cli);
+int cmd_secret_delete(struct cli *cli);
+
+#endif

@@ -1,0 +1,546 @@
+# SPDX-License-Identifier: MIT
+"""Actions that reach services (docs/connectors.md), against stand-ins for them."""
+
+import base64
+import email
+import email.policy
+import json
+import subprocess
+import threading
+import uuid
+
+import pytest
+from gantry_testing import services as stand_ins
+from gantry_testing.stack import ROOT, Stack
+from gantry_testing.wait import wait_until
+
+CANARY = "xoxb-canary-5d1f0b7c9a34"
+ACTIONS = [
+    "ping",
+    "slack.post",
+    "github.issue",
+    "gmail.send",
+    "outlook.send",
+    "task.create",
+    "http.request",
+]
+GMAIL = {
+    "client_id": "the-client",
+    "client_secret": "canary-client-secret-77",
+    "refresh_token": "canary-refresh-88",
+}
+SLACK = {"type": "slack.post", "channel": "C1", "text": "hello"}
+ISSUE = {"type": "github.issue", "owner": "o", "repo": "r", "title": "t"}
+
+
+@pytest.fixture(scope="module")
+def services():
+    with stand_ins.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(services):
+    with Stack(ALLOW_ACTIONS_DEFAULT=",".join(ACTIONS), **services.settings()) as running:
+        set_secret(running, "default", "slack", CANARY)
+        set_secret(running, "default", "github", "ghp-canary-token-1")
+        set_secret(running, "default", "gmail", json.dumps(GMAIL))
+        set_secret(running, "default", "google_tasks", json.dumps(GMAIL))
+        set_secret(
+            running,
+            "default",
+            "outlook",
+            json.dumps({"tenant": "a tenant", "client_id": "c", "client_secret": "s"}),
+        )
+        running.gantry("workspace", "egress", "default", *stand_ins.HOSTS)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def fresh(services):
+    services.forget()
+
+
+def set_secret(stack, workspace, name, value):
+    done = subprocess.run(
+        [ROOT / "build" / "gantry", "secret", "set", workspace, name, "--json"],
+        input=value + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", **stack.env},
+    )
+    assert done.returncode == 0, done.stderr
+    assert value not in done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def run(stack, task, workspace="default", **members):
+    client = stack.client(workspace=workspace)
+    return (
+        client.post("/webhook/executor/run", {"task": task, **members}, prefer="wait=60").ok().json
+    )
+
+
+def ends(answer, outcome):
+    assert answer["outcome"] == outcome, answer
+    assert answer["status"] == ("success" if outcome == "ok" else "failed")
+    return answer["output"]
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def test_a_secret_is_set_and_never_shown(stack):
+    client = stack.client(workspace="hidden")
+    first = client.request("PUT", "/secrets/a_token", {"value": "first value"}).ok().json
+    assert (first["name"], first["version"]) == ("a_token", 1)
+    second = client.request("PUT", "/secrets/a_token", {"value": "second value"}).ok().json
+    assert (second["version"], second["created_at"]) == (2, first["created_at"])
+    assert client.get("/secrets/a_token").ok().json == second
+    assert client.get("/secrets").ok().json == {"items": [second], "count": 1}
+    assert stack.client().get("/secrets/a_token").status == 404  # another workspace's
+    client.delete("/secrets/a_token").ok(204)
+    assert client.get("/secrets/a_token").status == client.delete("/secrets/a_token").status == 404
+
+
+def test_secrets_are_for_admins(stack):
+    for role in ("viewer", "developer"):
+        client = stack.client(role)
+        for method, path, body in [
+            ("PUT", "/secrets/a", {"value": "v"}),
+            ("GET", "/secrets", None),
+            ("GET", "/secrets/a", None),
+            ("DELETE", "/secrets/a", None),
+        ]:
+            assert client.request(method, path, body).code == "missing_scope", (role, method, path)
+    for name, body in [
+        ("A", {"value": "v"}),
+        ("a", {}),
+        ("a", {"value": ""}),
+        ("a", {"value": "x" * 16385}),
+        ("a", {"value": 5}),
+        ("a" * 64, {"value": "v"}),
+    ]:
+        answer = stack.client().request("PUT", f"/secrets/{name}", body)
+        assert answer.code == "invalid_request"
+        assert "x" * 99 not in answer.body.decode()
+
+
+def test_the_command_line(stack):
+    made = set_secret(stack, "default", "by_hand", "value of by_hand")
+    assert made["version"] == 1
+    assert [item["name"] for item in stack.gantry("secret", "list", "default")["items"]].count(
+        "by_hand"
+    ) == 1
+    stack.gantry("secret", "delete", "default", "by_hand")
+    assert stack.gantry("secret", "delete", "default", "by_hand", check=False).returncode == 1
+    assert stack.gantry("workspace", "egress", "default", "Not a host", check=False).returncode == 2
+    row = [
+        item
+        for item in stack.gantry("workspace", "list")["items"]
+        if item["workspace"] == "default"
+    ][0]
+    assert row["egress"] == sorted(stand_ins.HOSTS)
+    assert stack.gantry("status")["workers"]["gantry-connector"] == 1
+    assert stack.anonymous().get("/readyz").json["dependencies"]["connector"] == "up"
+
+
+# --- the built-in actions ------------------------------------------------------------------------
+
+
+def test_slack(stack, services):
+    output = ends(run(stack, SLACK), "ok")
+    assert output == {
+        "http_status": 200,
+        "result": {"channel": "C1", "ts": "1700000000.000100"},
+        "message": None,
+        "attempts": 1,
+    }
+    (request,) = services.asked()
+    assert request.headers["Authorization"] == f"Bearer {CANARY}"
+    assert request.json == {"channel": "C1", "text": "hello"}
+    services.say(
+        "slack.com/api/chat.postMessage", (200, {"ok": False, "error": f"not_in_channel {CANARY}"})
+    )
+    output = ends(
+        run(stack, SLACK), "http_error"
+    )  # a refusal that comes with 200; and what it repeats is masked
+    assert output["result"] == {"ok": False, "error": "not_in_channel (secret)"}
+
+
+def test_github(stack, services):
+    output = ends(run(stack, {**ISSUE, "labels": ["bug"], "body": 'a "quoted"\nline'}), "ok")
+    assert output["result"] == {"number": 7, "url": "https://github.example/7"}
+    (request,) = services.asked()
+    assert request.path == "/repos/o/r/issues"
+    assert request.json == {"title": "t", "labels": ["bug"], "body": 'a "quoted"\nline'}
+    services.say("api.github.com/repos/o/r/issues", (422, {"message": "Validation Failed"}))
+    assert ends(run(stack, ISSUE), "http_error")["http_status"] == 422
+    services.say(
+        "api.github.com/repos/o/r/issues",
+        (401, {"message": "Bad credentials"}),
+        (401, {"message": "Bad credentials"}),
+    )
+    assert ends(run(stack, ISSUE), "http_error")["http_status"] == 401
+
+
+def test_gmail_refreshes_once_for_all(stack, services):
+    mail = {
+        "type": "gmail.send",
+        "to": ["a@example.com"],
+        "bcc": ["b@example.com"],
+        "subject": "Grüße\r\nCc: evil@example.com",
+        "text": "Hallo",
+        "attachments": [
+            {"name": "ä.txt", "type": "text/plain", "data": base64.b64encode(b"data").decode()}
+        ],
+    }
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(run(stack, mail))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [ends(answer, "ok")["result"]["message_id"] for answer in answers] == ["msg-1"] * 6
+    (token,) = services.asked("oauth2.googleapis.com/token")
+    assert token.form == {"grant_type": "refresh_token", **GMAIL}
+    sent = services.asked("gmail.googleapis.com")
+    assert len(sent) == 6
+    assert {request.headers["Authorization"] for request in sent} == {"Bearer access-token-1"}
+    message = email.message_from_bytes(
+        base64.urlsafe_b64decode(sent[0].json["raw"] + "=="), policy=email.policy.default
+    )
+    assert (message["To"], message["Bcc"], message["Cc"]) == (
+        "a@example.com",
+        "b@example.com",
+        None,
+    )
+    assert message["Subject"].replace("\r", "").replace("\n", "") == "GrüßeCc: evil@example.com"
+    assert message.get_body().get_content() == "Hallo"
+    (attachment,) = message.iter_attachments()
+    assert (attachment.get_filename(), attachment.get_content()) == ("ä.txt", "data")
+
+
+def test_an_expired_token_is_refreshed_and_a_refused_one_named(stack, services):
+    mail = {"type": "gmail.send", "to": ["a@example.com"], "subject": "s"}
+    ends(run(stack, mail), "ok")
+    services.forget()
+    services.say(
+        "gmail.googleapis.com/gmail/v1/users/me/messages/send", (401, {"error": {"code": 401}})
+    )
+    assert ends(run(stack, mail), "ok")["attempts"] == 2
+    assert len(services.asked("oauth2.googleapis.com")) == 1
+    set_secret(
+        stack, "default", "gmail", json.dumps({**GMAIL, "refresh_token": "revoked-refresh-99"})
+    )
+    services.say(
+        "oauth2.googleapis.com/token",
+        (400, {"error": "invalid_grant", "error_description": "revoked-refresh-99"}),
+    )
+    services.requests.clear()
+    output = ends(run(stack, mail), "secret_refused")
+    assert "'gmail'" in output["message"]
+    assert "invalid_grant" in output["message"]
+    assert "revoked-refresh-99" not in json.dumps(output)
+    assert not services.asked("gmail.googleapis.com")
+    set_secret(stack, "default", "gmail", json.dumps(GMAIL))
+
+
+def test_a_refresh_token_that_changes_is_kept(stack, services):
+    services.say(
+        "oauth2.googleapis.com/token",
+        (
+            200,
+            {
+                "access_token": "short-lived-token",
+                "expires_in": 1,
+                "refresh_token": "the-next-refresh",
+            },
+        ),
+    )
+    set_secret(stack, "default", "gmail", json.dumps(GMAIL))
+    mail = {"type": "gmail.send", "to": ["a@example.com"], "subject": "s"}
+    ends(run(stack, mail), "ok")
+    ends(run(stack, mail), "ok")  # the token is too old by now
+    assert [request.form["refresh_token"] for request in services.asked("oauth2")] == [
+        GMAIL["refresh_token"],
+        "the-next-refresh",
+    ]
+
+
+def test_outlook_waits_when_told_to(stack, services):
+    place = "graph.microsoft.com/v1.0/users/me%40example.com/sendMail"
+    services.say(place, (429, {"error": {"code": "ApplicationThrottled"}}, {"Retry-After": "1"}))
+    output = ends(
+        run(
+            stack,
+            {
+                "type": "outlook.send",
+                "from": "me@example.com",
+                "to": ["a@example.com"],
+                "subject": "s",
+            },
+        ),
+        "ok",
+    )
+    assert (output["http_status"], output["attempts"]) == (202, 2)
+    (token,) = services.asked("login.microsoftonline.com")
+    assert token.path == "/a%20tenant/oauth2/v2.0/token"
+    assert token.form["grant_type"] == "client_credentials"
+    assert services.asked(place)[0].json["message"]["toRecipients"] == [
+        {"emailAddress": {"address": "a@example.com"}}
+    ]
+
+
+def test_google_tasks(stack, services):
+    output = ends(run(stack, {"type": "task.create", "title": "Buy tea", "list": "a/../b"}), "ok")
+    assert output["result"]["task_id"] == "task-1"
+    assert services.asked("tasks")[0].path == "/tasks/v1/lists/a%2F..%2Fb/tasks"
+
+
+# --- what may leave ------------------------------------------------------------------------------
+
+
+def test_nothing_leaves_without_a_list(stack, services):
+    stack.key(workspace="closed")
+    get = {"type": "http.request", "method": "GET", "url": "https://plain.example/x"}
+    assert "on no list" in ends(run(stack, get, "closed"), "egress_denied")["message"]
+    stack.gantry("workspace", "egress", "closed", "slack.com")
+    ends(run(stack, get, "closed"), "egress_denied")
+    stack.gantry("workspace", "egress", "closed", "*.example")
+    wait_until(lambda: run(stack, get, "closed")["outcome"] == "ok", 10, "the new list is heard of")
+    services.forget()
+    # A name that stands for an inner address, by any road.
+    for task in [{**get, "url": "https://inner.example/"}, {**get, "url": "https://127.0.0.1/"}]:
+        ends(run(stack, task, "closed"), "egress_denied")
+    assert not services.asked()
+    for there in [
+        "https://inner.example/",
+        "https://127.0.0.1/",
+        "http://plain.example/",
+        "https://slack.com/",
+    ]:
+        services.say("plain.example/x", (302, None, {"Location": there}))
+        ends(run(stack, get, "closed"), "egress_denied")
+    assert {request.host for request in services.asked()} == {"plain.example"}
+    # The action's own hosts bind as well: slack.com is not where github.issue goes.
+    assert not services.asked("slack.com")
+
+
+def test_a_certificate_of_another_name(stack, services):
+    stack.gantry("workspace", "egress", "default", *stand_ins.HOSTS, "other.example")
+    wait_until(
+        lambda: (
+            run(stack, {"type": "http.request", "method": "GET", "url": "https://other.example/"})[
+                "outcome"
+            ]
+            == "tls_error"
+        ),
+        10,
+        "it is refused for its certificate",
+    )
+    assert not services.asked()
+
+
+def test_requests_of_the_callers_making(stack, services):
+    output = ends(
+        run(
+            stack,
+            {
+                "type": "http.request",
+                "method": "POST",
+                "url": "https://plain.example/p?a=1",
+                "query": {"q": "x&y=z"},
+                "json": {"k": [1, None]},
+            },
+        ),
+        "ok",
+    )
+    assert output["result"]["json"]["path"] == "/p?a=1&q=x%26y%3Dz"
+    assert services.asked()[0].json == {"k": [1, None]}
+    for wrong in [
+        {"url": "https://u:p@plain.example/"},
+        {"url": "http://plain.example/"},
+        {"method": "TRACE"},
+        {"accept": "a\r\nX: y"},
+        {"other": 1},
+    ]:
+        task = {"type": "http.request", "method": "GET", "url": "https://plain.example/", **wrong}
+        answer = stack.client().post("/webhook/executor/run", {"task": task}, prefer="wait=30")
+        assert answer.code == "invalid_request", (wrong, answer)
+    assert len(services.asked()) == 1
+
+
+def test_missing_secrets_are_named(stack):
+    stack.key(workspace="bare")
+    stack.gantry("workspace", "egress", "bare", "slack.com")
+    output = ends(run(stack, SLACK, "bare"), "secret_missing")
+    assert "'slack'" in output["message"]
+
+
+# --- once, or an honest answer -------------------------------------------------------------------
+
+
+def test_an_answer_that_is_lost(stack, services):
+    place = "slack.com/api/chat.postMessage"
+    for lost in [services.hang_up, (500, {"ok": False}), (502, None), (503, None)]:
+        services.forget()
+        services.say(place, lost)
+        ends(run(stack, SLACK), "unknown")
+        assert len(services.asked(place)) == 1
+    services.forget()
+    services.say(place, (503, None, {"Retry-After": "1"}))  # the service says that it has not
+    assert ends(run(stack, SLACK), "ok")["attempts"] == 2
+    services.forget()
+    services.say("plain.example/k", services.hang_up, (502, None))
+    keyed = {
+        "type": "http.request",
+        "method": "POST",
+        "url": "https://plain.example/k",
+        "idempotency_header": "Idempotency-Key",
+    }
+    answer = run(stack, keyed)
+    assert ends(answer, "ok")["attempts"] == 3
+    assert {request.headers["Idempotency-Key"] for request in services.asked()} == {
+        answer["job_id"]
+    }
+    services.say("plain.example/k", *[services.hang_up] * 9)
+    ends(run(stack, keyed), "unknown")
+
+
+def test_the_same_request_again(stack, services):
+    client, key = stack.client(), str(uuid.uuid4())
+    first = client.post(
+        "/webhook/executor/run", {"task": SLACK}, idempotency_key=key, prefer="wait=60"
+    ).ok()
+    again = client.post(
+        "/webhook/executor/run", {"task": SLACK}, idempotency_key=key, prefer="wait=60"
+    ).ok()
+    assert first.json["job_id"] == again.json["job_id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json["output"] == first.json["output"]
+    assert len(services.asked()) == 1
+
+
+def test_preview_execute_job_audit(stack, services):
+    client = stack.client()
+    kinds = {action["action"]: action for action in client.get("/ai/actions").ok().json["actions"]}
+    assert (kinds["ping"]["kind"], kinds["slack.post"]["kind"]) == ("task", "connector")
+    assert kinds["slack.post"]["risk"] == {"network": 40}
+    assert kinds["slack.post"]["secrets"] == ["slack"]
+    wrong = client.post("/ai/preview", {"action": "slack.post", "params": {"channel": "C1"}})
+    assert wrong.code == "invalid_request"
+    assert wrong.json["errors"][0]["field"] == "params.text"
+    preview = (
+        client.post(
+            "/ai/preview",
+            {"action": "slack.post", "params": {"channel": "C1", "text": "by preview"}},
+        )
+        .ok()
+        .json
+    )
+    assert preview["summary"] == "Post to C1: by preview"
+    assert not services.asked()
+    (job_id,) = (
+        client.post("/ai/execute", {"preview_id": preview["preview_id"]}).ok(202).json["job_ids"]
+    )
+    job = wait_until(
+        lambda: (lambda j: j["status"] == "completed" and j)(client.get(f"/ai/jobs/{job_id}").json),
+        60,
+        "it is done",
+    )
+    assert job["result"]["outcome"] == "ok"
+    assert job["result"]["result"]["channel"] == "C1"
+    event = wait_until(
+        lambda: (lambda found: found and found[0])(
+            client.get("/ai/audit?action=connector.run&limit=100").json["items"]
+        ),
+        30,
+        "its event",
+    )
+    assert (event["program"], event["target"]) == ("connector", "slack.post")
+
+
+def test_a_job_is_cancelled(stack, services):
+    client = stack.client()
+    services.say("plain.example/slow", services.hold)
+    actions = [
+        {"action": "http.request", "params": {"method": "GET", "url": "https://plain.example/slow"}}
+    ]
+    (job_id,) = client.post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"]
+    wait_until(lambda: services.asked("plain.example/slow"), 30, "it is sent")
+    client.delete(f"/ai/jobs/{job_id}")
+    wait_until(
+        lambda: client.get(f"/ai/jobs/{job_id}").json["status"] == "cancelled",
+        10,
+        "it is cancelled",
+    )
+
+
+def test_straight_over_nats(stack, services):
+    nats = stack.nats("developer")
+    done, id_ = nats.subscribe("gantry.v1.default.job.*.done"), str(uuid.uuid4())
+    nats.js_publish("gantry.v1.default.connector.run", {"task": SLACK}, msg_id=id_)
+    message = nats.next(60, done)
+    nats.close()
+    assert json.loads(message.data)["outcome"] == "ok"
+    assert id_ in message.subject
+    assert len(services.asked()) == 1
+
+
+# --- the canary ----------------------------------------------------------------------------------
+
+
+def test_the_secret_is_nowhere(stack, services):
+    """Last: after all of the above, failures included."""
+    secrets = [
+        CANARY,
+        GMAIL["client_secret"],
+        GMAIL["refresh_token"],
+        "access-token-",
+        "ghp-canary-token-1",
+    ]
+    set_secret(stack, "default", "slack", CANARY)
+    ends(run(stack, SLACK), "ok")
+
+    def look(place, data):
+        for secret in secrets:
+            assert secret.encode() not in data, f"{secret} is in {place}"
+
+    for path in stack.directory.rglob("*"):
+        if path.is_file() and path.parts[-2] != "secrets" and "postgres" not in path.parts:
+            look(path, path.read_bytes())
+    with stack.database() as db, db.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
+        )
+        tables = [row[0] for row in cursor.fetchall()]
+        assert "connector_secret" in tables
+        for table in tables:
+            cursor.execute(f"SELECT t::text, encode(t::text::bytea, 'escape') FROM \"{table}\" t")
+            look(table, "\n".join(row[0] for row in cursor.fetchall()).encode())
+        cursor.execute("SELECT sealed, token FROM connector_secret")
+        for row in cursor.fetchall():
+            for column in row:
+                look("connector_secret", bytes(column or b""))
+    import redis
+
+    kv = redis.Redis.from_url(stack.redis_url())
+    for key in kv.scan_iter():
+        look(
+            key,
+            b"\n".join(name + b"=" + value for name, value in kv.hgetall(key).items())
+            if kv.type(key) == b"hash"
+            else kv.dump(key) or b"",
+        )
+    client = stack.client()
+    for path in (
+        "/ai/jobs?limit=100",
+        "/ai/audit?limit=100",
+        "/secrets",
+        "/secrets/slack",
+        "/ai/actions",
+    ):
+        look(path, client.get(path).ok().body)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""kill -9 around a request to a service: the stand-in counts what it is asked. At most one effect
+wherever the service takes our key, and elsewhere an honest unknown, not a second request."""
+
+import json
+import subprocess
+import uuid
+
+import pytest
+from gantry_testing import services as stand_ins
+from gantry_testing.stack import ROOT, Stack
+from gantry_testing.wait import wait_until
+
+ENDED = ("completed", "failed", "cancelled", "dead")
+
+
+@pytest.fixture(scope="module")
+def services():
+    with stand_ins.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(services):
+    with Stack(ALLOW_ACTIONS_DEFAULT="http.request,slack.post", **services.settings()) as running:
+        running.gantry("workspace", "egress", "default", *stand_ins.HOSTS)
+        yield running
+
+
+def queue(stack, path, **params):
+    """Two jobs: one whose service takes our key, and one whose does not."""
+    url = f"https://plain.example{path}"
+    plain = {"method": "POST", "url": f"{url}-plain", "json": {"n": 1}, **params}
+    keyed = {**plain, "url": f"{url}-keyed", "idempotency_header": "Idempotency-Key"}
+    actions = [{"action": "http.request", "params": one} for one in (plain, keyed)]
+    return stack.client().post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"]
+
+
+def ended(stack, job_id, seconds=150):
+    def look():
+        answer = stack.client().get(f"/ai/jobs/{job_id}")
+        return answer.status == 200 and answer.json["status"] in ENDED and answer.json
+
+    return wait_until(look, seconds, "the job ends")
+
+
+def both_sent(services, path):
+    return len(services.asked(f"plain.example{path}")) >= 2
+
+
+def test_the_connector_dies_while_it_waits_for_the_answer(stack, services):
+    services.say("plain.example/c-plain", services.hold)
+    services.say("plain.example/c-keyed", services.hold)
+    plain, keyed = queue(stack, "/c")
+    wait_until(lambda: both_sent(services, "/c"), 60, "both are sent")
+    stack.restart("connector")
+    unknown, good = ended(stack, plain), ended(stack, keyed)
+    assert (unknown["status"], unknown["result"]["outcome"]) == ("failed", "unknown"), unknown
+    assert "not sent a second time" in unknown["result"]["message"]
+    assert good["result"]["outcome"] == "ok", good
+    assert len(services.asked("plain.example/c-plain")) == 1
+    again = services.asked("plain.example/c-keyed")
+    assert [request.headers["Idempotency-Key"] for request in again] == [keyed, keyed]
+
+
+@pytest.mark.parametrize("name", ["gateway", "nats", "postgres", "redis"])
+def test_a_server_dies_while_the_service_thinks(stack, services, name):
+    """The connector lives: there is one request, and its answer is kept when the server is back."""
+    stack.wait_ready()
+    path = f"/{name}-{uuid.uuid4().hex[:6]}"
+    release = []
+
+    def think(handler):
+        wait_until(lambda: release, 100, "the server is killed")
+        handler.answer(200, {"done": True})
+
+    services.say(f"plain.example{path}-plain", think)
+    services.say(f"plain.example{path}-keyed", think)
+    plain, keyed = queue(stack, path)
+    wait_until(lambda: both_sent(services, path), 60, "both are sent")
+    old = stack.kill(name)
+    wait_until(lambda: stack.pid(name) not in (0, old), 60, f"{name} is started again")
+    release.append(True)
+    stack.wait_ready(120)
+    for job_id in (plain, keyed):
+        job = ended(stack, job_id)
+        assert job["result"]["outcome"] == "ok", job
+    assert len(services.asked(f"plain.example{path}-plain")) == 1
+    keys = {one.headers["Idempotency-Key"] for one in services.asked(f"plain.example{path}-keyed")}
+    assert keys == {keyed}
+
+
+def test_without_redis_nothing_is_sent(stack, services):
+    """The mark comes before the first byte: no mark, no request. When Redis is back, one."""
+    stack.wait_ready()
+    services.say("plain.example/mark-plain", *[(200, {"n": n}) for n in range(5)])
+    stack.pause("connector")
+    plain, _ = queue(stack, "/mark")
+    stack.pause("redis")
+    stack.resume("connector")
+    assert not services.asked("plain.example/mark-plain")
+    stack.resume("redis")
+    assert ended(stack, plain)["result"]["outcome"] == "ok"
+    assert len(services.asked("plain.example/mark-plain")) == 1
+
+
+def rows(stack):
+    with stack.database() as db, db.cursor() as cursor:
+        cursor.execute("SELECT name, encode(key, 'hex'), version FROM connector_secret")
+        return {name: (key, version) for name, key, version in cursor.fetchall()}
+
+
+def test_secrets_are_sealed_under_a_new_key(stack, services):
+    for name in ("slack", "other"):
+        subprocess.run(
+            [ROOT / "build" / "gantry", "secret", "set", "default", name],
+            input="xoxb-before-rotation",
+            text=True,
+            check=True,
+            capture_output=True,
+            env={"PATH": "/usr/bin:/bin", **stack.env},
+        )
+    before = rows(stack)
+    old_key = stack.secret("SECRET_KEY")
+    stack.up(SECRET_KEY="5a" * 32, SECRET_KEY_PREVIOUS=old_key)
+    wait_until(lambda: "under SECRET_KEY" in stack.log("connector"), 60, "all is sealed anew")
+    after = rows(stack)
+    assert {name: version for name, (_, version) in after.items()} == {
+        name: version for name, (_, version) in before.items()
+    }
+    assert len({key for key, _ in before.values()} | {key for key, _ in after.values()}) == 2
+    stack.up(SECRET_KEY_PREVIOUS="")
+    task = {"type": "slack.post", "channel": "C", "text": "t"}
+    answer = stack.client().post("/webhook/executor/run", {"task": task}, prefer="wait=60").ok()
+    assert answer.json["outcome"] == "ok", answer.json
+    sent = services.asked("slack.com")[-1]
+    assert sent.headers["Authorization"] == "Bearer xoxb-before-rotation"
+    # A key that sealed nothing: the outcome names the secret, and the program goes on.
+    stack.up(SECRET_KEY="77" * 32)
+    answer = stack.client().post("/webhook/executor/run", {"task": task}, prefer="wait=60").ok()
+    assert answer.json["outcome"] == "secret_unreadable"
+    assert "'slack'" in json.dumps(answer.json)
+
+
+def test_the_program_is_confined(stack):
+    """No root, no exec, no core dumps, and its port list is empty."""
+    status = (stack.directory / f"/proc/{stack.pid('connector')}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Seccomp"] == "2"
+    assert fields["NoNewPrivs"] == "1"
+    assert fields["CapEff"] == "0000000000000000"
+    assert fields["Uid"].split()[0] != "0"
+    limits = (stack.directory / f"/proc/{stack.pid('connector')}/limits").read_text()
+    assert "Max core file size        0" in limits

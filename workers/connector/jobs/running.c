@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * running - what carrying out means here: an errand on a thread (tasking/tasking.h).
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "crypto/crypto_encode.h"
+#include "jobs/connector.h"
+
+#define STACK_BYTES (1u << 20)
+
+static void
+wipe_texts(cJSON *doc)
+{
+    cJSON *child;
+
+    if (cJSON_IsString(doc))
+        crypto_wipe(doc->valuestring, strlen(doc->valuestring));
+    cJSON_ArrayForEach (child, doc) {
+        wipe_texts(child);
+    }
+}
+
+static void
+errand_free(struct errand *e)
+{
+    if (e->prev)
+        e->prev->next = e->next;
+    else
+        e->c->errands = e->next;
+    if (e->next)
+        e->next->prev = e->prev;
+    wipe_texts(e->values);
+    wipe_texts(e->texts);
+    json_cleanup(&e->values);
+    json_cleanup(&e->texts);
+    json_cleanup(&e->egress);
+    buf_fini(&e->output);
+    free(e);
+}
+
+/* The schema describes the parameters: the task without its type. */
+static cJSON *
+read_params(struct tasking *t, const struct recipe *recipe)
+{
+    cJSON *params = cJSON_Duplicate(json_member(t->call->body, "task"), true);
+    struct field_errors found = { 0 };
+
+    if (!params)
+        log_no_memory("parameters");
+    cJSON_DeleteItemFromObjectCaseSensitive(params, "type");
+    if (recipe_check(recipe, params, &found) == RC_OK)
+        return params;
+    for (size_t i = 0; i < found.count; i++) {
+        char field[SCHEMA_FIELD_MAX + 8];
+
+        (void)snprintf(field, sizeof(field), "task%s%s", found.items[i].field[0] ? "." : "",
+                       found.items[i].field);
+        field_errors_add(&t->errors, field, "%s", found.items[i].detail);
+    }
+    json_cleanup(&params);
+    return NULL;
+}
+
+/* 0: refused, and the tasking has ended. */
+static int64_t
+read_time(struct tasking *t, const struct recipe *recipe)
+{
+    int64_t seconds = json_int(t->call->body, "timeout_seconds", 0);
+
+    if (seconds * 1000 <= recipe->limits.total_max_ms)
+        return seconds > 0 ? seconds * 1000 : recipe->limits.total_ms;
+    field_errors_add(&t->errors, "timeout_seconds", "must be at most %u for this action",
+                     recipe->limits.total_max_ms / 1000);
+    tasking_refuse(t, PROBLEM_INVALID_REQUEST, "timeout_seconds is beyond the action's bound");
+    return 0;
+}
+
+static struct errand *
+errand_new(struct tasking *t, const struct recipe *recipe, cJSON *params, int64_t total_ms)
+{
+    struct connector *c = t->all->program;
+    struct errand *e = calloc(1, sizeof(*e));
+    uint8_t random[(ERRAND_TOKEN_LEN - 1) / 2];
+
+    if (!e || !(e->values = cJSON_CreateObject()))
+        log_no_memory("an errand");
+    e->c = c;
+    e->t = t;
+    e->recipe = recipe;
+    e->ref = t->ref;
+    e->egress = t->egress;
+    t->egress = NULL;
+    e->started_ms = clock_mono_ms();
+    e->end_ms = e->started_ms + total_ms;
+    crypto_random(random, sizeof(random));
+    hex_encode(random, sizeof(random), e->token);
+    if (!cJSON_AddStringToObject(e->values, "id", t->ref.id))
+        log_no_memory("an errand");
+    cJSON_AddItemToObject(e->values, "params", params);
+    e->next = c->errands;
+    if (e->next)
+        e->next->prev = e;
+    c->errands = e;
+    return e;
+}
+
+/* --- its end, back on the loop ------------------------------------------------------------------------------ */
+
+static void
+on_ended(void *arg)
+{
+    struct errand *e = arg;
+    struct tasking *t = e->t;
+    const struct job_usage usage = { .wall_ms = clock_mono_ms() - e->started_ms };
+
+    (void)pthread_join(e->thread, NULL);
+    t->own = NULL;
+    switch (e->end) {
+    case ERRAND_ENDED:
+        tasking_end(t, e->outcome, &usage, &e->output);
+        break;
+    case ERRAND_INVALID:
+        tasking_refuse(t, PROBLEM_INVALID_REQUEST, e->why);
+        break;
+    case ERRAND_LATER:
+        tasking_give_back(t, RC_TEMP, e->why);
+        break;
+    }
+    errand_free(e);
+}
+
+static void *
+thread_main(void *arg)
+{
+    struct errand *e = arg;
+
+    (void)errand_main(e);
+    loop_post(worker_loop(e->c->w), on_ended, e);
+    return NULL;
+}
+
+/* Signals are the loop's. */
+static int
+start_thread(struct errand *e)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    int failed = pthread_attr_init(&attr);
+
+    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (!failed)
+        failed = pthread_create(&e->thread, &attr, thread_main, e);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    return failed;
+}
+
+static void
+run_errand(struct tasking *t)
+{
+    const struct connector *c = t->all->program;
+    const struct recipe *recipe = recipes_find(&c->recipes, t->ref.action);
+    cJSON *params;
+    int64_t total_ms;
+    struct errand *e;
+
+    if (!recipe) {
+        tasking_refuse(t, PROBLEM_INVALID_REQUEST,
+                       "there is no such action; GET /ai/actions lists them");
+        return;
+    }
+    params = read_params(t, recipe);
+    if (!params) {
+        char why[JOBS_ERROR_MAX];
+
+        (void)snprintf(why, sizeof(why), "a parameter of %s is wrong: %.90s %.200s", recipe->name,
+                       t->errors.items[0].field, t->errors.items[0].detail);
+        tasking_refuse(t, PROBLEM_INVALID_REQUEST, why);
+        return;
+    }
+    total_ms = read_time(t, recipe);
+    if (total_ms == 0) {
+        json_cleanup(&params);
+        return;
+    }
+    e = errand_new(t, recipe, params, total_ms);
+    if (start_thread(e) == 0) {
+        t->own = e;
+        return;
+    }
+    errand_free(e);
+    tasking_give_back(t, RC_TEMP, "no thread can be made");
+}
+
+static void
+cancel_errand(struct tasking *t)
+{
+    struct errand *e = t->own;
+
+    atomic_store(&e->stop, true);
+}
+
+static enum rc
+write_cancelled(struct buf *out)
+{
+    static const struct recipe NOTHING = { .name = "" };
+
+    return recipe_output(&NOTHING, NULL, "cancelled", 0, NULL, out);
+}
+
+const struct tasking_kind CONNECTOR_KIND = {
+    .run = run_errand,
+    .cancel = cancel_errand,
+    .cancelled = write_cancelled,
+    .output_max = RECIPE_OUTPUT_MAX,
+};
+
+void
+connector_run_start(struct worker *w, struct call *call)
+{
+    struct connector *c = worker_state(w);
+
+    tasking_start(&c->taskings, call);
+}
+
+/* The program ends: nothing is settled any more. A thread that waits for a name is waited for, which is
+ * bounded by the resolver's own time. */
+void
+errand_stop_all(struct connector *c)
+{
+    for (struct errand *e = c->errands; e; e = e->next)
+        atomic_store(&e->stop, true);
+    if (c->desk)
+        desk_close(c->desk);
+    while (c->errands) {
+        (void)pthread_join(c->errands->thread, NULL);
+        errand_free(c->errands);
+    }
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "jobs/connector.h"
+
+#define AT(member)     offsetof(struct settings, member)
+#define PLACE          "workers/connector/actions"
+#define ROTATE_ROWS    50
+#define ROTATE_WAIT_MS 30000
+
+static const char *const TASK_SERVICES[] = { "google", "microsoft", NULL };
+
+/* clang-format off */
+static const struct conf_item ITEMS[] = {
+    { "SECRET_KEY", CONF_KEY32, AT(secret_key), NULL, 0, 0, NULL, 0,
+      "encrypts the secrets of workspaces in PostgreSQL; only this program has it" },
+    { "SECRET_KEY_PREVIOUS", CONF_KEY32, AT(secret_key_previous), NULL, 0, 0, NULL, CONF_OPTIONAL,
+      "the key before, after a change: what it encrypted is encrypted anew" },
+    { "CONNECTOR_SLOTS", CONF_INT, AT(slots), "8", 1, 256, NULL, 0,
+      "requests to services that run at once" },
+    { "CONNECTOR_ACTIONS_DIR", CONF_STRING, AT(actions_dir), "", 0, 1024, NULL, 0,
+      "the folders of actions; empty = those beside the program" },
+    { "CONNECTOR_TASK_SERVICE", CONF_CHOICE, AT(task_service), "google", 0, 0, TASK_SERVICES, 0,
+      "where task.create puts tasks: Google Tasks or Microsoft To Do" },
+    { "CONNECTOR_NETWORKS", CONF_STRING, AT(networks), "", 0, 1024, NULL, 0,
+      "networks that are not public and may be reached all the same, such as 10.1.0.0/16" },
+    { "CONNECTOR_HOSTS", CONF_STRING, AT(hosts), "", 0, 8192, NULL, 0,
+      "HOST=ADDRESS or HOST=ADDRESS:PORT, …: where a host is, instead of what its name resolves to" },
+    { "CONNECTOR_CA_FILE", CONF_STRING, AT(ca_file), "", 0, 1024, NULL, 0,
+      "certificate authorities that services are checked against; empty = the system's" },
+    { "DATA_KEY", CONF_KEY32, AT(data_key), NULL, 0, 0, NULL, 0,
+      "encrypts results of jobs and parameters of previews in Redis" },
+    { "JOB_RETENTION_DAYS", CONF_INT, AT(job_retention_days), "7", 1, 365, NULL, 0,
+      "how long an ended job is kept" },
+    { "REDIS_SHARE_BYTES", CONF_INT, AT(redis_share_bytes), "134217728", 1048576, 1099511627776,
+      NULL, 0, "of Redis for one workspace's previews and results of jobs; beyond it gets 503" },
+};
+/* clang-format on */
+
+const struct conf_table CONNECTOR_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
+
+/* "<workspace> <id>" from whichever executor was asked to cancel. */
+static void
+on_cancel(void *arg, const struct bus_msg *msg)
+{
+    struct connector *c = arg;
+    char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
+    char *space;
+
+    if (msg->len >= sizeof(text))
+        return;
+    memcpy(text, msg->data, msg->len);
+    text[msg->len] = '\0';
+    space = strchr(text, ' ');
+    if (!space)
+        return;
+    *space = '\0';
+    tasking_cancel(&c->taskings, text, space + 1);
+}
+
+__attribute__((noinline)) static enum rc
+load_recipes(struct connector *c, struct err *err)
+{
+    char folder[PATH_MAX];
+    enum rc rc = folder_locate(c->settings->actions_dir, PLACE, "CONNECTOR_ACTIONS_DIR", folder,
+                               sizeof(folder), err);
+
+    return rc == RC_OK
+               ? recipes_load(folder, TASK_SERVICES[c->settings->task_service], &c->recipes, err)
+               : rc;
+}
+
+enum rc
+connector_start(struct worker *w, struct err *err)
+{
+    struct connector *c = calloc(1, sizeof(*c));
+    enum rc rc;
+
+    if (!c)
+        return err_set(err, RC_TEMP, "no memory");
+    c->w = w;
+    c->settings = worker_conf(w);
+    worker_set_state(w, c);
+    c->outbound.ca_file = c->settings->ca_file;
+    if ((rc = guard_networks_read(c->settings->networks, &c->outbound.networks, err)) != RC_OK)
+        return err_wrap(err, "CONNECTOR_NETWORKS");
+    if ((rc = outbound_pins_read(c->settings->hosts, &c->outbound, err)) != RC_OK)
+        return err_wrap(err, "CONNECTOR_HOSTS");
+    if ((rc = outbound_init(err)) != RC_OK)
+        return rc;
+    return load_recipes(c, err);
+}
+
+enum rc
+connector_ready(struct worker *w, struct err *err)
+{
+    static const uint8_t UNSET[CRYPTO_KEY_LEN];
+    struct connector *c = worker_state(w);
+    const struct settings *s = c->settings;
+    bool has_before = memcmp(s->secret_key_previous, UNSET, sizeof(UNSET)) != 0;
+    enum rc rc;
+
+    vault_init(&c->vault, worker_db(w), s->secret_key, has_before ? s->secret_key_previous : NULL);
+    c->rotate_ms = has_before ? clock_mono_ms() : 0;
+    c->taskings = (struct taskings){
+        .w = w,
+        .kind = &CONNECTOR_KIND,
+        .program = c,
+        .jobs = { .kv = worker_kv(w),
+                  .retention_s = s->job_retention_days * 86400,
+                  .share_bytes = s->redis_share_bytes },
+    };
+    memcpy(c->taskings.jobs.data_key, s->data_key, sizeof(c->taskings.jobs.data_key));
+    if ((rc = desk_new(worker_loop(w), &c->desk, err)) != RC_OK ||
+        (rc = taskings_open(&c->taskings, err)) != RC_OK ||
+        (rc = bus_subscribe(worker_bus(w), CONNECTOR_QUESTION_SUBJECT "*", "connector",
+                            connector_on_question, c, &c->questions, err)) != RC_OK)
+        return rc;
+    return bus_subscribe(worker_bus(w), CONNECTOR_CANCEL_SUBJECT, NULL, on_cancel, c, &c->cancels,
+                         err);
+}
+
+/* After a change of SECRET_KEY: some rows at a time, until the key before has none. */
+void
+connector_tick(struct worker *w)
+{
+    struct connector *c = worker_state(w);
+    struct err err = { 0 };
+    unsigned done = 0;
+    bool left = false;
+
+    if (c->rotate_ms == 0 || clock_mono_ms() < c->rotate_ms)
+        return;
+    if (vault_rotate(&c->vault, ROTATE_ROWS, &done, &left, &err) != RC_OK) {
+        log_fields(LOG_WARN, "secrets cannot be encrypted under the new key now", "why", err.text,
+                   NULL);
+        c->rotate_ms = clock_mono_ms() + ROTATE_WAIT_MS;
+    } else if (!left) {
+        log_fields(LOG_INFO, "all secrets are encrypted under SECRET_KEY", NULL);
+        c->rotate_ms = 0;
+    }
+}
+
+void
+connector_stop(struct worker *w)
+{
+    struct connector *c = worker_state(w);
+
+    if (!c)
+        return;
+    errand_stop_all(c);
+    taskings_close(&c->taskings);
+    desk_free(c->desk);
+    recipes_fini(&c->recipes);
+    vault_fini(&c->vault);
+    free(c);
+    worker_set_state(w, NULL);
+}
+
+unsigned
+connector_slots_free(struct worker *w)
+{
+    const struct connector *c = worker_state(w);
+    unsigned slots = (unsigned)c->settings->slots;
+
+    return c->taskings.count < slots ? slots - c->taskings.count : 0;
+}
+
+enum rc
+connector_dead(struct worker *w, struct call *call, const char *reason, struct err *err)
+{
+    const struct connector *c = worker_state(w);
+    struct job_ref ref;
+
+    if (call->command != CMD_CONNECTOR_RUN)
+        return RC_OK;
+    tasking_ref(call, &ref);
+    return jobs_dead_sync(&c->taskings.jobs, &ref, reason, err);
+}
