@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: `stack` is one running system for the whole session; `make_stack` makes others."""
-import fcntl
 import os
-import subprocess
 
 import pytest
+from gantry_testing.building import make
 from gantry_testing.stack import ROOT, Stack
 
 os.environ["PATH"] = f"{ROOT}/build/deps/bin:" + os.environ["PATH"]
@@ -27,9 +26,7 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(scope="session")
 def built():
-    with open(os.path.join(ROOT, "build", "lock"), "w") as lock:  # files of tests run side by side
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run(["make", "-s", "-j2", "all"], cwd=ROOT, check=True)
+    make("-j2", "all")
 
 
 @pytest.fixture(scope="session")

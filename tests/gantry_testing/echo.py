@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import servers
+from .building import make
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIGNING_KEY = bytes(range(32))
@@ -24,10 +25,7 @@ PUBLIC = SIGNER.public_key().public_bytes(
 def build(mode=None):
     mode = mode or os.environ.get("MODE", "release")
     path = f"build/{mode}/test-workers/echo"
-    made = subprocess.run(
-        ["make", "-s", f"MODE={mode}", path], cwd=ROOT, capture_output=True, text=True
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
+    make(f"MODE={mode}", path)
     return os.path.join(ROOT, path)
 
 

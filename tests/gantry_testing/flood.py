@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 import zlib
 
+from .building import make
 from .stack import ROOT
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -24,7 +25,7 @@ class Requests:
 
     def __init__(self, port, path, keys, rate, seconds, connections):
         program = ROOT / "build/release/bench/http_rate"
-        subprocess.run(["make", "-s", program.relative_to(ROOT)], cwd=ROOT, check=True)
+        make(program.relative_to(ROOT))
         self._keys = tempfile.NamedTemporaryFile("w", suffix=".keys")
         self._keys.writelines(key + "\n" for key in keys or [])
         self._keys.flush()

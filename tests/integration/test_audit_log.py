@@ -12,6 +12,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 from gantry_testing import merkle, servers
+from gantry_testing.building import make
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SEED = hashlib.sha256(b"a key for tests").hexdigest()
@@ -19,7 +20,7 @@ HELD, ALL = 600, 1000  # leaves when the older checkpoint was taken, and in the 
 
 
 def build(target):
-    subprocess.run(["make", "-s", target], cwd=ROOT, check=True)
+    make(target)
     return os.path.join(ROOT, target)
 
 

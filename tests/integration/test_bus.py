@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from gantry_testing import servers
+from gantry_testing.building import make
 
 CONFIG = """
 server_name: bus
@@ -26,8 +27,7 @@ authorization {{
 def build(name):
     mode = os.environ.get("MODE", "release")
     path = f"build/{mode}/integration/{name}"
-    made = subprocess.run(["make", "-s", f"MODE={mode}", path], capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
+    make(f"MODE={mode}", path)
     return os.path.abspath(path)
 
 

@@ -11,13 +11,14 @@ import threading
 
 import pytest
 from gantry_testing import servers
+from gantry_testing.building import make
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def build(name):
     target = f"build/release/integration/{name}"
-    subprocess.run(["make", "-s", target], cwd=ROOT, check=True)
+    make(target)
     return os.path.join(ROOT, target)
 
 
