@@ -48,7 +48,7 @@ say(struct peers *peers, const char *what)
         log_debug("%s", err.text);
 }
 
-/* The slot of a name, or a free one, or NULL. */
+/* The slot with this name; otherwise a free slot; otherwise NULL. */
 static struct peer *
 find(struct peers *peers, const char *name)
 {
@@ -79,7 +79,7 @@ on_beat(void *arg, const struct bus_msg *msg)
     peer->heard_ms = bye ? 0 : clock_mono_ms();
 }
 
-/* Who was away himself judges nobody: what the others said has not been read yet. */
+/* A gateway that has just reconnected does not judge its peers: their heartbeats are still unread. */
 static void
 on_timer(void *arg)
 {
@@ -118,7 +118,7 @@ peers_open(struct loop *loop, struct bus *bus, struct kick *kick, const char *na
         free(peers);
         return rc;
     }
-    /* At once: whoever freezes before the first beat would never be missed. */
+    /* At once: a gateway that froze before its first heartbeat would never be missed. */
     say(peers, "");
     peers->timer = loop_timer_new(loop, on_timer, peers);
     loop_timer_set(peers->timer, PEERS_BEAT_MS, PEERS_BEAT_MS);

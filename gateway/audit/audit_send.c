@@ -38,7 +38,7 @@ out_free(struct audit_out *out)
     free(out);
 }
 
-/* A full share is its workspace's own trouble (contract 5): the others go on. */
+/* A full share stops its own workspace only (contract 5). */
 static void
 keep(struct audit_out *out, enum rc rc, const struct err *err)
 {
@@ -74,7 +74,7 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
         if (was_late && audit->n_late == 0)
             log_info("AUDIT takes events again");
     } else if (out->brief || (rc == RC_LIMIT && !out->worth && !out->kept)) {
-        out_free(out); /* who waits counts it */
+        out_free(out); /* the caller counts it */
     } else {
         keep(out, rc, err);
     }
