@@ -57,7 +57,7 @@ static const struct cli_command COMMANDS[] = {
       { "workspace=W", "program=P", "limit=100" }, 0, 0, cmd_dlq_list },
     { "dlq", "show", "SEQ", "One dead letter with its payload.",
       { NULL }, 1, 1, cmd_dlq_show },
-    { "dlq", "replay", "[SEQ...]", "Send dead letters again to where they were for.",
+    { "dlq", "replay", "[SEQ...]", "Republish dead letters to their original subject.",
       { "all", "workspace=W", "program=P" }, 0, -1, cmd_dlq_replay },
     { "dlq", "discard", "[SEQ...]", "Throw dead letters away.",
       { "all", "workspace=W", "program=P" }, 0, -1, cmd_dlq_discard },

@@ -34,8 +34,8 @@ __attribute__((sentinel)) void log_fields(enum log_level level, const char *mess
 #define log_error(...) log_msg(LOG_ERROR, __VA_ARGS__)
 #define log_fatal(...) log_msg(LOG_FATAL, __VA_ARGS__)
 
-/* For what a worker cannot go on without: exits with EXIT_TEMP. Nothing is settled, the supervisor
- * starts the program again, and what was under way comes again. */
+/* Out of memory where no error can be returned (docs/style.md): log, exit with EXIT_TEMP. Unsettled
+ * messages are redelivered after the restart. */
 _Noreturn void log_no_memory(const char *what);
 
 #endif

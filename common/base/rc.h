@@ -17,7 +17,7 @@
 /* clang-format off */
 #define RC_TABLE(X)                                                                          \
     X(RC_OK,       200,  VERDICT_DONE,    "done")                                            \
-    X(RC_INVALID,  422,  VERDICT_DONE,    "the request breaks a rule: an answer")            \
+    X(RC_INVALID,  422,  VERDICT_DONE,    "the request is invalid: an answer")               \
     X(RC_DENIED,   403,  VERDICT_DONE,    "not allowed: an answer")                          \
     X(RC_NOTFOUND, 404,  VERDICT_DONE,    "no such object: an answer")                       \
     X(RC_CONFLICT, 409,  VERDICT_DONE,    "already done, by us or by someone else")          \

@@ -14,7 +14,7 @@ same(const struct refusal *a, const struct refusal *b)
            strcmp(a->workspace, b->workspace) == 0 && strcmp(a->key_id, b->key_id) == 0;
 }
 
-/* The row of the like, or a free one among the first `limit`; NULL when there is neither. */
+/* The row with the same key as `like`; otherwise a free row among the first `limit`; otherwise NULL. */
 static struct refusal *
 find_row(struct refusals *refusals, const struct refusal *like, size_t limit)
 {

@@ -95,7 +95,7 @@ extern const size_t N_ROUTES;
 struct route_match {
     const struct route *route; /* NULL = no such path, or not with this method */
     unsigned allowed;          /* methods that the path has: bits of 1u << enum http_method */
-    bool malformed;            /* an id in the path is none: nothing can be there */
+    bool malformed;            /* an id in the path is malformed: the answer is 404 */
     char params[ROUTE_PARAMS_MAX][PATH_PARAM_MAX];
 };
 
