@@ -125,7 +125,7 @@ cmd_secret_set(struct cli *cli)
     struct buf value = { 0 };
     struct buf body = { 0 };
     AUTO(json) cJSON *doc = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     int code = check_workspace(cli);
     if (code)
         return code;
@@ -163,7 +163,7 @@ cmd_secret_list(struct cli *cli)
     AUTO(table) struct table table = { 0 };
     AUTO(buf) struct buf body = { 0 };
     AUTO(json) cJSON *doc = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     const cJSON *item;
     int code = check_workspace(cli);
     if (code)
@@ -188,7 +188,7 @@ cmd_secret_delete(struct cli *cli)
 {
     AUTO(buf) struct buf body = { 0 };
     AUTO(json) cJSON *doc = NULL;
-    struct err err = { .rc = RC_OK };
+    struct err err = { 0 };
     int code = check_workspace(cli);
     if (code)
         return code;

@@ -3,8 +3,8 @@
  * secret - gantry secret set, list, delete: as the operator, asked of gantry-connector over NATS, which
  * alone can encrypt. The value is read from standard input, so that no list of processes shows it.
  */
-#ifndef GANTRY_SECRET_H
-#define GANTRY_SECRET_H
+#ifndef GANTRY_CLI_SECRET_H
+#define GANTRY_CLI_SECRET_H
 
 struct cli;
 

@@ -14,8 +14,8 @@
  * Threads: any
  * Source:  RFC 6890 and the IANA registries of special-purpose addresses; RFC 6052, 3056, 4380
  */
-#ifndef GANTRY_GUARD_H
-#define GANTRY_GUARD_H
+#ifndef GANTRY_FETCH_GUARD_H
+#define GANTRY_FETCH_GUARD_H
 
 #include <stdbool.h>
 #include <stddef.h>

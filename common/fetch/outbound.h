@@ -10,8 +10,8 @@
  *
  * Threads: blocks; each call is its own. stop() and go() are called on the caller's thread.
  */
-#ifndef GANTRY_OUTBOUND_H
-#define GANTRY_OUTBOUND_H
+#ifndef GANTRY_FETCH_OUTBOUND_H
+#define GANTRY_FETCH_OUTBOUND_H
 
 #include "base/buf.h"
 #include "fetch/guard.h"

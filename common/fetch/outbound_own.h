@@ -2,8 +2,8 @@
 /*
  * outbound_own - what outbound.c and outbound_address.c share.
  */
-#ifndef GANTRY_OUTBOUND_OWN_H
-#define GANTRY_OUTBOUND_OWN_H
+#ifndef GANTRY_FETCH_OUTBOUND_OWN_H
+#define GANTRY_FETCH_OUTBOUND_OWN_H
 
 #include "fetch/outbound.h"
 

@@ -4,8 +4,8 @@
  *
  * Source: RFC 6901. "-" names nothing; array indexes have no leading zero.
  */
-#ifndef GANTRY_JSON_POINTER_H
-#define GANTRY_JSON_POINTER_H
+#ifndef GANTRY_JSON_JSON_POINTER_H
+#define GANTRY_JSON_JSON_POINTER_H
 
 #include <stdbool.h>
 

@@ -6,8 +6,8 @@
  * Errors:  RC_CONFIG  a file that is missing, too long, no regular file or no JSON: the text names it
  * Threads: any
  */
-#ifndef GANTRY_FOLDER_H
-#define GANTRY_FOLDER_H
+#ifndef GANTRY_TASKING_FOLDER_H
+#define GANTRY_TASKING_FOLDER_H
 
 #include <stdbool.h>
 #include <stddef.h>

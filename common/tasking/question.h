@@ -5,8 +5,8 @@
  *
  * No answer: there is no connector.
  */
-#ifndef GANTRY_QUESTION_H
-#define GANTRY_QUESTION_H
+#ifndef GANTRY_TASKING_QUESTION_H
+#define GANTRY_TASKING_QUESTION_H
 
 #define CONNECTOR_QUESTION_SUBJECT "gantry.sys.connector.actions."
 #define CONNECTOR_QUESTION_MS      2000

@@ -4,8 +4,8 @@
  *
  * Errors:  RC_CONFIG  CONNECTOR_ENABLED, and the folders cannot be read
  */
-#ifndef GATEWAY_CONNECTORS_H
-#define GATEWAY_CONNECTORS_H
+#ifndef GANTRY_GATEWAY_EFFECTS_CONNECTORS_H
+#define GANTRY_GATEWAY_EFFECTS_CONNECTORS_H
 
 #include <stdbool.h>
 

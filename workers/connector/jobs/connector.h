@@ -5,8 +5,8 @@
  * A job runs as an errand on a thread of its own (errand.c): it may wait for names, servers and other
  * errands. PostgreSQL, Redis and NATS are the loop's; an errand asks at the desk.
  */
-#ifndef CONNECTOR_CONNECTOR_H
-#define CONNECTOR_CONNECTOR_H
+#ifndef GANTRY_CONNECTOR_JOBS_CONNECTOR_H
+#define GANTRY_CONNECTOR_JOBS_CONNECTOR_H
 
 #include <pthread.h>
 #include <stdatomic.h>

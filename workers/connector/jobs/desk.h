@@ -5,8 +5,8 @@
  * A thread asks and waits; the question runs on the loop's thread and is answered there, at once or in a
  * later callback. When the program ends, all that wait are told so.
  */
-#ifndef CONNECTOR_DESK_H
-#define CONNECTOR_DESK_H
+#ifndef GANTRY_CONNECTOR_JOBS_DESK_H
+#define GANTRY_CONNECTOR_JOBS_DESK_H
 
 #include <stdbool.h>
 

@@ -14,8 +14,8 @@
  *                      a text): the error names the pointer, never the value
  * Threads: any
  */
-#ifndef CONNECTOR_FILL_H
-#define CONNECTOR_FILL_H
+#ifndef GANTRY_CONNECTOR_RECIPE_FILL_H
+#define GANTRY_CONNECTOR_RECIPE_FILL_H
 
 #include "base/buf.h"
 #include "base/rc.h"

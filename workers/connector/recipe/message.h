@@ -7,8 +7,8 @@
  * Errors:  RC_INVALID  an address, a media type or base64 that is none: the error names the member
  * Source:  RFC 5322, 2045 to 2047, 2231
  */
-#ifndef CONNECTOR_MESSAGE_H
-#define CONNECTOR_MESSAGE_H
+#ifndef GANTRY_CONNECTOR_RECIPE_MESSAGE_H
+#define GANTRY_CONNECTOR_RECIPE_MESSAGE_H
 
 #include "base/buf.h"
 #include "base/rc.h"

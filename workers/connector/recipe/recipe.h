@@ -8,8 +8,8 @@
  * Errors:  RC_CONFIG  a manifest is wrong: the text names folder and member
  * Threads: loaded once; then read by any
  */
-#ifndef CONNECTOR_RECIPE_H
-#define CONNECTOR_RECIPE_H
+#ifndef GANTRY_CONNECTOR_RECIPE_RECIPE_H
+#define GANTRY_CONNECTOR_RECIPE_RECIPE_H
 
 #include <stdbool.h>
 #include <stddef.h>

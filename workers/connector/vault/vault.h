@@ -8,8 +8,8 @@
  * Errors:  RC_NOTFOUND there is none · RC_TEMP PostgreSQL is unavailable · RC_CONFIG neither key opens it
  * Threads: the loop's thread
  */
-#ifndef CONNECTOR_VAULT_H
-#define CONNECTOR_VAULT_H
+#ifndef GANTRY_CONNECTOR_VAULT_VAULT_H
+#define GANTRY_CONNECTOR_VAULT_VAULT_H
 
 #include <stdbool.h>
 #include <stddef.h>
