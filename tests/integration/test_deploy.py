@@ -111,6 +111,25 @@ def test_configure_adds_a_workers_key_to_settings_of_before(built, tmp_path):
     assert "has got" not in configure(etc).stderr
 
 
+def test_configure_adds_a_new_programs_user_to_settings_of_before(built, tmp_path):
+    """NATS refuses a configuration that names a password which is not there: a file of before gets
+    it, and keeps what was edited."""
+    etc = tmp_path / "etc"
+    configure(etc)
+    for name, setting in (
+        ("nats.env", "NATS_PASSWORD_CONNECTOR"),
+        ("operator.env", "DB_PASSWORD_CONNECTOR"),
+    ):
+        file = etc / name
+        made = variables(file)
+        before = {k: v for k, v in made.items() if k != setting} | {"EDITED": "1"}
+        file.write_text("".join(f"{k}={v}\n" for k, v in before.items()))
+        assert f"{name} has got {setting}" in configure(etc).stderr
+        assert variables(file) == made | {"EDITED": "1"}
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert "has got" not in configure(etc).stderr
+
+
 def test_print_actor_key(built):
     gateway = ROOT / "build/gantry-gateway"
 
