@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -13,10 +14,12 @@
 #include "base/log.h"
 #include "shelf.h"
 
+TAILQ_HEAD(request_list, request);
+
 struct queue {
-    struct queue *next;
+    TAILQ_ENTRY(queue) link;
     char workspace[WORKSPACE_TEXT_MAX];
-    struct request *first, *last;
+    struct request_list requests; /* borrowed; oldest first */
     size_t waiting;
     size_t active;          /* threads that are at it */
     size_t shorts;          /* of these, threads with short queries */
@@ -35,7 +38,7 @@ struct pool {
     struct search *search;
     pthread_mutex_t lock; /* of all that follows */
     pthread_cond_t work;
-    struct queue *first; /* owned; whose turn is next */
+    TAILQ_HEAD(, queue) ring; /* owned; whose turn is next comes first */
     size_t waiting, reading;
     bool stopping;
     size_t n;
@@ -45,30 +48,12 @@ struct pool {
 static struct queue *
 find(struct pool *pool, const char *workspace)
 {
-    struct queue *queue = pool->first;
-    while (queue && strcmp(queue->workspace, workspace) != 0)
-        queue = queue->next;
-    return queue;
-}
-
-/* To the end of the ring. */
-static void
-append(struct pool *pool, struct queue *queue)
-{
-    struct queue **at = &pool->first;
-    while (*at)
-        at = &(*at)->next;
-    queue->next = NULL;
-    *at = queue;
-}
-
-static void
-unlink_queue(struct pool *pool, struct queue *queue)
-{
-    struct queue **at = &pool->first;
-    while (*at != queue)
-        at = &(*at)->next;
-    *at = queue->next;
+    struct queue *queue;
+    TAILQ_FOREACH (queue, &pool->ring, link) {
+        if (strcmp(queue->workspace, workspace) == 0)
+            return queue;
+    }
+    return NULL;
 }
 
 static bool
@@ -81,7 +66,8 @@ is_long(const struct request *request)
 static bool
 can_wait(const struct queue *queue)
 {
-    return queue->shorts > 0 && queue->waiting < POOL_ENOUGH && !is_long(queue->first) &&
+    return queue->shorts > 0 && queue->waiting < POOL_ENOUGH &&
+           !is_long(TAILQ_FIRST(&queue->requests)) &&
            clock_mono_us() < queue->short_since_us + POOL_LONG_US;
 }
 
@@ -91,7 +77,7 @@ is_open(struct pool *pool, const struct queue *queue, bool *reads, bool *later)
 {
     size_t most = pool->n > 1 ? pool->n - 1 : 1;
     *reads = false;
-    if (!queue->first || queue->active >= most || queue->reading > 0)
+    if (TAILQ_EMPTY(&queue->requests) || queue->active >= most || queue->reading > 0)
         return false;
     if (can_wait(queue)) {
         *later = true;
@@ -105,18 +91,16 @@ static size_t
 take(struct pool *pool, struct queue *queue, struct request *batch[POOL_TAKE_MAX])
 {
     size_t n = 0;
-    while (queue->first && n < POOL_TAKE_MAX) {
-        struct request *r = queue->first;
+    struct request *r;
+    while ((r = TAILQ_FIRST(&queue->requests)) != NULL && n < POOL_TAKE_MAX) {
         bool alone = is_long(r);
         if (alone && n > 0)
             break;
-        queue->first = r->next;
+        TAILQ_REMOVE(&queue->requests, r, link);
         batch[n++] = r;
         if (alone)
             break;
     }
-    if (!queue->first)
-        queue->last = NULL;
     pool->waiting -= n;
     queue->waiting -= n;
     return n;
@@ -128,16 +112,16 @@ work(struct thread *thread, struct queue *queue, bool reads)
 {
     struct pool *pool = thread->pool;
     struct request *batch[POOL_TAKE_MAX];
-    bool brief = !is_long(queue->first);
+    bool brief = !is_long(TAILQ_FIRST(&queue->requests));
     size_t n = take(pool, queue, batch);
-    unlink_queue(pool, queue);
-    append(pool, queue);
+    TAILQ_REMOVE(&pool->ring, queue, link);
+    TAILQ_INSERT_TAIL(&pool->ring, queue, link);
     queue->active++;
     queue->shorts += brief;
     queue->short_since_us = brief ? clock_mono_us() : queue->short_since_us;
     queue->reading += reads;
     pool->reading += reads;
-    if (queue->first)
+    if (!TAILQ_EMPTY(&queue->requests))
         (void)pthread_cond_signal(&pool->work);
     (void)pthread_mutex_unlock(&pool->lock);
     searcher_run(&thread->searcher, batch, n);
@@ -146,8 +130,8 @@ work(struct thread *thread, struct queue *queue, bool reads)
     queue->shorts -= brief;
     queue->reading -= reads;
     pool->reading -= reads;
-    if (queue->active == 0 && !queue->first) {
-        unlink_queue(pool, queue);
+    if (queue->active == 0 && TAILQ_EMPTY(&queue->requests)) {
+        TAILQ_REMOVE(&pool->ring, queue, link);
         free(queue);
     }
     if (reads) /* others may wait for just that */
@@ -188,9 +172,9 @@ run(void *arg)
     while (!pool->stopping) {
         bool reads = false, later = false;
         probe(thread);
-        struct queue *queue = pool->first;
+        struct queue *queue = TAILQ_FIRST(&pool->ring);
         while (queue && !is_open(pool, queue, &reads, &later))
-            queue = queue->next;
+            queue = TAILQ_NEXT(queue, link);
         if (queue)
             work(thread, queue, reads);
         else
@@ -210,6 +194,7 @@ pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
         return err_set(err, RC_TEMP, "no memory");
     *out = pool; /* whatever was begun, pool_free() ends */
     pool->search = s;
+    TAILQ_INIT(&pool->ring);
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->work, NULL);
     pool->threads = calloc(threads, sizeof(*pool->threads));
@@ -246,9 +231,9 @@ pool_free(struct pool *pool)
             (void)pthread_join(pool->threads[i].id, NULL);
     for (size_t i = 0; i < pool->n; i++)
         embed_free(pool->threads[i].searcher.embedder);
-    while (pool->first) {
-        struct queue *queue = pool->first;
-        pool->first = queue->next;
+    struct queue *queue;
+    while ((queue = TAILQ_FIRST(&pool->ring)) != NULL) {
+        TAILQ_REMOVE(&pool->ring, queue, link);
         free(queue);
     }
     (void)pthread_mutex_destroy(&pool->lock);
@@ -278,14 +263,10 @@ add(struct pool *pool, struct request *request)
         if (!queue)
             return false;
         memcpy(queue->workspace, workspace, strlen(workspace) + 1);
-        append(pool, queue);
+        TAILQ_INIT(&queue->requests);
+        TAILQ_INSERT_TAIL(&pool->ring, queue, link);
     }
-    request->next = NULL;
-    if (queue->last)
-        queue->last->next = request;
-    else
-        queue->first = request;
-    queue->last = request;
+    TAILQ_INSERT_TAIL(&queue->requests, request, link);
     pool->waiting++;
     queue->waiting++;
     if (queue->waiting == 1 || !can_wait(queue)) /* the first one wakes who will look again */
@@ -308,40 +289,35 @@ pool_add(struct pool *pool, struct request *request)
     worker_finish(pool->search->worker, request->call);
 }
 
-/* Takes out what is late; the queues stay in order. */
-static struct request *
-take_late(struct pool *pool, int64_t now_us)
+/* Moves what is late to `late`; the queues stay in order. */
+static void
+take_late(struct pool *pool, int64_t now_us, struct request_list *late)
 {
-    struct request *late = NULL;
-    for (struct queue *queue = pool->first; queue; queue = queue->next) {
-        struct request **at = &queue->first, *last = NULL;
-        while (*at) {
-            struct request *r = *at;
-            if (r->deadline_us > now_us) {
-                last = r;
-                at = &r->next;
+    struct queue *queue;
+    TAILQ_FOREACH (queue, &pool->ring, link) {
+        struct request *next;
+        for (struct request *r = TAILQ_FIRST(&queue->requests); r; r = next) {
+            next = TAILQ_NEXT(r, link);
+            if (r->deadline_us > now_us)
                 continue;
-            }
-            *at = r->next;
-            r->next = late;
-            late = r;
+            TAILQ_REMOVE(&queue->requests, r, link);
+            TAILQ_INSERT_TAIL(late, r, link);
             pool->waiting--;
             queue->waiting--;
         }
-        queue->last = last;
     }
-    return late;
 }
 
 void
 pool_expire(struct pool *pool)
 {
+    struct request_list late = TAILQ_HEAD_INITIALIZER(late);
+    struct request *r;
     (void)pthread_mutex_lock(&pool->lock);
-    struct request *late = take_late(pool, clock_mono_us());
+    take_late(pool, clock_mono_us(), &late);
     (void)pthread_mutex_unlock(&pool->lock);
-    while (late) {
-        struct request *r = late;
-        late = r->next;
+    while ((r = TAILQ_FIRST(&late)) != NULL) {
+        TAILQ_REMOVE(&late, r, link);
         answer_timeout(r);
         worker_finish(pool->search->worker, r->call);
     }

@@ -14,6 +14,8 @@
 #ifndef GANTRY_SEARCH_SEARCH_H
 #define GANTRY_SEARCH_SEARCH_H
 
+#include <sys/queue.h>
+
 #include "embed/embed.h"
 #include "index/collection.h"
 #include "querycache.h"
@@ -42,7 +44,7 @@ struct search {
 
 /* One search; lives in the call's arena. */
 struct request {
-    struct request *next;
+    TAILQ_ENTRY(request) link; /* in the queue of its workspace */
     struct search *search;
     struct call *call;
     struct searcher *by; /* borrowed, while it is answered; NULL = nobody yet */

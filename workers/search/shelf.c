@@ -13,7 +13,7 @@
 struct shelf {
     pthread_mutex_t lock; /* of all that follows */
     size_t max_bytes, bytes, loads;
-    struct shelf_entry *first; /* owned */
+    LIST_HEAD(, shelf_entry) entries; /* owned */
 };
 
 enum rc
@@ -23,6 +23,7 @@ shelf_new(size_t max_bytes, struct shelf **out, struct err *err)
     if (!shelf)
         return err_set(err, RC_TEMP, "no memory");
     shelf->max_bytes = max_bytes;
+    LIST_INIT(&shelf->entries);
     (void)pthread_mutex_init(&shelf->lock, NULL);
     *out = shelf;
     return RC_OK;
@@ -42,9 +43,9 @@ shelf_free(struct shelf *shelf)
 {
     if (!shelf)
         return;
-    while (shelf->first) {
-        struct shelf_entry *entry = shelf->first;
-        shelf->first = entry->next;
+    struct shelf_entry *entry;
+    while ((entry = LIST_FIRST(&shelf->entries)) != NULL) {
+        LIST_REMOVE(entry, link);
         free_entry(entry);
     }
     (void)pthread_mutex_destroy(&shelf->lock);
@@ -54,19 +55,12 @@ shelf_free(struct shelf *shelf)
 static struct shelf_entry *
 find(struct shelf *shelf, const char *workspace)
 {
-    struct shelf_entry *entry = shelf->first;
-    while (entry && strcmp(entry->workspace, workspace) != 0)
-        entry = entry->next;
-    return entry;
-}
-
-static void
-unlink_entry(struct shelf *shelf, const struct shelf_entry *entry)
-{
-    struct shelf_entry **at = &shelf->first;
-    while (*at != entry)
-        at = &(*at)->next;
-    *at = entry->next;
+    struct shelf_entry *entry;
+    LIST_FOREACH (entry, &shelf->entries, link) {
+        if (strcmp(entry->workspace, workspace) == 0)
+            return entry;
+    }
+    return NULL;
 }
 
 static struct shelf_entry *
@@ -87,14 +81,13 @@ shelf_take(struct shelf *shelf, const char *workspace)
     (void)pthread_mutex_lock(&shelf->lock);
     struct shelf_entry *entry = find(shelf, workspace);
     if (entry)
-        unlink_entry(shelf, entry);
+        LIST_REMOVE(entry, link);
     else
         entry = make(workspace);
     if (entry) {
         entry->users++;
         entry->used_ms = clock_mono_ms();
-        entry->next = shelf->first;
-        shelf->first = entry;
+        LIST_INSERT_HEAD(&shelf->entries, entry, link);
     }
     (void)pthread_mutex_unlock(&shelf->lock);
     return entry;
@@ -107,7 +100,7 @@ shelf_give(struct shelf *shelf, struct shelf_entry *entry)
     entry->users--;
     /* Nothing was loaded, and nothing has to be remembered. */
     if (entry->users == 0 && !entry->ready && entry->large_ms == 0) {
-        unlink_entry(shelf, entry);
+        LIST_REMOVE(entry, link);
         shelf->bytes -= entry->bytes;
         free_entry(entry);
     }
@@ -144,10 +137,10 @@ is_above_share(const struct shelf *shelf, size_t bytes)
 static bool
 evict_one(struct shelf *shelf, bool for_large)
 {
-    struct shelf_entry *oldest = NULL;
+    struct shelf_entry *entry, *oldest = NULL;
     bool oldest_is_large = false;
     int64_t lately_ms = clock_mono_ms() - SHELF_LARGE_MS;
-    for (struct shelf_entry *entry = shelf->first; entry; entry = entry->next) {
+    LIST_FOREACH (entry, &shelf->entries, link) {
         bool large = is_above_share(shelf, entry->bytes);
         if (entry->users > 0 || entry->bytes == 0 || (oldest_is_large && !large) ||
             (for_large && !large && entry->used_ms > lately_ms))
@@ -157,7 +150,7 @@ evict_one(struct shelf *shelf, bool for_large)
     }
     if (!oldest)
         return false;
-    unlink_entry(shelf, oldest);
+    LIST_REMOVE(oldest, link);
     shelf->bytes -= oldest->bytes;
     log_fields(LOG_DEBUG, "a search index leaves the memory", "workspace", oldest->workspace, NULL);
     free_entry(oldest);
@@ -209,11 +202,12 @@ struct shelf_numbers
 shelf_numbers(struct shelf *shelf)
 {
     struct shelf_numbers numbers = { 0 };
+    const struct shelf_entry *entry;
     int64_t now_ms = clock_mono_ms();
     (void)pthread_mutex_lock(&shelf->lock);
     numbers.bytes = shelf->bytes;
     numbers.loads = shelf->loads;
-    for (const struct shelf_entry *entry = shelf->first; entry; entry = entry->next) {
+    LIST_FOREACH (entry, &shelf->entries, link) {
         numbers.workspaces += entry->ready;
         numbers.large += entry->large_ms > now_ms;
     }

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/id.h"
 #include "index/collection.h"
@@ -28,7 +29,7 @@
 #define SHELF_SLICE_BYTES      (256u * 1024 * 1024) /* the largest slice */
 
 struct shelf_entry {
-    struct shelf_entry *next;
+    LIST_ENTRY(shelf_entry) link;
     char workspace[WORKSPACE_TEXT_MAX];
     size_t users;     /* the shelf's lock */
     int64_t used_ms;  /* the shelf's lock; monotonic */

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "fetch/outbound.h"
 #include "jobs/desk.h"
@@ -44,15 +45,15 @@ struct connector {
     struct desk *desk;
     struct taskings taskings;
     struct bus_sub *cancels, *questions;
-    struct errand *errands; /* under way, for the end of the program */
-    int64_t rotate_ms;      /* when rotation is looked at next; 0 = it is done */
+    LIST_HEAD(, errand) errands; /* under way, for the end of the program */
+    int64_t rotate_ms;           /* when rotation is looked at next; 0 = it is done */
 };
 
 enum errand_end { ERRAND_ENDED, ERRAND_INVALID, ERRAND_LATER };
 
 /* One job. The thread owns what is in it until it posts it back; the loop only sets stop. */
 struct errand {
-    struct errand *next, *prev;
+    LIST_ENTRY(errand) link;
     struct connector *c; /* borrowed; the thread reads recipes and outbound */
     struct tasking *t;   /* borrowed, the loop's; NULL: it was dropped */
     const struct recipe *recipe;

@@ -30,12 +30,7 @@ wipe_texts(cJSON *doc)
 static void
 errand_free(struct errand *e)
 {
-    if (e->prev)
-        e->prev->next = e->next;
-    else
-        e->c->errands = e->next;
-    if (e->next)
-        e->next->prev = e->prev;
+    LIST_REMOVE(e, link);
     wipe_texts(e->values);
     wipe_texts(e->texts);
     json_cleanup(&e->values);
@@ -104,10 +99,7 @@ errand_new(struct tasking *t, const struct recipe *recipe, cJSON *params, int64_
     if (!cJSON_AddStringToObject(e->values, "id", t->ref.id))
         log_no_memory("an errand");
     cJSON_AddItemToObject(e->values, "params", params);
-    e->next = c->errands;
-    if (e->next)
-        e->next->prev = e;
-    c->errands = e;
+    LIST_INSERT_HEAD(&c->errands, e, link);
     return e;
 }
 
@@ -237,12 +229,13 @@ connector_run_start(struct worker *w, struct call *call)
 void
 errand_stop_all(struct connector *c)
 {
-    for (struct errand *e = c->errands; e; e = e->next)
+    struct errand *e;
+    LIST_FOREACH (e, &c->errands, link)
         atomic_store(&e->stop, true);
     if (c->desk)
         desk_close(c->desk);
-    while (c->errands) {
-        (void)pthread_join(c->errands->thread, NULL);
-        errand_free(c->errands);
+    while ((e = LIST_FIRST(&c->errands)) != NULL) {
+        (void)pthread_join(e->thread, NULL);
+        errand_free(e);
     }
 }
