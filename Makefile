@@ -70,7 +70,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS    := $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
-              $(patsubst %,$(B)/gen/embed_%.h,sql nats lua gateway_lua schemas openapi) $(B)/gen/console_files.h
+              $(patsubst %,$(B)/gen/embed_%.h,sql nats schemas openapi) $(B)/gen/scripts.h $(B)/gen/console_files.h
 
 .PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench quality \
         images install docs clean missing generated print-flags FORCE
@@ -122,20 +122,22 @@ $(foreach d,$(HAVE),$(eval $(call program,$(firstword $(subst :, ,$d)),$(lastwor
 $(PROGRAMS:%=build/%): build/%: build/release/%
 	@ln -sfn release/$* $@
 
-# --- generated headers: SQL statements as C tables (sql_PROGRAM.h); files as text (embed_X.h) --
+# --- generated headers: SQL statements as C tables (sql_PROGRAM.h); files as text (embed_X.h); Lua (scripts.h) --
 $(B)/gen/sql_%.h: sql/statements/%.sql sql/statements.awk
 	@mkdir -p $(@D)
 	@awk -v program=$* -f sql/statements.awk $< > $@
 
 $(B)/gen/embed_sql.h: $(wildcard sql/migrations/*.sql sql/*.sql) deploy/embed.awk
 $(B)/gen/embed_nats.h: $(wildcard nats/streams/*.json nats/consumers/*.json) deploy/embed.awk
-$(B)/gen/embed_lua.h: $(wildcard common/protocol/lua/*.lua) deploy/embed.awk
-$(B)/gen/embed_gateway_lua.h: $(wildcard gateway/lua/*.lua) deploy/embed.awk
 $(B)/gen/embed_schemas.h: $(wildcard common/validate/schemas/*.json) deploy/embed.awk
 $(B)/gen/embed_openapi.h: $(wildcard gateway/requests/openapi/*.json) deploy/embed.awk
 $(B)/gen/embed_%.h:
 	@mkdir -p $(@D)
 	@awk -v name=$* -f deploy/embed.awk $(filter-out %.awk,$^) /dev/null > $@
+
+$(B)/gen/scripts.h: common/protocol/lua/scripts.awk $(wildcard common/protocol/lua/*.lua) $(wildcard gateway/lua/*.lua)
+	@mkdir -p $(@D)
+	@awk -f $^ > $@
 
 # The console's pages, packed; preact.js among them is made of a Debian package.
 $(B)/gen/console_files.h: gateway/console/pack gateway/console/NOTICE $(wildcard gateway/console/pages/*)

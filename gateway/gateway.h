@@ -20,6 +20,7 @@
 #include "protocol/command.h"
 #include "protocol/jobs.h"
 #include "protocol/metrics.h"
+#include "scripts.h"
 #include "settings.h"
 #include "trace/stages.h"
 
@@ -42,20 +43,6 @@ struct streams;
 struct served;
 struct mcp;
 struct cors;
-
-/* Redis scripts, by the names of their files in gateway/lua. */
-enum gateway_script {
-    SCRIPT_RATE_TAKE,
-    SCRIPT_IDEM_RESERVE,
-    SCRIPT_IDEM_RECORD,
-    SCRIPT_IDEM_RELEASE,
-    SCRIPT_PREVIEW_MAKE,
-    SCRIPT_PREVIEW_USE,
-    SCRIPT_SHARE_LOOK,
-    SCRIPT_JOBS, /* the first of those of jobs.h, in its order */
-    SCRIPT_JOBS_LAST = SCRIPT_JOBS + JOBS_SCRIPTS - 1,
-    SCRIPT_COUNT
-};
 
 /* clang-format off */
 #define COUNTER_TABLE(X)                                                                       \

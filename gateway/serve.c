@@ -19,7 +19,6 @@
 #include "effects/lists.h"
 #include "effects/share.h"
 #include "effects/waiters.h"
-#include "embed_gateway_lua.h"
 #include "events/events.h"
 #include "fleet.h"
 #include "gateway.h"
@@ -47,32 +46,6 @@
 #define DRAIN_TURN_MS     50
 #define SHORT_BODY        8192 /* read before the checks: one wait less for most requests */
 #define ADMIN_CONNECTIONS 64
-
-/* The scripts of gateway/lua by number, then those of jobs.h. */
-static const char *const SCRIPT_FILES[SCRIPT_JOBS] = {
-    [SCRIPT_RATE_TAKE] = "gateway/lua/rate_take.lua",
-    [SCRIPT_IDEM_RESERVE] = "gateway/lua/idem_reserve.lua",
-    [SCRIPT_IDEM_RECORD] = "gateway/lua/idem_record.lua",
-    [SCRIPT_IDEM_RELEASE] = "gateway/lua/idem_release.lua",
-    [SCRIPT_PREVIEW_MAKE] = "gateway/lua/preview_make.lua",
-    [SCRIPT_PREVIEW_USE] = "gateway/lua/preview_use.lua",
-    [SCRIPT_SHARE_LOOK] = "gateway/lua/share_look.lua",
-};
-
-static enum rc
-find_scripts(struct kv_script scripts[SCRIPT_COUNT], struct err *err)
-{
-    for (unsigned s = 0; s < SCRIPT_JOBS; s++) {
-        scripts[s] = (struct kv_script){ SCRIPT_FILES[s], NULL };
-        for (const struct embedded_file *file = EMBED_GATEWAY_LUA; file->path; file++)
-            if (strcmp(file->path, SCRIPT_FILES[s]) == 0)
-                scripts[s].text = file->text;
-        if (!scripts[s].text)
-            return err_set(err, RC_BUG, "the script %s is not built in", SCRIPT_FILES[s]);
-    }
-    jobs_scripts(scripts + SCRIPT_JOBS);
-    return RC_OK;
-}
 
 static void
 on_done_event(void *arg, const struct bus_msg *msg)
@@ -131,7 +104,6 @@ static enum rc
 connect_servers(struct gateway *gw, struct err *err)
 {
     const struct settings *s = gw->settings;
-    static struct kv_script scripts[SCRIPT_COUNT]; /* kept by kv */
     struct bus_options bus = { .url = s->nats_url,
                                .name = "gantry-gateway",
                                .inbox_prefix = "_INBOX.gateway",
@@ -144,12 +116,9 @@ connect_servers(struct gateway *gw, struct err *err)
                                  .hash_threads = (unsigned)s->key_hash_threads,
                                  .on_change = on_key_change,
                                  .arg = gw };
-    enum rc rc = find_scripts(scripts, err);
-    if (rc == RC_OK)
-        rc = kv_open(gw->loop, s->redis_url, scripts, SCRIPT_COUNT, &gw->kv, err);
+    enum rc rc = kv_open(gw->loop, s->redis_url, SCRIPTS, SCRIPTS_ALL, &gw->kv, err);
     if (rc == RC_OK) {
         gw->jobs = (struct jobs){ .kv = gw->kv,
-                                  .first_script = SCRIPT_JOBS,
                                   .retention_s = s->job_retention_days * 86400,
                                   .share_bytes = s->redis_share_bytes };
         memcpy(gw->jobs.data_key, s->data_key, sizeof(gw->jobs.data_key));

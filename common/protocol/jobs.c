@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "embed_lua.h"
+#include "scripts.h"
 
 #define KEY_MAX    160
 #define ANSWER_MAX (4u << 20)
@@ -17,25 +17,6 @@
 /* Of a row, after the id: the order of job_list.lua. */
 enum field { STATUS, ACTION, ANSWER, ERROR, ENQUEUED, STARTED, FINISHED, OUTCOME, WALL, CPU, RSS };
 #define FIELDS (RSS + 1)
-
-static const char *const SCRIPT_FILES[JOBS_SCRIPTS] = {
-    "common/protocol/lua/job_create.lua", "common/protocol/lua/job_start.lua",
-    "common/protocol/lua/job_finish.lua", "common/protocol/lua/job_cancel.lua",
-    "common/protocol/lua/job_dead.lua",   "common/protocol/lua/job_list.lua",
-    "common/protocol/lua/job_send.lua",
-};
-
-void
-jobs_scripts(struct kv_script out[JOBS_SCRIPTS])
-{
-    for (size_t i = 0; i < JOBS_SCRIPTS; i++) {
-        out[i] = (struct kv_script){ .name = SCRIPT_FILES[i], .text = "" };
-        for (const struct embedded_file *file = EMBED_LUA; file->path; file++) {
-            if (strcmp(file->path, SCRIPT_FILES[i]) == 0)
-                out[i].text = file->text;
-        }
-    }
-}
 
 /* --- calls ----------------------------------------------------------------------------------------- */
 
@@ -63,10 +44,10 @@ begin(const struct job_ref *ref, struct keys *keys, struct kv_command *cmd)
 }
 
 static void
-call(const struct jobs *jobs, enum jobs_script script, const struct kv_command *cmd, kv_fn *fn,
+call(const struct jobs *jobs, enum script_number script, const struct kv_command *cmd, kv_fn *fn,
      void *arg)
 {
-    kv_script_call(jobs->kv, jobs->first_script + script, 3, cmd, JOBS_TIMEOUT_MS, fn, arg);
+    kv_script_call(jobs->kv, script, 3, cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 void
@@ -79,7 +60,7 @@ jobs_create(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void 
     kv_add(&cmd, ref->action);
     kv_add_int(&cmd, ref->enqueued_ms);
     kv_add_int(&cmd, jobs->retention_s);
-    call(jobs, JOBS_CREATE, &cmd, fn, arg);
+    call(jobs, SCRIPT_JOB_CREATE, &cmd, fn, arg);
 }
 
 void
@@ -96,7 +77,7 @@ jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *
     kv_add_int(&cmd, ref->message);
     kv_add_int(&cmd, (int64_t)ref->delivery);
     kv_add_int(&cmd, JOBS_LOST_MS);
-    call(jobs, JOBS_START, &cmd, fn, arg);
+    call(jobs, SCRIPT_JOB_START, &cmd, fn, arg);
 }
 
 static void
@@ -138,7 +119,7 @@ jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job
     kv_add_int(&cmd, end->usage.wall_ms);
     kv_add_int(&cmd, end->usage.cpu_ms);
     kv_add_int(&cmd, end->usage.max_rss_bytes);
-    kv_script_call(jobs->kv, jobs->first_script + JOBS_FINISH, 4, &cmd, JOBS_TIMEOUT_MS, fn, arg);
+    kv_script_call(jobs->kv, SCRIPT_JOB_FINISH, 4, &cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 void
@@ -150,7 +131,7 @@ jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void 
     begin(ref, &keys, &cmd);
     kv_add_int(&cmd, clock_wall_ms());
     kv_add_int(&cmd, jobs->retention_s);
-    call(jobs, JOBS_CANCEL, &cmd, fn, arg);
+    call(jobs, SCRIPT_JOB_CANCEL, &cmd, fn, arg);
 }
 
 void
@@ -166,7 +147,7 @@ jobs_send(const struct jobs *jobs, const struct job_ref *ref, const char *token,
     kv_add_int(&cmd, ref->message);
     kv_add_int(&cmd, (int64_t)ref->delivery);
     kv_add(&cmd, token);
-    kv_script_call(jobs->kv, jobs->first_script + JOBS_SEND, 1, &cmd, JOBS_TIMEOUT_MS, fn, arg);
+    kv_script_call(jobs->kv, SCRIPT_JOB_SEND, 1, &cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 enum rc
@@ -184,7 +165,7 @@ jobs_dead_sync(const struct jobs *jobs, const struct job_ref *ref, const char *r
     kv_add_int(&cmd, jobs->retention_s);
     kv_add_int(&cmd, clock_wall_ms());
     kv_add(&cmd, reason);
-    rc = kv_script_sync(jobs->kv, jobs->first_script + JOBS_DEAD, 3, &cmd, &reply, err);
+    rc = kv_script_sync(jobs->kv, SCRIPT_JOB_DEAD, 3, &cmd, &reply, err);
     if (reply)
         kv_reply_free(reply);
     return rc;
@@ -222,7 +203,7 @@ jobs_list(const struct jobs *jobs, const char *workspace, const char *cursor, in
     kv_add_int(&cmd, limit);
     kv_add(&cmd, status);
     kv_add_int(&cmd, JOBS_PAGE_BYTES);
-    call(jobs, JOBS_LIST, &cmd, fn, arg);
+    call(jobs, SCRIPT_JOB_LIST, &cmd, fn, arg);
 }
 
 /* --- replies ----------------------------------------------------------------------------------------- */

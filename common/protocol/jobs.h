@@ -26,17 +26,6 @@
 #include "json/json.h"
 #include "kv/kv.h"
 
-enum jobs_script {
-    JOBS_CREATE,
-    JOBS_START,
-    JOBS_FINISH,
-    JOBS_CANCEL,
-    JOBS_DEAD,
-    JOBS_LIST,
-    JOBS_SEND,
-    JOBS_SCRIPTS /* how many */
-};
-
 /* The executor tells the gateways a job's state at once: gantry.sys.jobs.<workspace>.<id>, a core
  * message {"status":…,"action":…}. Its end is told by the .done event. */
 #define JOB_STATE_SUBJECT "gantry.sys.jobs."
@@ -48,8 +37,7 @@ enum jobs_script {
 #define JOBS_ERROR_MAX  400 /* = ERR_TEXT_MAX */
 
 struct jobs {
-    struct kv *kv;         /* borrowed */
-    unsigned first_script; /* where the program's table of scripts has JOBS_CREATE */
+    struct kv *kv; /* borrowed; opened with SCRIPTS (scripts.h) */
     int64_t retention_s;
     int64_t share_bytes; /* of Redis, for one workspace's previews and results */
     uint8_t data_key[CRYPTO_KEY_LEN];
@@ -63,9 +51,6 @@ struct job_ref {
     int64_t message; /* which message of the stream, and which delivery of it */
     uint64_t delivery;
 };
-
-/* The scripts in the order of enum jobs_script, for the program's table. */
-void jobs_scripts(struct kv_script out[JOBS_SCRIPTS]);
 
 /* fn gets { status, pending }. */
 void jobs_create(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);

@@ -4,6 +4,7 @@
  */
 #include "base/cleanup.h"
 #include "jobs/connector.h"
+#include "scripts.h"
 #include "sql_connector.h"
 
 static const struct worker_route ROUTES[] = {
@@ -17,7 +18,6 @@ static const struct worker_route ROUTES[] = {
 int
 main(int argc, char **argv)
 {
-    struct kv_script scripts[JOBS_SCRIPTS];
     const struct worker_spec spec = {
         .name = "connector",
         .description = "carries out actions that reach a network, under guard",
@@ -27,8 +27,8 @@ main(int argc, char **argv)
         .conf_size = sizeof(struct settings),
         .statements = SQL_CONNECTOR,
         .n_statements = SQL_CONNECTOR_COUNT,
-        .scripts = scripts,
-        .n_scripts = JOBS_SCRIPTS,
+        .scripts = SCRIPTS,
+        .n_scripts = SCRIPTS_JOBS,
         .uses_kv = true,
         .slots_free = connector_slots_free,
         .on_start = connector_start,
@@ -37,7 +37,5 @@ main(int argc, char **argv)
         .on_stop = connector_stop,
         .on_dead = connector_dead,
     };
-
-    jobs_scripts(scripts);
     return worker_main(argc, argv, &spec);
 }

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "jobs/executor.h"
 #include "run_one.h"
+#include "scripts.h"
 
 static int
 command_line(int argc, char **argv, const struct worker_spec *spec)
@@ -24,7 +25,6 @@ static const struct worker_route ROUTES[] = {
 int
 main(int argc, char **argv)
 {
-    struct kv_script scripts[JOBS_SCRIPTS];
     const struct worker_spec spec = {
         .name = "executor",
         .description = "runs allowed tasks in bubblewrap, without network",
@@ -32,8 +32,8 @@ main(int argc, char **argv)
         .n_routes = ARRAY_LEN(ROUTES),
         .conf = &EXECUTOR_CONF,
         .conf_size = sizeof(struct settings),
-        .scripts = scripts,
-        .n_scripts = JOBS_SCRIPTS,
+        .scripts = SCRIPTS,
+        .n_scripts = SCRIPTS_JOBS,
         .uses_kv = true,
         .spawns = true,
         .slots_free = executor_slots_free,
@@ -46,7 +46,5 @@ main(int argc, char **argv)
             "  --self-test        prove the sandbox on this machine, then exit\n"
             "  --run-one [--timeout S]  run the task on standard input in a sandbox\n",
     };
-
-    jobs_scripts(scripts);
     return worker_main(argc, argv, &spec);
 }
