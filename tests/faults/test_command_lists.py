@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from gantry_testing import echo, nats_files, servers
-from gantry_testing.streams import Done, empty, events, left, shorten, stored
+from gantry_testing.streams import Done, events, left, operator, provisioned, stored
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SUBJECT = "gantry.v1.w1.memory.ingest"
@@ -20,16 +20,13 @@ def program():
 
 @pytest.fixture(scope="module")
 def server():
-    with nats_files.server("{ user: AAAAAAAAAAAA, password: pclient }") as running:
-        nats_files.provision(running, ["w1", "w2", "w3"])
+    with provisioned("{ user: AAAAAAAAAAAA, password: pclient }") as running:
         yield running
 
 
 @pytest.fixture
 def bus(server):
-    with server.connect("operator") as client:
-        shorten(client)
-        empty(client)
+    with operator(server) as client:
         yield client
 
 

@@ -3,8 +3,17 @@
 recorded."""
 
 import pytest
-from gantry_testing import echo, nats_files, servers
-from gantry_testing.streams import Done, empty, events, ingest, left, shorten, stored
+from gantry_testing import echo, servers
+from gantry_testing.streams import (
+    Done,
+    events,
+    ingest,
+    left,
+    operator,
+    provisioned,
+    shorten,
+    stored,
+)
 
 POINTS = [
     "before_handler",
@@ -28,16 +37,13 @@ def program():
 
 @pytest.fixture(scope="module")
 def server():
-    with nats_files.server() as running:
-        nats_files.provision(running, ["w1", "w2", "w3"])
+    with provisioned() as running:
         yield running
 
 
 @pytest.fixture
 def bus(server):
-    with server.connect("operator") as client:
-        shorten(client)
-        empty(client)
+    with operator(server) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import urllib.request
 
 from .http import Client
 from .nats import Nats
@@ -243,6 +244,21 @@ class Stack:
 
     def _hup(self):
         os.kill(int((self.directory / "supervisor.pid").read_text()), signal.SIGHUP)
+
+    def metrics(self):
+        """{name with its labels: value}, as text, of /metrics."""
+        address = self.env["GANTRY_ADMIN_URL"] + "/metrics"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
+
+    def whose_bound(self, bound, program):
+        """The workspaces for which the program's log names a full bound; /readyz and `gantry status`
+        name the bound too."""
+        assert bound in self.anonymous().get("/readyz").json["full"]
+        assert bound in json.loads(self.gantry("status", check=False).stdout)["full"]
+        lines = [json.loads(line) for line in self.log(program).splitlines()]
+        return {line["workspace"] for line in lines if line.get("bound") == bound}
 
     def log(self, name):
         return (self.directory / "log" / f"{name}.log").read_text(errors="replace")

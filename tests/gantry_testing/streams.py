@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What tests of workers look at in JetStream, and the commands they send."""
 import base64
+import contextlib
 import json
 import uuid
 
@@ -8,11 +9,29 @@ from . import nats_files
 from .echo import claim
 
 ACK_WAIT = 2  # seconds; the 30 of nats/consumers are too long for tests
+WORKSPACES = ["w1", "w2", "w3"]
 CONSUMERS = [
     f"{stream}_{workspace}"
     for stream in ("MEMORY.ingest", "TASKS.executor")
-    for workspace in ("w1", "w2", "w3")
+    for workspace in WORKSPACES
 ]
+
+
+@contextlib.contextmanager
+def provisioned(extra_users=""):
+    """A NATS server with the streams, and the consumers of WORKSPACES."""
+    with nats_files.server(extra_users) as running:
+        nats_files.provision(running, WORKSPACES)
+        yield running
+
+
+@contextlib.contextmanager
+def operator(server):
+    """The operator's connection, with empty streams."""
+    with server.connect("operator") as client:
+        shorten(client)
+        empty(client)
+        yield client
 
 
 def shorten(client, ack_wait=ACK_WAIT):

@@ -5,9 +5,9 @@ import json
 import uuid
 
 import pytest
-from gantry_testing import echo, nats_files, servers
+from gantry_testing import echo, servers
 from gantry_testing.echo import Echo
-from gantry_testing.streams import Done, empty, events, ingest, left, shorten
+from gantry_testing.streams import Done, events, ingest, left, operator, provisioned
 
 MALFORMED = b'{"scope":"z","text":"x"'
 SUBJECT = "gantry.v1.w1.memory.ingest"
@@ -20,16 +20,13 @@ def program():
 
 @pytest.fixture(scope="module")
 def server():
-    with nats_files.server() as running:
-        nats_files.provision(running, ["w1", "w2", "w3"])
+    with provisioned() as running:
         yield running
 
 
 @pytest.fixture
 def bus(server):
-    with server.connect("operator") as client:
-        shorten(client)
-        empty(client)
+    with operator(server) as client:
         yield client
 
 

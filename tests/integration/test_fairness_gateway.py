@@ -50,20 +50,9 @@ def all_answered(links, status):
 
 def full(stack, bound):
     """Where it can be seen that a bound is full, and how often it refused."""
-    assert bound in stack.anonymous().get("/readyz").ok().json["full"]
-    assert bound in json.loads(stack.gantry("status", check=False).stdout)["full"]
-    with urllib.request.urlopen(stack.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10) as answer:
-        values = dict(
-            line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#"
-        )
+    assert stack.whose_bound(bound, "gateway") == {"hog"}
+    values = stack.metrics()
     assert values[f'gantry_gateway_full{{bound="{bound}"}}'] == "1"
-    lines = [
-        line
-        for line in map(json.loads, stack.log("gateway").splitlines())
-        if line.get("bound") == bound
-    ]
-    assert lines
-    assert {line["workspace"] for line in lines} == {"hog"}
     return int(values[f'gantry_gateway_full_refusals_total{{bound="{bound}"}}'])
 
 

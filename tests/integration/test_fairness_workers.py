@@ -6,7 +6,6 @@ import concurrent.futures
 import contextlib
 import json
 import subprocess
-import urllib.request
 import uuid
 
 import pytest
@@ -32,21 +31,14 @@ def system(make_stack):
     return stack
 
 
-def metrics(stack):
-    with urllib.request.urlopen(stack.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10) as answer:
-        return dict(
-            line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#"
-        )
-
-
 def is_full(stack, bound, program, whose=("hog", "")):
-    """In all three places; the log has the workspace's name."""
+    """In all places; the log has the workspace's name."""
     wait_until(
         lambda: bound in stack.anonymous().get("/readyz").json["full"], 30, f"{bound} is named"
     )
     values = {
         name: value
-        for name, value in metrics(stack).items()
+        for name, value in stack.metrics().items()
         if f'program="{program}"' in name and f'bound="{bound}"' in name
     }
     assert {name.split("{")[0] for name in values} == {
@@ -54,14 +46,9 @@ def is_full(stack, bound, program, whose=("hog", "")):
         "gantry_worker_full_refusals_total",
     }
     assert all(int(value) >= 1 for value in values.values())
-    assert bound in json.loads(stack.gantry("status", check=False).stdout)["full"]
-    lines = [
-        line
-        for line in map(json.loads, stack.log(program).splitlines())
-        if line.get("bound") == bound
-    ]
-    assert lines
-    assert {line["workspace"] for line in lines} <= set(whose)
+    named = stack.whose_bound(bound, program)
+    assert named
+    assert named <= set(whose)
 
 
 def served(stack):
@@ -172,10 +159,10 @@ def test_memory_of_the_index(system):
             assert one.result(60).status in (200, 504)
     is_full(system, "index_memory", "search")
     neighbour.search("small").ok()
-    loads = [int(value) for name, value in metrics(system).items() if "index_loads_total" in name]
+    loads = [int(value) for name, value in system.metrics().items() if "index_loads_total" in name]
     for _ in range(10):
         assert hog.search("x", scope="s", mode="text").status in (200, 504)
         neighbour.search("small").ok()
     assert [
-        int(value) for name, value in metrics(system).items() if "index_loads_total" in name
+        int(value) for name, value in system.metrics().items() if "index_loads_total" in name
     ] == loads

@@ -10,7 +10,16 @@ from gantry_testing import echo, nats_files, servers
 from gantry_testing.echo import Echo, claim
 from gantry_testing.nats import Nats, NatsError
 from gantry_testing.stack import ROOT
-from gantry_testing.streams import Done, empty, events, ingest, left, shorten, stored
+from gantry_testing.streams import (
+    Done,
+    events,
+    ingest,
+    left,
+    operator,
+    provisioned,
+    shorten,
+    stored,
+)
 from gantry_testing.wait import promised
 
 
@@ -21,17 +30,13 @@ def program():
 
 @pytest.fixture(scope="module")
 def server():
-    with nats_files.server('{ user: AAAAAAAAAAAA, password: pclient }') as running:
-        nats_files.provision(running, ["w1", "w2", "w3"])
+    with provisioned('{ user: AAAAAAAAAAAA, password: pclient }') as running:
         yield running
 
 
 @pytest.fixture
 def bus(server):
-    """The operator's connection, with empty streams."""
-    with server.connect("operator") as client:
-        shorten(client)
-        empty(client)
+    with operator(server) as client:
         yield client
 
 
