@@ -246,6 +246,16 @@ send_all(void *arg)
     return -1;
 }
 
+/* A tracestate may have tabs between its members; in a list, which knows only printable characters, a
+ * space says the same. */
+static void
+copy_state(char out[LIST_STATE_MAX], const char *state)
+{
+    (void)strlcpy(out, state, LIST_STATE_MAX);
+    for (char *at = strchr(out, '\t'); at; at = strchr(at, '\t'))
+        *at = ' ';
+}
+
 void
 lists_add(struct lists *lists, struct request *r, const struct forward_head *head,
           const char *msg_id, bus_ack_fn *fn)
@@ -258,7 +268,7 @@ lists_add(struct lists *lists, struct request *r, const struct forward_head *hea
     (void)strlcpy(one->subject, head->subject, sizeof(one->subject));
     (void)strlcpy(one->item.msg_id, msg_id, sizeof(one->item.msg_id));
     (void)strlcpy(one->item.claim, head->actor, sizeof(one->item.claim));
-    (void)strlcpy(one->item.state, r->trace.state ? r->trace.state : "", sizeof(one->item.state));
+    copy_state(one->item.state, r->trace.state ? r->trace.state : "");
     trace_parent_write(&r->trace, r->hop.span, one->item.parent);
     one->item.payload = request_payload(r, &one->item.len);
     TAILQ_INSERT_TAIL(&lists->outgoing, one, link);

@@ -19,6 +19,7 @@
 
 struct sent {
     char msg_id[128], list[8];
+    char state[64];    /* of the first command of a list */
     size_t count, len; /* count: commands */
 };
 
@@ -28,7 +29,15 @@ static enum rc answer = RC_OK;
 static struct request requests[SENT_MAX];
 static const struct route INGEST = { .kind = ROUTE_COMMAND, .command = CMD_MEMORY_INGEST };
 static const struct route RUN = { .kind = ROUTE_COMMAND, .command = CMD_EXECUTOR_RUN };
-static const char *payload = "{}";
+static const char *payload = "{}", *trace_state;
+
+static void
+read_first(const char *text, size_t len, struct sent *one)
+{
+    struct list_item item;
+    assert_int_equal(command_list_next(&text, &len, &item), RC_OK);
+    snprintf(one->state, sizeof(one->state), "%.63s", item.state);
+}
 
 enum rc
 bus_js_publish(struct bus *bus, const struct bus_out *out, const char *msg_id, uint32_t timeout_ms,
@@ -42,6 +51,7 @@ bus_js_publish(struct bus *bus, const struct bus_out *out, const char *msg_id, u
         if (strcmp(out->headers[i].name, LIST_HEADER) == 0) {
             snprintf(one->list, sizeof(one->list), "%s", out->headers[i].value);
             assert_int_equal(command_list_check(out->data, out->len, &one->count, err), RC_OK);
+            read_first(out->data, out->len, one);
         }
     if (answer != RC_OK)
         return err_set(err, answer, "as the test wants it");
@@ -80,7 +90,7 @@ add(struct gateway *gw, size_t i, const struct route *route, const char *workspa
     struct request *r = &requests[i];
     struct forward_head head = { .actor = "claim" };
     char msg_id[LISTS_MSG_ID_MAX];
-    *r = (struct request){ .gw = gw, .route = route };
+    *r = (struct request){ .gw = gw, .route = route, .trace = { .state = trace_state } };
     snprintf(r->actor.workspace, sizeof(r->actor.workspace), "%s", workspace);
     snprintf(r->id, sizeof(r->id), "id%zu", i);
     snprintf(msg_id, sizeof(msg_id), "id%zu.1", i);
@@ -149,6 +159,22 @@ test_together_by_subject(void **state)
     assert_string_equal(sent[0].msg_id, "id0.1.l2");
     for (int i = 1; i < 4; i++)
         assert_string_equal(sent[i].list, ""); /* another workspace's, and tasks */
+}
+
+/* A header may hold tabs, the line of a list may not: one request would make the whole list malformed. */
+static void
+test_a_tracestate_with_tabs(void **state)
+{
+    struct gateway *gw = *state;
+    trace_state = "a=1,\tb=2\t,c=3";
+    assert_true(trace_state_valid(trace_state));
+    add(gw, 0, &INGEST, "w1");
+    trace_state = NULL;
+    add(gw, 1, &INGEST, "w1");
+    turn(gw);
+    assert_int_equal(n_sent, 1);
+    assert_int_equal(sent[0].count, 2);
+    assert_string_equal(sent[0].state, "a=1, b=2 ,c=3");
 }
 
 static void
@@ -226,6 +252,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_alone_as_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_together_by_subject, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_tracestate_with_tabs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bounds_of_a_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_is_everybodys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_how_many_may_wait, set_up, tear_down),
