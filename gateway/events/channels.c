@@ -266,21 +266,31 @@ drop_quiet(struct events *events, int64_t now_ms)
     }
 }
 
+/* Nobody tells that a key has expired; a listener who always has something to hear gets no heartbeat. */
+static void
+end_expired(struct events *events)
+{
+    struct listener *next;
+    for (struct listener *one = TAILQ_FIRST(&events->beats); one; one = next) {
+        next = TAILQ_NEXT(one, beat_link);
+        if (!keys_known(events->gw->keys, one->r->actor.key_id))
+            listener_end(one);
+    }
+}
+
 void
 channels_tick(void *arg)
 {
     struct events *events = arg;
     int64_t now_ms = clock_mono_ms();
     struct listener *one;
+    end_expired(events);
     while ((one = TAILQ_FIRST(&events->beats)) != NULL &&
            now_ms - one->beat_ms >= EVENTS_HEARTBEAT_MS) {
-        if (!keys_known(events->gw->keys, one->r->actor.key_id)) {
-            listener_end(one); /* it has expired */
-        } else if (one->open) {
+        if (one->open)
             write_out(one, ":\n\n", 3);
-        } else {
+        else
             beat(one);
-        }
     }
     drop_quiet(events, now_ms);
 }

@@ -253,6 +253,22 @@ def test_shares_of_listeners(two):
     wait_until(lambda: Stream(two.url, keys[1]["key"]).status == 200, 30)
 
 
+def test_an_expired_key_hears_no_more(stack, client):
+    """Also where something is told all the time, so that no heartbeat is due."""
+    made = stack.gantry(
+        "key", "create", "--workspace", "default", "--role", "viewer", "--expires", "2s"
+    )
+    with listen(stack, made["key"]) as stream, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        end = pool.submit(stream.until, "end")
+
+        def told():
+            run(client)
+            return end.done()
+
+        wait_until(told, 5, "the stream ends", interval=0.2)
+        assert end.result()
+
+
 def test_a_revoked_key_hears_no_more(stack, client):
     made = client.post("/keys", {"role": "viewer"}).ok(201).json
     with listen(stack, made["key"]) as stream:
