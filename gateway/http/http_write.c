@@ -205,10 +205,12 @@ http_stream_write(struct exchange *x, const char *data, size_t len)
 {
     if (x->conn->state == CONN_DEAD || x->ended || x->spilt || len == 0)
         return;
-    if (write_waiting(x->conn) + len > x->answer->stream_max)
-        x->spilt = true;
-    else
+    if (write_waiting(x->conn) + len <= x->answer->stream_max)
         write_piece(x->conn, data, len);
+    else
+        x->spilt = true;
+    if (buf_failed(&x->conn->body)) /* a part of a piece is worse than the end */
+        x->spilt = true;
     conn_queue(x->conn);
 }
 
