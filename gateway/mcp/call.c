@@ -24,6 +24,8 @@
 #define HEAD_LOOK   160  /* bytes of an answer in which its status stands */
 #define PREFER_WAIT "wait=60"
 
+#define CLIENT_KEY_MAX 128 /* of Idempotency-Key, too */
+
 /* --- the result ----------------------------------------------------------------------------------- */
 
 static void
@@ -298,14 +300,18 @@ write_body(const struct mcp_call *call, struct buf *out)
     return json_end(&w);
 }
 
-static enum rc
-start(struct mcp_call *call, inner_fn *fn, struct request **inner)
+/* STEP_WAIT: fn will be called. */
+static enum step
+start(struct mcp_call *call, inner_fn *fn)
 {
     struct request *r = call->r;
     AUTO(buf) struct buf body = { 0 };
-    const char *parent = json_string(call->rpc.meta, "traceparent");
-    buf_init(&body, r->body_max + NOTICE_MAX);
-    enum rc rc = write_body(call, &body);
+    buf_init(&body, r->body_max);
+    if (write_body(call, &body) != RC_OK)
+        return rpc_error(r, &call->rpc, 200, RPC_INVALID_PARAMS,
+                         "Invalid params: arguments have more than %zu bytes as JSON, numbers "
+                         "written out",
+                         r->body_max);
     const struct inner_ask ask = {
         .route = call->tool ? r->gw->mcp->routes[call->tool - TOOLS]
                             : mcp_route(METHOD_POST, "/webhook/executor/run"),
@@ -313,9 +319,12 @@ start(struct mcp_call *call, inner_fn *fn, struct request **inner)
         .len = body.len,
         .idem_key = json_string(call->rpc.meta, MCP_META_REQUEST_ID),
         .prefer = call->streams ? PREFER_WAIT : http_header(r->exchange, "Prefer", NULL),
-        .trace = { parent, parent ? json_string(call->rpc.meta, "tracestate") : NULL },
+        .trace = { json_string(call->rpc.meta, "traceparent"),
+                   json_string(call->rpc.meta, "tracestate") },
     };
-    return rc == RC_OK ? inner_start(r, &ask, fn, call, inner) : rc;
+    if (inner_start(r, &ask, fn, call, &call->progress.inner) != RC_OK)
+        return answer_problem(r, PROBLEM_UNAVAILABLE, "the gateway has no memory left");
+    return STEP_WAIT;
 }
 
 static void
@@ -323,11 +332,6 @@ on_open(struct request *r)
 {
     struct mcp_call *call = r->own;
     struct progress *p = &call->progress;
-    if (start(call, on_streamed, &p->inner) != RC_OK) {
-        http_stream_end(r->exchange);
-        return;
-    }
-    r->held++;
     r->on_gone = on_gone;
     p->start_ms = clock_mono_ms();
     (void)strlcpy(p->status, "pending", sizeof(p->status));
@@ -350,17 +354,42 @@ wants_stream(const struct mcp_call *call)
     return !call->tool && takes && (cJSON_IsString(token) || cJSON_IsNumber(token));
 }
 
+/* A key that cannot be one is no reason to go on without: the client relies on it. */
+static bool
+is_client_key(const cJSON *key)
+{
+    const char *text = cJSON_GetStringValue(key);
+    size_t len = text ? strlen(text) : 0;
+    for (size_t i = 0; i < len && len <= CLIENT_KEY_MAX; i++)
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            return false;
+    return len > 0 && len <= CLIENT_KEY_MAX;
+}
+
+const char *
+mcp_call_fault(const struct mcp_call *call)
+{
+    const cJSON *arguments = json_member(call->rpc.params, "arguments");
+    const cJSON *key = json_member(call->rpc.meta, MCP_META_REQUEST_ID);
+    if (arguments && !cJSON_IsObject(arguments))
+        return "arguments must be an object";
+    if (key && !cJSON_IsNull(key) && !is_client_key(key))
+        return "_meta has a " MCP_META_REQUEST_ID
+               " that is no string of 1 to 128 printable ASCII characters";
+    return NULL;
+}
+
 enum step
 mcp_call_tool(struct mcp_call *call)
 {
     struct request *r = call->r;
-    const cJSON *arguments = json_member(call->rpc.params, "arguments");
-    if (arguments && !cJSON_IsObject(arguments))
-        return rpc_error(r, &call->rpc, 200, RPC_INVALID_PARAMS,
-                         "Invalid params: arguments must be an object");
     call->streams = wants_stream(call);
-    if (!call->streams && start(call, on_answered, NULL) != RC_OK)
-        return answer_problem(r, PROBLEM_UNAVAILABLE, "the gateway has no memory left");
+    enum step step = start(call, call->streams ? on_streamed : on_answered);
+    if (step != STEP_WAIT)
+        return step;
     r->effect = EFFECT_SETTLED; /* the inner request is what is recorded */
-    return call->streams ? answer_stream(r, MCP_UNREAD_MAX, on_open) : STEP_WAIT;
+    if (!call->streams)
+        return STEP_WAIT;
+    r->held++; /* by the inner request, up to on_streamed() */
+    return answer_stream(r, MCP_UNREAD_MAX, on_open);
 }

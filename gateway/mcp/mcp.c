@@ -14,7 +14,7 @@
 #include "requests/handlers.h"
 #include "validate/secrets.h"
 
-#define RESULT_MAX 4096
+#define RESULT_MAX 8192
 #define TTL_MS     3600000 /* of what the server is */
 
 static const char INSTRUCTIONS[] =
@@ -133,6 +133,9 @@ mcp_post(struct request *r)
         return STEP_ANSWERED;
     if (!rpc->id)
         return answer_empty(r, 202);
+    const char *fault = is_method(rpc, "tools/call") ? mcp_call_fault(call) : NULL;
+    if (fault)
+        return rpc_error(r, rpc, 200, RPC_INVALID_PARAMS, "Invalid params: %s", fault);
     if (is_method(rpc, "tools/call") && !call->tool && !call->action[0])
         return unknown_tool(call);
     for (size_t i = 0; i < ARRAY_LEN(METHODS); i++)
@@ -196,7 +199,15 @@ find_action(struct mcp_call *call)
     return answer_problem(call->r, PROBLEM_UNAVAILABLE, "PostgreSQL does not answer");
 }
 
-/* A tool call is counted by its own request; all else here. */
+/* The page of tools holds what an inner request tells. */
+static bool
+asks_for_actions(const struct mcp_call *call)
+{
+    return is_method(&call->rpc, "tools/list") && mcp_lists_actions(call->r) &&
+           !json_member(call->rpc.params, "cursor");
+}
+
+/* What leads to an inner request is counted by that; all else here. */
 enum step
 mcp_admit(struct request *r)
 {
@@ -208,9 +219,9 @@ mcp_admit(struct request *r)
     call->refused = rpc_read(r, &call->rpc) == STEP_ANSWERED;
     if (call->refused)
         return rate_take(r);
-    if (is_method(&call->rpc, "tools/list") && mcp_lists_actions(r))
+    if (asks_for_actions(call))
         return STEP_NEXT;
-    if (!is_method(&call->rpc, "tools/call"))
+    if (!is_method(&call->rpc, "tools/call") || mcp_call_fault(call))
         return rate_take(r);
     const char *name = json_string(call->rpc.params, "name");
     (void)strlcpy(call->name, name ? name : "", sizeof(call->name));

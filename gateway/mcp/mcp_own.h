@@ -81,5 +81,7 @@ bool mcp_lists_actions(const struct request *r);
 /* list.c, call.c */
 enum step mcp_list_tools(struct mcp_call *call);
 enum step mcp_call_tool(struct mcp_call *call);
+/* What is wrong with the parameters of tools/call, whatever the tool; NULL: nothing. */
+const char *mcp_call_fault(const struct mcp_call *call);
 
 #endif

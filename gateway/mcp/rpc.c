@@ -11,7 +11,8 @@
 #include "gateway.h"
 #include "requests/answer.h"
 
-#define ERROR_MAX 2048 /* bytes of an error's message */
+#define ERROR_MAX 4096 /* bytes of an error's message */
+#define ID_MAX    256  /* bytes of a message's id */
 #define SENTENCE  320
 #define NAME_MAX_ 256 /* bytes of Mcp-Name, decoded */
 
@@ -68,6 +69,15 @@ rpc_end(struct json_writer *w)
     return json_end(w);
 }
 
+/* A version as it was asked for, if it looks like one: a header may hold anything. */
+static const char *
+named_version(const char *text)
+{
+    static const char PLAIN[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-";
+    bool plain = text && strlen(text) <= 32 && strspn(text, PLAIN) == strlen(text);
+    return plain ? text : "";
+}
+
 enum step
 rpc_error(struct request *r, const struct rpc *rpc, int http, enum rpc_code code,
           const char *format, ...)
@@ -90,7 +100,7 @@ rpc_error(struct request *r, const struct rpc *rpc, int http, enum rpc_code code
     if (code == RPC_UNSUPPORTED_VERSION) {
         json_object(&w, "data");
         rpc_put_versions(&w, "supported");
-        json_put_string(&w, "requested", rpc->requested ? rpc->requested : "");
+        json_put_string(&w, "requested", named_version(rpc->requested));
         json_close(&w);
     }
     json_close(&w);
@@ -197,7 +207,9 @@ check_version(struct request *r, struct rpc *rpc)
 static bool
 is_id(const cJSON *id)
 {
-    return cJSON_IsString(id) || (cJSON_IsNumber(id) && json_is_int(id->valuedouble));
+    if (cJSON_IsString(id))
+        return strlen(id->valuestring) <= ID_MAX;
+    return cJSON_IsNumber(id) && json_is_int(id->valuedouble);
 }
 
 static enum step
@@ -211,8 +223,9 @@ check_message(struct request *r, struct rpc *rpc)
     if (id && is_id(id))
         rpc->id = id;
     else if (id)
-        return rpc_error(r, rpc, 400, RPC_INVALID_REQUEST,
-                         "Invalid Request: id must be a string or a whole number");
+        return rpc_error(
+            r, rpc, 400, RPC_INVALID_REQUEST,
+            "Invalid Request: id must be a string of at most %d bytes or a whole number", ID_MAX);
     if (!jsonrpc || strcmp(jsonrpc, "2.0") != 0)
         return rpc_error(r, rpc, 400, RPC_INVALID_REQUEST,
                          "Invalid Request: jsonrpc is not \"2.0\"");

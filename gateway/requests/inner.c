@@ -7,7 +7,8 @@
 #include "base/cleanup.h"
 #include "gateway.h"
 
-#define HEAD_MAX 8192
+/* What is taken from the outer request's head is shorter than that; and what is added. */
+#define HEAD_MAX (HTTP_HEAD_MAX + 2048)
 
 struct inner {
     inner_fn *fn;
@@ -36,15 +37,17 @@ static struct exchange *
 make_head(const struct request *outer, const struct inner_ask *ask)
 {
     AUTO(buf) struct buf head = { 0 };
+    struct trace_parent given;
     buf_init(&head, HEAD_MAX);
     buf_printf(&head, "%s %.*s HTTP/1.1\r\nHost: inner\r\nContent-Length: %zu\r\n",
                method_name(ask->route->method), (int)outer->path_len, outer->uri, ask->len);
     put_field(&head, "X-Request-ID", outer->request_id);
     put_field(&head, "Idempotency-Key", ask->idem_key);
     put_field(&head, "Prefer", ask->prefer);
-    if (ask->trace[0]) {
+    if (trace_parent_read(ask->trace[0], &given) && strlen(ask->trace[0]) < TRACEPARENT_MAX) {
         put_field(&head, TRACEPARENT_HEADER, ask->trace[0]);
-        put_field(&head, TRACESTATE_HEADER, ask->trace[1]);
+        if (trace_state_valid(ask->trace[1]))
+            put_field(&head, TRACESTATE_HEADER, ask->trace[1]);
     } else if (outer->trace.id[0]) {
         char parent[TRACEPARENT_MAX];
         trace_parent_write(&outer->trace, outer->trace.span, parent);

@@ -411,6 +411,62 @@ def test_one_audit_event_for_each_request(mcp, client):
     ]
 
 
+# --- what is too long, or no key ----------------------------------------------------------------
+
+
+def test_an_id_has_a_bound(mcp):
+    message = mcp.message("server/discover")
+    for text in ("x" * 256, '"' * 256):
+        assert mcp.send({**message, "id": text}).ok().json["id"] == text
+    found = error(mcp.send({**message, "id": "x" * 257}), 400, -32600)
+    assert "256" in found["error"]["message"]
+
+
+def test_a_version_that_is_none_is_not_repeated(client):
+    for version in ("v" * 3000, "a b", "<b>"):
+        found = error(
+            Mcp(client, version).send({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}),
+            400,
+            -32022,
+        )
+        assert found["error"]["data"]["requested"] == ""
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("key", ["cl\u00e9", "", 5, "k" * 129, "k" * 9000])
+def test_a_key_that_cannot_be_one_is_refused(mcp, key, streamed):
+    """To go on without would do twice what the client repeats."""
+    meta = {"gantry/client_request_id": key, **({"progressToken": 1} if streamed else {})}
+    found = error(
+        mcp.send(mcp.message("tools/call", {"name": "ping", "arguments": {}}, meta)), 200, -32602
+    )
+    assert "gantry/client_request_id" in found["error"]["message"]
+
+
+def test_a_stream_that_cannot_begin_is_an_answer_with_its_event(mcp, client):
+    arguments = {"code": "1", "more": ["number"] * 80000}
+    message = mcp.message(
+        "tools/call", {"name": "code_python", "arguments": arguments}, {"progressToken": 1}
+    )
+    body = json.dumps(message).replace('"number"', "1e15")  # which is written out with 16 digits
+    answer = client.request("POST", "/mcp", body, mcp.headers(message))
+    assert "bytes" in error(answer, 200, -32602)["error"]["message"]
+    request_id = answer.headers["X-Request-ID"]
+
+    def events():
+        items = client.get("/ai/audit?limit=100").ok().json["items"]
+        return [one for one in items if one["request_id"] == request_id]
+
+    assert len(wait_until(events, 30)) == 1
+
+
+def test_long_headers_and_traces_are_no_lack_of_memory(mcp):
+    assert mcp.good("memory_list", {"limit": 1}, Prefer="wait=5, " + "x" * 9000)
+    for trace in ("00-" + "a" * 9000, "01-" + "a" * 32 + "-" + "b" * 16 + "-01-" + "x" * 20000):
+        meta = {"traceparent": trace, "tracestate": "a=" + "x" * 20000}
+        assert mcp.good("memory_list", {"limit": 1}, meta)
+
+
 def test_rates(make_stack):
     limited = make_stack(RATE_LIMIT_PER_MINUTE=8, ALLOW_ACTIONS_DEFAULT="ping")
     mcp = Mcp(limited.client())
@@ -423,6 +479,9 @@ def test_rates(make_stack):
     assert mcp.send(mcp.message("server/discover")).ok(429).headers["Retry-After"]
     assert mcp.send(mcp.message("tools/list")).ok(429).headers["Retry-After"]
     assert mcp.client.post("/mcp", b"{").ok(429)
+    # what never becomes a request of its own counts too
+    mcp.send(mcp.message("tools/list", {"cursor": "x"})).ok(429)
+    mcp.send(mcp.message("tools/call", {"name": "memory_list", "arguments": 5})).ok(429)
 
 
 # --- progress ---------------------------------------------------------------------------------
