@@ -133,8 +133,8 @@ repair_consumer(struct cli *cli, const char *stream, const cJSON *consumer, unsi
     rc = make_anew(cli, stream, place, json_member(consumer, "config"), err);
     if (rc != RC_OK)
         return rc;
-    log_fields(LOG_WARN, "a consumer was ahead of its stream and was made anew", "consumer", place,
-               NULL);
+    log_fields(LOG_WARN, "a consumer was ahead of its stream and was created again", "consumer",
+               place, NULL);
     (*count)++;
     return RC_OK;
 }

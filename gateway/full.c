@@ -39,8 +39,8 @@ full_note(struct gateway *gw, enum full what, const char *workspace)
 {
     struct full_mark *mark = &gw->full[what];
     if (!full_is(gw, what))
-        log_fields(LOG_WARN, "a bound is reached, what is beyond it is refused", "bound",
-                   NAMES[what], "workspace", workspace, NULL);
+        log_fields(LOG_WARN, "a bound is reached: more is refused", "bound", NAMES[what],
+                   "workspace", workspace, NULL);
     mark->until_ms = clock_mono_ms() + FULL_MS;
     mark->refusals++;
 }

@@ -95,7 +95,7 @@ on_timer(void *arg)
         if (was_away) {
             peer->heard_ms = now_ms;
         } else if (now_ms - peer->heard_ms > PEERS_SILENT_MS) {
-            log_warn("a gateway is silent: its place in the auth callout is taken away");
+            log_warn("a gateway is silent: it is removed from the auth callout");
             kick_peer(peers->kick, peer->name);
             peer->heard_ms = 0;
         }

@@ -209,7 +209,7 @@ closed(void *arg)
     if (bus->freeing)
         return;
     if (bus->was_connected)
-        log_error("NATS closed the connection (%s): trying anew each second", event->text);
+        log_error("NATS closed the connection (%s): connecting again each second", event->text);
     loop_timer_set(bus->reopen, BUS_REOPEN_MS, 0);
 }
 

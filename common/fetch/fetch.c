@@ -32,7 +32,7 @@ fetch_check_url(const char *url, struct err *err)
                 (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
     curl_free(scheme);
     curl_url_cleanup(parsed);
-    return good ? RC_OK : err_set(err, RC_CONFIG, "the URL is none of http or https");
+    return good ? RC_OK : err_set(err, RC_CONFIG, "the URL is neither http nor https");
 }
 
 void

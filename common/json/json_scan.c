@@ -327,7 +327,7 @@ scan_word(struct scan *s, const char *word)
     size_t len = strlen(word);
 
     if ((size_t)(s->end - s->at) < len || memcmp(s->at, word, len) != 0)
-        return malformed(s, "a word that is none of true, false, null");
+        return malformed(s, "a word other than true, false or null");
     s->at += len;
     return true;
 }
@@ -514,7 +514,7 @@ json_scan(const char *text, size_t len, bool any_integer, char field[JSON_FIELD_
     if (encoding)
         return err_set(err, RC_CORRUPT, "malformed JSON: it is in %s, send UTF-8", encoding);
     if (len == 0)
-        return err_set(err, RC_CORRUPT, "malformed JSON: there is none, the body is empty");
+        return err_set(err, RC_CORRUPT, "malformed JSON: the body is empty");
     s.at = text + json_mark_len(text, len);
     return scan_all(&s);
 }

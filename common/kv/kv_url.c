@@ -125,7 +125,7 @@ take_server(const char *host, size_t len, struct kv_url *url, struct err *err)
     }
     if (*tail == '?' && !take_options(tail + 1, url))
         return err_set(err, RC_CONFIG,
-                       "the Redis URL has an option that is none of cacert, cert, key");
+                       "the Redis URL has an option other than cacert, cert and key");
     (void)snprintf(url->place, sizeof(url->place), "%s:%d", url->host, url->port);
     return RC_OK;
 }

@@ -50,7 +50,7 @@
     X(embedding_failing, "embedding_failing",     GAUGE,   "1 while the embedding server does not work") \
     X(index_bytes,      "index_bytes",            GAUGE,   "memory of the search indexes")            \
     X(index_workspaces, "index_workspaces",       GAUGE,   "workspaces with a search index in memory") \
-    X(index_streamed,   "index_streamed_workspaces", GAUGE, "workspaces too large for that: each search reads them anew") \
+    X(index_streamed,   "index_streamed_workspaces", GAUGE, "workspaces too large for that: each search reads them from PostgreSQL") \
     X(index_loads,      "index_loads_total",      COUNTER, "times that a workspace was loaded")       \
     X(spans_exported,   "spans_exported_total",   COUNTER, "spans that the collector took")           \
     X(spans_dropped,    "spans_dropped_total",    COUNTER, "spans dropped: the queue was full, or the collector did not take them") \

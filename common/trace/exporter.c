@@ -47,7 +47,7 @@ complain(struct exporter *exporter, const struct err *err)
     if (exporter->complained_ms && now_ms - exporter->complained_ms < COMPLAIN_MS)
         return;
     exporter->complained_ms = now_ms;
-    log_fields(LOG_WARN, "the collector takes no spans: they are dropped", "reason", err->text,
+    log_fields(LOG_WARN, "the collector accepts no spans: they are dropped", "reason", err->text,
                NULL);
 }
 

@@ -110,7 +110,8 @@ not_recorded(struct delivery *delivery, const struct err *err)
         return;
     }
     /* What cannot be recorded is not answered. */
-    call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, "The audit log takes no events now.");
+    call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL,
+                 "The audit log accepts no events now.");
     delivery_done(delivery);
 }
 

@@ -15,8 +15,8 @@ worker_full(struct worker *w, enum bound bound, const char *workspace)
     if (!bound_mark(&w->bounds, bound, clock_mono_ms()))
         return;
     w->tell_soon = true;
-    log_fields(LOG_WARN, "a bound is reached, what is beyond it waits or is refused", "bound",
-               bound_name(bound), "workspace", workspace, NULL);
+    log_fields(LOG_WARN, "a bound is reached: more waits or is refused", "bound", bound_name(bound),
+               "workspace", workspace, NULL);
 }
 
 void

@@ -109,7 +109,7 @@ refuse_unaudited(struct request *r)
     answer_reset(r);
     answer_header(r, "Retry-After", "2");
     (void)answer_problem(r, PROBLEM_UNAVAILABLE,
-                         bus_connected(r->gw->bus) ? "the audit log takes no events at the moment"
+                         bus_connected(r->gw->bus) ? "the audit log accepts no events at the moment"
                                                    : "NATS is unavailable");
 }
 

@@ -50,7 +50,7 @@ keep(struct audit_out *out, enum rc rc, const struct err *err)
     if (rc != RC_LIMIT && !out->late) {
         out->late = true;
         if (audit->n_late++ == 0)
-            log_fields(LOG_ERROR, "AUDIT takes no events: routes with a key answer 503", "why",
+            log_fields(LOG_ERROR, "AUDIT accepts no events: routes with a key answer 503", "why",
                        err ? err->text : "", NULL);
     }
     STAILQ_INSERT_TAIL(&audit->again, out, place);

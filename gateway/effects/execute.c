@@ -129,9 +129,8 @@ on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     if (rc != RC_OK)
         go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
     else if (jobs_word(reply)[0] == '\0')
-        go_wrong(
-            x, PROBLEM_NOT_FOUND,
-            "there is no such preview here: it was never made, or expired more than a day ago");
+        go_wrong(x, PROBLEM_NOT_FOUND,
+                 "there is no such preview: it never existed, or expired more than a day ago");
     if (x->wrong != PROBLEM_COUNT) {
         request_continue(r, refuse(x));
         return;
@@ -198,9 +197,8 @@ on_used(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *e
     } else if (strcmp(word, "expired") == 0) {
         go_wrong(x, PROBLEM_PREVIEW_EXPIRED, "this preview is older than an hour");
     } else if (strcmp(word, "missing") == 0) {
-        go_wrong(
-            x, PROBLEM_NOT_FOUND,
-            "there is no such preview here: it was never made, or expired more than a day ago");
+        go_wrong(x, PROBLEM_NOT_FOUND,
+                 "there is no such preview: it never existed, or expired more than a day ago");
     } else {
         go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
     }

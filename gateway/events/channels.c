@@ -165,7 +165,7 @@ channel_tell(struct channel *channel, const struct telling *telling)
     int len = snprintf(text, sizeof(text) - LAST_ID_MAX, "event: %s\ndata: %s\n\n", telling->name,
                        telling->data);
     if (len < 0 || (size_t)len >= sizeof(text) - LAST_ID_MAX) {
-        log_warn("an event is too long to be told");
+        log_warn("an event is too long to be sent to listeners");
         return;
     }
     struct told *told = &channel->window[(channel->last + 1) % EVENTS_WINDOW];

@@ -137,7 +137,7 @@ parse_net(const char *text, size_t len, struct netaddr_net *out, struct err *err
     size_t address_len = slash ? (size_t)(slash - text) : len;
     unsigned bits = 128;
     if (!netaddr_from_text(text, address_len, out->address))
-        return err_set(err, RC_CONFIG, "TRUSTED_PROXIES holds something that is no network");
+        return err_set(err, RC_CONFIG, "TRUSTED_PROXIES has an entry that is not a network");
     if (slash) {
         size_t digits = len - address_len - 1;
         bits = 0;

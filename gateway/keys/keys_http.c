@@ -279,7 +279,7 @@ on_done(void *arg)
     } else if (!job->found) {
         step = answer_problem(
             r, PROBLEM_NOT_FOUND,
-            "there is no valid key with this id here: it never was, is revoked, or has expired");
+            "there is no valid key with this id: it never existed, is revoked, or has expired");
     } else if (job->list.len) {
         step = answer_object(r, 200, job->list.data, job->list.len);
     } else if (r->route->success == 204) {
@@ -340,7 +340,7 @@ key_create(struct request *r)
         return start(r, run_create, NULL);
     if (role_parse(json_string(r->doc, "role"), &job->role) != RC_OK) { /* the schema knows them */
         free_job(job);
-        return answer_problem(r, PROBLEM_INTERNAL, "the schema let a role pass that is none");
+        return answer_problem(r, PROBLEM_INTERNAL, "the schema let an unknown role pass");
     }
     (void)snprintf(job->name, sizeof(job->name), "%s", name ? name : "");
     job->expires_ms = days ? clock_wall_ms() + days * DAY_MS : 0;

@@ -101,7 +101,7 @@ put_success(struct mcp_call *call, struct json_writer *w, const struct http_answ
         buf_printf(&hint, "%s%s", GOES_ON,
                    call->tool ? "Look at it later by its id."
                               : "Call job_get with this job_id and wait=30 until its status is "
-                                "none of pending and running.");
+                                "neither pending nor running.");
         put_text(w, buf_text(&hint), hint.len);
     }
     json_close(w);

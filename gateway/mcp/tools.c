@@ -56,7 +56,7 @@ const struct tool TOOLS[] = {
     { "job_get", "Look at a job",
       "The state and result of a job. With wait it answers when the job changes its state, or "
       "after so "
-      "many seconds: ask again until status is none of pending and running.",
+      "many seconds: ask again until status is neither pending nor running.",
       METHOD_GET, "/ai/jobs/{id}", TOOL_JOB, "Job", NULL, true, false, true },
     { "job_cancel", "Cancel a job", "End a job: its processes are gone within a second.",
       METHOD_DELETE, "/ai/jobs/{id}", TOOL_JOB, "Job", NULL, false, true, true },

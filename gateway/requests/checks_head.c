@@ -220,7 +220,7 @@ check_servers(struct request *r)
     answer_header(r, "Retry-After", "2");
     return answer_problem(r, PROBLEM_UNAVAILABLE, "%s",
                           !nats    ? "NATS is unavailable"
-                          : !audit ? "the audit log takes no events"
+                          : !audit ? "the audit log accepts no events"
                                    : "Redis is unavailable");
 }
 

@@ -246,7 +246,7 @@ test_the_words_of_refusals(void **unused)
         size_t len;
         const char *words;
     } CASES[] = {
-        { "", 0, "malformed JSON: there is none, the body is empty" },
+        { "", 0, "malformed JSON: the body is empty" },
         { "{\0\"\0", 4, "malformed JSON: it is in UTF-16, send UTF-8" },
         { "\0{\0\"", 4, "malformed JSON: it is in UTF-16, send UTF-8" },
         { "\xFF\xFE{\0}\0", 6, "malformed JSON: it is in UTF-16, send UTF-8" },

@@ -21,7 +21,7 @@ static const struct conf_item ITEMS[] = {
     { "SECRET_KEY", CONF_KEY32, AT(secret_key), NULL, 0, 0, NULL, 0,
       "encrypts the secrets of workspaces in PostgreSQL; only this program has it" },
     { "SECRET_KEY_PREVIOUS", CONF_KEY32, AT(secret_key_previous), NULL, 0, 0, NULL, CONF_OPTIONAL,
-      "the key before, after a change: what it encrypted is encrypted anew" },
+      "the previous SECRET_KEY during a rotation: rows under it are encrypted again" },
     { "CONNECTOR_SLOTS", CONF_INT, AT(slots), "8", 1, 256, NULL, 0,
       "requests to services that run at once" },
     { "CONNECTOR_ACTIONS_DIR", CONF_STRING, AT(actions_dir), "", 0, 1024, NULL, 0,

@@ -21,7 +21,7 @@ static const struct conf_item ITEMS[] = {
     { "EXECUTOR_TASKS_DIR", CONF_STRING, AT(tasks_dir), "", 0, 1024, NULL, 0,
       "the task folders; empty = those beside the program" },
     { "EXECUTOR_USER", CONF_STRING, AT(user), RIGHTS_USER_DEFAULT, 0, 64, NULL, 0,
-      "who a start as root becomes" },
+      "the user that a start as root switches to" },
     { "EXECUTOR_CGROUP", CONF_STRING, AT(cgroup), "", 0, 1024, NULL, 0,
       "a delegated folder of cgroup v2 for the limits of tasks; empty = sampling" },
     { "DATA_KEY", CONF_KEY32, AT(data_key), NULL, 0, 0, NULL, 0,
