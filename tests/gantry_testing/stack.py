@@ -253,7 +253,7 @@ class Stack:
         return dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
 
     def whose_bound(self, bound, program):
-        """The workspaces for which the program's log names a full bound; /readyz and `gantry status`
+        """The workspaces that the program's log names for a full bound; /readyz and `gantry status`
         name the bound too."""
         assert bound in self.anonymous().get("/readyz").json["full"]
         assert bound in json.loads(self.gantry("status", check=False).stdout)["full"]
