@@ -123,7 +123,7 @@ def test_sources():
 # --- who asks -----------------------------------------------------------------------------------------
 
 def test_whoami_and_overview(stack):
-    for role, scopes in (("viewer", 2), ("developer", 5), ("admin", 9)):
+    for role, scopes in (("viewer", 2), ("developer", 5), ("admin", 10)):
         client = stack.client(role)
         who = client.get("/whoami").ok().json
         assert who["role"] == role
