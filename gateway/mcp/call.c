@@ -23,6 +23,8 @@
 #define TEXT_MAX_   8192 /* bytes of an error as text */
 #define HEAD_LOOK   160  /* bytes of an answer in which its status stands */
 #define PREFER_WAIT "wait=60"
+#define CANCEL_MS   100u /* before a job is cancelled once more, doubled each time */
+#define CANCELS_MAX 6
 
 #define CLIENT_KEY_MAX 128 /* of Idempotency-Key, too */
 
@@ -236,34 +238,45 @@ on_streamed(void *arg, struct request *inner)
     let_go(r);
 }
 
+static void cancel(struct request *r);
+
+/* The job may not be there yet, or a limit is reached: while its end is waited for, once more. */
 static void
 on_cancelled(void *arg, struct request *inner)
 {
     struct mcp_call *call = arg;
-    (void)inner;
+    struct progress *p = &call->progress;
+    if (inner->answer.status >= 400 && p->inner && p->cancels < CANCELS_MAX)
+        request_timer(call->r, CANCEL_MS << p->cancels++, cancel);
     let_go(call->r);
 }
 
+/* The run that is still under way holds the request, and stops the timer when it ends. */
 static void
-on_gone(struct request *r)
+cancel(struct request *r)
 {
     struct mcp_call *call = r->own;
-    struct progress *p = &call->progress;
     AUTO(buf) struct buf body = { 0 };
     struct json_writer w;
-    stop_telling(call);
-    if (!call->rpc.modern || !p->inner)
-        return;
     buf_init(&body, NOTICE_MAX);
     json_begin(&w, &body);
     json_object(&w, NULL);
-    json_put_string(&w, "id", p->inner->id);
+    json_put_string(&w, "id", call->progress.inner->id);
     json_close(&w);
     const struct inner_ask ask = { .route = mcp_route(METHOD_DELETE, "/ai/jobs/{id}"),
                                    .body = buf_text(&body),
                                    .len = body.len };
     if (json_end(&w) == RC_OK && inner_start(r, &ask, on_cancelled, call, NULL) == RC_OK)
         r->held++;
+}
+
+static void
+on_gone(struct request *r)
+{
+    struct mcp_call *call = r->own;
+    stop_telling(call);
+    if (call->rpc.modern && call->progress.inner)
+        cancel(r);
 }
 
 /* --- the call ------------------------------------------------------------------------------------- */

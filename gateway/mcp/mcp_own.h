@@ -49,6 +49,7 @@ struct progress {
     int64_t start_ms;
     int64_t count;
     char status[16];
+    unsigned cancels; /* that were put off, since the client has gone */
 };
 
 /* r->own of POST /mcp. */

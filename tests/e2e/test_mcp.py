@@ -539,6 +539,31 @@ def test_going_is_cancelling_since_2026(stack, client):
     )
 
 
+def test_going_at_once_is_cancelling_too(stack, client):
+    """The job may not be stored yet when its client has gone."""
+    mcp, parts, names = Mcp(client), urlsplit(stack.url), [str(uuid.uuid4()) for _ in range(8)]
+    for name in names:
+        arguments = {"code": SLEEP, "client_request_id": name}
+        message = mcp.message(
+            "tools/call", {"name": "code_python", "arguments": arguments}, {"progressToken": 1}
+        )
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+        headers = {
+            **mcp.headers(message),
+            "X-API-Key": stack.api_key,
+            "Content-Type": "application/json",
+        }
+        connection.request("POST", "/mcp", json.dumps(message), headers)
+        connection.getresponse().close()
+        connection.close()
+
+    def states():
+        jobs = client.get("/ai/jobs?limit=8").ok().json["jobs"]
+        return [job["status"] for job in jobs]
+
+    wait_until(lambda: states() == ["cancelled"] * 8, 10)
+
+
 def test_going_was_no_cancelling_before(stack, client):
     job = begin(stack, NEWER, "import time; time.sleep(3); result = 'done'")
     wait_until(lambda: client.get(f"/ai/jobs/{job}?wait=30").ok().json["status"] != "running", 60)
