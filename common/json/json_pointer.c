@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "json/json_pointer.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cleanup.h"
-
 #define INDEX_DIGITS_MAX 6
 
 bool
@@ -20,33 +15,66 @@ json_pointer_valid(const char *pointer, size_t len)
     return true;
 }
 
-static const cJSON *
-element(const cJSON *array, const char *token)
+/* The end of the reference token that begins at i. */
+static size_t
+token_end(const char *pointer, size_t len, size_t i)
 {
-    size_t len = strspn(token, "0123456789");
-    if (len == 0 || token[len] || len > INDEX_DIGITS_MAX || (token[0] == '0' && len > 1))
-        return NULL;
-    return cJSON_GetArrayItem(array, (int)strtol(token, NULL, 10));
+    while (i < len && pointer[i] != '/')
+        i++;
+    return i;
 }
 
+static const cJSON *
+element(const cJSON *array, const char *token, size_t len)
+{
+    int index = 0;
+    if (len == 0 || len > INDEX_DIGITS_MAX || (token[0] == '0' && len > 1))
+        return NULL;
+    for (size_t i = 0; i < len; i++) {
+        if (token[i] < '0' || token[i] > '9')
+            return NULL;
+        index = 10 * index + (token[i] - '0');
+    }
+    return cJSON_GetArrayItem(array, index);
+}
+
+/* Whether a member's name is the token, which has ~0 for ~ and ~1 for a slash. */
+static bool
+names(const char *name, const char *token, size_t len)
+{
+    for (size_t i = 0; i < len; i++, name++) {
+        char wanted = token[i];
+        if (wanted == '~')
+            wanted = token[++i] == '1' ? '/' : '~';
+        if (*name != wanted)
+            return false;
+    }
+    return *name == '\0';
+}
+
+static const cJSON *
+member(const cJSON *object, const char *token, size_t len)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach (one, object)
+        if (names(one->string, token, len))
+            return one;
+    return NULL;
+}
+
+/* Nothing is allocated: a value that is there is found, however little memory there is. */
 const cJSON *
 json_pointer(const cJSON *doc, const char *pointer, size_t len)
 {
-    AUTO(free) char *token = malloc(len + 1);
-    if (!token || !json_pointer_valid(pointer, len))
+    if (!json_pointer_valid(pointer, len))
         return NULL;
     const cJSON *at = doc;
-    for (size_t i = 0; i < len && at;) {
-        size_t n = 0;
-        for (i++; i < len && pointer[i] != '/'; i++) {
-            token[n] = pointer[i];
-            if (pointer[i] == '~')
-                token[n] = pointer[++i] == '1' ? '/' : '~';
-            n++;
-        }
-        token[n] = '\0';
-        at = cJSON_IsArray(at)    ? element(at, token)
-             : cJSON_IsObject(at) ? cJSON_GetObjectItemCaseSensitive(at, token)
+    for (size_t i = 0, end; i < len && at; i = end) {
+        const char *token = pointer + i + 1;
+        end = token_end(pointer, len, i + 1);
+        size_t n = end - i - 1;
+        at = cJSON_IsArray(at)    ? element(at, token, n)
+             : cJSON_IsObject(at) ? member(at, token, n)
                                   : NULL;
     }
     return at;
