@@ -96,3 +96,10 @@ json_pool_free(void *piece)
     else
         release((struct chunk *)((uintptr_t)piece & ~((uintptr_t)CHUNK_BYTES - 1)));
 }
+
+void
+json_pool_leave(void)
+{
+    release(current);
+    current = NULL;
+}

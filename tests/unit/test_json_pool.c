@@ -3,6 +3,7 @@
  * test_json_pool - pieces that do not overlap, whatever their size and the order of their ends.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -82,10 +83,43 @@ threads(void **state)
         }
 }
 
+static void *
+allocate_one(void *arg)
+{
+    void **piece = arg;
+    *piece = json_pool_alloc(16);
+    json_pool_leave();
+    return NULL;
+}
+
+/* A chunk that is given back is had again by one of the threads that come later. */
+static void
+threads_that_leave(void **state)
+{
+    enum { THREADS = 64 };
+    static void *pieces[THREADS];
+    size_t distinct = 0;
+#if defined(__SANITIZE_ADDRESS__)
+    skip(); /* each piece is a block of its own there */
+#endif
+    for (size_t t = 0; t < THREADS; t++) {
+        pthread_t thread;
+        bool known = false;
+        assert_int_equal(pthread_create(&thread, NULL, allocate_one, &pieces[t]), 0);
+        pthread_join(thread, NULL);
+        json_pool_free(pieces[t]);
+        for (size_t i = 0; i < t; i++)
+            known = known || pieces[i] == pieces[t];
+        distinct += !known;
+    }
+    assert_true(distinct < THREADS / 2);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(pieces_are_apart),
-                                        cmocka_unit_test(threads) };
+                                        cmocka_unit_test(threads),
+                                        cmocka_unit_test(threads_that_leave) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

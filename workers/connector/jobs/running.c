@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "crypto/crypto_encode.h"
 #include "jobs/connector.h"
+#include "json/json_pool.h"
 
 #define STACK_BYTES (1u << 20)
 
@@ -134,6 +135,7 @@ thread_main(void *arg)
     struct errand *e = arg;
 
     (void)errand_main(e);
+    json_pool_leave();
     loop_post(worker_loop(e->c->w), on_ended, e);
     return NULL;
 }
