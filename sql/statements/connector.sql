@@ -48,10 +48,12 @@ RETURNING version
 
 -- name: token_put
 -- in:   1 workspace, 2 name, 3 version of the secret, 4 token sealed, 5 seconds it is valid, 6 the secret
---       sealed anew (null: as it is)
+--       sealed anew (null: as it is), 7 the key that sealed both
+-- The column key is of both: a token that another key sealed than the secret's is not kept.
 UPDATE connector_secret
-SET token = $4, token_expires_at = now() + make_interval(secs => $5::integer), refreshing_until = NULL,
-    sealed = coalesce($6, sealed)
+SET token = CASE WHEN $6::bytea IS NOT NULL OR key = $7 THEN $4::bytea END,
+    token_expires_at = now() + make_interval(secs => $5::integer), refreshing_until = NULL,
+    sealed = coalesce($6::bytea, sealed), key = CASE WHEN $6::bytea IS NULL THEN key ELSE $7 END
 WHERE workspace = $1 AND name = $2 AND version = $3::bigint
 RETURNING version
 
@@ -71,5 +73,5 @@ SELECT workspace, name FROM connector_stale($1, $2::integer)
 -- in:   1 workspace, 2 name, 3 version, 4 key, 5 sealed
 -- out:  no row: it was changed meanwhile
 UPDATE connector_secret SET key = $4, sealed = $5, token = NULL, token_expires_at = NULL
-WHERE workspace = $1 AND name = $2 AND version = $3::bigint
+WHERE workspace = $1 AND name = $2 AND version = $3::bigint AND key <> $4
 RETURNING version

@@ -22,7 +22,7 @@ def services():
 
 @pytest.fixture(scope="module")
 def stack(services):
-    with Stack(ALLOW_ACTIONS_DEFAULT="http.request,slack.post", **services.settings()) as running:
+    with Stack(ALLOW_ACTIONS_DEFAULT="http.request,slack.post,task.create", **services.settings()) as running:
         running.gantry("workspace", "egress", "default", *stand_ins.HOSTS)
         yield running
 
@@ -110,21 +110,60 @@ def rows(stack):
         return {name: (key, version) for name, key, version in cursor.fetchall()}
 
 
+def set_secret(stack, name, value):
+    subprocess.run(
+        [ROOT / "build" / "gantry", "secret", "set", "default", name],
+        input=value,
+        text=True,
+        check=True,
+        capture_output=True,
+        env={"PATH": "/usr/bin:/bin", **stack.env},
+    )
+
+
+def google(services, token, refresh):
+    services.say(
+        "oauth2.googleapis.com/token",
+        (200, {"access_token": token, "expires_in": 3600, "refresh_token": refresh}),
+    )
+
+
 def test_secrets_are_sealed_under_a_new_key(stack, services):
     for name in ("slack", "other"):
-        subprocess.run(
-            [ROOT / "build" / "gantry", "secret", "set", "default", name],
-            input="xoxb-before-rotation",
-            text=True,
-            check=True,
-            capture_output=True,
-            env={"PATH": "/usr/bin:/bin", **stack.env},
-        )
+        set_secret(stack, name, "xoxb-before-rotation")
+    client = {"client_id": "id", "client_secret": "hush-hush", "refresh_token": "first-one"}
+    set_secret(stack, "google_tasks", json.dumps(client))
     before = rows(stack)
+    with stack.database() as db, db.cursor() as cursor:
+        cursor.execute("SELECT key, sealed FROM connector_secret WHERE name = 'google_tasks'")
+        old_box = cursor.fetchone()
+        # One that no key opens comes first, and holds up no other.
+        cursor.execute(
+            "INSERT INTO connector_secret (workspace, name, key, sealed)"
+            " VALUES ('default', 'aaa', '\\x01', '\\x02')"
+        )
     old_key = stack.secret("SECRET_KEY")
     stack.up(SECRET_KEY="5a" * 32, SECRET_KEY_PREVIOUS=old_key)
-    wait_until(lambda: "under SECRET_KEY" in stack.log("connector"), 60, "all is sealed anew")
+    wait_until(lambda: "with neither" in stack.log("connector"), 60, "the rest is sealed anew")
+    assert "all secrets are encrypted" not in stack.log("connector")
     after = rows(stack)
+    assert after.pop("aaa") == ("01", 1)
+    # A row of the key before, as it is while rotation is under way: the refresh token that the service
+    # gives in place of the first is kept so that it can be opened.
+    with stack.database() as db, db.cursor() as cursor:
+        cursor.execute(
+            "UPDATE connector_secret SET key = %s, sealed = %s WHERE name = 'google_tasks'", old_box
+        )
+    task = {"type": "task.create", "title": "t"}
+    for token, refresh in (("token-a", "second-one"), ("token-b", "third-one")):
+        google(services, token, refresh)
+        answer = stack.client().post("/webhook/executor/run", {"task": task}, prefer="wait=60").ok()
+        assert answer.json["outcome"] == "ok", answer.json
+        with stack.database() as db, db.cursor() as cursor:
+            cursor.execute("UPDATE connector_secret SET token = NULL, token_expires_at = NULL")
+    asked = [one.form["refresh_token"] for one in services.asked("oauth2.googleapis.com")]
+    assert asked[-2:] == ["first-one", "second-one"]
+    assert rows(stack)["google_tasks"] == after["google_tasks"]
     assert {name: version for name, (_, version) in after.items()} == {
         name: version for name, (_, version) in before.items()
     }

@@ -47,6 +47,7 @@ struct connector {
     struct bus_sub *cancels, *questions;
     LIST_HEAD(, errand) errands; /* under way, for the end of the program */
     int64_t rotate_ms;           /* when rotation is looked at next; 0 = it is done */
+    unsigned closed;             /* secrets that neither key opens */
 };
 
 enum errand_end { ERRAND_ENDED, ERRAND_INVALID, ERRAND_LATER };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,15 +133,24 @@ connector_tick(struct worker *w)
 {
     struct connector *c = worker_state(w);
     struct err err = { 0 };
-    unsigned done = 0;
     bool left = false;
 
     if (c->rotate_ms == 0 || clock_mono_ms() < c->rotate_ms)
         return;
-    if (vault_rotate(&c->vault, ROTATE_ROWS, &done, &left, &err) != RC_OK) {
+    if (vault_rotate(&c->vault, ROTATE_ROWS, &c->closed, &left, &err) != RC_OK) {
         log_fields(LOG_WARN, "secrets cannot be encrypted under the new key now", "why", err.text,
                    NULL);
         c->rotate_ms = clock_mono_ms() + ROTATE_WAIT_MS;
+    } else if (!left && c->closed) {
+        char count[16];
+
+        (void)snprintf(count, sizeof(count), "%u", c->closed);
+        log_fields(
+            LOG_WARN,
+            "the other secrets are encrypted under SECRET_KEY; some can be opened with neither "
+            "SECRET_KEY nor SECRET_KEY_PREVIOUS: set them anew",
+            "secrets", count, NULL);
+        c->rotate_ms = 0;
     } else if (!left) {
         log_fields(LOG_INFO, "all secrets are encrypted under SECRET_KEY", NULL);
         c->rotate_ms = 0;

@@ -271,6 +271,7 @@ vault_token_put(struct vault *vault, const char *workspace, const char *name, in
     } else {
         db_param_null(&params);
     }
+    db_param_bytes(&params, vault->key_name, VAULT_KEY_NAME);
     return ask(vault, workspace, SQL_CONNECTOR_TOKEN_PUT, &params, &rows, err);
 }
 
@@ -324,20 +325,24 @@ reseal(struct vault *vault, const char *workspace, const char *name, struct err 
 }
 
 enum rc
-vault_rotate(struct vault *vault, unsigned max, unsigned *done, bool *left, struct err *err)
+vault_rotate(struct vault *vault, unsigned max, unsigned *closed, bool *left, struct err *err)
 {
     AUTO(pgresult) PGresult *rows = NULL;
     struct db_params params = { 0 };
-    *done = 0;
+    unsigned asked = max + *closed; /* those come again, first or between others */
+    *closed = 0;
     *left = false;
     db_param_bytes(&params, vault->key_name, VAULT_KEY_NAME);
-    db_param_int(&params, max);
+    db_param_int(&params, asked);
     enum rc rc = ask(vault, NULL, SQL_CONNECTOR_STALE, &params, &rows, err);
     for (int row = 0; rc == RC_OK && row < PQntuples(rows); row++) {
         rc = reseal(vault, db_text(rows, row, 0), db_text(rows, row, 1), err);
-        *done += rc == RC_OK;
+        if (rc != RC_CONFIG)
+            continue;
+        ++*closed;
+        rc = RC_OK;
     }
     if (rc == RC_OK)
-        *left = (unsigned)PQntuples(rows) == max;
+        *left = (unsigned)PQntuples(rows) == asked;
     return rc;
 }

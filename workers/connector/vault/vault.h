@@ -73,8 +73,9 @@ enum rc vault_token_put(struct vault *vault, const char *workspace, const char *
 enum rc vault_token_drop(struct vault *vault, const char *workspace, const char *name,
                          const char *token, struct err *err);
 
-/* Seals up to max secrets anew that another key has sealed; *left: there may be more. */
-enum rc vault_rotate(struct vault *vault, unsigned max, unsigned *done, bool *left,
+/* Seals up to max secrets anew that another key has sealed; *left: there may be more. *closed: how many
+ * neither key opens, which are left as they are; of the call before, 0 for the first. */
+enum rc vault_rotate(struct vault *vault, unsigned max, unsigned *closed, bool *left,
                      struct err *err);
 
 #endif
