@@ -80,6 +80,25 @@ jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *
     call(jobs, SCRIPT_JOB_START, &cmd, fn, arg);
 }
 
+static bool
+has_text(const struct kv_reply *reply, size_t at)
+{
+    return reply && reply->type == KV_LIST && reply->count > at &&
+           reply->items[at].type == KV_TEXT && reply->items[at].len > 0;
+}
+
+bool
+jobs_was_sent(const struct kv_reply *reply)
+{
+    return has_text(reply, 1);
+}
+
+bool
+jobs_was_cancelled(const struct kv_reply *reply)
+{
+    return has_text(reply, 2);
+}
+
 static void
 answer_place(const char *workspace, const char *id, char place[KEY_MAX])
 {

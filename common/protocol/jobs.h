@@ -71,6 +71,10 @@ struct job_end {
 /* fn gets { 'full' } for a long answer when a share and a half is used: end it with a short one. */
 void jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job_end *end,
                  kv_fn *fn, void *arg);
+/* Of job_start's { 'run', … }: whether jobs_send() said ok to an earlier delivery. */
+bool jobs_was_sent(const struct kv_reply *reply);
+/* …and whether it is to end all the same. */
+bool jobs_was_cancelled(const struct kv_reply *reply);
 void jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
 /* Before an effect that cannot be taken back. fn gets { 'ok' | 'sent' | 'cancelled' | 'busy' }
  * (job_send.lua). token: of this attempt. */

@@ -164,10 +164,11 @@ decide(struct tasking *t)
     if (s->list == UNKNOWN) {
         (void)snprintf(detail, sizeof(detail), "%s", s->error);
         tasking_give_back(t, RC_TEMP, detail);
-    } else if (t->cancelled) {
+    } else if (t->cancelled && !t->sent) {
         end_cancelled(t);
     } else if (s->list == DENIED) {
-        (void)snprintf(detail, sizeof(detail), "Action '%.128s' not allowed", t->ref.action);
+        (void)snprintf(detail, sizeof(detail), "Action '%.128s' not allowed%s", t->ref.action,
+                       t->sent ? "; an earlier attempt may have done it" : "");
         tasking_refuse(t, PROBLEM_ACTION_NOT_ALLOWED, detail);
     } else {
         t->all->kind->run(t);
@@ -213,6 +214,8 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
         tasking_give_back(t, rc, err->text);
     } else if (strcmp(word, "run") == 0) {
         t->steps->started = true;
+        t->sent = jobs_was_sent(reply);
+        t->cancelled = t->cancelled || jobs_was_cancelled(reply);
         tasking_tell_state(t->all, &t->ref, "running");
         decide(t);
     } else if (strcmp(word, "done") == 0) {

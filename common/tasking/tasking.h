@@ -52,6 +52,7 @@ struct tasking {
     struct call *call;    /* borrowed: until it is settled */
     struct job_ref ref;
     bool cancelled;
+    bool sent;                  /* an earlier delivery may have had its effect (jobs_send()) */
     cJSON *egress;              /* owned: the hosts that the workspace may reach; NULL = none */
     void *own;                  /* kind's, while it is under way */
     struct field_errors errors; /* of a refusal */

@@ -407,6 +407,18 @@ def test_an_answer_that_is_lost(stack, services):
     }
     services.say("plain.example/k", *[services.hang_up] * 9)
     ends(run(stack, keyed), "unknown")
+    services.forget()
+    # The second says no, but the first may have been taken.
+    services.say("plain.example/k", services.hang_up, (409, {"error": "busy"}))
+    output = ends(run(stack, keyed), "unknown")
+    assert (output["http_status"], output["attempts"]) == (409, 2)
+    assert "may have been done" in output["message"]
+
+
+def test_a_token_that_is_refused_is_not_tried_again(stack, services):
+    services.say("api.github.com/repos/o/r/issues", *[(401, {"message": "Bad credentials"})] * 2)
+    task = {"type": "github.issue", "owner": "o", "repo": "r", "title": "t"}
+    assert ends(run(stack, task), "http_error")["attempts"] == 1
 
 
 def test_the_same_request_again(stack, services):

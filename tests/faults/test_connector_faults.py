@@ -63,6 +63,22 @@ def test_the_connector_dies_while_it_waits_for_the_answer(stack, services):
     assert [request.headers["Idempotency-Key"] for request in again] == [keyed, keyed]
 
 
+def test_what_was_sent_is_not_called_cancelled(stack, services):
+    stack.wait_ready()
+    services.say("plain.example/x-plain", services.hold)
+    services.say("plain.example/x-keyed", services.hold)
+    jobs = queue(stack, "/x")
+    wait_until(lambda: both_sent(services, "/x"), 60, "both are sent")
+    stack.pause("connector")
+    for job_id in jobs:
+        stack.client().delete(f"/ai/jobs/{job_id}")
+    stack.restart("connector")
+    for job_id in jobs:
+        job = ended(stack, job_id)
+        assert (job["status"], job["result"]["outcome"]) == ("failed", "unknown"), job
+    assert len(services.asked("plain.example/x")) == 2
+
+
 @pytest.mark.parametrize("name", ["gateway", "nats", "postgres", "redis"])
 def test_a_server_dies_while_the_service_thinks(stack, services, name):
     """The connector lives: there is one request, and its answer is kept when the server is back."""

@@ -334,7 +334,10 @@ test_the_judge(void **state)
     } CASES[] = {
         { UNSAFE, OUTBOUND_ANSWERED, true, 201, 0, 1, VERDICT_OK, "ok" },
         { UNSAFE, OUTBOUND_ANSWERED, true, 200, 0, 1, VERDICT_FAILED, "http_error" },
-        { UNSAFE, OUTBOUND_ANSWERED, true, 302, 0, 1, VERDICT_FAILED, "http_error" },
+        { UNSAFE, OUTBOUND_ANSWERED, true, 303, 0, 1, VERDICT_UNKNOWN, "unknown" },
+        { KEYED, OUTBOUND_ANSWERED, true, 302, 0, 1, VERDICT_UNKNOWN, "unknown" },
+        { UNSAFE, OUTBOUND_ANSWERED, true, 307, 0, 1, VERDICT_FAILED, "http_error" },
+        { SAFE, OUTBOUND_ANSWERED, true, 302, 0, 1, VERDICT_FAILED, "http_error" },
         { UNSAFE, OUTBOUND_ANSWERED, true, 422, 0, 1, VERDICT_FAILED, "http_error" },
         { UNSAFE, OUTBOUND_ANSWERED, true, 401, 0, 1, VERDICT_REFRESH, "http_error" },
         { UNSAFE, OUTBOUND_ANSWERED, true, 429, 0, 1, VERDICT_AGAIN, "throttled" },

@@ -1,7 +1,8 @@
 -- pending -> running, for one delivery of one message.
 -- KEYS: job, index, pending.
 -- ARGV: id, action, enqueued ms, retention s, now ms, message, delivery, ms after which a run is lost.
--- Returns { 'run' }                  it is ours
+-- Returns { 'run', sent, cancel }    it is ours; sent: '' or the mark of job_send.lua, and only beside
+--                                    one cancel is not ''
 --         { 'done', http, answer, outcome, wall, cpu, rss }  it has ended before: answer again
 --         { 'cancelled' }            it was cancelled while nobody had it; it has ended now
 --         { 'busy' }                 another message or a later delivery runs it
@@ -9,7 +10,7 @@
 -- server gives one out only when the executor before has died or lost its connection. A second
 -- message with the same id (a retry of the gateway's) waits for the first.
 local job = redis.call('HMGET', KEYS[1], 'status', 'message', 'delivery', 'started', 'cancel',
-                       'http', 'answer', 'outcome', 'wall', 'cpu', 'rss')
+                       'http', 'answer', 'outcome', 'wall', 'cpu', 'rss', 'sent')
 local status = job[1]
 if status and status ~= 'pending' and status ~= 'running' then
     return { 'done', job[6] or '', job[7] or '', job[8] or '', job[9] or '', job[10] or '', job[11] or '' }
@@ -20,7 +21,7 @@ if not status then
     redis.call('ZADD', KEYS[2], 0, member)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-if job[5] then
+if job[5] and not job[12] then -- what may have been done was not cancelled
     redis.call('HSET', KEYS[1], 'status', 'cancelled', 'finished', ARGV[5], 'error', 'cancelled')
     redis.call('SREM', KEYS[3], ARGV[1])
     return { 'cancelled' }
@@ -35,4 +36,4 @@ end
 redis.call('HSET', KEYS[1], 'status', 'running', 'message', ARGV[6], 'delivery', ARGV[7],
            'started', ARGV[5])
 redis.call('SREM', KEYS[3], ARGV[1])
-return { 'run' }
+return { 'run', job[12] or '', job[5] or '' }

@@ -65,6 +65,7 @@ struct errand {
     cJSON *texts;                 /* owned: what must not be shown */
     int64_t started_ms, end_ms;
     atomic_bool stop;
+    bool doubt; /* a request that was sent before may have had its effect */
     pthread_t thread;
     /* How it ended. */
     enum errand_end end;

@@ -4,8 +4,10 @@
  *
  * The instant that counts is the one before the first byte of a request leaves, when the connection
  * stands: there Redis is told that the job may have had its effect (job_send.lua), unless the request is
- * safe or carries our id as the service's key. Whoever comes to the job after a crash is told so, and ends
- * it as unknown instead of sending it a second time.
+ * safe. Whoever comes to the job after a crash is told so, and ends it as unknown instead of sending it a
+ * second time, unless it carries our id as the service's key.
+ *
+ * Once a request may have had its effect (doubt), there are two ends left: ok, and unknown.
  */
 #include <stdio.h>
 #include <string.h>
@@ -117,12 +119,15 @@ may_send(void *arg)
     struct sending *sending = arg;
     int word;
 
-    if (sending->built->safe || sending->built->keyed)
+    if (sending->built->safe)
         return true;
     sending->asked = true;
     word = desk_ask(sending->e->c->desk, mark, sending->e);
     sending->word = word < 0 ? SEND_DOWN : (enum send_word)word;
-    return sending->word == SEND_OK;
+    if (sending->word != SEND_SENT)
+        return sending->word == SEND_OK;
+    sending->e->doubt = true;
+    return sending->built->keyed;
 }
 
 /* --- the ends ---------------------------------------------------------------------------------------------- */
@@ -132,7 +137,7 @@ end_with(struct errand *e, const char *outcome, const struct outbound_answer *an
          const char *why)
 {
     e->end = ERRAND_ENDED;
-    e->outcome = outcome;
+    e->outcome = e->doubt && strcmp(outcome, "ok") != 0 ? "unknown" : outcome;
     buf_fini(&e->output);
     buf_init(&e->output, RECIPE_OUTPUT_MAX);
     if (recipe_output(e->recipe, answer, why, e->attempts, e->texts, &e->output) != RC_OK)
@@ -151,7 +156,9 @@ end_held(struct errand *e, enum send_word word)
         return;
     case SEND_OK:
     case SEND_CANCELLED:
-        end_with(e, "cancelled", NULL, "cancelled before it was sent");
+        end_with(e, "cancelled", NULL,
+                 e->doubt ? "cancelled: an earlier request may have been done"
+                          : "cancelled before it was sent");
         return;
     case SEND_BUSY:
     case SEND_DOWN:
@@ -164,17 +171,19 @@ end_held(struct errand *e, enum send_word word)
 }
 
 static const char *
-describe(const struct recipe_judgement *judgement, const struct outbound_answer *answer,
-         char text[ERRAND_WHY_MAX])
+describe(const struct errand *e, const struct recipe_judgement *judgement,
+         const struct outbound_answer *answer, char text[ERRAND_WHY_MAX])
 {
+    bool perhaps = e->doubt || judgement->verdict == VERDICT_UNKNOWN;
+
     if (judgement->verdict == VERDICT_OK)
         return NULL;
     if (answer->end == OUTBOUND_ANSWERED)
         (void)snprintf(text, ERRAND_WHY_MAX, "the service answers %d%s", answer->status,
-                       judgement->verdict == VERDICT_UNKNOWN ? ": it may have been done" : "");
+                       perhaps ? ": it may have been done" : "");
     else
         (void)snprintf(text, ERRAND_WHY_MAX, "%s%s", answer->why,
-                       judgement->verdict == VERDICT_UNKNOWN ? ": it may have been done" : "");
+                       perhaps ? ": it may have been done" : "");
     return text;
 }
 
@@ -220,25 +229,32 @@ attempt(struct errand *e, bool *refreshed)
     bool again = false;
 
     if (recipe_build(e->recipe, e->values, e->ref.enqueued_ms, &built, &err) != RC_OK) {
-        e->end = ERRAND_INVALID;
+        if (e->doubt)
+            end_held(e, SEND_SENT);
+        else
+            e->end = ERRAND_INVALID;
         (void)snprintf(e->why, sizeof(e->why), "%.250s", err.text);
+        return false;
+    }
+    if (e->doubt && !built.keyed && !built.safe) {
+        end_held(e, SEND_SENT);
+        built_fini(&built);
         return false;
     }
     send_once(e, &sending, &answer);
     judgement = recipe_judge(e->recipe, &built, &answer, e->attempts);
+    if (answer.sent && !built.safe && strcmp(judgement.outcome, "unknown") == 0)
+        e->doubt = true;
     if (answer.end == OUTBOUND_STOPPED && sending.asked && !answer.sent) {
         end_held(e, sending.word);
-    } else if (judgement.verdict == VERDICT_REFRESH && !*refreshed && e->recipe->n_secrets > 0) {
+    } else if (judgement.verdict == VERDICT_REFRESH && !*refreshed && recipe_grants(e->recipe)) {
         *refreshed = again = true;
         errand_drop_tokens(e);
     } else if (judgement.verdict == VERDICT_AGAIN && judgement.wait_ms < errand_left_ms(e) &&
                errand_wait(e, judgement.wait_ms)) {
         again = true;
-    } else if (judgement.verdict == VERDICT_AGAIN && answer.sent && built.keyed &&
-               answer.status != 429) {
-        end_with(e, "unknown", &answer, describe(&judgement, &answer, text));
     } else {
-        end_with(e, judgement.outcome, &answer, describe(&judgement, &answer, text));
+        end_with(e, judgement.outcome, &answer, describe(e, &judgement, &answer, text));
     }
     buf_wipe(&answer.body);
     built_fini(&built);
@@ -252,6 +268,10 @@ errand_main(void *arg)
     bool refreshed = false;
     enum rc rc;
 
+    if (e->doubt && (!e->recipe->key_header || errand_stopped(e))) {
+        end_held(e, SEND_SENT);
+        return NULL;
+    }
     do {
         rc = errand_secrets(e);
         if (rc == RC_TEMP)

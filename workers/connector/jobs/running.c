@@ -91,6 +91,8 @@ errand_new(struct tasking *t, const struct recipe *recipe, cJSON *params, int64_
     e->t = t;
     e->recipe = recipe;
     e->ref = t->ref;
+    e->doubt = t->sent;
+    atomic_store(&e->stop, t->cancelled);
     e->egress = t->egress;
     t->egress = NULL;
     e->started_ms = clock_mono_ms();

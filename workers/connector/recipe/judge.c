@@ -85,7 +85,8 @@ judge_status(const struct recipe *recipe, const struct built *built,
     if (status >= 500 && repeatable)
         return again(recipe, answer, attempt, built->safe ? VERDICT_FAILED : VERDICT_UNKNOWN,
                      built->safe ? "http_error" : "unknown");
-    if (status >= 500)
+    /* "See there" is what a form says once it has been taken. */
+    if (status >= 500 || (!built->safe && status >= 301 && status <= 303))
         return (struct recipe_judgement){ VERDICT_UNKNOWN, "unknown", 0 };
     return (struct recipe_judgement){ VERDICT_FAILED, "http_error", 0 };
 }

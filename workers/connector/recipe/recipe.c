@@ -259,6 +259,15 @@ recipe_check(const struct recipe *recipe, cJSON *params, struct field_errors *er
 }
 
 bool
+recipe_grants(const struct recipe *recipe)
+{
+    for (size_t i = 0; i < recipe->n_secrets; i++)
+        if (recipe->secrets[i].grant != GRANT_NONE)
+            return true;
+    return false;
+}
+
+bool
 recipe_host(const struct recipe *recipe, const char *host, unsigned port)
 {
     for (size_t i = 0; i < recipe->n_hosts; i++)

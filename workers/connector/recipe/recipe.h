@@ -73,6 +73,8 @@ const struct recipe *recipes_find(const struct recipes *recipes, const char *nam
 
 /* The parameters of a task: checked against the schema, without "type". */
 enum rc recipe_check(const struct recipe *recipe, cJSON *params, struct field_errors *errors);
+/* Whether another access token can be had for one of its secrets. */
+bool recipe_grants(const struct recipe *recipe);
 /* Whether the action itself goes to this host; the workspace's list is another question. */
 bool recipe_host(const struct recipe *recipe, const char *host, unsigned port);
 
