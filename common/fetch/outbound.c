@@ -188,8 +188,10 @@ set_up(struct hop *hop, const char *url, const char *method, bool with_body)
     (void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, hop);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, hop);
-    if (hop->options->ca_file && hop->options->ca_file[0])
+    if (hop->options->ca_file && hop->options->ca_file[0]) {
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, hop->options->ca_file);
+        (void)curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* else the system's are trusted, too */
+    }
     if (strcmp(method, "HEAD") == 0) {
         (void)curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     } else if (with_body && (request->len || strcmp(method, "GET") != 0)) {

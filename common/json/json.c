@@ -31,6 +31,24 @@ json_cleanup(cJSON **doc)
     *doc = NULL;
 }
 
+void
+json_wipe(cJSON *doc)
+{
+    cJSON *child;
+    if (cJSON_IsString(doc) && doc->valuestring)
+        explicit_bzero(doc->valuestring, strlen(doc->valuestring));
+    cJSON_ArrayForEach (child, doc) {
+        json_wipe(child);
+    }
+}
+
+void
+json_secret_cleanup(cJSON **doc)
+{
+    json_wipe(*doc);
+    json_cleanup(doc);
+}
+
 /* UTF-16 order is the order of the bytes of UTF-8, but for one thing: what lies beyond U+FFFF (leading
  * byte F0 and up) is written with surrogates and so comes before U+E000 to U+FFFF (EE, EF). */
 static int

@@ -30,6 +30,9 @@
 #define JSON_INT_MAX   9007199254740992LL /* 2^53 */
 
 void json_cleanup(cJSON **doc); /* AUTO(json) cJSON *doc = NULL */
+/* Zero the texts of a document that holds secrets; NULL is fine. AUTO(json_secret) does both. */
+void json_wipe(cJSON *doc);
+void json_secret_cleanup(cJSON **doc);
 
 /* On RC_OK *out is owned by the caller (json_cleanup, cJSON_Delete). */
 enum rc json_read(const char *text, size_t len, cJSON **out, struct err *err);

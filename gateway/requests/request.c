@@ -62,8 +62,10 @@ request_free(void *arg)
         r->on_gone(r);
     drop_body(r);
     load_leave(r);
-    if (r->route && r->route->flags & ROUTE_SECRET)
+    if (r->route && r->route->flags & ROUTE_SECRET) {
         buf_wipe(&r->payload);
+        json_wipe(r->doc);
+    }
     buf_fini(&r->payload);
     buf_fini(&r->answer.body);
     json_cleanup(&r->doc);

@@ -111,6 +111,8 @@ test_each_place_encodes(void **state)
     buf_reset(&out);
     assert_int_equal(fill_pairs(pairs, values, &out, &err), RC_OK);
     assert_string_equal(buf_text(&out), "q=a%20b%2Fc%3Fd%26e%3D%C3%A9&l=1&l=%26&t%26=false");
+    AUTO(json) cJSON *no_pairs = doc_of("[\"{/p/s}\"]");
+    assert_int_equal(fill_pairs(no_pairs, values, &out, &err), RC_INVALID);
     static const char *const NO_SEGMENT[] = { "{/p/up}", "{/p/e}", "{/p/none}", "{/p/o}" };
     for (size_t i = 0; i < TEST_COUNT(NO_SEGMENT); i++)
         assert_int_equal(fill_text(NO_SEGMENT[i], values, FILL_SEGMENT, &out, &err), RC_INVALID);
@@ -306,6 +308,12 @@ test_requests_that_are_refused(void **state)
         "{\"method\":\"GET\",\"url\":\"file:///etc/passwd\"}",
         "{\"method\":\"GET\",\"url\":\"https://a.example/\",\"accept\":\"a\\r\\nX: y\"}",
         "{\"method\":\"POST\",\"url\":\"https://a.example/\",\"idempotency_header\":\"X: y\"}",
+        "{\"method\":\"POST\",\"url\":\"https://a.example/\",\"idempotency_header\":\"host\"}",
+        "{\"method\":\"POST\",\"url\":\"https://a.example/\",\"idempotency_header\":"
+        "\"Transfer-Encoding\"}",
+        "{\"method\":\"POST\",\"url\":\"https://a.example/\",\"idempotency_header\":"
+        "\"Content-Length\"}",
+        "{\"method\":\"POST\",\"url\":\"https://a.example/\",\"idempotency_header\":\"accept\"}",
     };
     AUTO(recipes) struct recipes recipes = { 0 };
     load(&recipes, "google");

@@ -528,6 +528,19 @@ test_exact(void **unused)
     }
 }
 
+static void
+test_secrets_are_zeroed(void **state)
+{
+    static const char TEXT[] = "{\"a\":\"hush\",\"b\":[1,{\"c\":\"hush\"}],\"d\":null}";
+    AUTO(json) cJSON *doc = NULL;
+    assert_int_equal(json_read(TEXT, strlen(TEXT), &doc, NULL), RC_OK);
+    const cJSON *inner = cJSON_GetArrayItem(json_member(doc, "b"), 1);
+    json_wipe(doc);
+    json_wipe(NULL);
+    assert_memory_equal(cJSON_GetObjectItemCaseSensitive(doc, "a")->valuestring, "\0\0\0\0", 4);
+    assert_memory_equal(cJSON_GetObjectItemCaseSensitive(inner, "c")->valuestring, "\0\0\0\0", 4);
+}
+
 int
 main(void)
 {
@@ -541,6 +554,7 @@ main(void)
         cmocka_unit_test(test_length_counts_not_the_nul),
         cmocka_unit_test(test_many_members),
         cmocka_unit_test(test_getters),
+        cmocka_unit_test(test_secrets_are_zeroed),
         cmocka_unit_test(test_writer),
         cmocka_unit_test(test_writer_misuse),
         cmocka_unit_test(test_numbers),

@@ -17,25 +17,11 @@
 #define STACK_BYTES (1u << 20)
 
 static void
-wipe_texts(cJSON *doc)
-{
-    cJSON *child;
-
-    if (cJSON_IsString(doc))
-        crypto_wipe(doc->valuestring, strlen(doc->valuestring));
-    cJSON_ArrayForEach (child, doc) {
-        wipe_texts(child);
-    }
-}
-
-static void
 errand_free(struct errand *e)
 {
     LIST_REMOVE(e, link);
-    wipe_texts(e->values);
-    wipe_texts(e->texts);
-    json_cleanup(&e->values);
-    json_cleanup(&e->texts);
+    json_secret_cleanup(&e->values);
+    json_secret_cleanup(&e->texts);
     json_cleanup(&e->egress);
     buf_fini(&e->output);
     free(e);

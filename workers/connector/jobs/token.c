@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "jobs/connector.h"
 #include "recipe/fill.h"
@@ -21,6 +22,8 @@
 #define TOKEN_TRIES     3
 #define VALID_DEFAULT_S 300
 #define ERROR_SHOWN     64
+/* Within the lease: a refresh token may be good for one use, and the next one waits for the lease. */
+#define REFRESH_MS ((TOKEN_LEASE_S - 10) * 1000)
 
 /* What is asked at the desk. */
 struct asking {
@@ -185,7 +188,7 @@ keep_token(struct asking *a, const cJSON *answer, cJSON *doc)
 static enum rc
 read_token(struct errand *e, struct asking *a, const struct outbound_answer *answer, cJSON *doc)
 {
-    AUTO(json) cJSON *said = NULL;
+    AUTO(json_secret) cJSON *said = NULL;
     char error[ERROR_SHOWN];
 
     if (json_read_foreign(buf_text(&answer->body), answer->body.len, &said, NULL) != RC_OK)
@@ -201,12 +204,20 @@ read_token(struct errand *e, struct asking *a, const struct outbound_answer *ans
                 a->secret->name, answer->status);
 }
 
+static uint32_t
+least(int64_t a_ms, int64_t b_ms)
+{
+    int64_t ms = a_ms < b_ms ? a_ms : b_ms;
+    return ms > 0 ? (uint32_t)ms : 0;
+}
+
 static enum rc
 refresh(struct errand *e, struct asking *a, cJSON *doc)
 {
     static const char *const HEADERS[] = { "Content-Type: application/x-www-form-urlencoded",
                                            "Accept: application/json" };
     const struct recipe_limits *limits = &e->recipe->limits;
+    int64_t end_ms = clock_mono_ms() + REFRESH_MS;
     AUTO(buf) struct buf url = { 0 };
     struct buf form = { 0 };
     enum rc rc;
@@ -224,7 +235,7 @@ refresh(struct errand *e, struct asking *a, cJSON *doc)
             .len = form.len,
             .connect_ms = limits->connect_ms,
             .head_ms = limits->head_ms,
-            .total_ms = (uint32_t)errand_left_ms(e),
+            .total_ms = least(errand_left_ms(e), end_ms - clock_mono_ms()),
             .answer_max = TOKEN_ANSWER,
             .allowed = allowed,
             .stop = errand_stopped,
@@ -256,7 +267,7 @@ refresh(struct errand *e, struct asking *a, cJSON *doc)
 static enum rc
 refresh_held(struct errand *e, struct asking *a)
 {
-    AUTO(json) cJSON *doc = NULL;
+    AUTO(json_secret) cJSON *doc = NULL;
     enum rc rc = json_read(buf_text(&a->had->value), a->had->value.len, &doc, NULL);
 
     if (rc != RC_OK || !cJSON_IsObject(doc))
@@ -294,21 +305,11 @@ have_token(struct errand *e, struct asking *a)
     }
 }
 
-static void
-wipe_values(cJSON *list)
-{
-    cJSON *item;
-    cJSON_ArrayForEach (item, list) {
-        if (cJSON_IsString(item))
-            crypto_wipe(item->valuestring, strlen(item->valuestring));
-    }
-}
-
 /* What a service could give back: the token, the secret, and each text of a secret that is an object. */
 static void
 remember(struct errand *e, const struct vault_secret *had)
 {
-    AUTO(json) cJSON *doc = NULL;
+    AUTO(json_secret) cJSON *doc = NULL;
     const cJSON *member;
     const char *texts[] = { buf_text(&had->token), buf_text(&had->value) };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -320,7 +321,6 @@ remember(struct errand *e, const struct vault_secret *had)
         if (cJSON_IsString(member))
             cJSON_AddItemToArray(e->texts, cJSON_CreateString(member->valuestring));
     }
-    wipe_values(doc);
 }
 
 enum rc
@@ -329,10 +329,9 @@ errand_secrets(struct errand *e)
     cJSON *secrets = cJSON_CreateObject();
     enum rc rc = RC_OK;
 
-    wipe_values(cJSON_GetObjectItemCaseSensitive(e->values, "secrets"));
+    json_wipe(cJSON_GetObjectItemCaseSensitive(e->values, "secrets"));
     cJSON_DeleteItemFromObjectCaseSensitive(e->values, "secrets");
-    wipe_values(e->texts);
-    json_cleanup(&e->texts);
+    json_secret_cleanup(&e->texts);
     e->texts = cJSON_CreateArray();
     if (!secrets || !e->texts)
         log_no_memory("secrets");

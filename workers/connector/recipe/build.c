@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -79,7 +80,7 @@ build_url(const struct recipe *recipe, const cJSON *values, struct built *out, s
 {
     const char *template = json_string(recipe->request, "url");
     const cJSON *query = json_member(recipe->request, "query");
-    AUTO(buf) struct buf pairs = { 0 };
+    struct buf pairs = { 0 };
     struct guard_url place;
     enum rc rc = fill_text(template, values, fill_is_whole(template) ? FILL_PLAIN : FILL_SEGMENT,
                            &out->url, err);
@@ -87,11 +88,15 @@ build_url(const struct recipe *recipe, const cJSON *values, struct built *out, s
     if (rc != RC_OK)
         return rc;
     buf_init(&pairs, GUARD_URL_MAX);
-    if (query && (rc = fill_pairs(query, values, &pairs, err)) != RC_OK)
+    if (query)
+        rc = fill_pairs(query, values, &pairs, err);
+    if (rc == RC_OK && pairs.len > 0) {
+        buf_puts(&out->url, strchr(buf_text(&out->url), '?') ? "&" : "?");
+        buf_add(&out->url, buf_text(&pairs), pairs.len);
+    }
+    buf_wipe(&pairs);
+    if (rc != RC_OK)
         return rc;
-    if (pairs.len > 0)
-        buf_printf(&out->url, "%c%s", strchr(buf_text(&out->url), '?') ? '&' : '?',
-                   buf_text(&pairs));
     if (strchr(buf_text(&out->url), '#'))
         return err_set(err, RC_INVALID, "url: a fragment is not sent");
     rc = guard_url_read(buf_text(&out->url), &place, err);
@@ -133,7 +138,7 @@ add_message(const struct recipe *recipe, cJSON *values, int64_t now_ms, struct e
 static enum rc
 build_json(const cJSON *template, const cJSON *values, struct built *out, struct err *err)
 {
-    AUTO(json) cJSON *filled = NULL;
+    AUTO(json_secret) cJSON *filled = NULL;
     struct json_writer w;
     enum rc rc = fill_json(template, values, &filled, err);
 
@@ -163,6 +168,35 @@ build_body(const struct recipe *recipe, const cJSON *values, struct built *out, 
     return rc;
 }
 
+/* A key is no length, no host and no credential: these say where a request ends and whose it is. */
+static bool
+is_taken(const struct built *built, const char *name)
+{
+    static const char *const OURS[] = { "Accept-Encoding",
+                                        "Authorization",
+                                        "Connection",
+                                        "Content-Encoding",
+                                        "Content-Length",
+                                        "Content-Type",
+                                        "Cookie",
+                                        "Expect",
+                                        "Host",
+                                        "Keep-Alive",
+                                        "TE",
+                                        "Trailer",
+                                        "Transfer-Encoding",
+                                        "Upgrade" };
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < ARRAY_LEN(OURS); i++)
+        if (strcasecmp(name, OURS[i]) == 0)
+            return true;
+    for (size_t i = 0; i < built->n_headers; i++)
+        if (strncasecmp(built->headers[i], name, len) == 0 && built->headers[i][len] == ':')
+            return true;
+    return strncasecmp(name, "Proxy-", 6) == 0;
+}
+
 static enum rc
 build_headers(const struct recipe *recipe, const cJSON *values, struct built *out, struct err *err)
 {
@@ -183,6 +217,11 @@ build_headers(const struct recipe *recipe, const cJSON *values, struct built *ou
     if (buf_text(&name)[strspn(buf_text(&name), "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                                 "abcdefghijklmnopqrstuvwxyz0123456789-")])
         return err_set(err, RC_INVALID, "the header of the idempotency key is no header's name");
+    if (is_taken(out, buf_text(&name)))
+        return err_set(
+            err, RC_INVALID,
+            "the header of the idempotency key must not be one that is sent anyway, such as "
+            "Host or Content-Length");
     out->keyed = true;
     return add_header(out, buf_text(&name), "{/id}", values, err);
 }

@@ -201,7 +201,7 @@ fill_list(const cJSON *template, const cJSON *values, cJSON **out, struct err *e
 {
     const char *each = json_string(template, EACH);
     AUTO(json) cJSON *list = must(cJSON_CreateArray());
-    AUTO(json) cJSON *inner = must(cJSON_Duplicate(values, true));
+    AUTO(json_secret) cJSON *inner = must(cJSON_Duplicate(values, true));
     const cJSON *source = json_pointer(values, each, strlen(each));
     const cJSON *item;
     if (!cJSON_IsArray(source))
@@ -270,9 +270,11 @@ put_pair(const char *name, const cJSON *value, struct buf *out, struct err *err)
 enum rc
 fill_pairs(const cJSON *template, const cJSON *values, struct buf *out, struct err *err)
 {
-    AUTO(json) cJSON *filled = NULL;
+    AUTO(json_secret) cJSON *filled = NULL;
     const cJSON *member, *item;
     enum rc rc = fill_json(template, values, &filled, err);
+    if (rc == RC_OK && filled && !cJSON_IsObject(filled))
+        return err_set(err, RC_INVALID, "names and values must be an object");
     cJSON_ArrayForEach (member, filled) {
         if (rc == RC_OK && !cJSON_IsArray(member))
             rc = put_pair(member->string, member, out, err);
