@@ -22,7 +22,8 @@ def services():
 
 @pytest.fixture(scope="module")
 def stack(services):
-    with Stack(ALLOW_ACTIONS_DEFAULT="http.request,slack.post,task.create", **services.settings()) as running:
+    actions = "http.request,slack.post,task.create"
+    with Stack(ALLOW_ACTIONS_DEFAULT=actions, **services.settings()) as running:
         running.gantry("workspace", "egress", "default", *stand_ins.HOSTS)
         yield running
 
@@ -164,8 +165,8 @@ def test_secrets_are_sealed_under_a_new_key(stack, services):
     assert "all secrets are encrypted" not in stack.log("connector")
     after = rows(stack)
     assert after.pop("aaa") == ("01", 1)
-    # A row of the key before, as it is while rotation is under way: the refresh token that the service
-    # gives in place of the first is kept so that it can be opened.
+    # A row of the key before, as it is while rotation is under way: the refresh token that the
+    # service gives in place of the first is kept so that it can be opened.
     with stack.database() as db, db.cursor() as cursor:
         cursor.execute(
             "UPDATE connector_secret SET key = %s, sealed = %s WHERE name = 'google_tasks'", old_box

@@ -437,6 +437,38 @@ test_results_are_masked(void **state)
     buf_fini(&answer.body);
 }
 
+/* As a service may give it back: in a URL, in a page, as credentials of its own making. */
+static void
+test_forms_of_a_secret_are_masked(void **state)
+{
+    static const char *const SHOWN[][2] = {
+        { "a p+ss/w\"rd!? b", "a (secret) b" },
+        { "A P+SS/W\"RD!?", "A (secret)" },
+        { "q=p%2Bss%2Fw%22rd%21%3F&r=p%2bss%2fw%22rd%21%3f", "q=(secret)&r=(secret)" },
+        { "p+ss/w\\\"rd!?", "(secret)" },
+        { "Basic cCtzcy93InJkIT8=", "Basic (secret)8=" },         /* of itself */
+        { "Basic dTpwK3NzL3cicmQhPw==", "Basic dTp(secret)w==" }, /* of u:… */
+        { "eC51OnArc3MvdyJyZCE_", "eC51On(secret)" },             /* of x.u:… */
+        { "xx p+ss/w\"rd!?-and-more yy", "xx (secret) yy" },
+        { "p+ss/w is a part", "p+ss/w is a part" },
+        { "tiny", "tiny" },
+    };
+    AUTO(recipes) struct recipes recipes = { 0 };
+    AUTO(json)
+    cJSON *secrets = doc_of("[\"p+ss/w\\\"rd!?\",\"p+ss/w\\\"rd!?-and-more\",\"tiny\"]");
+    load(&recipes, "google");
+    for (size_t i = 0; i < TEST_COUNT(SHOWN); i++) {
+        AUTO(buf) struct buf out = { 0 };
+        AUTO(json) cJSON *doc = NULL;
+        buf_init(&out, RECIPE_OUTPUT_MAX);
+        assert_int_equal(recipe_output(recipes_find(&recipes, "slack.post"), NULL, SHOWN[i][0], 1,
+                                       secrets, &out),
+                         RC_OK);
+        doc = doc_of(buf_text(&out));
+        assert_string_equal(json_string(doc, "message"), SHOWN[i][1]);
+    }
+}
+
 int
 main(void)
 {
@@ -451,6 +483,7 @@ main(void)
         cmocka_unit_test(test_requests_that_are_refused),
         cmocka_unit_test(test_the_judge),
         cmocka_unit_test(test_results_are_masked),
+        cmocka_unit_test(test_forms_of_a_secret_are_masked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

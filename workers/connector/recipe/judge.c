@@ -12,12 +12,11 @@
 #include "crypto/crypto.h"
 #include "json/json_pointer.h"
 #include "recipe/fill.h"
+#include "recipe/mask.h"
 #include "recipe/recipe.h"
 
-#define WAIT_MIN_MS  500u
-#define WAIT_MAX_MS  60000u
-#define SECRET_MIN   6 /* characters of a secret that is looked for in results */
-#define SECRET_SHOWN "(secret)"
+#define WAIT_MIN_MS 500u
+#define WAIT_MAX_MS 60000u
 
 /* --- the verdict ------------------------------------------------------------------------------------------ */
 
@@ -140,51 +139,6 @@ recipe_judge(const struct recipe *recipe, const struct built *built,
 
 /* --- the result ------------------------------------------------------------------------------------------ */
 
-static bool
-mask_one(char **text, const char *secret)
-{
-    size_t len = strlen(secret);
-    char *at = strstr(*text, secret);
-    AUTO(buf) struct buf out = { 0 };
-
-    if (len < SECRET_MIN || !at)
-        return false;
-    buf_init(&out, strlen(*text) * 2 + 64);
-    for (const char *from = *text; from; from = at ? at + len : NULL) {
-        at = strstr(from, secret);
-        buf_add(&out, from, at ? (size_t)(at - from) : strlen(from));
-        if (at)
-            buf_puts(&out, SECRET_SHOWN);
-    }
-    crypto_wipe(*text, strlen(*text));
-    cJSON_free(*text);
-    *text = cJSON_malloc(out.len + 1);
-    if (!*text)
-        log_no_memory("a result");
-    memcpy(*text, buf_text(&out), out.len + 1);
-    return true;
-}
-
-/* A service may give back what it was sent. */
-static void
-mask(cJSON *doc, const cJSON *secrets)
-{
-    const cJSON *secret;
-    cJSON *child;
-
-    if (cJSON_IsString(doc))
-        cJSON_ArrayForEach (secret, secrets) {
-            (void)mask_one(&doc->valuestring, secret->valuestring);
-        }
-    cJSON_ArrayForEach (child, doc) {
-        cJSON_ArrayForEach (secret, secrets) {
-            if (child->string && !(child->type & cJSON_StringIsConst))
-                (void)mask_one(&child->string, secret->valuestring);
-        }
-        mask(child, secrets);
-    }
-}
-
 /* {"status","type","json"|"text"}: what the template of the result sees as its root. */
 static cJSON *
 describe(const struct outbound_answer *answer)
@@ -222,7 +176,7 @@ make_result(const struct recipe *recipe, const struct outbound_answer *answer, c
 
         result = cJSON_Duplicate(said ? said : json_member(values, "text"), true);
     }
-    mask(result, secrets);
+    mask_doc(result, secrets);
     return result;
 }
 
@@ -231,7 +185,13 @@ recipe_output(const struct recipe *recipe, const struct outbound_answer *answer,
               const char *message, unsigned attempts, const cJSON *secrets, struct buf *out)
 {
     AUTO(json) cJSON *result = make_result(recipe, answer, secrets);
+    AUTO(json) cJSON *said = cJSON_CreateString(message ? message : "");
     size_t begin = out->len;
+
+    if (!said)
+        log_no_memory("a result");
+    mask_doc(said, secrets);
+    message = said->valuestring;
 
     for (bool with_result = true;; with_result = false) {
         struct json_writer w;

@@ -114,7 +114,7 @@ struct recipe_judgement recipe_judge(const struct recipe *recipe, const struct b
                                      const struct outbound_answer *answer, unsigned attempt);
 
 /* {"http_status":…,"result":…,"message":…,"attempts":…}: answer NULL = none came. secrets: an array of
- * texts that must not be in it. */
+ * texts that must not be in it (mask.h). */
 enum rc recipe_output(const struct recipe *recipe, const struct outbound_answer *answer,
                       const char *message, unsigned attempts, const cJSON *secrets,
                       struct buf *out);
