@@ -137,6 +137,9 @@ def test_whoami_and_overview(stack):
     assert (after["count"], after["refused"]) == (before["count"] + 2, before["refused"] + 1), "its own alone"
     assert sum(after["durations"]) == after["count"]
     assert len(after["durations"]) == len(after["duration_bounds_ms"]) + 1
+    queues = client.get("/ai/overview").ok().json["queues"]
+    assert queues.pop("audit") >= 0, "each of these requests is an event"
+    assert queues == {"memory": 0, "tasks": 0, "dead_letters": 0}
     client.get("/whoami?a=1").ok(422)
     stack.anonymous().get("/whoami").ok(401)
 

@@ -121,6 +121,12 @@ def test_another_workspace_has_no_such_letter(stack, admin):
     ):
         assert answer.ok(404).code == "not_found"
     assert seq not in numbers(admin)
+    own, others = (
+        client.get("/ai/overview").ok().json["queues"]["dead_letters"]
+        for client in (stack.client(), admin)
+    )
+    assert own == len(numbers(stack.client(), "?limit=100"))
+    assert others == len(numbers(admin, "?limit=100"))
     assert seq in numbers(stack.client())
     stack.client().delete(f"{PATH}/{seq}").ok(204)
 

@@ -10,6 +10,8 @@ import { Chart } from './chart.js';
 
 const EVERY_MS = 5000;
 const SLOTS = 60;
+// Streams of the workspace: the member of the answer, the tile's name and its note.
+const QUEUES = [['memory', 'Memory queue', 'commands not yet stored'], ['audit', 'Audit queue', 'events not yet in the log']];
 const LETTERS_MS = 30000;
 const LETTERS = 100; // a page: of more is said that there are more
 
@@ -107,6 +109,7 @@ export class Overview extends Page {
                 h(Tile, { name: 'Requests', value: newest.rate == null ? '–' : newest.rate.toFixed(1) + '/s', note: count(all.count) + ' in all' }),
                 h(Tile, { name: '95 % within', value: duration(newest.p95 == null ? p95 : newest.p95), note: 'half within ' + duration(quantile(all.duration_bounds_ms, all.durations, 0.5)) }),
                 h(Tile, { name: 'Jobs waiting', value: jobs ? count(jobs.queue_depth) : '–' }),
+                QUEUES.map(([name, title, note]) => h(Tile, { key: name, name: title, value: now.queues[name] == null ? '–' : count(now.queues[name]), note })),
                 may('jobs:manage') && h(Tile, { name: 'Dead letters', value: this.state.letters || '–', note: h('a', { href: '#/dead' }, 'read them') }),
                 h(Tile, { name: 'Refused', value: count(all.refused), note: 'answered 4xx' }),
                 h(Tile, { name: 'Failed', value: count(all.failed), note: 'answered 5xx', tone: all.failed ? 'bad' : '' })),
