@@ -469,3 +469,20 @@ tasking_cancel(struct taskings *all, const char *workspace, const char *id)
             all->kind->cancel(t);
     }
 }
+
+void
+tasking_on_cancel(void *taskings, const struct bus_msg *msg)
+{
+    char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
+    char *space;
+
+    if (msg->len >= sizeof(text))
+        return;
+    memcpy(text, msg->data, msg->len);
+    text[msg->len] = '\0';
+    space = strchr(text, ' ');
+    if (!space)
+        return;
+    *space = '\0';
+    tasking_cancel(taskings, text, space + 1);
+}

@@ -66,6 +66,8 @@ void taskings_close(struct taskings *all);
 void tasking_start(struct taskings *all, struct call *call);
 /* Whoever runs this job here ends it. */
 void tasking_cancel(struct taskings *all, const char *workspace, const char *id);
+/* The same of "<workspace> <id>", a message from whichever replica was asked to cancel (a bus_fn). */
+void tasking_on_cancel(void *taskings, const struct bus_msg *msg);
 /* The job's place in Redis, from a command's message. */
 void tasking_ref(const struct call *call, struct job_ref *ref);
 

@@ -60,6 +60,15 @@ put_error(struct json_writer *w, const char *field, const char *detail)
     json_close(w);
 }
 
+void
+problem_put_errors(struct json_writer *w, const struct field_errors *errors)
+{
+    json_array(w, "errors");
+    for (size_t i = 0; i < errors->count; i++)
+        put_error(w, errors->items[i].field, errors->items[i].detail);
+    json_close(w);
+}
+
 /* Every 422 has errors: where nobody named a field, the one that the code is about, or the whole. */
 static void
 put_errors(struct json_writer *w, const struct problem *problem, const struct problem_row *row)

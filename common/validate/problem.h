@@ -56,6 +56,8 @@ struct problem {
     const struct field_errors *errors; /* may be NULL; borrowed */
 };
 
+/* The member "errors" of the open object: {field, detail} of each. */
+void problem_put_errors(struct json_writer *w, const struct field_errors *errors);
 /* Append the document. instance and request_id may be NULL (the gateway fills them in for worker
  * answers; a worker leaves them out). */
 void problem_write(struct buf *out, const struct problem *problem, const char *instance,

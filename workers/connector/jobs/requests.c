@@ -150,14 +150,7 @@ write_preview(const struct recipe *recipe, cJSON *params, struct json_writer *w)
     folder_summarize(recipe->summary, params, summary, sizeof(summary));
     json_put_string(w, "summary", summary);
     (void)!recipe_check(recipe, params, &errors);
-    json_array(w, "errors");
-    for (size_t i = 0; i < errors.count; i++) {
-        json_object(w, NULL);
-        json_put_string(w, "field", errors.items[i].field);
-        json_put_string(w, "detail", errors.items[i].detail);
-        json_close(w);
-    }
-    json_close(w);
+    problem_put_errors(w, &errors);
 }
 
 static void

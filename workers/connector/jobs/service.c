@@ -46,25 +46,6 @@ static const struct conf_item ITEMS[] = {
 
 const struct conf_table CONNECTOR_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
 
-/* "<workspace> <id>" from whichever executor was asked to cancel. */
-static void
-on_cancel(void *arg, const struct bus_msg *msg)
-{
-    struct connector *c = arg;
-    char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
-    char *space;
-
-    if (msg->len >= sizeof(text))
-        return;
-    memcpy(text, msg->data, msg->len);
-    text[msg->len] = '\0';
-    space = strchr(text, ' ');
-    if (!space)
-        return;
-    *space = '\0';
-    tasking_cancel(&c->taskings, text, space + 1);
-}
-
 __attribute__((noinline)) static enum rc
 load_recipes(struct connector *c, struct err *err)
 {
@@ -123,8 +104,8 @@ connector_ready(struct worker *w, struct err *err)
         (rc = bus_subscribe(worker_bus(w), CONNECTOR_QUESTION_SUBJECT "*", "connector",
                             connector_on_question, c, &c->questions, err)) != RC_OK)
         return rc;
-    return bus_subscribe(worker_bus(w), CONNECTOR_CANCEL_SUBJECT, NULL, on_cancel, c, &c->cancels,
-                         err);
+    return bus_subscribe(worker_bus(w), CONNECTOR_CANCEL_SUBJECT, NULL, tasking_on_cancel,
+                         &c->taskings, &c->cancels, err);
 }
 
 /* After a change of SECRET_KEY: some rows at a time, until the key before has none. */

@@ -304,14 +304,7 @@ write_preview(const struct action *action, cJSON *params, struct json_writer *w)
     action_summarize(action, params, summary, sizeof(summary));
     json_put_string(w, "summary", summary);
     (void)!policy_check_params(action, params, &errors);
-    json_array(w, "errors");
-    for (size_t i = 0; i < errors.count; i++) {
-        json_object(w, NULL);
-        json_put_string(w, "field", errors.items[i].field);
-        json_put_string(w, "detail", errors.items[i].detail);
-        json_close(w);
-    }
-    json_close(w);
+    problem_put_errors(w, &errors);
 }
 
 /* What the connector says of its own; whether they are allowed here is said by us. */

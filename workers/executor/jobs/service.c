@@ -44,25 +44,6 @@ on_runner(void *arg, unsigned events)
     runner_turn(x->runner, 0);
 }
 
-/* "<workspace> <id>" from whichever executor was asked to cancel. */
-static void
-on_cancel(void *arg, const struct bus_msg *msg)
-{
-    struct executor *x = arg;
-    char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
-    char *space;
-
-    if (msg->len >= sizeof(text))
-        return;
-    memcpy(text, msg->data, msg->len);
-    text[msg->len] = '\0';
-    space = strchr(text, ' ');
-    if (!space)
-        return;
-    *space = '\0';
-    tasking_cancel(&x->taskings, text, space + 1);
-}
-
 __attribute__((noinline)) static enum rc
 load_tasks(struct executor *x, struct err *err)
 {
@@ -113,8 +94,8 @@ executor_ready(struct worker *w, struct err *err)
         (rc = loop_watch_new(worker_loop(w), runner_fd(x->runner), LOOP_READ, on_runner, x,
                              &x->watch, err)) != RC_OK)
         return rc;
-    return bus_subscribe(worker_bus(w), EXECUTOR_CANCEL_SUBJECT, NULL, on_cancel, x, &x->cancels,
-                         err);
+    return bus_subscribe(worker_bus(w), EXECUTOR_CANCEL_SUBJECT, NULL, tasking_on_cancel,
+                         &x->taskings, &x->cancels, err);
 }
 
 void
