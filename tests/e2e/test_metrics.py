@@ -107,7 +107,7 @@ def test_paths_of_others_are_one_route(busy, stack):
     assert "other" in routes
     assert not any("not-an-id" in route for route in routes)
     assert set(re.findall(r'^http_requests_total\{.*method="([^"]*)"', busy(), re.M)) <= \
-        {"GET", "POST", "PATCH", "DELETE", "OTHER"}
+        {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OTHER"}
 
 
 def test_jobs_and_stages(busy):
