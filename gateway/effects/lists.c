@@ -21,10 +21,12 @@
  * The stream's bound of a workspace counts messages. So that lists do not make it a bound without
  * meaning, a workspace has at most WAITING_MAX commands in lists that may still wait: beyond that
  * each travels alone. Lists are worked through in their order, so the .done event of a list's last
- * command says that none of the older ones waits. When lists are no longer made, a command that
- * travels alone is watched instead: events can be lost.
+ * command says that none of the older ones waits. When lists are no longer made, one in WATCH_EACH
+ * commands that travel alone is watched instead: an event can be lost, and a command can be refused
+ * before it is stored, which has none.
  */
 #define WAITING_MAX 4096u
+#define WATCH_EACH  1024u
 #define SLOTS       1024u /* of workspaces; two with one slot share its bound */
 #define MARKS       1024u /* hash chains */
 
@@ -50,7 +52,7 @@ struct mark {
 struct slot {
     TAILQ_HEAD(, mark) marks;
     size_t waiting;
-    bool watching; /* a mark of one that travels alone is among them */
+    unsigned alone; /* commands that travelled alone while too many waited */
 };
 
 struct lists {
@@ -82,7 +84,6 @@ mark_free(struct mark *mark)
 {
     struct slot *slot = mark->slot;
     slot->waiting -= mark->count;
-    slot->watching &= mark->count > 0;
     TAILQ_REMOVE(&slot->marks, mark, link);
     LIST_REMOVE(mark, chain);
     free(mark);
@@ -98,7 +99,6 @@ watch(struct lists *lists, struct slot *slot, const char *id, size_t count)
     mark->count = count;
     (void)strlcpy(mark->id, id, sizeof(mark->id));
     slot->waiting += count;
-    slot->watching |= count == 0;
     TAILQ_INSERT_TAIL(&slot->marks, mark, link);
     LIST_INSERT_HEAD(&lists->chains[fnv32_text(id) % MARKS], mark, chain);
 }
@@ -146,7 +146,9 @@ send_alone(struct lists *lists, struct outgoing *one)
 {
     struct err err = { 0 };
     struct slot *slot = slot_of(lists, one->r->actor.workspace);
-    if (slot->waiting >= WAITING_MAX && !slot->watching)
+    if (slot->waiting < WAITING_MAX)
+        slot->alone = 0;
+    else if (slot->alone++ % WATCH_EACH == 0)
         watch(lists, slot, one->r->id, 0);
     enum rc rc = publish(lists, one->subject, &one->item, NULL, one->fn, one->r, &err);
     if (rc != RC_OK)

@@ -246,6 +246,30 @@ test_how_many_may_wait(void **state)
     assert_int_equal(n_sent, 1);
 }
 
+static void
+test_a_lost_event_is_made_up_for(void **state)
+{
+    struct gateway *gw = *state;
+    size_t next = 0;
+    while (next < 4096) {
+        add(gw, next++, &INGEST, "w1");
+        if (next % COMMAND_LIST_MAX == 0)
+            turn(gw);
+    }
+    /* That of id4096, the first alone, never comes: the 1,024th after it is watched too. */
+    while (next < 4096 + 1025) {
+        add(gw, next++, &INGEST, "w1");
+        if (next % COMMAND_LIST_MAX == 0)
+            turn(gw);
+    }
+    turn(gw);
+    lists_done(gw->lists, "id5120");
+    add(gw, next++, &INGEST, "w1");
+    add(gw, next++, &INGEST, "w1");
+    turn(gw);
+    assert_int_equal(n_sent, 1);
+}
+
 int
 main(void)
 {
@@ -256,6 +280,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_bounds_of_a_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_is_everybodys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_how_many_may_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_lost_event_is_made_up_for, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
