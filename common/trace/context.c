@@ -55,6 +55,17 @@ trace_parent_read(const char *text, struct trace_parent *out)
     return true;
 }
 
+void
+trace_id_imply(const char request_id[ID_TEXT_MAX], char out[TRACE_ID_TEXT_MAX])
+{
+    memcpy(out, request_id, 8); /* 8-4-4-4-12 */
+    memcpy(out + 8, request_id + 9, 4);
+    memcpy(out + 12, request_id + 14, 4);
+    memcpy(out + 16, request_id + 19, 4);
+    memcpy(out + 20, request_id + 24, 12);
+    out[TRACE_ID_TEXT_MAX - 1] = '\0';
+}
+
 /* Eight digits at once: each request pays for several ids. */
 static void
 put_hex32(uint32_t value, char *out)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/histogram.h"
+#include "base/id.h"
 
 #define TRACEPARENT_HEADER "traceparent"
 #define TRACESTATE_HEADER  "tracestate"
@@ -24,6 +25,7 @@ struct trace {
     uint64_t span;              /* this program's; 0 = none */
     uint64_t parent;            /* of that; 0 = it is the first */
     bool sampled;               /* it is exported */
+    bool implied;               /* id is that of the request's id: nobody has to be told */
     const char *state;          /* tracestate; borrowed from the message; NULL = none */
 };
 
@@ -38,6 +40,9 @@ struct trace_parent {
 void trace_put_hex(uint64_t value, char *out);
 /* text may be NULL. Of a version that we do not know, the known part is read. */
 bool trace_parent_read(const char *text, struct trace_parent *out);
+/* The trace of a request that came without a traceparent has the digits of the request's id, so whoever
+ * knows that id knows the trace. */
+void trace_id_imply(const char request_id[ID_TEXT_MAX], char out[TRACE_ID_TEXT_MAX]);
 void trace_parent_write(const struct trace *trace, uint64_t span, char out[TRACEPARENT_MAX]);
 /* Whether it can go into a header again. */
 bool trace_state_valid(const char *text);

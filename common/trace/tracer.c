@@ -66,7 +66,10 @@ ratio_takes(const struct tracer *tracer, uint64_t low)
 static uint64_t
 low_of(const char id[TRACE_ID_TEXT_MAX])
 {
-    return strtoull(id + 16, NULL, 16);
+    uint64_t low = 0;
+    for (const char *at = id + 16; *at; at++) /* digits and lower-case letters */
+        low = low << 4 | (uint64_t)((*at & 15) + (*at >> 6) * 9);
+    return low;
 }
 
 /* Of a trace that begins with this random number. */
@@ -109,22 +112,34 @@ child_takes(struct tracer *tracer, const struct trace_parent *parent, bool trust
     return root_takes(tracer, draw(tracer));
 }
 
+/* A trace begins here; it has an id already when the request implies it. */
+static void
+begin(struct tracer *tracer, struct trace *out)
+{
+    if (!out->implied) {
+        trace_put_hex(trace_span_id(tracer), out->id); /* not zero, so the id is not all zeros */
+        trace_put_hex(draw(tracer), out->id + 16);
+    }
+    out->sampled = tracer->exporter && root_takes(tracer, low_of(out->id));
+}
+
 void
 trace_begin(struct tracer *tracer, const struct trace_headers *headers, struct trace *out)
 {
-    struct trace_parent parent;
+    struct trace_parent parent = { 0 };
     *out = (struct trace){ .span = trace_span_id(tracer) };
-    if (trace_parent_read(headers->parent, &parent)) {
-        memcpy(out->id, parent.id, sizeof(out->id));
-        out->parent = parent.span;
-        out->sampled = tracer->exporter && child_takes(tracer, &parent, headers->trusted);
-        out->state = trace_state_valid(headers->state) ? headers->state : NULL;
+    bool given = trace_parent_read(headers->parent, &parent);
+    out->implied = !given && headers->request_id;
+    if (out->implied)
+        trace_id_imply(headers->request_id, parent.id);
+    memcpy(out->id, parent.id, sizeof(out->id));
+    if (!given && !(out->implied && headers->trusted)) {
+        begin(tracer, out);
         return;
     }
-    uint64_t low = trace_span_id(tracer); /* so the id is not all zeros */
-    trace_put_hex(draw(tracer), out->id);
-    trace_put_hex(low, out->id + 16);
-    out->sampled = tracer->exporter && root_takes(tracer, low);
+    out->parent = parent.span;
+    out->sampled = tracer->exporter && child_takes(tracer, &parent, headers->trusted);
+    out->state = given && trace_state_valid(headers->state) ? headers->state : NULL;
 }
 
 void

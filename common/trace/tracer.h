@@ -45,8 +45,11 @@ bool tracer_on(const struct tracer *tracer); /* spans are exported */
 struct trace_headers {
     const char *parent, *state;
     bool trusted;
+    const char *request_id; /* a UUID that a program of ours made; NULL = unknown, or a client's */
 };
-/* A new span in the caller's trace, or in a new one. headers->state stays borrowed. */
+/* A new span in the caller's trace, or in a new one: that of the request's id, if there is one. A program of
+ * ours that says the id and no parent has begun that trace, and does not export it. headers->state stays
+ * borrowed. */
 void trace_begin(struct tracer *tracer, const struct trace_headers *headers, struct trace *out);
 uint64_t trace_span_id(struct tracer *tracer);
 

@@ -2,6 +2,8 @@
 /*
  * traced - the trace of a delivery, and the stages that it passes.
  */
+#include <string.h>
+
 #include "base/clock.h"
 #include "worker_own.h"
 
@@ -9,7 +11,11 @@
 void
 delivery_trace(struct delivery *delivery, bool trusted)
 {
-    const struct trace_headers headers = { delivery->trace_parent, delivery->trace_state, trusted };
+    char id[ID_TEXT_MAX];
+    const char *request = delivery->call.request_id;
+    bool implied = trusted && id_parse(request, strlen(request), id) == RC_OK;
+    const struct trace_headers headers = { delivery->trace_parent, delivery->trace_state, trusted,
+                                           implied ? id : NULL };
     if (delivery->call.command != CMD_AUDIT_REQUEST) /* each of its events has one */
         trace_begin(delivery->w->tracer, &headers, &delivery->call.trace);
 }
@@ -96,7 +102,8 @@ static void
 record_events(struct delivery *delivery, struct stage_process *process)
 {
     for (const cJSON *one = first_event(delivery); one; one = next_event(delivery, one)) {
-        const struct trace_headers headers = { json_string(one, TRACEPARENT_HEADER), NULL, true };
+        const struct trace_headers headers = { json_string(one, TRACEPARENT_HEADER), NULL, true,
+                                               NULL };
         struct trace trace;
         if (!headers.parent)
             continue;

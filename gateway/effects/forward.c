@@ -33,7 +33,7 @@ forward_sign(const struct request *r, enum command command, const char *id, cons
     (void)snprintf(claim.command_id, sizeof(claim.command_id), "%s", id ? id : r->id);
     memcpy(claim.key_id, r->actor.key_id, sizeof(claim.key_id));
     /* A repeat has an event of its own that names it; the command's is that of the first request. */
-    if (r->idem.hold != IDEM_REPLAYED && r->idem.attempt <= 1)
+    if (request_is_first(r))
         memcpy(claim.request_id, r->request_id, sizeof(claim.request_id));
     memcpy(claim.idem_hash, r->idem.hash, sizeof(claim.idem_hash));
     command_subject(head->subject, r->actor.workspace, command);

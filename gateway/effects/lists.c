@@ -10,6 +10,7 @@
 #include "base/fnv.h"
 #include "base/log.h"
 #include "gateway.h"
+#include "metrics/traced.h"
 #include "protocol/command_list.h"
 #include "requests/request.h"
 
@@ -127,10 +128,10 @@ static enum rc
 publish(struct lists *lists, const char *subject, const struct list_item *of, const char *count,
         bus_ack_fn *fn, void *arg, struct err *err)
 {
-    struct bus_header headers[5] = { { ACTOR_HEADER, of->claim },
-                                     { PROTOCOL_HEADER, "2" },
-                                     { TRACEPARENT_HEADER, of->parent } };
-    size_t n = 3;
+    struct bus_header headers[5] = { { ACTOR_HEADER, of->claim }, { PROTOCOL_HEADER, "2" } };
+    size_t n = 2;
+    if (of->parent[0])
+        headers[n++] = (struct bus_header){ TRACEPARENT_HEADER, of->parent };
     if (of->state[0])
         headers[n++] = (struct bus_header){ TRACESTATE_HEADER, of->state };
     if (count)
@@ -150,6 +151,8 @@ send_alone(struct lists *lists, struct outgoing *one)
         slot->alone = 0;
     else if (slot->alone++ % WATCH_EACH == 0)
         watch(lists, slot, one->r->id, 0);
+    if (traced_by_claim(one->r))
+        one->item.parent[0] = '\0';
     enum rc rc = publish(lists, one->subject, &one->item, NULL, one->fn, one->r, &err);
     if (rc != RC_OK)
         one->fn(one->r, rc, false, &err);

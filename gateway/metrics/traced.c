@@ -7,11 +7,11 @@
 #include "gateway.h"
 
 void
-traced_begin(struct request *r)
+traced_begin(struct request *r, bool own_id)
 {
     unsigned parents = 0, states = 0;
     struct trace_headers headers = { http_header(r->exchange, TRACEPARENT_HEADER, &parents), NULL,
-                                     false };
+                                     false, own_id ? r->request_id : NULL };
     if (parents > 1) /* which of them? */
         headers.parent = NULL;
     if (headers.parent)
@@ -25,6 +25,8 @@ size_t
 traced_headers(const struct request *r, uint64_t span, char parent[TRACEPARENT_MAX],
                struct bus_header *headers, size_t n)
 {
+    if (traced_by_claim(r))
+        return n;
     trace_parent_write(&r->trace, span, parent);
     headers[n++] = (struct bus_header){ TRACEPARENT_HEADER, parent };
     if (r->trace.state)

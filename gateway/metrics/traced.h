@@ -12,9 +12,17 @@
 
 #define TRACED_HEADERS_MAX 2
 
-/* The headers of the request decide: traceparent, tracestate. */
-void traced_begin(struct request *r);
-/* The headers of a message that goes on, added at headers[n]; returns how many there are then. parent is
+/* The headers of the request decide: traceparent, tracestate. own_id: its request_id is made by us. */
+void traced_begin(struct request *r, bool own_id);
+/* Whoever reads the claim of the request's command finds the trace by it: no header has to say it. A header
+ * costs nats.c and the server more than all else that is done for a trace which is not exported. */
+static inline bool
+traced_by_claim(const struct request *r)
+{
+    return r->trace.implied && !r->trace.sampled && request_is_first(r);
+}
+
+/* The headers of a message that goes on with a claim, where it needs any, added at headers[n]; returns how many there are then. parent is
  * theirs and must live as long. */
 size_t traced_headers(const struct request *r, uint64_t span, char parent[TRACEPARENT_MAX],
                       struct bus_header *headers, size_t n);

@@ -219,12 +219,13 @@ request_new(struct gateway *gw, struct exchange *exchange, const char *client)
     r->uri = head->target;
     r->path_len = strcspn(r->uri, "?#");
     memcpy(r->client, client, sizeof(r->client));
-    if (given && request_id_valid(given, strlen(given)))
+    bool named = given && request_id_valid(given, strlen(given));
+    if (named)
         (void)snprintf(r->request_id, sizeof(r->request_id), "%s", given);
     else
         id_new(r->request_id);
     id_new(r->id);
-    traced_begin(r);
+    traced_begin(r, !named);
     answer_header(r, "X-Request-ID", "%s", r->request_id);
     return r;
 }

@@ -121,6 +121,13 @@ struct request {
     void *done_arg;
 };
 
+/* Its command's claim names it; that of a repeat names the first request. */
+static inline bool
+request_is_first(const struct request *r)
+{
+    return r->idem.hold != IDEM_REPLAYED && r->idem.attempt <= 1;
+}
+
 /* For inner.c. client: the address, as in struct request. NULL: no memory. */
 struct request *request_new(struct gateway *gw, struct exchange *exchange, const char *client);
 void request_run(struct request *r); /* from its stage on */

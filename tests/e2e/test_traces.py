@@ -305,6 +305,75 @@ def test_exemplars_name_exported_traces(traced, collector):
     )
 
 
+def log_lines(stack, request_id):
+    done = subprocess.run(
+        [ROOT / "deploy/stack/logs"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "STACK_DIR": str(stack.directory), "REQUEST": request_id},
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def traces_of(stack, answer, *programs):
+    """The trace ids that these programs name in their log lines about the request."""
+    request_id = answer.headers["X-Request-ID"]
+    lines = wait_until(
+        lambda: (found := log_lines(stack, request_id))
+        and {line["prog"] for line in found} >= set(programs)
+        and found,
+        60,
+        f"lines of {programs}",
+    )
+    return {line["trace_id"] for line in lines}
+
+
+def test_a_request_without_a_trace_is_one_of_its_id(traced):
+    """No header says which trace it is: every program finds it in the request's id."""
+    client, text = traced.client(), f"implied {uuid.uuid4().hex}"
+    stored = client.post("/webhook/memory/ingest", {"scope": "traces", "text": text})
+    listed = client.get("/memory?limit=1")
+    many = client.post("/ai/execute", {"actions": [{"action": "ping", "params": {}}] * 2})
+    for answer, programs in (
+        (stored, ["gateway", "ingest", "audit"]),
+        (listed, ["gateway", "search"]),
+        (many, ["gateway", "executor", "audit"]),
+    ):
+        assert answer.status in (200, 202)
+        request_id = answer.headers["X-Request-ID"]
+        assert traces_of(traced, answer, *programs) == {request_id.replace("-", "")}
+
+    def event():
+        items = client.get("/ai/audit?action=memory.ingest&limit=100").json["items"]
+        wanted = stored.headers["X-Request-ID"]
+        return next((item for item in items if item["request_id"] == wanted), None)
+
+    trace = stored.headers["X-Request-ID"].replace("-", "")
+    assert wait_until(event, 60, "its event")["trace_id"] == trace
+
+
+def test_a_clients_request_id_is_no_trace(traced):
+    """A client may send one id again and again: the trace of each request is its own, and the same
+    in every program."""
+    client, request_id = traced.client(), str(uuid.uuid4())
+    for _ in range(2):
+        answer = client.post("/webhook/memory/search", {"query": "x"}, x_request_id=request_id)
+        assert answer.headers["X-Request-ID"] == request_id
+
+    def traces():
+        lines = log_lines(traced, request_id)
+        found = {program: [line["trace_id"] for line in lines if line["prog"] == program]
+                 for program in ("gateway", "search")}
+        return found if all(len(ids) == 2 for ids in found.values()) else None
+
+    found = wait_until(traces, 60, "two lines of each program")
+    assert sorted(found["gateway"]) == sorted(found["search"])
+    assert len(set(found["gateway"])) == 2
+    assert request_id.replace("-", "") not in found["gateway"]
+
+
 def test_logs_follow_a_request(traced):
     """The same request in the logs of every program that it passed, by request id and by trace
     id."""
@@ -316,15 +385,7 @@ def test_logs_follow_a_request(traced):
     assert answer.headers["X-Request-ID"] == request_id
 
     def lines():
-        done = subprocess.run(
-            [ROOT / "deploy/stack/logs"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={**os.environ, "STACK_DIR": str(traced.directory), "REQUEST": request_id},
-        )
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return log_lines(traced, request_id)
 
     wait_until(
         lambda: {line["prog"] for line in lines()} >= {"gateway", "ingest", "audit"},

@@ -16,10 +16,12 @@
 #include "tests/unit/test.h"
 
 #define SENT_MAX 8192
+#define TRACE    "0af7651916cd43dd8448eb211c80319c"
 
 struct sent {
     char msg_id[128], list[8];
     char state[64];    /* of the first command of a list */
+    char parent[64];   /* the header traceparent */
     size_t count, len; /* count: commands */
 };
 
@@ -47,12 +49,15 @@ bus_js_publish(struct bus *bus, const struct bus_out *out, const char *msg_id, u
     (void)bus, (void)timeout_ms;
     *one = (struct sent){ .count = 1, .len = out->len };
     snprintf(one->msg_id, sizeof(one->msg_id), "%s", msg_id);
-    for (size_t i = 0; i < out->n_headers; i++)
+    for (size_t i = 0; i < out->n_headers; i++) {
+        if (strcmp(out->headers[i].name, TRACEPARENT_HEADER) == 0)
+            snprintf(one->parent, sizeof(one->parent), "%s", out->headers[i].value);
         if (strcmp(out->headers[i].name, LIST_HEADER) == 0) {
             snprintf(one->list, sizeof(one->list), "%s", out->headers[i].value);
             assert_int_equal(command_list_check(out->data, out->len, &one->count, err), RC_OK);
             read_first(out->data, out->len, one);
         }
+    }
     if (answer != RC_OK)
         return err_set(err, answer, "as the test wants it");
     fn(arg, RC_OK, false, NULL);
@@ -90,7 +95,9 @@ add(struct gateway *gw, size_t i, const struct route *route, const char *workspa
     struct request *r = &requests[i];
     struct forward_head head = { .actor = "claim" };
     char msg_id[LISTS_MSG_ID_MAX];
-    *r = (struct request){ .gw = gw, .route = route, .trace = { .state = trace_state } };
+    *r = (struct request){ .gw = gw,
+                           .route = route,
+                           .trace = { .id = TRACE, .state = trace_state } };
     snprintf(r->actor.workspace, sizeof(r->actor.workspace), "%s", workspace);
     snprintf(r->id, sizeof(r->id), "id%zu", i);
     snprintf(msg_id, sizeof(msg_id), "id%zu.1", i);
@@ -127,6 +134,27 @@ tear_down(void **state)
     lists_free(gw->lists);
     loop_free(gw->loop);
     return 0;
+}
+
+/* A claim names the request, whose id says which trace it is: no header, unless there is more to say. */
+static void
+test_a_trace_that_the_claim_implies(void **state)
+{
+    struct gateway *gw = *state;
+    add(gw, 0, &RUN, "alpha");
+    add(gw, 1, &RUN, "alpha");
+    add(gw, 2, &RUN, "alpha");
+    add(gw, 3, &RUN, "alpha");
+    for (size_t i = 0; i < 4; i++)
+        requests[i].trace.implied = i > 0;
+    requests[2].trace.sampled = true;
+    requests[3].idem.attempt = 2; /* its claim names no request */
+    turn(gw);
+    assert_int_equal(n_sent, 4);
+    assert_int_equal(strlen(sent[0].parent), 55);
+    assert_string_equal(sent[1].parent, "");
+    assert_int_equal(strlen(sent[2].parent), 55);
+    assert_int_equal(strlen(sent[3].parent), 55);
 }
 
 static void
@@ -275,6 +303,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_alone_as_ever, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_trace_that_the_claim_implies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_together_by_subject, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_tracestate_with_tabs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bounds_of_a_list, set_up, tear_down),

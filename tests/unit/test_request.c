@@ -54,7 +54,7 @@ STAGE(close_idempotency, '2')
 STAGE(close_audit, '3')
 
 void
-traced_begin(struct request *r)
+traced_begin(struct request *r, bool own_id)
 {
 }
 

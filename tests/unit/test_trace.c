@@ -139,7 +139,7 @@ close_world(struct world *world)
 static unsigned
 sampled_of(struct world *world, unsigned n, const char *parent, bool trusted)
 {
-    const struct trace_headers headers = { parent, NULL, trusted };
+    const struct trace_headers headers = { parent, NULL, trusted, NULL };
     unsigned count = 0;
     for (unsigned i = 0; i < n; i++) {
         struct trace trace;
@@ -191,6 +191,62 @@ a_ratio_is_kept(void **state)
     close_world(&world);
 }
 
+#define REQUEST    "019ad0f2-7c1b-7abc-9def-0123456789ab"
+#define REQUEST_ID "019ad0f27c1b7abc9def0123456789ab"
+
+/* The gateway makes the id and begins the trace; whoever is told only the id continues it. */
+static void
+an_id_of_a_request_implies_its_trace(void **state)
+{
+    (void)state;
+    static const struct {
+        enum trace_sampler sampler;
+        double ratio;
+        bool first, next;
+    } CASES[] = {
+        { SAMPLER_ALWAYS_ON, 0, true, true },     { SAMPLER_ALWAYS_OFF, 1, false, false },
+        { SAMPLER_RATIO, 0.94, true, true },      { SAMPLER_RATIO, 0.93, false, false },
+        { SAMPLER_PARENT_ON, 0, true, false },    { SAMPLER_PARENT_OFF, 0, false, false },
+        { SAMPLER_PARENT_RATIO, 1, true, false },
+    };
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct world world;
+        struct trace first, next;
+        open_world(&world, CASES[i].sampler, CASES[i].ratio, 0);
+        trace_begin(world.tracer, &(struct trace_headers){ .request_id = REQUEST }, &first);
+        trace_begin(world.tracer, &(struct trace_headers){ .request_id = REQUEST, .trusted = true },
+                    &next);
+        assert_string_equal(first.id, REQUEST_ID);
+        assert_string_equal(next.id, REQUEST_ID);
+        assert_true(first.implied && next.implied);
+        assert_true(first.parent == 0 && next.parent == 0 && first.span != next.span);
+        assert_int_equal(first.sampled, CASES[i].first);
+        assert_int_equal(next.sampled, CASES[i].next);
+        close_world(&world);
+    }
+}
+
+static void
+a_parent_says_more_than_the_requests_id(void **state)
+{
+    (void)state;
+    struct world world;
+    struct trace trace;
+    open_world(&world, SAMPLER_PARENT_ON, 1, 0);
+    trace_begin(world.tracer,
+                &(struct trace_headers){ PARENT, "a=1", .trusted = true, .request_id = REQUEST },
+                &trace);
+    assert_string_equal(trace.id, ID);
+    assert_int_equal(trace.parent, 0xb7ad6b7169203331);
+    assert_string_equal(trace.state, "a=1");
+    assert_false(trace.implied);
+    trace_begin(world.tracer, &(struct trace_headers){ "00-bad", "a=1", .request_id = REQUEST },
+                &trace);
+    assert_string_equal(trace.id, REQUEST_ID);
+    assert_null(trace.state);
+    close_world(&world);
+}
+
 /* A client that says "sampled" with each request, or looks for ids that the ratio takes, gets its share. */
 static void
 clients_cannot_break_the_bounds(void **state)
@@ -223,7 +279,7 @@ without_an_endpoint_there_are_ids_only(void **state)
     const struct tracer_options options = { &conf, "test", "0", "" };
     struct tracer *tracer = NULL;
     struct trace trace;
-    const struct trace_headers headers = { PARENT, "a=1", true };
+    const struct trace_headers headers = { PARENT, "a=1", true, NULL };
     assert_int_equal(crypto_init(&err), RC_OK);
     assert_int_equal(tracer_new(NULL, &options, &tracer, &err), RC_OK);
     trace_begin(tracer, &headers, &trace);
@@ -317,6 +373,8 @@ main(void)
         cmocka_unit_test(tracestates_that_could_do_harm_are_dropped),
         cmocka_unit_test(samplers_have_their_standard_meanings),
         cmocka_unit_test(a_ratio_is_kept),
+        cmocka_unit_test(an_id_of_a_request_implies_its_trace),
+        cmocka_unit_test(a_parent_says_more_than_the_requests_id),
         cmocka_unit_test(clients_cannot_break_the_bounds),
         cmocka_unit_test(without_an_endpoint_there_are_ids_only),
         cmocka_unit_test(the_queue_is_bounded),
