@@ -223,6 +223,7 @@ drain(struct gateway *gw)
     gw->draining = true;
     http_quiesce(gw->http);
     events_drain(gw->events);
+    forward_drain(gw);
     while (gw->in_flight && clock_mono_ms() < until_ms)
         loop_turn(gw->loop, DRAIN_TURN_MS);
     if (gw->in_flight)

@@ -248,6 +248,23 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     request_timer(r, (uint32_t)((int64_t)r->wait_ms - waited_ms), wait_ran_out);
 }
 
+static void
+shorten_wait(struct request *r)
+{
+    int64_t until_ms = (clock_mono_us() - r->start_us) / 1000 + FORWARD_DRAIN_MS;
+    if ((int64_t)r->wait_ms <= until_ms)
+        return;
+    r->wait_ms = (uint32_t)until_ms;
+    if (r->effect == EFFECT_STORED)
+        request_timer(r, FORWARD_DRAIN_MS, wait_ran_out);
+}
+
+void
+forward_drain(struct gateway *gw)
+{
+    waiters_each(gw->waiters, shorten_wait);
+}
+
 /* Of a task the route does not say whose it is. */
 static enum command
 command_of(const struct request *r)

@@ -29,6 +29,11 @@ enum rc forward_sign(const struct request *r, enum command command, const char *
 /* A .done event: whoever waits for that command is answered. */
 void forward_done(struct gateway *gw, const struct bus_msg *msg);
 
+/* A gateway that ends waits no longer than this for a command: its client hears 202, and asks another
+ * gateway. What comes later is under the same bound (checks_head.c). */
+#define FORWARD_DRAIN_MS 5000
+void forward_drain(struct gateway *gw);
+
 /* A query and its answer: what most routes of ROUTE_QUERY do. */
 enum step forward_query(struct request *r);
 /* Ask the worker of the request's route; fn gets its reply. unrecorded: the gateway records what comes

@@ -56,3 +56,12 @@ waiters_find(const struct waiters *waiters, const char *workspace, const char *i
             return r;
     return NULL;
 }
+
+void
+waiters_each(struct waiters *waiters, void (*fn)(struct request *r))
+{
+    struct request *r;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        LIST_FOREACH (r, &waiters->buckets[i], waiters)
+            fn(r);
+}

@@ -18,4 +18,7 @@ void waiters_remove(struct request *r); /* nothing if it is not there */
 /* The request that waits for this command; with several, each in turn (it must be removed). */
 struct request *waiters_find(const struct waiters *waiters, const char *workspace, const char *id);
 
+/* fn may change the request, not who waits. */
+void waiters_each(struct waiters *waiters, void (*fn)(struct request *r));
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "admin.h"
 #include "audit/audit.h"
+#include "effects/forward.h"
 #include "gateway.h"
 #include "http/http.h"
 #include "keys/keys.h"
@@ -371,5 +372,7 @@ check_preferences(struct request *r)
         prefer_one(r, prefer, len);
         prefer += len + (prefer[len] != '\0');
     }
+    if (r->gw->draining && r->wait_ms > FORWARD_DRAIN_MS)
+        r->wait_ms = FORWARD_DRAIN_MS;
     return STEP_NEXT;
 }

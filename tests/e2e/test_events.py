@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from gantry_testing.events import Stream
 from gantry_testing.http import Client
+from gantry_testing.mcp import Mcp
 from gantry_testing.stack import free_ports
 from gantry_testing.wait import wait_until
 
@@ -336,14 +337,26 @@ def test_a_gateway_that_ends_says_so(make_stack):
     with listen(one) as stream, concurrent.futures.ThreadPoolExecutor() as pool:
         assert next(stream)[0] == "ready"
         waiting = pool.submit(one.client().get, f"/ai/jobs/{job}?wait=60")
-        wait_until(lambda: in_flight(one) >= 2, 30)
-        one.kill("gateway", signal.SIGTERM)
-        assert [name for name, _, _ in stream if name] == [
-            "end"
-        ]  # and the last chunk: no IncompleteRead
-        assert waiting.result(30).ok().json["status"] == "running"
+        task = {"task": {"type": "code.python", "code": SLEEP}}
+        long = pool.submit(one.client().post, "/webhook/executor/run", task, prefer="wait=60")
+        call = pool.submit(
+            Mcp(one.client()).stream, "code_python", {"code": SLEEP}, {"progressToken": 1}
+        )
+        wait_until(lambda: in_flight(one) >= 5, 30)  # the call and the run that is in it
+        old = one.kill("gateway", signal.SIGTERM)
+        told = [name for name, _, _ in stream if name and name != "job"]
+        assert told == ["end"]  # and the last chunk: no IncompleteRead
+        assert waiting.result(60).ok().json["status"] == "running"
+        # The longest waits are twice as long as the drain: they are cut short, not off.
+        jobs = [long.result(60).ok(202).json["job_id"]]
+        result = call.result(60)[-1]["result"]
+        assert not result["isError"], result
+        jobs += [result["structuredContent"]["job_id"], job]
+    wait_until(lambda: one.pid("gateway") not in (0, old), 40, "the next gateway")
+    assert "requests were not finished" not in one.log("gateway")
     one.wait_ready()
-    one.client().delete(f"/ai/jobs/{job}")  # else the stack's end waits for it
+    for job in jobs:
+        one.client().delete(f"/ai/jobs/{job}")  # else the stack's end waits for it
 
 
 def in_flight(stack):
