@@ -13,9 +13,22 @@
  * core requests; messages delivered for the first time, in batches of one command, to which each
  * workspace gives one in turn; and suspects: redelivered ones and later attempts, each alone, so that
  * one that kills the program or fails a transaction takes no other with it.
+ *
+ * Gathering. At a low rate each message would be a batch of its own, and what a batch costs (a
+ * transaction, a signature, a confirmed acknowledgement) is more than what a message costs. So messages for
+ * whose effect nobody waits (`gathered` in their route) stay queued for up to GATHER_MS, or until they
+ * are GATHER_MAX, or until anything comes that somebody waits for.
  */
+#define GATHER_MS  100
+#define GATHER_MAX 16u /* at most half of fetch.c's CREDIT_MIN: so many are always asked for */
 
 /* --- queues ----------------------------------------------------------------------------------- */
+
+static bool
+is_hurried(const struct delivery *delivery)
+{
+    return delivery->refused || !delivery->route->gathered;
+}
 
 /* A refusal is not mixed with calls for the handler. */
 static bool
@@ -47,6 +60,7 @@ delivery_enqueue(struct delivery *delivery)
     struct consumer *consumer = delivery->consumer;
     delivery_ready(delivery);
     if (!consumer) {
+        w->gathered_first = w->gathered_first || w->core.count == 0;
         queue_push(&w->core, delivery);
         return;
     }
@@ -56,7 +70,9 @@ delivery_enqueue(struct delivery *delivery)
         return;
     }
     queue_push(&consumer->fresh, delivery);
-    w->fresh++;
+    if (w->fresh++ == 0)
+        w->gather_us = clock_mono_us();
+    w->hurried += is_hurried(delivery);
     join_ring(consumer);
 }
 
@@ -116,6 +132,7 @@ take_fresh(struct worker *w, size_t max)
                 continue;
             take(w, &consumer->fresh, delivery, count++);
             w->fresh--;
+            w->hurried -= is_hurried(delivery);
             leave_ring(consumer);
             if (consumer->fresh.count)
                 join_ring(consumer);
@@ -251,6 +268,27 @@ take_kind(struct worker *w, unsigned kind)
     }
 }
 
+/* How long what waits may go on waiting for more; 0 = it is due. */
+static int
+gather_ms(const struct worker *w)
+{
+    if (w->hurried || w->core.count || w->suspects.count || w->n_careful || w->stopping ||
+        w->fresh >= GATHER_MAX)
+        return 0;
+    int64_t left_ms =
+        FAULT_NUMBER("FAULT_GATHER_MS", GATHER_MS) - (clock_mono_us() - w->gather_us) / 1000;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* A core request sees the effects of what was gathered before it. */
+static unsigned
+first_kind(struct worker *w)
+{
+    unsigned kind = w->gathered_first ? 1 : (w->last_queue + 1) % 3;
+    w->gathered_first = false;
+    return kind;
+}
+
 /* One batch for a handler; false when there was nothing to do. */
 static bool
 work(struct worker *w)
@@ -261,8 +299,9 @@ work(struct worker *w)
         work_unhealthily(w);
         return false;
     }
-    for (unsigned i = 1; i <= 3; i++) {
-        unsigned kind = (w->last_queue + i) % 3;
+    unsigned first = first_kind(w);
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned kind = (first + i) % 3;
         size_t count = take_kind(w, kind);
         if (count == 0)
             continue;
@@ -281,14 +320,16 @@ worker_turn(void *arg)
     if (!w->ready)
         return -1;
     bool worked = false;
+    int wait_ms = -1;
     if (!w->in_turn) {
         w->in_turn = true;
-        worked = work(w);
+        bool waits = w->fresh && (wait_ms = gather_ms(w)) > 0;
+        worked = !waits && work(w);
         w->in_turn = false;
     }
     worker_send_audits(w);
     worker_send_acks(w);
     if (!w->stopping)
         worker_fetch(w);
-    return worked || w->look_again ? 0 : -1;
+    return worked || w->look_again ? 0 : wait_ms > 0 ? wait_ms : -1;
 }

@@ -94,6 +94,7 @@ struct worker_route {
     worker_handle_fn *handle;
     worker_start_fn *start; /* instead of handle */
     bool without_kv;        /* a core request that is answered also while Redis is unavailable */
+    bool gathered;          /* nobody waits for it: a batch of these may wait for more (run.c) */
 };
 
 struct worker_spec {

@@ -140,7 +140,10 @@ struct worker {
     size_t in_hand, held; /* JetStream deliveries: all but those of lists, held */
     size_t items;         /* commands that came in lists */
     struct queue core, suspects, audits;
-    size_t fresh; /* deliveries in the queues of consumers */
+    size_t fresh;        /* deliveries in the queues of consumers */
+    size_t hurried;      /* of these, the ones that somebody waits for */
+    int64_t gather_us;   /* since when there are any */
+    bool gathered_first; /* before the core requests that wait */
     unsigned last_queue;
     struct heap waiting; /* of deliveries, by wake */
     struct loop_timer *waker, *tick, *keepalive;

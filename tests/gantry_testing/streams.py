@@ -34,10 +34,10 @@ def operator(server):
         yield client
 
 
-def shorten(client, ack_wait=ACK_WAIT):
+def shorten(client, ack_wait=ACK_WAIT, consumers=CONSUMERS):
     """Let what a dead worker left behind come again after ack_wait. The consumers are new: pulls of
     a worker that was killed with them under way would take a message with them."""
-    for consumer in CONSUMERS:
+    for consumer in consumers:
         config = client.api(f"CONSUMER.INFO.{consumer}")["config"]
         config["ack_wait"] = ack_wait * 10**9
         stream, name = consumer.split(".")

@@ -95,7 +95,7 @@ stop(struct worker *w)
 
 static const struct worker_route ROUTES[] = {
     { .command = CMD_AUDIT_APPEND, .handle = audit_handle_append },
-    { .command = CMD_AUDIT_REQUEST, .handle = audit_handle_request },
+    { .command = CMD_AUDIT_REQUEST, .handle = audit_handle_request, .gathered = true },
     { .command = CMD_AUDIT_LIST, .handle = audit_handle_list },
     { .command = CMD_AUDIT_EVENT, .handle = audit_handle_event },
     { .command = CMD_AUDIT_CHECKPOINT, .handle = audit_handle_checkpoint },

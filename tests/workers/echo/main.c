@@ -3,7 +3,8 @@
  * echo - the smallest worker, for the tests of the runtime: what it does is told by the call's text.
  *
  * ECHO_ROLE  ingest (memory.ingest from the stream), database (the same with PostgreSQL), search
- *            (memory.search as a core request), executor (executor.run, one consumer a workspace)
+ *            (memory.search as a core request), executor (executor.run, one consumer a workspace),
+ *            audit (audit.request, gathered, audit.append, and audit.list as a core request)
  * ECHO_LOG   a file; each call of the handler appends one line for each call:
  *            "<pid> <id> <deliveries> <calls in the batch> <text>"
  */
@@ -41,6 +42,8 @@ text_of(const struct call *call)
         text = json_string(call->body, "query");
     if (!text)
         text = json_string(json_member(call->body, "task"), "message");
+    if (!text)
+        text = json_string(call->body, "target");
     return text ? text : "";
 }
 
@@ -164,6 +167,11 @@ static const struct worker_route CORE_ROUTES[] = { { .command = CMD_MEMORY_SEARC
                                                      .handle = echo_batch } };
 static const struct worker_route TASK_ROUTES[] = { { .command = CMD_EXECUTOR_RUN,
                                                      .start = start_task } };
+static const struct worker_route AUDIT_ROUTES[] = {
+    { .command = CMD_AUDIT_REQUEST, .handle = echo_batch, .gathered = true },
+    { .command = CMD_AUDIT_APPEND, .handle = echo_batch },
+    { .command = CMD_AUDIT_LIST, .handle = echo_batch },
+};
 static const struct db_statement STATEMENTS[] = { { "now", "SELECT now()" } };
 
 static const struct worker_spec SPECS[] = {
@@ -190,8 +198,14 @@ static const struct worker_spec SPECS[] = {
       .n_routes = 1,
       .on_start = start,
       .slots_free = slots_free },
+    { .name = "audit",
+      .description = "echoes",
+      .routes = AUDIT_ROUTES,
+      .n_routes = ARRAY_LEN(AUDIT_ROUTES),
+      .audits_itself = true,
+      .on_start = start },
 };
-static const char *const ROLES[] = { "ingest", "database", "search", "executor" };
+static const char *const ROLES[] = { "ingest", "database", "search", "executor", "audit" };
 
 int
 main(int argc, char **argv)
