@@ -70,7 +70,7 @@ FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS    := $(FUZZERS:fuzz_%=$(B)/tests/replay_%)
 BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
-              $(patsubst %,$(B)/gen/embed_%.h,sql nats schemas openapi) $(B)/gen/scripts.h $(B)/gen/console_files.h
+              $(patsubst %,$(B)/gen/embed_%.h,sql nats schemas openapi policy) $(B)/gen/scripts.h $(B)/gen/console_files.h
 
 .PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench quality \
         images install docs clean missing generated print-flags FORCE
@@ -131,6 +131,7 @@ $(B)/gen/embed_sql.h: $(wildcard sql/migrations/*.sql sql/*.sql) deploy/embed.aw
 $(B)/gen/embed_nats.h: $(wildcard nats/streams/*.json nats/consumers/*.json) deploy/embed.awk
 $(B)/gen/embed_schemas.h: $(wildcard common/validate/schemas/*.json) deploy/embed.awk
 $(B)/gen/embed_openapi.h: $(wildcard gateway/requests/openapi/*.json) deploy/embed.awk
+$(B)/gen/embed_policy.h: common/policy/default.json deploy/embed.awk
 $(B)/gen/embed_%.h:
 	@mkdir -p $(@D)
 	@awk -v name=$* -f deploy/embed.awk $(filter-out %.awk,$^) /dev/null > $@

@@ -8,6 +8,7 @@
 #define AT(member) offsetof(struct settings, member)
 
 static const char *const LEVELS[] = { "debug", "info", "warn", "error", "fatal", NULL };
+static const char *const POLICIES[] = { "none", "default", NULL }; /* enum policy_choice */
 static const char *const FORMATS[] = { "json", "text", NULL };
 static const char *const NATS_SCHEMES[] = { "nats", "tls", NULL };
 static const char *const POSTGRES_SCHEMES[] = { "postgresql", "postgres", NULL };
@@ -45,6 +46,8 @@ static const struct conf_item ITEMS[] = {
       "encrypts results of jobs and parameters of previews in Redis" },
     { "ALLOW_ACTIONS_DEFAULT", CONF_STRING, AT(allow_actions_default), "", 0, 4096, NULL, 0,
       "comma-separated actions of workspaces without a list of their own; empty = none" },
+    { "POLICY_DEFAULT", CONF_CHOICE, AT(policy_default), "none", 0, 0, POLICIES, 0,
+      "the policy of workspaces that have set none: none, or default (the one that comes along)" },
     { "CONNECTOR_ENABLED", CONF_BOOL, AT(connector_enabled), "0", 0, 0, NULL, 0,
       "1 = there is a gantry-connector: its actions go to it" },
     { "CONNECTOR_ACTIONS_DIR", CONF_STRING, AT(connector_actions_dir), "", 0, 1024, NULL, 0,

@@ -14,7 +14,10 @@
 #include "process/conf.h"
 #include "trace/trace_conf.h"
 
+enum policy_choice { POLICY_NONE, POLICY_SHIPPED };
+
 struct settings {
+    int policy_default; /* enum policy_choice */
     bool connector_enabled;
     char *connector_actions_dir;
     char *listen_addr;

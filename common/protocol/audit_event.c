@@ -90,7 +90,10 @@ audit_event_write(const struct audit_request_event *event, struct buf *out)
     put_optional(&w, "request_id", event->request_id);
     json_put_string(&w, "action", event->action);
     put_target(&w, event->target);
-    json_put_string(&w, "decision", event->status == AUDIT_DENIED ? "denied" : "allowed");
+    json_put_string(&w, "decision",
+                    event->decision                 ? event->decision
+                    : event->status == AUDIT_DENIED ? "denied"
+                                                    : "allowed");
     json_put_string(&w, "status", STATUSES[event->status]);
     if (event->http_status > 0)
         json_put_int(&w, "http_status", event->http_status);
@@ -110,6 +113,8 @@ audit_event_write(const struct audit_request_event *event, struct buf *out)
     json_put_int(&w, "count", event->count > 0 ? event->count : 1);
     if (event->traceparent)
         json_put_string(&w, "traceparent", event->traceparent);
+    if (event->policy)
+        json_put_raw(&w, "policy", event->policy, strlen(event->policy));
     if (event->intent)
         json_put_bool(&w, "intent", true);
     json_close(&w);

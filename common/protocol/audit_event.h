@@ -56,6 +56,8 @@ struct audit_request_event {
     const char *idempotency_sha256; /* of the client's key, audit_digest(); NULL */
     const char *params_sha256;      /* of the canonical body, audit_digest_json(); NULL */
     const char *params_prefix64;    /* actions only: audit_params_prefix(); NULL */
+    const char *policy;             /* actions: what the policy decided, a JSON object; NULL */
+    const char *decision;           /* NULL = "denied" for AUDIT_DENIED, else "allowed" */
     const char *region;             /* REGION, NULL or "" */
     const char *client;             /* counted refusals: the client's address; else NULL */
     const char *traceparent;        /* of the span that sends it; NULL = none */
@@ -66,7 +68,7 @@ struct audit_request_event {
     bool intent;
 };
 
-/* Append the message to out. decision is "denied" for AUDIT_DENIED, else "allowed". */
+/* Append the message to out. */
 enum rc audit_event_write(const struct audit_request_event *event, struct buf *out);
 
 /* SHA-256 of some bytes, and of doc's RFC 8785 bytes without client_request_id, as text. */

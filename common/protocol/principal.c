@@ -16,7 +16,8 @@ static const char *const SCOPES[] = { SCOPE_TABLE(SCOPE_TEXT) };
     (VIEWER | BIT(SCOPE_ACTIONS_EXECUTE) | BIT(SCOPE_MEMORY_WRITE) | BIT(SCOPE_AUDIT_WRITE))
 #define ADMIN                                                                                      \
     (DEVELOPER | BIT(SCOPE_AUDIT_READ) | BIT(SCOPE_MEMORY_DELETE) | BIT(SCOPE_KEYS_MANAGE) |       \
-     BIT(SCOPE_JOBS_MANAGE) | BIT(SCOPE_SECRETS_MANAGE))
+     BIT(SCOPE_JOBS_MANAGE) | BIT(SCOPE_SECRETS_MANAGE) | BIT(SCOPE_POLICY_MANAGE) |               \
+     BIT(SCOPE_ACTIONS_APPROVE))
 
 static const struct {
     const char *name;

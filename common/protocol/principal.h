@@ -24,7 +24,9 @@
     X(SCOPE_MEMORY_DELETE,   "memory:delete")    \
     X(SCOPE_KEYS_MANAGE,     "keys:manage")      \
     X(SCOPE_JOBS_MANAGE,     "jobs:manage")      \
-    X(SCOPE_SECRETS_MANAGE,  "secrets:manage")
+    X(SCOPE_SECRETS_MANAGE,  "secrets:manage")   \
+    X(SCOPE_POLICY_MANAGE,   "policy:manage")    \
+    X(SCOPE_ACTIONS_APPROVE, "actions:approve")
 /* clang-format on */
 
 #define SCOPE_ENUM(name, text) name,

@@ -26,14 +26,23 @@
 #include "protocol/audit_event.h"
 
 #define FINISH_AGAIN_MS   500
+#define DECISION_BYTES    8192
 #define OUTCOME_OK_NAME   "ok"
 #define OUTCOME_CANCELLED "cancelled"
 
-enum verdict_of_list { ASKED, ALLOWED, DENIED, UNKNOWN };
+enum verdict_of_list {
+    ASKED,
+    ALLOWED,
+    DENIED,
+    HELD,
+    REFUSED,
+    UNKNOWN
+}; /* HELD, REFUSED: by the policy */
 
 struct tasking_steps {
-    bool started;               /* the job is ours */
-    enum verdict_of_list list;  /* UNKNOWN: error says why */
+    bool started;              /* the job is ours */
+    enum verdict_of_list list; /* UNKNOWN: error says why */
+    struct policy_decision decision;
     struct question *question;  /* while the gateway is asked */
     int64_t start_us, asked_us; /* monotonic; asked: Redis, last */
     struct loop_timer *again;
@@ -131,6 +140,33 @@ keep_egress(struct tasking *t, const cJSON *lists)
     t->egress = cJSON_Duplicate(json_member(lists, "egress"), true);
 }
 
+/* The gateway has decided the same, unless the policy has changed since, or this command did not come
+ * through it. The stricter of the two counts. */
+static enum verdict_of_list
+judge(struct tasking *t, const cJSON *lists)
+{
+    const struct call *call = t->call;
+    const cJSON *policy = json_member(lists, "policy");
+    struct policy_decision *decision = &t->steps->decision;
+    struct policy_ask ask = {
+        .action = t->ref.action,
+        .scope = json_string(call->body, "scope"),
+        .role = role_name(call->actor.role),
+        .params = json_member(call->body, "task"),
+        .time_ms = call->accepted_ms,
+    };
+
+    keep_egress(t, lists);
+    if (!allow_has(lists, t->ref.action))
+        return DENIED;
+    t->all->kind->facts(t, &ask);
+    policy_evaluate(json_member(policy, "document"), json_int(policy, "version", 0), &ask,
+                    decision);
+    if (decision->outcome == POLICY_DENY)
+        return REFUSED;
+    return decision->outcome == POLICY_ALLOW ? ALLOWED : HELD;
+}
+
 /* Both questions leave together: neither needs the other's answer. */
 void
 tasking_start(struct taskings *all, struct call *call)
@@ -141,15 +177,49 @@ tasking_start(struct taskings *all, struct call *call)
     const cJSON *known;
 
     jobs_start(&all->jobs, &t->ref, on_started, t);
-    if ((known = allow_known(all->allow, t->ref.workspace, t->ref.action))) {
+    if ((known = allow_known(all->allow, t->ref.workspace, t->ref.action)) &&
+        judge(t, known) == ALLOWED) {
         s->list = ALLOWED;
-        keep_egress(t, known);
     } else if (allow_ask(all->allow, t->ref.workspace, on_allowed, t, &s->question, &err) !=
                RC_OK) {
         s->list = UNKNOWN;
         (void)snprintf(s->error, sizeof(s->error), "%s", err.text);
     }
     describe_for_audit(t);
+}
+
+static void
+explain(const struct tasking *t, char detail[JOBS_ERROR_MAX])
+{
+    const struct policy_decision *decision = &t->steps->decision;
+    char by[POLICY_REASON_MAX];
+
+    if (decision->rule[0])
+        (void)snprintf(by, sizeof(by), "rule '%s'", decision->rule);
+    else
+        (void)snprintf(by, sizeof(by), "risk score %lld", (long long)decision->score);
+    (void)snprintf(detail, JOBS_ERROR_MAX,
+                   "Action '%.128s' %s by the workspace's policy (version %lld, %s)%s%s",
+                   t->ref.action, t->steps->list == HELD ? "must be approved" : "denied",
+                   (long long)decision->version, by,
+                   t->steps->list == HELD ? ": send it over HTTP, where it waits for that" : "",
+                   t->sent ? "; an earlier attempt may have done it" : "");
+}
+
+/* For the request event. */
+static void
+record_decision(struct tasking *t)
+{
+    AUTO(buf) struct buf text = { 0 };
+    struct json_writer w;
+
+    if (!t->steps->decision.applies)
+        return;
+    buf_init(&text, DECISION_BYTES);
+    json_begin(&w, &text);
+    policy_put(&w, NULL, &t->steps->decision);
+    if (json_end(&w) == RC_OK)
+        t->call->audit_policy = arena_strdup(t->call->mem, buf_text(&text));
 }
 
 /* Once the job is ours and the gateway has said whether it may run. */
@@ -161,6 +231,7 @@ decide(struct tasking *t)
 
     if (!s->started || s->list == ASKED)
         return;
+    record_decision(t);
     if (s->list == UNKNOWN) {
         (void)snprintf(detail, sizeof(detail), "%s", s->error);
         tasking_give_back(t, RC_TEMP, detail);
@@ -169,6 +240,9 @@ decide(struct tasking *t)
     } else if (s->list == DENIED) {
         (void)snprintf(detail, sizeof(detail), "Action '%.128s' not allowed%s", t->ref.action,
                        t->sent ? "; an earlier attempt may have done it" : "");
+        tasking_refuse(t, PROBLEM_ACTION_NOT_ALLOWED, detail);
+    } else if (s->list == HELD || s->list == REFUSED) {
+        explain(t, detail);
         tasking_refuse(t, PROBLEM_ACTION_NOT_ALLOWED, detail);
     } else {
         t->all->kind->run(t);
@@ -186,8 +260,7 @@ on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err)
         s->list = UNKNOWN;
         (void)snprintf(s->error, sizeof(s->error), "%s", err->text);
     } else {
-        s->list = allow_has(lists, t->ref.action) ? ALLOWED : DENIED;
-        keep_egress(t, lists);
+        s->list = judge(t, lists);
     }
     decide(t);
 }

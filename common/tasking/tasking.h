@@ -3,7 +3,7 @@
  * tasking - one command from its start to its settling: the steps that every program has which carries
  * out jobs. What carrying out means is the program's (struct tasking_kind).
  *
- * Steps:   job_start (Redis) and the allowlist (gateway) together -> kind->run -> one of the ends below
+ * Steps:   job_start (Redis) and the allowlist with the policy (gateway) together -> kind->run -> one of the ends below
  *          -> job_finish (Redis) -> answer. tasking.c says more.
  * Threads: the loop's thread only
  * Source:  contract sections 4.3, 6 and 7; docs/states.md
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "policy/policy.h"
 #include "protocol/jobs.h"
 #include "tasking/allow.h"
 #include "worker/worker.h"
@@ -32,6 +33,8 @@ struct tasking_kind {
     /* The name of its action as a metric's label, from the program's own catalog; NULL = it has none.
      * May be missing: then all are "other". */
     const char *(*label)(const struct tasking *t);
+    /* What a policy may ask about its action: kind, hosts, risk. */
+    void (*facts)(const struct tasking *t, struct policy_ask *ask);
     size_t output_max; /* bytes of an output object */
 };
 

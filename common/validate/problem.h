@@ -23,11 +23,15 @@
     X(PROBLEM_TENANT_MISMATCH,     "tenant_mismatch",        403, "Tenant mismatch")               \
     X(PROBLEM_ORIGIN,              "origin_not_allowed",     403, "Origin not allowed")            \
     X(PROBLEM_ACTION_NOT_ALLOWED,  "action_not_allowed",     403, "Action not allowed")            \
+    X(PROBLEM_APPROVER,            "approver_not_allowed",   403, "Approver not allowed")          \
     X(PROBLEM_NOT_FOUND,           "not_found",              404, "Not found")                     \
     X(PROBLEM_METHOD_NOT_ALLOWED,  "method_not_allowed",     405, "Method not allowed")            \
     X(PROBLEM_REQUEST_IN_PROGRESS, "request_in_progress",    409, "Request in progress")           \
     X(PROBLEM_PREVIEW_EXPIRED,     "preview_expired",        409, "Preview expired")               \
     X(PROBLEM_PREVIEW_USED,        "preview_used",           409, "Preview already used")          \
+    X(PROBLEM_VERSION_CONFLICT,    "version_conflict",       409, "Version conflict")              \
+    X(PROBLEM_APPROVAL_DECIDED,    "approval_decided",       409, "Approval already decided")      \
+    X(PROBLEM_APPROVAL_CHANGED,    "approval_changed",       409, "Not what was shown")            \
     X(PROBLEM_BODY_TOO_LARGE,      "body_too_large",         413, "Body too large")                \
     X(PROBLEM_MEDIA_TYPE,          "unsupported_media_type", 415, "Unsupported media type")        \
     X(PROBLEM_INVALID_REQUEST,     "invalid_request",        422, "Invalid request")               \

@@ -76,6 +76,7 @@ write_event(const struct delivery *delivery, struct buf *out)
         .idempotency_sha256 = call->idem_hash[0] ? call->idem_hash : NULL,
         .params_sha256 = call->params_sha256 ? call->params_sha256 : params,
         .params_prefix64 = call->params_prefix64,
+        .policy = call->audit_policy,
         .region = worker_region(delivery->w),
         .traceparent = call->trace.id[0] ? parent : NULL,
         .time_ms = call->accepted_ms,

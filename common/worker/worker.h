@@ -74,6 +74,7 @@ struct call {
     const char *audit_decision;  /* NULL = "allowed", or "denied" for 403 */
     const char *params_sha256;   /* audit_digest_json(); the audit worker turns it into an HMAC */
     const char *params_prefix64; /* actions only: audit_params_prefix() */
+    const char *audit_policy;    /* actions only: the decision, a JSON object; NULL = none */
     const char *audit_error;     /* of a success with a bad outcome (a task's); NULL = none */
     const char *program;         /* CMD_AUDIT_REQUEST: the last token of the subject; else NULL */
     struct trace trace;          /* that it belongs to */

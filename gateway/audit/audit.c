@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway.h"
 #include "metrics/traced.h"
+#include "policy/policy.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
 
@@ -136,6 +137,20 @@ on_taken(void *arg, enum rc rc)
     request_continue(r, STEP_NEXT);
 }
 
+static void
+put_decision(const struct request *r, struct buf *text, struct audit_request_event *event)
+{
+    struct json_writer w;
+    buf_init(text, AUDIT_EVENT_MAX / 2);
+    json_begin(&w, text);
+    policy_put(&w, NULL, r->decision);
+    if (json_end(&w) != RC_OK)
+        return;
+    event->policy = buf_text(text);
+    if (r->decision->outcome == POLICY_APPROVAL && event->status == AUDIT_SUCCESS)
+        event->decision = policy_outcome_name(POLICY_APPROVAL);
+}
+
 /* Who asked for what; how it ended is the caller's. */
 static enum rc
 send_event(struct request *r, const char *id, const struct audit_request_event *end,
@@ -143,6 +158,7 @@ send_event(struct request *r, const char *id, const struct audit_request_event *
 {
     char action[96], digest[AUDIT_DIGEST_MAX], prefix[AUDIT_PREFIX_MAX], parent[TRACEPARENT_MAX];
     struct audit_request_event event = *end;
+    AUTO(buf) struct buf policy = { 0 };
     const cJSON *params = NULL;
 
     request_action(r, action);
@@ -164,6 +180,8 @@ send_event(struct request *r, const char *id, const struct audit_request_event *
         params = json_member(r->doc, "task") ? json_member(r->doc, "task") : r->doc;
     if (params && audit_params_prefix(params, prefix) == RC_OK)
         event.params_prefix64 = prefix;
+    if (r->decision && !end->intent)
+        put_decision(r, &policy, &event);
     return audit_send(r->gw->audit, r->actor.workspace, &event, taken, r);
 }
 

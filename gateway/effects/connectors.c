@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "settings.h"
 #include "tasking/folder.h"
 
@@ -15,17 +16,48 @@
 struct connectors {
     size_t count;
     char names[ACTIONS_MAX][FOLDER_NAME_MAX];
+    cJSON *facts[ACTIONS_MAX]; /* owned */
 };
+
+/* What rules can be about. Of an action with several manifests (CONNECTOR_TASK_SERVICE), of all of them:
+ * which one it is only the connector knows. */
+static enum rc
+read_facts(int folder, cJSON **out, struct err *err)
+{
+    static const char *const FILES[] = { "manifest.json", "manifest.microsoft.json" };
+    cJSON *facts = cJSON_CreateObject();
+    cJSON *hosts = facts ? cJSON_AddArrayToObject(facts, "hosts") : NULL;
+    enum rc rc = hosts ? RC_OK : err_set(err, RC_TEMP, "no memory for the facts of an action");
+    for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(FILES); i++) {
+        AUTO(json) cJSON *doc = NULL;
+        const cJSON *host;
+        struct err other = { 0 };
+        rc = folder_read_json(folder, FILES[i], &doc, i == 0 ? err : &other);
+        if (rc != RC_OK && i > 0) /* most have one */
+            rc = RC_OK;
+        cJSON_ArrayForEach (host, json_member(doc, "hosts"))
+            (void)cJSON_AddItemToArray(hosts, cJSON_Duplicate(host, true));
+        if (json_member(doc, "risk") && !json_member(facts, "risk"))
+            (void)cJSON_AddItemToObject(facts, "risk",
+                                        cJSON_Duplicate(json_member(doc, "risk"), true));
+    }
+    if (rc == RC_OK)
+        *out = facts;
+    else
+        cJSON_Delete(facts);
+    return rc;
+}
 
 static enum rc
 take(void *arg, int folder, const char *name, struct err *err)
 {
     struct connectors *connectors = arg;
-    (void)folder;
     if (connectors->count == ACTIONS_MAX || !folder_name_valid(name))
         return err_set(err, RC_CONFIG, "%.80s: no name of an action, or one too many", name);
-    (void)snprintf(connectors->names[connectors->count++], FOLDER_NAME_MAX, "%s", name);
-    return RC_OK;
+    enum rc rc = read_facts(folder, &connectors->facts[connectors->count], err);
+    if (rc == RC_OK)
+        (void)snprintf(connectors->names[connectors->count++], FOLDER_NAME_MAX, "%s", name);
+    return rc;
 }
 
 __attribute__((noinline)) static enum rc
@@ -49,23 +81,31 @@ connectors_open(const struct settings *settings, struct connectors **out, struct
     if (rc == RC_OK)
         *out = connectors;
     else
-        free(connectors);
+        connectors_close(connectors);
     return rc;
 }
 
 void
 connectors_close(struct connectors *connectors)
 {
+    for (size_t i = 0; connectors && i < connectors->count; i++)
+        cJSON_Delete(connectors->facts[i]);
     free(connectors);
+}
+
+const cJSON *
+connectors_facts(const struct connectors *connectors, const char *action)
+{
+    for (size_t i = 0; connectors && action && i < connectors->count; i++)
+        if (strcmp(connectors->names[i], action) == 0)
+            return connectors->facts[i];
+    return NULL;
 }
 
 bool
 connectors_has(const struct connectors *connectors, const char *action)
 {
-    for (size_t i = 0; connectors && action && i < connectors->count; i++)
-        if (strcmp(connectors->names[i], action) == 0)
-            return true;
-    return false;
+    return connectors_facts(connectors, action) != NULL;
 }
 
 enum command

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "json/json.h"
 #include "protocol/command.h"
 
 struct connectors;
@@ -18,6 +19,8 @@ struct settings;
 enum rc connectors_open(const struct settings *settings, struct connectors **out, struct err *err);
 void connectors_close(struct connectors *connectors); /* NULL is fine */
 bool connectors_has(const struct connectors *connectors, const char *action);
+/* Its hosts and terms of risk {hosts,risk}, as its manifests have them; NULL when it has none. */
+const cJSON *connectors_facts(const struct connectors *connectors, const char *action);
 /* The command that carries out an action. */
 enum command connectors_command(const struct connectors *connectors, const char *action);
 

@@ -55,10 +55,9 @@ struct execution {
     enum problem_code wrong; /* what a step came to; PROBLEM_COUNT: all well */
     const char *why;
     int64_t depth;
-    cJSON *owned;           /* the preview's parameters */
     const char *preview_id; /* borrowed; NULL = a list of actions */
     char preview_action[ACTION_MAX];
-    const char *names[ITEMS_MAX];
+    struct asked *asked; /* one for each of items, behind them */
     size_t n;
     struct item items[];
 };
@@ -86,12 +85,15 @@ static struct execution *
 new_execution(struct request *r, size_t n)
 {
     struct execution *x =
-        n > 0 && n <= ITEMS_MAX ? calloc(1, sizeof(*x) + n * sizeof(x->items[0])) : NULL;
+        n > 0 && n <= ITEMS_MAX
+            ? calloc(1, sizeof(*x) + n * (sizeof(x->items[0]) + sizeof(struct asked)))
+            : NULL;
     if (!x)
         return NULL;
     x->r = r;
     x->n = n;
     x->wrong = PROBLEM_COUNT;
+    x->asked = (struct asked *)&x->items[n];
     for (size_t i = 0; i < n; i++)
         x->items[i].x = x;
     r->own = x;
@@ -110,7 +112,7 @@ read_actions(struct request *r, const cJSON *actions, struct execution *x)
         item->action = json_string(entry, "action");
         item->params = json_member(entry, "params");
         item->key = json_string(entry, "client_request_id");
-        x->names[i] = item->action;
+        x->asked[i] = (struct asked){ .action = item->action, .params = item->params };
         if (json_member(item->params, "type")) {
             (void)snprintf(field, sizeof(field), "actions[%zu].params.type", i);
             field_errors_add(&errors, field, "is the action's name and no parameter");
@@ -118,6 +120,17 @@ read_actions(struct request *r, const cJSON *actions, struct execution *x)
         i++;
     }
     return errors.count ? answer_fields(r, PROBLEM_INVALID_REQUEST, &errors) : STEP_NEXT;
+}
+
+/* What was shown is what is decided about, and what runs. */
+static void
+take_params(struct execution *x, const struct kv_reply *reply)
+{
+    json_cleanup(&x->r->own_doc);
+    x->r->own_doc = preview_params(x->r, x->preview_id, reply);
+    x->items[0].params = x->asked[0].params = x->r->own_doc;
+    if (!x->r->own_doc)
+        go_wrong(x, PROBLEM_INTERNAL, "the preview cannot be opened");
 }
 
 static void
@@ -136,8 +149,14 @@ on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
         return;
     }
     (void)snprintf(x->preview_action, sizeof(x->preview_action), "%s", reply->items[0].text);
-    x->items[0].action = x->names[0] = x->preview_action;
-    enum step step = tasks_allow(r, x->names, 1);
+    x->items[0].action = x->preview_action;
+    take_params(x, reply);
+    if (x->wrong != PROBLEM_COUNT) {
+        request_continue(r, refuse(x));
+        return;
+    }
+    x->asked[0] = (struct asked){ .action = x->preview_action, .params = r->own_doc };
+    enum step step = tasks_allow(r, x->asked, 1);
     if (step != STEP_WAIT)
         request_continue(r, step);
 }
@@ -162,7 +181,7 @@ execute_allow(struct request *r)
         return STEP_WAIT;
     }
     enum step step = read_actions(r, actions, x);
-    return step == STEP_NEXT ? tasks_allow(r, x->names, x->n) : step;
+    return step == STEP_NEXT ? tasks_allow(r, x->asked, x->n) : step;
 }
 
 /* --- one answer less to wait for ------------------------------------------------------------------ */
@@ -188,10 +207,7 @@ on_used(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *e
     const char *word = rc == RC_OK ? jobs_word(reply) : "";
     (void)err;
     if (strcmp(word, "ok") == 0) {
-        x->owned = preview_params(x->r, x->preview_id, reply);
-        x->items[0].params = x->owned;
-        if (!x->owned)
-            go_wrong(x, PROBLEM_INTERNAL, "the preview cannot be opened");
+        take_params(x, reply);
     } else if (strcmp(word, "used") == 0) {
         go_wrong(x, PROBLEM_PREVIEW_USED, "this preview was used before");
     } else if (strcmp(word, "expired") == 0) {
@@ -467,7 +483,6 @@ go_on(struct execution *x)
         if (x->waiting)
             return STEP_WAIT;
     }
-    json_cleanup(&x->owned);
     if (x->wrong == PROBLEM_COUNT)
         return answer(x);
     release_keys(x);

@@ -12,6 +12,7 @@
 #include "effects/share.h"
 #include "gateway.h"
 #include "metrics/traced.h"
+#include "policy/decide.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
 
@@ -22,6 +23,7 @@
 struct preview {
     char id[ID_TEXT_MAX];
     int64_t expires_ms;
+    struct asked asked;
     struct buf answer;
 };
 
@@ -42,6 +44,8 @@ preview_look(struct request *r, const char *id, kv_fn *fn, void *arg)
     kv_add(&cmd, "HMGET");
     kv_add(&cmd, key);
     kv_add(&cmd, "action");
+    kv_add(&cmd, "expires");
+    kv_add(&cmd, "params");
     kv_call(r->gw->kv, &cmd, PREVIEW_REDIS_MS, fn, arg);
 }
 
@@ -134,7 +138,9 @@ static void
 write_answer(struct request *r, const cJSON *action, struct buf *out)
 {
     const struct preview *preview = r->own;
-    bool allowed = json_bool(action, "allowed", false);
+    const struct policy_decision *decision = &preview->asked.decision;
+    bool listed = json_bool(action, "allowed", false);
+    bool allowed = listed && decision->outcome != POLICY_DENY;
     struct json_writer w;
     json_begin(&w, out);
     json_object(&w, NULL);
@@ -144,10 +150,16 @@ write_answer(struct request *r, const cJSON *action, struct buf *out)
     json_put_doc(&w, "params", json_member(r->doc, "params"));
     json_put_bool(&w, "allowed", allowed);
     json_array(&w, "warnings");
-    if (!allowed)
+    if (!listed)
         json_put_string(&w, NULL,
                         "This workspace is not allowed this action: it would be refused.");
+    else if (!allowed)
+        json_put_string(&w, NULL, "The workspace's policy denies it: it would be refused.");
+    else if (decision->outcome == POLICY_APPROVAL)
+        json_put_string(&w, NULL, "It would wait until somebody else has approved it.");
     json_close(&w);
+    if (decision->applies)
+        policy_put(&w, "policy", decision);
     json_put_time(&w, "expires_at", preview->expires_ms);
     json_close(&w);
     if (json_end(&w) != RC_OK)
@@ -170,12 +182,38 @@ answer_wrong_params(struct request *r, const cJSON *errors)
     return answer_fields(r, PROBLEM_INVALID_REQUEST, &fields);
 }
 
+static void
+show(struct request *r, const struct allow_view *view)
+{
+    struct preview *preview = r->own;
+    preview->asked = (struct asked){ .action = json_string(r->doc, "action"),
+                                     .params = json_member(r->doc, "params") };
+    decide(r, view, &preview->asked);
+    r->decision = decide_gravest(&preview->asked, 1);
+    id_new(preview->id);
+    preview->expires_ms = clock_wall_ms() + PREVIEW_LIFE_MS;
+    write_answer(r, r->own_doc, &preview->answer);
+    if (preview->answer.len == 0 || keep(r) != RC_OK)
+        finish(r, answer_problem(r, PROBLEM_INTERNAL, "the preview cannot be written"));
+}
+
+static void
+on_policy(void *arg, enum rc rc, const struct allow_view *view)
+{
+    struct request *r = arg;
+    if (rc == RC_OK || rc == RC_NOTFOUND) {
+        show(r, view);
+        return;
+    }
+    answer_header(r, "Retry-After", "2");
+    finish(r, answer_problem(r, PROBLEM_UNAVAILABLE, "the policy cannot be read now"));
+}
+
 /* The executor's word: the action, its summary, what is wrong with the parameters. */
 static void
 on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
 {
     struct request *r = arg;
-    struct preview *preview = r->own;
     AUTO(json) cJSON *doc = NULL;
     (void)err;
     traced_hop_end(r, STAGE_REPLY, CMD_ACTIONS_LIST, &r->hop, NULL,
@@ -205,11 +243,12 @@ on_described(void *arg, enum rc rc, const struct bus_msg *msg, const struct err 
         finish(r, answer_wrong_params(r, json_member(action, "errors")));
         return;
     }
-    id_new(preview->id);
-    preview->expires_ms = clock_wall_ms() + PREVIEW_LIFE_MS;
-    write_answer(r, action, &preview->answer);
-    if (preview->answer.len == 0 || keep(r) != RC_OK)
-        finish(r, answer_problem(r, PROBLEM_INTERNAL, "the preview cannot be written"));
+    r->own_doc = cJSON_DetachItemFromArray(cJSON_GetObjectItemCaseSensitive(doc, "actions"), 0);
+    const struct allow_view *known = allow_known(r->gw->allowlist, r->actor.workspace);
+    if (known)
+        show(r, known);
+    else if (allow_ask(r->gw->allowlist, r->actor.workspace, on_policy, r) != RC_OK)
+        on_policy(r, RC_TEMP, NULL);
 }
 
 enum step

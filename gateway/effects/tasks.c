@@ -58,17 +58,30 @@ room_left(struct gateway *gw)
 
 struct question {
     struct request *r;
-    const char *const *actions;
+    struct asked *asked;
     size_t n;
 };
 
 static const char *
-first_denied(const struct question *q, const struct allow_view *view)
+first_missing(const struct question *q, const struct allow_view *view)
 {
     for (size_t i = 0; i < q->n; i++)
-        if (!view || !allow_has(view, q->actions[i]))
-            return q->actions[i];
+        if (!view || !allow_has(view, q->asked[i].action))
+            return q->asked[i].action;
     return NULL;
+}
+
+/* The first that the policy does not simply allow; NULL = all of them run. */
+static const struct asked *
+first_not_allowed(const struct question *q, const struct allow_view *view)
+{
+    const struct asked *first = NULL;
+    for (size_t i = 0; i < q->n; i++) {
+        decide(q->r, view, &q->asked[i]);
+        if (q->asked[i].decision.outcome != POLICY_ALLOW && !first)
+            first = &q->asked[i];
+    }
+    return first;
 }
 
 static enum step
@@ -83,8 +96,15 @@ judge(const struct question *q, enum rc rc, const struct allow_view *view)
 {
     if (rc != RC_OK && rc != RC_NOTFOUND) /* not knowing is no verdict */
         return unreadable(q->r);
-    const char *denied = first_denied(q, view);
-    return denied ? answer_not_allowed(q->r, denied) : STEP_NEXT;
+    const char *missing = first_missing(q, view);
+    if (missing)
+        return answer_not_allowed(q->r, missing);
+    (void)first_not_allowed(q, view);
+    q->r->decision = decide_gravest(q->asked, q->n);
+    for (size_t i = 0; i < q->n; i++)
+        if (q->asked[i].decision.outcome == POLICY_DENY)
+            return answer_denied(q->r, &q->asked[i]);
+    return STEP_NEXT;
 }
 
 static void
@@ -98,7 +118,7 @@ on_allowed(void *arg, enum rc rc, const struct allow_view *view)
 }
 
 enum step
-tasks_allow(struct request *r, const char *const *actions, size_t n)
+tasks_allow(struct request *r, struct asked *asked, size_t n)
 {
     if (!kv_connected(r->gw->kv) || !room_left(r->gw)) {
         if (r->gw->room_short)
@@ -111,10 +131,12 @@ tasks_allow(struct request *r, const char *const *actions, size_t n)
     if (share_used_up(r->gw, SHARE_JOBS, r->actor.workspace))
         return share_refuse(r, SHARE_JOBS);
     const struct allow_view *known = allow_known(r->gw->allowlist, r->actor.workspace);
-    struct question question = { .r = r, .actions = actions, .n = n };
-    if (known && !first_denied(&question, known))
+    struct question question = { .r = r, .asked = asked, .n = n };
+    if (known && !first_missing(&question, known) && !first_not_allowed(&question, known)) {
+        r->decision = decide_gravest(asked, n);
         return STEP_NEXT;
-    /* What a remembered list denies may have been allowed a moment ago. */
+    }
+    /* What a remembered list or policy refuses may have been allowed a moment ago. */
     struct question *q = malloc(sizeof(*q));
     if (!q)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
@@ -204,12 +226,13 @@ type_of(const struct request *r)
 enum step
 task_allow(struct request *r)
 {
-    const char **action = calloc(1, sizeof(*action));
-    if (!action)
+    struct asked *asked = calloc(1, sizeof(*asked));
+    if (!asked)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
-    r->own = action;
-    action[0] = type_of(r);
-    return tasks_allow(r, action, 1);
+    r->own = asked;
+    asked->action = type_of(r);
+    asked->params = json_member(r->doc, "task");
+    return tasks_allow(r, asked, 1);
 }
 
 void

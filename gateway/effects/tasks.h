@@ -8,13 +8,14 @@
 #define GANTRY_GATEWAY_EFFECTS_TASKS_H
 
 #include "base/buf.h"
+#include "policy/decide.h"
 #include "protocol/jobs.h"
 #include "requests/request.h"
 
-/* Ask whether the workspace may run all of some actions (borrowed until the answer); answers 403 with
- * the first that it may not, 503 when that cannot be known, or when Redis has no room for jobs. For a
- * stage: the step may come later. */
-enum step tasks_allow(struct request *r, const char *const *actions, size_t n);
+/* Ask whether the workspace may run all of some actions (borrowed until the answer), and what its policy
+ * says about each; answers 403 with the first that it may not, 503 when that cannot be known, or when
+ * Redis has no room for jobs. For a stage: the step may come later. */
+enum step tasks_allow(struct request *r, struct asked *asked, size_t n);
 
 /* {"task":{"type":action, …params}}; RC_INVALID when params has a member "type". params may be NULL. */
 enum rc tasks_message(const char *action, const cJSON *params, struct buf *out);

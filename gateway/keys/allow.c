@@ -14,10 +14,12 @@
 #include "gateway.h"
 #include "json/json.h"
 #include "keys/dbwork.h"
+#include "policy/policy.h"
+#include "settings.h"
 #include "sql_gateway.h"
 
 #define SLOTS         1024 /* cached workspaces; a newer one takes its slot */
-#define ANSWER_BYTES  131072
+#define ANSWER_BYTES  524288
 #define SUBJECT_BYTES 256
 
 struct slot {
@@ -29,6 +31,7 @@ struct slot {
 struct allowlist {
     struct gateway *gw; /* borrowed */
     struct allow_view defaults;
+    cJSON *policy; /* owned; of workspaces without one; NULL = none */
     struct bus_sub *sub;
     struct slot slots[SLOTS];
 };
@@ -41,6 +44,8 @@ struct question {
     bool found;
     char *actions; /* owned; JSON array, NULL = the default */
     char *egress;  /* owned; JSON array */
+    char *policy;  /* owned; JSON; NULL = none was set */
+    int64_t policy_version;
     allow_fn *fn;
     void *arg;
 };
@@ -65,6 +70,7 @@ view_fini(struct allow_view *view)
 {
     free(view->actions);
     free(view->egress);
+    json_cleanup(&view->own_policy);
     *view = (struct allow_view){ 0 };
 }
 
@@ -87,13 +93,16 @@ run(struct dbwork *base, struct db *db, struct err *err)
     struct db_params params = { 0 };
     q->asked_ms = clock_mono_ms();
     db_param_text(&params, q->workspace);
-    enum rc rc = db_query(db, NULL, SQL_GATEWAY_WORKSPACE_ACTIONS, &params, &result, err);
+    enum rc rc = db_query(db, q->workspace, SQL_GATEWAY_WORKSPACE_ACTIONS, &params, &result, err);
     if (rc != RC_OK)
         return rc;
     q->found = PQntuples(result) == 1;
     const char *actions = q->found ? db_text(result, 0, 0) : NULL;
     const char *egress = q->found ? db_text(result, 0, 1) : NULL;
-    if ((actions && !(q->actions = strdup(actions))) || (egress && !(q->egress = strdup(egress))))
+    const char *policy = q->found ? db_text(result, 0, 3) : NULL;
+    q->policy_version = q->found ? db_int(result, 0, 2, 0) : 0;
+    if ((actions && !(q->actions = strdup(actions))) || (egress && !(q->egress = strdup(egress))) ||
+        (policy && !(q->policy = strdup(policy))))
         return err_set(err, RC_TEMP, "no memory for an allowlist");
     return RC_OK;
 }
@@ -102,6 +111,21 @@ static unsigned
 slot_number(const char *workspace)
 {
     return fnv32_text(workspace) % SLOTS;
+}
+
+/* A policy that cannot be read is no reason to do without one. */
+static enum rc
+keep_policy(const struct allowlist *list, const struct question *q, struct slot *slot)
+{
+    struct err err = { 0 };
+    slot->view.policy = list->policy;
+    slot->view.policy_version = q->policy_version;
+    if (!q->policy)
+        return RC_OK;
+    if (json_read(q->policy, strlen(q->policy), &slot->view.own_policy, &err) != RC_OK)
+        return RC_BUG;
+    slot->view.policy = slot->view.own_policy;
+    return RC_OK;
 }
 
 static enum rc
@@ -116,6 +140,10 @@ keep(struct allowlist *list, const struct question *q, struct slot **out)
     slot->asked_ms = q->asked_ms;
     slot->view.egress = q->egress ? strdup(q->egress) : NULL;
     *out = slot;
+    if (keep_policy(list, q, slot) != RC_OK) {
+        slot->workspace[0] = '\0';
+        return RC_BUG;
+    }
     if (!q->actions) {
         for (unsigned i = 0; i < list->defaults.count; i++)
             (void)view_add(&slot->view, list->defaults.actions[i],
@@ -145,6 +173,7 @@ on_done(void *arg)
     q->fn(q->arg, rc, slot ? &slot->view : NULL);
     free(q->actions);
     free(q->egress);
+    free(q->policy);
     free(q);
 }
 
@@ -155,6 +184,14 @@ allow_known(const struct allowlist *list, const char *workspace)
     bool fresh = strcmp(slot->workspace, workspace) == 0 &&
                  clock_mono_ms() - slot->asked_ms < ALLOW_FRESH_MS;
     return fresh ? &slot->view : NULL;
+}
+
+void
+allow_changed(struct allowlist *list, const char *workspace)
+{
+    struct slot *slot = &list->slots[slot_number(workspace)];
+    if (strcmp(slot->workspace, workspace) == 0)
+        slot->workspace[0] = '\0';
 }
 
 enum rc
@@ -201,6 +238,12 @@ on_answer(void *arg, enum rc rc, const struct allow_view *view)
         json_close(&w);
         if (rc == RC_OK && view->egress)
             json_put_raw(&w, "egress", view->egress, strlen(view->egress));
+        if (rc == RC_OK && view->policy) {
+            json_object(&w, "policy");
+            json_put_int(&w, "version", view->policy_version);
+            json_put_doc(&w, "document", view->policy);
+            json_close(&w);
+        }
         json_close(&w);
         struct bus_out message = { .subject = inquiry->reply, .data = out.data, .len = out.len };
         if (json_end(&w) == RC_OK && bus_publish(inquiry->list->gw->bus, &message, &err) != RC_OK)
@@ -249,6 +292,8 @@ allow_open(struct gateway *gw, struct allowlist **out, struct err *err)
         return err_set(err, RC_TEMP, "no memory for the allowlists");
     list->gw = gw;
     enum rc rc = read_defaults(list, gw->settings->allow_actions_default, err);
+    if (rc == RC_OK && gw->settings->policy_default == POLICY_SHIPPED)
+        rc = policy_default(&list->policy, err);
     if (rc == RC_OK)
         rc = bus_subscribe(gw->bus, ALLOW_SUBJECT "*", "gateway", on_question, list, &list->sub,
                            err);
@@ -268,5 +313,6 @@ allow_close(struct allowlist *list)
     for (unsigned i = 0; i < SLOTS; i++)
         view_fini(&list->slots[i].view);
     view_fini(&list->defaults);
+    json_cleanup(&list->policy);
     free(list);
 }

@@ -114,6 +114,32 @@ answer_not_allowed(struct request *r, const char *action)
 }
 
 enum step
+answer_decision(struct request *r, const struct policy_decision *decision, const char *format, ...)
+{
+    char detail[320];
+    va_list args;
+    struct json_writer w;
+    AUTO(buf) struct buf member = { 0 };
+    va_start(args, format);
+    (void)vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+    enum step step = answer_problem(r, PROBLEM_ACTION_NOT_ALLOWED, "%s", detail);
+    buf_init(&member, ANSWER_MAX / 8);
+    json_begin(&w, &member);
+    json_object(&w, NULL);
+    policy_put(&w, "policy", decision);
+    json_close(&w);
+    size_t len = r->answer.body.len;
+    if (json_end(&w) != RC_OK || len < 2)
+        return step;
+    /* {…} and {"policy":…} become one object */
+    buf_cut(&r->answer.body, len - 1);
+    buf_putc(&r->answer.body, ',');
+    buf_add(&r->answer.body, buf_text(&member) + 1, member.len - 1);
+    return step;
+}
+
+enum step
 answer_fields(struct request *r, enum problem_code code, const struct field_errors *errors)
 {
     const char *detail = code == PROBLEM_SECRET_IN_TEXT

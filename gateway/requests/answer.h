@@ -9,6 +9,7 @@
 #ifndef GANTRY_GATEWAY_REQUESTS_ANSWER_H
 #define GANTRY_GATEWAY_REQUESTS_ANSWER_H
 
+#include "policy/policy.h"
 #include "requests/request.h"
 
 /* The sentence is for the client: no secret, nothing of the body. */
@@ -16,6 +17,9 @@ __attribute__((format(printf, 3, 4))) enum step
 answer_problem(struct request *r, enum problem_code code, const char *format, ...);
 /* PROBLEM_ACTION_NOT_ALLOWED, and where to look. */
 enum step answer_not_allowed(struct request *r, const char *action);
+/* PROBLEM_ACTION_NOT_ALLOWED because of a policy; its decision is in the answer. */
+__attribute__((format(printf, 3, 4))) enum step
+answer_decision(struct request *r, const struct policy_decision *decision, const char *format, ...);
 /* PROBLEM_INVALID_REQUEST or PROBLEM_SECRET_IN_TEXT, with the fields that are to blame. */
 enum step answer_fields(struct request *r, enum problem_code code,
                         const struct field_errors *errors);

@@ -289,6 +289,8 @@ tag_of(const struct route *route)
         return "keys";
     if (strncmp(route->path, "/secrets", 8) == 0)
         return "secrets";
+    if (strncmp(route->path, "/policy", 7) == 0 || strncmp(route->path, "/ai/approvals", 13) == 0)
+        return "policy";
     if (route->flags & ROUTE_OPEN || route->local == overview_get)
         return "health";
     return "tasks";

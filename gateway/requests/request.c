@@ -71,6 +71,7 @@ request_free(void *arg)
     json_cleanup(&r->doc);
     loop_timer_free(r->timer);
     free(r->own);
+    json_cleanup(&r->own_doc);
     r->gw->in_flight--;
     free(r);
 }

@@ -33,6 +33,7 @@
 
 struct gateway;
 struct key;
+struct policy_decision;
 
 #define ANSWER_MAX  (8u << 20) /* bytes of an answer's body */
 #define WAIT_MS_MAX 60000
@@ -98,7 +99,8 @@ struct request {
     bool respond_async;
     struct idem idem;
     struct http_answer answer;
-    const char *code; /* the answer's problem code, static; NULL on success */
+    const struct policy_decision *decision; /* borrowed: its own or the route's; NULL = none */
+    const char *code;                       /* the answer's problem code, static; NULL on success */
     /* the machine */
     unsigned stage;
     bool waiting;             /* a continuation is under way */
@@ -110,7 +112,8 @@ struct request {
     enum effect effect;
     LIST_ENTRY(request) waiters; /* waiters.c, while waits is true */
     bool waits;
-    void *own; /* of the route's function; freed with free() */
+    void *own;      /* of the route's function; freed with free() */
+    cJSON *own_doc; /* the same; owned */
     /* an answer in pieces: its head is on its way; the request is over, however it ends; may be NULL */
     void (*on_open)(struct request *r);
     void (*on_gone)(struct request *r);

@@ -74,6 +74,12 @@ static const char *const REPLAY_RECORD[] = { "status", "seq", NULL };
 
 static const struct route_param PAGE_FILE[] = { { "file", MEMBER_STRING, "a file's name" } };
 
+static const struct route_param VERSION[] = { { "version", MEMBER_INT, "the version's number" } };
+static const struct route_param LIST_VERSIONS[] = {
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "versions on a page, 1 to 100" },
+};
+
 #define PARAMS(list)  .params = (list), .n_params = ARRAY_LEN(list)
 #define QUERIES(list) .queries = (list), .n_queries = ARRAY_LEN(list)
 
@@ -184,6 +190,22 @@ const struct route ROUTES[] = {
     { METHOD_DELETE, "/secrets/{name}", SCOPE_SECRETS_MANAGE, ROUTE_QUERY,
       0, CMD_SECRETS_DELETE, "secrets_delete", 204, PARAMS(SECRET_NAME),
       .summary = "Delete a secret" },
+
+    { METHOD_GET, "/policy", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      0, CMD_COUNT, "policy_get", 200, .local = policy_get,
+      .answer = "Policy", .summary = "The workspace's policy: its latest version" },
+    { METHOD_PUT, "/policy", SCOPE_POLICY_MANAGE, ROUTE_LOCAL,
+      ROUTE_SECRETS, CMD_COUNT, "policy_put", 200, .local = policy_put_route,
+      .answer = "Policy", .summary = "Set the policy; earlier versions are kept" },
+    { METHOD_GET, "/policy/versions", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      0, CMD_COUNT, "policy_versions", 200, QUERIES(LIST_VERSIONS), .local = policy_versions,
+      .answer = "PolicyVersionPage", .summary = "The policy's versions, newest first" },
+    { METHOD_GET, "/policy/versions/{version}", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      0, CMD_COUNT, "policy_version", 200, PARAMS(VERSION), .local = policy_version,
+      .answer = "Policy", .summary = "A version of the policy" },
+    { METHOD_POST, "/policy/test", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
+      ROUTE_NAMED, CMD_COUNT, "policy_test", 200, .local = policy_test,
+      .answer = "PolicyTest", .summary = "What the policy decides about an action, and why; nothing runs" },
 
     { METHOD_GET, "/healthz", SCOPE_NONE, ROUTE_LOCAL,
       ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_live,

@@ -59,5 +59,36 @@ SELECT key_touch($1);
 
 -- name: workspace_actions
 -- in:   1 workspace
--- out:  0 rows: no such workspace; actions null: ALLOW_ACTIONS_DEFAULT applies; hosts for connector actions
-SELECT to_json(actions) AS actions, to_json(egress) AS egress FROM workspace WHERE name = $1;
+-- set:  gantry.workspace
+-- out:  0 rows: no such workspace; actions null: ALLOW_ACTIONS_DEFAULT applies; hosts for connector actions;
+--       the latest policy: version and document, null if none was set
+SELECT to_json(w.actions) AS actions, to_json(w.egress) AS egress, p.version, p.document
+FROM workspace w
+LEFT JOIN LATERAL (SELECT version, document FROM policy WHERE workspace = w.name
+                   ORDER BY version DESC LIMIT 1) p ON true
+WHERE w.name = $1;
+
+-- name: policy_get
+-- in:   1 version, null = the latest
+-- set:  gantry.workspace
+SELECT version, document, key_id, floor(extract(epoch FROM created_at) * 1000)::bigint AS created_ms
+FROM policy
+WHERE workspace = current_setting('gantry.workspace') AND version = coalesce($1::bigint, version)
+ORDER BY version DESC LIMIT 1;
+
+-- name: policy_versions
+-- in:   1 before this version, null = from the latest on; 2 how many
+-- set:  gantry.workspace
+SELECT version, octet_length(document), key_id,
+       floor(extract(epoch FROM created_at) * 1000)::bigint AS created_ms
+FROM policy
+WHERE workspace = current_setting('gantry.workspace')
+  AND version < coalesce($1::bigint, 9223372036854775807)
+ORDER BY version DESC LIMIT $2::integer;
+
+-- name: policy_put
+-- in:   1 document, 2 the latest version as the caller knows it or null, 3 key id
+-- set:  gantry.workspace
+-- out:  0 rows: the latest version is another one
+SELECT version, floor(extract(epoch FROM created_at) * 1000)::bigint AS created_ms
+FROM policy_put($1, $2::bigint, $3);

@@ -12,7 +12,15 @@ from gantry_testing.wait import promised, wait_until
 OPEN = {("get", "/healthz"), ("get", "/readyz"), ("get", "/openapi.json")}
 VIEWER = {"actions:preview", "memory:read"}
 DEVELOPER = VIEWER | {"actions:execute", "memory:write", "audit:write"}
-ADMIN = DEVELOPER | {"audit:read", "memory:delete", "keys:manage", "jobs:manage", "secrets:manage"}
+ADMIN = DEVELOPER | {
+    "audit:read",
+    "memory:delete",
+    "keys:manage",
+    "jobs:manage",
+    "secrets:manage",
+    "policy:manage",
+    "actions:approve",
+}
 ROLES = {"viewer": VIEWER, "developer": DEVELOPER, "admin": ADMIN}
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -33,6 +41,7 @@ def fill(path):
         "{seq}": "999999999",
         "{leaf_index}": "0",
         "{name}": "no_such_secret",
+        "{version}": "1",
     }
     for name, value in nothing.items():
         path = path.replace(name, value)

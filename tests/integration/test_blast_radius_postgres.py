@@ -21,7 +21,12 @@ MEMORY = ["memory", "memory_fact", "memory_history", "memory_forget", "command_d
 
 # role -> table -> rights on the whole table. What is not here must be refused.
 TABLES = {
-    "gantry_gateway": {"deployment": "SELECT", "workspace": "SELECT", "api_key": "SELECT"},
+    "gantry_gateway": {
+        "deployment": "SELECT",
+        "workspace": "SELECT",
+        "api_key": "SELECT",
+        "policy": "SELECT",
+    },
     "gantry_ingest": {
         "deployment": "SELECT",
         "memory_model": "SELECT INSERT",
@@ -55,6 +60,7 @@ DEFINERS = {
     "key_rotate": {"gantry_gateway"},
     "key_revoke": {"gantry_gateway"},
     "key_touch": {"gantry_gateway"},
+    "policy_put": {"gantry_gateway"},
     "memory_expired": {"gantry_ingest"},
     "command_sweep": {"gantry_ingest"},
     "memory_log_sweep": {"gantry_ingest"},

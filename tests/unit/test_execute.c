@@ -119,7 +119,7 @@ tasks_message(const char *action, const cJSON *params, struct buf *out)
 }
 
 enum step
-tasks_allow(struct request *r, const char *const *actions, size_t n)
+tasks_allow(struct request *r, struct asked *asked, size_t n)
 {
     return STEP_NEXT;
 }

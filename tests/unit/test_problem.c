@@ -24,11 +24,15 @@ test_codes(void **unused)
         { PROBLEM_TENANT_MISMATCH, "tenant_mismatch", 403 },
         { PROBLEM_ORIGIN, "origin_not_allowed", 403 },
         { PROBLEM_ACTION_NOT_ALLOWED, "action_not_allowed", 403 },
+        { PROBLEM_APPROVER, "approver_not_allowed", 403 },
         { PROBLEM_NOT_FOUND, "not_found", 404 },
         { PROBLEM_METHOD_NOT_ALLOWED, "method_not_allowed", 405 },
         { PROBLEM_REQUEST_IN_PROGRESS, "request_in_progress", 409 },
         { PROBLEM_PREVIEW_EXPIRED, "preview_expired", 409 },
         { PROBLEM_PREVIEW_USED, "preview_used", 409 },
+        { PROBLEM_VERSION_CONFLICT, "version_conflict", 409 },
+        { PROBLEM_APPROVAL_DECIDED, "approval_decided", 409 },
+        { PROBLEM_APPROVAL_CHANGED, "approval_changed", 409 },
         { PROBLEM_BODY_TOO_LARGE, "body_too_large", 413 },
         { PROBLEM_MEDIA_TYPE, "unsupported_media_type", 415 },
         { PROBLEM_INVALID_REQUEST, "invalid_request", 422 },
@@ -42,7 +46,7 @@ test_codes(void **unused)
         { PROBLEM_COUNT, "internal", 500 },
     };
 
-    assert_int_equal(PROBLEM_COUNT, 22);
+    assert_int_equal(PROBLEM_COUNT, 26);
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         assert_string_equal(problem_name(CASES[i].code), CASES[i].name);
         assert_int_equal(problem_http(CASES[i].code), CASES[i].http);
@@ -101,6 +105,8 @@ test_roles(void **unused)
         [SCOPE_KEYS_MANAGE] = { "keys:manage", false, false, true },
         [SCOPE_JOBS_MANAGE] = { "jobs:manage", false, false, true },
         [SCOPE_SECRETS_MANAGE] = { "secrets:manage", false, false, true },
+        [SCOPE_POLICY_MANAGE] = { "policy:manage", false, false, true },
+        [SCOPE_ACTIONS_APPROVE] = { "actions:approve", false, false, true },
     };
     struct principal viewer = { .scopes = role_scopes(ROLE_VIEWER) };
     struct principal developer = { .scopes = role_scopes(ROLE_DEVELOPER) };

@@ -40,6 +40,7 @@ find_fields(const cJSON *body, const cJSON *fields[FIELD_COUNT])
         [FIELD_CLIENT] = "client",
         [FIELD_TIME] = "time",
         [FIELD_ITEMS] = "count",
+        [FIELD_POLICY] = "policy",
         [FIELD_TRACE] = "traceparent",
     };
     unsigned from = 0;
@@ -216,6 +217,8 @@ write_request(struct json_writer *w, const struct audit *audit, const struct lea
     put_nonce(w, leaf);
     put_hmac(w, "params_hash", audit, "params", field_text(leaf, FIELD_PARAMS));
     put_field(w, "params_prefix64", leaf, FIELD_PREFIX);
+    if (leaf->fields[FIELD_POLICY])
+        put_field(w, "policy", leaf, FIELD_POLICY);
     put_text(w, "program", leaf->call->program);
     json_put_time(w, "recorded_at", recorded_ms);
     put_field(w, "region", leaf, FIELD_REGION);

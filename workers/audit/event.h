@@ -40,6 +40,7 @@ enum request_field {
     FIELD_CLIENT,
     FIELD_TIME,
     FIELD_ITEMS,
+    FIELD_POLICY,
     FIELD_TRACE, /* "count" */
     FIELD_COUNT
 };

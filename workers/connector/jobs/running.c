@@ -199,10 +199,22 @@ write_cancelled(struct buf *out)
     return recipe_output(&NOTHING, NULL, "cancelled", 0, NULL, out);
 }
 
+static void
+facts(const struct tasking *t, struct policy_ask *ask)
+{
+    const struct connector *c = t->all->program;
+    const struct recipe *recipe = recipes_find(&c->recipes, t->ref.action);
+
+    ask->kind = recipe ? "connector" : "unknown";
+    ask->hosts = recipe ? json_member(recipe->doc, "hosts") : NULL;
+    ask->risk = recipe ? recipe->risk : NULL;
+}
+
 const struct tasking_kind CONNECTOR_KIND = {
     .run = run_errand,
     .cancel = cancel_errand,
     .cancelled = write_cancelled,
+    .facts = facts,
     .output_max = RECIPE_OUTPUT_MAX,
 };
 

@@ -96,11 +96,18 @@ label(const struct tasking *t)
     return action ? action->name : NULL;
 }
 
+static void
+facts(const struct tasking *t, struct policy_ask *ask)
+{
+    ask->kind = label(t) ? "task" : "unknown";
+}
+
 const struct tasking_kind EXECUTOR_KIND = {
     .run = run_sandbox,
     .cancel = cancel_sandbox,
     .cancelled = write_cancelled,
     .label = label,
+    .facts = facts,
     .output_max = ANSWER_BYTES_MAX,
 };
 
