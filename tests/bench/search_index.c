@@ -162,7 +162,7 @@ search(const struct collection *c, struct collection_search *search)
     }
     search->stats = NULL;
     collection_stats_fini(&stats);
-    return collection_rank(&ranking, hits, collection_union(search->mode, legs, hits));
+    return collection_rank(&ranking, hits, collection_union(search->mode, search->k, legs, hits));
 }
 
 static int

@@ -64,7 +64,7 @@ run(const struct collection *c, struct collection_search search, double weight)
     rc = collection_find(c, &search, legs, NULL);
     collection_stats_fini(&stats);
     assert_int_equal(rc, RC_OK);
-    return collection_rank(&ranking, hits, collection_union(search.mode, legs, hits));
+    return collection_rank(&ranking, hits, collection_union(search.mode, search.k, legs, hits));
 }
 
 static size_t
@@ -421,10 +421,34 @@ test_bytes_are_all_that_is_held(void **state)
     assert_int_equal(collection_rows(c), 0);
 }
 
+/* Of a vector leg, the rows that exact cosines may put among the first k, and no others. */
+static void
+test_union_keeps_the_rivals_of_a_vector_search(void **state)
+{
+    static const float COSINES[] = { .9f, .8f, .799f, .7945f, .7f };
+    static struct collection_legs legs;
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(COSINES); i++)
+        legs.vector[i] = (struct collection_hit){ .id = { (uint8_t)i },
+                                                  .cosine = COSINES[i],
+                                                  .has_vector = true };
+    legs.vector[5] = (struct collection_hit){ .id = { 5 } };
+    legs.vector_count = 6;
+    assert_int_equal(collection_union(COLLECTION_VECTOR, 1, &legs, hits), 1);
+    assert_int_equal(collection_union(COLLECTION_VECTOR, 2, &legs, hits), 4);
+    assert_int_equal(hits[3].id[0], 3);
+    assert_int_equal(collection_union(COLLECTION_VECTOR, 4, &legs, hits), 4);
+    assert_int_equal(collection_union(COLLECTION_VECTOR, 6, &legs, hits), 6);
+    assert_int_equal(collection_union(COLLECTION_VECTOR, 50, &legs, hits), 6);
+    assert_int_equal(collection_union(COLLECTION_HYBRID, 2, &legs, hits), 6);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_union_keeps_the_rivals_of_a_vector_search),
         cmocka_unit_test(test_bm25_is_the_formula),
         cmocka_unit_test(test_replace_and_remove_leave_nothing),
         cmocka_unit_test(test_foreign_terms_are_refused),

@@ -358,7 +358,7 @@ check_whole(const struct world *w, const struct asked *a, const struct collectio
 {
     struct collection_hit hits[COLLECTION_HITS_MAX];
     struct collection_ranking ranking = { COLLECTION_HYBRID, 5, .6, false, 0 };
-    size_t n = collection_union(COLLECTION_HYBRID, legs, hits);
+    size_t n = collection_union(COLLECTION_HYBRID, 5, legs, hits);
     double best = -1;
     bool found = false;
 

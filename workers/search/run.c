@@ -340,7 +340,7 @@ rank_all(struct batch *batch)
         const struct request *r = job->found.request;
         if (!r)
             continue;
-        job->found.n = collection_union(r->mode, &job->legs, job->found.hits);
+        job->found.n = collection_union(r->mode, (size_t)r->k, &job->legs, job->found.hits);
         const struct collection_ranking ranking = { .mode = r->mode,
                                                     .k = (size_t)r->k,
                                                     .text_weight = collection_text_weight(r->known),

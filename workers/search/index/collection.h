@@ -34,9 +34,11 @@
 #define COLLECTION_COUNT_MAX 255 /* more occurrences of a term in a row count as so many */
 /* Candidates beyond k that a vector search hands out: enough that ranking them by the exact cosine
  * gives the exact first k (int8 alone puts about one row in a hundred behind the k-th place). */
-#define COLLECTION_RERANK   16
-#define COLLECTION_LEG_MAX  (COLLECTION_K_MAX + COLLECTION_RERANK)
-#define COLLECTION_HITS_MAX (2 * COLLECTION_LEG_MAX + 1) /* of a union */
+#define COLLECTION_RERANK 16
+/* Rows whose int8 cosine is farther than that below the k-th one are no candidates. */
+#define COLLECTION_COSINE_ERROR .006f
+#define COLLECTION_LEG_MAX      (COLLECTION_K_MAX + COLLECTION_RERANK)
+#define COLLECTION_HITS_MAX     (2 * COLLECTION_LEG_MAX + 1) /* of a union */
 
 /* The share of BM25 in a hybrid score when the model has a row for every word of the query. */
 #define COLLECTION_TEXT_WEIGHT 0.6
@@ -132,8 +134,8 @@ struct collection_asked {
 enum rc collection_find_all(const struct collection *c, struct collection_asked *asked, size_t n,
                             struct err *err);
 
-/* What is to be ranked, each row once; the number, at most COLLECTION_HITS_MAX. */
-size_t collection_union(enum collection_mode mode, const struct collection_legs *legs,
+/* What is to be ranked for an answer of k, each row once; the number, at most COLLECTION_HITS_MAX. */
+size_t collection_union(enum collection_mode mode, size_t k, const struct collection_legs *legs,
                         struct collection_hit *hits);
 
 struct collection_ranking {

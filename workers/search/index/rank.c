@@ -6,13 +6,33 @@
 
 #include "collection.h"
 
+/* Rows of a vector leg that the exact cosine may put among the first k. */
+static size_t
+count_rivals(const struct collection_legs *legs, size_t k)
+{
+    size_t n = legs->vector_count;
+
+    if (n <= k)
+        return n;
+    const struct collection_hit *last = &legs->vector[k - 1];
+    while (n > k && (!legs->vector[n - 1].has_vector ||
+                     legs->vector[n - 1].cosine < last->cosine - COLLECTION_COSINE_ERROR))
+        n--;
+    return n;
+}
+
 size_t
-collection_union(enum collection_mode mode, const struct collection_legs *legs,
+collection_union(enum collection_mode mode, size_t k, const struct collection_legs *legs,
                  struct collection_hit *hits)
 {
     size_t n = 0;
 
-    for (size_t i = 0; mode != COLLECTION_VECTOR && i < legs->text_count; i++)
+    if (mode == COLLECTION_VECTOR) {
+        n = count_rivals(legs, k);
+        memcpy(hits, legs->vector, n * sizeof(*hits));
+        return n;
+    }
+    for (size_t i = 0; i < legs->text_count; i++)
         hits[n++] = legs->text[i];
     if (mode == COLLECTION_TEXT)
         return n;
