@@ -385,6 +385,27 @@ def test_a_search_beyond_its_budget_disturbs_nobody(system, ws):
         system.workers[1].start()
 
 
+def test_a_short_query_passes_long_ones(system, ws):
+    """Of its own workspace and of others': one long query is answered at a time."""
+    other = "x" + ws
+    fill(system, ws, 200)
+    system.ingest(other, "s", "tea for two")
+    assert contents(system.search(other, "tea")) == ["tea for two"]
+    flight = Flight(system, [ws])
+    answered = []
+    long = " ".join(letters(n) for n in range(2500))
+    for n in range(60):
+        flight.search(ws, long, lambda answer, n=n: answered.append(n), mode="hybrid")
+    for workspace in (ws, other):
+        flight.search(workspace, "tea", lambda answer, w=workspace: answered.append(w))
+    while flight.waiting:
+        flight.turn()
+    assert len(answered) == 62
+    assert answered.index(ws) < 50  # behind all of them, if they were one queue
+    assert answered.index(other) < 50
+    assert [n for n in answered if isinstance(n, int)] == list(range(60))
+
+
 def test_a_search_behind_a_lock_ends_with_its_budget(system, ws):
     system.ingest(ws, "s", "tea for two")
     system.workers[1].stop()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool - a queue for each workspace that something waits for, in a ring.
+ * pool - two queues for each workspace that something waits for, of short queries and of long ones, in a
+ * ring.
  */
 #include "pool.h"
 
@@ -19,12 +20,12 @@ TAILQ_HEAD(request_list, request);
 struct queue {
     TAILQ_ENTRY(queue) link;
     char workspace[WORKSPACE_TEXT_MAX];
+    bool is_long;
     struct request_list requests; /* borrowed; oldest first */
     size_t waiting;
-    size_t active;          /* threads that are at it */
-    size_t shorts;          /* of these, threads with short queries */
-    int64_t short_since_us; /* the last of them began; monotonic */
-    size_t reading; /* of these, threads that were let in to read the workspace first: 0 or 1 */
+    size_t active;    /* threads that are at it */
+    int64_t since_us; /* the last of them began; monotonic */
+    size_t reading;   /* of these, threads that were let in to read the workspace first: 0 or 1 */
 };
 
 struct thread {
@@ -38,37 +39,30 @@ struct pool {
     struct search *search;
     pthread_mutex_t lock; /* of all that follows */
     pthread_cond_t work;
-    TAILQ_HEAD(, queue) ring; /* owned; whose turn is next comes first */
-    size_t waiting, reading;
+    TAILQ_HEAD(, queue) ring;         /* owned; whose turn is next comes first */
+    size_t waiting, reading, at_long; /* at_long: threads with long queries */
     bool stopping;
     size_t n;
     struct thread *threads; /* owned */
 };
 
 static struct queue *
-find(struct pool *pool, const char *workspace)
+find(struct pool *pool, const char *workspace, bool is_long)
 {
     struct queue *queue;
     TAILQ_FOREACH (queue, &pool->ring, link) {
-        if (strcmp(queue->workspace, workspace) == 0)
+        if (queue->is_long == is_long && strcmp(queue->workspace, workspace) == 0)
             return queue;
     }
     return NULL;
-}
-
-static bool
-is_long(const struct request *request)
-{
-    return request->query_len > POOL_ALONE_BYTES;
 }
 
 /* Are the next requests left for the thread that is there already? */
 static bool
 can_wait(const struct queue *queue)
 {
-    return queue->shorts > 0 && queue->waiting < POOL_ENOUGH &&
-           !is_long(TAILQ_FIRST(&queue->requests)) &&
-           clock_mono_us() < queue->short_since_us + POOL_LONG_US;
+    return !queue->is_long && queue->active > 0 && queue->waiting < POOL_ENOUGH &&
+           clock_mono_us() < queue->since_us + POOL_LONG_US;
 }
 
 /* May one more thread go there now? *reads: the workspace has to be read first; *later: perhaps soon. */
@@ -77,14 +71,18 @@ is_open(struct pool *pool, const struct queue *queue, bool *reads, bool *later)
 {
     size_t most = pool->n > 1 ? pool->n - 1 : 1;
     *reads = false;
-    if (TAILQ_EMPTY(&queue->requests) || queue->active >= most || queue->reading > 0)
+    if (TAILQ_EMPTY(&queue->requests) || (queue->is_long && pool->at_long >= POOL_LONG_THREADS))
+        return false;
+    const struct queue *other = find(pool, queue->workspace, !queue->is_long);
+    size_t active = queue->active + (other ? other->active : 0);
+    if (active >= most || queue->reading > 0 || (other && other->reading > 0))
         return false;
     if (can_wait(queue)) {
         *later = true;
         return false;
     }
     *reads = !shelf_ready(pool->search->shelf, queue->workspace);
-    return !*reads || (queue->active == 0 && pool->reading < most);
+    return !*reads || (active == 0 && pool->reading < most);
 }
 
 static size_t
@@ -92,14 +90,10 @@ take(struct pool *pool, struct queue *queue, struct request *batch[POOL_TAKE_MAX
 {
     size_t n = 0;
     struct request *r;
-    while ((r = TAILQ_FIRST(&queue->requests)) != NULL && n < POOL_TAKE_MAX) {
-        bool alone = is_long(r);
-        if (alone && n > 0)
-            break;
+    size_t most = queue->is_long ? 1 : POOL_TAKE_MAX;
+    while (n < most && (r = TAILQ_FIRST(&queue->requests)) != NULL) {
         TAILQ_REMOVE(&queue->requests, r, link);
         batch[n++] = r;
-        if (alone)
-            break;
     }
     pool->waiting -= n;
     queue->waiting -= n;
@@ -112,13 +106,12 @@ work(struct thread *thread, struct queue *queue, bool reads)
 {
     struct pool *pool = thread->pool;
     struct request *batch[POOL_TAKE_MAX];
-    bool brief = !is_long(TAILQ_FIRST(&queue->requests));
     size_t n = take(pool, queue, batch);
     TAILQ_REMOVE(&pool->ring, queue, link);
     TAILQ_INSERT_TAIL(&pool->ring, queue, link);
     queue->active++;
-    queue->shorts += brief;
-    queue->short_since_us = brief ? clock_mono_us() : queue->short_since_us;
+    queue->since_us = clock_mono_us();
+    pool->at_long += queue->is_long;
     queue->reading += reads;
     pool->reading += reads;
     if (!TAILQ_EMPTY(&queue->requests))
@@ -127,14 +120,15 @@ work(struct thread *thread, struct queue *queue, bool reads)
     searcher_run(&thread->searcher, batch, n);
     (void)pthread_mutex_lock(&pool->lock);
     queue->active--;
-    queue->shorts -= brief;
+    bool was_long = queue->is_long;
+    pool->at_long -= was_long;
     queue->reading -= reads;
     pool->reading -= reads;
     if (queue->active == 0 && TAILQ_EMPTY(&queue->requests)) {
         TAILQ_REMOVE(&pool->ring, queue, link);
         free(queue);
     }
-    if (reads) /* others may wait for just that */
+    if (reads || was_long) /* others may wait for just that */
         (void)pthread_cond_broadcast(&pool->work);
 }
 
@@ -255,14 +249,18 @@ static bool
 add(struct pool *pool, struct request *request)
 {
     const char *workspace = request->call->actor.workspace;
-    struct queue *queue = find(pool, workspace);
-    if (pool->waiting >= POOL_WAITING_MAX || (queue && queue->waiting >= POOL_WAITING_SHARE))
+    bool is_long = request->query_len > POOL_ALONE_BYTES;
+    struct queue *queue = find(pool, workspace, is_long);
+    const struct queue *other = find(pool, workspace, !is_long);
+    size_t waiting = (queue ? queue->waiting : 0) + (other ? other->waiting : 0);
+    if (pool->waiting >= POOL_WAITING_MAX || waiting >= POOL_WAITING_SHARE)
         return false;
     if (!queue) {
         queue = calloc(1, sizeof(*queue));
         if (!queue)
             return false;
         memcpy(queue->workspace, workspace, strlen(workspace) + 1);
+        queue->is_long = is_long;
         TAILQ_INIT(&queue->requests);
         TAILQ_INSERT_TAIL(&pool->ring, queue, link);
     }

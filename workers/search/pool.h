@@ -2,9 +2,11 @@
 /*
  * pool - the threads that search, and what waits for them.
  *
- * A thread takes requests of one workspace: those with short queries together, a long one alone.
- * While one is at the short ones of a workspace, others leave the rest of them for it, so that more go
- * together, which is cheaper for each: unless there are enough for another, or it takes long.
+ * A thread takes requests of one workspace: those with short queries together, a long one alone. Short
+ * ones pass long ones, of which one is answered at a time, whosesoever it is: they would take the
+ * processors from everybody. While a thread is at the short ones of a workspace, others leave the rest of
+ * them for it, so that more go together, which is cheaper for each: unless there are enough for another,
+ * or it takes long.
  * Workspaces take turns. One thread is kept from any single workspace, and one from those that have
  * to be read from the database first, so that neither slow queries nor a large workspace stop the
  * others. Only one thread reads a workspace.
@@ -19,6 +21,7 @@
 
 #define POOL_TAKE_MAX      16  /* requests that a thread takes at once */
 #define POOL_ALONE_BYTES   512 /* a longer query is taken alone */
+#define POOL_LONG_THREADS  1   /* that answer such ones */
 #define POOL_ENOUGH        8   /* for another thread */
 #define POOL_LONG_US       20000
 #define POOL_WAITING_MAX   4096 /* then: unavailable */
