@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "check.h"
 #include "claims.h"
 #include "logins/direct.h"
 #include "process/conf.h"
@@ -70,7 +71,9 @@ main(int argc, char **argv)
     log_init("gateway", (enum log_level)settings.log_level, (enum log_format)settings.log_format);
     if (print)
         conf_print(stdout, &SETTINGS, 1, &settings);
-    int code = check || print ? EXIT_OK : serve(&settings);
+    int code = check   ? check_settings(&settings) ? EXIT_CONFIG : EXIT_OK
+               : print ? EXIT_OK
+                       : serve(&settings);
     conf_wipe(&SETTINGS, 1, &settings);
     return code;
 }

@@ -83,6 +83,15 @@ open_callout(struct gateway *gw, struct direct *direct, struct err *err)
 }
 
 enum rc
+direct_check(const struct settings *s, struct err *err)
+{
+    if (s->callout_nats_url && (!s->kick_nats_url || !has_issuer(s)))
+        return err_set(err, RC_CONFIG,
+                       "CALLOUT_NATS_URL needs KICK_NATS_URL and CALLOUT_ISSUER_KEY");
+    return RC_OK;
+}
+
+enum rc
 direct_open(struct gateway *gw, struct direct **out, struct err *err)
 {
     const struct settings *s = gw->settings;
@@ -90,9 +99,9 @@ direct_open(struct gateway *gw, struct direct **out, struct err *err)
         log_info("CALLOUT_NATS_URL is not set: API keys cannot log in to NATS");
         return RC_OK;
     }
-    if (!s->kick_nats_url || !has_issuer(s))
-        return err_set(err, RC_CONFIG,
-                       "CALLOUT_NATS_URL needs KICK_NATS_URL and CALLOUT_ISSUER_KEY");
+    enum rc rc = direct_check(s, err);
+    if (rc != RC_OK)
+        return rc;
     struct kick_options kick = {
         .bus = connection(s, s->kick_nats_url, "gantry-kick", "_INBOX." KICK_USER),
         .keys = gw->keys,
@@ -106,7 +115,7 @@ direct_open(struct gateway *gw, struct direct **out, struct err *err)
     if (!direct)
         return err_set(err, RC_TEMP, "no memory");
     peers_name(direct->name);
-    enum rc rc = kick_open(gw->loop, &kick, &direct->kick, err);
+    rc = kick_open(gw->loop, &kick, &direct->kick, err);
     if (rc == RC_OK)
         rc = open_callout(gw, direct, err);
     if (rc == RC_OK)

@@ -17,6 +17,8 @@
 
 struct direct;
 
+/* RC_CONFIG  a part of what it needs is missing */
+enum rc direct_check(const struct settings *settings, struct err *err);
 /* After gw->bus and gw->keys are open. *out is NULL when it is off. */
 enum rc direct_open(struct gateway *gw, struct direct **out, struct err *err);
 void direct_close(struct direct *direct); /* before gw->bus and gw->keys; NULL allowed */

@@ -117,6 +117,39 @@ def test_a_placeholder_stops_the_start(built, program, variable):
     assert variable in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize(
+    "variable, value",
+    [
+        ("CORS_ORIGINS", "https://app.example, https://app.example/path"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33/8"),
+        ("CALLOUT_NATS_URL", "nats://127.0.0.1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "no pair"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "no pair"),
+        (None, None),
+    ],
+)
+def test_values_that_cannot_be_used_are_told_without_a_start(built, variable, value):
+    env = {
+        "NATS_URL": "nats://127.0.0.1",
+        "REDIS_URL": "redis://127.0.0.1",
+        "DATABASE_URL": "postgresql://127.0.0.1/gantry",
+        "ACTOR_SIGNING_KEY": "01" * 32,
+        "DATA_KEY": "02" * 32,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+        **({variable: value} if variable else {}),
+    }
+    done = subprocess.run(
+        [ROOT / "build" / "gantry-gateway", "--check-config"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == (100 if variable else 0), done.stderr
+    assert (done.stderr.split()[:1] == ["configuration:"]) is bool(variable), done.stderr
+    assert variable is None or variable in done.stderr, done.stderr
+
+
 def test_plaintext_to_another_machine_is_warned_of(built):
     env = {"NATS_URL": "nats://u:p@192.0.2.1:4222", "ACTOR_KEY": "11" * 32, "DATA_KEY": "22" * 32,
            "DATABASE_URL": "postgresql://u:p@192.0.2.1/x", "AUDIT_SIGNING_KEY": "33" * 32,
