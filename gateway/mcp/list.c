@@ -25,37 +25,50 @@ by_name(const void *a, const void *b)
     return strcmp(json_string(*one, "action"), json_string(*other, "action"));
 }
 
-/* Those that are allowed here and have a name of their own. */
+/* Those that are allowed here. */
 static size_t
 choose(const cJSON *doc, const cJSON **chosen)
 {
-    char name[TOOL_NAME_MAX];
     const cJSON *action;
     size_t n = 0;
     cJSON_ArrayForEach (action, json_member(doc, "actions")) {
         const char *text = json_string(action, "action");
         if (!text || !json_bool(action, "allowed", false) || n == ACTIONS_MAX)
             continue;
-        tool_name_of(text, name);
-        if (!tool_find(name))
-            chosen[n++] = action;
+        chosen[n++] = action;
     }
     qsort(chosen, n, sizeof(chosen[0]), by_name);
     return n;
 }
 
-static void
-put_actions(const struct mcp *mcp, struct json_writer *w, const cJSON *doc)
+/* Whether a call of the tool would run this action: the name may be one of our own tools', or that of an
+ * action before it. view: NULL when it is not known now; then last decides, the name of the one before. */
+static bool
+has_name(const char *action, const char *name, const char *last, const struct allow_view *view)
 {
+    const char *called = view ? tool_action(view, name) : NULL;
+    return !tool_find(name) && strcmp(name, last) != 0 && (!called || strcmp(called, action) == 0);
+}
+
+/* hidden: the actions whose name another tool has, as a JSON array; empty when there are none. */
+static void
+put_actions(const struct request *r, struct json_writer *w, const cJSON *doc, struct buf *hidden)
+{
+    const struct allow_view *view = allow_known(r->gw->allowlist, r->actor.workspace);
     char name[TOOL_NAME_MAX], last[TOOL_NAME_MAX] = "";
     const cJSON **chosen = calloc(ACTIONS_MAX, sizeof(*chosen));
     size_t n = chosen ? choose(doc, chosen) : 0;
     for (size_t i = 0; i < n; i++) {
-        tool_name_of(json_string(chosen[i], "action"), name);
-        if (strcmp(name, last) != 0) /* code.x and code_x: the first has the name */
-            tool_put_action(mcp, w, chosen[i]);
-        memcpy(last, name, sizeof(last));
+        const char *action = json_string(chosen[i], "action");
+        tool_name_of(action, name);
+        if (has_name(action, name, last, view)) {
+            tool_put_action(r->gw->mcp, w, chosen[i]);
+            memcpy(last, name, sizeof(last));
+        } else
+            buf_printf(hidden, "%s\"%s\"", hidden->len ? "," : "[", action);
     }
+    if (hidden->len)
+        buf_putc(hidden, ']');
     free(chosen);
 }
 
@@ -66,14 +79,16 @@ answer(struct mcp_call *call, const cJSON *actions, bool incomplete)
     struct request *r = call->r;
     const struct mcp *mcp = r->gw->mcp;
     AUTO(buf) struct buf out = { 0 };
+    AUTO(buf) struct buf hidden = { 0 };
     struct json_writer w;
     buf_init(&out, MCP_ANSWER_MAX);
+    buf_init(&hidden, MCP_ANSWER_MAX);
     rpc_begin(&w, &out, &call->rpc);
     json_array(&w, "tools");
     for (size_t i = 0; i < N_TOOLS; i++)
         if (principal_has(&r->actor, mcp->routes[i]->scope))
             json_put_raw(&w, NULL, buf_text(&mcp->tools[i]), mcp->tools[i].len);
-    put_actions(mcp, &w, actions);
+    put_actions(r, &w, actions, &hidden);
     json_close(&w);
     if (call->rpc.modern) {
         json_put_int(&w, "ttlMs", incomplete ? TTL_SHORT_MS : TTL_MS);
@@ -85,6 +100,8 @@ answer(struct mcp_call *call, const cJSON *actions, bool incomplete)
     if (incomplete)
         json_put_string(&w, "gantry/incomplete",
                         "no executor answers now: the tools of actions are missing");
+    if (hidden.len)
+        json_put_raw(&w, "gantry/hidden", buf_text(&hidden), hidden.len);
     json_close(&w);
     if (rpc_end(&w) != RC_OK)
         return rpc_error(r, &call->rpc, 200, RPC_INTERNAL_ERROR, "Internal error");

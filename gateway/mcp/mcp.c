@@ -166,13 +166,11 @@ mcp_route(enum http_method method, const char *path)
 static enum step
 take_action(struct mcp_call *call, const struct allow_view *view)
 {
-    char name[TOOL_NAME_MAX];
-    for (unsigned i = 0; i < view->count && !call->action[0]; i++) {
-        tool_name_of(view->actions[i], name);
-        if (strcmp(name, call->name) == 0)
-            (void)strlcpy(call->action, view->actions[i], sizeof(call->action));
-    }
-    return call->action[0] ? STEP_NEXT : rate_take(call->r);
+    const char *action = tool_action(view, call->name);
+    if (!action)
+        return rate_take(call->r);
+    (void)strlcpy(call->action, action, sizeof(call->action));
+    return STEP_NEXT;
 }
 
 static void

@@ -8,6 +8,7 @@
 #define GANTRY_GATEWAY_MCP_MCP_OWN_H
 
 #include "events/events.h"
+#include "keys/allow.h"
 #include "mcp/mcp.h"
 #include "requests/routes.h"
 
@@ -71,6 +72,9 @@ extern const size_t N_TOOLS;
 const struct tool *tool_find(const char *name);
 /* code.python -> code_python */
 void tool_name_of(const char *action, char name[TOOL_NAME_MAX]);
+/* The allowed action that a tool's name stands for: of several (x.y, x_y) the first in the order of bytes,
+ * so that a later one never takes its place. NULL: none. */
+const char *tool_action(const struct allow_view *view, const char *name);
 enum rc tools_describe(struct mcp *mcp, struct err *err);
 /* One action of GET /ai/actions as a tool. */
 void tool_put_action(const struct mcp *mcp, struct json_writer *w, const cJSON *action);

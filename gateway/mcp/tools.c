@@ -82,6 +82,19 @@ tool_name_of(const char *action, char name[TOOL_NAME_MAX])
             *c = '_';
 }
 
+const char *
+tool_action(const struct allow_view *view, const char *name)
+{
+    char other[TOOL_NAME_MAX];
+    const char *first = NULL;
+    for (unsigned i = 0; i < view->count; i++) {
+        tool_name_of(view->actions[i], other);
+        if (strcmp(other, name) == 0 && (!first || strcmp(view->actions[i], first) < 0))
+            first = view->actions[i];
+    }
+    return first;
+}
+
 /* --- schemas -------------------------------------------------------------------------------------- */
 
 /* Put what a reference names in its place, and take out our own keywords. Recursion: as deep as our
@@ -178,14 +191,18 @@ argument_schema(const struct tool *tool, const struct route *route)
 
 /* --- descriptions --------------------------------------------------------------------------------- */
 
+struct hints {
+    bool reads, destroys, repeats, open;
+};
+
 static void
-put_hints(struct json_writer *w, bool reads, bool destroys, bool repeats)
+put_hints(struct json_writer *w, const struct hints *hints)
 {
     json_object(w, "annotations");
-    json_put_bool(w, "readOnlyHint", reads);
-    json_put_bool(w, "destructiveHint", destroys);
-    json_put_bool(w, "idempotentHint", repeats);
-    json_put_bool(w, "openWorldHint", false);
+    json_put_bool(w, "readOnlyHint", hints->reads);
+    json_put_bool(w, "destructiveHint", hints->destroys);
+    json_put_bool(w, "idempotentHint", hints->repeats);
+    json_put_bool(w, "openWorldHint", hints->open);
     json_close(w);
 }
 
@@ -217,7 +234,8 @@ describe(struct mcp *mcp, size_t i, const cJSON *components)
     json_put_string(&w, "description", tool->description);
     json_put_doc(&w, "inputSchema", input);
     json_put_doc(&w, "outputSchema", output);
-    put_hints(&w, tool->reads, tool->destroys, tool->repeats);
+    const struct hints hints = { tool->reads, tool->destroys, tool->repeats, false };
+    put_hints(&w, &hints);
     json_close(&w);
     return json_end(&w);
 }
@@ -268,26 +286,40 @@ put_action_input(struct json_writer *w, const cJSON *params)
     json_put_doc(w, "inputSchema", input);
 }
 
+static void
+put_action_description(struct json_writer *w, const cJSON *action, bool connector)
+{
+    char description[DESCRIPTION_MAX];
+    const char *own = json_string(action, "description");
+    int64_t wall_ms = json_int(json_member(action, "limits"), "wall_ms", 30000);
+    (void)snprintf(description, sizeof(description),
+                   "%s%s%s at most %lld s unless timeout_seconds says more; when the wait ends "
+                   "first, the answer is a job_id for job_get.",
+                   own ? own : "", own ? " " : "",
+                   connector ? "It reaches a service over the network,"
+                             : "It runs in a sandbox without network,",
+                   (long long)wall_ms / 1000);
+    json_put_string(w, "description", description);
+}
+
 void
 tool_put_action(const struct mcp *mcp, struct json_writer *w, const cJSON *action)
 {
     char name[TOOL_NAME_MAX];
-    char description[DESCRIPTION_MAX];
-    const char *own = json_string(action, "description");
-    const cJSON *limits = json_member(action, "limits");
+    const char *kind = json_string(action, "kind");
+    bool connector = kind && strcmp(kind, "connector") == 0;
+    const cJSON *said = json_member(action, "hints");
+    /* A sandbox's work leaves nothing behind; a service's may, unless the manifest says that it does not. */
+    const struct hints hints = { json_bool(said, "read_only", false),
+                                 json_bool(said, "destructive", connector),
+                                 json_bool(said, "idempotent", false), connector };
     tool_name_of(json_string(action, "action"), name);
-    (void)snprintf(
-        description, sizeof(description),
-        "%s%sIt runs in a sandbox without network, at most %lld s unless "
-        "timeout_seconds says more; when the wait ends first, the answer is a job_id for "
-        "job_get.",
-        own ? own : "", own ? " " : "", (long long)json_int(limits, "wall_ms", 30000) / 1000);
     json_object(w, NULL);
     json_put_string(w, "name", name);
     json_put_string(w, "title", json_string(action, "action"));
-    json_put_string(w, "description", description);
+    put_action_description(w, action, connector);
     put_action_input(w, json_member(action, "params"));
     json_put_raw(w, "outputSchema", buf_text(&mcp->action_answer), mcp->action_answer.len);
-    put_hints(w, false, false, false);
+    put_hints(w, &hints);
     json_close(w);
 }

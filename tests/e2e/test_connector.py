@@ -5,12 +5,16 @@ import base64
 import email
 import email.policy
 import json
+import pathlib
+import shutil
 import subprocess
+import tempfile
 import threading
 import uuid
 
 import pytest
 from gantry_testing import services as stand_ins
+from gantry_testing.mcp import Mcp
 from gantry_testing.stack import ROOT, Stack
 from gantry_testing.wait import wait_until
 
@@ -23,6 +27,8 @@ ACTIONS = [
     "outlook.send",
     "task.create",
     "http.request",
+    "slack_post",
+    "memory.store",
 ]
 GMAIL = {
     "client_id": "the-client",
@@ -40,8 +46,26 @@ def services():
 
 
 @pytest.fixture(scope="module")
-def stack(services):
-    with Stack(ALLOW_ACTIONS_DEFAULT=",".join(ACTIONS), **services.settings()) as running:
+def actions_dir():
+    """The actions that there are, and two whose tools over MCP have names of others."""
+    with tempfile.TemporaryDirectory(prefix="gantry-actions-") as made:
+        folder = pathlib.Path(made)
+        folder.chmod(0o755)
+        shutil.copytree(ROOT / "workers/connector/actions", folder, dirs_exist_ok=True)
+        for name in ("slack_post", "memory.store"):
+            manifest = json.loads((folder / "slack.post/manifest.json").read_text())
+            (folder / name).mkdir()
+            (folder / name / "manifest.json").write_text(json.dumps({**manifest, "name": name}))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def stack(services, actions_dir):
+    with Stack(
+        ALLOW_ACTIONS_DEFAULT=",".join(ACTIONS),
+        CONNECTOR_ACTIONS_DIR=actions_dir,
+        **services.settings(),
+    ) as running:
         set_secret(running, "default", "slack", CANARY)
         set_secret(running, "default", "github", "ghp-canary-token-1")
         set_secret(running, "default", "gmail", json.dumps(GMAIL))
@@ -498,6 +522,43 @@ def test_straight_over_nats(stack, services):
     nats.close()
     assert json.loads(message.data)["outcome"] == "ok"
     assert id_ in message.subject
+    assert len(services.asked()) == 1
+
+
+# --- as tools of an agent program ----------------------------------------------------------------
+
+
+def test_hints_of_tools(stack):
+    """What a manifest does not say is assumed to change the service."""
+    tools = Mcp(stack.client()).tools()
+
+    def hints(name):
+        said = tools[name]["annotations"].items()
+        return {key.removesuffix("Hint"): value for key, value in said}
+
+    sandboxed = {"readOnly": False, "destructive": False, "idempotent": False, "openWorld": False}
+    assert hints("ping") == sandboxed
+    assert hints("slack_post") == {**sandboxed, "openWorld": True}
+    assert hints("http_request") == {**sandboxed, "openWorld": True, "destructive": True}
+    assert "reaches a service" in tools["http_request"]["description"]
+    assert "sandbox" not in tools["http_request"]["description"]
+
+
+def test_a_tool_has_one_action(stack, services):
+    """slack.post and slack_post: the tool is the first, always, and the list says that the other
+    has none."""
+    mcp = Mcp(stack.client())
+    for _ in range(2):
+        result = mcp.ask("tools/list")
+        titles = {tool["name"]: tool["title"] for tool in result["tools"]}
+        assert len(titles) == len(result["tools"])
+        assert titles["slack_post"] == "slack.post"
+        assert titles["memory_store"] == "Store a memory"
+        assert result["_meta"]["gantry/hidden"] == ["memory.store", "slack_post"]
+    called = mcp.call("slack_post", {"channel": "C1", "text": "by a tool"})
+    assert called["structuredContent"]["output"]["result"]["channel"] == "C1", called
+    job = stack.client().get(f"/ai/jobs/{called['structuredContent']['job_id']}").ok().json
+    assert job["action"] == "slack.post"
     assert len(services.asked()) == 1
 
 

@@ -171,6 +171,8 @@ write_action(const struct recipe *recipe, cJSON *params, struct json_writer *w)
         json_put_string(w, NULL, recipe->secrets[i].name);
     json_close(w);
     json_put_doc(w, "risk", recipe->risk);
+    if (recipe->hints)
+        json_put_doc(w, "hints", recipe->hints);
     if (params)
         write_preview(recipe, params, w);
     json_close(w);

@@ -146,6 +146,7 @@ read_manifest(const struct schema *shape, const char *name, struct recipe *recip
     recipe->success = json_member(doc, "success");
     recipe->result = json_member(doc, "result");
     recipe->risk = json_member(doc, "risk");
+    recipe->hints = json_member(doc, "hints");
     recipe->key_header = json_string(json_member(doc, "idempotency"), "header");
     read_limits(doc, &recipe->limits);
     if ((rc = read_secrets(doc, recipe, err)) != RC_OK ||

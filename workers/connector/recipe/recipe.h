@@ -49,7 +49,7 @@ struct recipe {
     char name[FOLDER_NAME_MAX];
     cJSON *doc; /* owned: the manifest; the rest points into it */
     const char *description, *summary;
-    const cJSON *params_definition, *request, *success, *result, *risk;
+    const cJSON *params_definition, *request, *success, *result, *risk, *hints;
     const char
         *key_header; /* where the service takes our command's id, a template; NULL = nowhere */
     struct schema *params; /* owned */
