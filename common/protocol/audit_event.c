@@ -14,7 +14,7 @@
 #define PREFIX_CHARACTERS 64
 #define CANONICAL_MAX     (4u << 20) /* more than any body may have */
 
-static const char *const ACTORS[] = { "key", "nats", "anonymous", "operator" };
+static const char *const ACTORS[] = { "key", "nats", "anonymous", "operator", "program" };
 static const char *const STATUSES[] = { "success", "failed", "denied", "unknown" };
 
 static void
@@ -66,7 +66,7 @@ check(const struct audit_request_event *event)
         return RC_INVALID;
     if (!digest_valid(event->params_sha256) || !digest_valid(event->idempotency_sha256))
         return RC_INVALID;
-    if (event->actor < AUDIT_ACTOR_KEY || event->actor > AUDIT_ACTOR_OPERATOR ||
+    if (event->actor < AUDIT_ACTOR_KEY || event->actor > AUDIT_ACTOR_PROGRAM ||
         event->status < AUDIT_SUCCESS || event->status > AUDIT_UNKNOWN)
         return RC_INVALID;
     return event->count < 0 || event->http_status < 0 ? RC_INVALID : RC_OK;

@@ -36,8 +36,15 @@
 #define AUDIT_NO_WORKSPACE "_none"
 
 /* Who asked: a key (over HTTP, or named by the server for core requests); a direct NATS client of
- * the workspace, whose key the server does not name; nobody with a valid key; an operator. */
-enum audit_actor { AUDIT_ACTOR_KEY, AUDIT_ACTOR_NATS, AUDIT_ACTOR_ANONYMOUS, AUDIT_ACTOR_OPERATOR };
+ * the workspace, whose key the server does not name; nobody with a valid key; an operator; a program of ours
+ * by itself. */
+enum audit_actor {
+    AUDIT_ACTOR_KEY,
+    AUDIT_ACTOR_NATS,
+    AUDIT_ACTOR_ANONYMOUS,
+    AUDIT_ACTOR_OPERATOR,
+    AUDIT_ACTOR_PROGRAM
+};
 
 /* What became of it: done; allowed but failed (4xx of content, 5xx, task failed); refused. */
 enum audit_status { AUDIT_SUCCESS, AUDIT_FAILED, AUDIT_DENIED, AUDIT_UNKNOWN };

@@ -72,7 +72,16 @@ enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT, STREAM_CON
     X(CMD_SECRETS_PUT,       "secrets.put",       STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_put",       "connector", NULL,    false) \
     X(CMD_SECRETS_GET,       "secrets.get",       STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_get",      "connector", NULL,    false) \
     X(CMD_SECRETS_LIST,      "secrets.list",      STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_list",      "connector", NULL,    false) \
-    X(CMD_SECRETS_DELETE,    "secrets.delete",    STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_delete",      "connector", NULL,    false)
+    X(CMD_SECRETS_DELETE,    "secrets.delete",    STREAM_NONE,   SCOPE_SECRETS_MANAGE,  "secrets_delete",      "connector", NULL,    false) \
+    X(CMD_WEBHOOKS_CREATE, "webhooks.create", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_create", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_LIST, "webhooks.list", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_list", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_GET, "webhooks.get", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_get", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_CHANGE, "webhooks.change", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_change", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_DELETE, "webhooks.delete", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_delete", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_ROTATE, "webhooks.rotate", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_rotate", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_TEST, "webhooks.test", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_test", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_DELIVERIES, "webhooks.deliveries", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_deliveries", "connector", NULL, false) \
+    X(CMD_WEBHOOKS_REPLAY, "webhooks.replay", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_replay", "connector", NULL, false)
 /* clang-format on */
 
 #define COMMAND_ENUM(name, ...) name,

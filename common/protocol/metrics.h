@@ -52,6 +52,10 @@
     X(index_workspaces, "index_workspaces",       GAUGE,   "workspaces with a search index in memory") \
     X(index_streamed,   "index_streamed_workspaces", GAUGE, "workspaces too large for that: each search reads them from PostgreSQL") \
     X(index_loads,      "index_loads_total",      COUNTER, "times that a workspace was loaded")       \
+    X(webhooks_delivered, "webhooks_delivered_total", COUNTER, "deliveries that a webhook's receiver took") \
+    X(webhooks_refused, "webhooks_refused_total", COUNTER, "attempts of deliveries that failed")      \
+    X(webhooks_pending, "webhooks_pending",       GAUGE,   "deliveries that wait, of all workspaces") \
+    X(webhooks_disabled, "webhooks_disabled",     GAUGE,   "webhooks that are disabled, of all workspaces") \
     X(spans_exported,   "spans_exported_total",   COUNTER, "spans that the collector took")           \
     X(spans_dropped,    "spans_dropped_total",    COUNTER, "spans dropped: the queue was full, or the collector did not take them") \
     X(traces_bounded,   "traces_bounded_total",   COUNTER, "traces not sampled although their client wished it: TRACE_CLIENTS_PER_MINUTE") \

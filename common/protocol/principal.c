@@ -17,7 +17,7 @@ static const char *const SCOPES[] = { SCOPE_TABLE(SCOPE_TEXT) };
 #define ADMIN                                                                                      \
     (DEVELOPER | BIT(SCOPE_AUDIT_READ) | BIT(SCOPE_MEMORY_DELETE) | BIT(SCOPE_KEYS_MANAGE) |       \
      BIT(SCOPE_JOBS_MANAGE) | BIT(SCOPE_SECRETS_MANAGE) | BIT(SCOPE_POLICY_MANAGE) |               \
-     BIT(SCOPE_ACTIONS_APPROVE))
+     BIT(SCOPE_ACTIONS_APPROVE) | BIT(SCOPE_WEBHOOKS_MANAGE))
 
 static const struct {
     const char *name;

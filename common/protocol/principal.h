@@ -26,7 +26,8 @@
     X(SCOPE_JOBS_MANAGE,     "jobs:manage")      \
     X(SCOPE_SECRETS_MANAGE,  "secrets:manage")   \
     X(SCOPE_POLICY_MANAGE,   "policy:manage")    \
-    X(SCOPE_ACTIONS_APPROVE, "actions:approve")
+    X(SCOPE_ACTIONS_APPROVE, "actions:approve")  \
+    X(SCOPE_WEBHOOKS_MANAGE, "webhooks:manage")
 /* clang-format on */
 
 #define SCOPE_ENUM(name, text) name,

@@ -291,6 +291,8 @@ tag_of(const struct route *route)
         return "secrets";
     if (strncmp(route->path, "/policy", 7) == 0 || strncmp(route->path, "/ai/approvals", 13) == 0)
         return "policy";
+    if (strncmp(route->path, "/webhooks", 9) == 0)
+        return "webhooks";
     if (route->flags & ROUTE_OPEN || route->local == overview_get)
         return "health";
     return "tasks";

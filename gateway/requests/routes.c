@@ -16,6 +16,20 @@ static const struct route_param HISTORY[] = {
 };
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
 
+static const struct route_param WEBHOOK_ID[] = { { "id", MEMBER_UUID, "the webhook's id" } };
+static const struct route_param DELIVERY[] = {
+    { "id", MEMBER_UUID, "the webhook's id" },
+    { "delivery_id", MEMBER_UUID, "the delivery's id" },
+};
+static const struct route_param LIST_DELIVERIES[] = {
+    { "state", MEMBER_STRING, "only deliveries in this state" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "deliveries on a page, 1 to 100" },
+};
+static const char *const WEBHOOK_RECORD[] = { "id", "url", "public_key", "enabled", NULL };
+static const char *const ROTATED_RECORD[] = { "id", "public_key", "previous_valid_until", NULL };
+static const char *const DELIVERY_RECORD[] = { "id", "state", NULL };
+
 static const struct route_param SECRET_NAME[] = { { "name", MEMBER_STRING, "the secret's name" } };
 static const struct route_param JOB_ID[] = { { "id", MEMBER_UUID, "the job's id" } };
 static const struct route_param WAIT_JOB[] = {
@@ -206,6 +220,34 @@ const struct route ROUTES[] = {
     { METHOD_POST, "/policy/test", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
       ROUTE_NAMED, CMD_COUNT, "policy_test", 200, .local = policy_test,
       .answer = "PolicyTest", .summary = "What the policy decides about an action, and why; nothing runs" },
+    { METHOD_POST, "/webhooks", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      ROUTE_IDEMPOTENT | ROUTE_SECRETS, CMD_WEBHOOKS_CREATE, "webhooks_create", 201, .record = WEBHOOK_RECORD,
+      .answer = "NewWebhook", .summary = "Have events delivered to a URL; the secret is shown once" },
+    { METHOD_GET, "/webhooks", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      0, CMD_WEBHOOKS_LIST, "webhooks_list", 200,
+      .answer = "WebhookList", .summary = "The workspace's webhooks" },
+    { METHOD_GET, "/webhooks/{id}", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      0, CMD_WEBHOOKS_GET, "webhooks_get", 200, PARAMS(WEBHOOK_ID),
+      .answer = "Webhook", .summary = "One webhook" },
+    { METHOD_PATCH, "/webhooks/{id}", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      ROUTE_SECRETS, CMD_WEBHOOKS_CHANGE, "webhooks_change", 200, PARAMS(WEBHOOK_ID),
+      .answer = "Webhook", .summary = "Change a webhook, disable it, or enable it again" },
+    { METHOD_DELETE, "/webhooks/{id}", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      0, CMD_WEBHOOKS_DELETE, "webhooks_delete", 204, PARAMS(WEBHOOK_ID),
+      .summary = "Delete a webhook and its deliveries" },
+    { METHOD_POST, "/webhooks/{id}/rotate", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      ROUTE_IDEMPOTENT | ROUTE_BODY_EMPTY, CMD_WEBHOOKS_ROTATE, "webhooks_rotate", 200, PARAMS(WEBHOOK_ID),
+      .record = ROTATED_RECORD, .answer = "RotatedWebhook",
+      .summary = "A new signing secret; the one before signs as well for a while" },
+    { METHOD_POST, "/webhooks/{id}/test", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      ROUTE_IDEMPOTENT | ROUTE_BODY_EMPTY, CMD_WEBHOOKS_TEST, "webhooks_test", 200, PARAMS(WEBHOOK_ID),
+      .record = DELIVERY_RECORD, .answer = "QueuedDelivery", .summary = "Send a delivery of the type webhook.test" },
+    { METHOD_GET, "/webhooks/{id}/deliveries", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      0, CMD_WEBHOOKS_DELIVERIES, "webhooks_deliveries", 200, PARAMS(WEBHOOK_ID), QUERIES(LIST_DELIVERIES),
+      .answer = "DeliveryPage", .summary = "What was and will be delivered, newest first" },
+    { METHOD_POST, "/webhooks/{id}/deliveries/{delivery_id}/replay", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      ROUTE_IDEMPOTENT | ROUTE_BODY_EMPTY, CMD_WEBHOOKS_REPLAY, "webhooks_replay", 200, PARAMS(DELIVERY),
+      .record = DELIVERY_RECORD, .answer = "QueuedDelivery", .summary = "Send a delivery again" },
 
     { METHOD_GET, "/healthz", SCOPE_NONE, ROUTE_LOCAL,
       ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_live,

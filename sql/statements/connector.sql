@@ -16,7 +16,7 @@ RETURNING version, (extract(epoch FROM created_at) * 1000)::bigint,
 -- out:  name, version, created, updated
 SELECT name, version, (extract(epoch FROM created_at) * 1000)::bigint,
        (extract(epoch FROM updated_at) * 1000)::bigint
-FROM connector_secret WHERE workspace = $1 ORDER BY name LIMIT 1000
+FROM connector_secret WHERE workspace = $1 AND position(':' IN name) = 0 ORDER BY name LIMIT 1000
 
 -- name: secret_show
 -- in:   1 workspace, 2 name
@@ -75,3 +75,134 @@ SELECT workspace, name FROM connector_stale($1, $2::integer)
 UPDATE connector_secret SET key = $4, sealed = $5, token = NULL, token_expires_at = NULL
 WHERE workspace = $1 AND name = $2 AND version = $3::bigint AND key <> $4
 RETURNING version
+
+-- Webhooks (sql/migrations/0120_webhooks.sql).
+
+-- name: webhook_create
+-- in:   1 workspace, 2 id, 3 url, 4 description, 5 events text[], 6 ordered, 7 signature, 8 public key,
+--       9 at most
+-- out:  no row: there is one with this id, or there are that many
+INSERT INTO webhook (workspace, id, url, description, events, ordered, signature, public_key, cursor)
+SELECT $1, $2::uuid, $3, $4, $5::text[], $6::boolean, $7, $8, webhook_start()
+WHERE (SELECT count(*) FROM webhook WHERE workspace = $1) < $9::integer
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- name: webhook_list
+-- in:   1 workspace, 2 id (null: all)
+-- out:  id, url, description, events as JSON, ordered, signature, public key, previous_until, enabled,
+--       reason, delivered_at, created, updated, deliveries that wait, rotated_by
+SELECT id, url, description, to_json(events), ordered, signature, public_key,
+       (extract(epoch FROM CASE WHEN previous_until > now() THEN previous_until END) * 1000)::bigint,
+       enabled, disabled_reason, (extract(epoch FROM delivered_at) * 1000)::bigint,
+       (extract(epoch FROM created_at) * 1000)::bigint, (extract(epoch FROM updated_at) * 1000)::bigint,
+       (SELECT count(*) FROM webhook_delivery d
+         WHERE d.workspace = webhook.workspace AND d.webhook = webhook.id AND d.state = 'pending'),
+       rotated_by
+FROM webhook WHERE workspace = $1 AND ($2::uuid IS NULL OR id = $2::uuid) ORDER BY created_at, id
+
+-- name: webhook_change
+-- in:   1 workspace, 2 id, 3 url, 4 description, 5 events, 6 ordered, 7 enabled; null: as it is
+-- out:  no row: there is none
+UPDATE webhook SET url = coalesce($3, url), description = coalesce($4, description),
+    events = coalesce($5::text[], events), ordered = coalesce($6::boolean, ordered),
+    enabled = coalesce($7::boolean, enabled),
+    disabled_reason = CASE WHEN $7::boolean THEN NULL
+                           WHEN NOT $7::boolean AND enabled THEN 'by_hand' ELSE disabled_reason END,
+    updated_at = now()
+WHERE workspace = $1 AND id = $2::uuid
+RETURNING id
+
+-- name: webhook_keyed
+-- in:   1 workspace, 2 id, 3 public key, 4 seconds for which the secret before signs too, 5 by which request
+UPDATE webhook SET public_key = $3, previous_until = now() + make_interval(secs => $4::integer),
+    rotated_by = $5::uuid, updated_at = now()
+WHERE workspace = $1 AND id = $2::uuid
+RETURNING id
+
+-- name: webhook_delete
+-- in:   1 workspace, 2 id
+-- out:  no row: there was none
+WITH gone AS (DELETE FROM webhook WHERE workspace = $1 AND id = $2::uuid RETURNING id),
+     secrets AS (DELETE FROM connector_secret WHERE workspace = $1
+                 AND name IN ('webhook:' || $2, 'webhook:' || $2 || ':before'))
+SELECT id FROM gone
+
+-- name: webhook_test
+-- in:   1 workspace, 2 webhook, 3 the delivery's id, 4 body
+-- out:  no row: there is no such webhook
+INSERT INTO webhook_delivery (workspace, webhook, id, type, body)
+SELECT $1, id, $3::uuid, 'webhook.test', $4 FROM webhook WHERE workspace = $1 AND id = $2::uuid
+ON CONFLICT (workspace, id) DO UPDATE SET id = excluded.id
+RETURNING id
+
+-- name: webhook_deliveries
+-- in:   1 workspace, 2 webhook, 3 state (null: all), 4 only below this number (null: from the newest), 5 limit
+-- out:  number, id, type, state, attempts, http status, error, created, next, ended, body
+SELECT number, id, type, state, attempts, http_status, error,
+       (extract(epoch FROM created_at) * 1000)::bigint,
+       (extract(epoch FROM CASE WHEN state = 'pending' THEN next_at END) * 1000)::bigint,
+       (extract(epoch FROM ended_at) * 1000)::bigint, body
+FROM webhook_delivery
+WHERE workspace = $1 AND webhook = $2::uuid AND ($3::text IS NULL OR state = $3)
+  AND ($4::bigint IS NULL OR number < $4::bigint)
+ORDER BY number DESC LIMIT $5::integer
+
+-- name: webhook_replay
+-- in:   1 workspace, 2 webhook, 3 delivery
+-- out:  no row: there is none. One that is being sent now is sent again after that
+UPDATE webhook_delivery
+SET state = 'pending', attempts = 0, next_at = now(), ended_at = NULL, leased_until = NULL
+WHERE workspace = $1 AND webhook = $2::uuid AND id = $3::uuid
+RETURNING id
+
+-- name: webhook_collect
+-- in:   1 leaves, 2 pending
+SELECT webhook_collect($1::integer, $2::integer)
+
+-- name: webhook_claim
+-- in:   1 limit, 2 a workspace's share, 3 seconds of the lease
+-- out:  as the function says
+SELECT workspace, webhook, id, attempt, url, type, body, signature, two_secrets, egress
+FROM webhook_claim($1::integer, $2::integer, $3::integer)
+
+-- name: webhook_settle
+-- in:   1 workspace, 2 delivery, 3 attempt, 4 state, 5 http status, 6 error, 7 seconds until the next
+--       attempt, 8 why the webhook is to be disabled: 'gone', 'failing' (if nothing has succeeded since the
+--       delivery was made), or null
+-- out:  no row: somebody else has it by now; whether the webhook was disabled
+WITH settled AS (
+    UPDATE webhook_delivery
+       SET state = $4, http_status = $5::integer, error = $6, leased_until = NULL,
+           next_at = now() + make_interval(secs => $7::double precision),
+           ended_at = CASE WHEN $4 <> 'pending' THEN now() END
+     WHERE workspace = $1 AND id = $2::uuid AND attempts = $3::integer AND state = 'pending'
+    RETURNING webhook, created_at),
+off AS (
+    UPDATE webhook w SET enabled = false, disabled_reason = $8, untold = gen_random_uuid(), updated_at = now()
+      FROM settled WHERE w.workspace = $1 AND w.id = settled.webhook AND w.enabled AND $8::text IS NOT NULL
+       AND ($8 = 'gone' OR w.delivered_at IS NULL OR w.delivered_at < settled.created_at)
+    RETURNING w.id),
+good AS (
+    UPDATE webhook w SET delivered_at = now()
+      FROM settled WHERE w.workspace = $1 AND w.id = settled.webhook AND $4 = 'delivered')
+SELECT EXISTS (SELECT FROM off) FROM settled
+
+-- name: webhook_hosts
+SELECT to_json(webhook_hosts())
+
+-- name: webhook_untold
+-- in:   1 limit
+SELECT workspace, id, event_id, reason FROM webhook_untold($1::integer)
+
+-- name: webhook_told
+-- in:   1 workspace, 2 id, 3 event id
+UPDATE webhook SET untold = NULL WHERE workspace = $1 AND id = $2::uuid AND untold = $3::uuid
+RETURNING id
+
+-- name: webhook_sweep
+-- in:   1 ended deliveries that a webhook keeps, 2 days
+SELECT webhook_sweep($1::integer, $2::integer)
+
+-- name: webhook_counts
+SELECT webhooks, disabled, pending FROM webhook_counts()

@@ -238,7 +238,8 @@ def test_random_http_requests(stack, sides):
             continue
         answer = mine.client.request(method, sent_path, sent, headers)
         # (There is no gantry-connector here.)
-        good = answer.status < 500 or answer.status == 504 or path.startswith("/secrets")
+        absent = path.startswith(("/secrets", "/webhooks"))
+        good = answer.status < 500 or answer.status == 504 or absent
         assert good, (method, sent_path, sent, answer)
         statuses[answer.status] = statuses.get(answer.status, 0) + 1
         if path == "/openapi.json":

@@ -20,6 +20,7 @@ ADMIN = DEVELOPER | {
     "secrets:manage",
     "policy:manage",
     "actions:approve",
+    "webhooks:manage",
 }
 ROLES = {"viewer": VIEWER, "developer": DEVELOPER, "admin": ADMIN}
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -36,6 +37,7 @@ def fill(path):
     """A path without parameters; they name nothing that exists."""
     nothing = {
         "{id}": str(uuid.uuid4()),
+        "{delivery_id}": str(uuid.uuid4()),
         "{event_id}": str(uuid.uuid4()),
         "{key_id}": "0" * 12,
         "{seq}": "999999999",

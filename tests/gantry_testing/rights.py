@@ -148,6 +148,7 @@ def of_workspace(workspace):
     subjects += [
         f"gantry.v1.{workspace}.secrets.{verb}" for verb in ("put", "get", "list", "delete")
     ]
+    subjects += [f"gantry.v1.{workspace}.webhooks.{verb}" for verb in ("create", "list", "rotate")]
     subjects += [
         f"gantry.v1.{workspace}.{family}.{ID}.done" for family in ("memory", "audit", "job")
     ]
@@ -171,6 +172,7 @@ PROGRAMS = {
         *(f"gantry.v1.*.{tail}" for tail in COMMANDS),
         "gantry.v1.*.audit.event",
         "gantry.v1.*.secrets.*",
+        "gantry.v1.*.webhooks.*",
         "gantry.v1.*.audit.request.gateway",
         "$JS.API.INFO",
         "$JS.API.STREAM.INFO.*",
@@ -285,6 +287,7 @@ LISTENS = {
     ],
     "connector": [
         "gantry.v1.*.secrets.*",
+        "gantry.v1.*.webhooks.*",
         "gantry.sys.connector.actions.*",
         "gantry.sys.executor.cancel",
     ],

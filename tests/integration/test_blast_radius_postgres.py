@@ -50,7 +50,11 @@ TABLES = {
         "audit_checkpoint": "SELECT INSERT",
     },
     "gantry_pruner": {},
-    "gantry_connector": {"connector_secret": "SELECT INSERT UPDATE DELETE"},
+    "gantry_connector": {
+        "connector_secret": "SELECT INSERT UPDATE DELETE",
+        "webhook": "SELECT INSERT UPDATE DELETE",
+        "webhook_delivery": "SELECT INSERT UPDATE DELETE",
+    },
 }
 # role -> table -> columns that it may read although not the table
 COLUMNS = {"gantry_search": {"command_done": {"workspace", "id", "memory_id", "refusal"}}}
@@ -77,6 +81,13 @@ DEFINERS = {
     "audit_prune": {"gantry_pruner"},
     "audit_prune_bound": {"gantry_audit"},
     "connector_stale": {"gantry_connector"},
+    "webhook_start": {"gantry_connector"},
+    "webhook_hosts": {"gantry_connector"},
+    "webhook_collect": {"gantry_connector"},
+    "webhook_claim": {"gantry_connector"},
+    "webhook_untold": {"gantry_connector"},
+    "webhook_sweep": {"gantry_connector"},
+    "webhook_counts": {"gantry_connector"},
 }
 REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 

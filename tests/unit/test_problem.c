@@ -107,6 +107,7 @@ test_roles(void **unused)
         [SCOPE_SECRETS_MANAGE] = { "secrets:manage", false, false, true },
         [SCOPE_POLICY_MANAGE] = { "policy:manage", false, false, true },
         [SCOPE_ACTIONS_APPROVE] = { "actions:approve", false, false, true },
+        [SCOPE_WEBHOOKS_MANAGE] = { "webhooks:manage", false, false, true },
     };
     struct principal viewer = { .scopes = role_scopes(ROLE_VIEWER) };
     struct principal developer = { .scopes = role_scopes(ROLE_DEVELOPER) };

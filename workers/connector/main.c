@@ -6,6 +6,7 @@
 #include "jobs/connector.h"
 #include "scripts.h"
 #include "sql_connector.h"
+#include "webhooks/webhooks.h"
 
 static const struct worker_route ROUTES[] = {
     { .command = CMD_CONNECTOR_RUN, .start = connector_run_start },
@@ -13,6 +14,15 @@ static const struct worker_route ROUTES[] = {
     { .command = CMD_SECRETS_GET, .start = secrets_get_start, .without_kv = true },
     { .command = CMD_SECRETS_LIST, .start = secrets_list_start, .without_kv = true },
     { .command = CMD_SECRETS_DELETE, .start = secrets_delete_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_CREATE, .start = webhooks_create_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_LIST, .start = webhooks_list_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_GET, .start = webhooks_get_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_CHANGE, .start = webhooks_change_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_DELETE, .start = webhooks_delete_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_ROTATE, .start = webhooks_rotate_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_TEST, .start = webhooks_test_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_DELIVERIES, .start = webhooks_deliveries_start, .without_kv = true },
+    { .command = CMD_WEBHOOKS_REPLAY, .start = webhooks_replay_start, .without_kv = true },
 };
 
 int

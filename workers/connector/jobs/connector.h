@@ -29,7 +29,8 @@
 struct settings {
     char *actions_dir, *networks, *hosts, *ca_file;
     int task_service;
-    int64_t slots;
+    int64_t slots, webhook_slots;
+    char *webhook_retries;
     uint8_t secret_key[CRYPTO_KEY_LEN], secret_key_previous[CRYPTO_KEY_LEN];
     uint8_t data_key[CRYPTO_KEY_LEN];
     int64_t job_retention_days;
@@ -47,6 +48,7 @@ struct connector {
     struct bus_sub *cancels, *questions;
     LIST_HEAD(, errand) errands; /* under way, for the end of the program */
     int64_t rotate_ms;           /* when rotation is looked at next; 0 = it is done */
+    struct dispatch *dispatch;   /* owned: deliveries of webhooks */
     unsigned closed;             /* secrets that neither key opens */
 };
 
@@ -90,6 +92,8 @@ enum rc connector_dead(struct worker *w, struct call *call, const char *reason, 
 void connector_run_start(struct worker *w, struct call *call);
 /* Parameters of this task, without type; owned. NULL: a task that is none. */
 void errand_stop_all(struct connector *c);
+/* A thread with a small stack and without signals; 0, or why not. */
+int connector_thread(pthread_t *thread, void *(*fn)(void *), void *arg);
 
 /* errand.c: the thread */
 void *errand_main(void *arg);

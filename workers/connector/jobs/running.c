@@ -129,8 +129,8 @@ thread_main(void *arg)
 }
 
 /* Signals are the loop's. */
-static int
-start_thread(struct errand *e)
+int
+connector_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
     pthread_attr_t attr;
     sigset_t all, before;
@@ -140,7 +140,7 @@ start_thread(struct errand *e)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (!failed)
-        failed = pthread_create(&e->thread, &attr, thread_main, e);
+        failed = pthread_create(thread, &attr, fn, arg);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attr);
     return failed;
@@ -175,7 +175,7 @@ run_errand(struct tasking *t)
         return;
     }
     e = errand_new(t, recipe, params, total_ms);
-    if (start_thread(e) == 0) {
+    if (connector_thread(&e->thread, thread_main, e) == 0) {
         t->own = e;
         return;
     }

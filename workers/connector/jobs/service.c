@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "jobs/connector.h"
+#include "webhooks/webhooks.h"
 
 #define AT(member)     offsetof(struct settings, member)
 #define PLACE          "workers/connector/actions"
@@ -35,6 +36,10 @@ static const struct conf_item ITEMS[] = {
       "HOST=ADDRESS or HOST=ADDRESS:PORT, …: where a host is, instead of what its name resolves to" },
     { "CONNECTOR_CA_FILE", CONF_STRING, AT(ca_file), "", 0, 1024, NULL, 0,
       "certificate authorities that services are checked against; empty = the system's" },
+    { "WEBHOOK_SLOTS", CONF_INT, AT(webhook_slots), "8", 2, 64, NULL, 0,
+      "deliveries of webhooks that are sent at once; a workspace has at most half of them" },
+    { "WEBHOOK_RETRIES", CONF_STRING, AT(webhook_retries), "5 300 1800 7200 18000 36000 50400 72000 86400",
+      1, 256, NULL, 0, "seconds before each further attempt of a delivery, up to a fifth more at random" },
     { "DATA_KEY", CONF_KEY32, AT(data_key), NULL, 0, 0, NULL, 0,
       "encrypts results of jobs and parameters of previews in Redis" },
     { "JOB_RETENTION_DAYS", CONF_INT, AT(job_retention_days), "7", 1, 365, NULL, 0,
@@ -74,7 +79,7 @@ connector_start(struct worker *w, struct err *err)
         return err_wrap(err, "CONNECTOR_NETWORKS");
     if ((rc = outbound_pins_read(c->settings->hosts, &c->outbound, err)) != RC_OK)
         return err_wrap(err, "CONNECTOR_HOSTS");
-    if ((rc = outbound_init(err)) != RC_OK)
+    if ((rc = outbound_init(err)) != RC_OK || (rc = dispatch_new(c, &c->dispatch, err)) != RC_OK)
         return rc;
     return load_recipes(c, err);
 }
@@ -116,6 +121,7 @@ connector_tick(struct worker *w)
     struct err err = { 0 };
     bool left = false;
 
+    dispatch_tick(c->dispatch);
     if (c->rotate_ms == 0 || clock_mono_ms() < c->rotate_ms)
         return;
     if (vault_rotate(&c->vault, ROTATE_ROWS, &c->closed, &left, &err) != RC_OK) {
@@ -146,6 +152,7 @@ connector_stop(struct worker *w)
     if (!c)
         return;
     errand_stop_all(c);
+    dispatch_free(c->dispatch);
     taskings_close(&c->taskings);
     desk_free(c->desk);
     recipes_fini(&c->recipes);

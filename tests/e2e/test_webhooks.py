@@ -1,0 +1,448 @@
+# SPDX-License-Identifier: MIT
+"""Webhooks out (docs/webhooks.md), against a receiver that verifies with code of its own."""
+
+import json
+import time
+import uuid
+
+import pytest
+from gantry_testing import services as stand_ins
+from gantry_testing.stack import Stack
+from gantry_testing.wait import wait_until
+from gantry_testing.webhooks import arrived, by_secret, signatures
+
+ALL = ["job.ended", "memory.*", "audit.*"]
+
+
+@pytest.fixture(scope="module")
+def services():
+    with stand_ins.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(services):
+    with Stack(
+        ALLOW_ACTIONS_DEFAULT="ping", WEBHOOK_RETRIES="0 1", **services.settings()
+    ) as running:
+        running.gantry("workspace", "egress", "default", "plain.example", "other.example")
+        yield running
+
+
+@pytest.fixture
+def path():
+    return f"hook-{uuid.uuid4().hex[:8]}"
+
+
+def subscribe(
+    stack, path, events=("memory.stored",), workspace="default", host="plain.example", **more
+):
+    body = {"url": f"https://{host}/{path}", "events": list(events), **more}
+    return stack.client(workspace=workspace).post("/webhooks", body).ok(201).json
+
+
+def store(stack, workspace="default", **more):
+    body = {"scope": f"s:{uuid.uuid4().hex[:6]}", "text": f"note {uuid.uuid4()}", **more}
+    return stack.client(workspace=workspace).post("/webhook/memory/ingest", body).ok().json["id"]
+
+
+def ids(deliveries):
+    return [one["data"].get("job_id") or one["data"]["event_id"] for one in deliveries]
+
+
+def listed(stack, hook, workspace="default", **query):
+    text = "&".join(f"{name}={value}" for name, value in query.items())
+    return (
+        stack.client(workspace=workspace)
+        .get(f"/webhooks/{hook['id']}/deliveries?{text}")
+        .ok()
+        .json["items"]
+    )
+
+
+def settled(stack, hook, count, state):
+    return wait_until(
+        lambda: len(found := listed(stack, hook, state=state)) >= count and found,
+        60,
+        f"{count} deliveries are {state}: {listed(stack, hook)}",
+    )
+
+
+# --- subscriptions -------------------------------------------------------------------------------
+
+
+def test_a_webhook_is_made_shown_changed_and_deleted(stack, path):
+    client = stack.client()
+    made = subscribe(stack, path, description="for the test", ordered=True)
+    secret = made.pop("secret")
+    assert secret.startswith("whsec_")
+    assert made["signature"] == "hmac"
+    assert made["public_key"] is None
+    assert client.get(f"/webhooks/{made['id']}").ok().json == made
+    assert made in client.get("/webhooks").ok().json["items"]
+    changed = (
+        client.request(
+            "PATCH",
+            f"/webhooks/{made['id']}",
+            {"events": ["audit.*"], "ordered": False, "enabled": False},
+        )
+        .ok()
+        .json
+    )
+    assert changed == {
+        **made,
+        "events": ["audit.*"],
+        "ordered": False,
+        "enabled": False,
+        "disabled_reason": "by_hand",
+        "updated_at": changed["updated_at"],
+    }
+    client.delete(f"/webhooks/{made['id']}").ok(204)
+    for method, tail, body in [
+        ("GET", "", None),
+        ("DELETE", "", None),
+        ("PATCH", "", {"enabled": True}),
+        ("POST", "/rotate", {}),
+        ("POST", "/test", {}),
+        ("GET", "/deliveries", None),
+        ("POST", f"/deliveries/{uuid.uuid4()}/replay", {}),
+    ]:
+        answer = client.request(method, f"/webhooks/{made['id']}{tail}", body)
+        assert answer.code == "not_found", (method, tail)
+    with stack.database() as owner, owner.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM connector_secret WHERE name LIKE %s", (f"%{made['id']}%",)
+        )
+        assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": "http://plain.example/x"}, "url"),
+        ({"url": "https://elsewhere.example/x"}, "url"),
+        ({"url": "https://user@plain.example/x"}, "url"),
+        ({"url": "https://127.0.0.1/x"}, "url"),
+        ({"events": []}, "events"),
+        ({"events": ["memory.read"]}, "events[0]"),
+        ({"events": ["audit.a*b"]}, "events[0]"),
+        ({"signature": "rsa"}, "signature"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_what_is_wrong_is_named(stack, path, change, field):
+    body = {"url": f"https://plain.example/{path}", "events": ["job.ended"], **change}
+    answer = stack.client().post("/webhooks", body)
+    assert answer.code == "invalid_request"
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+
+
+def test_webhooks_are_for_admins_of_the_workspace(stack, path):
+    made = subscribe(stack, path)
+    place = f"/webhooks/{made['id']}"
+    routes = [
+        ("POST", "/webhooks", {"url": "https://plain.example/x", "events": ["job.ended"]}),
+        ("GET", "/webhooks", None),
+        ("GET", place, None),
+        ("PATCH", place, {"enabled": False}),
+        ("DELETE", place, None),
+        ("POST", f"{place}/rotate", {}),
+        ("POST", f"{place}/test", {}),
+        ("GET", f"{place}/deliveries", None),
+        ("POST", f"{place}/deliveries/{uuid.uuid4()}/replay", {}),
+    ]
+    for role in ("viewer", "developer"):
+        for method, where, body in routes:
+            assert stack.client(role).request(method, where, body).code == "missing_scope", where
+    stranger = stack.client(workspace="stranger")
+    assert stranger.get("/webhooks").ok().json == {"items": [], "count": 0}
+    for method, where, body in routes[2:]:
+        assert stranger.request(method, where, body).code == "not_found", (method, where)
+    assert stack.client().get(place).ok().json["enabled"]
+
+
+def test_a_request_that_is_repeated_makes_one(stack, path):
+    body = {"url": f"https://plain.example/{path}", "events": ["job.ended"]}
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first = stack.client().request("POST", "/webhooks", body, key).ok(201)
+    again = stack.client().request("POST", "/webhooks", body, key).ok(201)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json["id"] == first.json["id"]
+    assert "secret" not in again.json  # as of keys: the record holds no content
+    urls = [item["url"] for item in stack.client().get("/webhooks").ok().json["items"]]
+    assert urls.count(body["url"]) == 1
+    rotate = f"/webhooks/{first.json['id']}/rotate"
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    stack.client().request("POST", rotate, {}, key).ok()
+    stack.client().request("POST", rotate, {}, key).ok()
+
+
+def test_a_workspace_has_twenty(stack):
+    client = stack.client(workspace="many")
+    stack.gantry("workspace", "egress", "many", "plain.example")
+    body = {"url": "https://plain.example/many", "events": ["job.ended"]}
+    for _ in range(20):
+        last = client.post("/webhooks", body).ok(201).json
+    assert client.post("/webhooks", body).code == "invalid_request"
+    client.delete(f"/webhooks/{last['id']}").ok(204)
+    client.post("/webhooks", body).ok(201)
+
+
+# --- what is delivered ----------------------------------------------------------------------------
+
+
+def test_events_arrive_signed(stack, services, path):
+    hook = subscribe(stack, path, ALL)
+    memory = store(stack)
+    stack.client().delete(f"/memory/{memory}").ok(204)
+    job = (
+        stack.client()
+        .post("/webhook/executor/run", {"task": {"type": "ping"}})
+        .ok()
+        .json["job_id"]
+    )
+    appended = {"actor": "bot", "action": "deploy.done", "target": "web", "decision": "allowed"}
+    event = stack.client().post("/webhook/audit/append", appended).ok().json
+
+    def all_there():
+        found = {one["type"]: one for one in arrived(services, path, hook["secret"])}
+        wanted = {"memory.stored", "memory.forgotten", "job.ended", "audit.deploy.done"}
+        return wanted <= set(found) and found
+
+    found = wait_until(all_there, 60, "the events arrive")
+    stored, ended = found["memory.stored"], found["job.ended"]
+    assert stored["data"]["action"] == "memory.ingest"
+    assert stored["data"]["workspace"] == "default"
+    assert found["memory.forgotten"]["data"]["target"] == memory
+    assert ended["data"]["job_id"] == job
+    assert ended["data"]["outcome"] == "ok"
+    assert ended["data"]["action"] == "ping"
+    assert found["audit.deploy.done"]["data"]["leaf_index"] == event["leaf_index"]
+    assert found["audit.deploy.done"]["data"]["actor"] == "bot"
+    request = services.asked(f"plain.example/{path}")[0]
+    assert set(json.loads(request.body)) == {"type", "timestamp", "data"}
+    assert abs(int(request.headers["webhook-timestamp"]) - time.time()) < 300
+    assert request.headers["Content-Type"] == "application/json"
+    tampered = type(request).__new__(type(request))
+    tampered.headers, tampered.body = request.headers, request.body + b" "
+    assert not by_secret(tampered, hook["secret"])
+
+
+def test_nothing_of_the_memory_is_in_a_delivery(stack, services, path):
+    subscribe(stack, path, ALL)
+    memory = store(
+        stack, text="the canary sings 4711", tags=["canary-tag"], metadata={"m": "canary-m"}
+    )
+    wait_until(lambda: "memory.stored" in str(arrived(services, path)), 60, "it arrives")
+    assert memory
+    assert "canary" not in str(arrived(services, path))
+
+
+def test_only_what_was_asked_for(stack, services, path):
+    hook = subscribe(stack, path, ["audit.memory.ingest", "memory.stored"])
+    stack.client().get("/memory").ok()
+    store(stack)
+    wait_until(lambda: len(arrived(services, path)) == 2, 60, "both arrive")
+    store(stack)
+    wait_until(lambda: len(arrived(services, path)) == 4, 60, "both arrive")
+    assert {one["type"] for one in arrived(services, path)} == {
+        "audit.memory.ingest",
+        "memory.stored",
+    }
+    assert len({one["id"] for one in arrived(services, path)}) == 4
+    assert [one["type"] for one in listed(stack, hook, limit=1)] == ["memory.stored"]
+
+
+def test_ed25519_and_another_key(stack, services, path):
+    hook = subscribe(stack, path, signature="ed25519")
+    assert "secret" not in hook
+    assert hook["public_key"].startswith("whpk_")
+    store(stack)
+    (request,) = wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "it arrives")
+    assert [version for version, _ in signatures(request.headers)] == ["v1a"]
+    assert by_secret(request, hook["public_key"])
+    turned = stack.client().post(f"/webhooks/{hook['id']}/rotate", {}).ok().json
+    assert turned["public_key"] != hook["public_key"]
+    services.forget()
+    store(stack)
+    (request,) = wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "it arrives")
+    assert by_secret(request, hook["public_key"])
+    assert by_secret(request, turned["public_key"])
+
+
+def test_two_secrets_sign_during_a_rotation(stack, services, path):
+    hook = subscribe(stack, path)
+    turned = (
+        stack.client().post(f"/webhooks/{hook['id']}/rotate", {"overlap_seconds": 3600}).ok().json
+    )
+    assert turned["previous_valid_until"]
+    store(stack)
+    (request,) = wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "it arrives")
+    assert len(signatures(request.headers)) == 2
+    assert by_secret(request, hook["secret"])
+    assert by_secret(request, turned["secret"])
+    last = stack.client().post(f"/webhooks/{hook['id']}/rotate", {"overlap_seconds": 0}).ok().json
+    services.forget()
+    store(stack)
+    (request,) = wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "it arrives")
+    assert len(signatures(request.headers)) == 1
+    assert by_secret(request, last["secret"])
+    assert not by_secret(request, turned["secret"])
+
+
+def test_no_workspace_hears_of_another(stack, services, path):
+    stack.key(workspace="hears")
+    stack.gantry("workspace", "egress", "hears", "plain.example")
+    subscribe(stack, path, ALL, workspace="hears")
+    store(stack)
+    store(stack, workspace="hears")
+    wait_until(lambda: "memory.stored" in str(arrived(services, path)), 60, "its own arrives")
+    assert {one["data"]["workspace"] for one in arrived(services, path)} == {"hears"}
+
+
+# --- receivers that fail --------------------------------------------------------------------------
+
+
+def test_tried_again_until_it_is_taken(stack, services, path):
+    hook = subscribe(stack, path)
+    services.say(f"plain.example/{path}", (500, None), services.hang_up)
+    store(stack)
+    (delivery,) = settled(stack, hook, 1, "delivered")
+    assert delivery["attempts"] == 3
+    assert (delivery["http_status"], delivery["error"]) == (200, None)
+    requests = services.asked(f"plain.example/{path}")
+    assert [by_secret(request, hook["secret"]) for request in requests] == [True] * 3
+    assert {request.headers["webhook-id"] for request in requests} == {delivery["id"]}
+    assert stack.client().get(f"/webhooks/{hook['id']}").ok().json["delivered_at"]
+
+
+def test_a_receiver_that_fails_for_good_is_disabled_and_can_come_back(stack, services, path):
+    hook = subscribe(stack, path)
+    other = subscribe(stack, "watch-" + path, ["audit.webhooks.disable"])
+    services.say(f"plain.example/{path}", *[(500, None)] * 3)
+    store(stack)
+    (delivery,) = settled(stack, hook, 1, "failed")
+    assert (delivery["attempts"], delivery["http_status"]) == (3, 500)
+    assert delivery["error"] == "the receiver answers 500"
+    shown = stack.client().get(f"/webhooks/{hook['id']}").ok().json
+    assert (shown["enabled"], shown["disabled_reason"]) == (False, "failing")
+    (told,) = wait_until(lambda: arrived(services, "watch-" + path), 60, "the others hear of it")
+    assert told["data"]["target"] == hook["id"]
+    assert told["data"]["error_reason"] == "failing"
+    event = stack.client().get(f"/ai/audit/events/{told['data']['event_id']}").ok().json
+    assert event["actor_type"] == "program"
+    # What happens meanwhile waits in the log.
+    store(stack)
+    stack.client().request("PATCH", f"/webhooks/{hook['id']}", {"enabled": True}).ok()
+    settled(stack, hook, 1, "delivered")
+    again = f"/webhooks/{hook['id']}/deliveries/{delivery['id']}/replay"
+    assert stack.client().post(again, {}).ok().json == {"id": delivery["id"], "state": "pending"}
+    settled(stack, hook, 2, "delivered")
+    assert len({one["id"] for one in arrived(services, path, hook["secret"])}) == 2
+    assert stack.client().get(f"/webhooks/{other['id']}").ok().json["enabled"]
+
+
+def test_gone_is_gone(stack, services, path):
+    hook = subscribe(stack, path)
+    services.say(f"plain.example/{path}", (410, None))
+    store(stack)
+    (delivery,) = settled(stack, hook, 1, "failed")
+    assert delivery["attempts"] == 1
+    shown = stack.client().get(f"/webhooks/{hook['id']}").ok().json
+    assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
+
+
+def endless(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b"x" * 65536)
+    except OSError:
+        pass
+
+
+def test_hostile_receivers(stack, services, path):
+    """Each is a failure of its own kind, and nobody else is asked."""
+    ways = {
+        "redirect": (
+            lambda handler: handler.answer(307, None, {"Location": "https://127.0.0.1/"}),
+            "307",
+        ),
+        "inside": (
+            lambda handler: handler.answer(302, None, {"Location": "https://plain.example/inside"}),
+            "302",
+        ),
+        "endless": (endless, "larger than its bound"),
+        "broken": (services.hang_up, "broke"),
+    }
+    hooks = {}
+    for name, (way, _) in ways.items():
+        hooks[name] = subscribe(stack, f"{path}-{name}", ["audit.never.happens"])
+        services.say(f"plain.example/{path}-{name}", way, way, way)
+    hooks["name"] = subscribe(stack, path, ["audit.never.happens"], host="other.example")
+    for hook in hooks.values():
+        stack.client().post(f"/webhooks/{hook['id']}/test", {}).ok()
+    for name, hook in hooks.items():
+        (delivery,) = settled(stack, hook, 1, "failed")
+        wanted = ways[name][1] if name in ways else "certificate"
+        assert wanted in delivery["error"], (name, delivery)
+        assert delivery["type"] == "webhook.test"
+    assert not services.asked("plain.example/inside")
+    assert not services.asked("other.example")
+
+
+def test_a_host_that_is_taken_off_the_list_is_not_asked(stack, services, path):
+    stack.key(workspace="shrinks")
+    stack.gantry("workspace", "egress", "shrinks", "plain.example")
+    hook = subscribe(stack, path, workspace="shrinks")
+    stack.gantry("workspace", "egress", "shrinks", "other.example")
+    store(stack, workspace="shrinks")
+    wait_until(lambda: "on no list" in str(listed(stack, hook, "shrinks")), 60, "it is refused")
+    assert not services.asked(f"plain.example/{path}")
+
+
+def test_one_after_the_other_if_asked_for(stack, services, path):
+    hook = subscribe(stack, path, ordered=True)
+    services.say(f"plain.example/{path}", (503, None), (200, None), (500, None))
+    for _ in range(4):
+        store(stack)
+    settled(stack, hook, 4, "delivered")
+    leaves = [one["data"]["leaf_index"] for one in arrived(services, path, hook["secret"])]
+    assert len(leaves) == 6
+    assert leaves == sorted(leaves)
+
+
+def test_a_slow_receiver_holds_up_nobody_else(stack, services, path):
+    """Half of the slots at most are one workspace's."""
+    stack.key(workspace="slow")
+    stack.gantry("workspace", "egress", "slow", "plain.example")
+    slow = [subscribe(stack, f"{path}-{n}", workspace="slow") for n in range(10)]
+    for n in range(10):
+        services.say(f"plain.example/{path}-{n}", services.hold)
+    hook = subscribe(stack, path)
+    store(stack, workspace="slow")
+    wait_until(lambda: len(services.asked(f"plain.example/{path}-")) >= 4, 60, "they are asked")
+    store(stack)
+    settled(stack, hook, 1, "delivered")
+    assert len(services.asked(f"plain.example/{path}-")) <= 10
+    for one in slow:
+        stack.client(workspace="slow").delete(f"/webhooks/{one['id']}").ok(204)
+    services.over.set()
+    services.over.clear()
+
+
+def test_pages_of_deliveries(stack, services, path):
+    hook = subscribe(stack, path, ["audit.never.happens"])
+    for _ in range(5):
+        stack.client().post(f"/webhooks/{hook['id']}/test", {}).ok()
+    settled(stack, hook, 5, "delivered")
+    seen, cursor = [], ""
+    while True:
+        page = stack.client().get(f"/webhooks/{hook['id']}/deliveries?limit=2{cursor}").ok().json
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert len(seen) == len(set(seen)) == 5
+    assert sorted(seen) == sorted(one["id"] for one in arrived(services, path, hook["secret"]))
