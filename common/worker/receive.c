@@ -300,8 +300,10 @@ reject(struct delivery *delivery, const struct err *err)
         delivery_free(delivery);
         return;
     }
-    if (delivery->call.deliveries <= (uint64_t)delivery->w->common.delivery_limit)
+    if (delivery->call.deliveries <= (uint64_t)delivery->w->common.delivery_limit) {
         set_problem(delivery, err);
+        delivery->refused = delivery->route != NULL;
+    }
     delivery_dead_letter(delivery, arena_strdup(&delivery->mem, err->text));
     delivery_done(delivery);
 }

@@ -12,7 +12,8 @@
  *   command   with the handler -> answering -> auditing -> acking -> gone
  *   request   with the handler -> auditing -> answering -> gone
  *   failed    with the handler -> held -> queued, again and again
- *   rejected  auditing -> dead lettering -> answering -> acking (as a termination) -> gone
+ *   rejected  auditing -> dead lettering -> answering -> acking (as a termination) -> gone; where the
+ *             program remembers refusals: with its handler for them first, in the workspace's turn
  *   list      opened, or taking apart -> acking -> gone (list.c)
  *
  * Many deliveries are in these steps at once; each step publishes, and is done when its confirmation
@@ -41,11 +42,10 @@ after_arrival(struct delivery *delivery)
 {
     if (delivery->is_list)
         return delivery->call.deliveries > 1 ? DELIVERY_TAKING_APART : DELIVERY_OPENED;
-    if (delivery->reason)
-        return DELIVERY_AUDITING;
-    if (!delivery->refused || (delivery->consumer && delivery->w->spec->refused))
+    bool to_remember = delivery->refused && delivery->consumer && delivery->w->spec->refused;
+    if (to_remember || (!delivery->refused && !delivery->reason))
         return DELIVERY_QUEUED;
-    return delivery->consumer ? DELIVERY_ANSWERING : DELIVERY_AUDITING;
+    return delivery->consumer && !delivery->reason ? DELIVERY_ANSWERING : DELIVERY_AUDITING;
 }
 
 static enum delivery_state
@@ -87,8 +87,8 @@ after_command(struct delivery *delivery)
 {
     struct call *call = &delivery->call;
     switch (rc_verdict(call->result.rc)) {
-    case VERDICT_DONE:
-        return DELIVERY_ANSWERING;
+    case VERDICT_DONE: /* with a reason: rejected, and remembered */
+        return delivery->reason ? DELIVERY_AUDITING : DELIVERY_ANSWERING;
     case VERDICT_RETRY:
         if (!gives_up(delivery, grown(RETRY_FIRST_MS, RETRY_MAX_MS, delivery->attempts)))
             return DELIVERY_HELD;

@@ -123,9 +123,10 @@ struct worker_spec {
     /* Free slots are handed round-robin to the workspaces: each is asked for one message at a time.
      * NULL = in batches. (All have one durable consumer per workspace, <program>_<workspace>.) */
     unsigned (*slots_free)(struct worker *w);
-    /* JetStream calls that the runtime has refused (422, 403, 429; the answer is in their results), in
-     * batches: record them, so that their publisher can ask what became of them. A result may become
-     * RC_TEMP by call_fail(): later. NULL = they are answered and audited only. */
+    /* JetStream calls that the runtime has refused (422, 403, 429; malformed ones, which become dead
+     * letters next, 400, 401; the answer is in their results), in batches, and each workspace in its
+     * turn: record them, so that their publisher can ask what became of them. id "": it has none. A result
+     * may become RC_TEMP by call_fail(): later. NULL = they are answered and audited only. */
     worker_handle_fn *refused;
     /* Hooks, all optional. on_start: nothing connected yet. on_tick: each second. */
     enum rc (*on_start)(struct worker *w, struct err *err);

@@ -59,12 +59,12 @@ def served(stack):
 
 
 def flood(stack, count, command, payload):
+    ids = [str(uuid.uuid4()) for _ in range(count)]
     with contextlib.closing(stack.nats("admin", "hog")) as nats:
-        for _ in range(count):
-            nats.publish(
-                f"gantry.v1.hog.{command}", payload(), headers={"Nats-Msg-Id": str(uuid.uuid4())}
-            )
+        for one in ids:
+            nats.publish(f"gantry.v1.hog.{command}", payload(), headers={"Nats-Msg-Id": one})
         nats.flush()
+    return ids
 
 
 def test_dead_letters_log_lines_and_the_rate(system):
@@ -91,6 +91,34 @@ def test_dead_letters_log_lines_and_the_rate(system):
         60,
         "it is over",
     )
+
+
+def test_malformed_commands_take_turns_and_transactions_together(system):
+    """They are remembered for their publisher, many in a transaction, and nobody waits for all."""
+    system.take_down("ingest")
+    ids = flood(system, 1000, "memory.ingest", lambda: b'{"scope":"z"')
+    body = {"scope": "s", "text": f"among them {uuid.uuid4()}"}
+    mine = system.client("admin", "neighbour").post(
+        "/webhook/memory/ingest", body, prefer="respond-async"
+    )
+    system.bring_back("ingest")
+    with contextlib.closing(system.operator()) as operator:
+        wait_until(
+            lambda: operator.api("STREAM.INFO.MEMORY")["state"]["messages"] == 0, 60, "all settled"
+        )
+    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(DISTINCT xmin::text), max(done_at) FROM command_done"
+            " WHERE id = ANY (%s::uuid[]) AND refusal ->> 'code' = 'malformed_json'",
+            (ids,),
+        )
+        count, transactions, last = cursor.fetchone()
+        cursor.execute(
+            "SELECT done_at FROM command_done WHERE id = %s", (mine.ok(202).json["id"],)
+        )
+        assert count == 1000
+        assert transactions < count / 4
+        assert cursor.fetchone()[0] < last
 
 
 def test_slots_of_the_executor(system):

@@ -26,7 +26,6 @@ static const struct worker_spec SPEC = {
     .n_statements = SQL_INGEST_COUNT,
     .batch_max = INGEST_BATCH_MAX,
     .refused = refusal_remember,
-    .on_dead = refusal_of_dead,
     .on_start = ingest_start,
     .on_ready = ingest_ready,
     .on_tick = ingest_tick,

@@ -20,7 +20,7 @@ static bool
 is_refused(const struct call *call)
 {
     int status = call->result.status;
-    return call->result.rc == RC_OK &&
+    return call->result.rc == RC_OK && call->id[0] &&
            (status == 400 || status == 403 || status == 422 || status == 429);
 }
 
@@ -134,13 +134,6 @@ refusal_remember(struct worker *w, struct call **calls, size_t n)
         for (size_t i = 0; i < n_same; i++)
             call_fail(same[i], &err);
     }
-}
-
-enum rc
-refusal_of_dead(struct worker *w, struct call *call, const char *reason, struct err *err)
-{
-    (void)reason;
-    return is_refused(call) ? remember_group(worker_state(w), &call, 1, err) : RC_OK;
 }
 
 /* --- reading ------------------------------------------------------------------------------------- */

@@ -16,8 +16,6 @@
 
 /* Of these calls, those that were refused. One that cannot be remembered now fails for now. */
 void refusal_remember(struct worker *w, struct call **calls, size_t n);
-/* A dead letter that was answered 400. */
-enum rc refusal_of_dead(struct worker *w, struct call *call, const char *reason, struct err *err);
 
 /* Answers with a remembered document; text NULL: does nothing. True: answered. */
 bool refusal_answer(struct call *call, const char *text);
