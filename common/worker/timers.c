@@ -58,11 +58,20 @@ worker_keepalive(struct worker *w)
     bus_push(w->bus);
 }
 
+static void
+tell(struct worker *w)
+{
+    if (w->tell_soon || (clock_wall_ms() - w->ready_ms) / TICK_MS % METRICS_EVERY == 0)
+        service_publish(w);
+    w->tell_soon = false;
+}
+
 void
 worker_tick(void *arg)
 {
     struct worker *w = arg;
-    w->tick_due = w->in_handler; /* which may be in the middle of a transaction */
+    w->tick_due = w->in_handler; /* which may be in the middle of a transaction, for long */
+    tell(w);
     if (w->in_handler)
         return;
     (void)worker_check_health(w);
@@ -70,9 +79,6 @@ worker_tick(void *arg)
     worker_say_rest(w, false);
     if (w->spec->on_tick && !w->stopping)
         w->spec->on_tick(w);
-    if (w->tell_soon || (clock_wall_ms() - w->ready_ms) / TICK_MS % METRICS_EVERY == 0)
-        service_publish(w);
-    w->tell_soon = false;
 }
 
 void
