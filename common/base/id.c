@@ -20,7 +20,7 @@
 #define COUNTER_BITS   12
 #define CREDENTIAL_MIN 20 /* shorter words are taken for request ids */
 
-static const char HEX[] = "0123456789abcdef";
+static const char HEX_DIGITS[] = "0123456789abcdef";
 
 static void
 format_uuid(const uint8_t bytes[16], unsigned version, char text[ID_TEXT_MAX])
@@ -34,8 +34,8 @@ format_uuid(const uint8_t bytes[16], unsigned version, char text[ID_TEXT_MAX])
     for (size_t i = 0; i < sizeof(marked); i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             *at++ = '-';
-        *at++ = HEX[marked[i] >> 4];
-        *at++ = HEX[marked[i] & 15];
+        *at++ = HEX_DIGITS[marked[i] >> 4];
+        *at++ = HEX_DIGITS[marked[i] & 15];
     }
     *at = '\0';
 }
@@ -83,7 +83,7 @@ id_parse(const char *text, size_t len, char out[ID_TEXT_MAX])
         int value = hex_value(text[i]);
         if (hyphen ? text[i] != '-' : value < 0)
             return RC_INVALID;
-        lower[i] = hyphen ? '-' : HEX[value];
+        lower[i] = hyphen ? '-' : HEX_DIGITS[value];
     }
     memcpy(out, lower, sizeof(lower));
     return RC_OK;

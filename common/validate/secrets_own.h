@@ -11,15 +11,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#define SECRETS_RUN_MIN 16 /* so many letters and digits in a row no word has */
+#include "base/credentials.h"
 
-enum charset {
-    ALNUM = 1, /* 0-9 A-Z a-z */
-    WORD,      /* and _ - */
-    HEX,       /* 0-9 a-f */
-    CAPS,      /* 0-9 A-Z */
-    TOKEN      /* and _ - . + / = ~ */
-};
+#define SECRETS_RUN_MIN 16 /* so many letters and digits in a row no word has */
 
 struct traits {
     size_t len, upper, lower, digit, hex;

@@ -46,6 +46,16 @@ texts(void **state)
         { "AK"
           "IAIOSFODNN7EXAMPLE",
           "[redacted]" },
+        { "gs"
+          "k_" R16,
+          "[redacted]" },
+        { "xa"
+          "i-" R16,
+          "[redacted]" },
+        { "lsv"
+          "2_pt_" R16,
+          "[redacted]" },
+        { "gsk_ and xai- and key-0123456789abcdef", "gsk_ and xai- and key-0123456789abcdef" },
         { "Zx9" R16 "aaaaaaaa", "[redacted]" },
         { "d41d8cd98f00b204e9800998ecf8427e", "[redacted]" },
         { "-----BEGIN "
