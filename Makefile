@@ -72,7 +72,7 @@ BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
               $(patsubst %,$(B)/gen/embed_%.h,sql nats schemas openapi policy) $(B)/gen/scripts.h $(B)/gen/console_files.h
 
-.PHONY: all help up down status logs test test-bare check-unit check-replay lint tidy asan tsan fuzz bench quality \
+.PHONY: all help up down status logs test test-bare tests check-unit check-replay lint tidy asan tsan fuzz bench quality \
         images install docs clean missing generated print-flags FORCE
 
 all: $(PROGRAMS:%=$(B)/%) $(if $(filter build/release,$(B)),$(PROGRAMS:%=build/%)) ## build the programs (MODE=release)
@@ -174,6 +174,7 @@ test: ## install what is missing, build, run every test
 
 test-bare: ## clone, make up and the curl lines in bare Debian 12 and 13 roots (needs root)
 	@tests/bare/run
+tests: $(TESTS) $(REPLAYS) ## build what check-unit and check-replay run
 check-unit: $(TESTS) ## run the unit tests of this MODE
 	@tests/unit/run $(TESTS)
 check-replay: $(REPLAYS) ## run the fuzz corpus through the fuzz targets of this MODE

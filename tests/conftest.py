@@ -17,11 +17,51 @@ def pytest_unconfigure(config):
             kind: len(reporter.stats.get(kind, []))
             for kind in ("passed", "failed", "error", "skipped", "xpassed")
         }
+        for folder, outcomes in folders(reporter.stats):
+            print(f"folder {folder}: " + ", ".join(f"{n} {kind}" for kind, n in outcomes.items()))
         print(
             f"{count['passed']} passed, {count['failed'] + count['error'] + count['xpassed']} "
             f"failed"
             + (f", {count['skipped']} skipped" if count["skipped"] else "")
         )
+
+
+def folders(stats):
+    """What became of the tests of each folder."""
+    found = {}
+    for kind in ("passed", "failed", "error", "skipped"):
+        for report in stats.get(kind, []):
+            outcomes = found.setdefault(report.nodeid.split("/")[0], {})
+            outcomes[kind] = outcomes.get(kind, 0) + 1
+    return sorted(found.items())
+
+
+# Begun first where several files run at once: a long one begun last would run alone at the end.
+LONG = [
+    "test_job_faults",
+    "test_stack",
+    "test_command_lists",
+    "test_audit_faults",
+    "test_malloc",
+    "test_memory",
+    "test_connector_faults",
+    "test_memory_recall",
+    "test_nats_cluster",
+    "test_console",
+    "test_mcp_clients",
+    "test_schemathesis",
+    "test_audit_announced",
+    "test_memory_index",
+    "test_fairness_workers",
+]
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        name = item.path.stem
+        return LONG.index(name) if name in LONG else len(LONG)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

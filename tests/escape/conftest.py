@@ -13,16 +13,17 @@ from corpus import CPU_UNREACHED  # noqa: E402
 from runner import RunOne, become_subreaper, prepare  # noqa: E402
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder():
     """Not pytest's: that is closed to other users, and closed again by every session that
     starts."""
-    become_subreaper()
+    become_subreaper(True)
     with tempfile.TemporaryDirectory(prefix="gantry-escape-") as path:
         yield prepare(path)
+    become_subreaper(False)  # what other files start in the background has another parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def submit(folder):
     """submit("code.python", "print(1)", stdin="x") -> the answer."""
     def send(action, code=None, timeout=280, cpu_ms=CPU_UNREACHED, **more):

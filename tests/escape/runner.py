@@ -16,9 +16,9 @@ USER = 64321  # a number that nothing else on a machine runs as
 CPU_LIMITS = (CPU_SMALL, CPU_UNREACHED)
 
 
-def become_subreaper():
+def become_subreaper(on):
     """What an executor leaves behind becomes our child, and is seen."""
-    assert ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0
+    assert ctypes.CDLL(None, use_errno=True).prctl(36, int(on), 0, 0, 0) == 0
 
 
 def children():
