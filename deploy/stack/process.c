@@ -173,6 +173,10 @@ become(const char *name)
     close_range(3, ~0U, 0);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    /* Ignored where a script starts the stack in the background, and a service would inherit that. */
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGQUIT, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
 
     snprintf(path, sizeof(path), "services/%s", name);
     execl(path, name, (char *)NULL);

@@ -17,7 +17,12 @@ class Supervised:
             (path / name).mkdir()
 
     def start(self):
-        subprocess.run([ROOT / "build" / "gantry-supervisor", self.path], check=True, timeout=10)
+        """As a script does that begins it in the background: SIGINT and SIGQUIT are ignored."""
+        subprocess.run(
+            ["env", "--ignore-signal=INT,QUIT", ROOT / "build" / "gantry-supervisor", self.path],
+            check=True,
+            timeout=10,
+        )
         wait_until(lambda: (self.path / "supervisor.pid").exists(), 20)
         return int((self.path / "supervisor.pid").read_text())
 
@@ -198,7 +203,8 @@ def test_a_postgres_that_waits_for_its_clients_is_ended(supervised):
         "while :; do sleep 0.1; done",
     )
     supervised.start()
-    wait_until(lambda: (supervised.path / "data/postgres/postmaster.pid").exists(), 20)
+    said = supervised.path / "data/postgres/postmaster.pid"
+    wait_until(lambda: said.exists() and said.read_text().endswith("ready\n"), 20)
     pid = supervised.pid("postgres")
     os.kill(pid, signal.SIGTERM)
     wait_until(
