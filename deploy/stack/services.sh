@@ -272,8 +272,6 @@ configure_servers() {
     stamp=$(cksum <"$stack/etc/redis.conf" | cut -d' ' -f1)-$(cksum <<<"$acl" | cut -d' ' -f1)
     service redis redis "$root/bin/redis-server" "$root/etc/redis.conf"
 
-    postgres_bin=$(find /usr/lib/postgresql/*/bin/postgres | sort -t/ -k5n | tail -n 1)
-    postgres_bin=${postgres_bin%/postgres}
     [ -d "$stack/data/postgres" ] || create_cluster
     postgres_bin=/usr/lib/postgresql/$(cat "$stack/data/postgres/PG_VERSION")/bin
     stamp=""
@@ -286,6 +284,8 @@ configure_servers() {
 
 create_cluster() {
     local work=$stack/data/postgres.new
+    postgres_bin=$(find /usr/lib/postgresql/*/bin/postgres | sort -t/ -k5n | tail -n 1)
+    postgres_bin=${postgres_bin%/postgres}
     rm -rf "$work" && mkdir -m 700 "$work"
     secret postgres_superuser >/dev/null
     install -m 600 "$stack/secrets/postgres_superuser" "$stack/data/password"

@@ -15,6 +15,7 @@ import urllib.request
 
 from .http import Client
 from .nats import Nats
+from .servers import postgres_bin
 from .wait import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -47,6 +48,29 @@ def free_ports(count):
     raise OSError("no free ports")
 
 
+# A cluster of PostgreSQL as `make up` creates it, before the server's first start. It is made once
+# and copied for each stack; where a test calls `make up` itself, the cluster is created there.
+CLUSTER = """
+. deploy/stack/common.sh
+. deploy/stack/services.sh
+mkdir -p "$stack"/{data,log,secrets,state}
+chmod 711 "$stack" "$stack/data"
+exec 9>"$stack/lock"
+flock 9
+choose_users
+[ -d "$stack/data/postgres" ] || create_cluster
+"""
+
+
+def cluster():
+    """Where it is: data/postgres, and its superuser's password in secrets/."""
+    version = postgres_bin("postgres").split("/")[-3]
+    path = ROOT / "build" / f"test-cluster-{version}"
+    env = {"PATH": os.environ["PATH"], "STACK_DIR": str(path)}
+    subprocess.run(["bash", "-c", CLUSTER], check=True, cwd=ROOT, env=env)
+    return path
+
+
 class Stack:
     """One running system. env: variables for `make up`, e.g. RATE_LIMIT_PER_MINUTE, INGEST=3."""
 
@@ -76,9 +100,21 @@ class Stack:
     def up(self, **env):
         """Start it, or repair and change it; the variables are kept for the next time."""
         self.settings.update({name: str(value) for name, value in env.items()})
+        if not (self.directory / "data").exists():
+            self._put_cluster()
         done = self._run("up")
         assert done.returncode == 0, f"make up: {done.stdout}\n{done.stderr}"
         return self.read_env()
+
+    def _put_cluster(self):
+        made = cluster()
+        for folder in ("data", "secrets"):
+            (self.directory / folder).mkdir(parents=True)
+        shutil.copy(made / "secrets/postgres_superuser", self.directory / "secrets")
+        subprocess.run(
+            ["cp", "-a", "--sparse=always", made / "data/postgres", self.directory / "data"],
+            check=True,
+        )
 
     def read_env(self):
         for line in (self.directory / "env").read_text().splitlines():
