@@ -113,7 +113,10 @@ def test_dies_at(server, bus, program, points):
         assert answers(done, 4) == dict.fromkeys(ids, 200)
         assert sorted(event["event_id"] for event in events(bus)) == sorted(ids)
         assert left(bus, "DEAD") == 0
-        assert all(call[3] == 1 for call in worker.calls()[4:]), "what comes again is handled alone"
+        # (Parts are delivered for the first time: if the list is settled before they are fetched,
+        # nothing is outstanding, and they may be fetched together.)
+        alone = all(call[3] == 1 for call in worker.calls()[4:])
+        assert alone or "after_parts" in points, "what comes again is handled alone"
     finally:
         worker.__exit__()
 
