@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "cli.h"
 #include "progress.h"
+#include "protocol/command_list.h"
 #include "protocol/letter.h"
 
 #define PUBLISH_MS 5000
@@ -213,10 +214,11 @@ replay(struct cli *cli, const struct letter *letter, struct err *err)
     enum rc rc = letter_again(letter, &again, err);
     if (rc != RC_OK)
         return rc;
-    const struct bus_header headers[] = { { ACTOR_HEADER, again.actor } };
+    const struct bus_header headers[] = { { ACTOR_HEADER, again.actor },
+                                          { LIST_HEADER, again.list } };
     const struct bus_out out = { .subject = again.subject,
                                  .headers = headers,
-                                 .n_headers = again.actor[0] ? 1 : 0,
+                                 .n_headers = again.actor[0] ? 1 + (again.list[0] != 0) : 0,
                                  .data = letter->data,
                                  .len = letter->len };
     rc = publish(cli, &out, again.msg_id[0] ? again.msg_id : NULL, err);

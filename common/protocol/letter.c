@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "crypto/crypto_encode.h"
+#include "protocol/command_list.h"
 
 void
 letter_fini(struct letter *letter)
@@ -120,6 +121,17 @@ letter_put_payload(struct json_writer *w, const struct letter *letter, struct er
     return RC_OK;
 }
 
+/* A worker that knew no lists kept none of their headers, but their id, which ends in ".l" and the number. */
+static void
+list_count(const struct letter *letter, const char *msg_id, char out[LETTER_HEADER_MAX])
+{
+    const char *end = strrchr(msg_id, '.');
+    if (letter_header(letter, LIST_HEADER, out)[0] || !end || end[1] != 'l' || !end[2] ||
+        strspn(end + 2, "0123456789") != strlen(end + 2))
+        return;
+    (void)strlcpy(out, end + 2, LETTER_HEADER_MAX);
+}
+
 enum rc
 letter_again(const struct letter *letter, struct letter_again *out, struct err *err)
 {
@@ -138,6 +150,7 @@ letter_again(const struct letter *letter, struct letter_again *out, struct err *
         command_info(out->command)->stream == STREAM_NONE)
         return err_set(err, RC_INVALID, "dead letter %lld names no command to send again",
                        (long long)letter->seq);
+    list_count(letter, id, out->list);
     (void)strlcpy(out->msg_id, id, sizeof(out->msg_id));
     if (out->actor[0] || out->command == CMD_AUDIT_REQUEST)
         (void)snprintf(out->msg_id, sizeof(out->msg_id), "%s.replay.%lld", id,

@@ -55,6 +55,7 @@ struct letter_again {
     enum command command;
     char actor[LETTER_HEADER_MAX];  /* the claim; "" = none */
     char msg_id[LETTER_MSG_ID_MAX]; /* "" = none */
+    char list[LETTER_HEADER_MAX];   /* Gantry-List; "" = one command */
 };
 enum rc letter_again(const struct letter *letter, struct letter_again *out, struct err *err);
 

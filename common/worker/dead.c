@@ -241,9 +241,10 @@ publish_dead(struct delivery *delivery)
 {
     const struct call *call = &delivery->call;
     const char *actor = delivery->claim, *original_id = delivery->msg_id;
+    const char *list = bus_msg_header(delivery->msg, LIST_HEADER);
     char subject[SUBJECT_MAX], deliveries[24], time[CLOCK_TEXT_MAX], hash[HASH_TEXT_MAX];
     char msg_id[96], length[24];
-    struct bus_header headers[8];
+    struct bus_header headers[9];
     size_t n = 0;
     subject_of(delivery, subject);
     snprintf(deliveries, sizeof(deliveries), "%llu", (unsigned long long)call->deliveries);
@@ -261,6 +262,8 @@ publish_dead(struct delivery *delivery)
         headers[n++] = (struct bus_header){ ACTOR_HEADER, actor };
     if (scope_hash(delivery, hash))
         headers[n++] = (struct bus_header){ "Gantry-Scope-Hash", hash };
+    if (list && !delivery->list)
+        headers[n++] = (struct bus_header){ LIST_HEADER, one_line(delivery, list) };
     snprintf(length, sizeof(length), "%zu", call->payload_len);
     headers[n] = (struct bus_header){ CUT_HEADER, length };
     size_t room = room_for_payload(headers, n + 1, msg_id);

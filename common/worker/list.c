@@ -101,19 +101,30 @@ list_open(struct delivery *list)
     list_settled(list);
 }
 
-/* Is it the gateway's, and well formed? */
+static const char *
+one_reason(struct delivery *list, const struct err *err)
+{
+    const char *reason = arena_strdup(&list->mem, err->text);
+    return reason ? reason : "no memory for the reason";
+}
+
+/* Is it the gateway's, and well formed? A list that is well-formed and not the gateway's has a reason:
+ * it is opened, and each of its commands is a dead letter, which can be found by its scope and sent
+ * again alone. One that is malformed is a dead letter as a whole. */
 enum rc
 list_check(struct delivery *list, struct err *err)
 {
     const struct call *call = &list->call;
     struct actor_claim claim;
     size_t count;
-    if (!list->claim)
-        return err_set(err, RC_CORRUPT, "a list of commands without a claim");
-    enum rc rc = actor_verify(&list->w->common.actor, list->claim, list->msg->subject,
-                              call->payload, call->payload_len, &claim, err);
-    if (rc == RC_OK)
-        rc = command_list_check(call->payload, call->payload_len, &count, err);
-    list->is_list = rc == RC_OK;
-    return rc;
+    enum rc rc = command_list_check(call->payload, call->payload_len, &count, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = list->claim ? actor_verify(&list->w->common.actor, list->claim, list->msg->subject,
+                                    call->payload, call->payload_len, &claim, err)
+                     : err_set(err, RC_CORRUPT, "a list of commands without a claim");
+    list->is_list = true;
+    if (rc != RC_OK)
+        list->reason = one_reason(list, err);
+    return RC_OK;
 }

@@ -235,7 +235,9 @@ decode_list(struct delivery *delivery, struct err *err)
     if (rc != RC_OK)
         return rc;
     rc = list_check(delivery, err);
-    if (rc != RC_OK && is_over_limit(delivery, false)) {
+    if ((rc != RC_OK || delivery->reason) && is_over_limit(delivery, false)) {
+        delivery->is_list = false;
+        delivery->reason = NULL;
         refuse_over_limit(delivery);
         return RC_OK;
     }
@@ -363,5 +365,7 @@ delivery_receive_item(struct delivery *list, const struct list_item *item, unsig
     struct delivery *delivery = delivery_new_item(list, item, place);
     enum rc rc = decode(delivery, &err);
     delivery_trace(delivery, rc == RC_OK);
+    if (list->reason)
+        rc = err_set(&err, RC_CORRUPT, "%s", list->reason);
     arrive(delivery, rc, &err);
 }

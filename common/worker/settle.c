@@ -41,7 +41,8 @@ static enum delivery_state
 after_arrival(struct delivery *delivery)
 {
     if (delivery->is_list)
-        return delivery->call.deliveries > 1 ? DELIVERY_TAKING_APART : DELIVERY_OPENED;
+        return delivery->call.deliveries > 1 && !delivery->reason ? DELIVERY_TAKING_APART
+                                                                  : DELIVERY_OPENED;
     bool to_remember = delivery->refused && delivery->consumer && delivery->w->spec->refused;
     if (to_remember || (!delivery->refused && !delivery->reason))
         return DELIVERY_QUEUED;

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "gateway.h"
+#include "protocol/command_list.h"
 #include "protocol/letter.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
@@ -302,10 +303,11 @@ replay(struct desk *desk)
         return refuse(desk->r,
                       "is a message between our programs, which only the operator may send "
                       "again: gantry dlq replay");
-    const struct bus_header headers[] = { { ACTOR_HEADER, again.actor } };
+    const struct bus_header headers[] = { { ACTOR_HEADER, again.actor },
+                                          { LIST_HEADER, again.list } };
     const struct bus_out out = { .subject = again.subject,
                                  .headers = headers,
-                                 .n_headers = again.actor[0] ? 1 : 0,
+                                 .n_headers = again.actor[0] ? 1 + (again.list[0] != 0) : 0,
                                  .data = desk->letter.data,
                                  .len = desk->letter.len };
     if (bus_js_publish(desk->r->gw->bus, &out, again.msg_id[0] ? again.msg_id : NULL, ASK_MS,

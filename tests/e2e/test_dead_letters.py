@@ -4,6 +4,7 @@
 import uuid
 
 import pytest
+from gantry_testing import echo
 from gantry_testing.letters import put_letter
 from gantry_testing.wait import wait_until
 
@@ -72,6 +73,36 @@ def test_replay_has_its_effect_once(stack, admin):
         "the memory",
     )
     assert len(found) == 1
+    assert seq not in numbers(admin)
+
+
+@pytest.mark.parametrize("how", ["over HTTP", "by the command line"])
+def test_a_list_is_sent_again_as_one(stack, admin, how):
+    """A worker that knows no lists buries them whole; the letter's ids tell what it was."""
+    subject = "gantry.v1.letters.memory.ingest"
+    key = echo.actor_key("ingest", bytes.fromhex(stack.secret("ACTOR_SIGNING_KEY")))
+    texts = [f"in a list {uuid.uuid4()}" for _ in range(3)]
+    payload, ids = echo.listed(texts, subject, key)
+    claim = echo.claim(subject, payload, ids[0], key=key)
+    seq = put_letter(
+        stack,
+        "letters",
+        payload,
+        subject=subject,
+        msg_id=f"{ids[0]}.1.l3",
+        **{"Gantry-Actor": claim},
+    )
+    if how == "over HTTP":
+        admin.post(f"{PATH}/{seq}/replay").ok()
+    else:
+        stack.gantry("dlq", "replay", str(seq))
+    for command, text in zip(ids, texts, strict=True):
+        assert (
+            wait_until(
+                lambda at=f"/memory/{command}": (a := admin.get(at)).status == 200 and a, 20
+            ).json["content"]
+            == text
+        )
     assert seq not in numbers(admin)
 
 

@@ -2,14 +2,15 @@
 """Several commands in one message of a stream: each is done, answered and recorded as if it had
 come alone, whatever becomes of its neighbours, of the message or of the worker."""
 
+import hashlib
 import json
 import uuid
 
 import pytest
 from gantry_testing import echo, nats_files, servers
+from gantry_testing.echo import PARENT, listed
 from gantry_testing.streams import Done, events, left, operator, provisioned, stored
 
-PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SUBJECT = "gantry.v1.w1.memory.ingest"
 
 
@@ -28,18 +29,6 @@ def server():
 def bus(server):
     with operator(server) as client:
         yield client
-
-
-def listed(texts, subject=SUBJECT):
-    """(payload of a list, ids of its commands in their order), made by a second implementation."""
-    ids, parts = [], []
-    for text in texts:
-        command, payload = str(uuid.uuid4()), json.dumps({"scope": "s", "text": text}).encode()
-        claim = echo.claim(subject, payload, command)
-        head = f"{command}.1 {claim} {PARENT} {len(payload)} a=1\n"
-        parts.append(head.encode() + payload + b"\n")
-        ids.append(command)
-    return b"".join(parts), ids
 
 
 def send(bus, texts, key=None):
@@ -202,6 +191,34 @@ def test_only_the_gateway_sends_lists(server, bus, program):
             headers = {"Gantry-Actor": echo.claim(SUBJECT, malformed, ids[0]), "Gantry-List": "2"}
             bus.js_publish(SUBJECT, malformed, str(uuid.uuid4()), headers)
         servers.wait_until(
-            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 6, what="buried"
+            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 9, what="buried"
         )
         assert worker.calls() == []
+    # Of what is well-formed each command has a letter of its own; the rest stays what it was.
+    letters = [headers for _, headers, _ in stored(bus, "DEAD")]
+    scope = hashlib.sha256(b"w1\0s").hexdigest()
+    alone = [one for one in letters if "Gantry-List" not in one]
+    assert sorted(one["Gantry-Msg-Id"] for one in alone) == sorted(
+        3 * [f"{command}.1" for command in ids]
+    )
+    assert all(one["Gantry-Scope-Hash"] == scope for one in alone)
+    whole = [one for one in letters if "Gantry-List" in one]
+    assert [one["Gantry-List"] for one in whole] == ["2", "2", "2"]
+    assert all("Gantry-Scope-Hash" not in one for one in whole)
+
+
+def test_a_rejected_list_that_comes_again_is_not_carried_out(server, bus, program):
+    """Each of its commands has a claim that is right, but nobody vouches for the list."""
+    done = Done(bus)
+    worker = echo.Echo(program, server)
+    try:
+        ids = send(bus, ["one", "two"], key=echo.actor_key("search"))
+        worker.start(wait=False, FAULT_POINT="after_dead")
+        dies(worker)
+        worker.start()
+        settled(bus)
+        assert answers(done, 2) == dict.fromkeys(ids, 401)
+        assert worker.calls() == []
+        assert left(bus, "DEAD") == 2
+    finally:
+        worker.__exit__()

@@ -67,6 +67,22 @@ def claim(
     return head.decode() + b64(mac.digest())
 
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+
+
+def listed(texts, subject="gantry.v1.w1.memory.ingest", key=None):
+    """(payload of a list, ids of its commands in their order), made by a second implementation."""
+    ids, parts = [], []
+    for text in texts:
+        command, payload = str(uuid.uuid4()), json.dumps({"scope": "s", "text": text}).encode()
+        head = (
+            f"{command}.1 {claim(subject, payload, command, key=key)} {PARENT} {len(payload)} a=1"
+        )
+        parts.append(head.encode() + b"\n" + payload + b"\n")
+        ids.append(command)
+    return b"".join(parts), ids
+
+
 def signed_claim(
     subject, payload, command_id, role="developer", key_id="AAAAAAAAAAAA", signer=SIGNER, **more
 ):

@@ -81,6 +81,15 @@ test_again(void **state)
         RC_OK);
     assert_string_equal(out.msg_id, "id1.replay.7");
     assert_string_equal(out.actor, "claim");
+    assert_string_equal(out.list, "");
+    /* a list stays one: told by its header, or by the id that the gateway gives lists */
+    assert_int_equal(
+        again("Gantry-Subject: " INGEST "\r\nGantry-Msg-Id: id1\r\nGantry-List: 3", &out), RC_OK);
+    assert_string_equal(out.list, "3");
+    assert_int_equal(again("Gantry-Subject: " INGEST "\r\nGantry-Msg-Id: id1.1.l64", &out), RC_OK);
+    assert_string_equal(out.list, "64");
+    assert_int_equal(again("Gantry-Subject: " INGEST "\r\nGantry-Msg-Id: id1.1.l6x", &out), RC_OK);
+    assert_string_equal(out.list, "");
     assert_int_equal(again("Gantry-Subject: " INGEST, &out), RC_OK);
     assert_string_equal(out.msg_id, "");
     assert_int_equal(again("Gantry-Msg-Id: id1", &out), RC_INVALID);
