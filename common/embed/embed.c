@@ -53,7 +53,7 @@ static const struct conf_item ITEMS[] = {
       .offset = offsetof(struct embed_conf, provider),
       .default_text = "builtin",
       .choices = PROVIDERS,
-      .help = "What makes vectors: builtin, or any server with OpenAI's /v1/embeddings." },
+      .help = "Source of vectors: builtin, or any server with OpenAI's /v1/embeddings." },
     { .name = "EMBED_URL",
       .type = CONF_URL,
       .offset = offsetof(struct embed_conf, url),
@@ -64,7 +64,7 @@ static const struct conf_item ITEMS[] = {
       .offset = offsetof(struct embed_conf, model),
       .max = 128,
       .flags = CONF_OPTIONAL,
-      .help = "Model to ask for (openai: must be set)." },
+      .help = "Model of the embedding server (openai: required)." },
     { .name = "EMBED_API_KEY",
       .type = CONF_SECRET,
       .offset = offsetof(struct embed_conf, api_key),
@@ -76,7 +76,7 @@ static const struct conf_item ITEMS[] = {
       .default_text = "0",
       .min = 0,
       .max = EMBED_DIM_MAX,
-      .help = "Dimension of the vectors (openai: must be set; builtin: 0 or 256)." },
+      .help = "Dimension of the vectors (openai: required; builtin: 0 or 256)." },
 };
 const struct conf_table EMBED_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
 

@@ -10,7 +10,7 @@
 
 static const struct conf_item ITEMS[] = {
     { "SEARCH_THREADS", CONF_INT, OWN(threads), "4", 1, 64, NULL, 0,
-      "Threads that search; each has a connection to PostgreSQL." },
+      "Search threads; each has a connection to PostgreSQL." },
     { "INDEX_MEMORY_BYTES", CONF_INT, OWN(index_bytes), "1073741824", 1048576, INT64_C(1) << 40,
       NULL, 0,
       "Memory for the search indexes of all workspaces; a workspace that needs more is read from "
