@@ -3,18 +3,15 @@
 of the TypeScript SDK, and the inspector's command line. They are kept under build/mcp."""
 
 import concurrent.futures
-import fcntl
 import json
 import os
-import re
-import shutil
 import subprocess
 
 import pytest
+from gantry_testing.npm import KEPT, install, newest_node, node_version, npm
 from gantry_testing.stack import ROOT
 
 HERE = ROOT / "tests" / "e2e"
-KEPT = ROOT / "build" / "mcp"
 TOOLS = ["memory_store", "memory_search", "memory_get", "memory_list", "memory_update"]
 TOOLS += ["memory_delete", "audit_record", "job_get", "job_cancel"]
 TOOLS += ["code_python", "code_shell", "health_check", "json_query", "ping"]
@@ -37,43 +34,9 @@ CALLS = [
 ]
 
 
-def install(name, *command):
-    """Run it once for all runs; a registry that cannot be reached skips the test, and says so."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    done = KEPT / f"{name}.done"
-    with open(KEPT / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if done.exists():
-            return
-        for one in command:
-            try:
-                made = subprocess.run(one, cwd=KEPT, capture_output=True, text=True, timeout=180)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                pytest.skip(f"{name} cannot be installed: {error}")
-            if made.returncode:
-                pytest.skip(f"{name} cannot be installed: {(made.stderr or made.stdout)[-300:]}")
-        done.touch()
-
-
-def node_version():
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed")
-    text = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
-    return [int(part) for part in re.findall(r"\d+", text)]
-
-
-def npm(name, *packages):
-    node_version()
-    folder = KEPT / name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text('{"private": true}\n')
-    options = ["--no-audit", "--no-fund", "--prefix", str(folder)]
-    install(name, ["npm", "install", *options, *packages])
-    return folder
-
-
-def run(stack, *command, cwd=KEPT):
+def run(stack, *command, cwd=KEPT, path=()):
     env = {**os.environ, "GANTRY_API_KEY": stack.api_key}
+    env["PATH"] = ":".join([*map(str, path), env["PATH"]])
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
     return json.loads(done.stdout[done.stdout.index("{") :])
@@ -125,12 +88,15 @@ def test_typescript_sdk(stack, line, mode, version):
 
 def test_inspector(stack):
     """Its second line needs node 22.19, and its first runs where that is not."""
-    newest = node_version() >= [22, 19]
-    folder = npm("inspector", "@modelcontextprotocol/inspector@" + ("2" if newest else "1.0"))
+    path = newest_node()
+    newest = node_version(path / "node") >= [22, 19]
+    line = "2" if newest else "1.0"
+    folder = npm(f"inspector-{line}", f"@modelcontextprotocol/inspector@{line}")
     program = ["node", str(folder / "node_modules" / ".bin" / "mcp-inspector"), "--cli"]
     program += [stack.url + "/mcp", "--transport", "http"]
     program += ["--header", f"Authorization: Bearer {stack.api_key}"]
-    listed = run(stack, *program, "--method", "tools/list")
+    path = [path] if newest else []
+    listed = run(stack, *program, "--method", "tools/list", path=path)
     assert [tool["name"] for tool in listed["tools"]] == TOOLS
     kept = {}
 
@@ -140,7 +106,7 @@ def test_inspector(stack):
             value = kept.get(str(value), value)
             text = value if isinstance(value, str) else json.dumps(value)
             words += ["--tool-arg", f"{key}={text}"]
-        result = run(stack, *program, *words)
+        result = run(stack, *program, *words, path=path)
         assert not result.get("isError"), (name, result)
         return name, result["structuredContent"]
 
