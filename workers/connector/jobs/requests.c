@@ -49,68 +49,74 @@ forget_value(const struct call *call)
     crypto_wipe((void *)(uintptr_t)call->payload, call->payload_len);
 }
 
-void
-secrets_put_start(struct worker *w, struct call *call)
+typedef enum rc fill_fn(struct connector *c, struct call *call, struct json_writer *w,
+                        struct err *err);
+
+/* Answers 200 with the object that fill writes the members of. */
+static void
+respond(struct worker *w, struct call *call, size_t limit, fill_fn *fill)
 {
-    struct connector *c = worker_state(w);
     AUTO(buf) struct buf out = { 0 };
-    const char *value = json_string(call->body, "value");
     struct json_writer writer;
     struct err err = { 0 };
     enum rc rc;
 
-    buf_init(&out, ONE_MAX);
+    buf_init(&out, limit);
     json_begin(&writer, &out);
     json_object(&writer, NULL);
-    rc = vault_put(&c->vault, call->actor.workspace, name_of(call), value, strlen(value), &writer,
-                   &err);
+    rc = fill(worker_state(w), call, &writer, &err);
     json_close(&writer);
-    forget_value(call);
     if (rc == RC_OK)
         rc = json_end(&writer);
     settle(w, call, rc, &err, 200, &out);
+}
+
+static enum rc
+put(struct connector *c, struct call *call, struct json_writer *w, struct err *err)
+{
+    const char *value = json_string(call->body, "value");
+    enum rc rc =
+        vault_put(&c->vault, call->actor.workspace, name_of(call), value, strlen(value), w, err);
+
+    forget_value(call);
+    return rc;
+}
+
+static enum rc
+get(struct connector *c, struct call *call, struct json_writer *w, struct err *err)
+{
+    return vault_show(&c->vault, call->actor.workspace, name_of(call), w, err);
+}
+
+static enum rc
+list(struct connector *c, struct call *call, struct json_writer *w, struct err *err)
+{
+    int64_t count = 0;
+    enum rc rc;
+
+    json_array(w, "items");
+    rc = vault_list(&c->vault, call->actor.workspace, w, &count, err);
+    json_close(w);
+    json_put_int(w, "count", count);
+    return rc;
+}
+
+void
+secrets_put_start(struct worker *w, struct call *call)
+{
+    respond(w, call, ONE_MAX, put);
 }
 
 void
 secrets_get_start(struct worker *w, struct call *call)
 {
-    struct connector *c = worker_state(w);
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer writer;
-    struct err err = { 0 };
-    enum rc rc;
-
-    buf_init(&out, ONE_MAX);
-    json_begin(&writer, &out);
-    json_object(&writer, NULL);
-    rc = vault_show(&c->vault, call->actor.workspace, name_of(call), &writer, &err);
-    json_close(&writer);
-    if (rc == RC_OK)
-        rc = json_end(&writer);
-    settle(w, call, rc, &err, 200, &out);
+    respond(w, call, ONE_MAX, get);
 }
 
 void
 secrets_list_start(struct worker *w, struct call *call)
 {
-    struct connector *c = worker_state(w);
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer writer;
-    struct err err = { 0 };
-    int64_t count = 0;
-    enum rc rc;
-
-    buf_init(&out, LIST_MAX);
-    json_begin(&writer, &out);
-    json_object(&writer, NULL);
-    json_array(&writer, "items");
-    rc = vault_list(&c->vault, call->actor.workspace, &writer, &count, &err);
-    json_close(&writer);
-    json_put_int(&writer, "count", count);
-    json_close(&writer);
-    if (rc == RC_OK)
-        rc = json_end(&writer);
-    settle(w, call, rc, &err, 200, &out);
+    respond(w, call, LIST_MAX, list);
 }
 
 void
