@@ -185,7 +185,7 @@ def test_memory_of_the_index(system):
         ]
         for one in mine:
             assert one.result(60).status in (200, 504)
-    is_full(system, "index_memory", "search")
+    is_full(system, "index_memory", "search", {"hog"})
     neighbour.search("small").ok()
     loads = [int(value) for name, value in system.metrics().items() if "index_loads_total" in name]
     for _ in range(10):

@@ -91,7 +91,7 @@ search_tick(struct worker *w)
     if (atomic_exchange(&s->late, 0) > 0)
         worker_full(w, BOUND_SEARCH_TIME, "");
     if (numbers.large > 0)
-        worker_full(w, BOUND_INDEX, "");
+        worker_full(w, BOUND_INDEX, numbers.large_one);
     tell_that_it_works(s);
     if (s->pool)
         pool_expire(s->pool);

@@ -209,7 +209,10 @@ shelf_numbers(struct shelf *shelf)
     numbers.loads = shelf->loads;
     LIST_FOREACH (entry, &shelf->entries, link) {
         numbers.workspaces += entry->ready;
-        numbers.large += entry->large_ms > now_ms;
+        if (entry->large_ms <= now_ms)
+            continue;
+        if (numbers.large++ == 0)
+            memcpy(numbers.large_one, entry->workspace, sizeof(numbers.large_one));
     }
     (void)pthread_mutex_unlock(&shelf->lock);
     return numbers;

@@ -64,6 +64,8 @@ size_t shelf_slice_bytes(const struct shelf *shelf);
 
 struct shelf_numbers {
     size_t bytes, workspaces, large, loads;
+    char
+        large_one[WORKSPACE_TEXT_MAX]; /* of the large ones the one used last; "" = there is none */
 };
 struct shelf_numbers shelf_numbers(struct shelf *shelf);
 void shelf_count_load(struct shelf *shelf);
