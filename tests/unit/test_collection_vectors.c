@@ -2,6 +2,8 @@
 /*
  * test_collection_vectors - the vectors of the index: how they are multiplied, and what is found by them.
  */
+#include <pthread.h>
+
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "collection_rows.h"
@@ -166,7 +168,7 @@ test_searches_together_find_the_same(void **state)
         searches[i].deadline_us = i == 4 ? clock_mono_us() - 1 : 0;
         asked[i] = (struct collection_asked){ &searches[i], &legs[i], false };
     }
-    assert_int_equal(collection_find_all(c, asked, SEARCHES, NULL), RC_OK);
+    assert_int_equal(collection_find_all(c, asked, SEARCHES, NULL, NULL), RC_OK);
     for (size_t i = 0; i < SEARCHES; i++) {
         struct collection_legs *alone = &legs[SEARCHES];
         memset(alone, 0, sizeof(*alone));
@@ -179,6 +181,105 @@ test_searches_together_find_the_same(void **state)
     }
 }
 
+/* A helper whose work is done at once, in another thread meanwhile, or never. */
+struct helping {
+    enum { AT_ONCE, MEANWHILE, NEVER, NOBODY } when;
+    void (*fn)(void *arg);
+    void *arg;
+    pthread_t thread;
+    unsigned started, joined;
+};
+
+static void *
+run_thread(void *arg)
+{
+    struct helping *h = arg;
+
+    h->fn(h->arg);
+    return NULL;
+}
+
+static bool
+start_helping(void *context, void (*fn)(void *arg), void *arg)
+{
+    struct helping *h = context;
+
+    if (h->when == NOBODY)
+        return false;
+    h->started++;
+    h->fn = fn;
+    h->arg = arg;
+    if (h->when == AT_ONCE)
+        fn(arg);
+    if (h->when == MEANWHILE)
+        assert_int_equal(pthread_create(&h->thread, NULL, run_thread, h), 0);
+    return true;
+}
+
+static void
+join_helping(void *context)
+{
+    struct helping *h = context;
+
+    h->joined++;
+    if (h->when == MEANWHILE)
+        assert_int_equal(pthread_join(h->thread, NULL), 0);
+}
+
+static void
+check_helped(const struct collection *c, struct collection_search *search, size_t least_rows,
+             unsigned starts)
+{
+    static struct collection_legs alone, helped;
+    const struct collection_helper helper = { start_helping, join_helping, NULL, least_rows };
+
+    memset(&alone, 0, sizeof(alone));
+    assert_int_equal(collection_find(c, search, &alone, NULL), RC_OK);
+    for (unsigned when = AT_ONCE; when <= NOBODY; when++) {
+        struct helping h = { .when = when };
+        struct collection_helper one = helper;
+        struct collection_asked asked = { search, &helped, false };
+        one.context = &h;
+        memset(&helped, 0, sizeof(helped));
+        assert_int_equal(collection_find_all(c, &asked, 1, &one, NULL), RC_OK);
+        assert_false(asked.late);
+        assert_memory_equal(&helped, &alone, sizeof(alone));
+        assert_int_equal(h.started, when == NOBODY ? 0 : starts);
+        assert_int_equal(h.joined, h.started);
+    }
+}
+
+/* Shares are of 4,096 rows: three, the last one not full. */
+static void
+test_two_threads_find_the_same(void **state)
+{
+    enum { ROWS = 9000 };
+    AUTO(collection) struct collection *c = NULL;
+    uint64_t random = 7;
+    float vector[DIMS];
+    struct collection_search search = { .mode = COLLECTION_VECTOR, .k = 10, .vector = vector };
+    (void)state;
+
+    assert_int_equal(collection_new(DIMS, &c, NULL), RC_OK);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        struct sample row = { .scope = "0", .source = "b", .has_vector = i % 7 != 0 };
+        memcpy(row.id, &i, sizeof(i));
+        row.scope[0] = i % 2 == 0 ? '1' : '0';
+        set_vector(&random, row.vector, i % 5);
+        assert_int_equal(put_sample(c, &row), RC_OK);
+    }
+    for (uint32_t i = 0; i < 5; i++) {
+        set_vector(&random, vector, i);
+        check_helped(c, &search, ROWS, 1);
+    }
+    check_helped(c, &search, ROWS + 1, 0);
+    search.filter.scope = "1";
+    check_helped(c, &search, ROWS, 0);
+    check_helped(c, &search, ROWS / 2, 1);
+    search.mode = COLLECTION_TEXT;
+    check_helped(c, &search, 1, 0);
+}
+
 int
 main(void)
 {
@@ -187,6 +288,7 @@ main(void)
         cmocka_unit_test(test_kernels_find_what_is_near),
         cmocka_unit_test(test_turning_keeps_cosines),
         cmocka_unit_test(test_searches_together_find_the_same),
+        cmocka_unit_test(test_two_threads_find_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

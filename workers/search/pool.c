@@ -42,8 +42,14 @@ struct pool {
     TAILQ_HEAD(, queue) ring;         /* owned; whose turn is next comes first */
     size_t waiting, reading, at_long; /* at_long: threads with long queries */
     bool stopping;
-    size_t n;
+    size_t n, idle;
     struct thread *threads; /* owned */
+    struct {
+        enum { HELP_NONE, HELP_WANTED, HELP_UNDER_WAY, HELP_DONE } state;
+        void (*fn)(void *arg);
+        void *arg;
+    } help; /* one at a time */
+    pthread_cond_t helped;
 };
 
 static struct queue *
@@ -132,10 +138,9 @@ work(struct thread *thread, struct queue *queue, bool reads)
         (void)pthread_cond_broadcast(&pool->work);
 }
 
-/* Nothing to do, or nothing yet. An embedding server that fails is asked now and then by whoever comes
- * along. */
+/* An embedding server that fails is asked now and then by whoever comes along. */
 static void
-idle(struct thread *thread, bool later)
+wait_for_work(struct thread *thread, bool later)
 {
     struct pool *pool = thread->pool;
     if (!later && !embed_failing(thread->searcher.embedder)) {
@@ -146,6 +151,60 @@ idle(struct thread *thread, bool later)
     const struct timespec until = { until_us / 1000000, until_us % 1000000 * 1000 };
     (void)pthread_cond_clockwait(&pool->work, &pool->lock, CLOCK_MONOTONIC, &until);
 }
+
+/* Nothing to do, or nothing yet. */
+static void
+idle(struct thread *thread, bool later)
+{
+    thread->pool->idle++;
+    wait_for_work(thread, later);
+    thread->pool->idle--;
+}
+
+/* --- a search by two threads ------------------------------------------------------------------- */
+
+bool
+pool_help(void *context, void (*fn)(void *arg), void *arg)
+{
+    struct pool *pool = context;
+    (void)pthread_mutex_lock(&pool->lock);
+    bool starts = pool->idle > 0 && pool->waiting == 0 && pool->help.state == HELP_NONE;
+    if (starts) {
+        pool->help.state = HELP_WANTED;
+        pool->help.fn = fn;
+        pool->help.arg = arg;
+        (void)pthread_cond_signal(&pool->work);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return starts;
+}
+
+/* What nobody has begun is not needed any more. */
+void
+pool_helped(void *context)
+{
+    struct pool *pool = context;
+    (void)pthread_mutex_lock(&pool->lock);
+    while (pool->help.state == HELP_UNDER_WAY)
+        (void)pthread_cond_wait(&pool->helped, &pool->lock);
+    pool->help.state = HELP_NONE;
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static void
+help(struct pool *pool)
+{
+    if (pool->help.state != HELP_WANTED)
+        return;
+    pool->help.state = HELP_UNDER_WAY;
+    (void)pthread_mutex_unlock(&pool->lock);
+    pool->help.fn(pool->help.arg);
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->help.state = HELP_DONE;
+    (void)pthread_cond_signal(&pool->helped);
+}
+
+/* ----------------------------------------------------------------------------------------------- */
 
 static void
 probe(struct thread *thread)
@@ -165,13 +224,14 @@ run(void *arg)
     (void)pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
         bool reads = false, later = false;
+        help(pool);
         probe(thread);
         struct queue *queue = TAILQ_FIRST(&pool->ring);
         while (queue && !is_open(pool, queue, &reads, &later))
             queue = TAILQ_NEXT(queue, link);
         if (queue)
             work(thread, queue, reads);
-        else
+        else if (pool->help.state != HELP_WANTED)
             idle(thread, later);
     }
     (void)pthread_mutex_unlock(&pool->lock);
@@ -191,6 +251,7 @@ pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
     TAILQ_INIT(&pool->ring);
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->work, NULL);
+    (void)pthread_cond_init(&pool->helped, NULL);
     pool->threads = calloc(threads, sizeof(*pool->threads));
     if (!pool->threads)
         return err_set(err, RC_TEMP, "no memory");
@@ -232,6 +293,7 @@ pool_free(struct pool *pool)
     }
     (void)pthread_mutex_destroy(&pool->lock);
     (void)pthread_cond_destroy(&pool->work);
+    (void)pthread_cond_destroy(&pool->helped);
     free(pool->threads);
     free(pool);
 }

@@ -12,7 +12,7 @@
  * others. Only one thread reads a workspace.
  *
  * Errors:  RC_TEMP  no memory, no thread
- * Threads: pool_done() and pool_stopping() from any, the others from the loop's thread
+ * Threads: pool_done(), pool_stopping(), pool_help() and pool_helped() from any, the others from the loop's thread
  */
 #ifndef GANTRY_SEARCH_POOL_H
 #define GANTRY_SEARCH_POOL_H
@@ -34,6 +34,10 @@ void pool_free(struct pool *pool);
 void pool_add(struct pool *pool, struct request *request);
 /* Requests that have waited past their deadline are answered. */
 void pool_expire(struct pool *pool);
+
+/* For a struct collection_helper, context: the pool. An idle thread does it, if nothing else waits. */
+bool pool_help(void *context, void (*fn)(void *arg), void *arg);
+void pool_helped(void *context); /* after pool_help() was true */
 
 /* The request is answered: it goes back to the loop's thread. */
 void pool_done(struct request *request);

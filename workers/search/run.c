@@ -13,8 +13,9 @@
 #include "sql_search.h"
 #include "sync.h"
 
-#define PAGE_MS 1000 /* what a statement may take at least */
-#define TRIES   4    /* a row that is gone is looked for again in a newer index */
+#define HELP_ROWS 16384 /* from which two threads are quicker */
+#define PAGE_MS   1000  /* what a statement may take at least */
+#define TRIES     4     /* a row that is gone is looked for again in a newer index */
 
 /* A request at work. */
 struct job {
@@ -273,6 +274,8 @@ find(void *arg, const struct collection *c, struct err *err)
     struct collection_search searches[POOL_TAKE_MAX];
     struct collection_asked asked[POOL_TAKE_MAX];
     struct job *jobs[POOL_TAKE_MAX];
+    const struct collection_helper helper = { pool_help, pool_helped, batch->t->search->pool,
+                                              HELP_ROWS };
     size_t n = 0;
     end_late(batch);
     for (size_t i = 0; i < batch->n; i++) {
@@ -283,7 +286,7 @@ find(void *arg, const struct collection *c, struct err *err)
         asked[n] = (struct collection_asked){ &searches[n], &job->legs, false };
         jobs[n++] = job;
     }
-    enum rc rc = collection_find_all(c, asked, n, err);
+    enum rc rc = collection_find_all(c, asked, n, &helper, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         if (!asked[i].late)
             continue;

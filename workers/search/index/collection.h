@@ -131,8 +131,15 @@ struct collection_asked {
     struct collection_legs *legs;
     bool late; /* set: it took longer than its time budget, and the legs are as they were */
 };
+/* Another thread for a search that is alone; NULL, or start() false: there is none. */
+struct collection_helper {
+    bool (*start)(void *context, void (*fn)(void *arg), void *arg);
+    void (*join)(void *context); /* fn() has ended, or will never begin */
+    void *context;
+    size_t least_rows; /* that pass the filter; for fewer it is not worth it */
+};
 enum rc collection_find_all(const struct collection *c, struct collection_asked *asked, size_t n,
-                            struct err *err);
+                            const struct collection_helper *helper, struct err *err);
 
 /* What is to be ranked for an answer of k, each row once; the number, at most COLLECTION_HITS_MAX. */
 size_t collection_union(enum collection_mode mode, size_t k, const struct collection_legs *legs,

@@ -164,11 +164,10 @@ find_words(struct finding *f)
 
     switch (f->search->mode) {
     case COLLECTION_HYBRID:
-        f->text.depth = f->vectors.depth = COLLECTION_DEPTH;
+        f->text.depth = COLLECTION_DEPTH;
         rc = scorer_best(&f->scorer, f->search, &f->pass, false, &f->text);
         return rc == RC_OK && query && query->need_count > 1 ? find_whole(f) : rc;
     case COLLECTION_VECTOR:
-        f->vectors.depth = f->search->k + COLLECTION_RERANK;
         return RC_OK;
     case COLLECTION_TEXT:
         f->text.depth = f->search->k;
@@ -178,7 +177,21 @@ find_words(struct finding *f)
     return RC_BUG;
 }
 
-/* Everything but the scan of the vectors. */
+static size_t
+vector_depth(const struct collection_search *search)
+{
+    switch (search->mode) {
+    case COLLECTION_HYBRID:
+        return COLLECTION_DEPTH;
+    case COLLECTION_VECTOR:
+        return search->k + COLLECTION_RERANK;
+    case COLLECTION_TEXT:
+        break;
+    }
+    return 0;
+}
+
+/* What both legs need. */
 static enum rc
 begin(struct finding *f)
 {
@@ -190,9 +203,15 @@ begin(struct finding *f)
     if ((rc = filter_rows(f->c, &search->filter, &f->pass)) != RC_OK ||
         (rc = scorer_new(f->c, search, &f->scorer)) != RC_OK)
         return rc;
-    if (!nearest_pack(f))
-        return RC_TEMP;
-    rc = search_is_late(search) ? RC_LIMIT : find_words(f);
+    f->vectors.depth = vector_depth(search);
+    return nearest_pack(f) ? RC_OK : RC_TEMP;
+}
+
+static enum rc
+take_words(struct finding *f)
+{
+    enum rc rc = search_is_late(f->search) ? RC_LIMIT : find_words(f);
+
     for (size_t i = 0; i < f->text.n; i++)
         nearest_want(f, f->text.at[i].row);
     if (f->whole.n > 0)
@@ -214,15 +233,40 @@ finish(struct finding *f)
     add_text(f, &f->whole, f->legs->whole, &f->legs->whole_count);
 }
 
+/* The vectors in another thread, and the words, and what is left of the vectors, in this one. False: it has
+ * none. */
+static bool
+find_beside(struct finding *f, const struct collection_helper *helper, enum rc *rc)
+{
+    struct nearest_pair pair;
+
+    if (!helper || !f->vector || f->vectors.depth == 0 || f->pass.count < helper->least_rows)
+        return false;
+    nearest_pair_init(&pair, f);
+    if (!helper->start(helper->context, nearest_pair_theirs, &pair))
+        return false;
+    *rc = take_words(f);
+    if (*rc == RC_OK)
+        nearest_pair_mine(&pair);
+    helper->join(helper->context);
+    if (*rc == RC_OK)
+        nearest_pair_join(&pair);
+    return true;
+}
+
 static enum rc
-find_all(struct finding *findings, size_t n)
+find_all(struct finding *findings, size_t n, const struct collection_helper *helper)
 {
     enum rc rc = RC_OK;
 
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         rc = begin(&findings[i]);
-    if (rc == RC_OK)
-        nearest_find(findings, n);
+    if (rc == RC_OK && (n > 1 || !find_beside(&findings[0], helper, &rc))) {
+        for (size_t i = 0; i < n && rc == RC_OK; i++)
+            rc = take_words(&findings[i]);
+        if (rc == RC_OK)
+            nearest_find(findings, n);
+    }
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         if (!findings[i].late)
             finish(&findings[i]);
@@ -231,7 +275,7 @@ find_all(struct finding *findings, size_t n)
 
 enum rc
 collection_find_all(const struct collection *c, struct collection_asked *asked, size_t n,
-                    struct err *err)
+                    const struct collection_helper *helper, struct err *err)
 {
     AUTO(free) struct finding *findings = calloc(n + 1, sizeof(*findings));
     enum rc rc = findings ? RC_OK : RC_TEMP;
@@ -239,7 +283,7 @@ collection_find_all(const struct collection *c, struct collection_asked *asked, 
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         findings[i] = (struct finding){ .c = c, .search = asked[i].search, .legs = asked[i].legs };
     if (rc == RC_OK && n > 0)
-        rc = find_all(findings, n);
+        rc = find_all(findings, n, helper);
     for (size_t i = 0; i < n && findings; i++) {
         asked[i].late = findings[i].late;
         finding_cleanup(&findings[i]);
@@ -255,7 +299,7 @@ collection_find(const struct collection *c, const struct collection_search *sear
                 struct collection_legs *legs, struct err *err)
 {
     struct collection_asked asked = { .search = search, .legs = legs };
-    enum rc rc = collection_find_all(c, &asked, 1, err);
+    enum rc rc = collection_find_all(c, &asked, 1, NULL, err);
 
     if (rc == RC_OK && asked.late)
         return err_set(err, RC_LIMIT, "the search took longer than its time budget");

@@ -8,6 +8,8 @@
 #ifndef GANTRY_SEARCH_INDEX_FIND_OWN_H
 #define GANTRY_SEARCH_INDEX_FIND_OWN_H
 
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "collection_own.h"
 
@@ -143,5 +145,16 @@ void nearest_want(struct finding *f, uint32_t row);
 float nearest_cosine(const struct finding *f, uint32_t row);
 /* The best rows of each by vector, in one pass over the rows. */
 void nearest_find(struct finding *findings, size_t n);
+
+/* The same for one search by two threads: each takes the next of the rows that are left. */
+struct nearest_pair {
+    struct finding *mine, theirs; /* theirs borrows all but what it finds */
+    atomic_uint next;
+};
+void nearest_pair_init(struct nearest_pair *pair, struct finding *f);
+void nearest_pair_theirs(void *pair); /* what the other thread does */
+/* In the first thread: the rest; after both have ended, one result of two. */
+void nearest_pair_mine(struct nearest_pair *pair);
+void nearest_pair_join(struct nearest_pair *pair);
 
 #endif

@@ -177,14 +177,14 @@ wants(struct finding *f, size_t segment)
                                     f->wanted[f->wanted_asked].row / SEGMENT_ROWS == segment);
 }
 
-void
-nearest_find(struct finding *findings, size_t n)
+static void
+scan(struct finding *findings, size_t n, size_t segment, size_t end)
 {
     const struct collection *c = findings[0].c;
     struct scanned two[2], *s = &two[0], *before = &two[1];
 
     s->n = before->n = 0;
-    for (size_t segment = 0; segment * SEGMENT_ROWS < c->used; segment++)
+    for (; segment < end; segment++)
         for (size_t i = 0; i < n && c->segments[segment]; i++) {
             if (wants(&findings[i], segment))
                 s->of[s->n++] = &findings[i];
@@ -198,4 +198,80 @@ nearest_find(struct finding *findings, size_t n)
             before = done;
         }
     push(before);
+}
+
+static size_t
+count_segments(const struct collection *c)
+{
+    return (c->used + SEGMENT_ROWS - 1) / SEGMENT_ROWS;
+}
+
+void
+nearest_find(struct finding *findings, size_t n)
+{
+    scan(findings, n, 0, count_segments(findings[0].c));
+}
+
+/* --- by two threads ------------------------------------------------------------------------------------ */
+
+#define SHARE 64 /* segments that are taken at once */
+
+void
+nearest_pair_init(struct nearest_pair *pair, struct finding *f)
+{
+    pair->mine = f;
+    pair->theirs = *f;
+    pair->theirs.wanted_count = 0;
+    atomic_init(&pair->next, 0);
+}
+
+static void
+scan_shares(struct nearest_pair *pair, struct finding *f)
+{
+    size_t count = count_segments(f->c), from;
+
+    while (!f->late && (from = atomic_fetch_add(&pair->next, 1) * (size_t)SHARE) < count)
+        scan(f, 1, from, from + SHARE < count ? from + SHARE : count);
+}
+
+void
+nearest_pair_theirs(void *arg)
+{
+    struct nearest_pair *pair = arg;
+    scan_shares(pair, &pair->theirs);
+}
+
+/* What is wanted may lie in the other's share: it is multiplied at the end. */
+void
+nearest_pair_mine(struct nearest_pair *pair)
+{
+    size_t wanted = pair->mine->wanted_count;
+
+    pair->mine->wanted_count = 0;
+    scan_shares(pair, pair->mine);
+    pair->mine->wanted_count = wanted;
+}
+
+static float
+multiply_row(const struct finding *f, uint32_t row)
+{
+    const int8_t *query = f->vector;
+    int32_t highs[1][SEGMENT_ROWS];
+
+    f->c->dot.high(&query, 1, f->c->segments[row / SEGMENT_ROWS], f->c->half,
+                   1u << row % SEGMENT_ROWS / GROUP_ROWS, highs);
+    return cosine_of(f, row, highs[0][row % SEGMENT_ROWS]);
+}
+
+void
+nearest_pair_join(struct nearest_pair *pair)
+{
+    struct finding *f = pair->mine;
+
+    f->late = f->late || pair->theirs.late;
+    for (size_t i = 0; i < pair->theirs.vectors.n; i++)
+        best_push(f->c, &f->vectors, pair->theirs.vectors.at[i].value,
+                  pair->theirs.vectors.at[i].row);
+    for (size_t i = 0; i < f->wanted_count; i++)
+        f->wanted[i].cosine = multiply_row(f, f->wanted[i].row);
 }
