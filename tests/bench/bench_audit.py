@@ -20,6 +20,7 @@ from gantry_testing.wait import wait_until
 
 EVENTS = 320_000  # a multiple of 64
 LEAVES = int(os.environ.get("AUDIT_BENCH_LEAVES", 1_000_000))
+WORKSPACES = 8
 WINDOW = 4096  # events on their way to the stream
 APPEND = os.path.join(ROOT, "build/release/bench/audit_append")
 TICK = os.sysconf("SC_CLK_TCK")
@@ -49,7 +50,7 @@ def message(number, together):
     texts = [EVENT % (i, i) for i in ids]
     body = (texts[0] if together == 1 else "[" + ",".join(texts) + "]").encode()
     head = f"NATS/1.0\r\nNats-Msg-Id: {ids[0]}.{together}.audit\r\n\r\n".encode()
-    return (f"HPUB gantry.v1.w{number % 8}.audit.request.gateway _INBOX.gateway.fill {len(head)} "
+    return (f"HPUB gantry.v1.w{number % WORKSPACES}.audit.request.gateway _INBOX.gateway.fill {len(head)} "
             f"{len(head) + len(body)}\r\n").encode() + head + body + b"\r\n"
 
 
@@ -75,6 +76,8 @@ def fill_stream(stack, together):
 
 
 def widen(stack):
+    for number in range(WORKSPACES):
+        stack.gantry("workspace", "create", f"w{number}")
     nats = stack.operator()
     config = json.loads(nats.request("$JS.API.STREAM.INFO.AUDIT").data)["config"]
     answer = json.loads(
