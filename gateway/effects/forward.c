@@ -24,6 +24,9 @@
  * was stored, so it also stands for a PubAck that got lost.
  */
 #define QUERY_MIN_MS 1000
+/* Who waits for an answer does not know the id yet, and the program makes the record too: only a command
+ * that takes longer is shown as pending. */
+#define SHOW_MS 25
 
 enum rc
 forward_sign(const struct request *r, enum command command, const char *id, const char *payload,
@@ -211,6 +214,24 @@ wait_ran_out(struct request *r)
     go_on(r, answer_accepted(r));
 }
 
+/* It is stored: wait for its event, for as long as the client wants. */
+static void
+wait_on(struct request *r)
+{
+    int64_t waited_ms = (clock_mono_us() - r->start_us) / 1000;
+    if (r->respond_async || waited_ms >= (int64_t)r->wait_ms)
+        wait_ran_out(r);
+    else
+        request_timer(r, (uint32_t)((int64_t)r->wait_ms - waited_ms), wait_ran_out);
+}
+
+static void
+show(struct request *r)
+{
+    r->route->stored(r);
+    wait_on(r);
+}
+
 static void
 on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
 {
@@ -223,8 +244,6 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
         if (!overtaken)
             r->effect = EFFECT_STORED;
         r->gw->count.published_total++;
-        if (r->route->stored)
-            r->route->stored(r);
     }
     if (overtaken) { /* by the event, which stands for it */
         go_on(r, STEP_ANSWERED);
@@ -240,12 +259,12 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
                                                : "the command could not be stored in time"));
         return;
     }
-    int64_t waited_ms = (clock_mono_us() - r->start_us) / 1000;
-    if (r->respond_async || waited_ms >= (int64_t)r->wait_ms) {
-        wait_ran_out(r);
-        return;
-    }
-    request_timer(r, (uint32_t)((int64_t)r->wait_ms - waited_ms), wait_ran_out);
+    if (!r->route->stored)
+        wait_on(r);
+    else if (r->respond_async || r->wait_ms <= SHOW_MS)
+        show(r);
+    else
+        request_timer(r, SHOW_MS, show);
 }
 
 static void

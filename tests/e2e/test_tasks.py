@@ -422,6 +422,35 @@ def test_what_a_cancelled_task_has_used_is_told(stack, client):
     assert 40 << 20 <= usage["max_rss_bytes"], usage
 
 
+def test_a_job_whose_caller_waits_is_shown_while_it_waits_for_a_slot(stack, client):
+    sleepers = [
+        client.post(
+            "/webhook/executor/run",
+            {"task": {"type": "code.shell", "code": "sleep 300"}},
+            Prefer="respond-async",
+        )
+        .ok(202)
+        .json["job_id"]
+        for _ in range(4)  # EXECUTOR_SLOTS
+    ]
+    for job_id in sleepers:
+        job(client, job_id, "running")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(
+            stack.client().post,
+            "/webhook/executor/run",
+            {"task": {"type": "ping"}},
+            Prefer="wait=60",
+        )
+        shown = wait_until(
+            lambda: client.get("/ai/jobs?status=pending").ok().json["jobs"], 30, "it is shown"
+        )
+        for job_id in sleepers:
+            client.delete("/ai/jobs/" + job_id).ok()
+        answer = waiting.result(60).ok().json
+    assert [one["job_id"] for one in shown] == [answer["job_id"]]
+
+
 def test_a_waiting_caller_hears_of_the_cancellation(stack, client):
     key = str(uuid.uuid4())
     with concurrent.futures.ThreadPoolExecutor() as pool:
