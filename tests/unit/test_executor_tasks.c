@@ -236,7 +236,10 @@ pool_fills_evenly_and_gives_the_oldest(void **state)
     assert_int_equal(pool_ready(&pool), 5);
     pool_drop(&pool, &actions[0], &boxes[2]);
     assert_ptr_equal(pool_take(&pool, &actions[0]), &boxes[0]);
+    assert_false(pool_low(&pool, &actions[0]));
     assert_ptr_equal(pool_take(&pool, &actions[0]), &boxes[3]);
+    assert_true(pool_low(&pool, &actions[0]));
+    assert_false(pool_low(&pool, &actions[1]));
     assert_ptr_equal(pool_take(&pool, &actions[0]), &boxes[4]);
     assert_null(pool_take(&pool, &actions[0]));
     assert_null(pool_take(&pool, &actions[2]));

@@ -41,6 +41,16 @@ pool_wants(const struct pool *pool)
     return emptiest ? emptiest->action : NULL;
 }
 
+bool
+pool_low(const struct pool *pool, const struct action *action)
+{
+    for (size_t i = 0; i < pool->n_shelves; i++) {
+        if (pool->shelves[i].action == action)
+            return pool->shelves[i].n_ready * 2 < action->warm;
+    }
+    return false;
+}
+
 void
 pool_put(struct pool *pool, const struct action *action, void *box)
 {

@@ -25,6 +25,8 @@ void pool_init(struct pool *pool, const struct catalog *catalog);
 
 /* The action whose shelf lacks most, in parts of its size; NULL when all are full. */
 const struct action *pool_wants(const struct pool *pool);
+/* Less than half of what should stand ready of that action does. */
+bool pool_low(const struct pool *pool, const struct action *action);
 void pool_put(struct pool *pool, const struct action *action, void *box);
 /* The oldest one of the action, which leaves the pool; NULL when none stands ready. */
 void *pool_take(struct pool *pool, const struct action *action);

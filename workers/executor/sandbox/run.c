@@ -18,6 +18,8 @@
 
 #define EVENTS_MAX        64
 #define REFILL_DELAY_MS   1
+#define REFILL_END_MS     2  /* time for the answer of the task that has ended to leave */
+#define REFILL_BUSY_MS    20 /* while a task runs and enough stands ready */
 #define REFILL_BACKOFF_MS 5000
 #define FREE_WAIT_MS      5000
 
@@ -82,11 +84,22 @@ set_ticking(struct runner *runner)
     set_timer(runner->ticker, wanted ? LIMIT_TICK_MS : 0, wanted ? LIMIT_TICK_MS : 0);
 }
 
+/* A start keeps the loop, and a processor, for as long as many a task runs: it waits until no task does,
+ * unless few stand ready. */
 static void
-ask_refill(struct runner *runner)
+ask_refill(struct runner *runner, uint32_t delay_ms)
 {
-    if (runner->keep_pool && pool_wants(&runner->pool))
-        set_timer(runner->refill, runner->backoff_ms ? runner->backoff_ms : REFILL_DELAY_MS, 0);
+    const struct action *action = runner->keep_pool ? pool_wants(&runner->pool) : NULL;
+
+    if (!action)
+        return;
+    if (runner->backoff_ms)
+        delay_ms = runner->backoff_ms;
+    else if (pool_low(&runner->pool, action))
+        delay_ms = REFILL_DELAY_MS;
+    else if (runner->n_running > 0)
+        delay_ms = REFILL_BUSY_MS;
+    set_timer(runner->refill, delay_ms, 0);
 }
 
 static void
@@ -215,7 +228,7 @@ settle(struct run *run)
     run->dead = true;
     if (run->done)
         report(run);
-    ask_refill(runner);
+    ask_refill(runner, REFILL_END_MS);
 }
 
 static void
@@ -261,7 +274,7 @@ fill(struct runner *runner)
     } else {
         runner->backoff_ms = REFILL_BACKOFF_MS;
     }
-    ask_refill(runner);
+    ask_refill(runner, REFILL_DELAY_MS);
 }
 
 /* We are a subreaper: what a dying bwrap leaves behind without having told us comes here. */
@@ -324,7 +337,7 @@ runner_new(const struct runner_options *options, struct runner **out, struct err
         (rc = cgroup_open(options->cgroup, &runner->group_parent, err)) != RC_OK)
         return rc;
     pool_init(&runner->pool, options->catalog);
-    ask_refill(runner);
+    ask_refill(runner, REFILL_DELAY_MS);
     *out = TAKE(runner);
     return RC_OK;
 }
@@ -411,7 +424,7 @@ runner_start(struct runner *runner, const struct sandbox *sandbox, const char *i
         box_kill(run->box, OUTCOME_FAULT);
     watch_box(run);
     set_ticking(runner);
-    ask_refill(runner);
+    ask_refill(runner, REFILL_DELAY_MS);
     if (out)
         *out = run;
     return RC_OK;

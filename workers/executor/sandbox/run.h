@@ -6,7 +6,7 @@
  * can watch: when runner_fd() is readable, call runner_turn(runner, 0).
  *
  * A task takes a sandbox of its action from the pool, else a new one; each is used once. The pool is
- * refilled one at a time, a moment after it was drawn from, so that the refill does not delay an
+ * refilled one at a time, after the task has ended or when few stand ready, so that it does not delay an
  * answer. A sandbox that cannot be started delays the next attempt, doubling up to 5 s.
  *
  * Threads: one, the same for the whole life (--die-with-parent follows it)
