@@ -50,7 +50,8 @@ def message(number, together):
     texts = [EVENT % (i, i) for i in ids]
     body = (texts[0] if together == 1 else "[" + ",".join(texts) + "]").encode()
     head = f"NATS/1.0\r\nNats-Msg-Id: {ids[0]}.{together}.audit\r\n\r\n".encode()
-    return (f"HPUB gantry.v1.w{number % WORKSPACES}.audit.request.gateway _INBOX.gateway.fill {len(head)} "
+    subject = f"gantry.v1.w{number % WORKSPACES}.audit.request.gateway"
+    return (f"HPUB {subject} _INBOX.gateway.fill {len(head)} "
             f"{len(head) + len(body)}\r\n").encode() + head + body + b"\r\n"
 
 
