@@ -43,6 +43,7 @@ struct streams;
 struct served;
 struct mcp;
 struct cors;
+struct outbox;
 
 /* clang-format off */
 #define COUNTER_TABLE(X)                                                                       \
@@ -54,6 +55,9 @@ struct cors;
     X(publish_failed_total, "commands that JetStream did not acknowledge in time")             \
     X(accepted_total,       "commands answered 202 because the wait ran out or was not wanted")\
     X(replayed_total,       "requests answered from the idempotency record")                   \
+    X(approvals_asked_total, "actions that were held until somebody approves them")             \
+    X(approvals_approved_total, "actions that were approved here")                             \
+    X(approvals_denied_total, "actions that were not approved, decided here")                  \
     X(memory_refused_total, "requests refused because too many bodies were in memory")         \
     X(nats_logins_total,    "NATS logins with a valid key")                                    \
     X(nats_logins_refused_total, "NATS logins without a valid key")                            \
@@ -104,6 +108,7 @@ struct gateway {
     struct stages stages;
     struct mcp *mcp;
     struct cors *cors;
+    struct outbox *outbox; /* of approvals */
     struct full_mark full[FULL_COUNT];
     struct http_counts http_seen; /* full_watch() */
     struct http_server *http;

@@ -32,6 +32,7 @@
 #include "mcp/mcp.h"
 #include "metrics/served.h"
 #include "metrics/streams.h"
+#include "policy/hold.h"
 #include "process/confine.h"
 #include "process/transport.h"
 #include "requests/cors.h"
@@ -131,6 +132,8 @@ connect_servers(struct gateway *gw, struct err *err)
         rc = keys_open(gw->loop, &keys, &gw->keys, err);
     if (rc == RC_OK)
         rc = allow_open(gw, &gw->allowlist, err);
+    if (rc == RC_OK)
+        rc = outbox_open(gw, &gw->outbox, err);
     if (rc == RC_OK)
         rc = events_open(gw, &gw->events, err);
     if (rc == RC_OK)
@@ -249,6 +252,7 @@ release(struct gateway *gw)
     /* No callback runs any more. */
     keys_close(gw->keys);
     dbworker_close(gw->dbworker);
+    outbox_close(gw->outbox);
     uses_close(gw->uses);
     loop_timer_free(gw->redis_timer);
     shares_close(gw->shares);

@@ -135,6 +135,8 @@ void
 policy_put(struct json_writer *w, const char *name, const struct policy_decision *decision)
 {
     json_object(w, name);
+    if (decision->approved_by[0])
+        json_put_string(w, "approved_by", decision->approved_by);
     json_put_string(w, "decision", policy_outcome_name(decision->outcome));
     json_array(w, "reasons");
     for (unsigned i = 0; i < decision->n_reasons; i++)

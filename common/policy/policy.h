@@ -52,6 +52,7 @@ struct policy_decision {
     int64_t score;
     bool applies;               /* false: there is no policy, and the members above say "allow" */
     char rule[POLICY_NAME_MAX]; /* the one that decided; "" = the score did */
+    char approved_by[16];       /* key id; "" = it was not approved */
     unsigned n_reasons;
     char reasons[POLICY_REASONS_MAX][POLICY_REASON_MAX];
 };
@@ -60,7 +61,7 @@ struct policy_decision {
 void policy_evaluate(const cJSON *doc, int64_t version, const struct policy_ask *ask,
                      struct policy_decision *out);
 
-/* {"decision","reasons":[…],"rule","score","version"}: sorted, as the audit log wants its members */
+/* {["approved_by",]"decision","reasons":[…],"rule","score","version"}: sorted, as the audit log wants its members */
 void policy_put(struct json_writer *w, const char *name, const struct policy_decision *decision);
 
 /* All that is wrong with a document; RC_INVALID if anything is. */

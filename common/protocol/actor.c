@@ -23,6 +23,7 @@ enum field {
     FIELD_AT,
     FIELD_REQUEST,
     FIELD_IDEM,
+    FIELD_APPROVAL, /* may be missing */
     FIELDS
 };
 
@@ -51,20 +52,24 @@ make_mac(const uint8_t key[CRYPTO_KEY_LEN], struct span head, const char *subjec
     crypto_mac(key, parts, ARRAY_LEN(parts), mac);
 }
 
-/* Exactly so many fields, each ended by a comma. */
-static bool
+/* Exactly so many fields, each ended by a comma; how many, or 0. */
+static unsigned
 split(struct span head, struct span fields[FIELDS])
 {
     const char *at = head.text;
     const char *end = head.text + head.len;
     for (unsigned i = 0; i < FIELDS; i++) {
         const char *comma = memchr(at, ',', (size_t)(end - at));
+        if (!comma && i == FIELD_APPROVAL && at == end) {
+            fields[i] = (struct span){ at, 0 };
+            return FIELD_APPROVAL;
+        }
         if (!comma)
-            return false;
+            return 0;
         fields[i] = (struct span){ at, (size_t)(comma - at) };
         at = comma + 1;
     }
-    return at == end;
+    return at == end ? FIELDS : 0;
 }
 
 enum rc
@@ -76,10 +81,12 @@ actor_write(const uint8_t key[CRYPTO_KEY_LEN], const struct actor_claim *claim, 
     int n = snprintf(wire, ACTOR_WIRE_MAX, VERSION ",%s,%s,%s,%" PRId64 ",%s,%s,",
                      claim->command_id, claim->key_id, role_name(claim->role), claim->accepted_ms,
                      claim->request_id, claim->idem_hash);
+    if (claim->approval[0] && n > 0 && n < ACTOR_WIRE_MAX)
+        n += snprintf(wire + n, ACTOR_WIRE_MAX - (size_t)n, "%s,", claim->approval);
     if (n < 0 || (size_t)n + MAC_TEXT >= ACTOR_WIRE_MAX)
         return err_set(err, RC_BUG, "the actor claim is too long for its header");
     struct span head = { wire, (size_t)n };
-    if (!split(head, fields))
+    if (split(head, fields) != (claim->approval[0] ? FIELDS : FIELD_APPROVAL))
         return err_set(err, RC_BUG, "a comma in a field of the actor claim");
     make_mac(key, head, subject, payload, len, mac);
     base64url_encode(mac, sizeof(mac), wire + n);
@@ -118,18 +125,24 @@ read_claim(struct span head, struct actor_claim *out, struct err *err)
     struct actor_claim claim = { .role = ROLE_COUNT };
     struct span fields[FIELDS];
     char role[16];
-    if (!split(head, fields) ||
+    unsigned n = split(head, fields);
+    if (n == 0 ||
         id_parse(fields[FIELD_ID].text, fields[FIELD_ID].len, claim.command_id) != RC_OK ||
         !take(fields[FIELD_KEY], KEY_ID_LEN, KEY_ID_LEN, claim.key_id) ||
         !take(fields[FIELD_ROLE], 1, sizeof(role) - 1, role) ||
         role_parse(role, &claim.role) != RC_OK ||
         !take_number(fields[FIELD_AT], &claim.accepted_ms) ||
         !take(fields[FIELD_REQUEST], 0, sizeof(claim.request_id) - 1, claim.request_id) ||
-        !take(fields[FIELD_IDEM], 0, sizeof(claim.idem_hash) - 1, claim.idem_hash))
+        !take(fields[FIELD_IDEM], 0, sizeof(claim.idem_hash) - 1, claim.idem_hash) ||
+        !take(fields[FIELD_APPROVAL], 0, sizeof(claim.approval) - 1, claim.approval))
         return err_set(err, RC_CORRUPT, "the actor claim lacks a field");
     if (fields[FIELD_IDEM].len != strspn(claim.idem_hash, "0123456789abcdef") ||
         (fields[FIELD_IDEM].len != 0 && fields[FIELD_IDEM].len != sizeof(claim.idem_hash) - 1))
         return err_set(err, RC_CORRUPT, "the actor claim's idempotency hash is not a digest");
+    const char *dot = strchr(claim.approval, '.');
+    if (n == FIELDS && (!dot || dot == claim.approval || strlen(dot + 1) != KEY_ID_LEN ||
+                        strspn(claim.approval, "0123456789") != (size_t)(dot - claim.approval)))
+        return err_set(err, RC_CORRUPT, "the actor claim's approval is malformed");
     *out = claim;
     return RC_OK;
 }

@@ -2,7 +2,7 @@
 /*
  * actor - the gateway's word about who sent a command: the header Gantry-Actor.
  *
- * Shape:  2,<command id>,<key id>,<role>,<accepted ms>,<request id>,<idempotency hash>,<MAC>
+ * Shape:  2,<command id>,<key id>,<role>,<accepted ms>,<request id>,<idempotency hash>,[<approval>,]<MAC>
  *         request id and hash may be empty; no field can hold a comma. The MAC is keyed BLAKE2b-256 in
  *         base64url over: the header up to its last comma, inclusive; NUL; the subject; NUL; the
  *         payload. Header and subject hold no NUL, so no two claims give the same bytes: a claim
@@ -24,7 +24,8 @@
 #include "crypto/crypto.h"
 #include "principal.h"
 
-#define ACTOR_WIRE_MAX 1024
+#define ACTOR_WIRE_MAX     1024
+#define ACTOR_APPROVAL_MAX 40
 
 struct actor_claim {
     char command_id[ID_TEXT_MAX];
@@ -32,6 +33,8 @@ struct actor_claim {
     enum role role;
     int64_t accepted_ms; /* when the gateway had read the request; wall time */
     char request_id[REQUEST_ID_MAX];
+    /* "VERSION.KEY": under which version of the policy whose key approved it; "" = nobody */
+    char approval[ACTOR_APPROVAL_MAX];
     char idem_hash[65]; /* "" when the request had no idempotency key */
 };
 

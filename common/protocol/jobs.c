@@ -80,6 +80,23 @@ jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *
     call(jobs, SCRIPT_JOB_START, &cmd, fn, arg);
 }
 
+void
+jobs_hold(const struct jobs *jobs, const struct job_ref *ref, const struct job_hold *hold,
+          kv_fn *fn, void *arg)
+{
+    struct kv_command cmd = { 0 };
+    struct keys keys;
+
+    begin(ref, &keys, &cmd);
+    kv_add(&cmd, ref->action);
+    kv_add_int(&cmd, ref->enqueued_ms);
+    kv_add_int(&cmd, jobs->retention_s + hold->keep_s);
+    kv_add(&cmd, hold->status);
+    kv_add_int(&cmd, clock_wall_ms());
+    kv_add(&cmd, hold->error ? hold->error : "");
+    call(jobs, SCRIPT_JOB_HOLD, &cmd, fn, arg);
+}
+
 static bool
 has_text(const struct kv_reply *reply, size_t at)
 {

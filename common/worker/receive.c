@@ -101,6 +101,7 @@ identify(struct delivery *delivery, struct err *err)
     memcpy(call->actor.key_id, claim.key_id, sizeof(call->actor.key_id));
     memcpy(call->request_id, claim.request_id, sizeof(call->request_id));
     memcpy(call->idem_hash, claim.idem_hash, sizeof(call->idem_hash));
+    memcpy(call->approval, claim.approval, sizeof(call->approval));
     call->actor.role = claim.role;
     call->actor.scopes = role_scopes(claim.role);
     call->accepted_ms = claim.accepted_ms;

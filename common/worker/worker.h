@@ -62,9 +62,10 @@ struct call {
     bool direct;            /* from a NATS client, without a claim of the gateway */
     char request_id[REQUEST_ID_MAX];
     char idem_hash[65];
-    int64_t accepted_ms; /* signed accept time, or the server's receive time */
-    int64_t stream_ns;   /* JetStream receive time; 0 for core requests */
-    uint64_t deliveries; /* 1 for the first; the fencing token */
+    char approval[ACTOR_APPROVAL_MAX]; /* actor.h; "" = it was not approved */
+    int64_t accepted_ms;               /* signed accept time, or the server's receive time */
+    int64_t stream_ns;                 /* JetStream receive time; 0 for core requests */
+    uint64_t deliveries;               /* 1 for the first; the fencing token */
     const char *payload;
     size_t payload_len;
     const cJSON *body;    /* validated against the command's schema; borrowed */

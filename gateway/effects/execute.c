@@ -25,13 +25,14 @@
 #include "effects/tasks.h"
 #include "gateway.h"
 #include "metrics/traced.h"
+#include "policy/hold.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
 
 #define ITEMS_MAX  100
 #define ACTION_MAX 257
 #define LEASE_MS   20000
-#define ANSWER_CAP 16384
+#define ANSWER_CAP 262144
 
 struct item {
     struct execution *x;
@@ -45,6 +46,7 @@ struct item {
     const struct item *same; /* an earlier item with the same key */
     bool reserved;           /* we hold its lease */
     bool known;              /* queued before: only its id is wanted */
+    bool held;               /* it waits for an approval and is not published */
     struct request_hop hop;
 };
 
@@ -324,6 +326,53 @@ reserve_all(struct execution *x)
     }
 }
 
+/* --- what waits for an approval -------------------------------------------------------------------- */
+
+static void
+on_held(void *arg, enum rc rc)
+{
+    struct execution *x = arg;
+    if (rc != RC_OK)
+        go_wrong(x, PROBLEM_UNAVAILABLE,
+                 rc == RC_LIMIT
+                     ? "too many actions of this workspace wait for an approval"
+                     : "PostgreSQL is unavailable: nothing can wait for an approval now");
+    came(x);
+}
+
+static void
+hold_items(struct execution *x)
+{
+    AUTO(free) struct held *held = calloc(x->n, sizeof(*held));
+    AUTO(buf) struct buf text = { 0 };
+    size_t n = 0;
+    buf_init(&text, (x->r->body_max * 7 + 1024) * x->n);
+    for (size_t i = 0; held && i < x->n; i++) {
+        struct item *item = &x->items[i];
+        if (x->asked[i].decision.outcome != POLICY_APPROVAL || item->same || item->known)
+            continue;
+        size_t before = text.len;
+        item->held = true;
+        if (tasks_message(item->action, item->params, &text) != RC_OK) {
+            go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
+            return;
+        }
+        held[n++] =
+            (struct held){ .id = item->id, .asked = &x->asked[i], .len = text.len - before };
+    }
+    const char *at = buf_text(&text); /* it stays where it is from here on */
+    for (size_t i = 0; i < n; i++) {
+        held[i].payload = at;
+        at += held[i].len;
+    }
+    if (n == 0 && held)
+        return;
+    if (held && hold_all(x->r, held, n, on_held, x) == RC_OK)
+        x->waiting++;
+    else
+        go_wrong(x, PROBLEM_UNAVAILABLE, "too much waits for PostgreSQL: ask again");
+}
+
 /* --- publishing ------------------------------------------------------------------------------------ */
 
 static void
@@ -382,7 +431,7 @@ publish_all(struct execution *x)
         struct item *item = &x->items[i];
         if (item->same)
             memcpy(item->id, item->same->id, sizeof(item->id));
-        else if (!item->known)
+        else if (!item->known && !item->held)
             publish_item(item);
     }
 }
@@ -406,7 +455,10 @@ show_jobs(struct execution *x)
         if (x->items[i].same)
             continue;
         x->waiting++;
-        tasks_show(x->r, x->items[i].id, x->items[i].action, on_shown, x);
+        if (x->items[i].held)
+            hold_show(x->r, x->items[i].id, &x->asked[i], on_shown, x);
+        else
+            tasks_show(x->r, x->items[i].id, x->items[i].action, on_shown, x);
     }
 }
 
@@ -452,6 +504,19 @@ release_keys(const struct execution *x)
             idem_release(x->r->gw, x->items[i].place, x->items[i].id, x->items[i].attempt);
 }
 
+static void
+put_decisions(const struct execution *x, struct json_writer *w)
+{
+    json_array(w, "policy");
+    for (size_t i = 0; i < x->n; i++) {
+        json_object(w, NULL);
+        json_put_string(w, "job_id", x->items[i].id);
+        policy_put(w, "policy", &x->asked[i].decision);
+        json_close(w);
+    }
+    json_close(w);
+}
+
 static enum step
 answer(struct execution *x)
 {
@@ -465,6 +530,8 @@ answer(struct execution *x)
         json_put_string(&w, NULL, x->items[i].id);
     json_close(&w);
     json_put_int(&w, "queue_depth", x->depth);
+    if (x->r->decision)
+        put_decisions(x, &w);
     json_close(&w);
     if (json_end(&w) != RC_OK)
         return answer_problem(x->r, PROBLEM_INTERNAL, "the answer cannot be written");
@@ -472,8 +539,8 @@ answer(struct execution *x)
 }
 
 /* The flow, in its order. A step ends at once or leaves x->waiting answers to come. */
-static void (*const STEPS[])(struct execution *x) = { use_preview, reserve_all, publish_all,
-                                                      show_jobs, record_keys };
+static void (*const STEPS[])(struct execution *x) = { use_preview, reserve_all, hold_items,
+                                                      publish_all, show_jobs,   record_keys };
 
 static enum step
 go_on(struct execution *x)

@@ -13,6 +13,7 @@
 #include "events/events.h"
 #include "gateway.h"
 #include "metrics/traced.h"
+#include "policy/hold.h"
 #include "protocol/actor.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
@@ -296,6 +297,8 @@ command_of(const struct request *r)
 static enum step
 forward_command(struct request *r)
 {
+    if (r->decision && r->decision->outcome == POLICY_APPROVAL && r->idem.hold != IDEM_REPLAYED)
+        return hold_command(r);
     struct forward_head head;
     struct err err = { 0 };
     char msg_id[LISTS_MSG_ID_MAX];

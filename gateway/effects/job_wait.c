@@ -18,7 +18,8 @@
 #include "requests/answer.h"
 #include "requests/handlers.h"
 
-#define HEAD_MAX 160 /* bytes of the job's document that begin it: its id and its state */
+#define STATUS_MAX 20
+#define HEAD_MAX   160 /* bytes of the job's document that begin it: its id and its state */
 
 struct waiting {
     struct request *r; /* borrowed: its owner */
@@ -26,7 +27,7 @@ struct waiting {
     bool asking;
     bool told; /* something changed while it was asked for */
     bool hurry;
-    char status[16]; /* as it was at first; "" = not known yet */
+    char status[STATUS_MAX]; /* as it was at first; "" = not known yet */
     int64_t until_ms;
 };
 
@@ -44,14 +45,14 @@ finish(struct waiting *waiting)
 
 /* The state that the document begins with; "" if it does not. */
 static void
-state_of(const struct buf *body, char status[16])
+state_of(const struct buf *body, char status[STATUS_MAX])
 {
     static const char NAME[] = "\"status\":\"";
     char head[HEAD_MAX];
     (void)snprintf(head, sizeof(head), "%s", buf_text(body));
     const char *at = strstr(head, NAME);
     size_t len = at ? strcspn(at + sizeof(NAME) - 1, "\"") : 0;
-    (void)snprintf(status, 16, "%.*s", (int)len, at ? at + sizeof(NAME) - 1 : "");
+    (void)snprintf(status, STATUS_MAX, "%.*s", (int)len, at ? at + sizeof(NAME) - 1 : "");
 }
 
 static void
@@ -68,12 +69,13 @@ on_answer(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 {
     struct waiting *waiting = arg;
     struct request *r = waiting->r;
-    char status[16] = "";
+    char status[STATUS_MAX] = "";
     waiting->asking = false;
     (void)forward_reply(r, rc, msg, err);
     if (r->answer.status == 200)
         state_of(&r->answer.body, status);
-    bool lasts = strcmp(status, "pending") == 0 || strcmp(status, "running") == 0;
+    bool lasts = strcmp(status, "pending") == 0 || strcmp(status, "running") == 0 ||
+                 strcmp(status, JOB_WAITING) == 0;
     bool changed = waiting->status[0] && strcmp(waiting->status, status) != 0;
     int64_t left_ms = waiting->until_ms - clock_mono_ms();
     memcpy(waiting->status, status, sizeof(status));

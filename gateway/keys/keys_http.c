@@ -37,7 +37,7 @@ struct key_job {
     char command_id[ID_TEXT_MAX];
     int64_t attempt;
     enum role role;
-    char name[NAME_BYTES];
+    char name[NAME_BYTES], owner[NAME_BYTES];
     int64_t expires_ms; /* 0 = never */
     int64_t previous_until_ms;
     char text[APIKEY_LEN + 1]; /* the new key; wiped */
@@ -99,6 +99,17 @@ revoke_one(struct key_job *job, struct db *db, const char *key_id, bool *found, 
     return rc;
 }
 
+/* A key without an owner that should have one is never shown. */
+static enum rc
+own(const struct key_job *job, struct db *db, struct err *err)
+{
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params params = { 0 };
+    db_param_text(&params, job->new_id);
+    db_param_text(&params, job->owner);
+    return db_query(db, job->workspace, SQL_GATEWAY_KEY_OWN, &params, &result, err);
+}
+
 static enum rc
 run_create(struct dbwork *base, struct db *db, struct err *err)
 {
@@ -128,7 +139,8 @@ run_create(struct dbwork *base, struct db *db, struct err *err)
     else
         db_param_null(&params);
     job->found = true;
-    return db_query(db, job->workspace, SQL_GATEWAY_KEY_CREATE, &params, &result, err);
+    rc = db_query(db, job->workspace, SQL_GATEWAY_KEY_CREATE, &params, &result, err);
+    return rc == RC_OK && job->owner[0] ? own(job, db, err) : rc;
 }
 
 static enum rc
@@ -220,6 +232,8 @@ run_list(struct dbwork *base, struct db *db, struct err *err)
         json_put_string(&w, "key_id", db_text(result, i, 0));
         json_put_string(&w, "role", db_text(result, i, 1));
         json_put_string(&w, "name", db_text(result, i, 2));
+        if (db_text(result, i, 8))
+            json_put_string(&w, "owner", db_text(result, i, 8));
         put_time(&w, "created_at", db_int(result, i, 3, 0));
         put_time(&w, "expires_at", db_int(result, i, 4, 0));
         put_time(&w, "revoked_at", db_int(result, i, 5, 0));
@@ -343,6 +357,8 @@ key_create(struct request *r)
         return answer_problem(r, PROBLEM_INTERNAL, "the schema let an unknown role pass");
     }
     (void)snprintf(job->name, sizeof(job->name), "%s", name ? name : "");
+    const char *owner = json_string(r->doc, "owner");
+    (void)snprintf(job->owner, sizeof(job->owner), "%s", owner ? owner : "");
     job->expires_ms = days ? clock_wall_ms() + days * DAY_MS : 0;
     return start(r, run_create, job);
 }

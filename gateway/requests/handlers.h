@@ -21,11 +21,12 @@ route_fn key_create, key_list, key_rotate, key_revoke;               /* keys_htt
 route_fn task_allow;                                                 /* tasks.c */
 void task_stored(struct request *r);                                 /* tasks.c */
 route_fn policy_get, policy_put_route, policy_version, policy_versions, policy_test; /* rules.c */
-route_fn preview_make;                 /* previews.c */
-route_fn execute_allow, execute_queue; /* execute.c */
-route_fn job_wait;                     /* job_wait.c */
-route_fn events_listen;                /* listen.c */
-route_fn mcp_admit, mcp_post;          /* mcp.c */
+route_fn approvals_list, approvals_get, approvals_decide, job_cancel; /* approvals.c */
+route_fn preview_make;                                                /* previews.c */
+route_fn execute_allow, execute_queue;                                /* execute.c */
+route_fn job_wait;                                                    /* job_wait.c */
+route_fn events_listen;                                               /* listen.c */
+route_fn mcp_admit, mcp_post;                                         /* mcp.c */
 /* idem.c: puts the request's scope into a recorded answer */
 void replay_scope(const struct request *r, cJSON *body);
 

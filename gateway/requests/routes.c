@@ -50,7 +50,8 @@ static const struct route_param LIST_MEMORIES[] = {
 static const char *const INGEST_RECORD[] = { "status",       "message",       "id",
                                              "tenant_id",    "content_hash",  "deduplicated",
                                              "facts_stored", "facts_skipped", NULL };
-static const char *const EXECUTE_RECORD[] = { "job_ids", "queue_depth", NULL };
+static const char *const EXECUTE_RECORD[] = { "job_ids", "queue_depth", "policy", NULL };
+static const char *const DECIDE_RECORD[] = { "id", "state", NULL };
 static const char *const FORGET_RECORD[] = { "status", "deleted", NULL };
 static const char *const KEY_RECORD[] = { "key_id", "role", "expires_at", "previous_valid_until",
                                           NULL };
@@ -92,6 +93,13 @@ static const struct route_param VERSION[] = { { "version", MEMBER_INT, "the vers
 static const struct route_param LIST_VERSIONS[] = {
     { "cursor", MEMBER_STRING, "next_cursor of the page before" },
     { "limit", MEMBER_INT, "versions on a page, 1 to 100" },
+};
+
+static const struct route_param LIST_APPROVALS[] = {
+    { "state", MEMBER_STRING,
+      "waiting (the default), approved, denied, expired, cancelled, or all" },
+    { "cursor", MEMBER_STRING, "next_cursor of the page before" },
+    { "limit", MEMBER_INT, "approvals on a page, 1 to 100" },
 };
 
 #define PARAMS(list)  .params = (list), .n_params = ARRAY_LEN(list)
@@ -167,7 +175,7 @@ const struct route ROUTES[] = {
       ROUTE_JOBS, CMD_JOBS_GET, "jobs_get", 200, PARAMS(JOB_ID), QUERIES(WAIT_JOB), .local = job_wait,
       .answer = "Job", .summary = "One job" },
     { METHOD_DELETE, "/ai/jobs/{id}", SCOPE_ACTIONS_EXECUTE, ROUTE_QUERY,
-      ROUTE_JOBS, CMD_JOBS_CANCEL, "jobs_cancel", 200, PARAMS(JOB_ID),
+      ROUTE_JOBS, CMD_JOBS_CANCEL, "jobs_cancel", 200, PARAMS(JOB_ID), .local = job_cancel,
       .answer = "Job", .summary = "Cancel a job: its processes are gone within a second" },
 
     { METHOD_GET, "/ai/events", SCOPE_ACTIONS_PREVIEW, ROUTE_LOCAL,
@@ -248,6 +256,16 @@ const struct route ROUTES[] = {
     { METHOD_POST, "/webhooks/{id}/deliveries/{delivery_id}/replay", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
       ROUTE_IDEMPOTENT | ROUTE_BODY_EMPTY, CMD_WEBHOOKS_REPLAY, "webhooks_replay", 200, PARAMS(DELIVERY),
       .record = DELIVERY_RECORD, .answer = "QueuedDelivery", .summary = "Send a delivery again" },
+
+    { METHOD_GET, "/ai/approvals", SCOPE_ACTIONS_APPROVE, ROUTE_LOCAL,
+      0, CMD_COUNT, "approvals_list", 200, QUERIES(LIST_APPROVALS), .local = approvals_list,
+      .answer = "ApprovalPage", .summary = "Actions that wait for an approval, newest first" },
+    { METHOD_GET, "/ai/approvals/{id}", SCOPE_ACTIONS_APPROVE, ROUTE_LOCAL,
+      0, CMD_COUNT, "approvals_get", 200, PARAMS(JOB_ID), .local = approvals_get,
+      .answer = "Approval", .summary = "What exactly waits for an approval" },
+    { METHOD_POST, "/ai/approvals/{id}", SCOPE_ACTIONS_APPROVE, ROUTE_LOCAL,
+      ROUTE_IDEMPOTENT, CMD_COUNT, "approvals_decide", 200, PARAMS(JOB_ID), .local = approvals_decide, .record = DECIDE_RECORD,
+      .answer = "Approval", .summary = "Approve or deny an action that somebody else has asked for" },
 
     { METHOD_GET, "/healthz", SCOPE_NONE, ROUTE_LOCAL,
       ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_live,

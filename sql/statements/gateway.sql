@@ -29,7 +29,7 @@ SELECT key_id, role, name,
        floor(extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms,
        floor(extract(epoch FROM revoked_at) * 1000)::bigint AS revoked_ms,
        floor(extract(epoch FROM last_used_at) * 1000)::bigint AS last_used_ms,
-       rotated_to
+       rotated_to, owner
 FROM api_key WHERE workspace = $1 ORDER BY created_at DESC, key_id LIMIT 1000;
 
 -- name: key_create
@@ -92,3 +92,66 @@ ORDER BY version DESC LIMIT $2::integer;
 -- out:  0 rows: the latest version is another one
 SELECT version, floor(extract(epoch FROM created_at) * 1000)::bigint AS created_ms
 FROM policy_put($1, $2::bigint, $3);
+
+-- name: key_own
+-- in:   1 key id, made a moment ago; 2 owner
+-- set:  gantry.workspace
+SELECT key_own($1, $2);
+
+-- name: approval_ask
+-- in:   1 id, 2 action, 3 command, 4 key id, 5 role, 6 accepted ms, 7 request id, 8 idempotency hash,
+--       9 policy's version, 10 decision (JSON), 11 hash, 12 sealed payload, 13 seconds until it expires,
+--       14 how many may wait
+-- set:  gantry.workspace
+-- out:  its state, or 'full'
+SELECT approval_ask($1::uuid, $2, $3, $4, $5, $6::bigint, $7, $8, $9::bigint, $10, $11, $12::bytea,
+                    $13::bigint, $14::bigint);
+
+-- name: approval_get
+-- in:   1 id, 2 key id of whoever reads
+-- set:  gantry.workspace
+SELECT id::text, state, action, command, key_id, role, policy_version, decision, hash,
+       floor(extract(epoch FROM asked_at) * 1000)::bigint,
+       floor(extract(epoch FROM expires_at) * 1000)::bigint,
+       floor(extract(epoch FROM decided_at) * 1000)::bigint, decided_by, comment,
+       key_same(key_id, $2), sealed
+FROM approval WHERE workspace = current_setting('gantry.workspace') AND id = $1::uuid;
+
+-- name: approval_list
+-- in:   1 state or null, 2 asked at or before this (microseconds, null = now), 3 and before this id, 4 how many,
+--       5 key id of whoever reads
+-- set:  gantry.workspace
+-- out:  as approval_get without the payload; microseconds for the cursor
+SELECT id::text, state, action, command, key_id, role, policy_version, decision, hash,
+       floor(extract(epoch FROM asked_at) * 1000)::bigint,
+       floor(extract(epoch FROM expires_at) * 1000)::bigint,
+       floor(extract(epoch FROM decided_at) * 1000)::bigint, decided_by, comment,
+       key_same(key_id, $5), (extract(epoch FROM asked_at) * 1000000)::bigint
+FROM approval
+WHERE workspace = current_setting('gantry.workspace') AND ($1::text IS NULL OR state = $1)
+  AND ($2::bigint IS NULL OR (asked_at, id)
+       < (to_timestamp(0) + $2::bigint * interval '1 microsecond', $3::uuid))
+ORDER BY asked_at DESC, id DESC LIMIT $4::integer;
+
+-- name: approval_decide
+-- in:   1 id, 2 approve, 3 key id, 4 comment or null, 5 hash or null
+-- set:  gantry.workspace
+SELECT approval_decide($1::uuid, $2::boolean, $3, $4, $5);
+
+-- name: approval_cancel
+-- in:   1 id, 2 key id
+-- set:  gantry.workspace
+SELECT approval_cancel($1::uuid, $2);
+
+-- name: approval_take
+-- in:   1 how many, 2 seconds until another may, 3 seconds for which what is over is kept
+SELECT workspace, id::text, state, action, command, key_id, role, accepted_ms, request_id, idem_hash,
+       policy_version, decision, hash, sealed, asked_event::text, decided_event::text, asked_told,
+       carried_out, decided_told, coalesce(decided_by, ''),
+       floor(extract(epoch FROM expires_at) * 1000)::bigint
+FROM approval_take($1::integer, $2::bigint, $3::bigint);
+
+-- name: approval_settle
+-- in:   1 id, 2 asked was told, 3 it was carried out, 4 the decision was told, 5 seconds as above
+-- set:  gantry.workspace
+SELECT approval_settle($1::uuid, $2::boolean, $3::boolean, $4::boolean, $5::bigint);

@@ -26,6 +26,7 @@ TABLES = {
         "workspace": "SELECT",
         "api_key": "SELECT",
         "policy": "SELECT",
+        "approval": "SELECT",
     },
     "gantry_ingest": {
         "deployment": "SELECT",
@@ -65,6 +66,13 @@ DEFINERS = {
     "key_revoke": {"gantry_gateway"},
     "key_touch": {"gantry_gateway"},
     "policy_put": {"gantry_gateway"},
+    "key_own": {"gantry_gateway"},
+    "key_latest": set(),
+    "key_same": {"gantry_gateway"},
+    **{
+        "approval_" + verb: {"gantry_gateway"}
+        for verb in ("ask", "decide", "cancel", "take", "settle")
+    },
     "memory_expired": {"gantry_ingest"},
     "command_sweep": {"gantry_ingest"},
     "memory_log_sweep": {"gantry_ingest"},

@@ -121,6 +121,29 @@ claim_is_what_another_implementation_makes(void **state)
 }
 
 static void
+approval_is_a_field_of_its_own(void **state)
+{
+    char wire[ACTOR_WIRE_MAX], longer[ACTOR_WIRE_MAX + 8];
+    struct actor_claim claim = CLAIM, out;
+    (void)strcpy(claim.approval, "12.0123456789AB");
+    assert_int_equal(actor_write(INGEST.now, &claim, SUBJECT, PAYLOAD, strlen(PAYLOAD), wire, NULL),
+                     RC_OK);
+    assert_non_null(strstr(wire, ",12.0123456789AB,"));
+    assert_int_equal(verify(wire, SUBJECT, PAYLOAD, &out), RC_OK);
+    assert_string_equal(out.approval, "12.0123456789AB");
+    assert_is_the_claim(&out);
+
+    /* nobody else puts one in, or takes it out */
+    assert_int_equal(actor_write(INGEST.now, &CLAIM, SUBJECT, PAYLOAD, strlen(PAYLOAD), wire, NULL),
+                     RC_OK);
+    assert_int_equal(verify(wire, SUBJECT, PAYLOAD, &out), RC_OK);
+    assert_string_equal(out.approval, "");
+    const char *mac = strrchr(wire, ',') + 1;
+    (void)snprintf(longer, sizeof(longer), "%.*s1.a,%s", (int)(mac - wire), wire, mac);
+    assert_int_equal(verify(longer, SUBJECT, PAYLOAD, &out), RC_CORRUPT);
+}
+
+static void
 longest_claim_fits(void **state)
 {
     char wire[ACTOR_WIRE_MAX];
@@ -298,6 +321,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_program_has_a_key_of_its_own),
         cmocka_unit_test(claim_is_what_another_implementation_makes),
+        cmocka_unit_test(approval_is_a_field_of_its_own),
         cmocka_unit_test(longest_claim_fits),
         cmocka_unit_test(field_with_a_comma_is_not_written),
         cmocka_unit_test(claim_fits_nothing_else),

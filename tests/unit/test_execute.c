@@ -11,6 +11,7 @@
 #include "gateway/effects/tasks.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics/traced.h"
+#include "gateway/policy/hold.h"
 #include "gateway/requests/handlers.h"
 #include "test.h"
 
@@ -18,7 +19,10 @@
 
 /* What was asked for and has not been answered. */
 static struct {
-    size_t published, shown, scripts;
+    size_t published, shown, scripts, held;
+    hold_fn *on_held;
+    void *held_arg;
+    char held_id[ID_TEXT_MAX];
     bus_ack_fn *on_ack;
     kv_fn *on_shown, *on_script;
     void *ack_args[CALLS_MAX], *shown_args[CALLS_MAX], *script_args[CALLS_MAX];
@@ -105,6 +109,23 @@ tasks_show(struct request *r, const char *id, const char *action, kv_fn *fn, voi
     calls.shown_args[calls.shown++] = arg;
 }
 
+enum rc
+hold_all(struct request *r, const struct held *held, size_t n, hold_fn *fn, void *arg)
+{
+    calls.held += n;
+    calls.on_held = fn;
+    calls.held_arg = arg;
+    (void)snprintf(calls.held_id, sizeof(calls.held_id), "%s", held[0].id);
+    return RC_OK;
+}
+
+void
+hold_show(struct request *r, const char *id, const struct asked *asked, kv_fn *fn, void *arg)
+{
+    calls.on_shown = fn;
+    calls.shown_args[calls.shown++] = arg;
+}
+
 void
 tasks_id(const struct request *r, size_t number, char id[ID_TEXT_MAX])
 {
@@ -121,6 +142,9 @@ tasks_message(const char *action, const cJSON *params, struct buf *out)
 enum step
 tasks_allow(struct request *r, struct asked *asked, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(asked[i].action, "hold.me") == 0)
+            asked[i].decision.outcome = POLICY_APPROVAL;
     return STEP_NEXT;
 }
 
@@ -222,6 +246,35 @@ show_all(int64_t depth)
 }
 
 static const char TWO[] = "{\"actions\":[{\"action\":\"ping\"},{\"action\":\"ping\"}]}";
+
+static void
+test_what_needs_an_approval_is_held_before_anything_is_published(void **state)
+{
+    struct request *r = *state;
+    begin(r, "{\"actions\":[{\"action\":\"ping\"},{\"action\":\"hold.me\"}]}");
+    assert_int_equal(execute_queue(r), STEP_WAIT);
+    assert_int_equal(calls.held, 1);
+    assert_string_equal(calls.held_id, "task-1");
+    assert_int_equal(calls.published, 0);
+    calls.on_held(calls.held_arg, RC_OK);
+    assert_int_equal(calls.published, 1);
+    ack_all(RC_OK);
+    assert_int_equal(calls.shown, 2);
+    show_all(1);
+    assert_int_equal(calls.step, STEP_ANSWERED);
+    assert_int_equal(r->answer.status, 202);
+}
+
+static void
+test_nothing_is_published_when_what_waits_cannot_be_kept(void **state)
+{
+    struct request *r = *state;
+    begin(r, "{\"actions\":[{\"action\":\"ping\"},{\"action\":\"hold.me\"}]}");
+    assert_int_equal(execute_queue(r), STEP_WAIT);
+    calls.on_held(calls.held_arg, RC_TEMP);
+    assert_int_equal(calls.published, 0);
+    assert_int_equal(r->answer.status, 503);
+}
 
 static void
 test_all_is_published_before_a_job_is_shown(void **state)
@@ -333,6 +386,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_what_needs_an_approval_is_held_before_anything_is_published),
+        TEST(test_nothing_is_published_when_what_waits_cannot_be_kept),
         TEST(test_all_is_published_before_a_job_is_shown),
         TEST(test_nothing_can_be_sent),
         TEST(test_a_full_queue_is_the_answer_when_all_acks_are_there),

@@ -1,11 +1,11 @@
--- Ask for the end of a job. Pending ends at once; running is marked, and its executor is told.
+-- Ask for the end of a job. Pending and waiting_approval end at once; running is marked, and its executor is told.
 -- KEYS: job, index, pending. ARGV: id, now ms, retention s.
 -- Returns { status before }, or { 'missing' }.
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then
     return { 'missing' }
 end
-if status == 'pending' then
+if status == 'pending' or status == 'waiting_approval' then
     redis.call('HSET', KEYS[1], 'status', 'cancelled', 'finished', ARGV[2], 'error', 'cancelled')
     redis.call('SREM', KEYS[3], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[3])

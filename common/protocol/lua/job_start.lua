@@ -12,7 +12,7 @@
 local job = redis.call('HMGET', KEYS[1], 'status', 'message', 'delivery', 'started', 'cancel',
                        'http', 'answer', 'outcome', 'wall', 'cpu', 'rss', 'sent')
 local status = job[1]
-if status and status ~= 'pending' and status ~= 'running' then
+if status and status ~= 'pending' and status ~= 'running' and status ~= 'waiting_approval' then
     return { 'done', job[6] or '', job[7] or '', job[8] or '', job[9] or '', job[10] or '', job[11] or '' }
 end
 if not status then

@@ -1,0 +1,21 @@
+-- A job that waits for an approval: from nothing to waiting_approval, and from that to pending, failed or
+-- cancelled. What an executor has begun or ended stays as it is.
+-- KEYS: job, index, pending. ARGV: id, action, enqueued ms, retention s, status, now ms, error.
+-- Returns { status, jobs that are pending }.
+local status = redis.call('HGET', KEYS[1], 'status')
+if status and status ~= 'waiting_approval' then
+    return { status, redis.call('SCARD', KEYS[3]) }
+end
+if not status then
+    local member = string.format('%015.0f:%s', tonumber(ARGV[3]), ARGV[1])
+    redis.call('HSET', KEYS[1], 'action', ARGV[2], 'enqueued', ARGV[3], 'member', member)
+    redis.call('ZADD', KEYS[2], 0, member)
+end
+redis.call('HSET', KEYS[1], 'status', ARGV[5])
+if ARGV[5] == 'pending' then
+    redis.call('SADD', KEYS[3], ARGV[1])
+elseif ARGV[5] ~= 'waiting_approval' then
+    redis.call('HSET', KEYS[1], 'finished', ARGV[6], 'error', ARGV[7])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return { ARGV[5], redis.call('SCARD', KEYS[3]) }

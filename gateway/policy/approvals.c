@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The routes under /ai/approvals: what waits, exactly what it is, and the decision about it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "effects/forward.h"
+#include "gateway.h"
+#include "policy/hold.h"
+#include "requests/answer.h"
+#include "requests/handlers.h"
+#include "sql_gateway.h"
+
+#define LIMIT_DEFAULT 20
+#define PAGE_MAX      (2u << 20)
+#define CURSOR_MAX    80
+#define COMMENT_MAX   2049
+
+struct approval_job {
+    struct dbwork job; /* first: the thread gives it back */
+    struct request *r;
+    char workspace[WORKSPACE_TEXT_MAX];
+    char key_id[KEY_ID_LEN + 1];
+    char id[ID_TEXT_MAX];
+    /* of a list */
+    char state[16], before_id[ID_TEXT_MAX];
+    int64_t before_us, limit;
+    /* of a decision */
+    bool decides, approve;
+    char comment[COMMENT_MAX], hash[65];
+    char verdict[16];
+    bool found;
+    struct buf out;
+};
+
+static void
+job_free(struct approval_job *job)
+{
+    buf_fini(&job->out);
+    free(job);
+}
+
+/* --- writing one --------------------------------------------------------------------------------- */
+
+static void
+put_time(struct json_writer *w, const char *name, int64_t ms)
+{
+    if (ms)
+        json_put_time(w, name, ms);
+    else
+        json_put_null(w, name);
+}
+
+static void
+put_text(struct json_writer *w, const char *name, const char *text)
+{
+    if (text && *text)
+        json_put_string(w, name, text);
+    else
+        json_put_null(w, name);
+}
+
+/* The columns that a list and a single one share. */
+static void
+put_row(struct json_writer *w, const PGresult *rows, int i)
+{
+    const char *command = db_text(rows, i, 3);
+    const char *decision = db_text(rows, i, 7);
+    json_put_string(w, "id", db_text(rows, i, 0));
+    json_put_string(w, "state", db_text(rows, i, 1));
+    json_put_string(w, "action", db_text(rows, i, 2));
+    json_put_string(w, "kind",
+                    command && strcmp(command, "connector.run") == 0 ? "connector" : "task");
+    json_put_string(w, "requested_by", db_text(rows, i, 4));
+    json_put_string(w, "role", db_text(rows, i, 5));
+    if (decision)
+        json_put_raw(w, "policy", decision, strlen(decision));
+    json_put_string(w, "hash", db_text(rows, i, 8));
+    put_time(w, "requested_at", db_int(rows, i, 9, 0));
+    put_time(w, "expires_at", db_int(rows, i, 10, 0));
+    put_time(w, "decided_at", db_int(rows, i, 11, 0));
+    put_text(w, "decided_by", db_text(rows, i, 12));
+    put_text(w, "comment", db_text(rows, i, 13));
+    json_put_bool(w, "own", db_bool(rows, i, 14));
+}
+
+/* What would be published, taken apart: the parameters, and whatever else it says. */
+static enum rc
+put_payload(struct json_writer *w, const struct approval_job *job, const PGresult *rows,
+            struct err *err)
+{
+    AUTO(buf) struct buf payload = { 0 };
+    AUTO(json) cJSON *doc = NULL;
+    AUTO(free) uint8_t *sealed = NULL;
+    size_t len = 0;
+    const struct hold_bytes place = { .workspace = job->workspace, .id = job->id };
+    if (!db_text(rows, 0, 15)) { /* nothing is left to be done */
+        json_put_null(w, "params");
+        return RC_OK;
+    }
+    buf_init(&payload, HOLD_PAYLOAD_MAX);
+    enum rc rc = db_bytes(rows, 0, 15, &sealed, &len, err);
+    if (rc == RC_OK)
+        rc = hold_open(job->r->gw, &place, sealed, len, &payload);
+    if (rc == RC_OK)
+        rc = json_read(buf_text(&payload), payload.len, &doc, err);
+    if (rc != RC_OK)
+        return rc;
+    cJSON *task = cJSON_GetObjectItemCaseSensitive(doc, "task");
+    cJSON_DeleteItemFromObjectCaseSensitive(task, "type");
+    json_put_doc(w, "params", task);
+    if (json_string(doc, "scope"))
+        json_put_string(w, "scope", json_string(doc, "scope"));
+    if (json_member(doc, "timeout_seconds"))
+        json_put_doc(w, "timeout_seconds", json_member(doc, "timeout_seconds"));
+    return RC_OK;
+}
+
+static enum rc
+read_one(struct approval_job *job, struct db *db, struct err *err)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { 0 };
+    struct json_writer w;
+    db_param_text(&params, job->id);
+    db_param_text(&params, job->key_id);
+    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_GET, &params, &rows, err);
+    if (rc != RC_OK)
+        return rc;
+    job->found = PQntuples(rows) == 1;
+    if (!job->found)
+        return RC_OK;
+    json_begin(&w, &job->out);
+    json_object(&w, NULL);
+    put_row(&w, rows, 0);
+    rc = put_payload(&w, job, rows, err);
+    json_close(&w);
+    return rc != RC_OK ? rc : json_end(&w);
+}
+
+/* --- the database thread --------------------------------------------------------------------------- */
+
+static enum rc
+run_one(struct dbwork *base, struct db *db, struct err *err)
+{
+    return read_one((struct approval_job *)base, db, err);
+}
+
+static enum rc
+run_decide(struct dbwork *base, struct db *db, struct err *err)
+{
+    struct approval_job *job = (struct approval_job *)base;
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params params = { 0 };
+    db_param_text(&params, job->id);
+    db_param_bool(&params, job->approve);
+    db_param_text(&params, job->key_id);
+    db_param_text(&params, job->comment[0] ? job->comment : NULL);
+    db_param_text(&params, job->hash[0] ? job->hash : NULL);
+    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_DECIDE, &params, &result, err);
+    const char *verdict = rc == RC_OK ? db_text(result, 0, 0) : NULL;
+    (void)snprintf(job->verdict, sizeof(job->verdict), "%s", verdict ? verdict : "");
+    return rc == RC_OK ? read_one(job, db, err) : rc;
+}
+
+static enum rc
+run_cancel(struct dbwork *base, struct db *db, struct err *err)
+{
+    struct approval_job *job = (struct approval_job *)base;
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params params = { 0 };
+    db_param_text(&params, job->id);
+    db_param_text(&params, job->key_id);
+    return db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_CANCEL, &params, &result, err);
+}
+
+static enum rc
+run_list(struct dbwork *base, struct db *db, struct err *err)
+{
+    struct approval_job *job = (struct approval_job *)base;
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { 0 };
+    struct json_writer w;
+    char cursor[CURSOR_MAX] = "";
+    db_param_text(&params, job->state[0] ? job->state : NULL);
+    if (job->before_id[0])
+        db_param_int(&params, job->before_us);
+    else
+        db_param_null(&params);
+    db_param_text(&params, job->before_id[0] ? job->before_id : NULL);
+    db_param_int(&params, job->limit + 1);
+    db_param_text(&params, job->key_id);
+    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_LIST, &params, &rows, err);
+    if (rc != RC_OK)
+        return rc;
+    job->found = true;
+    int n = PQntuples(rows);
+    bool more = n > job->limit;
+    n -= more;
+    json_begin(&w, &job->out);
+    json_object(&w, NULL);
+    json_array(&w, "items");
+    for (int i = 0; i < n; i++) {
+        json_object(&w, NULL);
+        put_row(&w, rows, i);
+        json_close(&w);
+        (void)snprintf(cursor, sizeof(cursor), "%lld:%s", (long long)db_int(rows, i, 15, 0),
+                       db_text(rows, i, 0));
+    }
+    json_close(&w);
+    json_put_int(&w, "count", n);
+    put_text(&w, "next_cursor", more ? cursor : NULL);
+    json_close(&w);
+    return json_end(&w);
+}
+
+/* --- the loop's thread ------------------------------------------------------------------------------ */
+
+static enum step
+refuse_decision(struct request *r, const struct approval_job *job)
+{
+    if (strcmp(job->verdict, "self") == 0)
+        return answer_problem(
+            r, PROBLEM_APPROVER,
+            "who asked for an action does not decide about it: neither with the "
+            "same key, nor with what it was rotated to, nor with a key of the same "
+            "owner");
+    if (strcmp(job->verdict, "changed") == 0)
+        return answer_problem(r, PROBLEM_APPROVAL_CHANGED,
+                              "hash is not that of what waits here: GET it, and decide about that");
+    if (strcmp(job->verdict, "expired") == 0)
+        return answer_problem(r, PROBLEM_APPROVAL_DECIDED,
+                              "it has waited too long and has expired: ask for the action again");
+    return answer_problem(r, PROBLEM_APPROVAL_DECIDED,
+                          "it is decided already, or cancelled: GET it says how and by whom");
+}
+
+static void
+on_done(void *arg)
+{
+    struct approval_job *job = arg;
+    struct request *r = job->r;
+    bool decided = job->decides && strcmp(job->verdict, "ok") == 0;
+    enum step step;
+    if (r->load)
+        r->load->changes--;
+    if (job->job.rc == RC_TEMP) {
+        answer_header(r, "Retry-After", "2");
+        step = answer_problem(r, PROBLEM_UNAVAILABLE, "PostgreSQL is unavailable");
+    } else if (job->job.rc != RC_OK && !decided) {
+        step = answer_problem(r, PROBLEM_INTERNAL, "the approval cannot be read");
+    } else if (!job->found && !decided) {
+        step = answer_problem(r, PROBLEM_NOT_FOUND, "there is no such approval here");
+    } else if (job->decides && !decided) {
+        step = refuse_decision(r, job);
+    } else {
+        step = answer_object(r, 200, buf_text(&job->out), job->out.len);
+    }
+    if (decided) {
+        if (job->approve)
+            r->gw->count.approvals_approved_total++;
+        else
+            r->gw->count.approvals_denied_total++;
+        outbox_kick(r->gw->outbox);
+    }
+    job_free(job);
+    request_continue(r, step);
+}
+
+static struct approval_job *
+job_new(struct request *r)
+{
+    struct approval_job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return NULL;
+    job->r = r;
+    job->job.done = on_done;
+    memcpy(job->workspace, r->actor.workspace, sizeof(job->workspace));
+    memcpy(job->key_id, r->actor.key_id, sizeof(job->key_id));
+    if (r->route->n_params)
+        (void)snprintf(job->id, sizeof(job->id), "%.36s", r->match.params[0]);
+    buf_init(&job->out, PAGE_MAX);
+    return job;
+}
+
+static enum step
+start(struct request *r, struct approval_job *job,
+      enum rc (*run)(struct dbwork *, struct db *, struct err *))
+{
+    if (!job)
+        return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory for an approval: ask again");
+    job->job.run = run;
+    bool room = !r->load || r->load->changes < DBJOBS_SHARE;
+    if (room && dbworker_add(r->gw->dbworker, &job->job)) {
+        if (r->load)
+            r->load->changes++;
+        return STEP_WAIT;
+    }
+    job_free(job);
+    answer_header(r, "Retry-After", "1");
+    return answer_problem(r, PROBLEM_UNAVAILABLE, "too many questions about approvals: ask again");
+}
+
+enum step
+approvals_list(struct request *r)
+{
+    struct approval_job *job = job_new(r);
+    const char *state = json_string(r->doc, "state");
+    const char *cursor = json_string(r->doc, "cursor");
+    if (!job)
+        return start(r, NULL, run_list);
+    job->limit = json_int(r->doc, "limit", LIMIT_DEFAULT);
+    if (state && strcmp(state, "all") != 0)
+        (void)snprintf(job->state, sizeof(job->state), "%s", state);
+    else if (!state)
+        (void)snprintf(job->state, sizeof(job->state), "waiting");
+    if (cursor) {
+        const char *colon = strchr(cursor, ':'); /* the schema's pattern */
+        job->before_us = strtoll(cursor, NULL, 10);
+        (void)snprintf(job->before_id, sizeof(job->before_id), "%s", colon ? colon + 1 : "");
+    }
+    return start(r, job, run_list);
+}
+
+enum step
+approvals_get(struct request *r)
+{
+    return start(r, job_new(r), run_one);
+}
+
+enum step
+approvals_decide(struct request *r)
+{
+    struct approval_job *job = job_new(r);
+    const char *comment = json_string(r->doc, "comment");
+    const char *hash = json_string(r->doc, "hash");
+    const char *decision = json_string(r->doc, "decision");
+    if (!job)
+        return start(r, NULL, run_decide);
+    job->decides = true;
+    job->approve = decision && strcmp(decision, "approve") == 0;
+    (void)snprintf(job->comment, sizeof(job->comment), "%s", comment ? comment : "");
+    (void)snprintf(job->hash, sizeof(job->hash), "%s", hash ? hash : "");
+    return start(r, job, run_decide);
+}
+
+/* --- cancelling -------------------------------------------------------------------------------------- */
+
+static void
+on_cancelled(void *arg)
+{
+    struct approval_job *job = arg;
+    struct request *r = job->r;
+    if (r->load)
+        r->load->changes--;
+    job_free(job); /* without PostgreSQL: the job's own record says that it is cancelled */
+    enum step step = forward_query(r);
+    if (step != STEP_WAIT)
+        request_continue(r, step);
+}
+
+/* A job that waits has a row beside its record. */
+enum step
+job_cancel(struct request *r)
+{
+    struct approval_job *job = job_new(r);
+    if (!job)
+        return forward_query(r);
+    job->job.run = run_cancel;
+    job->job.done = on_cancelled;
+    if (dbworker_add(r->gw->dbworker, &job->job)) {
+        if (r->load)
+            r->load->changes++;
+        return STEP_WAIT;
+    }
+    job_free(job);
+    return forward_query(r);
+}
