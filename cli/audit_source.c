@@ -74,7 +74,7 @@ next_row(struct audit_source *source, struct audit_leaf *leaf, struct err *err)
     leaf->index = (uint64_t)db_int(rows, row, 0, 0);
     source->next = leaf->index + 1;
     if (!hex || strlen(hex) != 2 * HASH_LEN || hex_decode(hex, 2 * HASH_LEN, leaf->hash) != RC_OK)
-        return err_set(err, RC_DENIED, "leaf %" PRIu64 ": its hash is no hash", leaf->index);
+        return err_set(err, RC_DENIED, "leaf %" PRIu64 ": its hash is malformed", leaf->index);
     free(source->bytes);
     source->bytes = NULL;
     if (db_text(rows, row, 2)) {

@@ -62,7 +62,8 @@ show(struct tail *tail, const cJSON *event, struct err *err)
     json_put_doc(&w, NULL, event);
     if (json_end(&w) != RC_OK)
         return err_set(err, RC_BUG, "an event cannot be written");
-    return cli_print_json(&line) == EXIT_OK ? RC_OK : err_set(err, RC_BUG, "nobody reads");
+    return cli_print_json(&line) == EXIT_OK ? RC_OK
+                                            : err_set(err, RC_BUG, "standard output is closed");
 }
 
 /* One page of events, newest first; *cursor is the next page's, "" after the last. */

@@ -125,7 +125,7 @@ cli_option_int(const struct cli *cli, const char *name, int64_t min, int64_t max
     }
     long long value = strtonum(text, min, max, &why);
     if (why)
-        return err_set(err, RC_INVALID, "--%s: a number from %lld to %lld, please", name,
+        return err_set(err, RC_INVALID, "--%s: must be a number from %lld to %lld", name,
                        (long long)min, (long long)max);
     *out = value;
     return RC_OK;
@@ -148,7 +148,7 @@ cli_duration(const char *text, int64_t *out_ms, struct err *err)
                 *out_ms = value * UNITS[i].ms;
                 return RC_OK;
             }
-    return err_set(err, RC_INVALID, "'%.20s' is no duration such as 90d, 12h, 30m", text);
+    return err_set(err, RC_INVALID, "'%.20s' is not a duration such as 90d, 12h, 30m", text);
 }
 
 enum rc
@@ -170,7 +170,7 @@ cli_read_file(const char *path, struct buf *out, struct err *err)
     if (buf_failed(out))
         return err_set(err, RC_LIMIT, "%.200s is longer than %zu bytes", name, out->max);
     if (!utf8_valid(buf_text(out), out->len) || memchr(buf_text(out), '\0', out->len))
-        return err_set(err, RC_INVALID, "%.200s is no UTF-8 text", name);
+        return err_set(err, RC_INVALID, "%.200s is not UTF-8 text", name);
     return RC_OK;
 }
 

@@ -119,7 +119,7 @@ parse_seq(const char *text, int64_t *out, struct err *err)
     const char *why = NULL;
     long long value = strtonum(text, 1, INT64_MAX, &why);
     if (why)
-        return err_set(err, RC_INVALID, "'%.40s' is no sequence number", text);
+        return err_set(err, RC_INVALID, "'%.40s' is not a sequence number", text);
     *out = value;
     return RC_OK;
 }
@@ -187,7 +187,8 @@ publish(struct cli *cli, const struct bus_out *out, const char *msg_id, struct e
     if (ack.rc != RC_OK)
         return err_set(err, ack.rc, "%s", ack.err.text);
     if (ack.duplicate)
-        return err_set(err, RC_TEMP, "JetStream still knows this message id: again in two minutes");
+        return err_set(err, RC_TEMP,
+                       "JetStream still knows this message id: try again in two minutes");
     return RC_OK;
 }
 

@@ -63,7 +63,7 @@ export_page(struct export *export, const char *scope, struct buf *cursor, struct
         return rc;
     if (json_read(buf_text(&answer), answer.len, &doc, err) != RC_OK ||
         !cJSON_IsArray(json_member(doc, "items")))
-        return err_set(err, RC_BUG, "the answer is no page of memories");
+        return err_set(err, RC_BUG, "the answer is not a page of memories");
     rc = write_items(export, json_member(doc, "items"), err);
     buf_reset(cursor);
     const char *next = json_string(doc, "next_cursor");

@@ -75,8 +75,8 @@ put_param(struct json_writer *w, const cJSON *action, const char *word, struct e
     const cJSON *known = json_member(json_member(action, "params"), "properties");
 
     if (word[len] != '=' || len == 0 || len >= sizeof(name))
-        return err_set(err, RC_INVALID, "'%.60s' is no parameter: write name=value or name=@FILE",
-                       word);
+        return err_set(err, RC_INVALID,
+                       "'%.60s' is not a parameter: write name=value or name=@FILE", word);
     memcpy(name, word, len);
     name[len] = '\0';
     const cJSON *schema = json_member(known, name);
@@ -217,7 +217,7 @@ wait_job(struct cli *cli, const char *job, int64_t wait_s, struct buf *answer, c
         (void)fputs("\r\033[K", stderr);
     return rc == RC_OK
                ? rc
-               : err_wrap(err, "job %s goes on (`gantry jobs show %s` looks again)", job, job);
+               : err_wrap(err, "job %s is still running: see `gantry jobs show %s`", job, job);
 }
 
 static int

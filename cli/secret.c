@@ -134,8 +134,7 @@ cmd_secret_set(struct cli *cli)
     if (rc == RC_OK && value.len > 0 && value.data[value.len - 1] == '\n') /* as of NAME_FILE */
         buf_cut(&value, value.len - 1);
     if (rc == RC_OK && value.len == 0)
-        rc =
-            err_set(&err, RC_INVALID, "standard input is empty: it is where the secret comes from");
+        rc = err_set(&err, RC_INVALID, "standard input is empty: give the secret there");
     if (rc == RC_OK) {
         write_body(cli->argv[1], &value, &body);
         rc = ask(cli, CMD_SECRETS_PUT, &body, &doc, &err);

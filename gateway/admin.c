@@ -144,7 +144,7 @@ status(struct request *r)
 #undef PUT
     json_close(&w);
     if (json_end(&w) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     return answer_object(r, 200, buf_text(&out), out.len);
 }
 

@@ -8,7 +8,7 @@
  * Redis would take every gateway out of a balancer's list. Redis is up if it takes writes: a full one
  * answers all else. A write that is only slow is no refusal. Audit is "stopped" while no audit worker
  * tells of itself: events are kept by the stream until it is full, so that is "degraded", too. So is an
- * embedding server that does not work: searches go by words alone, and memories wait for their vectors.
+ * embedding server that does not work: searches use words only, and memories wait for their vectors.
  */
 #include "health.h"
 
@@ -73,7 +73,7 @@ answer_state(struct request *r, int status, struct buf *out, struct json_writer 
 {
     json_close(w);
     if (json_end(w) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     return answer_object(r, status, buf_text(out), out->len);
 }
 

@@ -200,7 +200,7 @@ note_open(const struct note_key *key, const char *text, size_t len, struct merkl
     if (read_body(text, body_len, &origin_len, &head) != RC_OK)
         return err_set(err, RC_INVALID, "the note is not a checkpoint");
     if (origin_len != strlen(key->name) || memcmp(text, key->name, origin_len) != 0)
-        return err_set(err, RC_DENIED, "the checkpoint is of another log");
+        return err_set(err, RC_DENIED, "the checkpoint belongs to another log");
     *out = head;
     return RC_OK;
 }

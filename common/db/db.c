@@ -24,7 +24,7 @@ check_url(const char *url, struct err *err)
     if (message)
         PQfreemem(message);
     if (!options)
-        return err_set(err, RC_CONFIG, "the database URL cannot be understood");
+        return err_set(err, RC_CONFIG, "the database URL is malformed");
     PQconninfoFree(options);
     return RC_OK;
 }

@@ -142,12 +142,12 @@ db_bytes(const PGresult *result, int row, int column, uint8_t **bytes, size_t *l
         return err_set(err, RC_NOTFOUND, "the column is null");
     size_t digits = strlen(text);
     if (digits < 2 || digits % 2 != 0 || text[0] != '\\' || text[1] != 'x')
-        return err_set(err, RC_BUG, "the column is no bytea in hex format");
+        return err_set(err, RC_BUG, "the column is not a bytea in hex format");
     AUTO(free) uint8_t *out = malloc(digits / 2);
     if (!out)
         return err_set(err, RC_TEMP, "no memory for a column");
     if (hex_decode(text + 2, digits - 2, out) != RC_OK)
-        return err_set(err, RC_BUG, "the column is no bytea in hex format");
+        return err_set(err, RC_BUG, "the column is not a bytea in hex format");
     *len = digits / 2 - 1;
     *bytes = TAKE(out);
     return RC_OK;

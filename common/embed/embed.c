@@ -259,7 +259,7 @@ read_answer(const struct embedder *e, const struct buf *answer, size_t count, fl
         return err_set(err, RC_CONFIG, "the embedding server's answer is not JSON (see EMBED_URL)");
     const cJSON *data = json_member(doc, "data");
     if (!cJSON_IsArray(data) || (size_t)cJSON_GetArraySize(data) != count)
-        return err_set(err, RC_CONFIG, "the embedding server answered another number of vectors");
+        return err_set(err, RC_CONFIG, "the embedding server returned the wrong number of vectors");
     AUTO(free) bool *seen = calloc(count, sizeof(*seen));
     if (!seen)
         return err_set(err, RC_TEMP, "no memory for vectors");
@@ -268,7 +268,7 @@ read_answer(const struct embedder *e, const struct buf *answer, size_t count, fl
     cJSON_ArrayForEach (item, data) {
         size_t index = (size_t)json_int(item, "index", (int64_t)place++);
         if (index >= count || seen[index])
-            return err_set(err, RC_CONFIG, "the embedding server answered a wrong index");
+            return err_set(err, RC_CONFIG, "the embedding server returned a wrong index");
         seen[index] = true;
         if (!read_vector(json_member(item, "embedding"), e->dim, out + index * e->dim))
             return err_set(err, RC_CONFIG,
@@ -306,7 +306,7 @@ ask(struct embedder *e, const struct embed_text *texts, size_t count, size_t max
         return err_set(err, rc, "embedding request is too large");
     rc = fetch_post(e->fetch, request.data, request.len, &answer, err);
     if (rc == RC_LIMIT)
-        return err_set(err, RC_CONFIG, "the embedding server answers too much");
+        return err_set(err, RC_CONFIG, "the embedding server's answer is too large");
     if (rc != RC_OK)
         return name_server(rc, err);
     return read_answer(e, &answer, count, out, err);

@@ -200,7 +200,7 @@ fetch_loop_post(struct fetch_loop *fetch, const void *body, size_t len, fetch_lo
                 void *arg, struct err *err)
 {
     if (fetch->busy)
-        return err_set(err, RC_TEMP, "a request is under way already");
+        return err_set(err, RC_TEMP, "a request is already in progress");
     (void)curl_easy_setopt(fetch->curl, CURLOPT_POSTFIELDS, body);
     (void)curl_easy_setopt(fetch->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
     if (curl_multi_add_handle(fetch->multi, fetch->curl) != CURLM_OK)

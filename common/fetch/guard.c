@@ -178,13 +178,13 @@ guard_networks_read(const char *text, struct guard_networks *out, struct err *er
         char word[64];
         size_t len = strcspn(at, ", ");
         if (len >= sizeof(word))
-            return err_set(err, RC_CONFIG, "'%.40s…' is no network", at);
+            return err_set(err, RC_CONFIG, "'%.40s…' is not a network", at);
         memcpy(word, at, len);
         word[len] = '\0';
         if (len && networks.count == GUARD_NETWORKS_MAX)
             return err_set(err, RC_CONFIG, "more than %d networks", GUARD_NETWORKS_MAX);
         if (len && read_network(word, &networks.items[networks.count++]) != RC_OK)
-            return err_set(err, RC_CONFIG, "'%s' is no network such as 10.1.0.0/16", word);
+            return err_set(err, RC_CONFIG, "'%s' is not a network such as 10.1.0.0/16", word);
         at += len + (at[len] != '\0');
     }
     *out = networks;
@@ -305,7 +305,7 @@ read_host(CURLU *parts, struct guard_url *out, struct err *err)
         out->literal = address_valid(host + 1, len - 2);
         if (out->literal)
             (void)snprintf(out->host, sizeof(out->host), "%.*s", (int)len - 2, host + 1);
-        return out->literal ? RC_OK : err_set(err, RC_INVALID, "the URL's host is no address");
+        return out->literal ? RC_OK : err_set(err, RC_INVALID, "the URL's host is not an address");
     }
     for (size_t i = 0; i < len; i++)
         if (host[i] >= 'A' && host[i] <= 'Z')
@@ -336,7 +336,7 @@ guard_url_read(const char *url, struct guard_url *out, struct err *err)
                            "the URL holds a blank, a control or a non-ASCII character");
     if (len > GUARD_URL_MAX || curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
         curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-        return err_set(err, RC_INVALID, "this is no URL");
+        return err_set(err, RC_INVALID, "this is not a URL");
     if (strcmp(scheme, "https") != 0)
         return err_set(err, RC_INVALID, "the URL does not begin with https://");
     if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK)
@@ -346,7 +346,7 @@ guard_url_read(const char *url, struct guard_url *out, struct err *err)
     if (curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK)
         found.port = (unsigned)strtoul(port, NULL, 10);
     if (found.port == 0)
-        return err_set(err, RC_INVALID, "the URL's port is none");
+        return err_set(err, RC_INVALID, "the URL's port is invalid");
     enum rc rc = read_host(parts, &found, err);
     if (rc == RC_OK)
         *out = found;

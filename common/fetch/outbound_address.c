@@ -72,13 +72,13 @@ outbound_pins_read(const char *text, struct outbound_options *options, struct er
         char word[GUARD_HOST_MAX + ADDRESS_ROOM];
         size_t len = strcspn(at, ", ");
         if (len >= sizeof(word))
-            return err_set(err, RC_CONFIG, "'%.40s…' is no HOST=ADDRESS", at);
+            return err_set(err, RC_CONFIG, "'%.40s…' is not HOST=ADDRESS", at);
         memcpy(word, at, len);
         word[len] = '\0';
         if (len && options->n_pins == OUTBOUND_PINS_MAX)
             return err_set(err, RC_CONFIG, "more than %d hosts", OUTBOUND_PINS_MAX);
         if (len && read_pin(word, &options->pins[options->n_pins++]) != RC_OK)
-            return err_set(err, RC_CONFIG, "'%.100s' is no HOST=ADDRESS or HOST=ADDRESS:PORT",
+            return err_set(err, RC_CONFIG, "'%.100s' is not HOST=ADDRESS or HOST=ADDRESS:PORT",
                            word);
         at += len + (at[len] != '\0');
     }

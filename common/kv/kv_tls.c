@@ -53,7 +53,7 @@ kv_tls_start(void *tls, const struct kv_url *url, redisContext *context, struct 
         (SSL_set1_host(ssl, url->host) == 1 && SSL_set_tlsext_host_name(ssl, url->host) == 1);
     if (!named) {
         SSL_free(ssl);
-        return err_set(err, RC_CONFIG, "the Redis URL's host is no name for TLS");
+        return err_set(err, RC_CONFIG, "the Redis URL's host is not a name for TLS");
     }
     if (redisInitiateSSL(context, ssl) != REDIS_OK) /* owns ssl now, also when it fails later */
         return err_set(err, RC_TEMP, "TLS to Redis: %s", context->errstr);

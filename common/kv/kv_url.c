@@ -120,7 +120,7 @@ take_server(const char *host, size_t len, struct kv_url *url, struct err *err)
     if (*tail == '/') {
         size_t digits = strcspn(++tail, "?");
         if (digits && !number(tail, digits, DB_MAX, &url->db))
-            return err_set(err, RC_CONFIG, "the Redis URL's database is no number");
+            return err_set(err, RC_CONFIG, "the Redis URL's database is not a number");
         tail += digits;
     }
     if (*tail == '?' && !take_options(tail + 1, url))

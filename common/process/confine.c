@@ -166,9 +166,9 @@ confine_memory(struct err *err)
 {
     const struct rlimit none = { 0, 0 };
     if (setrlimit(RLIMIT_CORE, &none) != 0)
-        return err_set(err, RC_CONFIG, "core dumps cannot be forbidden: %s", strerror(errno));
+        return err_set(err, RC_CONFIG, "cannot disable core dumps: %s", strerror(errno));
     if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        return err_set(err, RC_CONFIG, "debuggers cannot be kept out: %s", strerror(errno));
+        return err_set(err, RC_CONFIG, "cannot forbid debuggers: %s", strerror(errno));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_set(err, RC_CONFIG, "no_new_privs: %s", strerror(errno));
     return RC_OK;
@@ -183,8 +183,8 @@ confine_drop_root(struct err *err)
     uid_t uid = entry && entry->pw_uid ? entry->pw_uid : NOBODY;
     gid_t gid = entry && entry->pw_gid ? entry->pw_gid : NOBODY;
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
-        return err_set(err, RC_CONFIG, "root cannot be given up: %s", strerror(errno));
+        return err_set(err, RC_CONFIG, "cannot give up root: %s", strerror(errno));
     if (setuid(0) == 0)
-        return err_set(err, RC_CONFIG, "root could be had back");
+        return err_set(err, RC_CONFIG, "root could be regained");
     return RC_OK;
 }

@@ -293,7 +293,7 @@ jobs_read_end(const struct jobs *jobs, const struct job_ref *ref, const struct k
               struct job_end *end, struct buf *out, struct err *err)
 {
     if (reply->count != 7 || reply->items[1].type != KV_TEXT || reply->items[3].type != KV_TEXT)
-        return err_set(err, RC_BUG, "Redis answered out of form");
+        return err_set(err, RC_BUG, "Redis sent a malformed answer");
     if (open_answer(jobs, ref->workspace, ref->id, &reply->items[2], out) != RC_OK)
         return err_set(err, RC_BUG, "a recorded answer cannot be opened (was DATA_KEY changed?)");
     end->http = (int)field_int(&reply->items[1]);

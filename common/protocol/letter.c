@@ -50,7 +50,7 @@ decode(const char *text, char **out, size_t *len, struct err *err)
         return err_set(err, RC_TEMP, "no memory for a message");
     *len = 0;
     if (text && base64_decode(text, cap, (uint8_t *)bytes, cap, len) != RC_OK)
-        return err_set(err, RC_BUG, "the server sent no base64");
+        return err_set(err, RC_BUG, "the server did not send base64");
     bytes[*len] = '\0';
     *out = TAKE(bytes);
     return RC_OK;

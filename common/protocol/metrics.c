@@ -211,7 +211,7 @@ metrics_read(const char *text, size_t len, struct metrics_snapshot *out, struct 
     AUTO(json) cJSON *doc = NULL;
     const cJSON *item;
     if (json_read(text, len, &doc, err) != RC_OK)
-        return err_set(err, RC_INVALID, "a snapshot that is no JSON");
+        return err_set(err, RC_INVALID, "a snapshot that is not JSON");
     enum rc rc = read_name(doc, "program", snapshot.program, err);
     if (rc == RC_OK)
         rc = read_name(doc, "instance", snapshot.instance, err);

@@ -82,12 +82,12 @@ on_answer(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
     if (rc == RC_OK && json_read(msg->data, msg->len, &doc, NULL) != RC_OK)
         rc = err_set(&why, RC_TEMP, "the gateway's answer about the allowlist is not JSON");
     else if (rc != RC_OK)
-        rc = err_set(&why, RC_TEMP, "the gateway says nothing about the allowlist: %s",
+        rc = err_set(&why, RC_TEMP, "the gateway did not return the allowlist: %s",
                      err ? err->text : "");
     workspace = json_string(doc, "workspace");
     if (rc == RC_OK && (!workspace || strcmp(workspace, question->workspace) != 0 ||
                         !cJSON_IsArray(json_member(doc, "actions"))))
-        rc = err_set(&why, RC_TEMP, "the gateway's answer about the allowlist is out of form");
+        rc = err_set(&why, RC_TEMP, "the gateway's answer about the allowlist is malformed");
     if (rc == RC_OK) {
         place = &question->allow->places[place_of(question->workspace)];
         json_cleanup(&place->lists);

@@ -40,7 +40,7 @@ whoami_get(struct request *r)
     json_put_string(&w, "version", GANTRY_VERSION);
     json_close(&w);
     if (json_end(&w) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     return answer_object(r, 200, buf_text(&out), out.len);
 }
 
@@ -118,7 +118,7 @@ answer_overview(struct overview *all)
     json_close(&w);
     free(all);
     if (json_end(&w) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     return answer_object(r, 200, buf_text(&out), out.len);
 }
 

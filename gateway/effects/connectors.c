@@ -53,7 +53,7 @@ take(void *arg, int folder, const char *name, struct err *err)
 {
     struct connectors *connectors = arg;
     if (connectors->count == ACTIONS_MAX || !folder_name_valid(name))
-        return err_set(err, RC_CONFIG, "%.80s: no name of an action, or one too many", name);
+        return err_set(err, RC_CONFIG, "%.80s: not the name of an action, or too many names", name);
     enum rc rc = read_facts(folder, &connectors->facts[connectors->count], err);
     if (rc == RC_OK)
         (void)snprintf(connectors->names[connectors->count++], FOLDER_NAME_MAX, "%s", name);

@@ -195,7 +195,7 @@ reserved(struct request *r, const struct kv_reply *reply)
     if (strcmp(what, "full") == 0)
         return share_refuse(r, SHARE_IDEM);
     if (reply->count < 3)
-        return answer_problem(r, PROBLEM_INTERNAL, "the idempotency record is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the idempotency record is malformed");
     if (strcmp(what, "busy") == 0) {
         answer_header(r, "Retry-After", "1");
         return answer_problem(r, PROBLEM_REQUEST_IN_PROGRESS,
@@ -212,7 +212,7 @@ reserved(struct request *r, const struct kv_reply *reply)
         if (again)
             return STEP_NEXT;
         if (idem_decode(r, reply->items[3].text, reply->items[3].len) != RC_OK)
-            return answer_problem(r, PROBLEM_INTERNAL, "the recorded answer is not of its form");
+            return answer_problem(r, PROBLEM_INTERNAL, "the recorded answer is malformed");
         return STEP_ANSWERED;
     }
     r->idem.hold = IDEM_RESERVED;
@@ -236,7 +236,7 @@ on_reserved(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     if (rc != RC_OK)
         request_continue(r, redis_unavailable(r));
     else if (reply->type != KV_LIST || reply->count == 0 || reply->items[0].type != KV_TEXT)
-        request_continue(r, answer_problem(r, PROBLEM_INTERNAL, "Redis answered out of form"));
+        request_continue(r, answer_problem(r, PROBLEM_INTERNAL, "Redis sent a malformed answer"));
     else
         request_continue(r, reserved(r, reply));
 }

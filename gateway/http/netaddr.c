@@ -143,13 +143,13 @@ parse_net(const char *text, size_t len, struct netaddr_net *out, struct err *err
         bits = 0;
         for (size_t i = 1; i <= digits; i++) {
             if (slash[i] < '0' || slash[i] > '9' || digits > 3)
-                return err_set(err, RC_CONFIG, "TRUSTED_PROXIES holds a bad prefix length");
+                return err_set(err, RC_CONFIG, "TRUSTED_PROXIES has an invalid prefix length");
             bits = bits * 10 + (unsigned)(slash[i] - '0');
         }
         if (is_v4(out->address))
             bits += 96;
         if (digits == 0 || bits > 128)
-            return err_set(err, RC_CONFIG, "TRUSTED_PROXIES holds a bad prefix length");
+            return err_set(err, RC_CONFIG, "TRUSTED_PROXIES has an invalid prefix length");
     }
     out->bits = bits;
     return RC_OK;

@@ -273,7 +273,7 @@ answer_new_key(struct request *r, const struct key_job *job)
         json_put_time(&w, "previous_valid_until", job->previous_until_ms);
     json_close(&w);
     if (json_end(&w) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     enum step step = answer_object(r, r->route->success, buf_text(&out), out.len);
     crypto_wipe(out.data, out.len);
     return step;

@@ -114,7 +114,7 @@ ask(struct desk *desk, const char *subject, int64_t seq, bus_reply_fn *fn)
         json_put_string(&w, "next_by_subj", desk->filter);
     json_close(&w);
     if (json_end(&w) != RC_OK)
-        return answer_problem(desk->r, PROBLEM_INTERNAL, "the question is not of its form");
+        return answer_problem(desk->r, PROBLEM_INTERNAL, "the question is malformed");
     const struct bus_out out = { .subject = subject, .data = buf_text(&body), .len = body.len };
     if (bus_request(desk->r->gw->bus, &out, ASK_MS, fn, desk, &err) != RC_OK)
         return unavailable(desk->r, "NATS is unavailable");
@@ -248,7 +248,7 @@ on_deleted(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *e
     json_put_int(&desk->w, "seq", desk->letter.seq);
     json_close(&desk->w);
     if (json_end(&desk->w) != RC_OK)
-        go_on(desk, answer_problem(desk->r, PROBLEM_INTERNAL, "the answer is not of its form"));
+        go_on(desk, answer_problem(desk->r, PROBLEM_INTERNAL, "the answer is malformed"));
     else
         go_on(desk, answer_object(desk->r, 200, buf_text(&desk->out), desk->out.len));
 }

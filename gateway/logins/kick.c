@@ -180,7 +180,7 @@ on_page(void *arg, const struct bus_msg *msg)
         if (!cid || !ends(kick, connection, what))
             continue;
         end_connection(kick, server_id, cid);
-        log_fields(LOG_INFO, "a NATS connection is ended", "because", what, NULL);
+        log_fields(LOG_INFO, "a NATS connection is closed", "because", what, NULL);
     }
     int64_t seen = json_int(data, "offset", 0) + cJSON_GetArraySize(list);
     (void)snprintf(next, sizeof(next), ONE_SERVER, server_id);

@@ -172,7 +172,7 @@ answer_get(struct policy_job *job)
     job->key_id[0] = '\0';
     if (write_policy(&job->text, shipped ? "default" : "none", job,
                      shipped ? policy_default_text() : "{\"rules\":[]}") != RC_OK)
-        return answer_problem(job->r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(job->r, PROBLEM_INTERNAL, "the answer is malformed");
     return answer_policy(job);
 }
 
@@ -284,7 +284,7 @@ answer_put(struct policy_job *job)
     allow_changed(r->gw->allowlist, r->actor.workspace);
     buf_init(&out, ANSWER_CAP);
     if (write_policy(&out, "workspace", job, buf_text(&job->text)) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     answer_header(r, "ETag", "\"%lld\"", (long long)job->version);
     return answer_object(r, 200, buf_text(&out), out.len);
 }
@@ -387,7 +387,7 @@ explain(struct request *r, const struct allow_view *view)
     policy_put(&w, "policy", &decision);
     json_close(&w);
     if (json_end(&w) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     return answer_object(r, 200, buf_text(&out), out.len);
 }
 

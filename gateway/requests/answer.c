@@ -186,7 +186,7 @@ object(struct request *r, int status, const char *json, size_t len, bool is_prob
     else
         buf_add(&r->answer.body, json, len);
     if (rc != RC_OK || buf_failed(&r->answer.body))
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     return STEP_ANSWERED;
 }
 
@@ -240,7 +240,7 @@ answer_accepted(struct request *r)
     json_put_string(&w, "request_id", r->request_id);
     json_close(&w);
     if (json_end(&w) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
     answer_header(r, "Location", "%s/%s", r->route->location, id);
     return STEP_ANSWERED;
 }

@@ -323,7 +323,7 @@ check_media(struct request *r)
                               plain ? (int)len : 7, plain ? coding : "unknown");
     }
     if (n > 1)
-        return answer_problem(r, PROBLEM_MEDIA_TYPE, "Content-Type is there %u times: send it once",
+        return answer_problem(r, PROBLEM_MEDIA_TYPE, "Content-Type appears %u times: send it once",
                               n);
     if (!type || !strlen(type) || is_json(type))
         return STEP_NEXT;

@@ -395,7 +395,7 @@ openapi_write(struct buf *out, struct err *err)
     put_paths(&w);
     json_close(&w);
     rc = json_end(&w);
-    return rc == RC_OK ? RC_OK : err_set(err, RC_BUG, "the OpenAPI document is not of its form");
+    return rc == RC_OK ? RC_OK : err_set(err, RC_BUG, "the OpenAPI document is malformed");
 }
 
 enum step

@@ -181,7 +181,7 @@ test_urls(void **state)
         "https://",
         "https://a.:443/",
         "//a/",
-        "a",
+        "no-scheme",
         "https://a b/",
         "https://a\n/",
         "https://\xc3\xa9/",

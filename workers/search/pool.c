@@ -266,7 +266,7 @@ pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
     }
     for (size_t i = 0; i < threads; i++) {
         if (pthread_create(&pool->threads[i].id, NULL, run, &pool->threads[i]) != 0)
-            return err_set(err, RC_TEMP, "no thread can be made");
+            return err_set(err, RC_TEMP, "cannot start a thread");
         pool->threads[i].started = true;
     }
     return RC_OK;

@@ -163,7 +163,7 @@ embed_all(struct batch *batch, struct err *err)
     enum rc rc = count ? embed_batch(t->embedder, texts, count, vectors, err) : RC_OK;
     if (rc != RC_OK && embed_is_remote(t->embedder)) {
         if (!knew)
-            log_fields(LOG_ERROR, "searches go by words alone", "reason", err->text, NULL);
+            log_fields(LOG_ERROR, "searches use words only", "reason", err->text, NULL);
         go_without_vectors(batch, asked, count, err);
         return RC_OK;
     }

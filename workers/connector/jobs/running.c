@@ -180,7 +180,7 @@ run_errand(struct tasking *t)
         return;
     }
     errand_free(e);
-    tasking_give_back(t, RC_TEMP, "no thread can be made");
+    tasking_give_back(t, RC_TEMP, "cannot start a thread");
 }
 
 static void

@@ -216,7 +216,7 @@ build_headers(const struct recipe *recipe, const cJSON *values, struct built *ou
         return rc;
     if (buf_text(&name)[strspn(buf_text(&name), "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                                 "abcdefghijklmnopqrstuvwxyz0123456789-")])
-        return err_set(err, RC_INVALID, "the header of the idempotency key is no header's name");
+        return err_set(err, RC_INVALID, "the header of the idempotency key is not a header name");
     if (is_taken(out, buf_text(&name)))
         return err_set(
             err, RC_INVALID,

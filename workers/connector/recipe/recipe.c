@@ -47,7 +47,7 @@ read_hosts(const cJSON *doc, struct recipe *recipe, struct err *err)
 
     cJSON_ArrayForEach (item, json_member(doc, "hosts")) {
         if (recipe->n_hosts == RECIPE_HOSTS_MAX || !guard_host_valid(item->valuestring))
-            return err_set(err, RC_CONFIG, "hosts: '%.80s' is no host, or one too many",
+            return err_set(err, RC_CONFIG, "hosts: '%.80s' is not a host, or there are too many",
                            item->valuestring);
         recipe->hosts[recipe->n_hosts++] = item->valuestring;
     }
@@ -108,14 +108,14 @@ check_request(const struct recipe *recipe, struct err *err)
     const cJSON *member;
 
     if (!fill_each(recipe->request, check_placeholder, &checking))
-        return err_set(err, RC_CONFIG, "request: {%s} names nothing", checking.wrong);
+        return err_set(err, RC_CONFIG, "request: {%s} is not defined", checking.wrong);
     if (cJSON_GetArraySize(headers) > RECIPE_HEADERS_MAX - 3)
         return err_set(err, RC_CONFIG, "request.headers: more than %d", RECIPE_HEADERS_MAX - 3);
     cJSON_ArrayForEach (member, headers) {
         if (!cJSON_IsString(member) || !member->string[0] ||
             member->string[strspn(member->string, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                                   "abcdefghijklmnopqrstuvwxyz0123456789-")])
-            return err_set(err, RC_CONFIG, "request.headers: '%.60s' is no name of a header",
+            return err_set(err, RC_CONFIG, "request.headers: '%.60s' is not a header name",
                            member->string);
     }
     for (size_t i = 0; i < recipe->n_secrets; i++)

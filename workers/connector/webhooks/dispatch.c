@@ -289,7 +289,7 @@ sign(struct parcel *parcel, const struct sign_message *message, bool both, struc
         webhook_secret_name(parcel->webhook, before == 1, name);
         rc = vault_use(&c->vault, parcel->workspace, name, &secret, err);
         if (rc == RC_OK && sign_add(buf_text(&secret.value), message, out) != RC_OK)
-            rc = err_set(err, RC_CONFIG, "the signing secret is not of its form");
+            rc = err_set(err, RC_CONFIG, "the signing secret is malformed");
         vault_secret_fini(&secret);
     }
     return rc;
@@ -357,7 +357,7 @@ start(struct dispatch *dispatch, const PGresult *rows, int row)
         parcel->threaded = true;
         return;
     } else {
-        (void)snprintf(parcel->why, sizeof(parcel->why), "no thread can be made");
+        (void)snprintf(parcel->why, sizeof(parcel->why), "cannot start a thread");
     }
     parcel->sent = true;
     if (settle(parcel) == RC_OK)

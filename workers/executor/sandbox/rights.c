@@ -22,7 +22,7 @@ rights_drop(const char *user, struct err *err)
         setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) != 0)
         return err_set(err, RC_CONFIG, "cannot become %s: %s", user, strerror(errno));
     if (setuid(0) == 0)
-        return err_set(err, RC_CONFIG, "root could be had back");
+        return err_set(err, RC_CONFIG, "root could be regained");
     /* The change of user made /proc/self root's own; bwrap must be able to write its uid_map. */
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
         return err_set(err, RC_CONFIG, "prctl: %s", strerror(errno));

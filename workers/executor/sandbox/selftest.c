@@ -68,7 +68,7 @@ explain_fault(const char *said, struct err *err)
     };
     char advice[200];
 
-    (void)err_set(err, RC_CONFIG, "the sandbox cannot be had here: %s (%s)", said,
+    (void)err_set(err, RC_CONFIG, "the sandbox is not available here: %s (%s)", said,
                   selftest_advise(said, &host, advice, sizeof(advice)));
 }
 

@@ -364,7 +364,7 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
 
     prefetch_row(c, row->id);
     if (row->terms && !analysis_open(&reader, row->terms, row->terms_len))
-        return err_set(err, RC_CORRUPT, "the terms of a row are not of a form that is known");
+        return err_set(err, RC_CORRUPT, "the terms of a row have an unknown form");
     if (row->tag_count > COLLECTION_TAGS_MAX || c->rows == COLLECTION_ROWS_MAX)
         return err_set(err, RC_LIMIT, "%s",
                        row->tag_count > COLLECTION_TAGS_MAX ? "a row has too many tags"
