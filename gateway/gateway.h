@@ -87,6 +87,7 @@ struct gateway {
     struct kv *kv;
     struct keys *keys;
     struct gcra_table *limiter;
+    unsigned hooks_asked; /* requests to hooks that gantry-connector is asked about */
     struct waiters *waiters;
     struct lists *lists; /* of commands that leave in this turn */
     struct allowlist *allowlist;

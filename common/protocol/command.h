@@ -81,7 +81,11 @@ enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT, STREAM_CON
     X(CMD_WEBHOOKS_ROTATE, "webhooks.rotate", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_rotate", "connector", NULL, false) \
     X(CMD_WEBHOOKS_TEST, "webhooks.test", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_test", "connector", NULL, false) \
     X(CMD_WEBHOOKS_DELIVERIES, "webhooks.deliveries", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_deliveries", "connector", NULL, false) \
-    X(CMD_WEBHOOKS_REPLAY, "webhooks.replay", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_replay", "connector", NULL, false)
+    X(CMD_WEBHOOKS_REPLAY, "webhooks.replay", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "webhooks_replay", "connector", NULL, false) \
+    X(CMD_HOOKS_CREATE, "hooks.create", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "hooks_create", "connector", NULL, false) \
+    X(CMD_HOOKS_LIST, "hooks.list", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "hooks_list", "connector", NULL, false) \
+    X(CMD_HOOKS_DELETE, "hooks.delete", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "hooks_delete", "connector", NULL, false) \
+    X(CMD_HOOKS_ROTATE, "hooks.rotate", STREAM_NONE, SCOPE_WEBHOOKS_MANAGE, "hooks_rotate", "connector", NULL, false)
 /* clang-format on */
 
 #define COMMAND_ENUM(name, ...) name,

@@ -270,6 +270,12 @@ audit_count_login(struct audit *audit, const char *client)
     refusals_count_login(&audit->refusals, client);
 }
 
+void
+audit_count_refusal(const struct request *r)
+{
+    refusals_count(&r->gw->audit->refusals, r);
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 enum rc

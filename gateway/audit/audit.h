@@ -30,6 +30,8 @@ void audit_settle(struct audit *audit);
 void audit_close(struct audit *audit);
 /* A NATS login without a valid key is counted like a request without one. */
 void audit_count_login(struct audit *audit, const char *client);
+/* A request that was refused without a valid key, or a valid signature, of a route that needs no key. */
+void audit_count_refusal(const struct request *r);
 /* False while events wait that AUDIT has not taken. */
 bool audit_healthy(const struct audit *audit);
 

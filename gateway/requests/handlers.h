@@ -17,6 +17,7 @@ route_fn openapi_get;                                                /* openapi.
 route_fn console_get, docs_get;                                      /* console.c */
 route_fn whoami_get, overview_get;                                   /* overview.c */
 route_fn letters_list, letters_get, letters_replay, letters_discard; /* letters.c */
+route_fn hook_take;                                                  /* hooks.c */
 route_fn key_create, key_list, key_rotate, key_revoke;               /* keys_http.c */
 route_fn task_allow;                                                 /* tasks.c */
 void task_stored(struct request *r);                                 /* tasks.c */

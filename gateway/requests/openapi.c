@@ -260,6 +260,8 @@ put_responses(struct json_writer *w, const struct route *route)
     else if (route->command == CMD_JOBS_CANCEL)
         put_response(w, route, 202, "Asked to end, still running when this was answered",
                      route->answer);
+    else if (route->local == hook_take)
+        put_response(w, route, 202, "Accepted and stored, not yet done", route->answer);
     if (route->local == health_ready)
         put_response(w, route, 503, "Not ready", route->answer);
     put_problems(w, route);
@@ -291,7 +293,7 @@ tag_of(const struct route *route)
         return "secrets";
     if (strncmp(route->path, "/policy", 7) == 0 || strncmp(route->path, "/ai/approvals", 13) == 0)
         return "policy";
-    if (strncmp(route->path, "/webhooks", 9) == 0)
+    if (strncmp(route->path, "/webhooks", 9) == 0 || strncmp(route->path, "/hooks", 6) == 0)
         return "webhooks";
     if (route->flags & ROUTE_OPEN || route->local == overview_get)
         return "health";

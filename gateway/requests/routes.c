@@ -17,6 +17,9 @@ static const struct route_param HISTORY[] = {
 static const struct route_param KEY_ID[] = { { "key_id", MEMBER_KEY_ID, "the key's id" } };
 
 static const struct route_param WEBHOOK_ID[] = { { "id", MEMBER_UUID, "the webhook's id" } };
+/* Of any form: what is no hook is answered alike. */
+static const struct route_param HOOK_ID[] = { { "id", MEMBER_STRING, "the hook's id" } };
+static const char *const HOOK_RECORD[] = { "id", "path", NULL };
 static const struct route_param DELIVERY[] = {
     { "id", MEMBER_UUID, "the webhook's id" },
     { "delivery_id", MEMBER_UUID, "the delivery's id" },
@@ -266,6 +269,20 @@ const struct route ROUTES[] = {
     { METHOD_POST, "/ai/approvals/{id}", SCOPE_ACTIONS_APPROVE, ROUTE_LOCAL,
       ROUTE_IDEMPOTENT, CMD_COUNT, "approvals_decide", 200, PARAMS(JOB_ID), .local = approvals_decide, .record = DECIDE_RECORD,
       .answer = "Approval", .summary = "Approve or deny an action that somebody else has asked for" },
+    { METHOD_POST, "/hooks", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      ROUTE_IDEMPOTENT | ROUTE_SECRET, CMD_HOOKS_CREATE, "hooks_create", 201, .record = HOOK_RECORD,
+      .answer = "NewHook", .summary = "Let a service that cannot send a key have a command carried out" },
+    { METHOD_GET, "/hooks", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      0, CMD_HOOKS_LIST, "hooks_list", 200, .answer = "HookList", .summary = "The workspace's hooks" },
+    { METHOD_DELETE, "/hooks/{id}", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      0, CMD_HOOKS_DELETE, "hooks_delete", 204, PARAMS(HOOK_ID), .summary = "Delete a hook" },
+    { METHOD_POST, "/hooks/{id}/rotate", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
+      ROUTE_IDEMPOTENT | ROUTE_BODY_EMPTY | ROUTE_SECRET, CMD_HOOKS_ROTATE, "hooks_rotate", 200, PARAMS(HOOK_ID),
+      .record = HOOK_RECORD, .answer = "NewHook",
+      .summary = "Another secret; the one before is taken as well for a while" },
+    { METHOD_POST, "/hooks/{id}", SCOPE_NONE, ROUTE_LOCAL,
+      ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, PARAMS(HOOK_ID), .local = hook_take,
+      .answer = "HookTaken", .summary = "What a service sends, with its signature instead of a key" },
 
     { METHOD_GET, "/healthz", SCOPE_NONE, ROUTE_LOCAL,
       ROUTE_OPEN | ROUTE_NO_RATE, CMD_COUNT, NULL, 200, .local = health_live,

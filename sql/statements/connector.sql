@@ -206,3 +206,41 @@ SELECT webhook_sweep($1::integer, $2::integer)
 
 -- name: webhook_counts
 SELECT webhooks, disabled, pending FROM webhook_counts()
+
+-- Hooks (sql/migrations/0121_hooks.sql).
+
+-- name: hook_create
+-- in:   1 workspace, 2 id, 3 scheme, 4 command, 5 definition, 6 description, 7 key id, 8 at most
+-- out:  no row: there is one with this id, or there are that many
+INSERT INTO hook (workspace, id, scheme, command, definition, description, created_by)
+SELECT $1, $2, $3, $4, $5::jsonb, $6, $7
+WHERE (SELECT count(*) FROM hook WHERE workspace = $1) < $8::integer
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- name: hook_list
+-- in:   1 workspace, 2 id (null: all)
+-- out:  id, scheme, command, definition, description, created_by, previous_until, created, rotated_by
+SELECT id, scheme, command, definition, description, created_by,
+       (extract(epoch FROM CASE WHEN previous_until > now() THEN previous_until END) * 1000)::bigint,
+       (extract(epoch FROM created_at) * 1000)::bigint, rotated_by
+FROM hook WHERE workspace = $1 AND ($2::text IS NULL OR id = $2) ORDER BY created_at, id
+
+-- name: hook_keyed
+-- in:   1 workspace, 2 id, 3 seconds for which the secret before is taken too, 4 by which request
+UPDATE hook SET previous_until = now() + make_interval(secs => $3::integer), rotated_by = $4::uuid
+WHERE workspace = $1 AND id = $2
+RETURNING id
+
+-- name: hook_delete
+-- in:   1 workspace, 2 id
+-- out:  no row: there was none
+WITH gone AS (DELETE FROM hook WHERE workspace = $1 AND id = $2 RETURNING id),
+     secrets AS (DELETE FROM connector_secret WHERE workspace = $1
+                 AND name IN ('hook:' || $2, 'hook:' || $2 || ':before'))
+SELECT id FROM gone
+
+-- name: hook_find
+-- in:   1 id
+-- out:  workspace, scheme, command, definition, whether two secrets are taken
+SELECT workspace, scheme, command, definition, two_secrets FROM hook_find($1)

@@ -149,6 +149,7 @@ def of_workspace(workspace):
         f"gantry.v1.{workspace}.secrets.{verb}" for verb in ("put", "get", "list", "delete")
     ]
     subjects += [f"gantry.v1.{workspace}.webhooks.{verb}" for verb in ("create", "list", "rotate")]
+    subjects += [f"gantry.v1.{workspace}.hooks.{verb}" for verb in ("create", "list", "rotate")]
     subjects += [
         f"gantry.v1.{workspace}.{family}.{ID}.done" for family in ("memory", "audit", "job")
     ]
@@ -173,6 +174,8 @@ PROGRAMS = {
         "gantry.v1.*.audit.event",
         "gantry.v1.*.secrets.*",
         "gantry.v1.*.webhooks.*",
+        "gantry.v1.*.hooks.*",
+        "gantry.sys.connector.hook",
         "gantry.v1.*.audit.request.gateway",
         "$JS.API.INFO",
         "$JS.API.STREAM.INFO.*",
@@ -288,6 +291,8 @@ LISTENS = {
     "connector": [
         "gantry.v1.*.secrets.*",
         "gantry.v1.*.webhooks.*",
+        "gantry.v1.*.hooks.*",
+        "gantry.sys.connector.hook",
         "gantry.sys.connector.actions.*",
         "gantry.sys.executor.cancel",
     ],

@@ -55,6 +55,7 @@ TABLES = {
         "connector_secret": "SELECT INSERT UPDATE DELETE",
         "webhook": "SELECT INSERT UPDATE DELETE",
         "webhook_delivery": "SELECT INSERT UPDATE DELETE",
+        "hook": "SELECT INSERT UPDATE DELETE",
     },
 }
 # role -> table -> columns that it may read although not the table
@@ -96,6 +97,7 @@ DEFINERS = {
     "webhook_untold": {"gantry_connector"},
     "webhook_sweep": {"gantry_connector"},
     "webhook_counts": {"gantry_connector"},
+    "hook_find": {"gantry_connector"},
 }
 REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 

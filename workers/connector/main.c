@@ -3,6 +3,7 @@
  * gantry-connector - carries out the actions that reach a network; nothing else does.
  */
 #include "base/cleanup.h"
+#include "hooks/hooks.h"
 #include "jobs/connector.h"
 #include "scripts.h"
 #include "sql_connector.h"
@@ -23,6 +24,10 @@ static const struct worker_route ROUTES[] = {
     { .command = CMD_WEBHOOKS_TEST, .start = webhooks_test_start, .without_kv = true },
     { .command = CMD_WEBHOOKS_DELIVERIES, .start = webhooks_deliveries_start, .without_kv = true },
     { .command = CMD_WEBHOOKS_REPLAY, .start = webhooks_replay_start, .without_kv = true },
+    { .command = CMD_HOOKS_CREATE, .start = hooks_create_start, .without_kv = true },
+    { .command = CMD_HOOKS_LIST, .start = hooks_list_start, .without_kv = true },
+    { .command = CMD_HOOKS_DELETE, .start = hooks_delete_start, .without_kv = true },
+    { .command = CMD_HOOKS_ROTATE, .start = hooks_rotate_start, .without_kv = true },
 };
 
 int

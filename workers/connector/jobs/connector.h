@@ -45,7 +45,7 @@ struct connector {
     struct vault vault;
     struct desk *desk;
     struct taskings taskings;
-    struct bus_sub *cancels, *questions;
+    struct bus_sub *cancels, *questions, *hooks;
     LIST_HEAD(, errand) errands; /* under way, for the end of the program */
     int64_t rotate_ms;           /* when rotation is looked at next; 0 = it is done */
     struct dispatch *dispatch;   /* owned: deliveries of webhooks */

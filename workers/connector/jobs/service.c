@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "hooks/hooks.h"
 #include "jobs/connector.h"
 #include "webhooks/webhooks.h"
 
@@ -107,7 +108,9 @@ connector_ready(struct worker *w, struct err *err)
     if ((rc = desk_new(worker_loop(w), &c->desk, err)) != RC_OK ||
         (rc = taskings_open(&c->taskings, err)) != RC_OK ||
         (rc = bus_subscribe(worker_bus(w), CONNECTOR_QUESTION_SUBJECT "*", "connector",
-                            connector_on_question, c, &c->questions, err)) != RC_OK)
+                            connector_on_question, c, &c->questions, err)) != RC_OK ||
+        (rc = bus_subscribe(worker_bus(w), HOOK_SUBJECT, "connector", hooks_on_request, c,
+                            &c->hooks, err)) != RC_OK)
         return rc;
     return bus_subscribe(worker_bus(w), CONNECTOR_CANCEL_SUBJECT, NULL, tasking_on_cancel,
                          &c->taskings, &c->cancels, err);

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * requests - hooks made, listed, deleted, given another secret.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "crypto/crypto_encode.h"
+#include "crypto/hash.h"
+#include "db/db.h"
+#include "hooks/hooks.h"
+#include "sql_connector.h"
+#include "webhooks/sign.h"
+#include "webhooks/webhooks.h"
+
+#define ANSWER_MAX     (1u << 20)
+#define DEFINITION_MAX (64u << 10)
+
+enum column {
+    COL_ID,
+    COL_SCHEME,
+    COL_COMMAND,
+    COL_DEFINITION,
+    COL_DESCRIPTION,
+    COL_CREATED_BY,
+    COL_PREVIOUS,
+    COL_CREATED,
+    COL_ROTATED_BY
+};
+
+static const char *const DEFINITION[] = {
+    "template", "only", "delivery_id", "tolerance_seconds", "header", "encoding", "prefix"
+};
+
+/* A request that is repeated finds what it made. */
+static void
+id_of_call(const struct call *call, char id[HOOK_ID_LEN + 1])
+{
+    static const char DIGITS[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const struct hash_part parts[] = { { call->actor.workspace, strlen(call->actor.workspace) },
+                                       { " ", 1 },
+                                       { call->id, strlen(call->id) } };
+    uint8_t hash[HASH_LEN];
+
+    hash_sha256(parts, ARRAY_LEN(parts), hash);
+    for (unsigned i = 0; i < HOOK_ID_LEN; i++)
+        id[i] = DIGITS[(hash[2 * i] << 8 | hash[2 * i + 1]) % 62];
+    id[HOOK_ID_LEN] = '\0';
+}
+
+static enum rc
+none(struct err *err)
+{
+    return err_set(err, RC_NOTFOUND, "There is no hook with this id.");
+}
+
+/* --- shown ------------------------------------------------------------------------------------------------ */
+
+static void
+put_row(struct json_writer *w, const PGresult *rows, int row)
+{
+    const char *id = db_text(rows, row, COL_ID), *definition = db_text(rows, row, COL_DEFINITION);
+    char path[32];
+
+    (void)snprintf(path, sizeof(path), "/hooks/%s", id);
+    json_put_string(w, "id", id);
+    json_put_string(w, "path", path);
+    json_put_string(w, "scheme", db_text(rows, row, COL_SCHEME));
+    json_put_string(w, "command", db_text(rows, row, COL_COMMAND));
+    json_put_raw(w, "definition", definition, strlen(definition));
+    json_put_string(w, "description", db_text(rows, row, COL_DESCRIPTION));
+    json_put_string(w, "created_by", db_text(rows, row, COL_CREATED_BY));
+    if (db_text(rows, row, COL_PREVIOUS))
+        json_put_time(w, "previous_valid_until", db_int(rows, row, COL_PREVIOUS, 0));
+    else
+        json_put_null(w, "previous_valid_until");
+    json_put_time(w, "created_at", db_int(rows, row, COL_CREATED, 0));
+}
+
+static enum rc
+read_rows(struct worker *w, const char *workspace, const char *id, PGresult **rows, struct err *err)
+{
+    struct db_params params = { 0 };
+
+    db_param_text(&params, workspace);
+    db_param_text(&params, id);
+    return db_query(worker_db(w), workspace, SQL_CONNECTOR_HOOK_LIST, &params, rows, err);
+}
+
+/* made: the secret is ours and is shown. */
+static enum rc
+write_one(struct worker *w, const char *workspace, const char *id, bool made, struct buf *out,
+          struct err *err)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct connector *c = worker_state(w);
+    struct vault_secret secret = { 0 };
+    char name[SECRET_NAME_MAX];
+    struct json_writer writer;
+    enum rc rc = read_rows(w, workspace, id, &rows, err);
+
+    if (rc == RC_OK && PQntuples(rows) == 0)
+        return none(err);
+    hook_secret_name(id, false, name);
+    if (rc == RC_OK && made)
+        rc = vault_use(&c->vault, workspace, name, &secret, err);
+    if (rc != RC_OK)
+        return rc == RC_NOTFOUND ? RC_BUG : rc;
+    buf_init(out, ANSWER_MAX);
+    json_begin(&writer, out);
+    json_object(&writer, NULL);
+    put_row(&writer, rows, 0);
+    if (made)
+        json_put_string(&writer, "secret", buf_text(&secret.value));
+    json_close(&writer);
+    vault_secret_fini(&secret);
+    return json_end(&writer);
+}
+
+void
+hooks_list_start(struct worker *w, struct call *call)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer writer;
+    struct err err = { 0 };
+    enum rc rc = read_rows(w, call->actor.workspace, NULL, &rows, &err);
+    int n = rc == RC_OK ? PQntuples(rows) : 0;
+
+    buf_init(&out, ANSWER_MAX);
+    json_begin(&writer, &out);
+    json_object(&writer, NULL);
+    json_array(&writer, "items");
+    for (int row = 0; row < n; row++) {
+        json_object(&writer, NULL);
+        put_row(&writer, rows, row);
+        json_close(&writer);
+    }
+    json_close(&writer);
+    json_put_int(&writer, "count", n);
+    json_close(&writer);
+    if (rc == RC_OK)
+        rc = json_end(&writer);
+    webhooks_settle(w, call, rc, &err, 200, &out);
+}
+
+/* --- made ------------------------------------------------------------------------------------------------- */
+
+static void
+check_only(const cJSON *only, struct field_errors *errors)
+{
+    const cJSON *rule, *text;
+
+    cJSON_ArrayForEach (rule, only) {
+        bool good = cJSON_IsArray(rule) && rule->child && rule->string[0] == '/';
+        cJSON_ArrayForEach (text, rule)
+            good = good && cJSON_IsString(text);
+        if (!good) {
+            field_errors_add(
+                errors, "only",
+                "must have JSON Pointers as names, such as /headers/x-github-event, and "
+                "lists of texts as values");
+            return;
+        }
+    }
+}
+
+static void
+check_secret(const char *scheme, const char *secret, struct field_errors *errors)
+{
+    const struct sign_message nothing = { .id = "", .body = "" };
+    AUTO(buf) struct buf out = { 0 };
+    bool theirs = strcmp(scheme, "stripe") == 0 || strcmp(scheme, "slack") == 0;
+
+    buf_init(&out, 256);
+    if (!secret && theirs)
+        field_errors_add(errors, "secret", "is needed: %s gives it", scheme);
+    else if (secret && strcmp(scheme, "standard") == 0 &&
+             (strncmp(secret, "whsec_", 6) != 0 || sign_add(secret, &nothing, &out) != RC_OK))
+        field_errors_add(errors, "secret", "must be whsec_ and 24 to 64 bytes in base64");
+}
+
+/* A hook never has more than who makes it. Without a key it is the operator. */
+static const struct command_info *
+check_command(const struct call *call, struct field_errors *errors)
+{
+    const char *name = json_string(call->body, "command");
+    const struct command_info *info = NULL;
+
+    for (unsigned i = 0; i < CMD_COUNT; i++)
+        if (strcmp(command_info((enum command)i)->tail, name) == 0)
+            info = command_info((enum command)i);
+    if (info && call->actor.key_id[0] && !(role_scopes(call->actor.role) & 1U << info->scope))
+        field_errors_add(errors, "command", "needs the scope %s, which this key does not have",
+                         scope_name(info->scope));
+    return info;
+}
+
+static enum rc
+write_definition(const cJSON *body, struct buf *out)
+{
+    struct json_writer w;
+
+    buf_init(out, DEFINITION_MAX);
+    json_begin(&w, out);
+    json_object(&w, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(DEFINITION); i++)
+        if (json_member(body, DEFINITION[i]))
+            json_put_doc(&w, DEFINITION[i], json_member(body, DEFINITION[i]));
+    json_close(&w);
+    return json_end(&w);
+}
+
+/* As the scheme wants it; text of SIGN_TEXT_MAX. */
+static const char *
+make_secret(const char *scheme, const char *given, char text[SIGN_TEXT_MAX])
+{
+    char none_of_it[SIGN_TEXT_MAX];
+
+    if (given)
+        return given;
+    sign_new(false, text, none_of_it);
+    return strcmp(scheme, "standard") == 0 ? text : text + strlen("whsec_");
+}
+
+static void
+secret_params(const struct connector *c, const char *workspace, const char *name,
+              const char *secret, struct buf *sealed, struct db_params *params)
+{
+    *params = (struct db_params){ 0 };
+    vault_seal(&c->vault, "secret", workspace, name, secret, strlen(secret), sealed);
+    db_param_text(params, workspace);
+    db_param_text(params, name);
+    db_param_bytes(params, c->vault.key_name, VAULT_KEY_NAME);
+    db_param_bytes(params, sealed->data, sealed->len);
+}
+
+static enum rc
+commit(struct db *db, enum rc rc, size_t index, struct err *err)
+{
+    if (rc == RC_OK)
+        rc = db_sync(db, err);
+    if (rc == RC_OK && PQntuples(db_result(db, index)) == 0)
+        rc = none(err);
+    if (rc == RC_OK)
+        return db_commit(db, err);
+    db_abort(db);
+    return rc;
+}
+
+static enum rc
+create(struct connector *c, const struct call *call, const char *id, struct err *err)
+{
+    const char *workspace = call->actor.workspace, *scheme = json_string(call->body, "scheme");
+    const char *description = json_string(call->body, "description");
+    char name[SECRET_NAME_MAX], text[SIGN_TEXT_MAX] = "";
+    AUTO(buf) struct buf sealed = { 0 };
+    AUTO(buf) struct buf definition = { 0 };
+    struct db_params put, row = { 0 };
+    struct db *db = worker_db(c->w);
+    size_t index = 0;
+    enum rc rc = write_definition(call->body, &definition);
+
+    if (rc != RC_OK)
+        return rc;
+    hook_secret_name(id, false, name);
+    secret_params(c, workspace, name, make_secret(scheme, json_string(call->body, "secret"), text),
+                  &sealed, &put);
+    crypto_wipe(text, sizeof(text));
+    db_param_text(&row, workspace);
+    db_param_text(&row, id);
+    db_param_text(&row, scheme);
+    db_param_text(&row, json_string(call->body, "command"));
+    db_param_text(&row, buf_text(&definition));
+    db_param_text(&row, description ? description : "");
+    db_param_text(&row, call->actor.key_id[0] ? call->actor.key_id : "operator");
+    db_param_int(&row, HOOKS_MAX);
+    if ((rc = db_begin(db, workspace, err)) != RC_OK)
+        return rc;
+    rc = db_send(db, SQL_CONNECTOR_HOOK_CREATE, &row, &index, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
+    rc = commit(db, rc, index, err);
+    return rc == RC_NOTFOUND
+               ? err_set(err, RC_LIMIT, "A workspace has at most %d hooks: delete one.", HOOKS_MAX)
+               : rc;
+}
+
+void
+hooks_create_start(struct worker *w, struct call *call)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    AUTO(buf) struct buf out = { 0 };
+    struct field_errors errors = { 0 };
+    struct err err = { 0 };
+    const char *scheme = json_string(call->body, "scheme");
+    const char *secret = json_string(call->body, "secret");
+    char id[HOOK_ID_LEN + 1];
+
+    id_of_call(call, id);
+    call->audit_target = arena_strdup(call->mem, id);
+    (void)check_command(call, &errors);
+    check_secret(scheme, secret, &errors);
+    check_only(json_member(call->body, "only"), &errors);
+    if (strcmp(scheme, "hmac") == 0 && !json_string(call->body, "header"))
+        field_errors_add(&errors, "header", "is needed for the scheme hmac");
+    if (errors.count) {
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, NULL);
+        worker_finish(w, call);
+        return;
+    }
+    enum rc rc = read_rows(w, call->actor.workspace, id, &rows, &err);
+    if (rc == RC_OK && PQntuples(rows) == 0)
+        rc = create(worker_state(w), call, id, &err);
+    if (rc == RC_OK)
+        rc = write_one(w, call->actor.workspace, id, !secret, &out, &err);
+    webhooks_settle(w, call, rc, &err, 201, &out);
+    buf_wipe(&out);
+}
+
+void
+hooks_delete_start(struct worker *w, struct call *call)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    AUTO(buf) struct buf out = { 0 };
+    struct db_params params = { 0 };
+    struct err err = { 0 };
+    const char *id = json_string(call->body, "id");
+
+    call->audit_target = arena_strdup(call->mem, id);
+    db_param_text(&params, call->actor.workspace);
+    db_param_text(&params, id);
+    enum rc rc = db_query(worker_db(w), call->actor.workspace, SQL_CONNECTOR_HOOK_DELETE, &params,
+                          &rows, &err);
+    if (rc == RC_OK && PQntuples(rows) == 0)
+        rc = none(&err);
+    buf_init(&out, 16);
+    buf_puts(&out, "{}");
+    webhooks_settle(w, call, rc, &err, 204, &out);
+}
+
+/* --- another secret ----------------------------------------------------------------------------------------- */
+
+static enum rc
+rotate(struct connector *c, const struct call *call, const char *scheme, struct err *err)
+{
+    const char *workspace = call->actor.workspace, *id = json_string(call->body, "id");
+    char name[SECRET_NAME_MAX], name_before[SECRET_NAME_MAX], text[SIGN_TEXT_MAX] = "";
+    AUTO(buf) struct buf sealed = { 0 };
+    AUTO(buf) struct buf sealed_before = { 0 };
+    struct vault_secret now = { 0 };
+    struct db_params put, put_before, row = { 0 };
+    struct db *db = worker_db(c->w);
+    size_t index = 0;
+
+    hook_secret_name(id, false, name);
+    hook_secret_name(id, true, name_before);
+    enum rc rc = vault_use(&c->vault, workspace, name, &now, err);
+    if (rc != RC_OK)
+        return rc;
+    secret_params(c, workspace, name_before, buf_text(&now.value), &sealed_before, &put_before);
+    vault_secret_fini(&now);
+    secret_params(c, workspace, name, make_secret(scheme, json_string(call->body, "secret"), text),
+                  &sealed, &put);
+    crypto_wipe(text, sizeof(text));
+    db_param_text(&row, workspace);
+    db_param_text(&row, id);
+    db_param_int(&row, json_int(call->body, "overlap_seconds", HOOK_OVERLAP_S));
+    db_param_text(&row, call->id);
+    if ((rc = db_begin(db, workspace, err)) != RC_OK)
+        return rc;
+    rc = db_send(db, SQL_CONNECTOR_HOOK_KEYED, &row, &index, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put_before, NULL, err);
+    return commit(db, rc, index, err);
+}
+
+void
+hooks_rotate_start(struct worker *w, struct call *call)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    AUTO(buf) struct buf out = { 0 };
+    struct field_errors errors = { 0 };
+    struct err err = { 0 };
+    const char *workspace = call->actor.workspace, *id = json_string(call->body, "id");
+    const char *secret = json_string(call->body, "secret"), *scheme = NULL, *by = NULL;
+
+    call->audit_target = arena_strdup(call->mem, id);
+    enum rc rc = read_rows(w, workspace, id, &rows, &err);
+    if (rc == RC_OK && PQntuples(rows) == 0) {
+        rc = none(&err);
+    } else if (rc == RC_OK) {
+        scheme = db_text(rows, 0, COL_SCHEME);
+        by = db_text(rows, 0, COL_ROTATED_BY);
+        check_secret(scheme, secret, &errors);
+    }
+    if (errors.count) {
+        call_problem(call, PROBLEM_INVALID_REQUEST, &errors, NULL);
+        worker_finish(w, call);
+        return;
+    }
+    if (rc == RC_OK && (!by || strcmp(by, call->id) != 0))
+        rc = rotate(worker_state(w), call, scheme, &err);
+    if (rc == RC_OK)
+        rc = write_one(w, workspace, id, !secret, &out, &err);
+    webhooks_settle(w, call, rc, &err, 200, &out);
+    buf_wipe(&out);
+}
