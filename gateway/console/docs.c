@@ -11,8 +11,6 @@
 
 #define DEPTH_MAX 6 /* of objects shown within objects */
 
-static const char *const METHODS[] = { "get", "post", "patch", "delete" };
-
 static const cJSON *
 at(const cJSON *doc, const char *one, const char *two)
 {
@@ -274,18 +272,17 @@ has_tag(const cJSON *operation, const char *tag)
 static void
 put_tag(struct buf *out, const cJSON *doc, const char *tag, bool contents)
 {
-    const cJSON *path;
+    const cJSON *path, *operation;
     cJSON_ArrayForEach (path, json_member(doc, "paths"))
-        for (size_t i = 0; i < ARRAY_LEN(METHODS); i++) {
-            const cJSON *operation = json_member(path, METHODS[i]);
-            if (!operation || !has_tag(operation, tag))
+        cJSON_ArrayForEach (operation, path) { /* our document has nothing else in a path */
+            if (!has_tag(operation, tag))
                 continue;
             if (!contents) {
-                put_operation(out, doc, path->string, METHODS[i], operation);
+                put_operation(out, doc, path->string, operation->string, operation);
                 continue;
             }
             put(out, "<li><a href=\"#", json_string(operation, "operationId"), "\">");
-            put(out, "<span class=\"method\">", METHODS[i], "</span> ");
+            put(out, "<span class=\"method\">", operation->string, "</span> ");
             put(out, "", path->string, "</a></li>");
         }
 }
