@@ -10,6 +10,7 @@
 #include "key.h"
 #include "memory.h"
 #include "migrate.h"
+#include "policy.h"
 #include "provision.h"
 #include "secret.h"
 #include "status.h"
@@ -35,6 +36,22 @@ static const struct cli_command COMMANDS[] = {
       { NULL }, 1, 1, cmd_secret_list },
     { "secret", "delete", "WORKSPACE NAME", "Delete a secret.",
       { NULL }, 2, 2, cmd_secret_delete },
+    { "policy", "get", "WORKSPACE", "The policy of a workspace: which allowed actions run, which do not, which wait for an approval.",
+      { "version=N", NULL }, 1, 1, cmd_policy_get },
+    { "policy", "set", "WORKSPACE FILE", "Set the policy from a file (- is standard input; default is the one that comes with Gantry). Every version is kept.",
+      { NULL }, 2, 2, cmd_policy_set },
+    { "policy", "versions", "WORKSPACE", "The versions of a policy, newest first.",
+      { NULL }, 1, 1, cmd_policy_versions },
+    { "policy", "test", "ACTION [PARAMS]", "What the policy of the key's workspace decides about an action, and why (PARAMS is a JSON object); nothing runs.",
+      { "scope=S", "role=R", NULL }, 1, 2, cmd_policy_test },
+    { "approval", "list", NULL, "Actions that wait for an approval.",
+      { "state=waiting|approved|denied|expired|cancelled|all", NULL }, 0, 0, cmd_approval_list },
+    { "approval", "show", "ID", "What exactly waits for an approval.",
+      { NULL }, 1, 1, cmd_approval_show },
+    { "approval", "approve", "ID", "Approve an action that somebody else has asked for.",
+      { "comment=TEXT", "hash=HASH", NULL }, 1, 1, cmd_approval_approve },
+    { "approval", "deny", "ID", "Deny it.",
+      { "comment=TEXT", "hash=HASH", NULL }, 1, 1, cmd_approval_deny },
     { "key", "create", "--workspace=W --role=R", "Make an API key and print it, once.",
       { "workspace=W", "role=R", "name=N", "expires=90d" }, 0, 0, cmd_key_create },
     { "key", "list", NULL, "The keys of a workspace, or of all; never their secrets.",

@@ -100,10 +100,13 @@ put_success(struct mcp_call *call, struct json_writer *w, const struct http_answ
     if (a->status == 202) {
         AUTO(buf) struct buf hint = { 0 };
         buf_init(&hint, NOTICE_MAX);
-        buf_printf(&hint, "%s%s", GOES_ON,
+        bool waits = strstr(buf_text(body), "\"status\":\"" JOB_WAITING "\"") != NULL;
+        buf_printf(&hint, "%s%s",
+                   waits ? "It waits until somebody else has approved it, which may take hours. "
+                         : GOES_ON,
                    call->tool ? "Look at it later by its id."
                               : "Call job_get with this job_id and wait=30 until its status is "
-                                "neither pending nor running.");
+                                "neither waiting_approval, pending nor running.");
         put_text(w, buf_text(&hint), hint.len);
     }
     json_close(w);

@@ -49,7 +49,7 @@ struct progress {
     struct request *inner; /* borrowed while it is under way */
     int64_t start_ms;
     int64_t count;
-    char status[16];
+    char status[24];
     unsigned cancels; /* that were put off, since the client has gone */
 };
 

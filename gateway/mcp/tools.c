@@ -56,10 +56,21 @@ const struct tool TOOLS[] = {
     { "job_get", "Look at a job",
       "The state and result of a job. With wait it answers when the job changes its state, or "
       "after so "
-      "many seconds: ask again until status is neither pending nor running.",
+      "many seconds: ask again until status is neither waiting_approval, pending nor running.",
       METHOD_GET, "/ai/jobs/{id}", TOOL_JOB, "Job", NULL, true, false, true },
     { "job_cancel", "Cancel a job", "End a job: its processes are gone within a second.",
       METHOD_DELETE, "/ai/jobs/{id}", TOOL_JOB, "Job", NULL, false, true, true },
+    { "approvals_list", "List what waits for an approval",
+      "Actions of the workspace that wait until somebody has approved them, newest first.",
+      METHOD_GET, "/ai/approvals", TOOL_PLAIN, "ApprovalPage", NULL, true, false, true },
+    { "approval_get", "Look at what waits for an approval",
+      "Exactly what would run, who asked for it and why it waits, with the hash to decide about "
+      "it.",
+      METHOD_GET, "/ai/approvals/{id}", TOOL_PLAIN, "Approval", NULL, true, false, true },
+    { "approval_decide", "Approve or deny an action",
+      "Decide about an action that somebody else asked for. Only on the word of a person who was "
+      "shown what approval_get gives; send its hash.",
+      METHOD_POST, "/ai/approvals/{id}", TOOL_PLAIN, "Approval", NULL, false, true, false },
 };
 const size_t N_TOOLS = sizeof(TOOLS) / sizeof(TOOLS[0]);
 
@@ -147,6 +158,7 @@ allow_accepted(cJSON *schema)
     cJSON *values = cJSON_GetObjectItemCaseSensitive(status, "enum");
     if (values) {
         (void)cJSON_AddItemToArray(values, cJSON_CreateString("accepted"));
+        (void)cJSON_AddItemToArray(values, cJSON_CreateString("waiting_approval"));
         return;
     }
     if (!status)

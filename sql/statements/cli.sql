@@ -78,3 +78,23 @@ SELECT r.analyser, m.name, r.rows_total, r.rows_seen, r.rows_changed, r.finished
        r.worker_until > now()
 FROM memory_reindex r JOIN memory_model m USING (model)
 ORDER BY r.started_at DESC, r.model DESC LIMIT 1
+
+-- name: policy_get
+-- in:   1 version, null = the latest
+-- set:  gantry.workspace
+-- out:  0 rows: there is none; version, document, key id or null, set ms
+SELECT version, document, key_id, (extract(epoch FROM created_at) * 1000)::bigint FROM policy
+WHERE workspace = current_setting('gantry.workspace') AND version = coalesce($1::bigint, version)
+ORDER BY version DESC LIMIT 1
+
+-- name: policy_versions
+-- set:  gantry.workspace
+-- out:  version, bytes, key id or null, set ms
+SELECT version, octet_length(document), key_id, (extract(epoch FROM created_at) * 1000)::bigint FROM policy
+WHERE workspace = current_setting('gantry.workspace') ORDER BY version DESC
+
+-- name: policy_put
+-- in:   1 workspace, 2 document
+-- set:  gantry.workspace
+-- out:  0 rows: there is no such workspace; version
+SELECT p.version FROM workspace w, LATERAL policy_put($2, NULL, NULL) p WHERE w.name = $1

@@ -3,12 +3,15 @@
 
 import concurrent.futures
 import json
+import os
+import subprocess
 import uuid
 
 import pytest
 from gantry_testing import wait_until
 from gantry_testing.events import Stream
 from gantry_testing.http import Client
+from gantry_testing.stack import ROOT
 
 ASK = {
     "rules": [
@@ -266,6 +269,34 @@ def test_the_executor_takes_no_claim_without_an_approval(stack, space, approver)
     job_id = str(uuid.uuid4())
     nats.js_publish(f"gantry.v1.{space}.executor.run", json.dumps({"task": TASK}).encode(), job_id)
     assert "must be approved" in job(approver, job_id, "failed")["error"]
+
+
+def test_the_command_line(stack, space, approver, asker):
+    job_id = ask(asker).json["job_id"]
+    env = {"GANTRY_API_KEY": stack.key("admin", space)}
+    listed = gantry(stack, env, "approval", "list")
+    assert [one["id"] for one in listed["items"]] == [job_id]
+    assert gantry(stack, env, "approval", "show", job_id)["params"] == {"code": "print('it ran')"}
+    decided = gantry(stack, env, "approval", "deny", job_id, "--comment=not today")
+    assert (decided["state"], decided["comment"]) == ("denied", "not today")
+    assert stack.gantry("policy", "get", space) == ASK
+    assert stack.gantry("policy", "set", space, "default")["version"] == 2
+    assert stack.gantry("policy", "get", space, "--version=1") == ASK
+    assert [one["version"] for one in stack.gantry("policy", "versions", space)] == [2, 1]
+    told = gantry(stack, env, "policy", "test", "ping", "--scope=admin:1")
+    assert told["policy"]["score"] == 10
+
+
+def gantry(stack, env, *words):
+    done = subprocess.run(
+        [ROOT / "build" / "gantry", *words, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"PATH": os.environ["PATH"], **stack.env, **env},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_listeners_are_told(approver, asker, stack, space):

@@ -554,6 +554,34 @@ def test_dead_letters(stack, console):
     page.wait_text("This program has given up nothing.")
 
 
+# --- approvals ----------------------------------------------------------------------------------------
+
+def test_approvals(stack, console):
+    """What waits is shown exactly; whoever asked is offered no decision."""
+    stack.client().request("PUT", "/policy", {"rules": [{
+        "name": "look", "when": {"action": "json.query", "parameters": {"/query": {"matches": ".approve*"}}},
+        "then": "requires_approval"}]}).ok()
+    task = {"type": "json.query", "query": ".approve-<b>me</b>"}
+    other, own = (stack.client(role).post("/webhook/executor/run", {"task": task}).ok(202).json["job_id"] for role in ("developer", "admin"))
+    page = console("admin")
+    page.run("location.hash = '#/approvals'")
+    page.wait(f"document.querySelector('[aria-label=\"Look at json.query {own}\"]')")
+    page.run(f"document.querySelector('[aria-label=\"Look at json.query {own}\"]').click()")
+    page.wait_text("somebody else decides")
+    assert page.run("[...document.querySelectorAll('button')].every((one) => one.textContent !== 'Approve')")
+    page.run(f"document.querySelector('[aria-label=\"Look at json.query {other}\"]').click()")
+    page.wait_text("exactly as they would run")
+    page.wait_text(".approve-<b>me</b>")
+    look(page, "approvals")
+    page.fill("Comment", "seen")
+    page.click("Deny", "button")
+    page.wait_text("is denied")
+    shown = stack.client().get("/ai/approvals/" + other).ok().json
+    assert (shown["state"], shown["comment"]) == ("denied", "seen")
+    stack.client().delete("/ai/jobs/" + own).ok()
+    stack.client().request("PUT", "/policy", {"rules": []}).ok()
+
+
 # --- all of it ----------------------------------------------------------------------------------------
 
 def test_axe(stack, console, tmp_path):

@@ -24,7 +24,8 @@ DEVELOPER = [
     "job_get",
     "job_cancel",
 ]
-ADMIN = [*DEVELOPER[:5], "memory_delete", *DEVELOPER[5:]]
+APPROVER = ["approvals_list", "approval_get", "approval_decide"]
+ADMIN = [*DEVELOPER[:5], "memory_delete", *DEVELOPER[5:], *APPROVER]
 ACTIONS = ["code_python", "code_shell", "health_check", "json_query", "ping"]
 VERSIONS = [MODERN, NEWER, OLDER]
 
@@ -227,10 +228,10 @@ def test_descriptions(mcp):
             assert '"x-' not in json.dumps(schema)
         assert "tenant_id" not in tool["inputSchema"]["properties"]
         hints = tool["annotations"]
-        assert hints["readOnlyHint"] == (name in VIEWER)
+        assert hints["readOnlyHint"] == (name in [*VIEWER, "approvals_list", "approval_get"])
         assert hints["openWorldHint"] is False
         assert hints["destructiveHint"] == (
-            name in ("memory_update", "memory_delete", "job_cancel")
+            name in ("memory_update", "memory_delete", "job_cancel", "approval_decide")
         )
 
 

@@ -34,7 +34,7 @@ export function Waiting({ what }) {
 
 const TONES = {
     completed: 'good', success: 'good', allowed: 'good', ready: 'good', up: 'good', ok: 'good',
-    valid: 'good', expired: 'warn', running: 'busy', pending: 'busy', accepted: 'busy', degraded: 'warn', requires_approval: 'warn', unknown: 'warn',
+    valid: 'good', expired: 'warn', running: 'busy', pending: 'busy', accepted: 'busy', degraded: 'warn', requires_approval: 'warn', waiting: 'warn', waiting_approval: 'warn', approved: 'good', unknown: 'warn',
     cancelled: 'plain', stopped: 'warn',
     failed: 'bad', dead: 'bad', denied: 'bad', down: 'bad', not_ready: 'bad', draining: 'warn',
 };
