@@ -4,7 +4,8 @@
  *
  * A server is asked in requests of EMBED_BATCH_MAX texts. It may refuse a batch because of one text
  * (too many tokens): then each is asked alone, and a text that is refused alone is cut in half until it
- * is taken, so that no memory is lost to a tokenizer's limit. What was refused and what was taken is
+ * is taken, so that no memory is lost to a tokenizer's limit. (A 500 counts as a refusal while the server
+ * takes a short text.) What was refused and what was taken is
  * remembered for an hour: longer texts are cut at once. Both, because tokens per byte differ from text
  * to text, and one that is refused for another reason must not cut all others short for good.
  */
@@ -320,13 +321,20 @@ remember(struct embedder *e, size_t refused, size_t taken)
     e->refused_ms = clock_mono_ms();
 }
 
+/* Some servers answer 500 to a text that is too long for them (by_500). */
+static bool
+is_refusal(enum rc rc, const struct err *err, bool by_500)
+{
+    return rc == RC_INVALID || (by_500 && rc == RC_TEMP && err && strstr(err->text, "answers 500"));
+}
+
 /* One text, cut in half until it is taken. */
 static enum rc
-ask_one(struct embedder *e, const struct embed_text *text, float *out, struct err *err)
+ask_one(struct embedder *e, const struct embed_text *text, bool by_500, float *out, struct err *err)
 {
     size_t first = start_length(e, text->len), len = first;
     enum rc rc = ask(e, text, 1, len ? len : 1, out, err);
-    while (rc == RC_INVALID && len > SHORTEST) {
+    while (is_refusal(rc, err, by_500) && len > SHORTEST) {
         len /= 2;
         rc = ask(e, text, 1, len, out, err);
     }
@@ -341,12 +349,12 @@ ask_one(struct embedder *e, const struct embed_text *text, float *out, struct er
 
 /* A refused batch, text by text. */
 static enum rc
-ask_each(struct embedder *e, const struct embed_text *texts, size_t count, float *out,
+ask_each(struct embedder *e, const struct embed_text *texts, size_t count, bool by_500, float *out,
          struct err *err)
 {
     enum rc rc = RC_OK;
     for (size_t i = 0; i < count && rc == RC_OK; i++)
-        rc = ask_one(e, &texts[i], out + i * e->dim, err);
+        rc = ask_one(e, &texts[i], by_500, out + i * e->dim, err);
     return rc;
 }
 
@@ -380,6 +388,8 @@ learn(struct embedder *e, enum rc rc, bool refused)
     e->watch->failing = rc != RC_OK && !refused;
 }
 
+static const struct embed_text PROBE = { "probe", 5 }; /* any server that works takes it */
+
 static enum rc
 ask_server(struct embedder *e, const struct embed_text *texts, size_t count, float *out,
            struct err *err)
@@ -387,9 +397,11 @@ ask_server(struct embedder *e, const struct embed_text *texts, size_t count, flo
     for (size_t at = 0, n; at < count; at += n) {
         n = count - at < EMBED_BATCH_MAX ? count - at : EMBED_BATCH_MAX;
         enum rc rc = ask(e, texts + at, n, 0, out + at * e->dim, err);
-        bool refused = rc == RC_INVALID;
+        bool by_500 = is_refusal(rc, err, true) && rc == RC_TEMP &&
+                      ask(e, &PROBE, 1, 0, out + at * e->dim, NULL) == RC_OK;
+        bool refused = rc == RC_INVALID || by_500;
         if (refused)
-            rc = ask_each(e, texts + at, n, out + at * e->dim, err);
+            rc = ask_each(e, texts + at, n, by_500, out + at * e->dim, err);
         learn(e, rc, refused);
         if (rc != RC_OK)
             return rc;
@@ -401,7 +413,6 @@ ask_server(struct embedder *e, const struct embed_text *texts, size_t count, flo
 void
 embed_probe(struct embedder *e)
 {
-    static const struct embed_text TEXT = { "probe", 5 };
     AUTO(free) float *vector = NULL;
     int64_t now_ms = clock_mono_ms(), at_ms = e->watch->ask_again_ms;
     if (!embed_failing(e) || now_ms < at_ms ||
@@ -412,7 +423,7 @@ embed_probe(struct embedder *e)
     if (!vector)
         return;
     fetch_patience(e->fetch, EMBED_PROBE_MS);
-    (void)ask_server(e, &TEXT, 1, vector, NULL);
+    (void)ask_server(e, &PROBE, 1, vector, NULL);
     fetch_patience(e->fetch, e->patience_ms);
 }
 

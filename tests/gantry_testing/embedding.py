@@ -32,7 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if server.always:
             return self.answer(*server.always)
         if any(len(t) > server.longest for t in texts):
-            return self.answer(400, {"error": {"message": "too many tokens"}})
+            return self.answer(server.refusal, {"error": {"message": "too many tokens"}})
         data = [
             {"object": "embedding", "index": i, "embedding": vector(t, server.dim)}
             for i, t in enumerate(texts)
@@ -58,7 +58,8 @@ class StandIn(http.server.ThreadingHTTPServer):
 
     def __init__(self, dim=DIM):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.dim, self.requests, self.answers, self.always, self.longest = dim, [], [], None, 10**9
+        self.dim, self.requests, self.answers, self.always = dim, [], [], None
+        self.longest, self.refusal = 10**9, 400  # characters of a text; the status beyond them
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, daemon=True).start()

@@ -153,12 +153,19 @@ def test_a_text_that_is_too_long_for_the_model_is_cut(system, embedder, ws):
 
 
 @pytest.mark.parametrize(
-    "longest,text",
-    [(2000, "shorter " * 625), (1500, "wörter " * 900), (100, "x" * 16000)],
-    ids=["2000", "1500", "100"],
+    "longest,text,refusal",
+    [  # what was taken is remembered, so each takes less than the one before
+        (6000, "physical batch size " * 800, 500),
+        (3500, "input validation " * 600, 413),
+        (2500, "unprocessable " * 600, 422),
+        (2000, "shorter " * 625, 400),
+        (1500, "wörter " * 900, 400),
+        (100, "x" * 16000, 400),
+    ],
+    ids=["500", "413", "422", "400", "bytes", "short"],
 )
-def test_a_text_is_cut_until_it_is_taken(system, embedder, ws, longest, text):
-    embedder.longest = longest
+def test_a_text_is_cut_until_it_is_taken(system, embedder, ws, longest, text, refusal):
+    embedder.longest, embedder.refusal = longest, refusal
     command = system.publish(ws, "ingest", {"scope": "s", "text": text})
     assert system.done(command, 60)[0] == 200
     assert system.ask(ws, "get", {"id": command})["content"] == text  # cut for the vector only
