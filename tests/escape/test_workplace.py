@@ -119,6 +119,11 @@ SHELL = {
         "echo 'x = 1' >m.py; python3 -c 'import m; print(m.x)'; ls -A; rm m.py",
         "1\nm.py\n",
     ),
+    "characters": (
+        "x=$(printf 'aé漢'); printf '%s\\n' $x | awk '{print length, substr($0, 2, 1), toupper($0)}';"
+        " printf %s $x | wc -m; printf %s $x | sed 's/./-/g'; echo; printf %s $x | grep -o . | wc -l",
+        "3 é AÉ漢\n3\n---\n3\n",
+    ),
     "tools": (
         "echo b a | tr ' ' '\\n' | sort | paste -sd, ; seq 3 | awk '{s+=$1} END {print s}'; echo "
         "'{\"a\":1}' | jq .a",
