@@ -6,6 +6,7 @@ ELSEWHERE names the tests of those that need a system of their own (an embedding
 floods). `tests/cases/run` runs them and prints a table.
 """
 
+import concurrent.futures
 import json
 import re
 import socket
@@ -115,16 +116,25 @@ def found(stack, name):
 
 @case("1")
 def a_long_query(stack):
-    client, scope = stack.client(), f"case:{uuid.uuid4()}"
-    line = "2026-01-01T00:00:00Z worker-{0}-{1} request {2} took {3} ms"
+    """Two at once, and a one-word search of somebody else meanwhile."""
+    client, scope = stack.client(timeout=60), f"case:{uuid.uuid4()}"
+    line = "2026-01-01T00:00:00Z worker-{0}-{1} request {2} took {3} ms and more words for a log"
     logs = [
-        "\n".join(line.format(i, j, uuid.uuid4(), i * j) for j in range(120)) for i in range(40)
+        "\n".join(line.format(i, j, uuid.uuid4(), i * j) for j in range(120)) for i in range(150)
     ]
     for text in logs:
         client.ingest(scope, text).ok()
-    best = client.search(logs[3][:4000], scope=scope).ok().json["results"][0]
-    assert best["content"] == logs[3]
-    stack.client("admin", "neighbour").search("anything").ok()
+    neighbour = stack.client("admin", "neighbour")
+    neighbour.ingest("s", "anything").ok()
+
+    def ask(number):
+        asked = stack.client(timeout=60).search(logs[number][:4000], scope=scope)
+        return asked.ok().json["results"][0]["content"] == logs[number]
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(ask, number) for number in (3, 140)]
+        neighbour.search("anything").ok()
+        assert all(one.result() for one in both)
 
 
 @case("3", "5", "F11")
@@ -173,6 +183,10 @@ def nothing_printed_is_lost(stack, name):
     answer = python(stack, code, timeout_seconds=2)
     assert answer["output"]["stdout"].startswith(expected), answer
     assert answer["outcome"] == ("nonzero_exit" if name == "39" else "timeout")
+    if name == "39":
+        code = "import ctypes\nprint('before')\nctypes.string_at(0)"
+        answer = python(stack, code)
+        assert (answer["outcome"], answer["output"]["stdout"]) == ("signaled", "before\n"), answer
 
 
 @case("41")
@@ -279,6 +293,18 @@ def no_network(stack):
 def a_traceback_has_source(stack):
     answer = python(stack, "def f():\n    raise ValueError('x')\nf()")
     assert "raise ValueError('x')" in answer["output"]["stderr"], answer
+    code = "import inspect\ndef f():\n    return 41\nprint(inspect.getsource(f))"
+    assert "return 41" in python(stack, code)["output"]["stdout"]
+    # It works, or fails at once and says so.
+    code = (
+        "import multiprocessing as m\nif __name__ == '__main__':\n"
+        "    p = m.get_context('spawn').Process(target=print, args=('spawned',))\n"
+        "    p.start(); p.join(); print(p.exitcode)"
+    )
+    answer = python(stack, code)
+    out = answer["output"]
+    assert answer["outcome"] != "timeout", answer
+    assert "spawned" in out["stdout"] or "spawn" in out["stderr"], answer
 
 
 @case("F12")
@@ -597,3 +623,6 @@ def small_things(stack):
     assert raw(stack, chunk).startswith(b"HTTP/1.1 4")
     answer = python(stack, "result='a\\0b'")
     assert answer["output"]["stderr"] or answer["output"]["result"]["value"] is not None
+
+
+import cases.further  # noqa: E402, F401 - it adds to CASES

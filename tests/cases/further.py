@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: MIT
+"""Further samples of the kinds in tests/cases/table.py: two or more of each, none of them in the files
+of cases."""
+
+import contextlib
+import json
+import uuid
+
+from gantry_testing.wait import wait_until
+
+from cases.table import EVENT, case, python, raw, shell, words
+
+
+# --- K8, K9, K10: the sandbox --------------------------------------------------------------------
+@case("K8+")
+def printed_and_then_lost(stack):
+    for kind, code, said in (
+        (python, "import os,signal\nprint('one')\nos.kill(os.getpid(), signal.SIGKILL)", "one\n"),
+        (python, "import sys\nsys.stdout.write('no newline')\nwhile True: pass", "no newline"),
+        (
+            shell,
+            "printf before; python3 -c 'import os; print(1); os.abort()'; kill -9 $$",
+            "before1\n",
+        ),
+    ):
+        answer = kind(stack, code, timeout_seconds=2)
+        assert answer["output"]["stdout"] == said, answer
+
+
+@case("K9+")
+def results_are_kept_or_refused(stack):
+    for code, value in (
+        ("result=[1e308, -0.0, 12345678901234567890123]", b"12345678901234567890123"),
+        ("result={'\\u2028': 'a\\tb'}", b"a\\tb"),
+    ):
+        body = {"task": {"type": "code.python", "code": code}}
+        assert value in stack.client().post("/webhook/executor/run", body).ok().body
+    for code, said in (("result={'a': b'x'}", "result.a"), ("result=[1, complex(1)]", "result[1]")):
+        assert said in python(stack, code)["output"]["stderr"]
+
+
+@case("K10+")
+def the_workplace_counts_characters(stack):
+    code = "printf 'é漢\\n' | awk '{print length}'; printf '漢\\n' | sed 's/./-/g'; date +%Z; TZ=Asia/Tokyo date +%Z"
+    assert shell(stack, code)["output"]["stdout"] == "2\n-\nUTC\nJST\n"
+    answer = python(
+        stack, "import tempfile,pathlib\nprint(tempfile.gettempdir(), pathlib.Path.home())"
+    )
+    assert answer["output"]["stdout"] == "/tmp /work\n"
+
+
+# --- K11: what was acknowledged and then refused can be heard --------------------------------------
+REFUSED = {  # what a client publishes: (subject, payload, the subject of the event, its status)
+    "malformed": ("memory.ingest", b'{"scope":', "memory", 400),
+    "an array": ("memory.ingest", b"[]", "memory", 422),
+    "another id": (
+        "memory.ingest",
+        b'{"scope":"s","text":"t","client_request_id":"a"}',
+        "memory",
+        422,
+    ),
+    "a secret": (
+        "memory.ingest",
+        b'{"scope":"s","text":"POSTGRES_PASSWORD=q7Zp2Lx9Vb4Nc8Rt6Wm3"}',
+        "memory",
+        422,
+    ),
+    "another tenant": (
+        "memory.ingest",
+        b'{"scope":"s","text":"t","tenant_id":"other"}',
+        "memory",
+        403,
+    ),
+    "no such memory": (
+        "memory.patch",
+        b'{"id":"01a2232f-5ce3-7712-9387-bd19c24906a2","text":"t"}',
+        "memory",
+        404,
+    ),
+    "an event": (
+        "audit.append",
+        json.dumps({**EVENT, "decision": "perhaps"}).encode(),
+        "audit",
+        422,
+    ),
+    "no event": ("audit.append", b"not json", "audit", 400),
+    "no action": ("executor.run", b'{"task":{"type":"python","code":"1"}}', "job", 403),
+}
+
+
+@case("K11+")
+def every_refusal_can_be_heard(stack):
+    with contextlib.closing(stack.nats()) as nats:
+        for what, (command, payload, family, status) in REFUSED.items():
+            made = str(uuid.uuid4())
+            sid = nats.subscribe(f"gantry.v1.default.{family}.{made}.done")
+            nats.flush()
+            nats.js_publish(f"gantry.v1.default.{command}", payload, msg_id=made)
+            heard = nats.next(60, sid)
+            assert heard.headers["Gantry-Status"] == str(status), (what, heard)
+            assert json.loads(heard.data)["status"] == status, (what, heard)
+
+
+# --- K13, K14, K15: strictness with help -----------------------------------------------------------
+@case("K13+")
+def names_of_credentials(stack):
+    letters = "q7Zp2Lx9Vb4Nc8Rt6Wm3Ks5Jd1Hf0Gy"
+    for text in (
+        f"STRIPE_WEBHOOK_SECRET={letters}",
+        f"export REDIS_PASSWORD='{letters}'",
+        f'"client_secret": "{letters}"',
+        f"Set-Cookie: sid={letters}{letters}",
+    ):
+        answer = stack.client().ingest("case:secrets", text)
+        assert (answer.status, answer.code) == (422, "secret_in_text"), (text, answer)
+    for text in ("password: <your password>", "the token is in the vault", "API_KEY=$API_KEY"):
+        stack.client().ingest("case:secrets", f"{text} {uuid.uuid4()}").ok()
+
+
+@case("K14+")
+def strict_and_helpful(stack):
+    client = stack.client()
+    client.search("x", since="2026-01-01 00:00:00Z").ok()
+    assert "UTF-16" in words(
+        client.post("/webhook/memory/search", '{"query":"x"}'.encode("utf-16-be")).ok(400)
+    )
+    client.request("GET", "/memory/?limit=1").ok()
+    client.post(
+        "/webhook/memory/search", {"query": "x", "since": None, "tags": None, "k": None}
+    ).ok()
+    said = words(
+        client.request("POST", "/webhook/memory/search", "{}", {"Content-Type": "text/plain"}).ok(
+            415
+        )
+    )
+    assert "text/plain" in said
+    assert "application/json" in said
+
+
+@case("K15+")
+def one_word_for_one_thing(stack):
+    client = stack.client()
+    assert "GET /ai/actions" in words(
+        client.post("/webhook/executor/run", {"task": {"type": "shell"}}).ok(403)
+    )
+    client.get("/ai/jobs?status=done").ok(422)
+    client.get("/ai/audit?decision=maybe").ok(422)
+
+
+# --- attacks ----------------------------------------------------------------------------------------
+def served(stack):
+    client = stack.client("admin", "neighbour")
+    client.ingest("s", f"the neighbour's {uuid.uuid4()}").ok()
+    client.search("neighbour", scope="s").ok()
+    client.get("/memory?limit=1").ok()
+
+
+@case("F1+", "F2+", "F13+")
+def a_flood_of_one_workspace(stack, name):
+    """Without a limit of the rate; the neighbour is served while it goes on."""
+    command, payloads = {
+        "F1+": ("memory.delete", [b'{"id":', b"\xff", b"{}", b'{"id":"x"}']),
+        "F2+": ("audit.append", [b"{", b"{}", b'{"actor":1}', b"[]"]),
+        "F13+": ("executor.run", [b"{", b"{}", b'{"task":{"type":"none"}}', b"null"]),
+    }[name]
+    lines = len(stack.log("ingest").splitlines()) if name == "F1+" else 0
+    with contextlib.closing(stack.nats("admin", "hog")) as nats:
+        for number in range(4000):
+            nats.publish(
+                f"gantry.v1.hog.{command}",
+                payloads[number % len(payloads)],
+                headers={"Nats-Msg-Id": str(uuid.uuid4())},
+            )
+            if number % 1000 == 999:
+                nats.flush()
+                served(stack)
+    wait_until(lambda: not stack.anonymous().get("/readyz").json["full"] or served(stack), 30)
+    if name == "F1+":
+        assert len(stack.log("ingest").splitlines()) - lines < 200
+
+
+@case("F3+")
+def searches_that_cost(stack):
+    hog = stack.client("admin", "hog", timeout=60)
+    hog.ingest("case:cost", "tea and coffee and water " * 100).ok()
+    for query in (
+        '"tea coffee" ' * 2500,
+        "(" * 20000,
+        "te* " * 8000,
+        "\u0301" * 15000,
+        "tea OR " * 9000,
+    ):
+        assert hog.search(query[:60000], k=50, mode="text").status in (200, 504)
+        served(stack)
+
+
+@case("F5+")
+def answers_to_foreign_subjects(stack):
+    """Of every family, and to the id of a command that there is."""
+    victim = stack.client("admin", "neighbour")
+    stack.client().ingest("case:foreign", "not for others").ok()
+    made = victim.ingest("s", str(uuid.uuid4())).ok().json["id"]
+    with contextlib.closing(stack.nats("admin", "neighbour")) as ears:
+        for family in ("memory", "audit", "job"):
+            ears.subscribe(f"gantry.v1.neighbour.{family}.*.done")
+        ears.flush()
+        with contextlib.closing(stack.nats()) as nats:
+            for family in ("memory", "audit", "job"):
+                for one in (made, str(uuid.uuid4())):
+                    nats.publish(
+                        "gantry.v1.default.memory.list",
+                        b'{"scope":"case:foreign"}',
+                        reply=f"gantry.v1.neighbour.{family}.{one}.done",
+                    )
+            nats.flush()
+            nats.request("gantry.v1.default.memory.list", b'{"scope":"case:foreign"}')
+        mark = victim.ingest("s", str(uuid.uuid4())).ok().json["id"]
+        while (heard := ears.next(30)).subject.split(".")[-2] != mark:
+            assert b"not for others" not in heard.data
+
+
+@case("F7+", "F8+", "F9+", "F10+")
+def framing_again(stack, name):
+    get, post = b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"POST /healthz HTTP/1.1\r\nHost: x\r\n"
+    for data in {
+        "F7+": [
+            get + b" : x\r\nGET /readyz HTTP/1.1\r\nHost: y\r\n\r\n",
+            get + b"\t\r\nGET /readyz HTTP/1.1\r\nHost: y\r\n\r\n",
+            post + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        ],
+        "F8+": [
+            get + b"X-A\0B: x\r\n\r\n",
+            b"GET /healthz\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+            post + b"Transfer-Encoding: chunked\0\r\n\r\n0\r\n\r\n",
+        ],
+        "F9+": [
+            b"POST /healthz HTTP/1.0\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"
+            + get
+            + b"\r\n",
+            b"POST /healthz HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+            + get
+            + b"\r\n",
+        ],
+        "F10+": [
+            post + b"Content-Length: " + length + b"\r\n\r\n"
+            for length in (b"1e3", b"3 0", b"30;", b"\xb2", b"30\r\nContent-Length: 31", b"0,0")
+        ]
+        + [b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"],
+    }[name]:
+        answer = raw(stack, data)
+        assert answer.count(b"HTTP/1.1 ") == 1, (data, answer)
+        assert answer.startswith(b"HTTP/1.1 4"), (data, answer)
+        assert b"application/problem+json" in answer, (data, answer)
+
+
+@case("F11+")
+def nested_queries(stack):
+    for query in (
+        "((" * 16000,
+        '"(' * 16000,
+        "!" * 40000,
+        "a & " * 9000,
+        "<->" * 9000,
+        ":* " * 9000,
+        "\\" * 50000,
+    ):
+        for mode in ("text", "hybrid"):
+            assert stack.client().search(query[:60000], mode=mode).status == 200, query[:6]
+
+
+@case("F12+")
+def the_order_of_oom_again(stack):
+    code = (
+        "choom -n 0 -p $$ 2>/dev/null; python3 - <<'E' 2>/dev/null\n"
+        "open('/proc/self/oom_score_adj', 'w').write('500')\nE\n"
+        "(echo 10 > /proc/1/oom_score_adj) 2>/dev/null; cat /proc/self/oom_score_adj /proc/1/oom_score_adj"
+    )
+    assert shell(stack, code)["output"]["stdout"] == "1000\n1000\n"
+
+
+@case("F18+")
+def more_small_things(stack):
+    for path in ("/ai/audit?cursor=!", "/ai/jobs?cursor=%00", "/ai/dead-letters?cursor=x"):
+        answer = stack.client().get(path).ok(422)
+        assert "body" not in answer.json["detail"].lower(), answer
+    for chunk in (b"0;a\r\r\n\r\n", b'0;a="\n"\r\n\r\n', b"00000000000000000001\nx\r\n0\r\n\r\n"):
+        head = b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert raw(stack, head + chunk).startswith(b"HTTP/1.1 4"), chunk
+    for code in ("result='\\ud800'", "import sys\nresult={1: 'a', '1': 'b'}"):
+        out = python(stack, code)["output"]
+        assert out["stderr"] or out["result"]["value"] is not None, out
