@@ -13,8 +13,14 @@
  * of events, so that under load neither the server nor the audit worker pays for each. An event that
  * AUDIT did not take is sent again alone, under its own id; the audit log records an event once, in
  * whatever message it comes. Until AUDIT has taken it, its consumer is asked for nothing new (fetch.c).
+ *
+ * The event of a command that was answered delays only the command's acknowledgement. So it waits for
+ * others, GATHER_MS at most: one message and one transaction of the audit worker for each command cost
+ * more than the command itself. It does not wait where a crash would cost more than an answer sent
+ * twice: the redelivered one counts its deliveries.
  */
 #define CONFIRM_MS      5000u
+#define GATHER_MS       10
 #define CORE_CONFIRM_MS 3000u
 #define TOGETHER_MAX    64 /* events of one message, which stays below max_msg_size */
 
@@ -194,10 +200,34 @@ goes_with(const struct delivery *delivery, const struct delivery *first)
             strcmp(delivery->call.actor.workspace, first->call.actor.workspace) == 0);
 }
 
-void
+/* Whether nothing but its acknowledgement waits for this event. */
+static bool
+may_gather(const struct delivery *delivery)
+{
+    return delivery->consumer && delivery->call.deliveries == 1 && !delivery->consumer->careful &&
+           delivery->tries == 0 && !delivery->reason;
+}
+
+/* How long the events that were gathered still wait; 0: they leave now. */
+static int
+gathering_ms(const struct worker *w)
+{
+    const struct delivery *first = TAILQ_FIRST(&w->audits.list);
+    if (!first || w->audits_due || w->stopping || w->audits.count >= TOGETHER_MAX)
+        return 0;
+    int64_t until_us = first->audit_us + FAULT_NUMBER("FAULT_GATHER_MS", GATHER_MS) * 1000;
+    int64_t left_us = until_us - clock_mono_us();
+    return left_us > 0 ? (int)((left_us + 999) / 1000) : 0;
+}
+
+int
 worker_send_audits(struct worker *w)
 {
     struct delivery *first;
+    int wait_ms = gathering_ms(w);
+    if (wait_ms > 0)
+        return wait_ms;
+    w->audits_due = false;
     while ((first = TAILQ_FIRST(&w->audits.list)) != NULL) {
         struct queue group;
         struct delivery *next;
@@ -212,9 +242,10 @@ worker_send_audits(struct worker *w)
         }
         publish(w, &group);
     }
+    return -1;
 }
 
-/* The step: the event leaves at the end of this turn. */
+/* The step: the event leaves at the end of this turn, or is gathered. */
 void
 delivery_audit(struct delivery *delivery)
 {
@@ -228,4 +259,8 @@ delivery_audit(struct delivery *delivery)
         delivery->audit_span = trace_span_id(delivery->w->tracer);
     }
     queue_push(&delivery->w->audits, delivery);
+    if (may_gather(delivery))
+        FAULT("event_waits");
+    else
+        delivery->w->audits_due = true;
 }

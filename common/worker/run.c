@@ -327,9 +327,13 @@ worker_turn(void *arg)
         worked = !waits && work(w);
         w->in_turn = false;
     }
-    worker_send_audits(w);
+    int audits_ms = worker_send_audits(w);
     worker_send_acks(w);
     if (!w->stopping)
         worker_fetch(w);
-    return worked || w->look_again ? 0 : wait_ms > 0 ? wait_ms : -1;
+    if (worked || w->look_again)
+        return 0;
+    if (wait_ms <= 0)
+        return audits_ms;
+    return audits_ms > 0 && audits_ms < wait_ms ? audits_ms : wait_ms;
 }

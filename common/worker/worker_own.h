@@ -140,6 +140,7 @@ struct worker {
     size_t in_hand, held; /* JetStream deliveries: all but those of lists, held */
     size_t items;         /* commands that came in lists */
     struct queue core, suspects, audits;
+    bool audits_due; /* some of these cannot wait */
     size_t fresh;        /* deliveries in the queues of consumers */
     size_t hurried;      /* of these, the ones that somebody waits for */
     int64_t gather_us;   /* since when there are any */
@@ -230,7 +231,8 @@ void dead_letters_tick(struct worker *w);
 
 /* audit.c: the request event of each */
 void delivery_audit(struct delivery *delivery);
-void worker_send_audits(struct worker *w);
+/* Returns how long in ms the next ones wait, or -1. */
+int worker_send_audits(struct worker *w);
 
 /* consumers.c: which there are, what the server says of them; fetch.c: asking for messages */
 enum rc worker_listen(struct worker *w, struct err *err);

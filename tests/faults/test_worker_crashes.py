@@ -20,6 +20,7 @@ POINTS = [
     "after_effect",
     "after_audit",
     "after_answer",
+    "event_waits",
     "before_ack",
     "ack_waits",
 ]
@@ -102,6 +103,24 @@ def test_the_last_acknowledgement_is_sent_by_the_drain(server, bus, program):
         assert worker.stop() == 0
         assert left(bus, "MEMORY") == 0
         assert [call[2] for call in worker.calls()] == [1, 1, 1]
+    finally:
+        worker.__exit__()
+
+
+def test_an_event_that_waits_for_others_is_sent_by_the_drain(server, bus, program):
+    done = Done(bus)
+    worker = echo.Echo(program, server).start(FAULT_GATHER_MS="600000")
+    try:
+        commands = [ingest(bus, "first")]  # perhaps while the worker is careful, and so sent at once
+        assert done.next(20)[0] == commands[0]
+        for text in ("one", "two", "three"):
+            commands.append(ingest(bus, text))
+            assert done.next(20)[0] == commands[-1]
+        assert left(bus, "MEMORY") >= 3, "not acknowledged before the event is stored"
+        assert not {event["event_id"] for event in events(bus)} & set(commands[1:])
+        assert worker.stop() == 0
+        assert left(bus, "MEMORY") == 0
+        assert sorted(event["event_id"] for event in events(bus)) == sorted(commands)
     finally:
         worker.__exit__()
 
