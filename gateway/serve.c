@@ -54,15 +54,27 @@ on_done_event(void *arg, const struct bus_msg *msg)
     forward_done(arg, msg);
 }
 
+static void
+on_answers(void *arg, const struct bus_msg *msg)
+{
+    forward_answers(arg, msg);
+}
+
 static enum rc
 subscribe(struct gateway *gw, struct err *err)
 {
-    static const char *const SUBJECTS[] = { SUBJECT_PREFIX "*.memory.*.done",
-                                            SUBJECT_PREFIX "*.audit.*.done",
-                                            SUBJECT_PREFIX "*.job.*.done" };
+    static const struct {
+        const char *subject;
+        bus_fn *fn;
+    } SUBJECTS[] = { { SUBJECT_PREFIX "*.memory.*.done", on_done_event },
+                     { SUBJECT_PREFIX "*.audit.*.done", on_done_event },
+                     { SUBJECT_PREFIX "*.job.*.done", on_done_event },
+                     { SUBJECT_PREFIX "*.memory.answers", on_answers },
+                     { SUBJECT_PREFIX "*.audit.answers", on_answers } };
     for (size_t i = 0; i < sizeof(SUBJECTS) / sizeof(SUBJECTS[0]); i++) {
         struct bus_sub *sub;
-        enum rc rc = bus_subscribe(gw->bus, SUBJECTS[i], NULL, on_done_event, gw, &sub, err);
+        enum rc rc =
+            bus_subscribe(gw->bus, SUBJECTS[i].subject, NULL, SUBJECTS[i].fn, gw, &sub, err);
         if (rc != RC_OK)
             return rc;
     }

@@ -14,9 +14,10 @@
 static const struct command_info COMMANDS[CMD_COUNT] = { COMMAND_TABLE(COMMAND_ROW) };
 #undef COMMAND_ROW
 
-#define DONE_TAIL   ".done"
-#define FAMILY_MAX  16 /* bytes with the NUL */
-#define PROGRAM_MAX 16 /* bytes with the NUL */
+#define DONE_TAIL    ".done"
+#define ANSWERS_TAIL ".answers"
+#define FAMILY_MAX   16 /* bytes with the NUL */
+#define PROGRAM_MAX  16 /* bytes with the NUL */
 
 const struct command_info *
 command_info(enum command command)
@@ -52,6 +53,18 @@ void
 done_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, const char *id)
 {
     (void)snprintf(out, SUBJECT_MAX, SUBJECT_PREFIX "%s.%s.%s" DONE_TAIL, workspace, family, id);
+}
+
+void
+told_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, const char *id)
+{
+    (void)snprintf(out, SUBJECT_MAX, SUBJECT_PREFIX "%s.%s.%s.told", workspace, family, id);
+}
+
+void
+answers_subject(char out[SUBJECT_MAX], const char *workspace, const char *family)
+{
+    (void)snprintf(out, SUBJECT_MAX, SUBJECT_PREFIX "%s.%s" ANSWERS_TAIL, workspace, family);
 }
 
 /* A name of a program, to the end of the text. */
@@ -144,5 +157,20 @@ done_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[
     memcpy(family, tail, (size_t)(dot - tail));
     family[dot - tail] = '\0';
     memcpy(id, parsed, sizeof(parsed));
+    return RC_OK;
+}
+
+enum rc
+answers_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[FAMILY_MAX])
+{
+    char name[WORKSPACE_TEXT_MAX];
+    const char *tail = take_workspace(subject, name);
+    const char *dot = tail ? strchr(tail, '.') : NULL;
+    if (!dot || name[0] == '_' || !is_family(tail, (size_t)(dot - tail)) ||
+        strcmp(dot, ANSWERS_TAIL) != 0)
+        return RC_CORRUPT;
+    memcpy(workspace, name, strlen(name) + 1);
+    memcpy(family, tail, (size_t)(dot - tail));
+    family[dot - tail] = '\0';
     return RC_OK;
 }

@@ -37,7 +37,7 @@
 #define ERROR_HEADER        "Nats-Service-Error"
 #define ERROR_STATUS_HEADER "Nats-Service-Error-Code"
 /* Of a gateway's command: which form of .done it reads. 1, or absent: {"status":n,"body":...}. 2 (and
- * for every direct client): as STATUS_HEADER says. */
+ * for every direct client): as STATUS_HEADER says. 3, of a list: as 2, and answer_list.h. */
 #define PROTOCOL_HEADER "Gantry-Protocol"
 #define CUT_HEADER      "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
 #define MESSAGE_MAX     (1u << 20) /* bytes, headers and all; = max_msg_size in nats/streams */
@@ -111,9 +111,16 @@ void command_subject(char out[SUBJECT_MAX], const char *workspace, enum command 
 /* "gantry.v1.<workspace>.<family>.<id>.done" */
 void done_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, const char *id);
 
+/* "gantry.v1.<workspace>.<family>.<id>.told": the .done event of a command whose gateway was answered
+ * with those of its list. Clients hear it under its usual subject, by the server's configuration. */
+void told_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, const char *id);
+/* "gantry.v1.<workspace>.<family>.answers" */
+void answers_subject(char out[SUBJECT_MAX], const char *workspace, const char *family);
+
 /* Takes a subject apart. RC_CORRUPT when it is none of ours. */
 enum rc command_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], enum command *out);
 enum rc done_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[16],
                    char id[ID_TEXT_MAX]);
+enum rc answers_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[16]);
 
 #endif

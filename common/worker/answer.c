@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * answer - how the caller hears of a result: the reply to a core request, or the .done event.
+ * answer - how the caller hears of a result: the reply to a core request, or the .done event; of a
+ * command that came in a list, the gateway with its neighbours, and clients by its own event.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,60 @@ write_first_form(const struct result *result, struct buf *out)
     return json_end(&json);
 }
 
+/* --- of a list: together ---------------------------------------------------------------------- */
+
+static bool
+wants_list(const struct delivery *delivery)
+{
+    const char *version = delivery->list ? bus_msg_header(delivery->msg, PROTOCOL_HEADER) : NULL;
+    return version && strtol(version, NULL, 10) >= LIST_PROTOCOL;
+}
+
+/* Lost: the callers poll, or ask again. */
+void
+worker_send_answers(struct worker *w)
+{
+    static const struct bus_header HEADERS[] = { { EVENT_HEADER, "answers" } };
+    struct answers *answers = &w->answers;
+    if (answers->count == 0)
+        return;
+    struct bus_out out = { .subject = answers->subject,
+                           .headers = HEADERS,
+                           .n_headers = ARRAY_LEN(HEADERS),
+                           .data = answers->text.data,
+                           .len = answers->text.len };
+    (void)bus_publish(w->bus, &out, NULL);
+    buf_fini(&answers->text);
+    answers->count = 0;
+}
+
+static void
+answer_with_list(struct delivery *delivery, const char *family)
+{
+    const struct call *call = &delivery->call;
+    const struct result *result = &call->result;
+    struct answers *answers = &delivery->w->answers;
+    struct listed_answer answer = { .status = result->status,
+                                    .body = result->body,
+                                    .len = result->body_len };
+    char subject[SUBJECT_MAX];
+    answers_subject(subject, call->actor.workspace, family);
+    if (answers->count == COMMAND_LIST_MAX || strcmp(subject, answers->subject) != 0 ||
+        answers->text.len + result->body_len > ANSWER_LIST_BYTES)
+        worker_send_answers(delivery->w);
+    if (answers->count == 0) {
+        buf_init(&answers->text, MESSAGE_MAX + ANSWER_LIST_BYTES);
+        memcpy(answers->subject, subject, sizeof(subject));
+    }
+    (void)snprintf(answer.id, sizeof(answer.id), "%s", call->id);
+    if (result->status >= 400)
+        (void)snprintf(answer.code, sizeof(answer.code), "%s", error_name(result));
+    answer_list_add(&answers->text, &answer);
+    answers->count++;
+}
+
+/* --- one command's event ---------------------------------------------------------------------- */
+
 void
 delivery_publish_done(struct delivery *delivery)
 {
@@ -76,7 +131,11 @@ delivery_publish_done(struct delivery *delivery)
     size_t n = 0;
     if (!delivery->route || !info->family || !call->id[0])
         return;
-    done_subject(subject, call->actor.workspace, info->family, call->id);
+    if (wants_list(delivery)) {
+        answer_with_list(delivery, info->family);
+        told_subject(subject, call->actor.workspace, info->family, call->id);
+    } else
+        done_subject(subject, call->actor.workspace, info->family, call->id);
     snprintf(status, sizeof(status), "%d", result->status);
     headers[n++] = (struct bus_header){ EVENT_HEADER, "done" };
     headers[n++] = (struct bus_header){ STATUS_HEADER, status };

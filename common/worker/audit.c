@@ -15,9 +15,9 @@
  * whatever message it comes. Until AUDIT has taken it, its consumer is asked for nothing new (fetch.c).
  *
  * The event of a command that was answered delays only the command's acknowledgement. So it waits for
- * others, GATHER_MS at most: one message and one transaction of the audit worker for each command cost
- * more than the command itself. It does not wait where a crash would cost more than an answer sent
- * twice: the redelivered one counts its deliveries.
+ * others until GATHER_MS after the last ones were sent: a message and a transaction of the audit worker
+ * for each command would cost as much as the command. It does not wait where a crash would cost more
+ * than an answer sent twice: a redelivered command counts its deliveries.
  */
 #define CONFIRM_MS      5000u
 #define GATHER_MS       10
@@ -212,10 +212,9 @@ may_gather(const struct delivery *delivery)
 static int
 gathering_ms(const struct worker *w)
 {
-    const struct delivery *first = TAILQ_FIRST(&w->audits.list);
-    if (!first || w->audits_due || w->stopping || w->audits.count >= TOGETHER_MAX)
+    if (w->audits.count == 0 || w->audits_due || w->stopping || w->audits.count >= TOGETHER_MAX)
         return 0;
-    int64_t until_us = first->audit_us + FAULT_NUMBER("FAULT_GATHER_MS", GATHER_MS) * 1000;
+    int64_t until_us = w->audits_sent_us + FAULT_NUMBER("FAULT_GATHER_MS", GATHER_MS) * 1000;
     int64_t left_us = until_us - clock_mono_us();
     return left_us > 0 ? (int)((left_us + 999) / 1000) : 0;
 }
@@ -228,6 +227,8 @@ worker_send_audits(struct worker *w)
     if (wait_ms > 0)
         return wait_ms;
     w->audits_due = false;
+    if (!TAILQ_EMPTY(&w->audits.list))
+        w->audits_sent_us = clock_mono_us();
     while ((first = TAILQ_FIRST(&w->audits.list)) != NULL) {
         struct queue group;
         struct delivery *next;

@@ -327,6 +327,7 @@ worker_turn(void *arg)
         worked = !waits && work(w);
         w->in_turn = false;
     }
+    worker_send_answers(w);
     int audits_ms = worker_send_audits(w);
     worker_send_acks(w);
     if (!w->stopping)

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "bus/bus.h"
 #include "process/fault.h"
+#include "protocol/answer_list.h"
 #include "protocol/command_list.h"
 #include "protocol/metrics.h"
 #include "trace/stages.h"
@@ -112,6 +113,13 @@ struct consumer {
 
 TAILQ_HEAD(consumer_list, consumer);
 
+/* Answers of lists, of one workspace and family, that leave at the end of the turn. */
+struct answers {
+    struct buf text;
+    size_t count; /* 0: text is not there */
+    char subject[SUBJECT_MAX];
+};
+
 struct worker_common {
     char *nats_url, *database_url, *redis_url, *region;
     int log_level, log_format;
@@ -141,6 +149,8 @@ struct worker {
     size_t items;         /* commands that came in lists */
     struct queue core, suspects, audits;
     bool audits_due; /* some of these cannot wait */
+    int64_t audits_sent_us;
+    struct answers answers;
     size_t fresh;        /* deliveries in the queues of consumers */
     size_t hurried;      /* of these, the ones that somebody waits for */
     int64_t gather_us;   /* since when there are any */
@@ -223,6 +233,7 @@ void worker_send_acks(struct worker *w);
 /* answer.c */
 void delivery_reply(struct delivery *delivery);        /* core */
 void delivery_publish_done(struct delivery *delivery); /* JetStream */
+void worker_send_answers(struct worker *w);            /* those of lists, at the end of a turn */
 
 /* dead.c: dead letters */
 void delivery_dead_letter(struct delivery *delivery, const char *reason);

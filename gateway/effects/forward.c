@@ -15,6 +15,7 @@
 #include "metrics/traced.h"
 #include "policy/hold.h"
 #include "protocol/actor.h"
+#include "protocol/answer_list.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
 
@@ -162,19 +163,14 @@ read_first_form(const struct bus_msg *msg, cJSON **doc, struct worker_answer *ou
     return RC_OK;
 }
 
-static void
-answer_done(struct request *r, const struct bus_msg *msg)
+static enum rc
+read_done(const struct bus_msg *msg, cJSON **doc, struct worker_answer *out)
 {
-    AUTO(json) cJSON *doc = NULL;
     const char *status = bus_msg_header(msg, STATUS_HEADER);
-    struct worker_answer answer;
-    if (status)
-        answer = answer_of(msg, (int)strtol(status, NULL, 10));
-    else if (read_first_form(msg, &doc, &answer) != RC_OK) {
-        (void)answer_problem(r, PROBLEM_INTERNAL, "a worker's answer is malformed");
-        return;
-    }
-    (void)answer_worker(r, &answer);
+    if (!status)
+        return read_first_form(msg, doc, out);
+    *out = answer_of(msg, (int)strtol(status, NULL, 10));
+    return RC_OK;
 }
 
 static void
@@ -185,27 +181,66 @@ go_on(struct request *r, enum step step)
     request_continue(r, step);
 }
 
-void
-forward_done(struct gateway *gw, const struct bus_msg *msg)
+/* answer: NULL = malformed */
+static void
+answer_waiters(struct gateway *gw, const char *workspace, const char *id,
+               const struct worker_answer *answer)
 {
-    char workspace[WORKSPACE_TEXT_MAX];
-    char family[16];
-    char id[ID_TEXT_MAX];
-    const char *event = bus_msg_header(msg, EVENT_HEADER);
     struct request *r;
-    if (!event || strcmp(event, "done") != 0)
-        return;
-    if (done_parse(msg->subject, workspace, family, id) != RC_OK)
-        return;
-    events_done(gw->events, msg, workspace, family, id);
     lists_done(gw->lists, id);
     while ((r = waiters_find(gw->waiters, workspace, id)) != NULL) {
         bool stored = r->effect == EFFECT_STORED;
         waiters_remove(r);
         r->effect = EFFECT_SETTLED;
-        answer_done(r, msg);
+        if (answer)
+            (void)answer_worker(r, answer);
+        else
+            (void)answer_problem(r, PROBLEM_INTERNAL, "a worker's answer is malformed");
         if (stored)
             go_on(r, STEP_ANSWERED);
+    }
+}
+
+static bool
+is_event(const struct bus_msg *msg, const char *name)
+{
+    const char *event = bus_msg_header(msg, EVENT_HEADER);
+    return event && strcmp(event, name) == 0;
+}
+
+void
+forward_done(struct gateway *gw, const struct bus_msg *msg)
+{
+    AUTO(json) cJSON *doc = NULL;
+    char workspace[WORKSPACE_TEXT_MAX];
+    char family[16];
+    char id[ID_TEXT_MAX];
+    struct worker_answer answer;
+    if (!is_event(msg, "done") || done_parse(msg->subject, workspace, family, id) != RC_OK)
+        return;
+    bool good = read_done(msg, &doc, &answer) == RC_OK;
+    if (good)
+        events_done(gw->events, workspace, family, id, &answer);
+    answer_waiters(gw, workspace, id, good ? &answer : NULL);
+}
+
+void
+forward_answers(struct gateway *gw, const struct bus_msg *msg)
+{
+    char workspace[WORKSPACE_TEXT_MAX];
+    char family[16];
+    struct listed_answer one;
+    const char *text = msg->data;
+    size_t left = msg->len;
+    if (!is_event(msg, "answers") || answers_parse(msg->subject, workspace, family) != RC_OK)
+        return;
+    while (left > 0 && answer_list_next(&text, &left, &one) == RC_OK) {
+        const struct worker_answer answer = { .status = one.status,
+                                              .code = one.code[0] ? one.code : NULL,
+                                              .body = one.body,
+                                              .len = one.len };
+        events_done(gw->events, workspace, family, one.id, &answer);
+        answer_waiters(gw, workspace, one.id, &answer);
     }
 }
 

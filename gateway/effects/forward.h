@@ -28,6 +28,8 @@ enum rc forward_sign(const struct request *r, enum command command, const char *
 
 /* A .done event: whoever waits for that command is answered. */
 void forward_done(struct gateway *gw, const struct bus_msg *msg);
+/* The answers to a list of commands (protocol/answer_list.h). */
+void forward_answers(struct gateway *gw, const struct bus_msg *msg);
 
 /* A gateway that ends waits no longer than this for a command: its client hears 202, and asks another
  * gateway. What comes later is under the same bound (checks_head.c). */

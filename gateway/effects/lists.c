@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "gateway.h"
 #include "metrics/traced.h"
+#include "protocol/answer_list.h"
 #include "protocol/command_list.h"
 #include "requests/request.h"
 
@@ -123,12 +124,15 @@ lists_done(struct lists *lists, const char *id)
 
 /* --- publishing -------------------------------------------------------------------------------- */
 
+static const char LISTED[] = { '0' + LIST_PROTOCOL, '\0' };
+
 /* of: whose headers it has; a list has those of its first command. count: of a list; NULL = alone */
 static enum rc
 publish(struct lists *lists, const char *subject, const struct list_item *of, const char *count,
         bus_ack_fn *fn, void *arg, struct err *err)
 {
-    struct bus_header headers[5] = { { ACTOR_HEADER, of->claim }, { PROTOCOL_HEADER, "2" } };
+    struct bus_header headers[5] = { { ACTOR_HEADER, of->claim },
+                                     { PROTOCOL_HEADER, count ? LISTED : "2" } };
     size_t n = 2;
     if (of->parent[0])
         headers[n++] = (struct bus_header){ TRACEPARENT_HEADER, of->parent };

@@ -15,6 +15,7 @@
 #include "json/json.h"
 #include "protocol/command.h"
 #include "protocol/jobs.h"
+#include "requests/answer.h"
 
 #define TOLD_SUBJECT "gantry.sys.gateway.events." /* and the workspace */
 #define TICK_MS      1000
@@ -155,19 +156,17 @@ tell_command(struct channel *channel, const char *family, const char *id, int ht
 }
 
 void
-events_done(struct events *events, const struct bus_msg *msg, const char *workspace,
-            const char *family, const char *id)
+events_done(struct events *events, const char *workspace, const char *family, const char *id,
+            const struct worker_answer *answer)
 {
-    const char *status = bus_msg_header(msg, STATUS_HEADER);
-    int http = status ? (int)strtol(status, NULL, 10) : 200;
-
     if (strcmp(family, "job") == 0) {
-        tell_job(events, workspace, id, job_end_of(http, msg->data, msg->len), NULL);
+        tell_job(events, workspace, id, job_end_of(answer->status, answer->body, answer->len),
+                 NULL);
         return;
     }
     struct channel *channel = channel_find(events, workspace);
     if (channel)
-        tell_command(channel, family, id, http, bus_msg_header(msg, ERROR_HEADER));
+        tell_command(channel, family, id, answer->status, answer->code);
 }
 
 /* --- from NATS ------------------------------------------------------------------------------------ */

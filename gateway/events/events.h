@@ -33,6 +33,7 @@
 
 struct gateway;
 struct events;
+struct worker_answer;
 
 enum rc events_open(struct gateway *gw, struct events **out, struct err *err);
 void events_close(struct events *events); /* NULL allowed */
@@ -41,9 +42,9 @@ void events_close(struct events *events); /* NULL allowed */
  * object in one line, at most EVENTS_TEXT_MAX / 2 bytes. Lost when NATS is away; "missed" says so. */
 void events_tell(struct gateway *gw, const char *workspace, enum scope scope, const char *name,
                  const char *data);
-/* A .done event came (also of families that nobody listens to). */
-void events_done(struct events *events, const struct bus_msg *msg, const char *workspace,
-                 const char *family, const char *id);
+/* A command is done (also of families that nobody listens to). */
+void events_done(struct events *events, const char *workspace, const char *family, const char *id,
+                 const struct worker_answer *answer);
 /* NATS is back after an outage: whoever listens may have missed some. */
 void events_missed(struct events *events);
 /* A key is no longer what it was: its listeners end, and ask again. */

@@ -21,7 +21,7 @@ def program():
 
 @pytest.fixture(scope="module")
 def server():
-    with provisioned("{ user: AAAAAAAAAAAA, password: pclient }") as running:
+    with provisioned("{ user: AAAAAAAAAAAA, password: pAAAAAAAAAAAA }") as running:
         yield running
 
 
@@ -31,11 +31,11 @@ def bus(server):
         yield client
 
 
-def send(bus, texts, key=None):
+def send(bus, texts, key=None, protocol="2"):
     payload, ids = listed(texts)
     headers = {
         "Gantry-Actor": echo.claim(SUBJECT, payload, ids[0], key=key),
-        "Gantry-Protocol": "2",
+        "Gantry-Protocol": protocol,
         "Gantry-List": str(len(ids)),
     }
     nats_files.taken(bus.js_publish(SUBJECT, payload, f"{ids[0]}.1.l{len(ids)}", headers))
@@ -76,6 +76,48 @@ def test_each_command_has_its_own_answer_event_and_letter(server, bus, program):
     assert headers["Gantry-Actor"].split(",")[1] == ids[1]
 
 
+def answered_together(message):
+    """{id: (status, code, body)} of a message of answers, read by a second implementation."""
+    assert message.headers["Gantry-Event"] == "answers"
+    answers, text = {}, message.data
+    while text:
+        head, text = text.split(b"\n", 1)
+        command, status, code, length = head.decode().split(" ")
+        assert text[int(length) : int(length) + 1] == b"\n"
+        answers[command] = (int(status), code, json.loads(text[: int(length)]))
+        text = text[int(length) + 1 :]
+    return answers
+
+
+def test_a_gateway_that_asks_for_it_is_answered_together(server, bus, program):
+    """It hears no command's own event then; clients and the operator hear nothing else."""
+    with (
+        server.connect("gateway") as gateway,
+        server.connect("AAAAAAAAAAAA") as client,
+        echo.Echo(program, server),
+    ):
+        together = gateway.subscribe("gantry.v1.*.memory.answers")
+        own = gateway.subscribe("gantry.v1.*.memory.*.done")
+        gateway.flush()
+        hearing = [Done(bus), Done(client)]
+        ids = send(bus, ["one", "bug", "three"], protocol="3")
+        got = {}
+        while len(got) < 3:
+            message = gateway.next(30, together)
+            assert message.subject == "gantry.v1.w1.memory.answers"
+            got.update(answered_together(message))
+        assert [got[command][:2] for command in ids] == [(200, "-"), (500, "internal"), (200, "-")]
+        assert got[ids[1]][2]["code"] == "internal"
+        for done in hearing:
+            assert answers(done, 3) == dict(zip(ids, [200, 500, 200], strict=True))
+        settled(bus)
+        alone = str(uuid.uuid4())
+        payload = json.dumps({"scope": "s", "text": "alone"}).encode()
+        bus.js_publish(SUBJECT, payload, alone)
+        message = gateway.next(30, own)
+        assert message.subject.split(".")[4] == alone, "the first that it heard by itself"
+
+
 @pytest.mark.parametrize(
     "points",
     [
@@ -89,11 +131,12 @@ def test_each_command_has_its_own_answer_event_and_letter(server, bus, program):
         ["after_audit:2", "after_parts"],
     ],
 )
-def test_dies_at(server, bus, program, points):
+@pytest.mark.parametrize("protocol", ["2", "3"])
+def test_dies_at(server, bus, program, points, protocol):
     done = Done(bus)
     worker = echo.Echo(program, server)
     try:
-        ids = send(bus, ["one", "two", "three", "four"])
+        ids = send(bus, ["one", "two", "three", "four"], protocol=protocol)
         for point in points:
             worker.start(wait=False, FAULT_POINT=point)
             dies(worker)

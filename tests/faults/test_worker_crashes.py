@@ -111,7 +111,7 @@ def test_an_event_that_waits_for_others_is_sent_by_the_drain(server, bus, progra
     done = Done(bus)
     worker = echo.Echo(program, server).start(FAULT_GATHER_MS="600000")
     try:
-        commands = [ingest(bus, "first")]  # perhaps while the worker is careful, and so sent at once
+        commands = [ingest(bus, "first")]  # perhaps while it is careful, and so sent at once
         assert done.next(20)[0] == commands[0]
         for text in ("one", "two", "three"):
             commands.append(ingest(bus, text))

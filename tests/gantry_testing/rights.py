@@ -154,6 +154,11 @@ def of_workspace(workspace):
         f"gantry.v1.{workspace}.{family}.{ID}.done" for family in ("memory", "audit", "job")
     ]
     subjects += [
+        f"gantry.v1.{workspace}.{family}.{tail}"
+        for family in ("memory", "audit", "job")
+        for tail in ("answers", f"{ID}.told")
+    ]
+    subjects += [
         f"gantry.v1.{workspace}.dead.{program}"
         for program in ("gateway", "ingest", "search", "audit", "executor", "connector")
     ]
@@ -197,6 +202,8 @@ PROGRAMS = {
         "$JS.API.STREAM.MSG.GET.DEAD",
         "$JS.API.STREAM.MSG.DELETE.DEAD",
         "gantry.v1.*.memory.*.done",
+        "gantry.v1.*.memory.*.told",
+        "gantry.v1.*.memory.answers",
         "gantry.v1.*.audit.request.ingest",
         "gantry.v1.*.dead.ingest",
         "gantry.sys.metrics.ingest.*",
@@ -216,6 +223,8 @@ PROGRAMS = {
         "$JS.API.STREAM.INFO.AUDIT",
         "gantry.v1.*.audit.append",
         "gantry.v1.*.audit.*.done",
+        "gantry.v1.*.audit.*.told",
+        "gantry.v1.*.audit.answers",
         "gantry.v1.*.audit.request.audit",
         "gantry.v1.*.dead.audit",
         "gantry.sys.metrics.audit.*",
@@ -267,6 +276,8 @@ LISTENS = {
         "gantry.v1.*.memory.*.done",
         "gantry.v1.*.audit.*.done",
         "gantry.v1.*.job.*.done",
+        "gantry.v1.*.memory.answers",
+        "gantry.v1.*.audit.answers",
         "gantry.sys.allowlist.*",
         "gantry.sys.metrics.>",
         "gantry.sys.gateway.>",

@@ -2,6 +2,7 @@
 """Clients that come over NATS with an API key: login, expiry, revocation, and gateways that
 hang."""
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -317,6 +318,32 @@ def test_a_done_subject_carries_events_only(stack):
     assert message.subject == f"gantry.v1.default.memory.{command}.done"
     assert message.headers["Gantry-Event"] == "done"
     mine.close(), other.close()
+
+
+def test_a_client_hears_every_command_of_its_workspace(stack):
+    """Those too that came over HTTP in lists, whose gateways are answered together."""
+    client, stranger = stack.nats("developer"), stack.nats("developer", "hostile")
+    for one, workspace in ((client, "default"), (stranger, "hostile")):
+        one.subscribe(f"gantry.v1.{workspace}.memory.*.done")
+        one.flush()
+
+    api = stack.client("developer")
+
+    def ingest(i):
+        return api.clone().ingest("told", f"text {i}").ok().json["id"]
+
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        ids = set(pool.map(ingest, range(96)))
+    heard = set()
+    while heard != ids:
+        message = client.next(30)
+        assert message.headers["Gantry-Event"] == "done"
+        assert message.headers["Gantry-Status"] == "200"
+        assert json.loads(message.data)["id"] == message.subject.split(".")[4]
+        heard.add(message.subject.split(".")[4])
+    with pytest.raises(NatsError):
+        stranger.next(0.1)
+    client.close(), stranger.close()
 
 
 def test_nobody_hears_what_was_dropped(stack):

@@ -425,6 +425,8 @@ def test_the_audit_stream_down_holds_everything(server, bus, program):
         assert done.next()[0] == first
         second = ingest(bus, "second")
         assert done.next()[0] == second
+        # Its event waits up to 10 ms for others before AUDIT is asked.
+        servers.wait_until(lambda: ingester.said("AUDIT did not take"), what="refused")
         third = ingest(bus, "third")
         other = ingest(bus, "other", workspace="w2")
         assert done.next()[0] == other

@@ -19,6 +19,10 @@ subjects_are_written(void **state)
     assert_string_equal(text, "gantry.v1.a-b_9.audit.consistency");
     done_subject(text, "acme", "job", UUID);
     assert_string_equal(text, "gantry.v1.acme.job." UUID ".done");
+    told_subject(text, "acme", "memory", UUID);
+    assert_string_equal(text, "gantry.v1.acme.memory." UUID ".told");
+    answers_subject(text, "acme", "memory");
+    assert_string_equal(text, "gantry.v1.acme.memory.answers");
 }
 
 static void
@@ -42,6 +46,21 @@ every_command_comes_back(void **state)
     }
     assert_null(command_info(CMD_COUNT));
     assert_string_equal(stream_name(STREAM_TASKS), "TASKS");
+}
+
+static void
+answers_are_of_a_family(void **state)
+{
+    static const char *const WRONG[] = {
+        "gantry.v1.acme.memory.answer", "gantry.v1.acme.memory.answers.x", "gantry.v1.acme.answers",
+        "gantry.v1.acme.keys.answers",  "gantry.v1._none.memory.answers",  "gantry.v1.acme.memory",
+    };
+    char workspace[WORKSPACE_TEXT_MAX], family[16];
+    assert_int_equal(answers_parse("gantry.v1.acme.audit.answers", workspace, family), RC_OK);
+    assert_string_equal(workspace, "acme");
+    assert_string_equal(family, "audit");
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++)
+        assert_int_equal(answers_parse(WRONG[i], workspace, family), RC_CORRUPT);
 }
 
 static void
@@ -130,6 +149,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(subjects_are_written),
         cmocka_unit_test(every_command_comes_back),
+        cmocka_unit_test(answers_are_of_a_family),
         cmocka_unit_test(request_events_name_their_program),
         cmocka_unit_test(longest_subjects_fit),
         cmocka_unit_test(foreign_subjects_are_corrupt),
