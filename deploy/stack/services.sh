@@ -252,6 +252,7 @@ configure_servers() {
     stamp=$(stamp_of "$stack/bin/nats-server")-$(cat nats/*.conf | cksum | cut -d' ' -f1)
     # A server that was killed needs it (cli/repair.h).
     env+=("GANTRY_NATS_OPERATOR_URL=$(nats_url operator)")
+    env+=("GOGC=400" "GOMEMLIMIT=700MiB") # docs/performance.md
     local beside="i=0; until $(quote "$root/bin/gantry") provision --no-workspaces || [ \$((i += 1)) -gt 300 ]; do sleep 0.2; done"
     service nats nats "$root/bin/nats-server" -c "$root/etc/nats/server.conf"
     beside=
