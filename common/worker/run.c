@@ -11,8 +11,9 @@
  * Handing calls to handlers. Everything that arrived while the last batch was handled is the next
  * batch: under load batches grow by themselves, without load nothing waits. Three kinds take turns:
  * core requests; messages delivered for the first time, in batches of one command, to which each
- * workspace gives one in turn; and suspects: redelivered ones and later attempts, each alone, so that
- * one that kills the program or fails a transaction takes no other with it.
+ * workspace gives one in turn; and suspects: redelivered ones, those of a list that was taken apart and
+ * later attempts, each alone, so that one that kills the program or fails a transaction takes no other
+ * with it.
  *
  * Gathering. At a low rate each message would be a batch of its own, and what a batch costs (a
  * transaction, a signature, a confirmed acknowledgement) is more than what a message costs. So messages for
@@ -53,6 +54,14 @@ join_ring(struct consumer *consumer)
     consumer->in_ring = true;
 }
 
+/* One that came again, in whatever form, may have ended a worker. */
+static bool
+is_suspect(const struct delivery *delivery)
+{
+    return delivery->call.deliveries > 1 || delivery->attempts ||
+           (!delivery->list && bus_msg_header(delivery->msg, STORED_HEADER));
+}
+
 void
 delivery_enqueue(struct delivery *delivery)
 {
@@ -65,7 +74,7 @@ delivery_enqueue(struct delivery *delivery)
         return;
     }
     consumer->queued++;
-    if (delivery->call.deliveries > 1 || delivery->attempts) {
+    if (is_suspect(delivery)) {
         queue_push(&w->suspects, delivery);
         return;
     }
