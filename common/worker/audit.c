@@ -15,12 +15,12 @@
  * whatever message it comes. Until AUDIT has taken it, its consumer is asked for nothing new (fetch.c).
  *
  * The event of a command that was answered delays only the command's acknowledgement. So it waits for
- * others until GATHER_MS after the last ones were sent: a message and a transaction of the audit worker
+ * others until EVENTS_MS after the last ones were sent: a message and a transaction of the audit worker
  * for each command would cost as much as the command. It does not wait where a crash would cost more
  * than an answer sent twice: a redelivered command counts its deliveries.
  */
 #define CONFIRM_MS      5000u
-#define GATHER_MS       10
+#define EVENTS_MS       10
 #define CORE_CONFIRM_MS 3000u
 #define TOGETHER_MAX    64 /* events of one message, which stays below max_msg_size */
 
@@ -214,7 +214,7 @@ gathering_ms(const struct worker *w)
 {
     if (w->audits.count == 0 || w->audits_due || w->stopping || w->audits.count >= TOGETHER_MAX)
         return 0;
-    int64_t until_us = w->audits_sent_us + FAULT_NUMBER("FAULT_GATHER_MS", GATHER_MS) * 1000;
+    int64_t until_us = w->audits_sent_us + FAULT_NUMBER("FAULT_EVENTS_MS", EVENTS_MS) * 1000;
     int64_t left_us = until_us - clock_mono_us();
     return left_us > 0 ? (int)((left_us + 999) / 1000) : 0;
 }

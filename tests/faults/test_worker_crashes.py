@@ -109,7 +109,7 @@ def test_the_last_acknowledgement_is_sent_by_the_drain(server, bus, program):
 
 def test_an_event_that_waits_for_others_is_sent_by_the_drain(server, bus, program):
     done = Done(bus)
-    worker = echo.Echo(program, server).start(FAULT_GATHER_MS="600000")
+    worker = echo.Echo(program, server).start(FAULT_EVENTS_MS="600000")
     try:
         commands = [ingest(bus, "first")]  # perhaps while it is careful, and so sent at once
         assert done.next(20)[0] == commands[0]
