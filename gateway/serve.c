@@ -69,8 +69,8 @@ subscribe(struct gateway *gw, struct err *err)
     } SUBJECTS[] = { { SUBJECT_PREFIX "*.memory.*.done", on_done_event },
                      { SUBJECT_PREFIX "*.audit.*.done", on_done_event },
                      { SUBJECT_PREFIX "*.job.*.done", on_done_event },
-                     { SUBJECT_PREFIX "*.memory.answers", on_answers },
-                     { SUBJECT_PREFIX "*.audit.answers", on_answers } };
+                     { SUBJECT_PREFIX "*.answers.memory", on_answers },
+                     { SUBJECT_PREFIX "*.answers.audit", on_answers } };
     for (size_t i = 0; i < sizeof(SUBJECTS) / sizeof(SUBJECTS[0]); i++) {
         struct bus_sub *sub;
         enum rc rc =

@@ -2,7 +2,7 @@
 /*
  * answer_list - what became of several commands of a list (command_list.h), in one message.
  *
- * Subject: gantry.v1.<workspace>.<family>.answers (answers_subject), for gateways only
+ * Subject: gantry.v1.<workspace>.answers.<family> (answers_subject), for gateways only
  * Header:  Gantry-Event: answers
  * Shape:   for each command "<command id> <HTTP status> <problem code or -> <length>\n<body>\n"
  * Asked:   a list whose Gantry-Protocol is LIST_PROTOCOL. Each command's own event is told as well, to

@@ -14,10 +14,10 @@
 static const struct command_info COMMANDS[CMD_COUNT] = { COMMAND_TABLE(COMMAND_ROW) };
 #undef COMMAND_ROW
 
-#define DONE_TAIL    ".done"
-#define ANSWERS_TAIL ".answers"
-#define FAMILY_MAX   16 /* bytes with the NUL */
-#define PROGRAM_MAX  16 /* bytes with the NUL */
+#define DONE_TAIL   ".done"
+#define ANSWERS     "answers."
+#define FAMILY_MAX  16 /* bytes with the NUL */
+#define PROGRAM_MAX 16 /* bytes with the NUL */
 
 const struct command_info *
 command_info(enum command command)
@@ -64,7 +64,7 @@ told_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, c
 void
 answers_subject(char out[SUBJECT_MAX], const char *workspace, const char *family)
 {
-    (void)snprintf(out, SUBJECT_MAX, SUBJECT_PREFIX "%s.%s" ANSWERS_TAIL, workspace, family);
+    (void)snprintf(out, SUBJECT_MAX, SUBJECT_PREFIX "%s." ANSWERS "%s", workspace, family);
 }
 
 /* A name of a program, to the end of the text. */
@@ -164,13 +164,12 @@ enum rc
 answers_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[FAMILY_MAX])
 {
     char name[WORKSPACE_TEXT_MAX];
+    const size_t head = sizeof(ANSWERS) - 1;
     const char *tail = take_workspace(subject, name);
-    const char *dot = tail ? strchr(tail, '.') : NULL;
-    if (!dot || name[0] == '_' || !is_family(tail, (size_t)(dot - tail)) ||
-        strcmp(dot, ANSWERS_TAIL) != 0)
+    if (!tail || name[0] == '_' || strncmp(tail, ANSWERS, head) != 0 ||
+        !is_family(tail + head, strlen(tail + head)))
         return RC_CORRUPT;
     memcpy(workspace, name, strlen(name) + 1);
-    memcpy(family, tail, (size_t)(dot - tail));
-    family[dot - tail] = '\0';
+    memcpy(family, tail + head, strlen(tail + head) + 1);
     return RC_OK;
 }

@@ -114,7 +114,7 @@ void done_subject(char out[SUBJECT_MAX], const char *workspace, const char *fami
 /* "gantry.v1.<workspace>.<family>.<id>.told": the .done event of a command whose gateway was answered
  * with those of its list. Clients hear it under its usual subject, by the server's configuration. */
 void told_subject(char out[SUBJECT_MAX], const char *workspace, const char *family, const char *id);
-/* "gantry.v1.<workspace>.<family>.answers" */
+/* "gantry.v1.<workspace>.answers.<family>" */
 void answers_subject(char out[SUBJECT_MAX], const char *workspace, const char *family);
 
 /* Takes a subject apart. RC_CORRUPT when it is none of ours. */

@@ -96,7 +96,7 @@ def test_a_gateway_that_asks_for_it_is_answered_together(server, bus, program):
         server.connect("AAAAAAAAAAAA") as client,
         echo.Echo(program, server),
     ):
-        together = gateway.subscribe("gantry.v1.*.memory.answers")
+        together = gateway.subscribe("gantry.v1.*.answers.memory")
         own = gateway.subscribe("gantry.v1.*.memory.*.done")
         gateway.flush()
         hearing = [Done(bus), Done(client)]
@@ -104,7 +104,7 @@ def test_a_gateway_that_asks_for_it_is_answered_together(server, bus, program):
         got = {}
         while len(got) < 3:
             message = gateway.next(30, together)
-            assert message.subject == "gantry.v1.w1.memory.answers"
+            assert message.subject == "gantry.v1.w1.answers.memory"
             got.update(answered_together(message))
         assert [got[command][:2] for command in ids] == [(200, "-"), (500, "internal"), (200, "-")]
         assert got[ids[1]][2]["code"] == "internal"

@@ -154,9 +154,12 @@ def of_workspace(workspace):
         f"gantry.v1.{workspace}.{family}.{ID}.done" for family in ("memory", "audit", "job")
     ]
     subjects += [
-        f"gantry.v1.{workspace}.{family}.{tail}"
+        subject
         for family in ("memory", "audit", "job")
-        for tail in ("answers", f"{ID}.told")
+        for subject in (
+            f"gantry.v1.{workspace}.answers.{family}",
+            f"gantry.v1.{workspace}.{family}.{ID}.told",
+        )
     ]
     subjects += [
         f"gantry.v1.{workspace}.dead.{program}"
@@ -203,7 +206,7 @@ PROGRAMS = {
         "$JS.API.STREAM.MSG.DELETE.DEAD",
         "gantry.v1.*.memory.*.done",
         "gantry.v1.*.memory.*.told",
-        "gantry.v1.*.memory.answers",
+        "gantry.v1.*.answers.memory",
         "gantry.v1.*.audit.request.ingest",
         "gantry.v1.*.dead.ingest",
         "gantry.sys.metrics.ingest.*",
@@ -224,7 +227,7 @@ PROGRAMS = {
         "gantry.v1.*.audit.append",
         "gantry.v1.*.audit.*.done",
         "gantry.v1.*.audit.*.told",
-        "gantry.v1.*.audit.answers",
+        "gantry.v1.*.answers.audit",
         "gantry.v1.*.audit.request.audit",
         "gantry.v1.*.dead.audit",
         "gantry.sys.metrics.audit.*",
@@ -276,8 +279,8 @@ LISTENS = {
         "gantry.v1.*.memory.*.done",
         "gantry.v1.*.audit.*.done",
         "gantry.v1.*.job.*.done",
-        "gantry.v1.*.memory.answers",
-        "gantry.v1.*.audit.answers",
+        "gantry.v1.*.answers.memory",
+        "gantry.v1.*.answers.audit",
         "gantry.sys.allowlist.*",
         "gantry.sys.metrics.>",
         "gantry.sys.gateway.>",

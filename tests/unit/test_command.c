@@ -22,7 +22,7 @@ subjects_are_written(void **state)
     told_subject(text, "acme", "memory", UUID);
     assert_string_equal(text, "gantry.v1.acme.memory." UUID ".told");
     answers_subject(text, "acme", "memory");
-    assert_string_equal(text, "gantry.v1.acme.memory.answers");
+    assert_string_equal(text, "gantry.v1.acme.answers.memory");
 }
 
 static void
@@ -52,11 +52,12 @@ static void
 answers_are_of_a_family(void **state)
 {
     static const char *const WRONG[] = {
-        "gantry.v1.acme.memory.answer", "gantry.v1.acme.memory.answers.x", "gantry.v1.acme.answers",
-        "gantry.v1.acme.keys.answers",  "gantry.v1._none.memory.answers",  "gantry.v1.acme.memory",
+        "gantry.v1.acme.answers.keys",   "gantry.v1.acme.answers.memory.x",
+        "gantry.v1.acme.answers",        "gantry.v1._none.answers.memory",
+        "gantry.v1.acme.memory.answers", "gantry.v1.acme.answers.",
     };
     char workspace[WORKSPACE_TEXT_MAX], family[16];
-    assert_int_equal(answers_parse("gantry.v1.acme.audit.answers", workspace, family), RC_OK);
+    assert_int_equal(answers_parse("gantry.v1.acme.answers.audit", workspace, family), RC_OK);
     assert_string_equal(workspace, "acme");
     assert_string_equal(family, "audit");
     for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++)
