@@ -55,7 +55,17 @@ def program():
 def test_schemathesis_finds_nothing(stack, program, role, tmp_path):
     """A dozen seconds for each role; ST_SECONDS=600 for a long run."""
     key = stack.gantry("key", "create", "--workspace", "default", "--role", role)["key"]
-    seconds = os.environ.get("ST_SECONDS", "12")
+    seconds = int(os.environ.get("ST_SECONDS", "12"))
+    said = look(stack, program, key, tmp_path, seconds)
+    if "No test cases were generated" in said:  # a busy machine spent them on reading the document
+        said = look(stack, program, key, tmp_path, 10 * seconds)
+    print(said[-400:])
+    assert "= FAILURES =" not in said, said[:6000]
+    assert "= ERRORS =" not in said, said[:6000]
+    assert "passed" in said, said
+
+
+def look(stack, program, key, folder, seconds):
     words = [
         program,
         "run",
@@ -68,7 +78,7 @@ def test_schemathesis_finds_nothing(stack, program, role, tmp_path):
         "coverage,fuzzing",
         "--continue-on-failure",
         "--max-time",
-        seconds,
+        str(seconds),
         "--generation-database",
         "none",
         "--no-shrink",
@@ -76,20 +86,16 @@ def test_schemathesis_finds_nothing(stack, program, role, tmp_path):
     ]
     done = subprocess.run(
         words,
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120 + 10 * int(seconds),
+        timeout=120 + 10 * seconds,
         env={
             "PATH": os.environ["PATH"],
             "SCHEMATHESIS_HOOKS": "gantry_hooks",
-            "HOME": str(tmp_path),
+            "HOME": str(folder),
             "PYTHONPATH": str(ROOT / "tests" / "schemathesis"),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
     )
-    said = done.stdout.replace(key, "KEY")
-    print(said[-400:])
-    assert "= FAILURES =" not in said, said[:6000]
-    assert "= ERRORS =" not in said, said[:6000]
-    assert "passed" in said, said + done.stderr
+    return (done.stdout + done.stderr).replace(key, "KEY")
