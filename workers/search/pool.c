@@ -77,7 +77,8 @@ is_open(struct pool *pool, const struct queue *queue, bool *reads, bool *later)
 {
     size_t most = pool->n > 1 ? pool->n - 1 : 1;
     *reads = false;
-    if (TAILQ_EMPTY(&queue->requests) || (queue->is_long && pool->at_long >= POOL_LONG_THREADS))
+    size_t longs = pool->n > POOL_LONG_SHARE ? pool->n / POOL_LONG_SHARE : 1;
+    if (TAILQ_EMPTY(&queue->requests) || (queue->is_long && pool->at_long >= longs))
         return false;
     const struct queue *other = find(pool, queue->workspace, !queue->is_long);
     size_t active = queue->active + (other ? other->active : 0);
