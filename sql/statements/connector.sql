@@ -32,9 +32,9 @@ DELETE FROM connector_secret WHERE workspace = $1 AND name = $2 RETURNING name
 
 -- name: secret_use
 -- in:   1 workspace, 2 name
--- out:  version, key, sealed, token (null: none that is valid for another half minute)
+-- out:  version, key, sealed, token (null: none that is valid for another half minute), the row as it is
 SELECT version, key, sealed,
-       CASE WHEN token_expires_at > now() + interval '30 seconds' THEN token END
+       CASE WHEN token_expires_at > now() + interval '30 seconds' THEN token END, xmin::text
 FROM connector_secret WHERE workspace = $1 AND name = $2
 
 -- name: token_lease
@@ -70,10 +70,11 @@ RETURNING version
 SELECT workspace, name FROM connector_stale($1, $2::integer)
 
 -- name: reseal
--- in:   1 workspace, 2 name, 3 version, 4 key, 5 sealed
--- out:  no row: it was changed meanwhile
+-- in:   1 workspace, 2 name, 3 version, 4 key, 5 sealed, 6 the row as it was read
+-- out:  no row: it was changed meanwhile; also by token_put, which keeps the version and may have put a refresh
+--       token there that nobody has a second copy of
 UPDATE connector_secret SET key = $4, sealed = $5, token = NULL, token_expires_at = NULL
-WHERE workspace = $1 AND name = $2 AND version = $3::bigint AND key <> $4
+WHERE workspace = $1 AND name = $2 AND version = $3::bigint AND key <> $4 AND xmin::text = $6
 RETURNING version
 
 -- Webhooks (sql/migrations/0120_webhooks.sql).

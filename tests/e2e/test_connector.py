@@ -142,6 +142,7 @@ def test_secrets_are_for_admins(stack):
         ("A", {"value": "v"}),
         ("a", {}),
         ("a", {"value": ""}),
+        ("a", {"value": "1234567"}),
         ("a", {"value": "x" * 16385}),
         ("a", {"value": 5}),
         ("a" * 64, {"value": "v"}),

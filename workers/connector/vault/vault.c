@@ -226,6 +226,8 @@ vault_use(struct vault *vault, const char *workspace, const char *name, struct v
     if (PQntuples(rows) == 0)
         return none(name, err);
     secret.version = db_int(rows, 0, 0, 0);
+    const char *row = db_text(rows, 0, 4);
+    (void)snprintf(secret.row, sizeof(secret.row), "%s", row ? row : "");
     rc = open_column(vault, SECRET, workspace, name, rows, 2, &secret.value, err);
     /* A token that cannot be opened is none: another is had. */
     if (rc == RC_OK && db_text(rows, 0, 3) &&
@@ -320,8 +322,10 @@ reseal(struct vault *vault, const char *workspace, const char *name, struct err 
     db_param_int(&params, secret.version);
     db_param_bytes(&params, vault->key_name, VAULT_KEY_NAME);
     db_param_bytes(&params, sealed.data, sealed.len);
+    db_param_text(&params, secret.row);
+    rc = ask(vault, workspace, SQL_CONNECTOR_RESEAL, &params, &rows, err);
     vault_secret_fini(&secret);
-    return ask(vault, workspace, SQL_CONNECTOR_RESEAL, &params, &rows, err);
+    return rc;
 }
 
 enum rc

@@ -57,6 +57,7 @@ enum rc vault_delete(struct vault *vault, const char *workspace, const char *nam
 /* One that is used. value and token: buf_wipe(). */
 struct vault_secret {
     int64_t version;
+    char row[24];            /* which state of the row this is */
     struct buf value, token; /* token empty: there is none that is valid */
 };
 void vault_secret_fini(struct vault_secret *secret);
