@@ -72,7 +72,7 @@ BENCHES    := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c
 GEN        := $(patsubst sql/statements/%.sql,$(B)/gen/sql_%.h,$(wildcard sql/statements/*.sql)) \
               $(patsubst %,$(B)/gen/embed_%.h,sql nats schemas openapi policy) $(B)/gen/scripts.h $(B)/gen/console_files.h
 
-.PHONY: all help up down status logs test test-bare tests check-unit check-replay lint tidy asan tsan fuzz bench quality \
+.PHONY: all help up down status logs test test-bare tests check-unit check-replay lint tidy asan tsan fuzz bench quality soak \
         images install docs clean missing generated print-flags FORCE
 
 all: $(PROGRAMS:%=$(B)/%) $(if $(filter build/release,$(B)),$(PROGRAMS:%=build/%)) ## build the programs (MODE=release)
@@ -195,6 +195,8 @@ fuzz: ## fuzz each target for FUZZ_SECONDS=30 with libFuzzer, ASan and UBSan
 	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS:%=build/fuzz/fuzz/%)
 bench: ## measure, against the bare parts in the same run
 	@deploy/dependencies build run test bench && $(MAKE) all $(BENCHES) && tests/bench/run
+soak: ## kill programs and servers at random for ROUNDS=200 under load, then count
+	@deploy/dependencies build run test && $(MAKE) all && PATH="$$PWD/build/deps/bin:$$PATH" PYTHONPATH=tests /usr/bin/python3 tests/soak/soak.py
 quality: $(B)/quality/bm25 ## how good search is, over the sets in QUALITY_SETS
 	@tests/quality/run $<
 images: ## build the container images and try them
