@@ -618,3 +618,26 @@ def test_the_secret_is_nowhere(stack, services):
         "/ai/actions",
     ):
         look(path, client.get(path).ok().body)
+
+
+def test_the_policy_that_comes_along_holds_what_reaches_a_service(stack, services):
+    """Nothing leaves before somebody else has approved it; then it leaves once."""
+    admin, developer = stack.client("admin"), stack.client("developer")
+    stack.gantry("policy", "set", "default", "default")
+    try:
+        held = developer.post("/webhook/executor/run", {"task": SLACK}).ok(202).json
+        assert held["policy"]["score"] == 40
+        shown = admin.get("/ai/approvals/" + held["job_id"]).ok().json
+        assert (shown["kind"], shown["params"]) == ("connector", {"channel": "C1", "text": "hello"})
+        assert services.asked("slack.com") == []
+        decision = {"decision": "approve", "hash": shown["hash"]}
+        admin.post("/ai/approvals/" + held["job_id"], decision).ok()
+        wait_until(
+            lambda: admin.get("/ai/jobs/" + held["job_id"]).ok().json["status"] == "completed",
+            60,
+            "the message",
+        )
+        assert len(services.asked("slack.com")) == 1
+        assert developer.post("/webhook/executor/run", {"task": {"type": "ping"}}).status == 200
+    finally:
+        admin.request("PUT", "/policy", {"rules": []}).ok()
