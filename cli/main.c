@@ -14,6 +14,7 @@
 #include "provision.h"
 #include "secret.h"
 #include "status.h"
+#include "webhook.h"
 #include "workspace.h"
 
 /* clang-format off */
@@ -52,6 +53,30 @@ static const struct cli_command COMMANDS[] = {
       { "comment=TEXT", "hash=HASH", NULL }, 1, 1, cmd_approval_approve },
     { "approval", "deny", "ID", "Deny it.",
       { "comment=TEXT", "hash=HASH", NULL }, 1, 1, cmd_approval_deny },
+    { "webhook", "create", "WORKSPACE URL EVENT...", "Have events delivered to a URL; the secret is printed once.",
+      { NULL }, 3, 34, cmd_webhook_create },
+    { "webhook", "list", "WORKSPACE", "The webhooks of a workspace, and how they fare.",
+      { NULL }, 1, 1, cmd_webhook_list },
+    { "webhook", "deliveries", "WORKSPACE ID", "The newest deliveries of a webhook.",
+      { NULL }, 2, 2, cmd_webhook_deliveries },
+    { "webhook", "replay", "WORKSPACE ID DELIVERY", "Send a delivery again.",
+      { NULL }, 3, 3, cmd_webhook_replay },
+    { "webhook", "test", "WORKSPACE ID", "Send a delivery of the type webhook.test.",
+      { NULL }, 2, 2, cmd_webhook_test },
+    { "webhook", "enable", "WORKSPACE ID", "Let a webhook that was disabled go on where it stopped.",
+      { NULL }, 2, 2, cmd_webhook_enable },
+    { "webhook", "rotate", "WORKSPACE ID", "Another signing secret; the one before signs as well for a day.",
+      { NULL }, 2, 2, cmd_webhook_rotate },
+    { "webhook", "delete", "WORKSPACE ID", "Delete a webhook and its deliveries.",
+      { NULL }, 2, 2, cmd_webhook_delete },
+    { "hook", "create", "WORKSPACE FILE", "Make a hook of a JSON file (- is standard input); a secret made here is printed once.",
+      { NULL }, 2, 2, cmd_hook_create },
+    { "hook", "list", "WORKSPACE", "The hooks of a workspace, without secrets.",
+      { NULL }, 1, 1, cmd_hook_list },
+    { "hook", "rotate", "WORKSPACE ID", "Another secret of a hook; the one before is taken as well for a day.",
+      { NULL }, 2, 2, cmd_hook_rotate },
+    { "hook", "delete", "WORKSPACE ID", "Delete a hook.",
+      { NULL }, 2, 2, cmd_hook_delete },
     { "key", "create", "--workspace=W --role=R", "Make an API key and print it, once.",
       { "workspace=W", "role=R", "name=N", "expires=90d" }, 0, 0, cmd_key_create },
     { "key", "list", NULL, "The keys of a workspace, or of all; never their secrets.",

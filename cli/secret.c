@@ -56,8 +56,9 @@ rc_of(const struct asking *asking, const cJSON *doc, struct err *err)
                    detail ? detail : "gantry-connector refuses");
 }
 
-static enum rc
-ask(struct cli *cli, enum command command, const struct buf *body, cJSON **doc, struct err *err)
+enum rc
+secret_ask(struct cli *cli, enum command command, const struct buf *body, cJSON **doc,
+           struct err *err)
 {
     struct bus *bus = NULL;
     struct asking asking = { 0 };
@@ -137,7 +138,7 @@ cmd_secret_set(struct cli *cli)
         rc = err_set(&err, RC_INVALID, "standard input is empty: give the secret there");
     if (rc == RC_OK) {
         write_body(cli->argv[1], &value, &body);
-        rc = ask(cli, CMD_SECRETS_PUT, &body, &doc, &err);
+        rc = secret_ask(cli, CMD_SECRETS_PUT, &body, &doc, &err);
     }
     buf_wipe(&value);
     buf_wipe(&body);
@@ -168,7 +169,7 @@ cmd_secret_list(struct cli *cli)
     if (code)
         return code;
     write_body(NULL, NULL, &body);
-    if (ask(cli, CMD_SECRETS_LIST, &body, &doc, &err) != RC_OK)
+    if (secret_ask(cli, CMD_SECRETS_LIST, &body, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
         return print_doc(doc);
@@ -192,7 +193,7 @@ cmd_secret_delete(struct cli *cli)
     if (code)
         return code;
     write_body(cli->argv[1], NULL, &body);
-    if (ask(cli, CMD_SECRETS_DELETE, &body, &doc, &err) != RC_OK)
+    if (secret_ask(cli, CMD_SECRETS_DELETE, &body, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (!cli->json) {
         (void)printf("secret %s of workspace %s is deleted\n", cli->argv[1], cli->argv[0]);

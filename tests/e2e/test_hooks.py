@@ -308,3 +308,20 @@ def test_what_is_wrong_with_a_hook_is_named(stack, change, field):
     answer = stack.client().post("/hooks", body)
     assert answer.code == "invalid_request"
     assert field in [error["field"] for error in answer.json["errors"]]
+
+
+def test_the_command_line(stack, tmp_path):
+    file = tmp_path / "hook.json"
+    file.write_text(
+        json.dumps({"scheme": "github", "command": "memory.ingest", "template": INGEST})
+    )
+    made = stack.gantry("hook", "create", "default", str(file))
+    send(stack, made, document()).ok()
+    shown = [
+        one for one in stack.gantry("hook", "list", "default")["items"] if one["id"] == made["id"]
+    ]
+    assert shown[0]["created_by"] == "operator"
+    turned = stack.gantry("hook", "rotate", "default", made["id"])
+    send(stack, {**made, "secret": turned["secret"]}, document()).ok()
+    stack.gantry("hook", "delete", "default", made["id"])
+    send(stack, made, document()).ok(401)

@@ -446,3 +446,23 @@ def test_pages_of_deliveries(stack, services, path):
         cursor = f"&cursor={page['next_cursor']}"
     assert len(seen) == len(set(seen)) == 5
     assert sorted(seen) == sorted(one["id"] for one in arrived(services, path, hook["secret"]))
+
+
+def test_the_command_line(stack, services, path):
+    url = f"https://plain.example/{path}"
+    made = stack.gantry("webhook", "create", "default", url, "audit.never.happens", "job.ended")
+    assert made["events"] == ["audit.never.happens", "job.ended"]
+    row = {one["id"]: one for one in stack.gantry("webhook", "list", "default")["items"]}
+    assert row[made["id"]]["enabled"]
+    test = stack.gantry("webhook", "test", "default", made["id"])["id"]
+    settled(stack, made, 1, "delivered")
+    assert stack.gantry("webhook", "deliveries", "default", made["id"])["items"][0]["id"] == test
+    stack.gantry("webhook", "replay", "default", made["id"], test)
+    turned = stack.gantry("webhook", "rotate", "default", made["id"])
+    assert turned["secret"] != made["secret"]
+    assert stack.gantry("webhook", "enable", "default", made["id"])["enabled"]
+    stack.gantry("webhook", "delete", "default", made["id"])
+    gone = stack.gantry("webhook", "delete", "default", made["id"], check=False)
+    assert gone.returncode == 1
+    wrong = stack.gantry("webhook", "create", "default", url, "nonsense", check=False)
+    assert wrong.returncode == 1 or wrong.returncode == 2
