@@ -77,6 +77,7 @@ jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *
     kv_add_int(&cmd, ref->message);
     kv_add_int(&cmd, (int64_t)ref->delivery);
     kv_add_int(&cmd, JOBS_LOST_MS);
+    kv_add(&cmd, jobs->marks ? "marks" : "");
     call(jobs, SCRIPT_JOB_START, &cmd, fn, arg);
 }
 
@@ -108,6 +109,12 @@ bool
 jobs_was_sent(const struct kv_reply *reply)
 {
     return has_text(reply, 1);
+}
+
+bool
+jobs_mark_lost(const struct kv_reply *reply)
+{
+    return has_text(reply, 1) && strcmp(reply->items[1].text, "lost") == 0;
 }
 
 bool

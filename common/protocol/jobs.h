@@ -17,6 +17,7 @@
 #ifndef GANTRY_PROTOCOL_JOBS_H
 #define GANTRY_PROTOCOL_JOBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,7 @@ struct jobs {
     struct kv *kv; /* borrowed; opened with SCRIPTS (scripts.h) */
     int64_t retention_s;
     int64_t share_bytes; /* of Redis, for one workspace's previews and results */
+    bool marks;          /* the program asks jobs_send() before each effect */
     uint8_t data_key[CRYPTO_KEY_LEN];
 };
 
@@ -81,8 +83,10 @@ struct job_end {
 /* fn gets { 'full' } for a long answer when a share and a half is used: end it with a short one. */
 void jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job_end *end,
                  kv_fn *fn, void *arg);
-/* Of job_start's { 'run', … }: whether jobs_send() said ok to an earlier delivery. */
+/* Of job_start's { 'run', … }: whether jobs_send() said ok to an earlier delivery, or may have said so in a
+ * record that Redis has lost (jobs_mark_lost()). */
 bool jobs_was_sent(const struct kv_reply *reply);
+bool jobs_mark_lost(const struct kv_reply *reply);
 /* …and whether it is to end all the same. */
 bool jobs_was_cancelled(const struct kv_reply *reply);
 void jobs_cancel(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *arg);

@@ -295,6 +295,7 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
     } else if (strcmp(word, "run") == 0) {
         t->steps->started = true;
         t->sent = jobs_was_sent(reply);
+        t->mark_lost = jobs_mark_lost(reply);
         t->cancelled = t->cancelled || jobs_was_cancelled(reply);
         tasking_tell_state(t->all, &t->ref, "running");
         decide(t);

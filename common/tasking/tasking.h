@@ -56,6 +56,7 @@ struct tasking {
     struct job_ref ref;
     bool cancelled;
     bool sent;                  /* an earlier delivery may have had its effect (jobs_send()) */
+    bool mark_lost;             /* …or Redis has lost what it recorded */
     cJSON *egress;              /* owned: the hosts that the workspace may reach; NULL = none */
     void *own;                  /* kind's, while it is under way */
     struct field_errors errors; /* of a refusal */

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 
 import pytest
+import redis
 from gantry_testing import services as stand_ins
 from gantry_testing.stack import ROOT, Stack
 from gantry_testing.wait import wait_until
@@ -119,6 +120,26 @@ def test_without_redis_nothing_is_sent(stack, services):
     stack.resume("redis")
     assert ended(stack, plain)["result"]["outcome"] == "ok"
     assert len(services.asked("plain.example/mark-plain")) == 1
+
+
+def test_redis_loses_the_mark_of_what_was_sent(stack, services):
+    """The connector dies while it sends, and Redis forgets everything: not a second request."""
+    stack.wait_ready()
+    services.say("plain.example/lost-plain", services.hold)
+    services.say("plain.example/lost-keyed", services.hold, (200, {}))
+    plain, keyed = queue(stack, "/lost")
+    wait_until(lambda: both_sent(services, "/lost"), 60, "both are sent")
+    stack.pause("connector")
+    with redis.Redis.from_url(stack.redis_url()) as server:
+        server.flushall()
+    stack.restart("connector")
+    unknown, good = ended(stack, plain), ended(stack, keyed)
+    assert (unknown["status"], unknown["result"]["outcome"]) == ("failed", "unknown"), unknown
+    assert "Redis has lost the record" in unknown["result"]["message"]
+    assert good["result"]["outcome"] == "ok", good
+    assert len(services.asked("plain.example/lost-plain")) == 1
+    again = services.asked("plain.example/lost-keyed")
+    assert [request.headers["Idempotency-Key"] for request in again] == [keyed, keyed]
 
 
 def rows(stack):

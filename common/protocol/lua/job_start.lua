@@ -1,8 +1,10 @@
 -- pending -> running, for one delivery of one message.
 -- KEYS: job, index, pending.
--- ARGV: id, action, enqueued ms, retention s, now ms, message, delivery, ms after which a run is lost.
+-- ARGV: id, action, enqueued ms, retention s, now ms, message, delivery, ms after which a run is lost,
+--       'marks' if the program has its effects marked by job_send.lua.
 -- Returns { 'run', sent, cancel }    it is ours; sent: '' or the mark of job_send.lua, and only beside
---                                    one cancel is not ''
+--                                    one cancel is not ''; 'lost' when an earlier delivery may have set
+--                                    a mark in a record that is gone
 --         { 'done', http, answer, outcome, wall, cpu, rss }  it has ended before: answer again
 --         { 'cancelled' }            it was cancelled while nobody had it; it has ended now
 --         { 'busy' }                 another message or a later delivery runs it
@@ -19,6 +21,10 @@ if not status then
     local member = string.format('%015.0f:%s', tonumber(ARGV[3]), ARGV[1])
     redis.call('HSET', KEYS[1], 'action', ARGV[2], 'enqueued', ARGV[3], 'member', member)
     redis.call('ZADD', KEYS[2], 0, member)
+    if ARGV[9] == 'marks' and tonumber(ARGV[7]) > 1 then
+        job[12] = 'lost'
+        redis.call('HSET', KEYS[1], 'sent', job[12])
+    end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 if job[5] and not job[12] then -- what may have been done was not cancelled

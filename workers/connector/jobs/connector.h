@@ -68,6 +68,7 @@ struct errand {
     int64_t started_ms, end_ms;
     atomic_bool stop;
     bool doubt; /* a request that was sent before may have had its effect */
+    bool lost;  /* …since Redis has lost what an earlier delivery recorded */
     pthread_t thread;
     /* How it ended. */
     enum errand_end end;

@@ -5,7 +5,8 @@
  * The instant that counts is the one before the first byte of a request leaves, when the connection
  * stands: there Redis is told that the job may have had its effect (job_send.lua), unless the request is
  * safe. Whoever comes to the job after a crash is told so, and ends it as unknown instead of sending it a
- * second time, unless it carries our id as the service's key.
+ * second time, unless it carries our id as the service's key. A redelivered job without a record counts as
+ * marked: the record was made before the mark, and Redis has lost both.
  *
  * Once a request may have had its effect (doubt), there are two ends left: ok, and unknown.
  */
@@ -151,8 +152,11 @@ end_held(struct errand *e, enum send_word word)
     switch (word) {
     case SEND_SENT:
         end_with(e, "unknown", NULL,
-                 "an earlier attempt ended while it was sending: it may have been done, and is not "
-                 "sent a second time");
+                 e->lost
+                     ? "Redis has lost the record of an earlier attempt: it may have been done, "
+                       "and is not sent a second time"
+                     : "an earlier attempt ended while it was sending: it may have been done, "
+                       "and is not sent a second time");
         return;
     case SEND_OK:
     case SEND_CANCELLED:

@@ -78,6 +78,7 @@ errand_new(struct tasking *t, const struct recipe *recipe, cJSON *params, int64_
     e->recipe = recipe;
     e->ref = t->ref;
     e->doubt = t->sent;
+    e->lost = t->mark_lost;
     atomic_store(&e->stop, t->cancelled);
     e->egress = t->egress;
     t->egress = NULL;

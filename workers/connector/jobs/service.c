@@ -102,7 +102,8 @@ connector_ready(struct worker *w, struct err *err)
         .program = c,
         .jobs = { .kv = worker_kv(w),
                   .retention_s = s->job_retention_days * 86400,
-                  .share_bytes = s->redis_share_bytes },
+                  .share_bytes = s->redis_share_bytes,
+                  .marks = true },
     };
     memcpy(c->taskings.jobs.data_key, s->data_key, sizeof(c->taskings.jobs.data_key));
     if ((rc = desk_new(worker_loop(w), &c->desk, err)) != RC_OK ||
