@@ -22,7 +22,7 @@ struct hop {
     struct outbound_answer *answer;
     struct guard_url place;
     CURL *curl;
-    int64_t end_ms, head_end_ms;
+    int64_t end_ms, connect_end_ms, head_end_ms;
     size_t head_bytes;
     bool head_done, held, refused, too_large;
 };
@@ -38,14 +38,41 @@ end_with(struct outbound_answer *answer, enum outbound_end end, const char *form
 }
 
 enum rc
-outbound_init(struct err *err)
+outbound_init(struct outbound_options *options, struct err *err)
 {
     return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
-               ? RC_OK
+               ? outbound_lookups_new(&options->lookups, err)
                : err_set(err, RC_BUG, "libcurl does not start");
 }
 
+void
+outbound_fini(struct outbound_options *options)
+{
+    outbound_lookups_free(options->lookups);
+    options->lookups = NULL;
+}
+
 /* --- addresses ----------------------------------------------------------------------------------------- */
+
+/* Counts towards the time for the connection. */
+static void
+look_up(struct hop *hop, struct outbound_addresses *out)
+{
+    const struct outbound_request *request = hop->request;
+    const char *host = hop->place.host;
+    struct err err = { 0 };
+    enum rc rc = outbound_lookup(hop->options, request, host, hop->connect_end_ms, out, &err);
+    if (rc == RC_OK && out->count > 0)
+        return;
+    out->count = 0;
+    if (rc != RC_LIMIT)
+        end_with(hop->answer, OUTBOUND_UNREACHABLE, "the host's name has no address: %.150s",
+                 err.text);
+    else if (request->stop && request->stop(request->arg))
+        end_with(hop->answer, OUTBOUND_STOPPED, "%s", "stopped");
+    else
+        end_with(hop->answer, OUTBOUND_TIMEOUT, "the name %.150s was not resolved in time", host);
+}
 
 /* One address that is refused refuses all: a name that stands for both is no accident. */
 static bool
@@ -53,20 +80,15 @@ find_addresses(struct hop *hop, struct outbound_addresses *out)
 {
     const struct outbound_options *options = hop->options;
     const struct outbound_pin *pin = outbound_pin_of(options, hop->place.host);
-    outbound_resolve_fn *resolve = options->resolve ? options->resolve : outbound_resolve;
-    struct err err = { 0 };
     out->count = 0;
     if (pin)
         out->items[out->count++] = pin->address;
     else if (hop->place.literal)
         out->count = outbound_address_read(hop->place.host, &out->items[0]);
-    else if (resolve(options->resolve_arg, hop->place.host, out, &err) != RC_OK)
-        out->count = 0;
-    if (out->count == 0) {
-        end_with(hop->answer, OUTBOUND_UNREACHABLE, "the host's name has no address: %.150s",
-                 err.text);
+    else
+        look_up(hop, out);
+    if (out->count == 0)
         return false;
-    }
     for (size_t i = 0; i < out->count; i++) {
         const struct sockaddr *address = (const struct sockaddr *)(const void *)&out->items[i];
         const char *why = guard_address_refusal(address, &options->networks);
@@ -167,6 +189,7 @@ static void
 set_up(struct hop *hop, const char *url, const char *method, bool with_body)
 {
     const struct outbound_request *request = hop->request;
+    int64_t connect_ms = hop->connect_end_ms - clock_mono_ms();
     CURL *curl = hop->curl;
     fetch_restrict(curl);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
@@ -179,7 +202,7 @@ set_up(struct hop *hop, const char *url, const char *method, bool with_body)
     (void)curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
-    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms > 0 ? (long)connect_ms : 1L);
     (void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     (void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, hop);
     (void)curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, before_request);
@@ -297,6 +320,9 @@ send_hop(struct hop *hop, const char *url, const char *method, bool same_host)
 {
     struct outbound_addresses addresses = { 0 };
     bool by_pin = false;
+    hop->connect_end_ms = clock_mono_ms() + hop->request->connect_ms;
+    if (hop->connect_end_ms > hop->end_ms)
+        hop->connect_end_ms = hop->end_ms;
     if (!find_addresses(hop, &addresses))
         return false;
     hop->curl = curl_easy_init();

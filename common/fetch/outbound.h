@@ -2,7 +2,7 @@
 /*
  * outbound - one HTTPS request to a server that somebody else has named, under guard.h.
  *
- * The name is resolved here, each of its addresses is checked, and only a checked address is connected to
+ * The name is resolved here, for no longer than a connection may take, each of its addresses is checked, and only a checked address is connected to
  * (checked once more on the socket). Redirects are followed by us: each goes through all checks again,
  * keeps the method only with 307 and 308, and carries body and headers only within the same host. TLS 1.2
  * or later with a verified certificate; no proxy, no cookies, no netrc, no connection that is used twice.
@@ -17,6 +17,7 @@
 #include "fetch/guard.h"
 
 #define OUTBOUND_ADDRESSES_MAX 16
+#define OUTBOUND_LOOKUPS_MAX   64    /* names that are resolved at once */
 #define OUTBOUND_HEAD_MAX      65536 /* bytes of an answer's head */
 #define OUTBOUND_WHY_MAX       200
 #define OUTBOUND_TYPE_MAX      128
@@ -25,7 +26,8 @@ struct outbound_addresses {
     size_t count;
     struct sockaddr_storage items[OUTBOUND_ADDRESSES_MAX];
 };
-/* RC_NOTFOUND: there is no such name. RC_TEMP: nobody can say now. */
+/* RC_NOTFOUND: there is no such name. RC_TEMP: nobody can say now. It runs on a thread of its own, which the
+ * request does not wait for when it takes too long: arg must live until it has returned. */
 typedef enum rc outbound_resolve_fn(void *arg, const char *host, struct outbound_addresses *out,
                                     struct err *err);
 
@@ -45,8 +47,10 @@ struct outbound_options {
     size_t n_pins;
     outbound_resolve_fn *resolve; /* NULL = the system's resolver */
     void *resolve_arg;
+    struct outbound_lookups *lookups; /* owned: outbound_init(), outbound_fini() */
 };
-enum rc outbound_init(struct err *err); /* before threads are made */
+enum rc outbound_init(struct outbound_options *options, struct err *err); /* before threads */
+void outbound_fini(struct outbound_options *options);                     /* after all requests */
 /* "host=address[:port]" separated by blanks or commas, an IPv6 address in brackets. */
 enum rc outbound_pins_read(const char *text, struct outbound_options *options, struct err *err);
 

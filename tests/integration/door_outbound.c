@@ -5,6 +5,8 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,9 +88,12 @@ static struct outbound_answer
 send_it(struct asked *asked)
 {
     struct outbound_answer answer;
+    struct err err = { 0 };
     asked->options.resolve_arg = asked;
     asked->request.arg = asked;
+    assert_int_equal(outbound_init(&asked->options, &err), RC_OK);
     outbound_send(&asked->options, &asked->request, &answer);
+    outbound_fini(&asked->options);
     return answer;
 }
 
@@ -289,10 +294,96 @@ a_host_may_be_pinned(void **state)
         assert_int_equal(outbound_pins_read(WRONG[i], &asked.options, &err), RC_CONFIG);
 }
 
+/* --- names that nobody resolves ------------------------------------------------------------------------- */
+
+struct silence {
+    sem_t over;
+    atomic_uint asked, left;
+};
+
+/* Does not come back until the test lets it. */
+static enum rc
+hang(void *arg, const char *host, struct outbound_addresses *out, struct err *err)
+{
+    struct silence *silence = arg;
+    (void)host, (void)out;
+    atomic_fetch_add(&silence->asked, 1);
+    while (sem_wait(&silence->over) != 0)
+        continue;
+    atomic_fetch_add(&silence->left, 1);
+    return err_set(err, RC_TEMP, "nobody knows");
+}
+
+static bool
+at_once(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+static void
+goes_unresolved(struct asked *asked, enum outbound_end end, const char *why)
+{
+    struct outbound_answer answer;
+    outbound_send(&asked->options, &asked->request, &answer);
+    assert_int_equal(answer.end, end);
+    assert_string_equal(answer.why, why);
+    assert_false(answer.sent);
+    buf_fini(&answer.body);
+}
+
+/* The request does not wait for the resolver, and the threads that it leaves behind are bounded. */
+static void
+a_resolver_that_hangs(void **state)
+{
+    static const char WHY[] = "the name server.test was not resolved in time";
+    struct silence silence = { 0 };
+    struct err err = { 0 };
+    char url[300];
+    struct asked asked = asking("GET", url, "/echo");
+    (void)sem_init(&silence.over, 0, 0);
+    asked.options.resolve = hang;
+    asked.options.resolve_arg = &silence;
+    asked.request.arg = &asked;
+    assert_int_equal(outbound_init(&asked.options, &err), RC_OK);
+    asked.request.stop = at_once;
+    goes_unresolved(&asked, OUTBOUND_STOPPED, "stopped");
+    asked.request.stop = NULL;
+    asked.request.connect_ms = 1;
+    for (unsigned i = 1; i < OUTBOUND_LOOKUPS_MAX + 3; i++)
+        goes_unresolved(&asked, OUTBOUND_TIMEOUT, WHY);
+    while (atomic_load(&silence.asked) < OUTBOUND_LOOKUPS_MAX)
+        continue;
+    for (unsigned i = 0; i < OUTBOUND_LOOKUPS_MAX; i++)
+        (void)sem_post(&silence.over);
+    /* It waits for a place, and is resolved. */
+    asked.options.resolve = resolve;
+    asked.options.resolve_arg = &asked;
+    asked.request.connect_ms = 20000;
+    struct outbound_answer answer;
+    outbound_send(&asked.options, &asked.request, &answer);
+    assert_int_equal(answer.end, OUTBOUND_ANSWERED);
+    buf_fini(&answer.body);
+    outbound_fini(&asked.options);
+    while (atomic_load(&silence.left) < OUTBOUND_LOOKUPS_MAX)
+        continue;
+    assert_int_equal(atomic_load(&silence.asked), OUTBOUND_LOOKUPS_MAX);
+}
+
+/* The system's resolver and a name server that says nothing: test_outbound.py has it. */
+static void
+a_name_server_that_is_silent(void **state)
+{
+    char url[300];
+    struct asked asked = asking("GET", url, "/echo");
+    asked.options.resolve = NULL;
+    asked.request.connect_ms = 300;
+    ends(&asked, OUTBOUND_TIMEOUT, "the name server.test was not resolved in time", false);
+}
+
 int
 main(void)
 {
-    struct err err = { 0 };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_answer),
         cmocka_unit_test(nothing_is_sent_that_is_not_allowed),
@@ -303,8 +394,12 @@ main(void)
         cmocka_unit_test(compressed_answers_are_read),
         cmocka_unit_test(nothing_is_remembered),
         cmocka_unit_test(a_host_may_be_pinned),
+        cmocka_unit_test(a_resolver_that_hangs),
+        cmocka_unit_test(a_name_server_that_is_silent),
     };
-    if (outbound_init(&err) != RC_OK)
-        return 1;
+    if (getenv("OUTBOUND_SILENT"))
+        cmocka_set_test_filter("a_name_server_*");
+    else
+        cmocka_set_skip_filter("a_name_server_*");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,10 +4,14 @@
 import gzip
 import http.server
 import os
+import pathlib
+import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 
+import pytest
 from gantry_testing.hostile import Authority, serving
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -141,4 +145,36 @@ def test_outbound():
         )
         Hostile.over.set()
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "\nok 9" in done.stdout
+    assert "\nok 10" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="binds port 53 and replaces /etc/resolv.conf")
+def test_a_name_server_that_never_answers():
+    """The system's resolver asks it for as long as resolv.conf says; the request does not wait."""
+    door = os.path.join(ROOT, "build/release/integration/door_outbound")
+    subprocess.run(["make", "-s", "build/release/integration/door_outbound"], cwd=ROOT, check=True)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        server.bind(("127.0.0.153", 53))
+        server.settimeout(30)
+        conf = pathlib.Path(directory) / "resolv.conf"
+        conf.write_text("nameserver 127.0.0.153\noptions timeout:30 attempts:5\n")
+        mounted = f"mount --bind {conf} /etc/resolv.conf && exec {door}"
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", mounted],
+            env={
+                **os.environ,
+                "OUTBOUND_SILENT": "1",
+                "OUTBOUND_PORT": "1",
+                "CMOCKA_MESSAGE_OUTPUT": "TAP",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=100,
+        )
+        assert b"server" in server.recv(512)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "ok 1 - a_name_server_that_is_silent\n" in done.stdout, done.stdout

@@ -227,8 +227,7 @@ connector_run_start(struct worker *w, struct call *call)
     tasking_start(&c->taskings, call);
 }
 
-/* The program ends: nothing is settled any more. A thread that waits for a name is waited for, which is
- * bounded by the resolver's own time. */
+/* The program ends: nothing is settled any more. */
 void
 errand_stop_all(struct connector *c)
 {

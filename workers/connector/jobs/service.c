@@ -80,7 +80,8 @@ connector_start(struct worker *w, struct err *err)
         return err_wrap(err, "CONNECTOR_NETWORKS");
     if ((rc = outbound_pins_read(c->settings->hosts, &c->outbound, err)) != RC_OK)
         return err_wrap(err, "CONNECTOR_HOSTS");
-    if ((rc = outbound_init(err)) != RC_OK || (rc = dispatch_new(c, &c->dispatch, err)) != RC_OK)
+    if ((rc = outbound_init(&c->outbound, err)) != RC_OK ||
+        (rc = dispatch_new(c, &c->dispatch, err)) != RC_OK)
         return rc;
     return load_recipes(c, err);
 }
@@ -157,6 +158,7 @@ connector_stop(struct worker *w)
         return;
     errand_stop_all(c);
     dispatch_free(c->dispatch);
+    outbound_fini(&c->outbound);
     taskings_close(&c->taskings);
     desk_free(c->desk);
     recipes_fini(&c->recipes);
