@@ -228,6 +228,82 @@ def test_events_arrive_signed(stack, services, path):
     assert not by_secret(tampered, hook["secret"])
 
 
+def test_an_action_that_waits_is_told_of_once(stack, services, path):
+    """With the job's id; previews and tests of a policy are no approvals. What is not approved is a
+    job that has ended."""
+    name = "w" + uuid.uuid4().hex[:8]
+    admin, asker = stack.client(workspace=name), stack.client("developer", name)
+    stack.gantry("workspace", "egress", name, "plain.example")
+    rule = {"name": "look", "when": {"action": "ping"}, "then": "requires_approval"}
+    admin.request("PUT", "/policy", {"rules": [rule]}).ok()
+    hook = subscribe(stack, path, ["approval.asked", "job.ended"], name)
+    one = {"action": "ping", "params": {}}
+    asker.post("/ai/preview", one).ok()
+    asker.post("/policy/test", one).ok()
+    jobs = [asker.post("/webhook/executor/run", {"task": {"type": "ping"}}).ok(202).json["job_id"]]
+    jobs += asker.post("/ai/execute", {"actions": [one, one]}).ok(202).json["job_ids"]
+    admin.post(f"/ai/approvals/{jobs[0]}", {"decision": "deny"}).ok()
+    admin.post(f"/ai/approvals/{jobs[1]}", {"decision": "approve"}).ok()
+    asker.delete(f"/ai/jobs/{jobs[2]}").ok()
+
+    def told(kind):
+        found = arrived(services, path, hook["secret"])
+        return [deliver["data"] for deliver in found if deliver["type"] == kind]
+
+    wait_until(lambda: len(told("job.ended")) >= 3, 60, "three jobs have ended")
+    asked = told("approval.asked")
+    assert sorted(data["job_id"] for data in asked) == sorted(jobs), asked
+    assert {data["decision"] for data in asked} == {"requires_approval"}
+    ended = {data["job_id"]: data["outcome"] for data in told("job.ended")}
+    assert ended == {jobs[0]: "approval_denied", jobs[1]: "ok", jobs[2]: "approval_cancelled"}
+    assert len(listed(stack, hook, name)) == 6
+
+
+LEAF = (
+    "INSERT INTO audit_log (leaf_index, leaf_hash, event, kind, workspace, event_id, time, "
+    "recorded_at) SELECT max(leaf_index) + 1, sha256(%s), %s, 'event', %s, gen_random_uuid(), now(), now() "
+    "FROM audit_log"
+)
+
+
+def test_what_cannot_be_read_stops_nobody(stack, path):
+    """A leaf that is no JSON is passed over, and a webhook that fails holds up no other one."""
+    ill, name = ("w" + uuid.uuid4().hex[:8] for _ in range(2))
+    for workspace in (ill, name):
+        stack.client(workspace=workspace)
+        stack.gantry("workspace", "egress", workspace, "plain.example")
+    bad, good = (subscribe(stack, path, ["audit.*"], workspace) for workspace in (ill, name))
+    made = {}
+    with stack.database() as connection, connection.cursor() as cursor:
+        connection.autocommit = False  # all of it is undone
+        for workspace, event in (
+            (ill, b'{"action":"one","x":"\\u0000"}'),
+            (ill, b"{"),
+            (ill, b'{"action":"\xff"}'),
+            (ill, b'{"action":"two"}'),
+            (name, b'{"action":"three"}'),
+        ):
+            cursor.execute(LEAF, (event, event, workspace))
+        cursor.execute("SELECT webhook_collect(500, 1000)")
+        for hook in (bad, good):
+            cursor.execute(
+                "SELECT type FROM webhook_delivery WHERE webhook = %s ORDER BY number DESC LIMIT 1",
+                (hook["id"],),
+            )
+            made[hook["id"]] = cursor.fetchone()
+        cursor.execute("UPDATE webhook SET cursor = cursor - 1 WHERE id = %s", (bad["id"],))
+        cursor.execute("DELETE FROM webhook_delivery WHERE webhook = %s", (good["id"],))
+        cursor.execute("UPDATE webhook SET cursor = cursor - 1 WHERE id = %s", (good["id"],))
+        cursor.execute("SELECT webhook_collect(500, 1000)")
+        cursor.execute(
+            "SELECT count(*) FROM webhook_delivery WHERE webhook = %s", (good["id"],)
+        )
+        again = cursor.fetchone()
+        connection.rollback()
+    assert made == {bad["id"]: ("audit.two",), good["id"]: ("audit.three",)}
+    assert again == (1,)
+
+
 def test_nothing_of_the_memory_is_in_a_delivery(stack, services, path):
     subscribe(stack, path, ALL)
     memory = store(
