@@ -228,8 +228,9 @@ SELECT id, scheme, command, definition, description, created_by,
 FROM hook WHERE workspace = $1 AND ($2::text IS NULL OR id = $2) ORDER BY created_at, id
 
 -- name: hook_keyed
--- in:   1 workspace, 2 id, 3 seconds for which the secret before is taken too, 4 by which request
-UPDATE hook SET previous_until = now() + make_interval(secs => $3::integer), rotated_by = $4::uuid
+-- in:   1 workspace, 2 id, 3 seconds for which the secret before is taken too, 4 by which request, 5 key id
+UPDATE hook SET previous_until = now() + make_interval(secs => $3::integer), rotated_by = $4::uuid,
+    known_to = array_remove(known_to, $5::text) || $5::text
 WHERE workspace = $1 AND id = $2
 RETURNING id
 

@@ -10,6 +10,7 @@ import urllib.parse
 import uuid
 
 import pytest
+from gantry_testing.http import Client
 from gantry_testing.stack import Stack
 from gantry_testing.wait import wait_until
 from gantry_testing.webhooks import sign
@@ -179,6 +180,42 @@ def test_a_job_and_an_audit_event(stack):
     event = send(stack, hook, document()).ok().json["event_id"]
     shown = stack.client().get(f"/ai/audit/events/{event}").ok().json
     assert (shown["actor"], shown["target"]) == ("octocat", hook["id"])
+
+
+def test_who_can_sign_does_not_approve(stack):
+    """Neither who made the hook nor who has changed its secret approves what it asks for."""
+    name = "h" + uuid.uuid4().hex[:8]
+    maker = stack.client(workspace=name)
+    keys = [maker.post("/keys", {"role": "admin"}).ok(201).json["key"] for _ in range(2)]
+    changer, approver = (Client(stack.url, key) for key in keys)
+    rule = {"name": "look", "when": {"action": "ping"}, "then": "requires_approval"}
+    maker.request("PUT", "/policy", {"rules": [rule]}).ok()
+    run = {"task": {"type": "ping", "message": "{/body/title}"}}
+    hook = make(stack, command="executor.run", template=run, workspace=name)
+
+    def asked():
+        answer = send(stack, hook, document()).ok(202).json
+        assert answer["status"] == "waiting_approval"
+        return answer["job_id"]
+
+    def decided(client, job):
+        answer = client.post(f"/ai/approvals/{job}", {"decision": "approve"})
+        return answer.code if answer.status != 200 else answer.json["state"]
+
+    first = asked()
+    assert decided(maker, first) == "approver_not_allowed"
+    assert decided(changer, first) == "approved"
+    rotated = changer.post(f"/hooks/{hook['id']}/rotate", {"overlap_seconds": 0}).ok().json
+    hook["secret"] = rotated["secret"]
+    second = asked()
+    for client in (maker, changer):
+        assert decided(client, second) == "approver_not_allowed"
+    assert approver.get(f"/ai/approvals/{second}").ok().json["own"] is False
+    assert decided(approver, second) == "approved"
+    assert maker.get(f"/ai/jobs/{second}?wait=30").ok().json["action"] == "ping"
+    third = asked()
+    maker.delete(f"/hooks/{hook['id']}").ok(204)
+    assert decided(approver, third) == "approver_not_allowed"
 
 
 def test_what_is_refused_after_the_signature(stack):

@@ -70,6 +70,7 @@ DEFINERS = {
     "key_own": {"gantry_gateway"},
     "key_latest": set(),
     "key_same": {"gantry_gateway"},
+    "key_same_person": set(),
     **{
         "approval_" + verb: {"gantry_gateway"}
         for verb in ("ask", "decide", "cancel", "take", "settle")

@@ -181,6 +181,12 @@ check_secret(const char *scheme, const char *secret, struct field_errors *errors
         field_errors_add(errors, "secret", "must be whsec_ and 24 to 64 bytes in base64");
 }
 
+static const char *
+key_of(const struct call *call)
+{
+    return call->actor.key_id[0] ? call->actor.key_id : "operator";
+}
+
 /* A hook never has more than who makes it. Without a key it is the operator. */
 static const struct command_info *
 check_command(const struct call *call, struct field_errors *errors)
@@ -274,7 +280,7 @@ create(struct connector *c, const struct call *call, const char *id, struct err 
     db_param_text(&row, json_string(call->body, "command"));
     db_param_text(&row, buf_text(&definition));
     db_param_text(&row, description ? description : "");
-    db_param_text(&row, call->actor.key_id[0] ? call->actor.key_id : "operator");
+    db_param_text(&row, key_of(call));
     db_param_int(&row, HOOKS_MAX);
     if ((rc = db_begin(db, workspace, err)) != RC_OK)
         return rc;
@@ -368,6 +374,7 @@ rotate(struct connector *c, const struct call *call, const char *scheme, struct 
     db_param_text(&row, id);
     db_param_int(&row, json_int(call->body, "overlap_seconds", HOOK_OVERLAP_S));
     db_param_text(&row, call->id);
+    db_param_text(&row, key_of(call));
     if ((rc = db_begin(db, workspace, err)) != RC_OK)
         return rc;
     rc = db_send(db, SQL_CONNECTOR_HOOK_KEYED, &row, &index, err);
