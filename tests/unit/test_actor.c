@@ -173,7 +173,7 @@ claim_fits_nothing_else(void **state)
     assert_int_equal(verify(WIRE, "gantry.v1.acme.memory.patch", PAYLOAD, &out), RC_CORRUPT);
     assert_int_equal(verify(WIRE, SUBJECT, PAYLOAD " ", &out), RC_CORRUPT);
     assert_int_equal(verify(WIRE, SUBJECT, "", &out), RC_CORRUPT);
-    assert_int_equal(verify(WIRE, SUBJECT "{", PAYLOAD + 1, &out), RC_CORRUPT);
+    assert_int_equal(verify(WIRE, SUBJECT "{", &PAYLOAD[1], &out), RC_CORRUPT);
     assert_string_equal(out.key_id, "kept");
 }
 

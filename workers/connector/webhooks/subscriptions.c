@@ -82,7 +82,7 @@ none(struct err *err)
 /* --- shown ------------------------------------------------------------------------------------------------ */
 
 static void
-put_time(struct json_writer *w, const char *name, const PGresult *rows, int row, enum column column)
+put_time(struct json_writer *w, const char *name, const PGresult *rows, int row, int column)
 {
     if (db_text(rows, row, column))
         json_put_time(w, name, db_int(rows, row, column, 0));
@@ -91,7 +91,7 @@ put_time(struct json_writer *w, const char *name, const PGresult *rows, int row,
 }
 
 static void
-put_text(struct json_writer *w, const char *name, const PGresult *rows, int row, enum column column)
+put_text(struct json_writer *w, const char *name, const PGresult *rows, int row, int column)
 {
     if (db_text(rows, row, column))
         json_put_string(w, name, db_text(rows, row, column));
