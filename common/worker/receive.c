@@ -108,6 +108,7 @@ identify(struct delivery *delivery, struct err *err)
     const char *stored = delivery->consumer ? bus_msg_header(delivery->msg, STORED_HEADER) : NULL;
     if (stored)
         call->stream_ns = strtoll(stored, NULL, 10);
+    delivery->part = stored && !delivery->list;
     return RC_OK;
 }
 

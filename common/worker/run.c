@@ -58,8 +58,7 @@ join_ring(struct consumer *consumer)
 static bool
 is_suspect(const struct delivery *delivery)
 {
-    return delivery->call.deliveries > 1 || delivery->attempts ||
-           (!delivery->list && bus_msg_header(delivery->msg, STORED_HEADER));
+    return delivery->call.deliveries > 1 || delivery->attempts || delivery->part;
 }
 
 void

@@ -58,6 +58,7 @@ struct delivery {
     struct delivery *list; /* the list that this command came in; NULL = alone */
     unsigned place;        /* in that, from 1 */
     bool is_list, part_failed;
+    bool part;   /* came alone out of a list that was taken apart */
     size_t left; /* of a list: its commands that are not settled, or not stored */
     const struct worker_route *route;
     struct consumer *consumer; /* NULL for core requests */
