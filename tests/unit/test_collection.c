@@ -435,6 +435,7 @@ test_union_keeps_the_rivals_of_a_vector_search(void **state)
                                                   .has_vector = true };
     legs.vector[5] = (struct collection_hit){ .id = { 5 } };
     legs.vector_count = 6;
+    legs.margin = .006f;
     assert_int_equal(collection_union(COLLECTION_VECTOR, 1, &legs, hits), 1);
     assert_int_equal(collection_union(COLLECTION_VECTOR, 2, &legs, hits), 4);
     assert_int_equal(hits[3].id[0], 3);

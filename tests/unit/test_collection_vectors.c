@@ -2,6 +2,7 @@
 /*
  * test_collection_vectors - the vectors of the index: how they are multiplied, and what is found by them.
  */
+#include <math.h>
 #include <pthread.h>
 
 #include "base/cleanup.h"
@@ -181,6 +182,60 @@ test_searches_together_find_the_same(void **state)
     }
 }
 
+static double
+exact_cosine(const float *a, const float *b, size_t dims)
+{
+    double dot = 0, as = 0, bs = 0;
+    for (size_t i = 0; i < dims; i++) {
+        dot += (double)a[i] * (double)b[i];
+        as += (double)a[i] * (double)a[i];
+        bs += (double)b[i] * (double)b[i];
+    }
+    return dot / sqrt(as * bs);
+}
+
+/* Few dimensions are rounded coarsely: of the rows at hand none is given up that belongs to the first. */
+static void
+test_rivals_of_few_dimensions_are_kept(void **state)
+{
+    enum { FEW = 8, ROWS = 100, SEARCHES = 2000, K = 10 };
+    AUTO(collection) struct collection *c = NULL;
+    static struct collection_legs legs;
+    static struct collection_hit union_of[COLLECTION_HITS_MAX];
+    static float vectors[ROWS + SEARCHES][FEW];
+    uint64_t random = 4711;
+    (void)state;
+
+    assert_int_equal(collection_new(FEW, &c, NULL), RC_OK);
+    for (uint32_t i = 0; i < ROWS + SEARCHES; i++) {
+        struct sample row = { .scope = "0", .source = "b", .has_vector = true };
+        memcpy(row.id, &i, sizeof(i));
+        for (size_t j = 0; j < FEW; j++)
+            row.vector[j] = vectors[i][j] = (float)(next_random(&random) % 2001) / 1000 - 1;
+        if (i < ROWS)
+            assert_int_equal(put_sample(c, &row), RC_OK);
+    }
+    for (size_t s = 0; s < SEARCHES; s++) {
+        const float *query = vectors[ROWS + s];
+        double at[COLLECTION_LEG_MAX];
+        memset(&legs, 0, sizeof(legs));
+        struct collection_search search = { .mode = COLLECTION_VECTOR, .k = K, .vector = query };
+        assert_int_equal(collection_find(c, &search, &legs, NULL), RC_OK);
+        for (size_t i = 0; i < legs.vector_count; i++) {
+            uint32_t number;
+            memcpy(&number, legs.vector[i].id, sizeof(number));
+            at[i] = exact_cosine(query, vectors[number], FEW);
+        }
+        size_t n = collection_union(COLLECTION_VECTOR, K, &legs, union_of);
+        for (size_t i = n; i < legs.vector_count; i++) {
+            size_t nearer = 0;
+            for (size_t j = 0; j < n; j++)
+                nearer += at[j] >= at[i];
+            assert_true(nearer >= K);
+        }
+    }
+}
+
 /* A helper whose work is done at once, in another thread meanwhile, or never. */
 struct helping {
     enum { AT_ONCE, MEANWHILE, NEVER, NOBODY } when;
@@ -288,6 +343,7 @@ main(void)
         cmocka_unit_test(test_kernels_find_what_is_near),
         cmocka_unit_test(test_turning_keeps_cosines),
         cmocka_unit_test(test_searches_together_find_the_same),
+        cmocka_unit_test(test_rivals_of_few_dimensions_are_kept),
         cmocka_unit_test(test_two_threads_find_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,11 +34,9 @@
 #define COLLECTION_COUNT_MAX 255 /* more occurrences of a term in a row count as so many */
 /* Candidates beyond k that a vector search hands out: enough that ranking them by the exact cosine
  * gives the exact first k (int8 alone puts about one row in a hundred behind the k-th place). */
-#define COLLECTION_RERANK 16
-/* Rows whose int8 cosine is farther than that below the k-th one are no candidates. */
-#define COLLECTION_COSINE_ERROR .006f
-#define COLLECTION_LEG_MAX      (COLLECTION_K_MAX + COLLECTION_RERANK)
-#define COLLECTION_HITS_MAX     (2 * COLLECTION_LEG_MAX + 1) /* of a union */
+#define COLLECTION_RERANK   16
+#define COLLECTION_LEG_MAX  (COLLECTION_K_MAX + COLLECTION_RERANK)
+#define COLLECTION_HITS_MAX (2 * COLLECTION_LEG_MAX + 1) /* of a union */
 
 /* The share of BM25 in a hybrid score when the model has a row for every word of the query. */
 #define COLLECTION_TEXT_WEIGHT 0.6
@@ -118,6 +116,7 @@ struct collection_legs {
     struct collection_hit text[COLLECTION_LEG_MAX];
     struct collection_hit vector[COLLECTION_LEG_MAX]; /* then those without one, newest first */
     struct collection_hit whole[1];
+    float margin; /* a row whose int8 cosine is farther below the k-th one is no candidate */
 };
 
 /* Adds the best rows of c to legs. Hybrid: COLLECTION_DEPTH of each leg; vector: k +

@@ -2,6 +2,7 @@
 /*
  * find - the best rows of a collection by words and by vector, each with both values.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -220,11 +221,20 @@ take_words(struct finding *f)
     return f->late ? RC_OK : rc;
 }
 
+/* Two int8 cosines, whose errors are like noise of .01 / sqrt(dims) each, and more than five standard
+ * deviations: the fewer dimensions there are, the more does one rounding count. */
+static float
+margin_of(size_t dims)
+{
+    return dims < 256 ? .1f / sqrtf((float)dims) : .006f;
+}
+
 static void
 finish(struct finding *f)
 {
     struct best others = { .depth = f->vectors.depth };
 
+    f->legs->margin = margin_of(f->c->dims);
     add_text(f, &f->text, f->legs->text, &f->legs->text_count);
     add_vectors(f, &f->vectors, f->legs);
     if (!best_is_full(&f->vectors))

@@ -16,7 +16,7 @@ count_rivals(const struct collection_legs *legs, size_t k)
         return n;
     const struct collection_hit *last = &legs->vector[k - 1];
     while (n > k && (!legs->vector[n - 1].has_vector ||
-                     legs->vector[n - 1].cosine < last->cosine - COLLECTION_COSINE_ERROR))
+                     legs->vector[n - 1].cosine < last->cosine - legs->margin))
         n--;
     return n;
 }
