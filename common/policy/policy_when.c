@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -85,34 +87,77 @@ payload_holds(const cJSON *test, int64_t bytes)
 
 /* --- hosts --------------------------------------------------------------------------------------- */
 
-/* As the rules write them: without a port and in lower case. "" = a URL without a host. */
-static void
-host_of(const char *url, char host[HOST_TEXT_MAX])
+/* An address has one way to be written, whatever it was given as; false: it is none. */
+static bool
+plain_address(char *host, size_t len)
 {
-    const char *at = strstr(url, "://");
-    size_t n = 0;
-    at = at ? at + 3 : url;
-    size_t len = strcspn(at, "/?#\\");
-    const char *user = memrchr(at, '@', len);
-    if (user) {
-        len -= (size_t)(user + 1 - at);
-        at = user + 1;
+    uint8_t ip[16];
+    const char *last = strrchr(host, '.');
+    last = last ? last + 1 : host;
+    if (host[0] == '[') {
+        host[len - 1] = '\0';
+        bool good = inet_pton(AF_INET6, host + 1, ip) == 1 &&
+                    inet_ntop(AF_INET6, ip, host + 1, HOST_TEXT_MAX - 2);
+        (void)strcat(host, "]");
+        return good;
     }
-    size_t end = at[0] == '[' ? strcspn(at, "]") + 1 : strcspn(at, ":");
-    for (; n < len && n < end && n < HOST_TEXT_MAX - 1; n++)
-        host[n] = (char)tolower((unsigned char)at[n]);
+    return *last < '0' || *last > '9' || inet_pton(AF_INET, host, ip) == 1;
+}
+
+/* In lower case; what a parser of URLs might take for another name is none: escapes, a user's name, other
+ * scripts, a dot at the end, numbers that stand for an address. */
+static bool
+plain_host(const char *text, size_t len, char host[HOST_TEXT_MAX])
+{
+    bool literal = len > 2 && text[0] == '[' && text[len - 1] == ']';
+    const char *plain = literal
+                            ? "[]:.0123456789abcdefABCDEF"
+                            : "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    if (len == 0 || len >= HOST_TEXT_MAX - 48 || strspn(text, plain) < len || text[len - 1] == '.')
+        return false;
+    for (size_t n = 0; n < len; n++)
+        host[n] = (char)tolower((unsigned char)text[n]);
+    host[len] = '\0';
+    return plain_address(host, len);
+}
+
+/* As the rules write them: without a port and in lower case. "" = nobody can say for sure which one it is. */
+static void
+host_of_url(const char *url, char host[HOST_TEXT_MAX])
+{
+    static const char SCHEME[] = "https://";
+    size_t scheme = sizeof(SCHEME) - 1;
+    host[0] = '\0';
+    if (strncasecmp(url, SCHEME, scheme) != 0)
+        return;
+    const char *at = url + scheme;
+    size_t len = strcspn(at, "/?#");
+    size_t end = at[0] == '[' ? strcspn(at, "]") + 1 : strcspn(at, ":/?#");
+    size_t digits = end < len ? strspn(at + end + 1, "0123456789") : 0;
+    bool good = end == len || (at[end] == ':' && end + 1 + digits == len);
+    if (!good || !plain_host(at, end, host))
+        host[0] = '\0';
+}
+
+/* Of a manifest: "api.example.com" or "*.example.com:8443". */
+static void
+host_of_list(const char *text, char host[HOST_TEXT_MAX])
+{
+    size_t end = text[0] == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":");
+    size_t n = 0;
+    for (; n < end && text[n] && n < HOST_TEXT_MAX - 1; n++)
+        host[n] = (char)tolower((unsigned char)text[n]);
     host[n] = '\0';
 }
 
 static void
-add_host(cJSON *hosts, const char *url)
+add_host(cJSON *hosts, const char *host)
 {
-    char host[HOST_TEXT_MAX];
-    host_of(url, host);
     if (!cJSON_AddItemToArray(hosts, cJSON_CreateString(host)))
         log_no_memory("the hosts of an action");
 }
 
+/* A host that nobody knows for sure is on no list that allows, and on each that does not. */
 static bool
 hosts_hold(const cJSON *patterns, const cJSON *hosts, bool every)
 {
@@ -121,7 +166,7 @@ hosts_hold(const cJSON *patterns, const cJSON *hosts, bool every)
     if (!patterns)
         return true;
     cJSON_ArrayForEach (host, hosts) {
-        fitting += fits(patterns, host->valuestring);
+        fitting += host->valuestring[0] ? fits(patterns, host->valuestring) : !every;
         all++;
     }
     return every ? all > 0 && fitting == all : fitting > 0;
@@ -307,12 +352,16 @@ facts_init(const struct policy_ask *ask, struct policy_facts *out)
         log_no_memory("the hosts of an action");
     cJSON_ArrayForEach (one, ask->hosts) {
         const char *url = json_string(ask->params, "url");
+        char host[HOST_TEXT_MAX];
         if (!cJSON_IsString(one))
             continue;
         if (strcmp(one->valuestring, "*") != 0)
-            add_host(out->hosts, one->valuestring);
+            host_of_list(one->valuestring, host);
         else if (url)
-            add_host(out->hosts, url);
+            host_of_url(url, host);
+        else
+            continue;
+        add_host(out->hosts, host);
     }
 }
 

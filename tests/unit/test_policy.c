@@ -165,6 +165,19 @@ static const struct request_case CASES[] = {
     { "http.request", C, "", DEV, "{\"url\":\"https://evil.example?x@api.example.com\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 60 },
     { "http.request", C, "", DEV, "{\"url\":\"https://evil.example#@api.example.com\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 60 },
     { "http.request", C, "", DEV, "{\"url\":\"https://evil.example\\\\@api.example.com\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 60 },
+    /* what parsers of URLs read in several ways is on no list that allows */
+    { "http.request", C, "", DEV, "{\"url\":\"https://ev%69l.example/\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"https:///evil.example\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"https:/evil.example/?://a.example.com\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 60 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://evil.example./\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://other.org:443@evil.example\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 60 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://a.example.com:x@evil.example/\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 60 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://2130706433/\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://127.1/\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://[::1\"}", "[\"*\"]", "", FRIDAY_NOON, D, "blocked host", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://[0:0::1]:8443/\"}", "[\"*\"]", "", FRIDAY_NOON, R, "", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"HTTPS://api.example.com/\"}", "[\"*\"]", "", FRIDAY_NOON, A, "own host", 40 },
+    { "http.request", C, "", DEV, "{\"url\":\"https://a.example.com:8443/x\"}", "[\"*\"]", "", FRIDAY_NOON, A, "own host", 40 },
     { "http.request", C, "", DEV, "{\"url\":\"https://api.example.com/v1\"}", "[\"*\"]", "", FRIDAY_NOON, A, "own host", 40 },
     { "http.request", C, "", DEV, "{\"url\":\"https://api.example.com.evil/\"}", "[\"*\"]", "", FRIDAY_NOON, R, "", 40 },
     { "http.request", C, "", DEV, "{\"url\":\"https://example.com/\"}", "[\"*\"]", "", FRIDAY_NOON, R, "", 40 },
@@ -247,8 +260,8 @@ test_requests_are_decided_as_the_table_says(void **state)
         evaluate(policy, &CASES[i], &decision);
         if ((int)decision.outcome != CASES[i].outcome ||
             strcmp(decision.rule, CASES[i].rule) != 0 || decision.score != CASES[i].score)
-            print_error("row %zu (%s): %s by '%s', score %lld\n", i, CASES[i].action,
-                        policy_outcome_name(decision.outcome), decision.rule,
+            print_error("row %zu (%s %s): %s by '%s', score %lld\n", i, CASES[i].action,
+                        CASES[i].params, policy_outcome_name(decision.outcome), decision.rule,
                         (long long)decision.score);
         assert_int_equal(decision.outcome, CASES[i].outcome);
         assert_string_equal(decision.rule, CASES[i].rule);
