@@ -307,8 +307,9 @@ vault_token_drop(struct vault *vault, const char *workspace, const char *name, c
 
 /* --- another key -------------------------------------------------------------------------------------------- */
 
+/* *left: it was changed meanwhile, perhaps by a program that has the key before as its own. */
 static enum rc
-reseal(struct vault *vault, const char *workspace, const char *name, struct err *err)
+reseal(struct vault *vault, const char *workspace, const char *name, bool *left, struct err *err)
 {
     AUTO(pgresult) PGresult *rows = NULL;
     AUTO(buf) struct buf sealed = { 0 };
@@ -324,6 +325,7 @@ reseal(struct vault *vault, const char *workspace, const char *name, struct err 
     db_param_bytes(&params, sealed.data, sealed.len);
     db_param_text(&params, secret.row);
     rc = ask(vault, workspace, SQL_CONNECTOR_RESEAL, &params, &rows, err);
+    *left = *left || (rc == RC_OK && PQntuples(rows) == 0);
     vault_secret_fini(&secret);
     return rc;
 }
@@ -340,13 +342,13 @@ vault_rotate(struct vault *vault, unsigned max, unsigned *closed, bool *left, st
     db_param_int(&params, asked);
     enum rc rc = ask(vault, NULL, SQL_CONNECTOR_STALE, &params, &rows, err);
     for (int row = 0; rc == RC_OK && row < PQntuples(rows); row++) {
-        rc = reseal(vault, db_text(rows, row, 0), db_text(rows, row, 1), err);
+        rc = reseal(vault, db_text(rows, row, 0), db_text(rows, row, 1), left, err);
         if (rc != RC_CONFIG)
             continue;
         ++*closed;
         rc = RC_OK;
     }
     if (rc == RC_OK)
-        *left = (unsigned)PQntuples(rows) == asked;
+        *left = *left || (unsigned)PQntuples(rows) == asked;
     return rc;
 }
