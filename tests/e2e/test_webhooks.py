@@ -261,8 +261,8 @@ def test_an_action_that_waits_is_told_of_once(stack, services, path):
 
 LEAF = (
     "INSERT INTO audit_log (leaf_index, leaf_hash, event, kind, workspace, event_id, time, "
-    "recorded_at) SELECT max(leaf_index) + 1, sha256(%s), %s, 'event', %s, gen_random_uuid(), now(), now() "
-    "FROM audit_log"
+    "recorded_at) SELECT max(leaf_index) + 1, sha256(%s), %s, 'event', %s, gen_random_uuid(), "
+    "now(), now() FROM audit_log"
 )
 
 
@@ -295,9 +295,7 @@ def test_what_cannot_be_read_stops_nobody(stack, path):
         cursor.execute("DELETE FROM webhook_delivery WHERE webhook = %s", (good["id"],))
         cursor.execute("UPDATE webhook SET cursor = cursor - 1 WHERE id = %s", (good["id"],))
         cursor.execute("SELECT webhook_collect(500, 1000)")
-        cursor.execute(
-            "SELECT count(*) FROM webhook_delivery WHERE webhook = %s", (good["id"],)
-        )
+        cursor.execute("SELECT count(*) FROM webhook_delivery WHERE webhook = %s", (good["id"],))
         again = cursor.fetchone()
         connection.rollback()
     assert made == {bad["id"]: ("audit.two",), good["id"]: ("audit.three",)}
