@@ -300,6 +300,30 @@ tag_of(const struct route *route)
     return "tasks";
 }
 
+/* The service decides what it sends; the signature covers the bytes. */
+static void
+put_signed_body(struct json_writer *w)
+{
+    static const char *const TYPES[] = { "application/json", "application/x-www-form-urlencoded" };
+
+    json_object(w, "requestBody");
+    json_put_string(w, "description",
+                    "What the service sends: JSON, or a form, whose member "
+                    "`payload` is taken if that is JSON. Its bytes are what the signature covers.");
+    json_put_bool(w, "required", true);
+    json_object(w, "content");
+    for (size_t i = 0; i < ARRAY_LEN(TYPES); i++) {
+        json_object(w, TYPES[i]);
+        json_object(w, "schema");
+        if (i)
+            json_put_string(w, "type", "object");
+        json_close(w);
+        json_close(w);
+    }
+    json_close(w);
+    json_close(w);
+}
+
 static void
 put_operation(struct json_writer *w, const struct route *route)
 {
@@ -334,6 +358,8 @@ put_operation(struct json_writer *w, const struct route *route)
         json_close(w);
         json_close(w);
     }
+    if (route->local == hook_take)
+        put_signed_body(w);
     put_responses(w, route);
     json_close(w);
 }
