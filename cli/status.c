@@ -39,6 +39,7 @@ struct status {
     struct stream_count streams[STREAMS_COUNT];
     size_t n_streams;
     int workspaces;
+    int64_t webhooks, webhooks_disabled, deliveries; /* of all workspaces */
 };
 
 /* --- gateway ---------------------------------------------------------------------------------- */
@@ -161,6 +162,20 @@ ask_nats(struct status *status)
 
 /* --- PostgreSQL and Redis ---------------------------------------------------------------------- */
 
+static enum rc
+read_webhooks(struct status *status, struct db *db)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    enum rc rc = db_query(db, NULL, SQL_CLI_WEBHOOK_COUNTS, NULL, &rows, &status->database);
+
+    if (rc == RC_OK && PQntuples(rows) == 1) {
+        status->webhooks = db_int(rows, 0, 0, 0);
+        status->webhooks_disabled = db_int(rows, 0, 1, 0);
+        status->deliveries = db_int(rows, 0, 2, 0);
+    }
+    return rc;
+}
+
 static void
 ask_database(struct status *status)
 {
@@ -174,6 +189,8 @@ ask_database(struct status *status)
         rc = db_query(db, NULL, SQL_CLI_WORKSPACE_LIST, NULL, &rows, &status->database);
     if (rc == RC_OK)
         status->workspaces = PQntuples(rows);
+    if (rc == RC_OK)
+        rc = read_webhooks(status, db);
     status->good = status->good && rc == RC_OK;
 }
 
@@ -228,7 +245,21 @@ print_text(const struct status *status)
         (void)printf("%-12s %lld messages, %lld waiting, %lld under way\n", status->streams[i].name,
                      (long long)status->streams[i].messages, (long long)status->streams[i].pending,
                      (long long)status->streams[i].unsettled);
+    if (status->webhooks)
+        (void)printf("%-12s %lld, %lld disabled, %lld deliveries waiting\n", "webhooks",
+                     (long long)status->webhooks, (long long)status->webhooks_disabled,
+                     (long long)status->deliveries);
     return status->good ? EXIT_OK : EXIT_NO;
+}
+
+static void
+put_webhooks(struct json_writer *w, const struct status *status)
+{
+    json_object(w, "webhooks");
+    json_put_int(w, "count", status->webhooks);
+    json_put_int(w, "disabled", status->webhooks_disabled);
+    json_put_int(w, "pending", status->deliveries);
+    json_close(w);
 }
 
 static int
@@ -246,8 +277,10 @@ print_document(const struct status *status)
     json_put_string(&w, "postgresql", word(status->asked_database, &status->database));
     json_put_string(&w, "redis", word(status->asked_redis, &status->redis));
     json_put_string(&w, "nats", word(status->asked_nats, &status->nats));
-    if (status->asked_database && status->database.rc == RC_OK)
+    if (status->asked_database && status->database.rc == RC_OK) {
         json_put_int(&w, "workspaces", status->workspaces);
+        put_webhooks(&w, status);
+    }
     json_object(&w, "workers");
     for (size_t i = 0; i < status->n_workers; i++)
         json_put_int(&w, status->workers[i].name, status->workers[i].instances);

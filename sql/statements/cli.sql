@@ -16,6 +16,10 @@ RETURNING (extract(epoch FROM created_at) * 1000)::bigint
 SELECT name, (extract(epoch FROM created_at) * 1000)::bigint, to_json(actions), to_json(egress)
 FROM workspace ORDER BY name
 
+-- name: webhook_counts
+-- out:  webhooks, those that are disabled, deliveries that wait; of all workspaces
+SELECT webhooks, disabled, pending FROM webhook_counts()
+
 -- name: workspace_allow
 -- in:   1 workspace, 2 actions as JSON
 -- out:  0 rows: no such workspace; 1 row: the workspace

@@ -424,6 +424,8 @@ def test_gone_is_gone(stack, services, path):
     assert delivery["attempts"] == 1
     shown = stack.client().get(f"/webhooks/{hook['id']}").ok().json
     assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
+    counted = stack.gantry("status")["webhooks"]
+    assert counted["count"] >= counted["disabled"] >= 1
 
 
 def endless(handler):
