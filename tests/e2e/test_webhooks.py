@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Webhooks out (docs/webhooks.md), against a receiver that verifies with code of its own."""
 
+import base64
 import json
+import subprocess
 import time
 import uuid
 
 import pytest
 from gantry_testing import services as stand_ins
+from gantry_testing.npm import KEPT, install, npm
 from gantry_testing.stack import Stack
 from gantry_testing.wait import wait_until
 from gantry_testing.webhooks import arrived, by_secret, signatures
@@ -542,3 +545,66 @@ def test_the_command_line(stack, services, path):
     assert gone.returncode == 1
     wrong = stack.gantry("webhook", "create", "default", url, "nonsense", check=False)
     assert wrong.returncode == 1 or wrong.returncode == 2
+
+
+# --- the libraries of Standard Webhooks -----------------------------------------------------------
+
+PYTHON_VERIFIES = """
+import json, sys
+from standardwebhooks import Webhook
+given = json.load(sys.stdin)
+try:
+    print(json.dumps(Webhook(given["secret"]).verify(given["body"], given["headers"])))
+except Exception as error:
+    print(json.dumps(type(error).__name__))
+"""
+NODE_VERIFIES = """
+const { Webhook } = require("standardwebhooks");
+const given = JSON.parse(require("fs").readFileSync(0));
+try {
+    console.log(JSON.stringify(new Webhook(given.secret).verify(given.body, given.headers)));
+} catch (error) {
+    console.log(JSON.stringify(error.constructor.name));
+}
+"""
+
+
+def python_package():
+    python = str(KEPT / "standardwebhooks-python" / "bin" / "python")
+    install(
+        "standardwebhooks-python",
+        ["/usr/bin/python3", "-m", "venv", "standardwebhooks-python"],
+        [python, "-m", "pip", "install", "-q", "--retries", "1", "standardwebhooks~=1.0"],
+    )
+    return [python, "-c", PYTHON_VERIFIES], KEPT
+
+
+def npm_package():
+    folder = npm("standardwebhooks-npm", "standardwebhooks@1")
+    return ["node", "-e", NODE_VERIFIES], folder
+
+
+@pytest.mark.parametrize("package", [python_package, npm_package])
+def test_the_packages_of_the_registries_verify_it(stack, services, path, package):
+    command, folder = package()
+    hook = subscribe(stack, path)
+    old = hook["secret"]
+    new = stack.client().post(f"/webhooks/{hook['id']}/rotate", {}).ok().json["secret"]
+    stack.client().post(f"/webhooks/{hook['id']}/test", {}).ok()
+    (request,) = wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "the delivery")
+
+    def verified(secret, body):
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        given = json.dumps({"secret": secret, "body": body, "headers": headers})
+        done = subprocess.run(
+            command, cwd=folder, input=given, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    body = request.body.decode()
+    assert verified(old, body) == verified(new, body) == json.loads(body)
+    refused = "WebhookVerificationError"
+    assert verified(new, body.replace("webhook.test", "webhook.best")) == refused
+    other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+    assert verified(other, body) == refused
