@@ -585,6 +585,17 @@ def test_approvals(stack, console):
     stack.client().request("PUT", "/policy", {"rules": []}).ok()
 
 
+# --- webhooks: with a connector in test_console_webhooks.py ---------------------------------------------
+
+def test_webhooks_without_a_connector(console):
+    page = console("admin")
+    page.click("Webhooks", "nav a")
+    page.wait_text("Webhooks are off: no gantry-connector answers.")
+    look(page, "webhooks-off")
+    page.click("Ask again", "button")
+    page.wait_text("CONNECTOR_ENABLED=1")
+
+
 # --- all of it ----------------------------------------------------------------------------------------
 
 def test_axe(stack, console, tmp_path):
@@ -594,7 +605,7 @@ def test_axe(stack, console, tmp_path):
         pytest.skip(why)
     for dark in (False, True):
         page = console("admin", dark=dark)
-        for name in ("overview", "jobs", "memory", "audit", "keys", "dead"):
+        for name in ("overview", "jobs", "memory", "audit", "webhooks", "keys", "dead"):
             page.run(f"location.hash = '#/{name}'")
             page.wait("!document.querySelector('.waiting') && document.querySelector('h1')")
             broken = broken_in_axe(page, axe)

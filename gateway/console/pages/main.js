@@ -14,6 +14,8 @@ import { AuditEvent } from './audit_event.js';
 import { Keys } from './keys.js';
 import { DeadLetters } from './dead.js';
 import { Approvals } from './approvals.js';
+import { Webhooks } from './webhooks.js';
+import { Webhook } from './webhook.js';
 
 // What a role may not do is not offered. one: the page of a single item.
 const PAGES = [
@@ -22,6 +24,7 @@ const PAGES = [
     { name: 'approvals', title: 'Approvals', page: Approvals, scope: 'actions:approve', path: '/ai/approvals' },
     { name: 'memory', title: 'Memory', page: Memories, one: Memory, scope: 'memory:read' },
     { name: 'audit', title: 'Audit', page: Audit, one: AuditEvent, scope: 'audit:read' },
+    { name: 'webhooks', title: 'Webhooks', page: Webhooks, one: Webhook, scope: 'webhooks:manage', path: '/webhooks' },
     { name: 'keys', title: 'Keys', page: Keys, scope: 'keys:manage' },
     { name: 'dead', title: 'Dead letters', page: DeadLetters, scope: 'jobs:manage' },
 ];

@@ -33,14 +33,14 @@ export function Waiting({ what }) {
 }
 
 const TONES = {
-    completed: 'good', success: 'good', allowed: 'good', ready: 'good', up: 'good', ok: 'good',
+    enabled: 'good', delivered: 'good', completed: 'good', success: 'good', allowed: 'good', ready: 'good', up: 'good', ok: 'good',
     valid: 'good', expired: 'warn', running: 'busy', pending: 'busy', accepted: 'busy', degraded: 'warn', requires_approval: 'warn', waiting: 'warn', waiting_approval: 'warn', approved: 'good', unknown: 'warn',
     cancelled: 'plain', stopped: 'warn',
     failed: 'bad', dead: 'bad', denied: 'bad', down: 'bad', not_ready: 'bad', draining: 'warn',
 };
 
 export function Badge({ state }) {
-    return h('span', { class: 'badge ' + (TONES[state] || 'plain') }, String(state).replace(/_/g, ' '));
+    return h('span', { class: 'badge ' + (TONES[state] || (/^disabled/.test(state) ? 'warn' : 'plain')) }, String(state).replace(/_/g, ' '));
 }
 
 const FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
