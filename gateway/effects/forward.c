@@ -310,8 +310,12 @@ shorten_wait(struct request *r)
     if ((int64_t)r->wait_ms <= until_ms)
         return;
     r->wait_ms = (uint32_t)until_ms;
-    if (r->effect == EFFECT_STORED)
-        request_timer(r, FORWARD_DRAIN_MS, wait_ran_out);
+    if (r->effect != EFFECT_STORED)
+        return;
+    if (r->route->stored)
+        show(r); /* its timer may not have done so yet; shown twice, it stays as it is */
+    else
+        wait_on(r);
 }
 
 void
