@@ -371,6 +371,33 @@ check_vectors(const struct world *w, const struct asked *a, const struct collect
 }
 
 /* The best row that satisfies the query is in the answer. */
+/* Field by field: what pads a struct is anybody's. */
+static void
+check_same_hits(const struct collection_hit *a, const struct collection_hit *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert_memory_equal(a[i].id, b[i].id, sizeof(a[i].id));
+        assert_int_equal(a[i].created_ns, b[i].created_ns);
+        assert_memory_equal(&a[i].bm25, &b[i].bm25, sizeof(a[i].bm25));
+        assert_memory_equal(&a[i].cosine, &b[i].cosine, sizeof(a[i].cosine));
+        assert_int_equal(a[i].has_vector, b[i].has_vector);
+        assert_int_equal(a[i].whole, b[i].whole);
+        assert_memory_equal(&a[i].score, &b[i].score, sizeof(a[i].score));
+    }
+}
+
+static void
+check_same(const struct collection_legs *a, const struct collection_legs *b)
+{
+    assert_int_equal(a->text_count, b->text_count);
+    assert_int_equal(a->vector_count, b->vector_count);
+    assert_int_equal(a->whole_count, b->whole_count);
+    check_same_hits(a->text, b->text, a->text_count);
+    check_same_hits(a->vector, b->vector, a->vector_count);
+    check_same_hits(a->whole, b->whole, a->whole_count);
+    assert_memory_equal(&a->margin, &b->margin, sizeof(a->margin));
+}
+
 static void
 check_whole(const struct world *w, const struct asked *a, const struct collection_legs *legs)
 {
@@ -408,7 +435,7 @@ check(struct world *w, const struct asked *a)
     for (size_t m = 0; m < TEST_COUNT(MODES); m++) {
         find(&w->one, 1, a, MODES[m], k, &legs);
         find(w->slices, SLICES, a, MODES[m], k, &again);
-        assert_memory_equal(&legs, &again, sizeof(legs));
+        check_same(&legs, &again);
     }
 }
 
