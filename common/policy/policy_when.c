@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
+#include <bsd/string.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ plain_address(char *host, size_t len)
         host[len - 1] = '\0';
         bool good = inet_pton(AF_INET6, host + 1, ip) == 1 &&
                     inet_ntop(AF_INET6, ip, host + 1, HOST_TEXT_MAX - 2);
-        (void)strcat(host, "]");
+        (void)strlcat(host, "]", HOST_TEXT_MAX);
         return good;
     }
     return *last < '0' || *last > '9' || inet_pton(AF_INET, host, ip) == 1;
