@@ -264,8 +264,8 @@ def test_an_action_that_waits_is_told_of_once(stack, services, path):
 
 LEAF = (
     "INSERT INTO audit_log (leaf_index, leaf_hash, event, kind, workspace, event_id, time, "
-    "recorded_at) SELECT max(leaf_index) + 1, sha256(%s), %s, 'event', %s, gen_random_uuid(), "
-    "now(), now() FROM audit_log"
+    "recorded_at) SELECT coalesce(max(leaf_index), -1) + 1, sha256(%s), %s, 'event', %s, "
+    "gen_random_uuid(), now(), now() FROM audit_log"
 )
 
 
