@@ -587,10 +587,13 @@ def npm_package():
 @pytest.mark.parametrize("package", [python_package, npm_package])
 def test_the_packages_of_the_registries_verify_it(stack, services, path, package):
     command, folder = package()
-    hook = subscribe(stack, path)
+    name = "w" + uuid.uuid4().hex[:8]
+    client = stack.client(workspace=name)
+    stack.gantry("workspace", "egress", name, "plain.example")
+    hook = subscribe(stack, path, workspace=name)
     old = hook["secret"]
-    new = stack.client().post(f"/webhooks/{hook['id']}/rotate", {}).ok().json["secret"]
-    stack.client().post(f"/webhooks/{hook['id']}/test", {}).ok()
+    new = client.post(f"/webhooks/{hook['id']}/rotate", {}).ok().json["secret"]
+    client.post(f"/webhooks/{hook['id']}/test", {}).ok()
     (request,) = wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "the delivery")
 
     def verified(secret, body):
