@@ -54,7 +54,7 @@ def the_event(database, request_id, route=None):
         found = events(database, request_id)
         return [event for event in found if route != "POST /ai/execute" or event["action"] == route]
 
-    found = wait_until(own, 40, f"the event of {request_id}")
+    found = wait_until(own, 40, f"the event of {route or ''} {request_id}")
     assert len(found) == 1, found
     return found[0]
 

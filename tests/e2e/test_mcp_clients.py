@@ -14,6 +14,7 @@ from gantry_testing.stack import ROOT
 HERE = ROOT / "tests" / "e2e"
 TOOLS = ["memory_store", "memory_search", "memory_get", "memory_list", "memory_update"]
 TOOLS += ["memory_delete", "audit_record", "job_get", "job_cancel"]
+TOOLS += ["approvals_list", "approval_get", "approval_decide"]
 TOOLS += ["code_python", "code_shell", "health_check", "json_query", "ping"]
 # "$id" and "$job_id" stand for what the last answer that had one called so.
 CALLS = [
@@ -31,7 +32,8 @@ CALLS = [
     ["json_query", {"query": ".a", "input": {"a": 1}}],
     ["health_check", {}],
     ["ping", {"message": "hello"}],
-]
+    ["approvals_list", {}],
+]  # (an approval that could be shown and decided needs a policy: test_approvals.py)
 
 
 def run(stack, *command, cwd=KEPT, path=()):
@@ -45,7 +47,7 @@ def run(stack, *command, cwd=KEPT, path=()):
 def check(out, version):
     assert out["version"] == version
     assert out["tools"] == TOOLS
-    assert sorted(out["results"]) == sorted(TOOLS)
+    assert sorted(out["results"]) == sorted(name for name, _ in CALLS)
     for name, result in out["results"].items():
         assert not result["error"], (name, result)
         assert json.loads(result["text"]) == result["content"]  # the SDK checked its schema

@@ -106,7 +106,8 @@ class Watcher:
         }
         for program, own in ACCOUNT.items():
             for subject in LISTENS.get(program, []) if own == account else []:
-                if not subject.endswith(".done") and not subject.startswith(EVENTS):
+                event = subject.startswith(EVENTS) or ".answers." in subject
+                if not subject.endswith(".done") and not event:  # nobody answers these
                     self.nats.subscribe(subject)
         self.nats.flush()
         self.seen = []
