@@ -75,8 +75,12 @@ def routes(stack):
             if method in ("get", "post", "patch", "delete", "put")]
 
 
-def open_route(path):
-    return path in ("/healthz", "/readyz", "/openapi.json")
+def open_route(method, path):
+    """Without a key: refusals are counted, and what a hook asks for is recorded as a command."""
+    return path in ("/healthz", "/readyz", "/openapi.json") or (method, path) == (
+        "POST",
+        "/hooks/{id}",
+    )
 
 
 def fill_in(client, path):
@@ -107,7 +111,7 @@ def test_every_route_leaves_one_event(stack, database):
     admin, viewer = stack.client(), stack.client("viewer")
     expected = []
     for method, path in routes(stack):
-        if open_route(path):
+        if open_route(method, path):
             continue
         good = GOOD.get(f"{method} {path}")
         target = fill_in(admin, path) + (good if isinstance(good, str) else "")
