@@ -28,6 +28,8 @@ add_form(struct forms *forms, const char *text, size_t len)
     struct buf *form = &forms->items[forms->count++];
     buf_init(form, len);
     buf_add(form, text, len);
+    if (buf_failed(form)) /* an empty form would be found everywhere, and mask nothing */
+        log_no_memory("a secret");
 }
 
 static void
@@ -38,8 +40,9 @@ add_escaped(struct forms *forms, const char *secret, size_t len)
     buf_init(&text, len * 6 + 2);
     json_begin(&w, &text);
     json_put_string(&w, NULL, secret);
-    if (json_end(&w) == RC_OK)
-        add_form(forms, buf_text(&text) + 1, text.len - 2); /* without the quotes */
+    if (json_end(&w) != RC_OK)
+        log_no_memory("a secret");
+    add_form(forms, buf_text(&text) + 1, text.len - 2); /* without the quotes */
     buf_wipe(&text);
 }
 
@@ -74,6 +77,8 @@ add_secret(struct forms *forms, const char *secret)
     add_form(forms, secret, len);
     buf_init(&percent, len * 3);
     fill_percent(&percent, secret, len);
+    if (buf_failed(&percent))
+        log_no_memory("a secret");
     add_form(forms, buf_text(&percent), percent.len);
     buf_wipe(&percent);
     add_escaped(forms, secret, len);
@@ -123,7 +128,7 @@ mask_one(char **text, const char *form)
     }
     crypto_wipe(*text, strlen(*text));
     cJSON_free(*text);
-    *text = cJSON_malloc(out.len + 1);
+    *text = buf_failed(&out) ? NULL : cJSON_malloc(out.len + 1);
     if (!*text)
         log_no_memory("a result");
     memcpy(*text, buf_text(&out), out.len + 1);
