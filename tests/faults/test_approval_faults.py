@@ -142,6 +142,7 @@ def test_approved_while_everything_is_killed(stack):
     for thread in threads:
         thread.start()
     for name in ("gateway", "nats", "gateway", "redis"):
+        wait_until(lambda name=name: stack.pid(name), 60, f"{name} runs")
         stack.kill(name)
     stack.wait_ready(120)
     for thread in threads:
