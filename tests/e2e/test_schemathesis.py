@@ -65,7 +65,16 @@ def test_schemathesis_finds_nothing(stack, program, role, tmp_path):
     assert "passed" in said, said
 
 
+# What gantry-connector answers is 503 where none runs, as here (other tests run one).
+SETTINGS = """
+[[operations]]
+include-path-regex = "^/(hooks|webhooks|secrets)"
+checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 503]
+"""
+
+
 def look(stack, program, key, folder, seconds):
+    (folder / "schemathesis.toml").write_text(SETTINGS)
     words = [
         program,
         "run",
