@@ -230,31 +230,6 @@ make_secret(const char *scheme, const char *given, char text[SIGN_TEXT_MAX])
     return strcmp(scheme, "standard") == 0 ? text : text + strlen("whsec_");
 }
 
-static void
-secret_params(const struct connector *c, const char *workspace, const char *name,
-              const char *secret, struct buf *sealed, struct db_params *params)
-{
-    *params = (struct db_params){ 0 };
-    vault_seal(&c->vault, "secret", workspace, name, secret, strlen(secret), sealed);
-    db_param_text(params, workspace);
-    db_param_text(params, name);
-    db_param_bytes(params, c->vault.key_name, VAULT_KEY_NAME);
-    db_param_bytes(params, sealed->data, sealed->len);
-}
-
-static enum rc
-commit(struct db *db, enum rc rc, size_t index, struct err *err)
-{
-    if (rc == RC_OK)
-        rc = db_sync(db, err);
-    if (rc == RC_OK && PQntuples(db_result(db, index)) == 0)
-        rc = none(err);
-    if (rc == RC_OK)
-        return db_commit(db, err);
-    db_abort(db);
-    return rc;
-}
-
 static enum rc
 create(struct connector *c, const struct call *call, const char *id, struct err *err)
 {
@@ -271,8 +246,8 @@ create(struct connector *c, const struct call *call, const char *id, struct err 
     if (rc != RC_OK)
         return rc;
     hook_secret_name(id, false, name);
-    secret_params(c, workspace, name, make_secret(scheme, json_string(call->body, "secret"), text),
-                  &sealed, &put);
+    webhooks_secret(c, workspace, name,
+                    make_secret(scheme, json_string(call->body, "secret"), text), &sealed, &put);
     crypto_wipe(text, sizeof(text));
     db_param_text(&row, workspace);
     db_param_text(&row, id);
@@ -287,7 +262,7 @@ create(struct connector *c, const struct call *call, const char *id, struct err 
     rc = db_send(db, SQL_CONNECTOR_HOOK_CREATE, &row, &index, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
-    rc = commit(db, rc, index, err);
+    rc = webhooks_commit(db, rc, index, err);
     return rc == RC_NOTFOUND
                ? err_set(err, RC_LIMIT, "A workspace has at most %d hooks: delete one.", HOOKS_MAX)
                : rc;
@@ -365,10 +340,10 @@ rotate(struct connector *c, const struct call *call, const char *scheme, struct 
     enum rc rc = vault_use(&c->vault, workspace, name, &now, err);
     if (rc != RC_OK)
         return rc;
-    secret_params(c, workspace, name_before, buf_text(&now.value), &sealed_before, &put_before);
+    webhooks_secret(c, workspace, name_before, buf_text(&now.value), &sealed_before, &put_before);
     vault_secret_fini(&now);
-    secret_params(c, workspace, name, make_secret(scheme, json_string(call->body, "secret"), text),
-                  &sealed, &put);
+    webhooks_secret(c, workspace, name,
+                    make_secret(scheme, json_string(call->body, "secret"), text), &sealed, &put);
     crypto_wipe(text, sizeof(text));
     db_param_text(&row, workspace);
     db_param_text(&row, id);
@@ -382,7 +357,7 @@ rotate(struct connector *c, const struct call *call, const char *scheme, struct 
         rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put_before, NULL, err);
-    return commit(db, rc, index, err);
+    return webhooks_commit(db, rc, index, err);
 }
 
 void

@@ -256,9 +256,9 @@ check_url(struct connector *c, const char *workspace, const char *url, struct er
         place.host, place.port);
 }
 
-static void
-secret_params(const struct connector *c, const char *workspace, const char *name,
-              const char *secret, struct buf *sealed, struct db_params *params)
+void
+webhooks_secret(const struct connector *c, const char *workspace, const char *name,
+                const char *secret, struct buf *sealed, struct db_params *params)
 {
     *params = (struct db_params){ 0 };
     vault_seal(&c->vault, "secret", workspace, name, secret, strlen(secret), sealed);
@@ -268,14 +268,13 @@ secret_params(const struct connector *c, const char *workspace, const char *name
     db_param_bytes(params, sealed->data, sealed->len);
 }
 
-/* Ends the transaction; RC_NOTFOUND: the statement at `index` gave no row, and nothing was written. */
-static enum rc
-commit(struct db *db, enum rc rc, size_t index, struct err *err)
+enum rc
+webhooks_commit(struct db *db, enum rc rc, size_t index, struct err *err)
 {
     if (rc == RC_OK)
         rc = db_sync(db, err);
     if (rc == RC_OK && PQntuples(db_result(db, index)) == 0)
-        rc = none(err);
+        rc = err_set(err, RC_NOTFOUND, "It does not exist any more.");
     if (rc == RC_OK)
         return db_commit(db, err);
     db_abort(db);
@@ -298,7 +297,7 @@ create(struct connector *c, const struct call *call, struct err *err)
 
     sign_new(signature && strcmp(signature, "ed25519") == 0, secret, public_key);
     webhook_secret_name(call->id, false, name);
-    secret_params(c, workspace, name, secret, &sealed, &put);
+    webhooks_secret(c, workspace, name, secret, &sealed, &put);
     crypto_wipe(secret, sizeof(secret));
     db_param_text(&row, workspace);
     db_param_text(&row, call->id);
@@ -314,7 +313,7 @@ create(struct connector *c, const struct call *call, struct err *err)
     rc = db_send(db, SQL_CONNECTOR_WEBHOOK_CREATE, &row, &index, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
-    rc = commit(db, rc, index, err);
+    rc = webhooks_commit(db, rc, index, err);
     return rc == RC_NOTFOUND
                ? err_set(err, RC_LIMIT, "A workspace has at most %d webhooks: delete one.",
                          WEBHOOKS_MAX)
@@ -418,8 +417,8 @@ rotate(struct connector *c, const struct call *call, const char *id, const char 
     sign_new(strncmp(now, "whsk_", 5) == 0, secret, public_key);
     webhook_secret_name(id, false, name);
     webhook_secret_name(id, true, name_before);
-    secret_params(c, workspace, name, secret, &sealed, &put);
-    secret_params(c, workspace, name_before, now, &sealed_before, &put_before);
+    webhooks_secret(c, workspace, name, secret, &sealed, &put);
+    webhooks_secret(c, workspace, name_before, now, &sealed_before, &put_before);
     crypto_wipe(secret, sizeof(secret));
     db_param_text(&row, workspace);
     db_param_text(&row, id);
@@ -433,7 +432,7 @@ rotate(struct connector *c, const struct call *call, const char *id, const char 
         rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
     if (rc == RC_OK)
         rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put_before, NULL, err);
-    return commit(db, rc, index, err);
+    return webhooks_commit(db, rc, index, err);
 }
 
 void
