@@ -107,11 +107,10 @@ def test_two_replicas_killed_again_and_again(system):
                 system.kill(name)
             time.sleep(random.uniform(0.1, 0.6))
         wait_until(lambda: system.pid("audit") and system.pid("audit-2"), 150, "both run")
-        before = len(load.answered)
-        wait_until(lambda: len(load.answered) > before + 50, 150, "events are answered again")
+        enough = max(100, len(load.answered) + 50)
+        wait_until(lambda: len(load.answered) > enough, 150, "events are answered again")
     finally:
         load.stop()
-    assert len(load.answered) > 100
     check(system, load)
 
 
@@ -151,12 +150,11 @@ def test_gateway_killed_in_its_own_deeds(system):
         for _ in range(4):
             time.sleep(random.uniform(0.3, 1.0))
             system.restart("gateway")
+        wait_until(lambda: len(made) > 4, 150, "keys are made")
     finally:
-        time.sleep(0.5)
         stop.set()
         for thread in threads:
             thread.join(90)
-    assert len(made) > 4
     there = {name for (name,) in rows(system, "SELECT name FROM api_key WHERE name LIKE 'deed-%'")}
     assert set(made) <= there
 
