@@ -29,7 +29,7 @@ int
 claims_print_key(const char *program)
 {
     static const struct conf_item ITEM[] = {
-        { "ACTOR_SIGNING_KEY", CONF_KEY32, 0, NULL, 0, 0, NULL, 0, "" },
+        { .name = "ACTOR_SIGNING_KEY", .type = CONF_KEY32, .offset = 0, .help = "" },
     };
     const struct conf_table table = { ITEM, ARRAY_LEN(ITEM), NULL };
     uint8_t signing_key[CRYPTO_KEY_LEN], key[CRYPTO_KEY_LEN];

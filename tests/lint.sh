@@ -134,6 +134,7 @@ for file in "${product[@]}"; do
         !inside && /^ +struct err [a-z_]+(;| = \{ \.rc = RC_OK \};)/ { print file ":" FNR ":" $0 }
     ' "$file"
 done | report 'struct err begins as { 0 }'
+grep -HnE '^ *\{ *"[A-Z0-9_]+", *CONF_' "${sources[@]}" | report 'a setting names its members (.name = ...)'
 git ls-files -co --exclude-standard 'tests/unit/*.c' | grep -v '/test_[a-z0-9_]*\.c$' | report 'a unit test is test_MODULE.c'
 for file in "${sources[@]}"; do
     limit=500

@@ -36,69 +36,24 @@ extern const char *const TRACE_SCHEMES[];
 
 /* Rows of a table of a struct that holds a struct trace_conf at base. */
 #define TRACE_AT(base, member) ((base) + offsetof(struct trace_conf, member))
-#define TRACE_CONF_ITEMS(base)                                                                      \
-    { "OTEL_EXPORTER_OTLP_ENDPOINT",                                                                \
-      CONF_URL,                                                                                     \
-      TRACE_AT(base, endpoint),                                                                     \
-      NULL,                                                                                         \
-      0,                                                                                            \
-      0,                                                                                            \
-      TRACE_SCHEMES,                                                                                \
-      CONF_OPTIONAL,                                                                                \
-      "base URL that spans are sent to (OTLP/HTTP in JSON, path /v1/traces); unset = none are "     \
-      "sent" },                                                                                     \
-        { "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",                                                     \
-          CONF_URL,                                                                                 \
-          TRACE_AT(base, traces_endpoint),                                                          \
-          NULL,                                                                                     \
-          0,                                                                                        \
-          0,                                                                                        \
-          TRACE_SCHEMES,                                                                            \
-          CONF_OPTIONAL,                                                                            \
-          "complete URL for spans; takes precedence over OTEL_EXPORTER_OTLP_ENDPOINT" },            \
-        { "OTEL_EXPORTER_OTLP_HEADERS",                                                             \
-          CONF_SECRET,                                                                              \
-          TRACE_AT(base, headers),                                                                  \
-          NULL,                                                                                     \
-          0,                                                                                        \
-          0,                                                                                        \
-          NULL,                                                                                     \
-          CONF_OPTIONAL,                                                                            \
-          "headers sent with spans: name=value,name=value, values percent-encoded" },               \
-        { "OTEL_SERVICE_NAME",                                                                      \
-          CONF_STRING,                                                                              \
-          TRACE_AT(base, service_name),                                                             \
-          "",                                                                                       \
-          0,                                                                                        \
-          255,                                                                                      \
-          NULL,                                                                                     \
-          0,                                                                                        \
-          "service name in spans (service.name); empty = gantry- and the program's name" },         \
-        { "OTEL_RESOURCE_ATTRIBUTES",                                                               \
-          CONF_STRING,                                                                              \
-          TRACE_AT(base, resource_attributes),                                                      \
-          "",                                                                                       \
-          0,                                                                                        \
-          4096,                                                                                     \
-          NULL,                                                                                     \
-          0,                                                                                        \
-          "attributes of all spans: name=value,name=value, percent-encoded" },                      \
-        { "OTEL_TRACES_SAMPLER",   CONF_CHOICE, TRACE_AT(base, sampler),                            \
-          "parentbased_always_on", 0,           0,                                                  \
-          TRACE_SAMPLERS,          0,           "sampler that decides which traces are exported" }, \
-        { "OTEL_TRACES_SAMPLER_ARG",                                                                \
-          CONF_RATIO,                                                                               \
-          TRACE_AT(base, ratio),                                                                    \
-          "1",                                                                                      \
-          0,                                                                                        \
-          0,                                                                                        \
-          NULL,                                                                                     \
-          0,                                                                                        \
-          "share of the traces that the ratio samplers export" },                                   \
-    {                                                                                               \
-        "TRACE_CLIENTS_PER_MINUTE", CONF_INT, TRACE_AT(base, clients_per_minute), "600", 0,         \
-            100000000, NULL, 0,                                                                     \
-            "traces per minute that are exported because a client's traceparent says so; 0 = none"  \
-    }
+/* clang-format off */
+#define TRACE_CONF_ITEMS(base)                                                                                                                                     \
+    { .name = "OTEL_EXPORTER_OTLP_ENDPOINT", .type = CONF_URL, .offset = TRACE_AT(base, endpoint), .choices = TRACE_SCHEMES, .flags = CONF_OPTIONAL,               \
+      .help = "base URL that spans are sent to (OTLP/HTTP in JSON, path /v1/traces); unset = none are sent" },                                                     \
+    { .name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", .type = CONF_URL, .offset = TRACE_AT(base, traces_endpoint), .choices = TRACE_SCHEMES, .flags = CONF_OPTIONAL, \
+      .help = "complete URL for spans; takes precedence over OTEL_EXPORTER_OTLP_ENDPOINT" },                                                                       \
+    { .name = "OTEL_EXPORTER_OTLP_HEADERS", .type = CONF_SECRET, .offset = TRACE_AT(base, headers), .flags = CONF_OPTIONAL,                                        \
+      .help = "headers sent with spans: name=value,name=value, values percent-encoded" },                                                                          \
+    { .name = "OTEL_SERVICE_NAME", .type = CONF_STRING, .offset = TRACE_AT(base, service_name), .default_text = "", .max = 255,                                    \
+      .help = "service name in spans (service.name); empty = gantry- and the program's name" },                                                                    \
+    { .name = "OTEL_RESOURCE_ATTRIBUTES", .type = CONF_STRING, .offset = TRACE_AT(base, resource_attributes), .default_text = "", .max = 4096,                     \
+      .help = "attributes of all spans: name=value,name=value, percent-encoded" },                                                                                 \
+    { .name = "OTEL_TRACES_SAMPLER", .type = CONF_CHOICE, .offset = TRACE_AT(base, sampler), .default_text = "parentbased_always_on", .choices = TRACE_SAMPLERS,   \
+      .help = "sampler that decides which traces are exported" },                                                                                                  \
+    { .name = "OTEL_TRACES_SAMPLER_ARG", .type = CONF_RATIO, .offset = TRACE_AT(base, ratio), .default_text = "1",                                                 \
+      .help = "share of the traces that the ratio samplers export" },                                                                                              \
+    { .name = "TRACE_CLIENTS_PER_MINUTE", .type = CONF_INT, .offset = TRACE_AT(base, clients_per_minute), .default_text = "600", .max = 100000000,                 \
+      .help = "traces per minute that are exported because a client's traceparent says so; 0 = none" }
+/* clang-format on */
 
 #endif

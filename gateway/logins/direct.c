@@ -153,7 +153,7 @@ int
 direct_print_issuer(void)
 {
     static const struct conf_item ITEM[] = {
-        { "CALLOUT_ISSUER_KEY", CONF_KEY32, 0, NULL, 0, 0, NULL, 0, "" },
+        { .name = "CALLOUT_ISSUER_KEY", .type = CONF_KEY32, .offset = 0, .help = "" },
     };
     const struct conf_table table = { ITEM, ARRAY_LEN(ITEM), NULL };
     uint8_t seed[CRYPTO_SEED_LEN];

@@ -11,15 +11,28 @@
 #include "sql_pruner.h"
 
 static const struct conf_item ITEMS[] = {
-    { "AUDIT_SIGNING_KEY", CONF_KEY32, offsetof(struct audit_conf, signing_key), NULL, 0, 0, NULL,
-      0, "Ed25519 seed that signs the audit log's checkpoints: 64 hexadecimal digits or base64." },
-    { "AUDIT_RETENTION_DAYS", CONF_INT, offsetof(struct audit_conf, retention_days), "90", 0, 36500,
-      NULL, 0, "Days after which an audit event is pruned; its hash stays. 0 = never." },
-    { "AUDIT_RETENTION_SECONDS", CONF_INT, offsetof(struct audit_conf, retention_seconds), "0", 0,
-      3153600000, NULL, 0, "Retention in seconds instead of days, for drills. 0 = use the days." },
-    { "PRUNER_DATABASE_URL", CONF_URL, offsetof(struct audit_conf, pruner_url), NULL, 0, 0, NULL,
-      CONF_OPTIONAL,
-      "PostgreSQL with the role gantry_pruner; unset = this replica prunes nothing." },
+    { .name = "AUDIT_SIGNING_KEY",
+      .type = CONF_KEY32,
+      .offset = offsetof(struct audit_conf, signing_key),
+      .help =
+          "Ed25519 seed that signs the audit log's checkpoints: 64 hexadecimal digits or base64." },
+    { .name = "AUDIT_RETENTION_DAYS",
+      .type = CONF_INT,
+      .offset = offsetof(struct audit_conf, retention_days),
+      .default_text = "90",
+      .max = 36500,
+      .help = "Days after which an audit event is pruned; its hash stays. 0 = never." },
+    { .name = "AUDIT_RETENTION_SECONDS",
+      .type = CONF_INT,
+      .offset = offsetof(struct audit_conf, retention_seconds),
+      .default_text = "0",
+      .max = 3153600000,
+      .help = "Retention in seconds instead of days, for drills. 0 = use the days." },
+    { .name = "PRUNER_DATABASE_URL",
+      .type = CONF_URL,
+      .offset = offsetof(struct audit_conf, pruner_url),
+      .flags = CONF_OPTIONAL,
+      .help = "PostgreSQL with the role gantry_pruner; unset = this replica prunes nothing." },
 };
 
 const struct conf_table AUDIT_CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };

@@ -9,14 +9,29 @@
 #define OWN(member) offsetof(struct search_conf, member)
 
 static const struct conf_item ITEMS[] = {
-    { "SEARCH_THREADS", CONF_INT, OWN(threads), "4", 1, 64, NULL, 0,
-      "Search threads; each has a connection to PostgreSQL." },
-    { "INDEX_MEMORY_BYTES", CONF_INT, OWN(index_bytes), "1073741824", 1048576, INT64_C(1) << 40,
-      NULL, 0,
-      "Memory for the search indexes of all workspaces; a workspace that needs more is read from "
-      "PostgreSQL for each search." },
-    { "SEARCH_BUDGET_MS", CONF_INT, OWN(budget_ms), "8000", 100, 60000, NULL, 0,
-      "A search that takes longer is answered 504." },
+    { .name = "SEARCH_THREADS",
+      .type = CONF_INT,
+      .offset = OWN(threads),
+      .default_text = "4",
+      .min = 1,
+      .max = 64,
+      .help = "Search threads; each has a connection to PostgreSQL." },
+    { .name = "INDEX_MEMORY_BYTES",
+      .type = CONF_INT,
+      .offset = OWN(index_bytes),
+      .default_text = "1073741824",
+      .min = 1048576,
+      .max = INT64_C(1) << 40,
+      .help = "Memory for the search indexes of all workspaces; a workspace that needs more is "
+              "read from "
+              "PostgreSQL for each search." },
+    { .name = "SEARCH_BUDGET_MS",
+      .type = CONF_INT,
+      .offset = OWN(budget_ms),
+      .default_text = "8000",
+      .min = 100,
+      .max = 60000,
+      .help = "A search that takes longer is answered 504." },
 };
 static const struct conf_table CONF = { ITEMS, ARRAY_LEN(ITEMS), NULL };
 

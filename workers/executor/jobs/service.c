@@ -14,22 +14,22 @@
 
 /* clang-format off */
 static const struct conf_item ITEMS[] = {
-    { "EXECUTOR_SLOTS", CONF_INT, AT(slots), "4", 1, 256, NULL, 0,
-      "tasks that run at once" },
-    { "EXECUTOR_POOL", CONF_BOOL, AT(pool), "1", 0, 0, NULL, 0,
-      "1 = start sandboxes ahead, as many as the manifests say" },
-    { "EXECUTOR_TASKS_DIR", CONF_STRING, AT(tasks_dir), "", 0, 1024, NULL, 0,
-      "folder of the tasks; empty = the one beside the program" },
-    { "EXECUTOR_USER", CONF_STRING, AT(user), RIGHTS_USER_DEFAULT, 0, 64, NULL, 0,
-      "user that the program switches to when started as root" },
-    { "EXECUTOR_CGROUP", CONF_STRING, AT(cgroup), "", 0, 1024, NULL, 0,
-      "delegated cgroup v2 folder for the limits of tasks; empty = limits by sampling" },
-    { "DATA_KEY", CONF_KEY32, AT(data_key), NULL, 0, 0, NULL, 0,
-      "encrypts job results and preview parameters in Redis" },
-    { "JOB_RETENTION_DAYS", CONF_INT, AT(job_retention_days), "7", 1, 365, NULL, 0,
-      "how long an ended job is kept" },
-    { "REDIS_SHARE_BYTES", CONF_INT, AT(redis_share_bytes), "134217728", 1048576, 1099511627776,
-      NULL, 0, "Redis memory for one workspace's previews and job results; beyond it, 503" },
+    { .name = "EXECUTOR_SLOTS", .type = CONF_INT, .offset = AT(slots), .default_text = "4", .min = 1, .max = 256,
+      .help = "tasks that run at once" },
+    { .name = "EXECUTOR_POOL", .type = CONF_BOOL, .offset = AT(pool), .default_text = "1",
+      .help = "1 = start sandboxes ahead, as many as the manifests say" },
+    { .name = "EXECUTOR_TASKS_DIR", .type = CONF_STRING, .offset = AT(tasks_dir), .default_text = "", .max = 1024,
+      .help = "folder of the tasks; empty = the one beside the program" },
+    { .name = "EXECUTOR_USER", .type = CONF_STRING, .offset = AT(user), .default_text = RIGHTS_USER_DEFAULT, .max = 64,
+      .help = "user that the program switches to when started as root" },
+    { .name = "EXECUTOR_CGROUP", .type = CONF_STRING, .offset = AT(cgroup), .default_text = "", .max = 1024,
+      .help = "delegated cgroup v2 folder for the limits of tasks; empty = limits by sampling" },
+    { .name = "DATA_KEY", .type = CONF_KEY32, .offset = AT(data_key),
+      .help = "encrypts job results and preview parameters in Redis" },
+    { .name = "JOB_RETENTION_DAYS", .type = CONF_INT, .offset = AT(job_retention_days), .default_text = "7", .min = 1, .max = 365,
+      .help = "how long an ended job is kept" },
+    { .name = "REDIS_SHARE_BYTES", .type = CONF_INT, .offset = AT(redis_share_bytes), .default_text = "134217728", .min = 1048576, .max = 1099511627776,
+      .help = "Redis memory for one workspace's previews and job results; beyond it, 503" },
 };
 /* clang-format on */
 
