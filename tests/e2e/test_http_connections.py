@@ -345,13 +345,13 @@ def test_servers_away(own):
     one = own
     client = one.client()
     ready = one.anonymous()
-    client.ingest("away", "before").ok()
+    client.ingest("unavailable", "before").ok()
 
     one.take_down("redis")
     wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "down", 10)
-    client.ingest("away", "without redis").ok()
+    client.ingest("unavailable", "without redis").ok()
     assert (
-        client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok(503).code
+        client.post(INGEST, {"scope": "unavailable", "text": "x"}, idempotency_key="k").ok(503).code
         == "unavailable"
     )
     # what is not about jobs needs no Redis, also where the executor answers it
@@ -359,7 +359,7 @@ def test_servers_away(own):
     assert client.get("/ai/jobs").ok(503).json["detail"] == "Redis is unavailable"
     one.bring_back("redis")
     wait_until(lambda: ready.get("/readyz").json["dependencies"]["redis"] == "up", 15)
-    client.post(INGEST, {"scope": "away", "text": "x"}, idempotency_key="k").ok()
+    client.post(INGEST, {"scope": "unavailable", "text": "x"}, idempotency_key="k").ok()
 
     one.take_down("nats")
     wait_until(lambda: ready.get("/readyz").status == 503, 10)
@@ -370,7 +370,7 @@ def test_servers_away(own):
         assert refused.json["detail"] == "NATS is unavailable"
     assert ready.get("/memory").status == 401
     one.bring_back("nats")
-    wait_until(lambda: client.ingest("away", "nats is back").status == 200, 15)
+    wait_until(lambda: client.ingest("unavailable", "nats is back").status == 200, 15)
 
     one.take_down("postgres")
     assert client.get("/keys").status == 503
@@ -388,7 +388,7 @@ def test_servers_away(own):
     assert time.monotonic() - start > 5
     assert ready.get("/readyz").ok(503).json["dependencies"]["postgresql"] == "down"
     one.bring_back("postgres")
-    wait_until(lambda: client.ingest("away", "postgres is back").status == 200, 30)
+    wait_until(lambda: client.ingest("unavailable", "postgres is back").status == 200, 30)
 
 
 def test_drain(own):

@@ -107,7 +107,7 @@ def test_a_preview_is_one_event(system):
 
 
 def test_a_late_end_is_what_is_recorded(system, report):
-    """The audit worker is away for longer than any end may take; nothing is decided by the
+    """The audit worker does not run for longer than any end may take; nothing is decided by the
     clock."""
     system.take_down("audit")
     lone = str(uuid.uuid4())

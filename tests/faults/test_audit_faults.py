@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The audit log when things die, are away or are full: fail closed, nothing missing, nothing
+"""The audit log when things die, are unavailable or full: fail closed, nothing missing, nothing
 double."""
 
 import contextlib
@@ -127,7 +127,7 @@ def test_gateway_and_servers_killed(system):
     check(system, load)
 
 
-def test_gateway_killed_in_its_own_deeds(system):
+def test_gateway_killed_while_it_changes_keys(system):
     """Keys are made by the gateway itself: each that is there has exactly one event, also when the
     gateway died between making it and saying so."""
     stop, made = threading.Event(), []
@@ -135,7 +135,7 @@ def test_gateway_killed_in_its_own_deeds(system):
     def run():
         client = system.client()
         while not stop.is_set():
-            name = f"deed-{uuid.uuid4()}"
+            name = f"made-{uuid.uuid4()}"
             try:
                 if client.post("/keys", {"role": "viewer", "name": name}).status == 201:
                     made.append(name)
@@ -155,19 +155,19 @@ def test_gateway_killed_in_its_own_deeds(system):
         stop.set()
         for thread in threads:
             thread.join(90)
-    there = {name for (name,) in rows(system, "SELECT name FROM api_key WHERE name LIKE 'deed-%'")}
+    there = {name for (name,) in rows(system, "SELECT name FROM api_key WHERE name LIKE 'made-%'")}
     assert set(made) <= there
 
     def told():
         events = rows(
-            system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'"
+            system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'made-%'"
         )
         return events if there <= {target for target, _ in events} else None
 
     events = wait_until(told, 150, "every key has its event", interval=0.5)
     settled(system)
     events = rows(
-        system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'deed-%'"
+        system, "SELECT target, error_reason FROM audit_events WHERE target LIKE 'made-%'"
     )
     assert len(events) == len({target for target, _ in events})
     assert all(reason is None for target, reason in events if target in made)

@@ -234,7 +234,7 @@ def test_only_the_gateway_sends_lists(server, bus, program):
             headers = {"Gantry-Actor": echo.claim(SUBJECT, malformed, ids[0]), "Gantry-List": "2"}
             bus.js_publish(SUBJECT, malformed, str(uuid.uuid4()), headers)
         servers.wait_until(
-            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 9, what="buried"
+            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 9, what="dead letters"
         )
         assert worker.calls() == []
     # Of what is well-formed each command has a letter of its own; the rest stays what it was.

@@ -27,7 +27,7 @@ class Cluster:
 
     def __init__(self, stack, directory):
         self.stack, self.directory, self.nodes = stack, pathlib.Path(directory), {}
-        script = (stack.directory / "state/nats.away").read_text()
+        script = (stack.directory / "state/nats.stopped").read_text()
         words = (shlex.split(line)[1] for line in script.splitlines() if line.startswith("export "))
         env = dict(word.split("=", 1) for word in words)
         clients, routes = free_ports(3), free_ports(3)
@@ -137,7 +137,7 @@ def cluster(make_stack):
                 stack.env[name] = one.urls(stack.env[name])
             stack.gantry("provision", "--place", "region:here")
             for name in PROGRAMS:
-                script = stack.directory / f"state/{name}.away"
+                script = stack.directory / f"state/{name}.stopped"
                 script.write_text(one.urls(script.read_text()))
                 stack.bring_back(name, ready=False)
             stack.wait_ready()

@@ -136,7 +136,7 @@ def test_dies_after_the_dead_letter(server, bus, program):
         worker.start()
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="terminated")
         assert done.next()[0] == command
-        assert left(bus, "DEAD") == 1, "buried twice, stored once"
+        assert left(bus, "DEAD") == 1, "a dead letter twice, stored once"
         assert [e["error_reason"] for e in events(bus)] == ["dead_letter"]
     finally:
         worker.__exit__()

@@ -33,7 +33,7 @@ def test_right_keys_work_through_a_flood_of_wrong_ones(flooded):
     before = None
     for _ in range(
         2
-    ):  # what the first flood takes for its connections and lanes is there afterwards
+    ):  # what the first flood takes for its connections and queues is there afterwards
         wave = flood(stack, "/memory", wrong)
         right = Requests(port, "/memory?limit=1", [key], 100, SECONDS - 1, 8).done()
         wave.done()

@@ -267,12 +267,12 @@ class Stack:
     def take_down(self, name):
         """Stop a process and keep it down, until bring_back()."""
         service = self.directory / "services" / name
-        service.rename(self.directory / "state" / f"{name}.away")
+        service.rename(self.directory / "state" / f"{name}.stopped")
         self._hup()
         wait_until(lambda: not self.pid(name), 60, f"{name} is down")
 
     def bring_back(self, name, ready=True):
-        (self.directory / "state" / f"{name}.away").rename(self.directory / "services" / name)
+        (self.directory / "state" / f"{name}.stopped").rename(self.directory / "services" / name)
         self._hup()
         wait_until(lambda: self.pid(name), 20, f"{name} is up")
         if ready:

@@ -512,7 +512,7 @@ def test_key_life(cli):
 # --- dead letters -----------------------------------------------------------------------------
 
 
-def bury(nats, workspace, program, subject, payload, **headers):
+def put_letter(nats, workspace, program, subject, payload, **headers):
     headers = {"Gantry-Reason": "a reason", "Gantry-Deliveries": "7", "Gantry-Subject": subject,
                **{k.replace("_", "-"): v for k, v in headers.items()}}
     with nats.connect() as client:
@@ -523,11 +523,12 @@ def bury(nats, workspace, program, subject, payload, **headers):
 
 def test_dead_letters(cli, nats):
     subject = "gantry.v1.dl.memory.ingest"
-    first = bury(nats, "dl", "ingest", subject, b'{"scope":"s","text":"t"}',
-                 Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6071.1", Gantry_Actor="claim.sig")
-    second = bury(nats, "dl", "ingest", subject, b"\xff\x00no json",
-                  Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6072")
-    third = bury(nats, "other", "audit", "$JS.API.STREAM.PURGE.AUDIT", b"{}")
+    first = put_letter(nats, "dl", "ingest", subject, b'{"scope":"s","text":"t"}',
+                       Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6071.1",
+                       Gantry_Actor="claim.sig")
+    second = put_letter(nats, "dl", "ingest", subject, b"\xff\x00no json",
+                        Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6072")
+    third = put_letter(nats, "other", "audit", "$JS.API.STREAM.PURGE.AUDIT", b"{}")
 
     listed = cli.json("dlq", "list", "--workspace", "dl")
     assert [i["seq"] for i in listed["items"]] == [first, second]
@@ -541,7 +542,7 @@ def test_dead_letters(cli, nats):
     assert "a reason" in cli.run("dlq", "list").stdout
     cli.run("dlq", "list", "--workspace", "a.*", code=USAGE)
 
-    cut = bury(nats, "cut", "ingest", subject, b'{"scope":"s"', Gantry_Cut="1048500")
+    cut = put_letter(nats, "cut", "ingest", subject, b'{"scope":"s"', Gantry_Cut="1048500")
     assert "of its 1048500 bytes only 12" in cli.run("dlq", "replay", str(cut), code=NO).stderr
     cli.run("dlq", "discard", str(cut))
 
@@ -578,7 +579,7 @@ def test_dead_letters(cli, nats):
     assert "Nats-Msg-Id: 0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6072\r" in head
 
     # The same message again within JetStream's duplicate window is not lost: it stays a letter.
-    again = bury(
+    again = put_letter(
         nats, "dl", "ingest", subject, b"x", Gantry_Msg_Id="0190a5b2-7c3e-7d4f-8a1b-2c3d4e5f6072"
     )
     cli.run("dlq", "replay", str(again), code=TEMP)

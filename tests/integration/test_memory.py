@@ -518,16 +518,16 @@ def test_forget_drops_what_was_accepted_before_and_comes_later(system, ws):
 
 
 def test_forget_purges_dead_letters_of_the_scope(system, ws):
-    def bury(scope, workspace=ws):
+    def put_letter(scope, workspace=ws):
         digest = hashlib.sha256(workspace.encode() + b"\0" + scope.encode()).hexdigest()
         body = json.dumps({"scope": scope, "text": "dead"}).encode()
         ack = system.bus.js_publish(f"gantry.v1.{workspace}.dead.ingest", body, str(uuid.uuid4()),
                                     {"Gantry-Scope-Hash": digest, "Gantry-Reason": "test"})
         return ack["seq"]
 
-    gone = [bury("user:1") for _ in range(3)]
-    kept = [bury("user:2"), bury("user:1", "x" + ws)]
-    gone.append(bury("user:1"))
+    gone = [put_letter("user:1") for _ in range(3)]
+    kept = [put_letter("user:2"), put_letter("user:1", "x" + ws)]
+    gone.append(put_letter("user:1"))
     assert system.command(ws, "forget", {"scope": "user:1"})[0] == 200
     for seq in gone:
         assert "error" in system.bus.api("STREAM.MSG.GET.DEAD", {"seq": seq})
@@ -537,7 +537,7 @@ def test_forget_purges_dead_letters_of_the_scope(system, ws):
 
 def test_forget_purges_dead_patches_of_memories_that_are_gone(system, ws):
     """A patch names no scope: it goes with its memory, also with one that was deleted earlier."""
-    def bury(memory, workspace=ws, command="patch", body=None):
+    def put_letter(memory, workspace=ws, command="patch", body=None):
         ack = system.bus.js_publish(
             f"gantry.v1.{workspace}.dead.ingest",
             body or json.dumps({"id": memory, "text": "dead"}).encode(),
@@ -556,13 +556,13 @@ def test_forget_purges_dead_patches_of_memories_that_are_gone(system, ws):
     )
     earlier = system.ingest(ws, "user:1", "deleted before")["id"]
     assert system.command(ws, "delete", {"id": earlier})[0] == 204
-    gone = [bury(mine), bury(earlier), bury(mine)]
+    gone = [put_letter(mine), put_letter(earlier), put_letter(mine)]
     kept = [
-        bury(other),
-        bury(mine, "x" + ws),
-        bury(mine, command="delete"),
-        bury(mine, body=b"no JSON"),
-        bury("no id"),
+        put_letter(other),
+        put_letter(mine, "x" + ws),
+        put_letter(mine, command="delete"),
+        put_letter(mine, body=b"no JSON"),
+        put_letter("no id"),
     ]
     assert system.command(ws, "forget", {"scope": "user:1"})[0] == 200
     for seq in gone:

@@ -62,7 +62,7 @@ def replicated(make_stack):
 def move(stack, program, where):
     """Another database for a program."""
     stack.take_down(program)
-    script = stack.directory / f"state/{program}.away"
+    script = stack.directory / f"state/{program}.stopped"
     port = stack.ports["POSTGRES_PORT"]  # by its socket, or where there is none by TCP
     text, count = re.subn(
         rf"@(/gantry\?host=[^&']+&port={port}|127\.0\.0\.1:{port}/gantry)",

@@ -155,7 +155,7 @@ def test_dead_letters(server, bus, program):
             "gantry.v1.w1.memory.patch", b"{}", str(uuid.uuid4())
         )  # no route of this worker
         servers.wait_until(
-            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 6, what="buried"
+            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 6, what="dead letters"
         )
     letters = stored(bus, "DEAD")  # many die at once: in any order
     (subject, headers, data), = [letter for letter in letters if b'"bug"' in letter[2]]
@@ -294,7 +294,7 @@ def test_a_dead_letter_of_the_largest_message_is_cut_to_fit(server, bus, program
             subject, b"[" * (room - 16400), str(uuid.uuid4()), {"Gantry-Actor": "x" * 16384}
         )
         servers.wait_until(
-            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 2, what="buried"
+            lambda: left(bus, "MEMORY") == 0 and left(bus, "DEAD") == 2, what="dead letters"
         )
     letters = {data[:1]: (headers, data) for _, headers, data in stored(bus, "DEAD")}
     headers, data = letters[b"{"]
