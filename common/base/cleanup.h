@@ -7,7 +7,7 @@
  *
  *     AUTO(json) cJSON *doc = NULL;
  *     ...
- *     job->doc = TAKE(doc);
+ *     call->doc = TAKE(doc);
  *
  * Source: the cleanup attribute of gcc and clang; bubblewrap's and crun's use of it.
  */

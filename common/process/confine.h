@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * confine - a program gives up, once and for all, what its job does not need.
+ * confine - a program gives up, once and for all, what it does not need for its work.
  *
  * What is left is what a program of ours does when all is well: use the memory, files and sockets
  * that it has, connect to servers, make threads. A program that an attacker has taken over can still

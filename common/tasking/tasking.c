@@ -11,7 +11,7 @@
  * What fails for the moment is handed back for another attempt (call_fail with RC_TEMP), which begins
  * at the top: job_start lets the same delivery in again. Once the job has ended there is no way
  * back: recording its result is tried until Redis takes it, so that nothing runs twice because Redis
- * was away. A crash anywhere before that delivers the command again, with a higher delivery, and
+ * was unavailable. A crash anywhere before that delivers the command again, with a higher delivery, and
  * job_finish of the old delivery is refused.
  */
 #include "tasking/tasking.h"
@@ -121,7 +121,7 @@ tasking_new(struct taskings *all, struct call *call)
     struct tasking *t = calloc(1, sizeof(*t));
 
     if (!t || !(t->steps = calloc(1, sizeof(*t->steps))))
-        log_no_memory("a task");
+        log_no_memory("the steps of a job");
     t->all = all;
     t->call = call;
     t->steps->code = PROBLEM_COUNT;
@@ -399,10 +399,9 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     } else if (rc == RC_OK && strcmp(word, "busy") == 0) {
         tasking_give_back(t, RC_TEMP, "another delivery of this command has taken over");
     } else if (rc == RC_OK && strcmp(word, "full") == 0) {
-        tasking_refuse(
-            t, PROBLEM_UNAVAILABLE,
-            "the workspace's share of Redis is used up (REDIS_SHARE_BYTES): the task has run, but "
-            "its result could not be kept");
+        tasking_refuse(t, PROBLEM_UNAVAILABLE,
+                       "the workspace's share of Redis is used up (REDIS_SHARE_BYTES): the action "
+                       "was carried out, but its result could not be kept");
     } else {
         log_fields(LOG_WARN, "a result cannot be recorded now: trying until it can",
                    CALL_FIELDS(t->call), "reason", err ? err->text : "a reply out of form", NULL);

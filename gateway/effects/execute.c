@@ -418,7 +418,7 @@ publish_item(struct item *item)
                            .data = payload.data,
                            .len = payload.len };
     (void)snprintf(msg_id, sizeof(msg_id), "%s.%lld", item->id, (long long)item->attempt);
-    if (bus_js_publish(r->gw->bus, &out, msg_id, CARRY_PUBLISH_MS, on_ack, item, &err) == RC_OK)
+    if (bus_js_publish(r->gw->bus, &out, msg_id, FORWARD_PUBLISH_MS, on_ack, item, &err) == RC_OK)
         x->waiting++;
     else
         go_wrong(x, PROBLEM_UNAVAILABLE, "NATS is unavailable");

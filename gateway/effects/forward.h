@@ -24,7 +24,7 @@ struct forward_head {
 enum rc forward_sign(const struct request *r, enum command command, const char *id,
                      const char *payload, size_t len, struct forward_head *head, struct err *err);
 
-#define CARRY_PUBLISH_MS 5000
+#define FORWARD_PUBLISH_MS 5000
 
 /* A .done event: whoever waits for that command is answered. */
 void forward_done(struct gateway *gw, const struct bus_msg *msg);

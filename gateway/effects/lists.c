@@ -143,7 +143,7 @@ publish(struct lists *lists, const char *subject, const struct list_item *of, co
     struct bus_out out = {
         .subject = subject, .headers = headers, .n_headers = n, .data = of->payload, .len = of->len
     };
-    return bus_js_publish(lists->gw->bus, &out, of->msg_id, CARRY_PUBLISH_MS, fn, arg, err);
+    return bus_js_publish(lists->gw->bus, &out, of->msg_id, FORWARD_PUBLISH_MS, fn, arg, err);
 }
 
 static void

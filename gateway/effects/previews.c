@@ -283,7 +283,7 @@ preview_make(struct request *r)
                            .n_headers = traced_headers(r, r->hop.span, parent, headers, 2),
                            .data = payload.data,
                            .len = payload.len };
-    if (bus_request(r->gw->bus, &out, CARRY_PUBLISH_MS, on_described, r, &err) != RC_OK)
+    if (bus_request(r->gw->bus, &out, FORWARD_PUBLISH_MS, on_described, r, &err) != RC_OK)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "NATS is unavailable");
     return STEP_WAIT;
 }

@@ -240,7 +240,7 @@ events_tell(struct gateway *gw, const char *workspace, enum scope scope, const c
         return;
     (void)snprintf(subject, sizeof(subject), TOLD_SUBJECT "%s", workspace);
     struct bus_out out = { .subject = subject, .data = buf_text(&text), .len = text.len };
-    (void)bus_publish(gw->bus, &out, NULL); /* NATS is away: events_missed() comes */
+    (void)bus_publish(gw->bus, &out, NULL); /* NATS is unavailable: events_missed() comes */
 }
 
 /* --- life ----------------------------------------------------------------------------------------- */

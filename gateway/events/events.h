@@ -39,7 +39,7 @@ enum rc events_open(struct gateway *gw, struct events **out, struct err *err);
 void events_close(struct events *events); /* NULL allowed */
 
 /* To all gateways, this one too: an event for those in the workspace who have the scope. data: a JSON
- * object in one line, at most EVENTS_TEXT_MAX / 2 bytes. Lost when NATS is away; "missed" says so. */
+ * object in one line, at most EVENTS_TEXT_MAX / 2 bytes. Lost when NATS is unavailable; "missed" says so. */
 void events_tell(struct gateway *gw, const char *workspace, enum scope scope, const char *name,
                  const char *data);
 /* A command is done (also of families that nobody listens to). */

@@ -395,7 +395,7 @@ on_sent(void *arg)
     parcel->sent = true;
     FAULT("webhook_sent");
     if (settle(parcel) != RC_OK)
-        return; /* PostgreSQL is away: with the next tick */
+        return; /* PostgreSQL is unavailable: with the next tick */
     parcel_free(parcel);
     claim(dispatch);
 }
