@@ -60,15 +60,6 @@ struct told {
     int64_t expires_ms, previous_until_ms;
 };
 
-static void
-put_time(struct json_writer *w, const char *name, int64_t ms)
-{
-    if (ms > 0)
-        json_put_time(w, name, ms);
-    else
-        json_put_null(w, name);
-}
-
 static int
 tell(const struct cli *cli, const struct told *told)
 {
@@ -93,7 +84,7 @@ tell(const struct cli *cli, const struct told *told)
     json_put_string(&w, "key_id", told->key->id);
     json_put_string(&w, "workspace", told->workspace);
     json_put_string(&w, "role", told->role);
-    put_time(&w, "expires_at", told->expires_ms);
+    json_put_time_or_null(&w, "expires_at", told->expires_ms);
     if (told->previous_until_ms > 0)
         json_put_time(&w, "previous_valid_until", told->previous_until_ms);
     json_close(&w);
@@ -252,10 +243,10 @@ put_key(struct json_writer *w, const char *workspace, const PGresult *rows, int 
     json_put_string(w, "role", db_text(rows, row, 1));
     json_put_string(w, "name", db_text(rows, row, 2));
     json_put_string(w, "state", state_of(rows, row));
-    put_time(w, "created_at", db_int(rows, row, 3, 0));
-    put_time(w, "expires_at", db_int(rows, row, 4, 0));
-    put_time(w, "revoked_at", db_int(rows, row, 5, 0));
-    put_time(w, "last_used_at", db_int(rows, row, 6, 0));
+    json_put_time_or_null(w, "created_at", db_int(rows, row, 3, 0));
+    json_put_time_or_null(w, "expires_at", db_int(rows, row, 4, 0));
+    json_put_time_or_null(w, "revoked_at", db_int(rows, row, 5, 0));
+    json_put_time_or_null(w, "last_used_at", db_int(rows, row, 6, 0));
     json_close(w);
 }
 

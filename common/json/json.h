@@ -100,6 +100,9 @@ void json_put_number(struct json_writer *w, const char *name, double value);
 void json_put_bool(struct json_writer *w, const char *name, bool value);
 void json_put_null(struct json_writer *w, const char *name);
 void json_put_time(struct json_writer *w, const char *name, int64_t wall_ms);
+/* null for a text that is NULL or empty, for a time that is not after 1970-01-01. */
+void json_put_string_or_null(struct json_writer *w, const char *name, const char *text);
+void json_put_time_or_null(struct json_writer *w, const char *name, int64_t wall_ms);
 /* Already encoded JSON, e.g. a jsonb column; the caller vouches for it. */
 void json_put_raw(struct json_writer *w, const char *name, const char *json, size_t len);
 void json_put_doc(struct json_writer *w, const char *name, const cJSON *doc);

@@ -192,6 +192,24 @@ json_put_time(struct json_writer *w, const char *name, int64_t wall_ms)
     json_put_string(w, name, clock_format(wall_ms, text));
 }
 
+void
+json_put_string_or_null(struct json_writer *w, const char *name, const char *text)
+{
+    if (text && *text)
+        json_put_string(w, name, text);
+    else
+        json_put_null(w, name);
+}
+
+void
+json_put_time_or_null(struct json_writer *w, const char *name, int64_t wall_ms)
+{
+    if (wall_ms > 0)
+        json_put_time(w, name, wall_ms);
+    else
+        json_put_null(w, name);
+}
+
 /* The recursion ends at the writer's depth. */
 void
 json_put_doc(struct json_writer *w, const char *name, const cJSON *doc)

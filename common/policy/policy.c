@@ -142,10 +142,7 @@ policy_put(struct json_writer *w, const char *name, const struct policy_decision
     for (unsigned i = 0; i < decision->n_reasons; i++)
         json_put_string(w, NULL, decision->reasons[i]);
     json_close(w);
-    if (decision->rule[0])
-        json_put_string(w, "rule", decision->rule);
-    else
-        json_put_null(w, "rule");
+    json_put_string_or_null(w, "rule", decision->rule);
     json_put_int(w, "score", decision->score);
     json_put_int(w, "version", decision->version);
     json_close(w);

@@ -17,15 +17,6 @@
 static const char *const ACTORS[] = { "key", "nats", "anonymous", "operator", "program" };
 static const char *const STATUSES[] = { "success", "failed", "denied", "unknown" };
 
-static void
-put_optional(struct json_writer *w, const char *name, const char *text)
-{
-    if (text && *text)
-        json_put_string(w, name, text);
-    else
-        json_put_null(w, name);
-}
-
 /* The longest start of text that has at most max bytes and ends between two characters. */
 static size_t
 cut(const char *text, size_t len, size_t max)
@@ -86,8 +77,8 @@ audit_event_write(const struct audit_request_event *event, struct buf *out)
     json_put_string(&w, "type", "request");
     json_put_string(&w, "event_id", event->event_id);
     json_put_string(&w, "actor_type", ACTORS[event->actor]);
-    put_optional(&w, "key_id", event->key_id);
-    put_optional(&w, "request_id", event->request_id);
+    json_put_string_or_null(&w, "key_id", event->key_id);
+    json_put_string_or_null(&w, "request_id", event->request_id);
     json_put_string(&w, "action", event->action);
     put_target(&w, event->target);
     json_put_string(&w, "decision",
@@ -99,16 +90,16 @@ audit_event_write(const struct audit_request_event *event, struct buf *out)
         json_put_int(&w, "http_status", event->http_status);
     else
         json_put_null(&w, "http_status");
-    put_optional(&w, "error_reason", event->error_code);
+    json_put_string_or_null(&w, "error_reason", event->error_code);
     if (event->duration_ms >= 0)
         json_put_int(&w, "duration_ms", event->duration_ms);
     else
         json_put_null(&w, "duration_ms");
-    put_optional(&w, "idempotency_key_sha256", event->idempotency_sha256);
-    put_optional(&w, "params_sha256", event->params_sha256);
-    put_optional(&w, "params_prefix64", event->params_prefix64);
-    put_optional(&w, "region", event->region);
-    put_optional(&w, "client", event->client);
+    json_put_string_or_null(&w, "idempotency_key_sha256", event->idempotency_sha256);
+    json_put_string_or_null(&w, "params_sha256", event->params_sha256);
+    json_put_string_or_null(&w, "params_prefix64", event->params_prefix64);
+    json_put_string_or_null(&w, "region", event->region);
+    json_put_string_or_null(&w, "client", event->client);
     json_put_time(&w, "time", event->time_ms);
     json_put_int(&w, "count", event->count > 0 ? event->count : 1);
     if (event->traceparent)

@@ -339,15 +339,6 @@ jobs_compose(const char *outcome, const struct job_usage *usage, const char *out
     return json_end(&w);
 }
 
-static void
-put_time(struct json_writer *w, const char *name, int64_t ms)
-{
-    if (ms)
-        json_put_time(w, name, ms);
-    else
-        json_put_null(w, name);
-}
-
 /* A record of version 1 holds the whole answer {...,"outcome","output":{...},"usage"}. */
 static void
 put_result_of_version_1(struct json_writer *w, const struct buf *answer)
@@ -412,9 +403,9 @@ write_job(const struct jobs *jobs, const struct job_ref *ref, const struct kv_re
         json_put_int(w, "duration_ms", finished_ms - started_ms);
     else
         json_put_null(w, "duration_ms");
-    put_time(w, "enqueued_at", field_int(&fields[ENQUEUED]));
-    put_time(w, "started_at", started_ms);
-    put_time(w, "finished_at", finished_ms);
+    json_put_time_or_null(w, "enqueued_at", field_int(&fields[ENQUEUED]));
+    json_put_time_or_null(w, "started_at", started_ms);
+    json_put_time_or_null(w, "finished_at", finished_ms);
     json_close(w);
     return RC_OK;
 }

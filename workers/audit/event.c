@@ -118,15 +118,6 @@ leaf_of_append(struct call *call, enum problem_code problem, struct leaf *out)
 }
 
 static void
-put_text(struct json_writer *w, const char *name, const char *text)
-{
-    if (text && *text)
-        json_put_string(w, name, text);
-    else
-        json_put_null(w, name);
-}
-
-static void
 put_member(struct json_writer *w, const char *name, const cJSON *body)
 {
     const cJSON *item = json_member(body, name);
@@ -201,7 +192,7 @@ write_request(struct json_writer *w, const struct audit *audit, const struct lea
     if (!trace_parent_read(field_text(leaf, FIELD_TRACE), &trace))
         trace.id[0] = '\0';
     put_field(w, "action", leaf, FIELD_ACTION);
-    put_text(w, "actor_id", field_text(leaf, FIELD_KEY_ID));
+    json_put_string_or_null(w, "actor_id", field_text(leaf, FIELD_KEY_ID));
     put_field(w, "actor_type", leaf, FIELD_ACTOR_TYPE);
     put_field(w, "client", leaf, FIELD_CLIENT);
     if (leaf->kind == LEAF_CORRECTION)
@@ -219,7 +210,7 @@ write_request(struct json_writer *w, const struct audit *audit, const struct lea
     put_field(w, "params_prefix64", leaf, FIELD_PREFIX);
     if (leaf->fields[FIELD_POLICY])
         put_field(w, "policy", leaf, FIELD_POLICY);
-    put_text(w, "program", leaf->call->program);
+    json_put_string_or_null(w, "program", leaf->call->program);
     json_put_time(w, "recorded_at", recorded_ms);
     put_field(w, "region", leaf, FIELD_REGION);
     put_field(w, "request_id", leaf, FIELD_REQUEST_ID);
@@ -243,7 +234,7 @@ write_append(struct json_writer *w, const struct audit *audit, const struct leaf
     if (audit_digest_json(call->body, params) != RC_OK)
         params[0] = '\0';
     json_put_string(w, "action", leaf->action);
-    put_text(w, "actor_id", call->actor.key_id);
+    json_put_string_or_null(w, "actor_id", call->actor.key_id);
     json_put_string(w, "actor_type", call->direct ? "nats" : "key");
     json_put_null(w, "client");
     json_put_int(w, "count", 1);
@@ -251,21 +242,21 @@ write_append(struct json_writer *w, const struct audit *audit, const struct leaf
     json_put_int(w, "duration_ms",
                  recorded_ms > call->accepted_ms ? recorded_ms - call->accepted_ms : 0);
     bool refused = leaf->problem != PROBLEM_COUNT;
-    put_text(w, "error_reason", refused ? problem_name(leaf->problem) : NULL);
+    json_put_string_or_null(w, "error_reason", refused ? problem_name(leaf->problem) : NULL);
     json_put_string(w, "event_id", leaf->event_id);
     if (call->direct)
         json_put_null(w, "http_status");
     else
         json_put_int(w, "http_status", refused ? problem_http(leaf->problem) : 200);
     put_hmac(w, "idempotency_key_hash", audit, "idempotency", call->idem_hash);
-    put_text(w, "key_id", call->actor.key_id);
+    json_put_string_or_null(w, "key_id", call->actor.key_id);
     put_nonce(w, leaf);
     put_hmac(w, "params_hash", audit, "params", params);
     json_put_null(w, "params_prefix64");
     json_put_string(w, "program", "audit");
     json_put_time(w, "recorded_at", recorded_ms);
-    put_text(w, "region", audit->region);
-    put_text(w, "request_id", call->request_id);
+    json_put_string_or_null(w, "region", audit->region);
+    json_put_string_or_null(w, "request_id", call->request_id);
     json_put_string(w, "status", leaf->status);
     if (refused) /* it may be what was refused */
         json_put_null(w, "target");
@@ -305,17 +296,17 @@ write_event(struct json_writer *w, const struct audit *audit, const struct leaf 
 
     put_member(w, "action", call->body);
     put_member(w, "actor", call->body);
-    put_text(w, "actor_id", call->actor.key_id);
+    json_put_string_or_null(w, "actor_id", call->actor.key_id);
     json_put_string(w, "actor_type", call->direct ? "nats" : "key");
     put_member(w, "decision", call->body);
     json_put_string(w, "event_id", leaf->event_id);
-    put_text(w, "key_id", call->actor.key_id);
+    json_put_string_or_null(w, "key_id", call->actor.key_id);
     put_nonce(w, leaf);
     if ((rc = put_payload(w, call->body)) != RC_OK)
         return rc;
     json_put_time(w, "recorded_at", recorded_ms);
-    put_text(w, "region", audit->region);
-    put_text(w, "request_id", call->request_id);
+    json_put_string_or_null(w, "region", audit->region);
+    json_put_string_or_null(w, "request_id", call->request_id);
     put_member(w, "target", call->body);
     json_put_time(w, "time", leaf->time_ms);
     put_trace(w, call->trace.id);
