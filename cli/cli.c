@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/id.h"
 #include "base/utf8.h"
 #include "base/version.h"
 #include "crypto/crypto.h"
@@ -88,6 +89,29 @@ cli_print_json(const struct buf *text)
              fflush(stdout) != 0)
         (void)err_set(&err, RC_TEMP, "cannot write to standard output");
     return err.rc == RC_OK ? EXIT_OK : cli_fail(&err);
+}
+
+int
+cli_print_doc(const cJSON *doc)
+{
+    AUTO(buf) struct buf out = { 0 };
+    struct json_writer w;
+    buf_init(&out, CLI_OUTPUT_MAX);
+    json_begin(&w, &out);
+    json_put_doc(&w, NULL, doc);
+    (void)json_end(&w);
+    return cli_print_json(&out);
+}
+
+int
+cli_check_workspace(const char *name)
+{
+    if (workspace_valid(name, strlen(name)))
+        return EXIT_OK;
+    return cli_usage(
+        "'%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning with a letter "
+        "or a digit",
+        name);
 }
 
 /* --- options ---------------------------------------------------------------------------------- */

@@ -88,6 +88,9 @@ int cli_fail(const struct err *err);
 __attribute__((format(printf, 1, 2))) int cli_usage(const char *format, ...);
 /* Print a finished JSON document and a newline; returns the exit code. */
 int cli_print_json(const struct buf *text);
+int cli_print_doc(const cJSON *doc);
+/* EXIT_OK if it is the name of a workspace; else says what one is, and returns the exit code. */
+int cli_check_workspace(const char *name);
 
 /* JetStream's API: one request and its answer as a document. A server's error is RC_NOTFOUND for
  * 404, RC_INVALID for other 4xx, else RC_TEMP; *code (may be NULL) is its err_code. */

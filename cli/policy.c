@@ -18,25 +18,6 @@
 #define BODY_MAX    (1u << 20)
 #define COMMENT_MAX 2048
 
-static int
-check_workspace(const char *name)
-{
-    return workspace_valid(name, strlen(name)) ? 0
-                                               : cli_usage("'%.80s' is no workspace name", name);
-}
-
-static int
-print_doc(const cJSON *doc)
-{
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
-    buf_init(&out, ANSWER_MAX);
-    json_begin(&w, &out);
-    json_put_doc(&w, NULL, doc);
-    (void)json_end(&w);
-    return cli_print_json(&out);
-}
-
 /* --- policies: the operator's ----------------------------------------------------------------------- */
 
 static enum rc
@@ -56,7 +37,7 @@ cmd_policy_get(struct cli *cli)
     struct db_params params = { 0 };
     struct err err = { 0 };
     int64_t version = 0;
-    int code = check_workspace(cli->argv[0]);
+    int code = cli_check_workspace(cli->argv[0]);
     if (code)
         return code;
     if (cli_option_int(cli, "version", 1, INT64_MAX / 2, 0, &version, &err) != RC_OK)
@@ -111,7 +92,7 @@ cmd_policy_set(struct cli *cli)
     struct db_params params = { 0 };
     struct err err = { 0 };
     struct json_writer w;
-    int code = check_workspace(cli->argv[0]);
+    int code = cli_check_workspace(cli->argv[0]);
     if (code)
         return code;
     buf_init(&text, POLICY_BYTES_MAX);
@@ -151,10 +132,7 @@ print_versions(const PGresult *rows)
         json_object(&w, NULL);
         json_put_int(&w, "version", db_int(rows, i, 0, 0));
         json_put_int(&w, "bytes", db_int(rows, i, 1, 0));
-        if (db_text(rows, i, 2))
-            json_put_string(&w, "set_by", db_text(rows, i, 2));
-        else
-            json_put_null(&w, "set_by");
+        json_put_string_or_null(&w, "set_by", db_text(rows, i, 2));
         json_put_time(&w, "set_at", db_int(rows, i, 3, 0));
         json_close(&w);
     }
@@ -176,7 +154,7 @@ cmd_policy_versions(struct cli *cli)
     AUTO(table) struct table table = { 0 };
     const struct db_params params = { 0 };
     struct err err = { 0 };
-    int code = check_workspace(cli->argv[0]);
+    int code = cli_check_workspace(cli->argv[0]);
     if (code)
         return code;
     if (ask(cli, SQL_CLI_POLICY_VERSIONS, &params, &rows, &err) != RC_OK)
@@ -225,7 +203,7 @@ cmd_policy_test(struct cli *cli)
     if (gateway_call(cli, &request, &answer, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     const cJSON *policy = json_member(doc, "policy");
     const cJSON *reason;
     (void)printf("%s: %s (policy version %lld, score %lld)%s\n", cli->argv[0],
@@ -258,7 +236,7 @@ cmd_approval_list(struct cli *cli)
     if (gateway_get(cli, buf_text(&path), &answer, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     cJSON_ArrayForEach (item, json_member(doc, "items")) {
         table_put(&table, json_string(item, "id"));
@@ -288,7 +266,7 @@ cmd_approval_show(struct cli *cli)
     AUTO(buf) struct buf answer = { 0 };
     AUTO(json) cJSON *doc = NULL;
     struct err err = { 0 };
-    return show(cli, &answer, &doc, &err) == RC_OK ? print_doc(doc) : cli_fail(&err);
+    return show(cli, &answer, &doc, &err) == RC_OK ? cli_print_doc(doc) : cli_fail(&err);
 }
 
 /* It is read first: what is approved is what is there now, by its hash. */
@@ -323,7 +301,7 @@ decide(struct cli *cli, const char *decision)
     if (gateway_call(cli, &request, &answer, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     (void)printf("%s %s is %s\n", json_string(doc, "action"), json_string(doc, "id"),
                  json_string(doc, "state"));
     return EXIT_OK;

@@ -85,14 +85,6 @@ secret_ask(struct cli *cli, enum command command, const struct buf *body, cJSON 
     return rc;
 }
 
-static int
-check_workspace(const struct cli *cli)
-{
-    const char *name = cli->argv[0];
-    return workspace_valid(name, strlen(name)) ? 0
-                                               : cli_usage("'%.80s' is no workspace name", name);
-}
-
 static void
 write_body(const char *name, const struct buf *value, struct buf *out)
 {
@@ -108,18 +100,6 @@ write_body(const char *name, const struct buf *value, struct buf *out)
     (void)json_end(&w);
 }
 
-static int
-print_doc(const cJSON *doc)
-{
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
-    buf_init(&out, ANSWER_MAX);
-    json_begin(&w, &out);
-    json_put_doc(&w, NULL, doc);
-    (void)json_end(&w);
-    return cli_print_json(&out);
-}
-
 int
 cmd_secret_set(struct cli *cli)
 {
@@ -127,7 +107,7 @@ cmd_secret_set(struct cli *cli)
     struct buf body = { 0 };
     AUTO(json) cJSON *doc = NULL;
     struct err err = { 0 };
-    int code = check_workspace(cli);
+    int code = cli_check_workspace(cli->argv[0]);
     if (code)
         return code;
     buf_init(&value, VALUE_MAX);
@@ -145,7 +125,7 @@ cmd_secret_set(struct cli *cli)
     if (rc != RC_OK)
         return cli_fail(&err);
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     (void)printf("secret %s of workspace %s is set (version %lld)\n", cli->argv[1], cli->argv[0],
                  (long long)json_int(doc, "version", 0));
     return EXIT_OK;
@@ -165,14 +145,14 @@ cmd_secret_list(struct cli *cli)
     AUTO(json) cJSON *doc = NULL;
     struct err err = { 0 };
     const cJSON *item;
-    int code = check_workspace(cli);
+    int code = cli_check_workspace(cli->argv[0]);
     if (code)
         return code;
     write_body(NULL, NULL, &body);
     if (secret_ask(cli, CMD_SECRETS_LIST, &body, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     cJSON_ArrayForEach (item, json_member(doc, "items")) {
         table_put(&table, json_string(item, "name"));
@@ -189,7 +169,7 @@ cmd_secret_delete(struct cli *cli)
     AUTO(buf) struct buf body = { 0 };
     AUTO(json) cJSON *doc = NULL;
     struct err err = { 0 };
-    int code = check_workspace(cli);
+    int code = cli_check_workspace(cli->argv[0]);
     if (code)
         return code;
     write_body(cli->argv[1], NULL, &body);
@@ -199,5 +179,5 @@ cmd_secret_delete(struct cli *cli)
         (void)printf("secret %s of workspace %s is deleted\n", cli->argv[1], cli->argv[0]);
         return EXIT_OK;
     }
-    return print_doc(doc);
+    return cli_print_doc(doc);
 }

@@ -5,28 +5,17 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/id.h"
 #include "cli.h"
 #include "secret.h"
 #include "table.h"
 
-#define BODY_MAX   65536
-#define ANSWER_MAX (4u << 20)
+#define BODY_MAX 65536
 
 /* The members id and delivery_id of the request, and enabled. */
 struct naming {
     const char *id, *delivery;
     bool enabled;
 };
-
-static int
-check_workspace(const struct cli *cli)
-{
-    const char *name = cli->argv[0];
-
-    return workspace_valid(name, strlen(name)) ? 0
-                                               : cli_usage("'%.80s' is no workspace name", name);
-}
 
 static void
 write_body(const struct naming *naming, struct buf *out)
@@ -46,26 +35,13 @@ write_body(const struct naming *naming, struct buf *out)
     (void)json_end(&w);
 }
 
-static int
-print_doc(const cJSON *doc)
-{
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer w;
-
-    buf_init(&out, ANSWER_MAX);
-    json_begin(&w, &out);
-    json_put_doc(&w, NULL, doc);
-    (void)json_end(&w);
-    return cli_print_json(&out);
-}
-
 /* Asks; on success *doc, else an exit code. */
 static int
 ask(struct cli *cli, enum command command, const struct naming *naming, cJSON **doc)
 {
     AUTO(buf) struct buf body = { 0 };
     struct err err = { 0 };
-    int code = check_workspace(cli);
+    int code = cli_check_workspace(cli->argv[0]);
 
     if (code)
         return code;
@@ -81,7 +57,7 @@ print_secret(const struct cli *cli, const char *what, const cJSON *doc)
     const char *key = json_string(doc, "public_key"), *path = json_string(doc, "path");
 
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     (void)printf("%s %s of workspace %s\n", what, id ? id : "?", cli->argv[0]);
     if (path)
         (void)printf("path: %s\n", path);
@@ -102,7 +78,7 @@ do_one(struct cli *cli, enum command command, const struct naming *naming, const
     if (code)
         return code;
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     (void)printf("%s %s: %s\n", naming->delivery ? "delivery" : "it", cli->argv[cli->argc - 1],
                  said);
     return EXIT_OK;
@@ -117,7 +93,7 @@ cmd_webhook_create(struct cli *cli)
     AUTO(json) cJSON *doc = NULL;
     struct json_writer w;
     struct err err = { 0 };
-    int code = check_workspace(cli);
+    int code = cli_check_workspace(cli->argv[0]);
 
     if (code)
         return code;
@@ -153,7 +129,7 @@ cmd_webhook_list(struct cli *cli)
     if (code)
         return code;
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     cJSON_ArrayForEach (item, json_member(doc, "items")) {
         table_put(&table, json_string(item, "id"));
@@ -182,7 +158,7 @@ cmd_webhook_deliveries(struct cli *cli)
     if (code)
         return code;
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     cJSON_ArrayForEach (item, json_member(doc, "items")) {
         table_put(&table, json_string(item, "id"));
@@ -240,7 +216,7 @@ cmd_hook_create(struct cli *cli)
     AUTO(json) cJSON *doc = NULL;
     struct buf body = { 0 };
     struct err err = { 0 };
-    int code = check_workspace(cli);
+    int code = cli_check_workspace(cli->argv[0]);
 
     if (code)
         return code;
@@ -268,7 +244,7 @@ cmd_hook_list(struct cli *cli)
     if (code)
         return code;
     if (cli->json)
-        return print_doc(doc);
+        return cli_print_doc(doc);
     table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
     cJSON_ArrayForEach (item, json_member(doc, "items")) {
         table_put(&table, json_string(item, "id"));

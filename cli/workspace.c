@@ -19,18 +19,6 @@
 #define ACTION_MAX  64    /* characters of an action's name */
 #define ACTIONS_MAX 65536 /* bytes of the list as JSON */
 
-/* An exit code; 0: it is one. */
-static int
-check_name(const char *name)
-{
-    if (workspace_valid(name, strlen(name)))
-        return 0;
-    return cli_usage(
-        "'%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning with a letter "
-        "or a digit",
-        name);
-}
-
 /* The consumers come first: a workspace that is in the register can always be served. */
 static enum rc
 create(struct cli *cli, const char *name, bool *created, struct err *err)
@@ -59,7 +47,7 @@ cmd_workspace_create(struct cli *cli)
     struct json_writer w;
     bool created = false;
 
-    int code = check_name(cli->argv[0]);
+    int code = cli_check_workspace(cli->argv[0]);
     if (code)
         return code;
     if (create(cli, cli->argv[0], &created, &err) != RC_OK)
@@ -210,7 +198,7 @@ int
 cmd_workspace_allow(struct cli *cli)
 {
     AUTO(buf) struct buf list = { 0 };
-    int code = check_name(cli->argv[0]);
+    int code = cli_check_workspace(cli->argv[0]);
     if (!code)
         code = read_words(cli, is_action, "name of an action", &list);
     return code ? code : set_list(cli, SQL_CLI_WORKSPACE_ALLOW, "actions", "run", &list);
@@ -220,7 +208,7 @@ int
 cmd_workspace_egress(struct cli *cli)
 {
     AUTO(buf) struct buf list = { 0 };
-    int code = check_name(cli->argv[0]);
+    int code = cli_check_workspace(cli->argv[0]);
     if (!code)
         code = read_words(cli, guard_host_valid, "host such as api.example.com", &list);
     return code ? code : set_list(cli, SQL_CLI_WORKSPACE_EGRESS, "egress", "reach", &list);
