@@ -37,7 +37,7 @@ struct allowlist {
 };
 
 struct question {
-    struct dbwork job; /* first: the thread gives it back */
+    struct dbwork work; /* first: the thread gives it back */
     struct allowlist *list;
     char workspace[WORKSPACE_TEXT_MAX];
     int64_t asked_ms;
@@ -165,7 +165,7 @@ on_done(void *arg)
 {
     struct question *q = arg;
     struct slot *slot = NULL;
-    enum rc rc = q->job.rc;
+    enum rc rc = q->work.rc;
     if (rc == RC_OK && !q->found)
         rc = RC_NOTFOUND;
     if (rc == RC_OK)
@@ -203,10 +203,10 @@ allow_ask(struct allowlist *list, const char *workspace, allow_fn *fn, void *arg
     q->list = list;
     q->fn = fn;
     q->arg = arg;
-    q->job.run = run;
-    q->job.done = on_done;
+    q->work.run = run;
+    q->work.done = on_done;
     (void)snprintf(q->workspace, sizeof(q->workspace), "%s", workspace);
-    if (dbworker_add(list->gw->dbworker, &q->job))
+    if (dbworker_add(list->gw->dbworker, &q->work))
         return RC_OK;
     free(q);
     return RC_TEMP;

@@ -19,56 +19,56 @@ struct dbworker {
 };
 
 static void
-carry_out(struct dbworker *jobs, struct dbwork *job)
+carry_out(struct dbworker *worker, struct dbwork *work)
 {
-    job->rc = RC_OK;
-    if (!jobs->db)
-        job->rc = db_open(jobs->url, "gantry-gateway", SQL_GATEWAY, SQL_GATEWAY_COUNT, &jobs->db,
-                          &job->err);
-    if (job->rc == RC_OK)
-        job->rc = db_ready(jobs->db, &job->err);
-    if (job->rc == RC_OK)
-        job->rc = job->run(job, jobs->db, &job->err);
+    work->rc = RC_OK;
+    if (!worker->db)
+        work->rc = db_open(worker->url, "gantry-gateway", SQL_GATEWAY, SQL_GATEWAY_COUNT,
+                           &worker->db, &work->err);
+    if (work->rc == RC_OK)
+        work->rc = db_ready(worker->db, &work->err);
+    if (work->rc == RC_OK)
+        work->rc = work->run(work, worker->db, &work->err);
 }
 
 static void *
-work(void *arg)
+work_off(void *arg)
 {
-    struct dbworker *jobs = arg;
-    pthread_mutex_lock(&jobs->lock);
+    struct dbworker *worker = arg;
+    pthread_mutex_lock(&worker->lock);
     for (;;) {
-        struct dbwork *job = STAILQ_FIRST(&jobs->queue);
-        if (!job && jobs->stopping)
+        struct dbwork *work = STAILQ_FIRST(&worker->queue);
+        if (!work && worker->stopping)
             break;
-        if (!job) {
-            pthread_cond_wait(&jobs->wake, &jobs->lock);
+        if (!work) {
+            pthread_cond_wait(&worker->wake, &worker->lock);
             continue;
         }
-        STAILQ_REMOVE_HEAD(&jobs->queue, link);
-        jobs->count--;
-        pthread_mutex_unlock(&jobs->lock);
-        carry_out(jobs, job);
-        loop_post(jobs->loop, job->done, job);
-        pthread_mutex_lock(&jobs->lock);
+        STAILQ_REMOVE_HEAD(&worker->queue, link);
+        worker->count--;
+        pthread_mutex_unlock(&worker->lock);
+        carry_out(worker, work);
+        loop_post(worker->loop, work->done, work);
+        pthread_mutex_lock(&worker->lock);
     }
-    pthread_mutex_unlock(&jobs->lock);
-    db_close(jobs->db);
+    pthread_mutex_unlock(&worker->lock);
+    db_close(worker->db);
     return NULL;
 }
 
 enum rc
 dbworker_open(struct loop *loop, const char *database_url, struct dbworker **out, struct err *err)
 {
-    struct dbworker *jobs = calloc(1, sizeof(*jobs));
-    if (!jobs)
+    struct dbworker *worker = calloc(1, sizeof(*worker));
+    if (!worker)
         return err_set(err, RC_TEMP, "no memory for the database thread");
-    jobs->loop = loop;
-    jobs->url = database_url;
-    STAILQ_INIT(&jobs->queue);
-    pthread_mutex_init(&jobs->lock, NULL);
-    pthread_cond_init(&jobs->wake, NULL);
-    if (pthread_create(&jobs->thread, NULL, work, jobs) != 0) {
-        free(jobs);
+    worker->loop = loop;
+    worker->url = database_url;
+    STAILQ_INIT(&worker->queue);
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_cond_init(&worker->wake, NULL);
+    if (pthread_create(&worker->thread, NULL, work_off, worker) != 0) {
+        free(worker);
         return err_set(err, RC_TEMP, "cannot start the database thread");
     }
     *out = jobs;
@@ -76,31 +76,31 @@ dbworker_open(struct loop *loop, const char *database_url, struct dbworker **out
 }
 
 void
-dbworker_close(struct dbworker *jobs)
+dbworker_close(struct dbworker *worker)
 {
-    if (!jobs)
+    if (!worker)
         return;
-    pthread_mutex_lock(&jobs->lock);
-    jobs->stopping = true;
-    pthread_cond_signal(&jobs->wake);
-    pthread_mutex_unlock(&jobs->lock);
-    pthread_join(jobs->thread, NULL);
-    pthread_cond_destroy(&jobs->wake);
-    pthread_mutex_destroy(&jobs->lock);
-    free(jobs);
+    pthread_mutex_lock(&worker->lock);
+    worker->stopping = true;
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->lock);
+    pthread_join(worker->thread, NULL);
+    pthread_cond_destroy(&worker->wake);
+    pthread_mutex_destroy(&worker->lock);
+    free(worker);
 }
 
 bool
-dbworker_add(struct dbworker *jobs, struct dbwork *job)
+dbworker_add(struct dbworker *worker, struct dbwork *work)
 {
     bool fits;
-    pthread_mutex_lock(&jobs->lock);
-    fits = jobs->count < DBJOBS_MAX && !jobs->stopping;
+    pthread_mutex_lock(&worker->lock);
+    fits = worker->count < DBWORK_MAX && !worker->stopping;
     if (fits) {
-        STAILQ_INSERT_TAIL(&jobs->queue, job, link);
-        jobs->count++;
-        pthread_cond_signal(&jobs->wake);
+        STAILQ_INSERT_TAIL(&worker->queue, work, link);
+        worker->count++;
+        pthread_cond_signal(&worker->wake);
     }
-    pthread_mutex_unlock(&jobs->lock);
+    pthread_mutex_unlock(&worker->lock);
     return fits;
 }

@@ -15,24 +15,24 @@
 #include "base/rc.h"
 #include "db/db.h"
 
-#define DBJOBS_MAX   256
-#define DBJOBS_SHARE 64 /* changes of one workspace's keys */
+#define DBWORK_MAX   256
+#define DBWORK_SHARE 64 /* changes of one workspace's keys */
 
 struct dbworker;
 
 struct dbwork {
     STAILQ_ENTRY(dbwork) link; /* the queue's */
     /* Not called while PostgreSQL is unavailable: rc is then RC_TEMP. */
-    enum rc (*run)(struct dbwork *job, struct db *db, struct err *err);
-    loop_fn *done; /* with the job, which is the caller's again */
+    enum rc (*run)(struct dbwork *work, struct db *db, struct err *err);
+    loop_fn *done; /* with itself, which is the caller's again */
     enum rc rc;
     struct err err;
 };
 
 enum rc dbworker_open(struct loop *loop, const char *database_url, struct dbworker **out,
                       struct err *err);
-void dbworker_close(struct dbworker *jobs);
-/* false: too many wait; the job stays the caller's. */
-bool dbworker_add(struct dbworker *jobs, struct dbwork *job);
+void dbworker_close(struct dbworker *worker);
+/* false: too many wait; the work stays the caller's. */
+bool dbworker_add(struct dbworker *worker, struct dbwork *work);
 
 #endif

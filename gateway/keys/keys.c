@@ -30,8 +30,8 @@ struct waiter { /* one caller */
 
 /* One key text on its way; every caller that shows the same text waits on the same one. */
 struct check {
-    struct keypool_check job; /* first: the pool gives it back */
-    LIST_ENTRY(check) link;   /* in its bucket */
+    struct keypool_check work; /* first: the pool gives it back */
+    LIST_ENTRY(check) link;    /* in its bucket */
     struct keys *keys;
     struct apikey key;
     uint8_t proof[CRYPTO_HASH_LEN];
@@ -179,14 +179,14 @@ static bool
 hash(struct check *check, struct key *key)
 {
     int64_t now_ms = clock_mono_ms();
-    struct keypool_check *job = &check->job;
+    struct keypool_check *work = &check->work;
     check->ticket = 0;
-    memcpy(job->secret, check->key.secret, sizeof(job->secret));
-    memcpy(job->phc, key->phc, sizeof(job->phc));
-    job->suspect = key->tried_ms && now_ms - key->tried_ms < TRIED_MS;
-    job->done = on_hashed;
+    memcpy(work->secret, check->key.secret, sizeof(work->secret));
+    memcpy(work->phc, key->phc, sizeof(work->phc));
+    work->suspect = key->tried_ms && now_ms - key->tried_ms < TRIED_MS;
+    work->done = on_hashed;
     key->tried_ms = now_ms;
-    return keypool_add(check->keys->pool, job, check->client);
+    return keypool_add(check->keys->pool, work, check->client);
 }
 
 static void
@@ -196,10 +196,10 @@ on_hashed(void *arg)
     struct keys *keys = check->keys;
     struct key_view view = { 0 };
     struct key *key = keytable_get(&keys->table, check->key.id);
-    enum rc rc = check->job.result;
+    enum rc rc = check->work.result;
     if (rc == RC_OK && (!key || expired(key))) {
         rc = RC_DENIED;
-    } else if (rc == RC_OK && strcmp(key->phc, check->job.phc) != 0) {
+    } else if (rc == RC_OK && strcmp(key->phc, check->work.phc) != 0) {
         if (hash(check, key))
             return;
         rc = RC_TEMP;

@@ -20,6 +20,7 @@
 #include "protocol/apikey.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
+#include "requests/dbstep.h"
 #include "requests/handlers.h"
 #include "sql_gateway.h"
 
@@ -29,8 +30,8 @@
 #define NAME_BYTES      257
 #define LIST_BYTES_MAX  (1u << 20)
 
-struct key_job {
-    struct dbwork job; /* first: the thread gives it back */
+struct key_change {
+    struct dbwork work; /* first: the thread gives it back */
     struct request *r;
     char workspace[WORKSPACE_TEXT_MAX];
     char key_id[KEY_ID_LEN + 1]; /* of the path */
@@ -50,13 +51,13 @@ struct key_job {
 
 /* The key id of an attempt: from the command id, so that a later attempt finds it. */
 static void
-id_of_attempt(const struct key_job *job, int64_t attempt, char id[KEY_ID_LEN + 1])
+id_of_attempt(const struct key_change *change, int64_t attempt, char id[KEY_ID_LEN + 1])
 {
     static const char DIGITS[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     static const uint8_t LABEL[CRYPTO_KEY_LEN] = "gantry key id of an attempt";
     uint8_t hash[CRYPTO_HASH_LEN];
     char text[ID_TEXT_MAX + 24];
-    int len = snprintf(text, sizeof(text), "%s.%lld", job->command_id, (long long)attempt);
+    int len = snprintf(text, sizeof(text), "%s.%lld", change->command_id, (long long)attempt);
     crypto_keyed_hash(LABEL, text, (size_t)len, hash);
     for (unsigned i = 0; i < KEY_ID_LEN; i++)
         id[i] = DIGITS[hash[i] % 62];
@@ -64,11 +65,11 @@ id_of_attempt(const struct key_job *job, int64_t attempt, char id[KEY_ID_LEN + 1
 }
 
 static enum rc
-make_key(struct key_job *job, char hash[CRYPTO_PWHASH_MAX], struct err *err)
+make_key(struct key_change *change, char hash[CRYPTO_PWHASH_MAX], struct err *err)
 {
     struct apikey key;
-    id_of_attempt(job, job->attempt, job->new_id);
-    apikey_new_with_id(job->new_id, &key, job->text);
+    id_of_attempt(change, change->attempt, change->new_id);
+    apikey_new_with_id(change->new_id, &key, change->text);
     enum rc rc = crypto_password_hash(key.secret, APIKEY_SECRET_LEN, hash, err);
     apikey_wipe(&key);
     return rc;
@@ -88,12 +89,13 @@ scope_array(enum role role, char text[256])
 }
 
 static enum rc
-revoke_one(struct key_job *job, struct db *db, const char *key_id, bool *found, struct err *err)
+revoke_one(struct key_change *change, struct db *db, const char *key_id, bool *found,
+           struct err *err)
 {
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
     db_param_text(&params, key_id);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_KEY_REVOKE, &params, &result, err);
+    enum rc rc = db_query(db, change->workspace, SQL_GATEWAY_KEY_REVOKE, &params, &result, err);
     if (rc == RC_OK && found)
         *found = db_bool(result, 0, 0);
     return rc;
@@ -101,130 +103,121 @@ revoke_one(struct key_job *job, struct db *db, const char *key_id, bool *found, 
 
 /* A key without an owner that should have one is never shown. */
 static enum rc
-own(const struct key_job *job, struct db *db, struct err *err)
+own(const struct key_change *change, struct db *db, struct err *err)
 {
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
-    db_param_text(&params, job->new_id);
-    db_param_text(&params, job->owner);
-    return db_query(db, job->workspace, SQL_GATEWAY_KEY_OWN, &params, &result, err);
+    db_param_text(&params, change->new_id);
+    db_param_text(&params, change->owner);
+    return db_query(db, change->workspace, SQL_GATEWAY_KEY_OWN, &params, &result, err);
 }
 
 static enum rc
 run_create(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct key_job *job = (struct key_job *)base;
+    struct key_change *change = (struct key_change *)base;
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
     char hash[CRYPTO_PWHASH_MAX];
     char scopes[256];
     char before[KEY_ID_LEN + 1];
     enum rc rc = RC_OK;
-    for (int64_t a = 1; a < job->attempt && a < ATTEMPTS_MAX && rc == RC_OK; a++) {
-        id_of_attempt(job, a, before);
-        rc = revoke_one(job, db, before, NULL, err);
+    for (int64_t a = 1; a < change->attempt && a < ATTEMPTS_MAX && rc == RC_OK; a++) {
+        id_of_attempt(change, a, before);
+        rc = revoke_one(change, db, before, NULL, err);
     }
     if (rc == RC_OK)
-        rc = make_key(job, hash, err);
+        rc = make_key(change, hash, err);
     if (rc != RC_OK)
         return rc;
-    scope_array(job->role, scopes);
-    db_param_text(&params, job->new_id);
-    db_param_text(&params, role_name(job->role));
+    scope_array(change->role, scopes);
+    db_param_text(&params, change->new_id);
+    db_param_text(&params, role_name(change->role));
     db_param_text(&params, scopes);
-    db_param_text(&params, job->name);
+    db_param_text(&params, change->name);
     db_param_text(&params, hash);
-    if (job->expires_ms)
-        db_param_int(&params, job->expires_ms);
+    if (change->expires_ms)
+        db_param_int(&params, change->expires_ms);
     else
         db_param_null(&params);
-    job->found = true;
-    rc = db_query(db, job->workspace, SQL_GATEWAY_KEY_CREATE, &params, &result, err);
-    return rc == RC_OK && job->owner[0] ? own(job, db, err) : rc;
+    change->found = true;
+    rc = db_query(db, change->workspace, SQL_GATEWAY_KEY_CREATE, &params, &result, err);
+    return rc == RC_OK && change->owner[0] ? own(change, db, err) : rc;
 }
 
 static enum rc
-rotate_one(struct key_job *job, struct db *db, const char *from, const char *hash,
+rotate_one(struct key_change *change, struct db *db, const char *from, const char *hash,
            int64_t overlap_seconds, struct err *err)
 {
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
     db_param_text(&params, from);
-    db_param_text(&params, job->new_id);
+    db_param_text(&params, change->new_id);
     db_param_text(&params, hash);
     db_param_int(&params, overlap_seconds);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_KEY_ROTATE, &params, &result, err);
+    enum rc rc = db_query(db, change->workspace, SQL_GATEWAY_KEY_ROTATE, &params, &result, err);
     if (rc != RC_OK)
         return rc;
-    job->found = PQntuples(result) == 1;
-    if (!job->found)
+    change->found = PQntuples(result) == 1;
+    if (!change->found)
         return RC_OK;
     const char *name = db_text(result, 0, 1);
-    (void)snprintf(job->name, sizeof(job->name), "%s", name ? name : "");
-    job->expires_ms = db_int(result, 0, 2, 0);
-    job->previous_until_ms = db_int(result, 0, 3, 0);
-    return role_parse(db_text(result, 0, 0), &job->role);
+    (void)snprintf(change->name, sizeof(change->name), "%s", name ? name : "");
+    change->expires_ms = db_int(result, 0, 2, 0);
+    change->previous_until_ms = db_int(result, 0, 3, 0);
+    return role_parse(db_text(result, 0, 0), &change->role);
 }
 
 static enum rc
-read_previous(struct key_job *job, struct db *db, struct err *err)
+read_previous(struct key_change *change, struct db *db, struct err *err)
 {
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
-    db_param_text(&params, job->key_id);
+    db_param_text(&params, change->key_id);
     enum rc rc = db_query(db, NULL, SQL_GATEWAY_KEY_LOOKUP, &params, &result, err);
     if (rc == RC_OK && PQntuples(result) == 1)
-        job->previous_until_ms = db_int(result, 0, 3, 0);
+        change->previous_until_ms = db_int(result, 0, 3, 0);
     return rc;
 }
 
 static enum rc
 run_rotate(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct key_job *job = (struct key_job *)base;
+    struct key_change *change = (struct key_change *)base;
     char hash[CRYPTO_PWHASH_MAX];
     char before[KEY_ID_LEN + 1];
-    enum rc rc = make_key(job, hash, err);
-    for (int64_t a = job->attempt - 1; a >= 1 && rc == RC_OK && !job->found; a--) {
-        id_of_attempt(job, a, before);
-        rc = rotate_one(job, db, before, hash, 0, err);
-        if (rc == RC_OK && job->found)
-            return read_previous(job, db, err);
+    enum rc rc = make_key(change, hash, err);
+    for (int64_t a = change->attempt - 1; a >= 1 && rc == RC_OK && !change->found; a--) {
+        id_of_attempt(change, a, before);
+        rc = rotate_one(change, db, before, hash, 0, err);
+        if (rc == RC_OK && change->found)
+            return read_previous(change, db, err);
     }
     if (rc == RC_OK)
-        rc = rotate_one(job, db, job->key_id, hash, OVERLAP_SECONDS, err);
+        rc = rotate_one(change, db, change->key_id, hash, OVERLAP_SECONDS, err);
     return rc;
 }
 
 static enum rc
 run_revoke(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct key_job *job = (struct key_job *)base;
-    return revoke_one(job, db, job->key_id, &job->found, err);
-}
-
-static void
-put_time(struct json_writer *w, const char *name, int64_t ms)
-{
-    if (ms)
-        json_put_time(w, name, ms);
-    else
-        json_put_null(w, name);
+    struct key_change *change = (struct key_change *)base;
+    return revoke_one(change, db, change->key_id, &change->found, err);
 }
 
 static enum rc
 run_list(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct key_job *job = (struct key_job *)base;
+    struct key_change *change = (struct key_change *)base;
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
     struct json_writer w;
-    db_param_text(&params, job->workspace);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_KEY_LIST, &params, &result, err);
+    db_param_text(&params, change->workspace);
+    enum rc rc = db_query(db, change->workspace, SQL_GATEWAY_KEY_LIST, &params, &result, err);
     if (rc != RC_OK)
         return rc;
-    job->found = true;
-    json_begin(&w, &job->list);
+    change->found = true;
+    json_begin(&w, &change->list);
     json_object(&w, NULL);
     json_array(&w, "items");
     for (int i = 0; i < PQntuples(result); i++) {
@@ -234,10 +227,10 @@ run_list(struct dbwork *base, struct db *db, struct err *err)
         json_put_string(&w, "name", db_text(result, i, 2));
         if (db_text(result, i, 8))
             json_put_string(&w, "owner", db_text(result, i, 8));
-        put_time(&w, "created_at", db_int(result, i, 3, 0));
-        put_time(&w, "expires_at", db_int(result, i, 4, 0));
-        put_time(&w, "revoked_at", db_int(result, i, 5, 0));
-        put_time(&w, "last_used_at", db_int(result, i, 6, 0));
+        json_put_time_or_null(&w, "created_at", db_int(result, i, 3, 0));
+        json_put_time_or_null(&w, "expires_at", db_int(result, i, 4, 0));
+        json_put_time_or_null(&w, "revoked_at", db_int(result, i, 5, 0));
+        json_put_time_or_null(&w, "last_used_at", db_int(result, i, 6, 0));
         json_close(&w);
     }
     json_close(&w);
@@ -248,29 +241,29 @@ run_list(struct dbwork *base, struct db *db, struct err *err)
 /* --- the loop's thread ------------------------------------------------------------------------ */
 
 static void
-free_job(struct key_job *job)
+free_change(struct key_change *change)
 {
-    crypto_wipe(job->text, sizeof(job->text));
-    buf_fini(&job->list);
-    free(job);
+    crypto_wipe(change->text, sizeof(change->text));
+    buf_fini(&change->list);
+    free(change);
 }
 
 static enum step
-answer_new_key(struct request *r, const struct key_job *job)
+answer_new_key(struct request *r, const struct key_change *change)
 {
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
     buf_init(&out, 2048);
     json_begin(&w, &out);
     json_object(&w, NULL);
-    json_put_string(&w, "key", job->text);
-    json_put_string(&w, "key_id", job->new_id);
-    json_put_string(&w, "role", role_name(job->role));
-    if (job->name[0])
-        json_put_string(&w, "name", job->name);
-    put_time(&w, "expires_at", job->expires_ms);
-    if (job->previous_until_ms)
-        json_put_time(&w, "previous_valid_until", job->previous_until_ms);
+    json_put_string(&w, "key", change->text);
+    json_put_string(&w, "key_id", change->new_id);
+    json_put_string(&w, "role", role_name(change->role));
+    if (change->name[0])
+        json_put_string(&w, "name", change->name);
+    json_put_time_or_null(&w, "expires_at", change->expires_ms);
+    if (change->previous_until_ms)
+        json_put_time(&w, "previous_valid_until", change->previous_until_ms);
     json_close(&w);
     if (json_end(&w) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
@@ -282,101 +275,92 @@ answer_new_key(struct request *r, const struct key_job *job)
 static void
 on_done(void *arg)
 {
-    struct key_job *job = arg;
-    struct request *r = job->r;
+    struct key_change *change = arg;
+    struct request *r = change->r;
     enum step step;
-    if (job->job.rc == RC_TEMP) {
-        answer_header(r, "Retry-After", "2");
-        step = answer_problem(r, PROBLEM_UNAVAILABLE, "PostgreSQL is unavailable");
-    } else if (job->job.rc != RC_OK) {
-        step = answer_problem(r, PROBLEM_INTERNAL, "the keys could not be changed");
-    } else if (!job->found) {
+    dbstep_end(r);
+    if (change->work.rc != RC_OK) {
+        step = dbstep_failed(r, &change->work, "the keys could not be changed");
+    } else if (!change->found) {
         step = answer_problem(
             r, PROBLEM_NOT_FOUND,
             "there is no valid key with this id: it never existed, is revoked, or has expired");
-    } else if (job->list.len) {
-        step = answer_object(r, 200, job->list.data, job->list.len);
+    } else if (change->list.len) {
+        step = answer_object(r, 200, change->list.data, change->list.len);
     } else if (r->route->success == 204) {
-        keys_forget(r->gw->keys, job->key_id);
+        keys_forget(r->gw->keys, change->key_id);
         step = answer_empty(r, 204);
     } else {
-        step = answer_new_key(r, job);
+        step = answer_new_key(r, change);
     }
-    if (r->load)
-        r->load->changes--;
-    free_job(job);
+    free_change(change);
     request_continue(r, step);
 }
 
 static enum step
 start(struct request *r, enum rc (*run)(struct dbwork *, struct db *, struct err *),
-      struct key_job *job)
+      struct key_change *change)
 {
-    if (!job)
+    if (!change)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory for a change of keys: ask again");
-    job->job.run = run;
-    job->job.done = on_done;
-    bool room = !r->load || r->load->changes < DBJOBS_SHARE;
-    if (room && dbworker_add(r->gw->dbworker, &job->job)) {
-        if (r->load)
-            r->load->changes++;
-        return STEP_WAIT;
-    }
-    free_job(job);
-    full_note(r->gw, room ? FULL_ALL_KEY_CHANGES : FULL_KEY_CHANGES, r->actor.workspace);
-    answer_header(r, "Retry-After", "1");
-    return answer_problem(r, PROBLEM_UNAVAILABLE, "too many changes of keys at once: ask again");
+    change->work.run = run;
+    change->work.done = on_done;
+    enum step step = dbstep_begin(r, &change->work, "changes of keys");
+    if (step != STEP_WAIT)
+        free_change(change);
+    return step;
 }
 
-static struct key_job *
-new_job(struct request *r)
+static struct key_change *
+new_change(struct request *r)
 {
-    struct key_job *job = calloc(1, sizeof(*job));
-    if (!job)
+    struct key_change *change = calloc(1, sizeof(*change));
+    if (!change)
         return NULL;
-    job->r = r;
-    job->attempt = r->idem.attempt;
-    buf_init(&job->list, LIST_BYTES_MAX);
-    memcpy(job->workspace, r->actor.workspace, sizeof(job->workspace));
-    memcpy(job->command_id, r->id, sizeof(job->command_id));
+    change->r = r;
+    change->attempt = r->idem.attempt;
+    buf_init(&change->list, LIST_BYTES_MAX);
+    memcpy(change->workspace, r->actor.workspace, sizeof(change->workspace));
+    memcpy(change->command_id, r->id, sizeof(change->command_id));
     if (r->route->n_params)
-        memcpy(job->key_id, r->match.params[0], sizeof(job->key_id));
-    return job;
+        memcpy(change->key_id, r->match.params[0], sizeof(change->key_id));
+    return change;
 }
 
 enum step
 key_create(struct request *r)
 {
-    struct key_job *job = new_job(r);
+    struct key_change *change = new_change(r);
     const char *name = json_string(r->doc, "name");
     int64_t days = json_int(r->doc, "expires_in_days", 0);
-    if (!job)
+    if (!change)
         return start(r, run_create, NULL);
-    if (role_parse(json_string(r->doc, "role"), &job->role) != RC_OK) { /* the schema knows them */
-        free_job(job);
+    if (role_parse(json_string(r->doc, "role"), &change->role) !=
+        RC_OK) { /* the schema knows them */
+        free_change(change);
         return answer_problem(r, PROBLEM_INTERNAL, "the schema let an unknown role pass");
     }
-    (void)snprintf(job->name, sizeof(job->name), "%s", name ? name : "");
+    (void)snprintf(change->name, sizeof(change->name), "%s", name ? name : "");
     const char *owner = json_string(r->doc, "owner");
-    (void)snprintf(job->owner, sizeof(job->owner), "%s", owner ? owner : "");
-    job->expires_ms = days ? clock_wall_ms() + days * DAY_MS : 0;
-    return start(r, run_create, job);
+    (void)snprintf(change->owner, sizeof(change->owner), "%s", owner ? owner : "");
+    change->expires_ms = days ? clock_wall_ms() + days * DAY_MS : 0;
+    return start(r, run_create, change);
 }
 
 enum step
 key_list(struct request *r)
 {
-    return start(r, run_list, new_job(r));
+    return start(r, run_list, new_change(r));
 }
 
 enum step
 key_rotate(struct request *r)
 {
-    return start(r, run_rotate, new_job(r));
+    return start(r, run_rotate, new_change(r));
 }
 
 enum step
 key_revoke(struct request *r)
 {
-    return start(r, run_revoke, new_job(r));
+    return start(r, run_revoke, new_change(r));
 }

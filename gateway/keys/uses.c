@@ -10,7 +10,7 @@
 #include "sql_gateway.h"
 
 struct uses {
-    struct dbwork job; /* first: the thread gives it back */
+    struct dbwork work; /* first: the thread gives it back */
     struct gateway *gw;
     struct loop_timer *timer;
     bool busy;
@@ -50,9 +50,9 @@ on_timer(void *arg)
     uses->count = keys_take_uses(uses->gw->keys, uses->items, USES_AT_ONCE);
     if (!uses->count)
         return;
-    uses->job.run = run;
-    uses->job.done = on_done;
-    uses->busy = dbworker_add(uses->gw->dbworker, &uses->job);
+    uses->work.run = run;
+    uses->work.done = on_done;
+    uses->busy = dbworker_add(uses->gw->dbworker, &uses->work);
 }
 
 enum rc

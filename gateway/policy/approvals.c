@@ -11,6 +11,7 @@
 #include "gateway.h"
 #include "policy/hold.h"
 #include "requests/answer.h"
+#include "requests/dbstep.h"
 #include "requests/handlers.h"
 #include "sql_gateway.h"
 
@@ -19,8 +20,8 @@
 #define CURSOR_MAX    80
 #define COMMENT_MAX   2049
 
-struct approval_job {
-    struct dbwork job; /* first: the thread gives it back */
+struct approval_query {
+    struct dbwork work; /* first: the thread gives it back */
     struct request *r;
     char workspace[WORKSPACE_TEXT_MAX];
     char key_id[KEY_ID_LEN + 1];
@@ -37,31 +38,13 @@ struct approval_job {
 };
 
 static void
-job_free(struct approval_job *job)
+query_free(struct approval_query *query)
 {
-    buf_fini(&job->out);
-    free(job);
+    buf_fini(&query->out);
+    free(query);
 }
 
 /* --- writing one --------------------------------------------------------------------------------- */
-
-static void
-put_time(struct json_writer *w, const char *name, int64_t ms)
-{
-    if (ms)
-        json_put_time(w, name, ms);
-    else
-        json_put_null(w, name);
-}
-
-static void
-put_text(struct json_writer *w, const char *name, const char *text)
-{
-    if (text && *text)
-        json_put_string(w, name, text);
-    else
-        json_put_null(w, name);
-}
 
 /* The columns that a list and a single one share. */
 static void
@@ -79,24 +62,24 @@ put_row(struct json_writer *w, const PGresult *rows, int i)
     if (decision)
         json_put_raw(w, "policy", decision, strlen(decision));
     json_put_string(w, "hash", db_text(rows, i, 8));
-    put_time(w, "requested_at", db_int(rows, i, 9, 0));
-    put_time(w, "expires_at", db_int(rows, i, 10, 0));
-    put_time(w, "decided_at", db_int(rows, i, 11, 0));
-    put_text(w, "decided_by", db_text(rows, i, 12));
-    put_text(w, "comment", db_text(rows, i, 13));
+    json_put_time_or_null(w, "requested_at", db_int(rows, i, 9, 0));
+    json_put_time_or_null(w, "expires_at", db_int(rows, i, 10, 0));
+    json_put_time_or_null(w, "decided_at", db_int(rows, i, 11, 0));
+    json_put_string_or_null(w, "decided_by", db_text(rows, i, 12));
+    json_put_string_or_null(w, "comment", db_text(rows, i, 13));
     json_put_bool(w, "own", db_bool(rows, i, 14));
 }
 
 /* What would be published, taken apart: the parameters, and whatever else it says. */
 static enum rc
-put_payload(struct json_writer *w, const struct approval_job *job, const PGresult *rows,
+put_payload(struct json_writer *w, const struct approval_query *query, const PGresult *rows,
             struct err *err)
 {
     AUTO(buf) struct buf payload = { 0 };
     AUTO(json) cJSON *doc = NULL;
     AUTO(free) uint8_t *sealed = NULL;
     size_t len = 0;
-    const struct hold_bytes place = { .workspace = job->workspace, .id = job->id };
+    const struct hold_bytes place = { .workspace = query->workspace, .id = query->id };
     if (!db_text(rows, 0, 15)) { /* nothing is left to be done */
         json_put_null(w, "params");
         return RC_OK;
@@ -104,7 +87,7 @@ put_payload(struct json_writer *w, const struct approval_job *job, const PGresul
     buf_init(&payload, HOLD_PAYLOAD_MAX);
     enum rc rc = db_bytes(rows, 0, 15, &sealed, &len, err);
     if (rc == RC_OK)
-        rc = hold_open(job->r->gw, &place, sealed, len, &payload);
+        rc = hold_open(query->r->gw, &place, sealed, len, &payload);
     if (rc == RC_OK)
         rc = json_read(buf_text(&payload), payload.len, &doc, err);
     if (rc != RC_OK)
@@ -120,23 +103,23 @@ put_payload(struct json_writer *w, const struct approval_job *job, const PGresul
 }
 
 static enum rc
-read_one(struct approval_job *job, struct db *db, struct err *err)
+read_one(struct approval_query *query, struct db *db, struct err *err)
 {
     AUTO(pgresult) PGresult *rows = NULL;
     struct db_params params = { 0 };
     struct json_writer w;
-    db_param_text(&params, job->id);
-    db_param_text(&params, job->key_id);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_GET, &params, &rows, err);
+    db_param_text(&params, query->id);
+    db_param_text(&params, query->key_id);
+    enum rc rc = db_query(db, query->workspace, SQL_GATEWAY_APPROVAL_GET, &params, &rows, err);
     if (rc != RC_OK)
         return rc;
-    job->found = PQntuples(rows) == 1;
-    if (!job->found)
+    query->found = PQntuples(rows) == 1;
+    if (!query->found)
         return RC_OK;
-    json_begin(&w, &job->out);
+    json_begin(&w, &query->out);
     json_object(&w, NULL);
     put_row(&w, rows, 0);
-    rc = put_payload(&w, job, rows, err);
+    rc = put_payload(&w, query, rows, err);
     json_close(&w);
     return rc != RC_OK ? rc : json_end(&w);
 }
@@ -146,61 +129,61 @@ read_one(struct approval_job *job, struct db *db, struct err *err)
 static enum rc
 run_one(struct dbwork *base, struct db *db, struct err *err)
 {
-    return read_one((struct approval_job *)base, db, err);
+    return read_one((struct approval_query *)base, db, err);
 }
 
 static enum rc
 run_decide(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct approval_job *job = (struct approval_job *)base;
+    struct approval_query *query = (struct approval_query *)base;
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
-    db_param_text(&params, job->id);
-    db_param_bool(&params, job->approve);
-    db_param_text(&params, job->key_id);
-    db_param_text(&params, job->comment[0] ? job->comment : NULL);
-    db_param_text(&params, job->hash[0] ? job->hash : NULL);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_DECIDE, &params, &result, err);
+    db_param_text(&params, query->id);
+    db_param_bool(&params, query->approve);
+    db_param_text(&params, query->key_id);
+    db_param_text(&params, query->comment[0] ? query->comment : NULL);
+    db_param_text(&params, query->hash[0] ? query->hash : NULL);
+    enum rc rc = db_query(db, query->workspace, SQL_GATEWAY_APPROVAL_DECIDE, &params, &result, err);
     const char *verdict = rc == RC_OK ? db_text(result, 0, 0) : NULL;
-    (void)snprintf(job->verdict, sizeof(job->verdict), "%s", verdict ? verdict : "");
-    return rc == RC_OK ? read_one(job, db, err) : rc;
+    (void)snprintf(query->verdict, sizeof(query->verdict), "%s", verdict ? verdict : "");
+    return rc == RC_OK ? read_one(query, db, err) : rc;
 }
 
 static enum rc
 run_cancel(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct approval_job *job = (struct approval_job *)base;
+    struct approval_query *query = (struct approval_query *)base;
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
-    db_param_text(&params, job->id);
-    db_param_text(&params, job->key_id);
-    return db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_CANCEL, &params, &result, err);
+    db_param_text(&params, query->id);
+    db_param_text(&params, query->key_id);
+    return db_query(db, query->workspace, SQL_GATEWAY_APPROVAL_CANCEL, &params, &result, err);
 }
 
 static enum rc
 run_list(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct approval_job *job = (struct approval_job *)base;
+    struct approval_query *query = (struct approval_query *)base;
     AUTO(pgresult) PGresult *rows = NULL;
     struct db_params params = { 0 };
     struct json_writer w;
     char cursor[CURSOR_MAX] = "";
-    db_param_text(&params, job->state[0] ? job->state : NULL);
-    if (job->before_id[0])
-        db_param_int(&params, job->before_us);
+    db_param_text(&params, query->state[0] ? query->state : NULL);
+    if (query->before_id[0])
+        db_param_int(&params, query->before_us);
     else
         db_param_null(&params);
-    db_param_text(&params, job->before_id[0] ? job->before_id : NULL);
-    db_param_int(&params, job->limit + 1);
-    db_param_text(&params, job->key_id);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_LIST, &params, &rows, err);
+    db_param_text(&params, query->before_id[0] ? query->before_id : NULL);
+    db_param_int(&params, query->limit + 1);
+    db_param_text(&params, query->key_id);
+    enum rc rc = db_query(db, query->workspace, SQL_GATEWAY_APPROVAL_LIST, &params, &rows, err);
     if (rc != RC_OK)
         return rc;
-    job->found = true;
+    query->found = true;
     int n = PQntuples(rows);
-    bool more = n > job->limit;
+    bool more = n > query->limit;
     n -= more;
-    json_begin(&w, &job->out);
+    json_begin(&w, &query->out);
     json_object(&w, NULL);
     json_array(&w, "items");
     for (int i = 0; i < n; i++) {
@@ -212,7 +195,7 @@ run_list(struct dbwork *base, struct db *db, struct err *err)
     }
     json_close(&w);
     json_put_int(&w, "count", n);
-    put_text(&w, "next_cursor", more ? cursor : NULL);
+    json_put_string_or_null(&w, "next_cursor", more ? cursor : NULL);
     json_close(&w);
     return json_end(&w);
 }
@@ -220,18 +203,18 @@ run_list(struct dbwork *base, struct db *db, struct err *err)
 /* --- the loop's thread ------------------------------------------------------------------------------ */
 
 static enum step
-refuse_decision(struct request *r, const struct approval_job *job)
+refuse_decision(struct request *r, const struct approval_query *query)
 {
-    if (strcmp(job->verdict, "self") == 0)
+    if (strcmp(query->verdict, "self") == 0)
         return answer_problem(
             r, PROBLEM_APPROVER,
             "who asked for an action does not decide about it: neither with the "
             "same key, nor with what it was rotated to, nor with a key of the same "
             "owner");
-    if (strcmp(job->verdict, "changed") == 0)
+    if (strcmp(query->verdict, "changed") == 0)
         return answer_problem(r, PROBLEM_APPROVAL_CHANGED,
                               "hash is not that of what waits here: GET it, and decide about that");
-    if (strcmp(job->verdict, "expired") == 0)
+    if (strcmp(query->verdict, "expired") == 0)
         return answer_problem(r, PROBLEM_APPROVAL_DECIDED,
                               "it has waited too long and has expired: ask for the action again");
     return answer_problem(r, PROBLEM_APPROVAL_DECIDED,
@@ -241,110 +224,101 @@ refuse_decision(struct request *r, const struct approval_job *job)
 static void
 on_done(void *arg)
 {
-    struct approval_job *job = arg;
-    struct request *r = job->r;
-    bool decided = job->decides && strcmp(job->verdict, "ok") == 0;
+    struct approval_query *query = arg;
+    struct request *r = query->r;
+    bool decided = query->decides && strcmp(query->verdict, "ok") == 0;
     enum step step;
-    if (r->load)
-        r->load->changes--;
-    if (job->job.rc == RC_TEMP) {
-        answer_header(r, "Retry-After", "2");
-        step = answer_problem(r, PROBLEM_UNAVAILABLE, "PostgreSQL is unavailable");
-    } else if (job->job.rc != RC_OK && !decided) {
-        step = answer_problem(r, PROBLEM_INTERNAL, "the approval cannot be read");
-    } else if (!job->found && !decided) {
+    dbstep_end(r);
+    if (query->work.rc == RC_TEMP || (query->work.rc != RC_OK && !decided)) {
+        step = dbstep_failed(r, &query->work, "the approval cannot be read");
+    } else if (!query->found && !decided) {
         step = answer_problem(r, PROBLEM_NOT_FOUND, "there is no such approval here");
-    } else if (job->decides && !decided) {
-        step = refuse_decision(r, job);
+    } else if (query->decides && !decided) {
+        step = refuse_decision(r, query);
     } else {
-        step = answer_object(r, 200, buf_text(&job->out), job->out.len);
+        step = answer_object(r, 200, buf_text(&query->out), query->out.len);
     }
     if (decided) {
-        if (job->approve)
+        if (query->approve)
             r->gw->count.approvals_approved_total++;
         else
             r->gw->count.approvals_denied_total++;
         outbox_kick(r->gw->outbox);
     }
-    job_free(job);
+    query_free(query);
     request_continue(r, step);
 }
 
-static struct approval_job *
-job_new(struct request *r)
+static struct approval_query *
+query_new(struct request *r)
 {
-    struct approval_job *job = calloc(1, sizeof(*job));
-    if (!job)
+    struct approval_query *query = calloc(1, sizeof(*query));
+    if (!query)
         return NULL;
-    job->r = r;
-    job->job.done = on_done;
-    memcpy(job->workspace, r->actor.workspace, sizeof(job->workspace));
-    memcpy(job->key_id, r->actor.key_id, sizeof(job->key_id));
+    query->r = r;
+    query->work.done = on_done;
+    memcpy(query->workspace, r->actor.workspace, sizeof(query->workspace));
+    memcpy(query->key_id, r->actor.key_id, sizeof(query->key_id));
     if (r->route->n_params)
-        (void)snprintf(job->id, sizeof(job->id), "%.36s", r->match.params[0]);
-    buf_init(&job->out, PAGE_MAX);
-    return job;
+        (void)snprintf(query->id, sizeof(query->id), "%.36s", r->match.params[0]);
+    buf_init(&query->out, PAGE_MAX);
+    return query;
 }
 
 static enum step
-start(struct request *r, struct approval_job *job,
+start(struct request *r, struct approval_query *query,
       enum rc (*run)(struct dbwork *, struct db *, struct err *))
 {
-    if (!job)
+    if (!query)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory for an approval: ask again");
-    job->job.run = run;
-    bool room = !r->load || r->load->changes < DBJOBS_SHARE;
-    if (room && dbworker_add(r->gw->dbworker, &job->job)) {
-        if (r->load)
-            r->load->changes++;
-        return STEP_WAIT;
-    }
-    job_free(job);
-    answer_header(r, "Retry-After", "1");
-    return answer_problem(r, PROBLEM_UNAVAILABLE, "too many questions about approvals: ask again");
+    query->work.run = run;
+    enum step step = dbstep_begin(r, &query->work, "questions about approvals");
+    if (step != STEP_WAIT)
+        query_free(query);
+    return step;
 }
 
 enum step
 approvals_list(struct request *r)
 {
-    struct approval_job *job = job_new(r);
+    struct approval_query *query = query_new(r);
     const char *state = json_string(r->doc, "state");
     const char *cursor = json_string(r->doc, "cursor");
-    if (!job)
+    if (!query)
         return start(r, NULL, run_list);
-    job->limit = json_int(r->doc, "limit", LIMIT_DEFAULT);
+    query->limit = json_int(r->doc, "limit", LIMIT_DEFAULT);
     if (state && strcmp(state, "all") != 0)
-        (void)snprintf(job->state, sizeof(job->state), "%s", state);
+        (void)snprintf(query->state, sizeof(query->state), "%s", state);
     else if (!state)
-        (void)snprintf(job->state, sizeof(job->state), "waiting");
+        (void)snprintf(query->state, sizeof(query->state), "waiting");
     if (cursor) {
         const char *colon = strchr(cursor, ':'); /* the schema's pattern */
-        job->before_us = strtoll(cursor, NULL, 10);
-        (void)snprintf(job->before_id, sizeof(job->before_id), "%s", colon ? colon + 1 : "");
+        query->before_us = strtoll(cursor, NULL, 10);
+        (void)snprintf(query->before_id, sizeof(query->before_id), "%s", colon ? colon + 1 : "");
     }
-    return start(r, job, run_list);
+    return start(r, query, run_list);
 }
 
 enum step
 approvals_get(struct request *r)
 {
-    return start(r, job_new(r), run_one);
+    return start(r, query_new(r), run_one);
 }
 
 enum step
 approvals_decide(struct request *r)
 {
-    struct approval_job *job = job_new(r);
+    struct approval_query *query = query_new(r);
     const char *comment = json_string(r->doc, "comment");
     const char *hash = json_string(r->doc, "hash");
     const char *decision = json_string(r->doc, "decision");
-    if (!job)
+    if (!query)
         return start(r, NULL, run_decide);
-    job->decides = true;
-    job->approve = decision && strcmp(decision, "approve") == 0;
-    (void)snprintf(job->comment, sizeof(job->comment), "%s", comment ? comment : "");
-    (void)snprintf(job->hash, sizeof(job->hash), "%s", hash ? hash : "");
-    return start(r, job, run_decide);
+    query->decides = true;
+    query->approve = decision && strcmp(decision, "approve") == 0;
+    (void)snprintf(query->comment, sizeof(query->comment), "%s", comment ? comment : "");
+    (void)snprintf(query->hash, sizeof(query->hash), "%s", hash ? hash : "");
+    return start(r, query, run_decide);
 }
 
 /* --- cancelling -------------------------------------------------------------------------------------- */
@@ -352,11 +326,10 @@ approvals_decide(struct request *r)
 static void
 on_cancelled(void *arg)
 {
-    struct approval_job *job = arg;
-    struct request *r = job->r;
-    if (r->load)
-        r->load->changes--;
-    job_free(job); /* without PostgreSQL: the job's own record says that it is cancelled */
+    struct approval_query *query = arg;
+    struct request *r = query->r;
+    dbstep_end(r);
+    query_free(query); /* without PostgreSQL: the job's own record says that it is cancelled */
     enum step step = forward_query(r);
     if (step != STEP_WAIT)
         request_continue(r, step);
@@ -366,16 +339,13 @@ on_cancelled(void *arg)
 enum step
 job_cancel(struct request *r)
 {
-    struct approval_job *job = job_new(r);
-    if (!job)
+    struct approval_query *query = query_new(r);
+    if (!query)
         return forward_query(r);
-    job->job.run = run_cancel;
-    job->job.done = on_cancelled;
-    if (dbworker_add(r->gw->dbworker, &job->job)) {
-        if (r->load)
-            r->load->changes++;
+    query->work.run = run_cancel;
+    query->work.done = on_cancelled;
+    if (dbstep_try(r, &query->work))
         return STEP_WAIT;
-    }
-    job_free(job);
+    query_free(query);
     return forward_query(r);
 }

@@ -14,6 +14,7 @@
 #include "gateway.h"
 #include "process/fault.h"
 #include "requests/answer.h"
+#include "requests/dbstep.h"
 #include "sql_gateway.h"
 
 #define PLACE_MAX    160
@@ -32,7 +33,7 @@ struct row {
 };
 
 struct hold_job {
-    struct dbwork job; /* first: the thread gives it back */
+    struct dbwork work; /* first: the thread gives it back */
     struct gateway *gw;
     struct request *r; /* borrowed: it waits for this */
     char workspace[WORKSPACE_TEXT_MAX];
@@ -132,9 +133,8 @@ static void
 on_done(void *arg)
 {
     struct hold_job *job = arg;
-    enum rc rc = job->full ? RC_LIMIT : job->job.rc;
-    if (job->r->load)
-        job->r->load->changes--;
+    enum rc rc = job->full ? RC_LIMIT : job->work.rc;
+    dbstep_end(job->r);
     outbox_kick(job->gw->outbox);
     job->fn(job->arg, rc);
     job_free(job);
@@ -177,8 +177,7 @@ fill_row(const struct request *r, const struct held *held, struct row *row)
 enum rc
 hold_all(struct request *r, const struct held *held, size_t n, hold_fn *fn, void *arg)
 {
-    bool room = !r->load || r->load->changes < DBJOBS_SHARE;
-    struct hold_job *job = room ? calloc(1, sizeof(*job) + n * sizeof(job->rows[0])) : NULL;
+    struct hold_job *job = calloc(1, sizeof(*job) + n * sizeof(job->rows[0]));
     if (!job)
         return RC_TEMP;
     job->gw = r->gw;
@@ -188,8 +187,8 @@ hold_all(struct request *r, const struct held *held, size_t n, hold_fn *fn, void
     job->n = n;
     job->role = r->actor.role;
     job->accepted_ms = r->accepted_ms;
-    job->job.run = run;
-    job->job.done = on_done;
+    job->work.run = run;
+    job->work.done = on_done;
     memcpy(job->workspace, r->actor.workspace, sizeof(job->workspace));
     memcpy(job->key_id, r->actor.key_id, sizeof(job->key_id));
     memcpy(job->request_id, r->request_id, sizeof(job->request_id));
@@ -197,10 +196,8 @@ hold_all(struct request *r, const struct held *held, size_t n, hold_fn *fn, void
     enum rc rc = RC_OK;
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         rc = fill_row(r, &held[i], &job->rows[i]);
-    if (rc == RC_OK && dbworker_add(r->gw->dbworker, &job->job)) {
+    if (rc == RC_OK && dbstep_try(r, &job->work)) {
         r->gw->count.approvals_asked_total += n;
-        if (r->load)
-            r->load->changes++;
         return RC_OK;
     }
     job_free(job);

@@ -3,7 +3,7 @@
  * outbox - what approvals leave to be done, done by whichever gateway gets to it first.
  *
  * Theory of operation. approval_take() gives a row to one gateway, for LEASE_S; what it has not settled by then
- * (it was killed, or a server was away) is given out again. So each step may happen twice, and none of them
+ * (it was killed, or a server was unavailable) is given out again. So each step may happen twice, and none of them
  * has a second effect: events have the ids of the row, the command has the job's id, the job's record
  * knows its state. The steps of a row, in their order:
  *
@@ -31,7 +31,7 @@
 #define PUBLISH_MS 5000
 
 struct errand {
-    struct dbwork job; /* first: settling */
+    struct dbwork work; /* first: settling */
     struct outbox *outbox;
     size_t step;
     char workspace[WORKSPACE_TEXT_MAX];
@@ -49,7 +49,7 @@ struct errand {
 };
 
 struct outbox {
-    struct dbwork job; /* first: taking */
+    struct dbwork work; /* first: taking */
     struct gateway *gw;
     struct loop_timer *timer;
     bool asking, again;
@@ -354,9 +354,9 @@ go_on(struct errand *e)
     while (e->step < ARRAY_LEN(STEPS))
         if (STEPS[e->step++](e))
             return;
-    e->job.run = run_settle;
-    e->job.done = on_settled;
-    if (!dbworker_add(e->outbox->gw->dbworker, &e->job))
+    e->work.run = run_settle;
+    e->work.done = on_settled;
+    if (!dbworker_add(e->outbox->gw->dbworker, &e->work))
         give_up(e, "too much waits for PostgreSQL");
 }
 
@@ -387,9 +387,9 @@ look(void *arg)
         return;
     }
     outbox->again = false;
-    outbox->job.run = run_take;
-    outbox->job.done = on_taken;
-    outbox->asking = dbworker_add(outbox->gw->dbworker, &outbox->job);
+    outbox->work.run = run_take;
+    outbox->work.done = on_taken;
+    outbox->asking = dbworker_add(outbox->gw->dbworker, &outbox->work);
 }
 
 void

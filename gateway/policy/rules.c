@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "effects/connectors.h"
 #include "gateway.h"
-#include "keys/dbwork.h"
 #include "policy/decide.h"
 #include "requests/answer.h"
+#include "requests/dbstep.h"
 #include "requests/handlers.h"
 #include "sql_gateway.h"
 
@@ -21,8 +21,8 @@
 #define ANSWER_CAP       (POLICY_BYTES_MAX * 2)
 #define LATEST           (-1)
 
-struct policy_job {
-    struct dbwork job; /* first: the thread gives it back */
+struct policy_query {
+    struct dbwork work; /* first: the thread gives it back */
     struct request *r;
     char workspace[WORKSPACE_TEXT_MAX];
     char key_id[KEY_ID_LEN + 1];
@@ -30,97 +30,75 @@ struct policy_job {
     bool found;
     int64_t now_ms;  /* of what was set */
     struct buf text; /* the document, or the answer */
-    enum step (*answer)(struct policy_job *job);
+    enum step (*answer)(struct policy_query *query);
 };
 
 static void
-job_free(struct policy_job *job)
+query_free(struct policy_query *query)
 {
-    buf_fini(&job->text);
-    free(job);
+    buf_fini(&query->text);
+    free(query);
 }
 
 static void
 on_done(void *arg)
 {
-    struct policy_job *job = arg;
-    struct request *r = job->r;
+    struct policy_query *query = arg;
+    struct request *r = query->r;
     enum step step;
-    if (r->load)
-        r->load->changes--;
-    if (job->job.rc == RC_OK) {
-        step = job->answer(job);
-    } else if (job->job.rc == RC_TEMP) {
-        answer_header(r, "Retry-After", "2");
-        step = answer_problem(r, PROBLEM_UNAVAILABLE, "PostgreSQL is unavailable");
-    } else {
-        step = answer_problem(r, PROBLEM_INTERNAL, "the policy cannot be read or set");
-    }
-    job_free(job);
+    dbstep_end(r);
+    if (query->work.rc == RC_OK)
+        step = query->answer(query);
+    else
+        step = dbstep_failed(r, &query->work, "the policy cannot be read or set");
+    query_free(query);
     request_continue(r, step);
 }
 
-static struct policy_job *
-job_new(struct request *r)
+static struct policy_query *
+query_new(struct request *r)
 {
-    struct policy_job *job = calloc(1, sizeof(*job));
-    if (!job)
+    struct policy_query *query = calloc(1, sizeof(*query));
+    if (!query)
         return NULL;
-    job->r = r;
-    job->version = LATEST;
-    job->job.done = on_done;
-    memcpy(job->workspace, r->actor.workspace, sizeof(job->workspace));
-    memcpy(job->key_id, r->actor.key_id, sizeof(job->key_id));
-    buf_init(&job->text, ANSWER_CAP);
-    return job;
+    query->r = r;
+    query->version = LATEST;
+    query->work.done = on_done;
+    memcpy(query->workspace, r->actor.workspace, sizeof(query->workspace));
+    memcpy(query->key_id, r->actor.key_id, sizeof(query->key_id));
+    buf_init(&query->text, ANSWER_CAP);
+    return query;
 }
 
 static enum step
-start(struct request *r, struct policy_job *job,
+start(struct request *r, struct policy_query *query,
       enum rc (*run)(struct dbwork *, struct db *, struct err *),
-      enum step (*answer)(struct policy_job *))
+      enum step (*answer)(struct policy_query *))
 {
-    if (!job)
+    if (!query)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory for a policy: ask again");
-    job->job.run = run;
-    job->answer = answer;
-    bool room = !r->load || r->load->changes < DBJOBS_SHARE;
-    if (room && dbworker_add(r->gw->dbworker, &job->job)) {
-        if (r->load)
-            r->load->changes++;
-        return STEP_WAIT;
-    }
-    job_free(job);
-    answer_header(r, "Retry-After", "1");
-    return answer_problem(r, PROBLEM_UNAVAILABLE, "too many questions about policies: ask again");
+    query->work.run = run;
+    query->answer = answer;
+    enum step step = dbstep_begin(r, &query->work, "questions about policies");
+    if (step != STEP_WAIT)
+        query_free(query);
+    return step;
 }
 
 /* --- reading ------------------------------------------------------------------------------------- */
 
-static void
-put_optional(struct json_writer *w, const char *name, const char *text)
-{
-    if (text && *text)
-        json_put_string(w, name, text);
-    else
-        json_put_null(w, name);
-}
-
 /* {"version","source","set_at","set_by", …the document's members}: it can be sent back as it is. */
 static enum rc
-write_policy(struct buf *out, const char *source, const struct policy_job *job,
+write_policy(struct buf *out, const char *source, const struct policy_query *query,
              const char *document)
 {
     struct json_writer w;
     json_begin(&w, out);
     json_object(&w, NULL);
-    json_put_int(&w, "version", job->version);
+    json_put_int(&w, "version", query->version);
     json_put_string(&w, "source", source);
-    if (job->now_ms)
-        json_put_time(&w, "set_at", job->now_ms);
-    else
-        json_put_null(&w, "set_at");
-    put_optional(&w, "set_by", job->key_id);
+    json_put_time_or_null(&w, "set_at", query->now_ms);
+    json_put_string_or_null(&w, "set_by", query->key_id);
     if (document)
         json_put_members(&w, document, strlen(document));
     json_close(&w);
@@ -130,65 +108,65 @@ write_policy(struct buf *out, const char *source, const struct policy_job *job,
 static enum rc
 run_get(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct policy_job *job = (struct policy_job *)base;
+    struct policy_query *query = (struct policy_query *)base;
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
-    if (job->version == LATEST)
+    if (query->version == LATEST)
         db_param_null(&params);
     else
-        db_param_int(&params, job->version);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_POLICY_GET, &params, &result, err);
+        db_param_int(&params, query->version);
+    enum rc rc = db_query(db, query->workspace, SQL_GATEWAY_POLICY_GET, &params, &result, err);
     if (rc != RC_OK)
         return rc;
-    job->found = PQntuples(result) == 1;
-    if (!job->found)
+    query->found = PQntuples(result) == 1;
+    if (!query->found)
         return RC_OK;
     const char *key = db_text(result, 0, 2);
-    job->version = db_int(result, 0, 0, 0);
-    job->now_ms = db_int(result, 0, 3, 0);
-    (void)snprintf(job->key_id, sizeof(job->key_id), "%s", key ? key : "");
-    return write_policy(&job->text, "workspace", job, db_text(result, 0, 1));
+    query->version = db_int(result, 0, 0, 0);
+    query->now_ms = db_int(result, 0, 3, 0);
+    (void)snprintf(query->key_id, sizeof(query->key_id), "%s", key ? key : "");
+    return write_policy(&query->text, "workspace", query, db_text(result, 0, 1));
 }
 
 static enum step
-answer_policy(struct policy_job *job)
+answer_policy(struct policy_query *query)
 {
-    struct request *r = job->r;
-    answer_header(r, "ETag", "\"%lld\"", (long long)job->version);
-    return answer_object(r, 200, buf_text(&job->text), job->text.len);
+    struct request *r = query->r;
+    answer_header(r, "ETag", "\"%lld\"", (long long)query->version);
+    return answer_object(r, 200, buf_text(&query->text), query->text.len);
 }
 
 static enum step
-answer_get(struct policy_job *job)
+answer_get(struct policy_query *query)
 {
-    const struct request *r = job->r;
+    const struct request *r = query->r;
     bool shipped = r->gw->settings->policy_default == POLICY_SHIPPED;
-    if (job->found)
-        return answer_policy(job);
-    if (job->version != LATEST)
-        return answer_problem(job->r, PROBLEM_NOT_FOUND,
+    if (query->found)
+        return answer_policy(query);
+    if (query->version != LATEST)
+        return answer_problem(query->r, PROBLEM_NOT_FOUND,
                               "there is no such version: GET /policy/versions lists them");
-    job->version = 0;
-    job->key_id[0] = '\0';
-    if (write_policy(&job->text, shipped ? "default" : "none", job,
+    query->version = 0;
+    query->key_id[0] = '\0';
+    if (write_policy(&query->text, shipped ? "default" : "none", query,
                      shipped ? policy_default_text() : "{\"rules\":[]}") != RC_OK)
-        return answer_problem(job->r, PROBLEM_INTERNAL, "the answer is malformed");
-    return answer_policy(job);
+        return answer_problem(query->r, PROBLEM_INTERNAL, "the answer is malformed");
+    return answer_policy(query);
 }
 
 enum step
 policy_get(struct request *r)
 {
-    return start(r, job_new(r), run_get, answer_get);
+    return start(r, query_new(r), run_get, answer_get);
 }
 
 enum step
 policy_version(struct request *r)
 {
-    struct policy_job *job = job_new(r);
-    if (job)
-        job->version = json_int(r->doc, "version", 0);
-    return start(r, job, run_get, answer_get);
+    struct policy_query *query = query_new(r);
+    if (query)
+        query->version = json_int(r->doc, "version", 0);
+    return start(r, query, run_get, answer_get);
 }
 
 /* --- the versions ---------------------------------------------------------------------------------- */
@@ -196,56 +174,56 @@ policy_version(struct request *r)
 static enum rc
 run_versions(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct policy_job *job = (struct policy_job *)base;
+    struct policy_query *query = (struct policy_query *)base;
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
     struct json_writer w;
     char cursor[24] = "";
-    if (job->version == LATEST)
+    if (query->version == LATEST)
         db_param_null(&params);
     else
-        db_param_int(&params, job->version);
-    db_param_int(&params, job->limit + 1);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_POLICY_VERSIONS, &params, &result, err);
+        db_param_int(&params, query->version);
+    db_param_int(&params, query->limit + 1);
+    enum rc rc = db_query(db, query->workspace, SQL_GATEWAY_POLICY_VERSIONS, &params, &result, err);
     if (rc != RC_OK)
         return rc;
     int rows = PQntuples(result);
-    bool more = rows > job->limit;
-    json_begin(&w, &job->text);
+    bool more = rows > query->limit;
+    json_begin(&w, &query->text);
     json_object(&w, NULL);
     json_array(&w, "items");
     for (int i = 0; i < rows - more; i++) {
         json_object(&w, NULL);
         json_put_int(&w, "version", db_int(result, i, 0, 0));
         json_put_int(&w, "bytes", db_int(result, i, 1, 0));
-        put_optional(&w, "set_by", db_text(result, i, 2));
+        json_put_string_or_null(&w, "set_by", db_text(result, i, 2));
         json_put_time(&w, "set_at", db_int(result, i, 3, 0));
         json_close(&w);
         (void)snprintf(cursor, sizeof(cursor), "%lld", (long long)db_int(result, i, 0, 0));
     }
     json_close(&w);
     json_put_int(&w, "count", rows - more);
-    put_optional(&w, "next_cursor", more ? cursor : NULL);
+    json_put_string_or_null(&w, "next_cursor", more ? cursor : NULL);
     json_close(&w);
     return json_end(&w);
 }
 
 static enum step
-answer_versions(struct policy_job *job)
+answer_versions(struct policy_query *query)
 {
-    return answer_object(job->r, 200, buf_text(&job->text), job->text.len);
+    return answer_object(query->r, 200, buf_text(&query->text), query->text.len);
 }
 
 enum step
 policy_versions(struct request *r)
 {
-    struct policy_job *job = job_new(r);
+    struct policy_query *query = query_new(r);
     const char *cursor = json_string(r->doc, "cursor");
-    if (job) {
-        job->limit = json_int(r->doc, "limit", VERSIONS_DEFAULT);
-        job->version = cursor ? strtoll(cursor, NULL, 10) : LATEST;
+    if (query) {
+        query->limit = json_int(r->doc, "limit", VERSIONS_DEFAULT);
+        query->version = cursor ? strtoll(cursor, NULL, 10) : LATEST;
     }
-    return start(r, job, run_versions, answer_versions);
+    return start(r, query, run_versions, answer_versions);
 }
 
 /* --- setting ---------------------------------------------------------------------------------------- */
@@ -253,39 +231,39 @@ policy_versions(struct request *r)
 static enum rc
 run_put(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct policy_job *job = (struct policy_job *)base;
+    struct policy_query *query = (struct policy_query *)base;
     AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
-    db_param_text(&params, buf_text(&job->text));
-    if (job->version == LATEST)
+    db_param_text(&params, buf_text(&query->text));
+    if (query->version == LATEST)
         db_param_null(&params);
     else
-        db_param_int(&params, job->version);
-    db_param_text(&params, job->key_id);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_POLICY_PUT, &params, &result, err);
+        db_param_int(&params, query->version);
+    db_param_text(&params, query->key_id);
+    enum rc rc = db_query(db, query->workspace, SQL_GATEWAY_POLICY_PUT, &params, &result, err);
     if (rc != RC_OK)
         return rc;
-    job->found = PQntuples(result) == 1;
-    job->version = job->found ? db_int(result, 0, 0, 0) : job->version;
-    job->now_ms = job->found ? db_int(result, 0, 1, 0) : 0;
+    query->found = PQntuples(result) == 1;
+    query->version = query->found ? db_int(result, 0, 0, 0) : query->version;
+    query->now_ms = query->found ? db_int(result, 0, 1, 0) : 0;
     return RC_OK;
 }
 
 static enum step
-answer_put(struct policy_job *job)
+answer_put(struct policy_query *query)
 {
-    struct request *r = job->r;
+    struct request *r = query->r;
     AUTO(buf) struct buf out = { 0 };
-    if (!job->found)
+    if (!query->found)
         return answer_problem(r, PROBLEM_VERSION_CONFLICT,
                               "the policy has changed: version %lld is not the latest one. GET "
                               "/policy, change that, and set it with its version",
-                              (long long)job->version);
+                              (long long)query->version);
     allow_changed(r->gw->allowlist, r->actor.workspace);
     buf_init(&out, ANSWER_CAP);
-    if (write_policy(&out, "workspace", job, buf_text(&job->text)) != RC_OK)
+    if (write_policy(&out, "workspace", query, buf_text(&query->text)) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the answer is malformed");
-    answer_header(r, "ETag", "\"%lld\"", (long long)job->version);
+    answer_header(r, "ETag", "\"%lld\"", (long long)query->version);
     return answer_object(r, 200, buf_text(&out), out.len);
 }
 
@@ -333,14 +311,14 @@ policy_put_route(struct request *r)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory for a policy: ask again");
     if (!expected_version(r, &version, &errors) || policy_check(doc, &errors) != RC_OK)
         return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
-    struct policy_job *job = job_new(r);
-    if (job && json_canonical(doc, NULL, &job->text) != RC_OK) {
-        job_free(job);
+    struct policy_query *query = query_new(r);
+    if (query && json_canonical(doc, NULL, &query->text) != RC_OK) {
+        query_free(query);
         return answer_problem(r, PROBLEM_INTERNAL, "the policy cannot be written");
     }
-    if (job)
-        job->version = version;
-    return start(r, job, run_put, answer_put);
+    if (query)
+        query->version = version;
+    return start(r, query, run_put, answer_put);
 }
 
 /* --- explaining -------------------------------------------------------------------------------------- */
