@@ -71,7 +71,7 @@ dbworker_open(struct loop *loop, const char *database_url, struct dbworker **out
         free(worker);
         return err_set(err, RC_TEMP, "cannot start the database thread");
     }
-    *out = jobs;
+    *out = worker;
     return RC_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "jobs/executor.h"
 #include "sandbox/rights.h"
 #include "sandbox/selftest.h"
+#include "sandbox/strays.h"
 
 #define AT(member) offsetof(struct settings, member)
 
@@ -53,6 +54,15 @@ load_tasks(struct executor *x, struct err *err)
     return rc == RC_OK ? catalog_load(folder, &x->catalog, err) : rc;
 }
 
+static void
+end_strays(void)
+{
+    unsigned ended = strays_end();
+
+    if (ended > 0)
+        log_warn("%u processes of sandboxes whose executor is gone were ended", ended);
+}
+
 /* Privileged until rights_drop(); nothing is connected yet. */
 enum rc
 executor_start(struct worker *w, struct err *err)
@@ -65,8 +75,10 @@ executor_start(struct worker *w, struct err *err)
     x->w = w;
     x->settings = worker_conf(w);
     worker_set_state(w, x);
-    if ((rc = load_tasks(x, err)) != RC_OK || (rc = rights_drop(x->settings->user, err)) != RC_OK ||
-        (rc = selftest_run(&x->catalog, NULL, x->settings->cgroup, err)) != RC_OK)
+    if ((rc = load_tasks(x, err)) != RC_OK || (rc = rights_drop(x->settings->user, err)) != RC_OK)
+        return rc;
+    end_strays();
+    if ((rc = selftest_run(&x->catalog, NULL, x->settings->cgroup, err)) != RC_OK)
         return rc;
     return RC_OK;
 }

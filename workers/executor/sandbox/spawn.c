@@ -25,6 +25,7 @@ struct plan {
     size_t n_child;
     int ours[5]; /* input, output, error, result, status */
     char *const *words;
+    pid_t parent;
     int cgroup_procs;
     int nice;
     const struct limits *limits;
@@ -45,6 +46,7 @@ spawner_init(struct spawner *spawner, const char *bwrap, struct err *err)
     enum rc rc;
 
     *spawner = (struct spawner){ .bwrap = bwrap, .nice = 5 };
+    strays_tag(spawner->name);
     buf_init(&spawner->filter, SECCOMP_FILTER_MAX);
     if ((rc = seccomp_build(&spawner->filter, err)) != RC_OK)
         spawner_fini(spawner);
@@ -159,6 +161,15 @@ volunteer_for_oom(void)
     }
 }
 
+/* The signal outlives the exec of a program without set-user-ID. A parent that died before the call is
+ * not told. */
+static void
+die_with(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
+        _exit(EXEC_FAILED);
+}
+
 /* In the vfork child: only system calls, nothing of the parent's memory is changed. */
 static void
 become_bwrap(const struct plan *plan, const char *bwrap, const sigset_t *mask)
@@ -167,6 +178,7 @@ become_bwrap(const struct plan *plan, const char *bwrap, const sigset_t *mask)
     struct sigaction plain = { .sa_handler = SIG_DFL };
     int parked[FDS_MAX];
 
+    die_with(plan->parent);
     for (int number = 1; number < NSIG; number++)
         (void)sigaction(number, &plain, NULL);
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
@@ -230,7 +242,9 @@ spawn_sandbox(const struct spawner *spawner, const struct sandbox *sandbox, int 
     if ((rc = make_descriptors(&plan, spawner, &argv, &options, err)) != RC_OK)
         return rc;
     memcpy(words, argv.words, sizeof(words));
+    memcpy(words, &(const char *){ spawner->name }, sizeof(words[0]));
     plan.words = words;
+    plan.parent = getpid();
     plan.limits = &sandbox->limits;
     plan.cgroup_procs = cgroup_procs;
     plan.nice = spawner->nice;

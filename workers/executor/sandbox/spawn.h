@@ -6,8 +6,11 @@
  * that argv.h numbers. The environment of bwrap itself is empty too: /proc/1/environ in the sandbox
  * would show it.
  *
- * Threads: call from the one thread that lives as long as the sandbox (--die-with-parent follows
- *          the spawning thread)
+ * bwrap is killed when this program ends, from its first instruction on: --die-with-parent comes only
+ * after bwrap has read its options. What that leaves open, strays.h closes.
+ *
+ * Threads: call from the one thread that lives as long as the sandbox (the kernel's signal follows the
+ *          spawning thread)
  * Errors:  RC_TEMP  no descriptors, memory or processes left · RC_CONFIG  bwrap cannot be executed
  */
 #ifndef GANTRY_EXECUTOR_SANDBOX_SPAWN_H
@@ -17,12 +20,14 @@
 
 #include "base/rc.h"
 #include "sandbox/argv.h"
+#include "sandbox/strays.h"
 
 /* Everything that is the same for every sandbox of a process. */
 struct spawner {
-    const char *bwrap; /* path; borrowed */
-    struct buf filter; /* owned; seccomp BPF */
-    int nice;          /* added to the task's niceness, so that the sampler gets its turn */
+    const char *bwrap;         /* path; borrowed */
+    struct buf filter;         /* owned; seccomp BPF */
+    char name[STRAYS_TAG_MAX]; /* argv[0] of bwrap: whose sandbox it is */
+    int nice;                  /* added to the task's niceness, so that the sampler gets its turn */
 };
 
 struct spawned {
