@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: `stack` is one running system for the whole session; `make_stack` makes others."""
 import os
+import signal
 
 import pytest
 from gantry_testing.building import make
 from gantry_testing.stack import ROOT, Stack
 
 os.environ["PATH"] = f"{ROOT}/build/deps/bin:" + os.environ["PATH"]
+
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+def pytest_configure():
+    """tests/run that is interrupted ends with SIGTERM: the systems under test are to end too."""
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def pytest_unconfigure(config):

@@ -25,7 +25,7 @@ python_tests() { # log, words for pytest...
 }
 
 pytest() {
-    timeout -k 60 3600 /usr/bin/python3 -m pytest -c tests/pytest.ini --rootdir=tests "$@"
+    timeout --foreground -k 60 3600 /usr/bin/python3 -m pytest -c tests/pytest.ini --rootdir=tests "$@"
 }
 
 # The numbers of the last line "N passed, N failed[, N skipped]" of a log.

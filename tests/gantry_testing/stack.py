@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Whole systems on real servers: the same scripts as `make up`, in a temporary directory, on ports
 of their own."""
-import atexit
 import json
 import os
 import pathlib
@@ -61,6 +60,12 @@ choose_users
 [ -d "$stack/data/postgres" ] || create_cluster
 """
 
+KEEPER = """
+read -r _
+deploy/stack/down
+[ -n "$KEEP" ] || rm -rf "$STACK_DIR"
+"""
+
 
 def cluster():
     """Where it is: data/postgres, and its superuser's password in secrets/."""
@@ -79,22 +84,34 @@ class Stack:
         self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=False))
         self.settings = {"RATE_LIMIT_PER_MINUTE": "0", **{k: str(v) for k, v in env.items()}}
         self.env, self._keys = {}, {}
-        atexit.register(self.destroy)
+        # The end of our standard input: destroy() was called, or we are gone, whatever killed us.
+        self.keeper = subprocess.Popen(
+            ["setsid", "sh", "-c", KEEPER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env=self._environment(KEEP=os.environ.get("KEEP", "")),
+        )
 
     # --- life -----------------------------------------------------------------------------------
-    def _run(self, script, **env):
+    def _environment(self, **env):
         clean = {
             name: value
             for name, value in os.environ.items()
             if name in ("PATH", "HOME", "LANG", "TERM")
         }
+        own = {"STACK_DIR": str(self.directory), **self.ports}
+        return {**clean, **own, **self.settings, **env}
+
+    def _run(self, script, **env):
         return subprocess.run(
             [ROOT / "deploy" / "stack" / script],
             cwd=ROOT,
             capture_output=True,
             text=True,
             timeout=180,
-            env={**clean, "STACK_DIR": str(self.directory), **self.ports, **self.settings, **env},
+            env=self._environment(**env),
         )
 
     def up(self, **env):
@@ -130,11 +147,8 @@ class Stack:
 
     def destroy(self):
         """Stop everything and remove it. The logs of a failed stack are worth keeping: KEEP=1."""
-        atexit.unregister(self.destroy)
-        if (self.directory / "services").is_dir():
-            self._run("down")
-        if not os.environ.get("KEEP"):
-            shutil.rmtree(self.directory, ignore_errors=True)
+        self.keeper.stdin.close()
+        self.keeper.wait(180)
 
     def __enter__(self):
         return self.up()
