@@ -5,8 +5,8 @@
  * Statements come from sql/statements/<program>.sql and are all prepared when connecting, so that a
  * schema that does not fit stops the program at once. SQL text exists nowhere in C.
  *
- * A group is one transaction in one pipeline: db_begin() sends BEGIN and sets gantry.workspace,
- * db_send() queues statements, db_commit() sends COMMIT and Sync and collects every result.
+ * A group is one transaction in one pipeline: db_begin() sets gantry.workspace, db_send() queues
+ * statements, db_commit() ends the pipeline, and with it the transaction, and collects every result.
  * Row-level security then confines the group to that workspace.
  *
  * Errors:  RC_TEMP  connection lost, server starting or stopping, deadlock, serialization, disk full,

@@ -2,9 +2,12 @@
 /*
  * db_group - transactions as one pipeline, and single statements.
  *
- * After an error PostgreSQL skips everything up to the next Sync, and an explicit transaction stays
- * in its failed state; db_commit() and db_abort() therefore always end with a Sync, and roll back in
- * a second round trip if a transaction is still open then.
+ * Everything between two Syncs is one transaction, without BEGIN and COMMIT, which would cost the server
+ * and us two statements more for each group; a flush in between does not end it. After an error
+ * PostgreSQL rolls back and skips everything up to the next Sync. A script ends such a transaction, so a
+ * group that has one gets a BEGIN before it: its transaction is explicit from there on, and stays in its
+ * failed state after an error. db_commit() and db_abort() therefore always end with a Sync, and roll back
+ * in a second round trip if a transaction is still open then.
  */
 #include "base/cleanup.h"
 #include "db/db.h"
@@ -39,7 +42,6 @@ db_ask(struct db *db, const char *workspace, unsigned statement, const struct db
     if (rc != RC_OK)
         return rc;
     begin_collecting(db);
-    /* Without BEGIN the pipeline up to the Sync is one transaction: the setting holds in it. */
     if (workspace)
         rc = push_workspace(db, workspace, err);
     if (rc == RC_OK)
@@ -91,10 +93,8 @@ db_begin(struct db *db, const char *workspace, struct err *err)
     if (rc != RC_OK)
         return rc;
     begin_collecting(db);
-    rc = db_push(db, DB_BEGIN, NULL, true, err);
-    if (rc != RC_OK)
-        return rc;
     db->in_group = true;
+    db->in_block = false;
     if (workspace)
         rc = push_workspace(db, workspace, err);
     if (rc != RC_OK)
@@ -149,7 +149,7 @@ db_commit(struct db *db, struct err *err)
 {
     if (!db->in_group)
         return err_set(err, RC_BUG, "no group to commit");
-    enum rc rc = db_push(db, DB_COMMIT, NULL, true, &db->failed);
+    enum rc rc = db->in_block ? db_push(db, DB_COMMIT, NULL, true, &db->failed) : RC_OK;
     if (rc == RC_OK)
         db_collect(db, true);
     db->in_group = false;
@@ -166,8 +166,10 @@ db_abort(struct db *db)
     if (!db->in_group)
         return;
     db->in_group = false;
-    /* Whatever is on the way is collected first: after an error only a Sync ends the skipping. */
+    /* Whatever is on the way is collected first: after an error only a Sync ends the skipping. ROLLBACK
+     * alone would roll back too, with a warning in the server's log. */
     if (db->conn && PQstatus(db->conn) == CONNECTION_OK &&
+        (db->in_block || db_push(db, DB_BEGIN, NULL, true, NULL) == RC_OK) &&
         db_push(db, DB_ROLLBACK, NULL, true, NULL) == RC_OK)
         db_collect(db, true);
     roll_back(db);
@@ -180,6 +182,17 @@ db_result(const struct db *db, size_t index)
     return index < db->n_results ? db->results[index] : NULL;
 }
 
+/* From here on the group's transaction is not ended by what ends a pipeline. */
+static enum rc
+enter_block(struct db *db, struct err *err)
+{
+    enum rc rc = db->in_block ? RC_OK : db_push(db, DB_BEGIN, NULL, true, err);
+    if (rc != RC_OK)
+        return rc;
+    db->in_block = true;
+    return db_sync(db, err);
+}
+
 /* The simple protocol runs many statements of one text, which the pipeline cannot. */
 enum rc
 db_script(struct db *db, const char *sql, struct err *err)
@@ -187,10 +200,12 @@ db_script(struct db *db, const char *sql, struct err *err)
     enum rc rc = db_ready(db, err);
     if (rc != RC_OK)
         return rc;
-    if (!db->in_group)
+    if (db->in_group)
+        rc = enter_block(db, err);
+    else
         begin_collecting(db);
-    else if (db_sync(db, err) != RC_OK)
-        return db->failed.rc;
+    if (rc != RC_OK)
+        return rc;
     if (!PQexitPipelineMode(db->conn))
         return db_fail(db, "script", NULL, err);
     AUTO(pgresult) PGresult *result = PQexec(db->conn, sql);

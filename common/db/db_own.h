@@ -29,6 +29,7 @@ struct db {
     int64_t retry_at_ms; /* monotonic: no new connection before */
     struct err down;     /* why the last connection attempt failed */
     bool in_group;
+    bool in_block;      /* the group's transaction is explicit */
     bool stale;         /* the prepared statements no longer fit: reconnect */
     struct err failed;  /* the first failure of the group; RC_OK while there is none */
     PGresult **results; /* owned, of the group so far */
