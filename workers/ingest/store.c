@@ -73,10 +73,40 @@ add_columns(struct buf columns[C_COUNT], const struct item *item)
     column_int(&columns[C_SKIPPED], item->skipped);
 }
 
-/* looked: whether their scopes were forgotten is known not to be so. */
+/* In the order of the columns. */
 static enum rc
-send_store(struct ingest *in, struct item **items, size_t n, bool looked, size_t *index,
-           struct err *err)
+send_one(struct ingest *in, const struct item *item, bool looked, size_t *index, struct err *err)
+{
+    const struct indexed *indexed = &item->indexed;
+    int64_t ns = item->call->stream_ns;
+    struct db_params p = { 0 };
+    db_param_text(&p, item->call->actor.workspace);
+    db_param_int(&p, in->model);
+    db_param_text(&p, item->call->id);
+    db_param_text(&p, item->scope);
+    db_param_int(&p, ns);
+    if (item->ttl_seconds > 0)
+        db_param_time(&p, ns / 1000000 + item->ttl_seconds * 1000);
+    else
+        db_param_null(&p);
+    db_param_bytes(&p, item->hash, HASH_LEN);
+    db_param_text(&p, item->source);
+    db_param_text(&p, item->tags);
+    db_param_text(&p, item->metadata);
+    db_param_text(&p, item->text);
+    if (indexed->half)
+        db_param_bytes(&p, indexed->half, indexed->half_len);
+    else
+        db_param_null(&p);
+    db_param_bytes(&p, indexed->terms, indexed->terms_len);
+    db_param_int(&p, item->kept);
+    db_param_int(&p, item->skipped);
+    db_param_bool(&p, looked);
+    return db_send(worker_db(in->worker), SQL_INGEST_STORE_ONE, &p, index, err);
+}
+
+static enum rc
+send_many(struct ingest *in, struct item **items, size_t n, size_t *index, struct err *err)
 {
     struct buf columns[C_COUNT];
     struct db_params p = { 0 };
@@ -90,12 +120,20 @@ send_store(struct ingest *in, struct item **items, size_t n, bool looked, size_t
         failed = failed || buf_failed(&columns[c]);
         column_param(&p, &columns[c]);
     }
-    db_param_bool(&p, looked);
     enum rc rc = failed ? err_set(err, RC_LIMIT, "a batch of commands is too large")
                         : db_send(worker_db(in->worker), SQL_INGEST_STORE, &p, index, err);
     for (size_t c = 0; c < C_COUNT; c++)
         buf_fini(&columns[c]);
     return rc;
+}
+
+/* looked: whether their scopes were forgotten is known not to be so (of one). */
+static enum rc
+send_store(struct ingest *in, struct item **items, size_t n, bool looked, size_t *index,
+           struct err *err)
+{
+    return n == 1 ? send_one(in, items[0], looked, index, err)
+                  : send_many(in, items, n, index, err);
 }
 
 static enum rc
