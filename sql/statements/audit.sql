@@ -12,6 +12,11 @@ SELECT pg_advisory_xact_lock(hashtextextended('gantry.audit_log', 0));
 -- out:  1 row: tree size and note of the last checkpoint (NULL: none), number of leaves, last time
 SELECT tree_size, note, leaves, recorded_ms FROM audit_head();
 
+-- name: continue
+-- in:   1 size and 2 note of the last checkpoint, 3 recording time of what follows, in milliseconds
+-- An error (RC_NOTFOUND) if the log does not end there (after "lock").
+SELECT audit_continue($1::bigint, $2::text, $3::bigint);
+
 -- name: known
 -- in:   1 text[] workspaces, 2 uuid[] event ids, 3 text[] kinds
 -- out:  for those in the log: position from 1, leaf index, leaf hash as hexadecimal digits

@@ -3,7 +3,9 @@
  * Appends EVENTS request events in batches, as the audit worker does, and says how fast. Also fills
  * logs for tests: workspaces "a" and "b", event ids made from the index of the leaf.
  *
- *     audit_append DATABASE_URL EVENTS BATCH [SIGNING_KEY_HEX [FIRST_ID]]
+ *     audit_append DATABASE_URL EVENTS BATCH [SIGNING_KEY_HEX [FIRST_ID [steps]]]
+ *
+ * With steps each batch waits for a line on standard input, and is answered by one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,7 +58,7 @@ make_body(uint64_t n)
 }
 
 static int
-run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t first)
+run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t first, bool steps)
 {
     AUTO(free) struct call *calls = calloc(batch, sizeof(*calls));
     AUTO(free) struct leaf *leaves = calloc(batch, sizeof(*leaves));
@@ -67,6 +69,8 @@ run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t 
     arena_init(&mem, MEM_MAX);
     for (uint64_t done = 0; done < events; done += batch) {
         size_t n = events - done < batch ? events - done : batch;
+        if (steps && getchar() == EOF)
+            return EXIT_OK;
         int64_t start_us = clock_mono_us();
         for (size_t i = 0; i < n; i++) {
             calls[i] = (struct call){ .command = CMD_AUDIT_REQUEST, .program = "ingest" };
@@ -85,6 +89,10 @@ run(struct audit *audit, struct db *db, uint64_t events, size_t batch, uint64_t 
             json_cleanup(&body);
         }
         arena_reset(&mem);
+        if (steps) {
+            puts("done");
+            (void)fflush(stdout);
+        }
     }
     printf("audit append, %zu a batch\t%.0f\tevents/s\n", batch,
            (double)events * 1e6 / (double)spent_us);
@@ -103,8 +111,8 @@ main(int argc, char **argv)
     struct err err;
     char text[NOTE_KEY_MAX];
 
-    if (argc < 4 || argc > 6) {
-        fprintf(stderr, "usage: audit_append DATABASE_URL EVENTS BATCH [KEY [FIRST_ID]]\n");
+    if (argc < 4 || argc > 7) {
+        fprintf(stderr, "usage: audit_append DATABASE_URL EVENTS BATCH [KEY [FIRST_ID [steps]]]\n");
         return EXIT_USAGE;
     }
     size_t batch = strtoul(argv[3], NULL, 10);
@@ -123,5 +131,5 @@ main(int argc, char **argv)
     note_key_text(&audit->key, text);
     fprintf(stderr, "%s\n", text);
     return run(audit, db, strtoull(argv[2], NULL, 10), batch,
-               argc > 5 ? strtoull(argv[5], NULL, 10) : 0);
+               argc > 5 ? strtoull(argv[5], NULL, 10) : 0, argc > 6);
 }

@@ -538,6 +538,86 @@ def test_worker_stops_when_the_log_is_not_the_one_it_signed(log):
             log.sql("DELETE FROM audit_checkpoint WHERE tree_size = 1000")
 
 
+class Sequencer:
+    """audit_append that appends one event at a time, when told to."""
+
+    def __init__(self, database, first):
+        self.process = subprocess.Popen(
+            [
+                build("build/release/bench/audit_append"),
+                database.url("gantry_audit"),
+                "1000",
+                "1",
+                SEED,
+                str(first),
+                "steps",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def append(self, count=1):
+        """True: it has appended them."""
+        for _ in range(count):
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+            if not self.process.stdout.readline():
+                return False
+        return True
+
+    def end(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        return self.process.stderr.read(), self.process.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ("DELETE FROM audit_log WHERE leaf_index = 1002", "but 1003 were signed last"),
+        ("DELETE FROM audit_checkpoint WHERE tree_size = 1003", "but 1002 were signed last"),
+        (
+            "UPDATE audit_checkpoint SET note = replace(note, '1003', '1004')"
+            " WHERE tree_size = 1003",
+            "not signed by",
+        ),
+        (
+            "DELETE FROM audit_log WHERE leaf_index = 1002;"
+            "DELETE FROM audit_checkpoint WHERE tree_size = 1003",
+            "but we have signed 1003",
+        ),
+    ],
+    ids=["leaf gone", "checkpoint gone", "checkpoint changed", "both gone"],
+)
+def test_worker_in_the_middle_of_its_work_stops_as_well(log, broken, words):
+    """It no longer reads the head before each batch; what it sends says what must be there."""
+    sequencer = Sequencer(log, 5000)
+    assert sequencer.append(3)
+    log.sql(broken)
+    before = log.sql("SELECT count(*) FROM audit_log")
+    assert not sequencer.append()
+    said, code = sequencer.end()
+    assert words in said
+    assert code == 1
+    assert log.sql("SELECT count(*) FROM audit_log") == before
+
+
+def test_sequencers_take_turns(cluster):
+    """Each finds the log longer than it left it, and goes on from there."""
+    database = create(cluster, "turns")
+    first, second = Sequencer(database, 0), Sequencer(database, 1000)
+    for count in (3, 1, 2):
+        assert first.append(count)
+        assert second.append(count)
+    (said, _), (_, code) = first.end(), second.end()
+    assert code == 0
+    assert database.sql("SELECT count(*) FROM audit_log") == [(12,)]
+    database.vkey = said.splitlines()[0]
+    assert verify(database, held=False)["leaves"] == 12
+
+
 def test_worker_stops_when_its_tiles_are_not_those_it_signed(log):
     log.sql("UPDATE audit_tile SET root = sha256('x') WHERE tile_index = 1")
     done = subprocess.run(

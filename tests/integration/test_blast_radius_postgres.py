@@ -81,6 +81,7 @@ DEFINERS = {
     "memory_reindex_next": {"gantry_ingest"},
     "memory_reindex_done": {"gantry_ingest"},
     "audit_head": {"gantry_audit"},
+    "audit_continue": {"gantry_audit"},
     "audit_known": {"gantry_audit"},
     "audit_tile_hashes": {"gantry_audit"},
     "audit_last_before": {"gantry_audit"},

@@ -319,7 +319,23 @@ leave_out(struct audit *audit, struct db *db, struct batch *batch, struct tiles 
     return RC_OK;
 }
 
-/* Everything between BEGIN and COMMIT, and COMMIT. */
+/* The lock, and the certainty that the log ends where we think. */
+static enum rc
+take_over(struct audit *audit, struct db *db, struct batch *batch, struct err *err)
+{
+    bool loaded = audit->loaded;
+    uint64_t size = audit->tree.size;
+
+    if (audit->alone && audit->careful == 0)
+        return head_continue(audit, db, batch->recorded_ms, err);
+    enum rc rc = head_check(audit, db, &audit->last_ms, err);
+    audit->alone = rc == RC_OK && loaded && audit->tree.size == size && audit->signed_note[0];
+    if (rc == RC_OK && audit->last_ms > batch->recorded_ms)
+        rc = prepare(audit, batch, err);
+    return rc;
+}
+
+/* All of a transaction. */
 static enum rc
 append_once(struct audit *audit, struct db *db, struct batch *batch, struct err *err)
 {
@@ -328,9 +344,7 @@ append_once(struct audit *audit, struct db *db, struct batch *batch, struct err 
     struct merkle_head head;
     enum rc rc;
 
-    if ((rc = head_check(audit, db, &audit->last_ms, err)) != RC_OK)
-        return rc;
-    if (audit->last_ms > batch->recorded_ms && (rc = prepare(audit, batch, err)) != RC_OK)
+    if ((rc = take_over(audit, db, batch, err)) != RC_OK)
         return rc;
     if (audit->careful > 0)
         rc = leave_out(audit, db, batch, &tiles, err);
@@ -353,6 +367,8 @@ append_once(struct audit *audit, struct db *db, struct batch *batch, struct err 
     if (head.size > audit->tree.size) {
         audit->tree = audit->next;
         audit->signed_head = head;
+        audit->last_ms = batch->recorded_ms;
+        memcpy(audit->signed_note, note, sizeof(note));
     }
     return RC_OK;
 }
@@ -372,9 +388,11 @@ append_leaves(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
     __attribute__((cleanup(batch_cleanup))) struct batch batch = {
         .leaves = leaves, .n = n, .prune = prune, .mem = mem
     };
-    enum rc rc = RC_CONFLICT;
+    enum rc rc;
+    bool moved; /* the log did not end where we had left it */
+    int conflicts = 0;
 
-    for (int attempt = 0; attempt < 2 && rc == RC_CONFLICT; attempt++) {
+    do {
         for (size_t i = 0; i < n; i++)
             leaves[i].known = leaves[i].announced;
         if ((rc = prepare(audit, &batch, err)) != RC_OK || (rc = db_begin(db, NULL, err)) != RC_OK)
@@ -382,11 +400,15 @@ append_leaves(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
         rc = append_once(audit, db, &batch, err);
         if (rc != RC_OK)
             db_abort(db);
-        if (rc == RC_CONFLICT) /* where one redelivery is, there are more */
+        moved = audit->alone && rc == RC_NOTFOUND;
+        audit->alone = audit->alone && !moved;
+        if (rc == RC_CONFLICT) { /* where one redelivery is, there are more */
             audit->careful = CAREFUL_BATCHES;
-        else if (audit->careful > 0)
+            conflicts++;
+        } else if (audit->careful > 0) {
             audit->careful--;
-    }
+        }
+    } while (moved || (rc == RC_CONFLICT && conflicts < 2));
     return rc == RC_CONFLICT ? err_set(err, RC_TEMP, "events collide with others being stored")
                              : rc;
 }

@@ -42,16 +42,18 @@ struct audit {
     struct merkle_tree tree;          /* as of the last checkpoint that we saw and checked */
     struct merkle_tree next;          /* while a batch is under way */
     struct merkle_head signed_head;   /* of tree */
-    int64_t last_ms;                  /* recording time of the last leaf that we saw */
-    bool loaded;                      /* tree was checked against the database once */
-    unsigned careful;                 /* batches to come that look for known events first */
-    bool asking;                      /* how old the oldest message of AUDIT is */
-    int64_t asked_ms, handled_ms;     /* wall: when; what AUDIT received before is all recorded */
-    int64_t overdue_at_ms;            /* monotonic: when to look for announced ones again */
-    int64_t retention_ms;             /* 0 = keep everything */
-    struct db *pruner;                /* owned; NULL = none */
-    int64_t prune_at_ms;              /* monotonic: when to look again */
-    struct loop_timer *prune_timer;   /* owned; NULL = none */
+    char signed_note[NOTE_OURS_MAX];  /* its checkpoint, if we signed it */
+    bool alone;       /* the last two batches were both ours: expect the next one to be */
+    int64_t last_ms;  /* recording time of the last leaf that we saw */
+    bool loaded;      /* tree was checked against the database once */
+    unsigned careful; /* batches to come that look for known events first */
+    bool asking;      /* how old the oldest message of AUDIT is */
+    int64_t asked_ms, handled_ms;   /* wall: when; what AUDIT received before is all recorded */
+    int64_t overdue_at_ms;          /* monotonic: when to look for announced ones again */
+    int64_t retention_ms;           /* 0 = keep everything */
+    struct db *pruner;              /* owned; NULL = none */
+    int64_t prune_at_ms;            /* monotonic: when to look again */
+    struct loop_timer *prune_timer; /* owned; NULL = none */
 };
 
 void audit_init(struct audit *audit, const struct audit_conf *conf, const char *region);

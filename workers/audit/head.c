@@ -129,6 +129,7 @@ load_tree(struct audit *audit, struct db *db, const struct merkle_head *head, st
                        head->size);
     audit->tree = audit->next;
     audit->signed_head = *head;
+    audit->signed_note[0] = '\0'; /* whoever signed it */
     audit->loaded = true;
     return RC_OK;
 }
@@ -171,4 +172,16 @@ head_check(struct audit *audit, struct db *db, int64_t *last_ms, struct err *err
         return RC_OK;
     }
     return load_tree(audit, db, &head, err); /* we have just started, or a replica was faster */
+}
+
+enum rc
+head_continue(const struct audit *audit, struct db *db, int64_t recorded_ms, struct err *err)
+{
+    struct db_params params = { .count = 0 };
+    enum rc rc = db_send(db, SQL_AUDIT_LOCK, NULL, NULL, err);
+
+    db_param_int(&params, (int64_t)audit->tree.size);
+    db_param_text(&params, audit->signed_note);
+    db_param_int(&params, recorded_ms);
+    return rc == RC_OK ? db_send(db, SQL_AUDIT_CONTINUE, &params, NULL, err) : rc;
 }

@@ -18,6 +18,12 @@
  * 0 when there is none. */
 enum rc head_check(struct audit *audit, struct db *db, int64_t *last_ms, struct err *err);
 
+/* The same where the last batch was ours too (audit->alone), without waiting for the answer: what is sent
+ * behind it is undone, and the commit gives RC_NOTFOUND, if the log does not end with the checkpoint that
+ * we signed, byte for byte, and its last leaf. Then head_check() says what is there. */
+enum rc head_continue(const struct audit *audit, struct db *db, int64_t recorded_ms,
+                      struct err *err);
+
 /* The last signed checkpoint, outside a transaction; RC_NOTFOUND when the log is empty. note has
  * room for NOTE_TEXT_MAX. */
 enum rc head_read(const struct audit *audit, struct db *db, struct merkle_head *head, char *note,
