@@ -85,13 +85,13 @@ int
 bus_link_turn(void *arg)
 {
     struct bus *bus = arg;
-    bus_waste_burn(bus);
-    if (!bus->nc || !atomic_load(&bus->want_write))
-        return -1;
-    natsConnection_ProcessWriteEvent(bus->nc);
-    if (bus->watch)
-        loop_watch_set(bus->watch,
-                       atomic_load(&bus->want_write) ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+    if (bus->nc && atomic_load(&bus->want_write)) {
+        natsConnection_ProcessWriteEvent(bus->nc);
+        if (bus->watch)
+            loop_watch_set(bus->watch,
+                           atomic_load(&bus->want_write) ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+    }
+    bus_waste_turn(bus); /* when the rest is on its way */
     return -1;
 }
 

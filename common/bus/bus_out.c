@@ -3,7 +3,9 @@
  * bus_out - what every file of the door needs to send: texts, publishing, messages to destroy.
  *
  * natsMsg_Destroy() hands a message to a thread of nats.c and wakes it: one by one that costs more than
- * all else together. bus_waste() collects them, and they are destroyed in one go once a turn.
+ * all else together. bus_waste() collects them, and they are destroyed in one go, at the end of a turn that
+ * leaves many of them or large ones: where one request comes after the other, waking the thread once a
+ * turn would still be the most expensive part of it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +59,14 @@ bus_waste_burn(struct bus *bus)
     for (size_t i = 0; i < bus->n_waste; i++)
         natsMsg_Destroy(bus->waste[i]);
     bus->n_waste = 0;
+    bus->waste_bytes = 0;
+}
+
+void
+bus_waste_turn(struct bus *bus)
+{
+    if (bus->n_waste >= BUS_WASTE_FEW || bus->waste_bytes >= BUS_WASTE_BYTES)
+        bus_waste_burn(bus);
 }
 
 void
@@ -65,6 +75,7 @@ bus_waste(struct bus *bus, natsMsg *msg)
     if (bus->n_waste == BUS_WASTE_MAX)
         bus_waste_burn(bus);
     bus->waste[bus->n_waste++] = msg;
+    bus->waste_bytes += (size_t)natsMsg_GetDataLength(msg);
 }
 
 enum rc

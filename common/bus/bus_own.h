@@ -20,8 +20,10 @@
 #define BUS_SUBJECT_MAX 256 /* bytes with the NUL */
 #define BUS_CLASSES_MAX 32
 #define BUS_WASTE_MAX   512
-#define BUS_REOPEN_MS   1000 /* between attempts after nats.c has given up */
-#define BUS_PULL_SLOTS  1024 /* hash chains of pull consumers */
+#define BUS_WASTE_FEW   64          /* messages that may stay beyond a turn */
+#define BUS_WASTE_BYTES (256 << 10) /* and the bytes in them */
+#define BUS_REOPEN_MS   1000        /* between attempts after nats.c has given up */
+#define BUS_PULL_SLOTS  1024        /* hash chains of pull consumers */
 
 struct pending;
 
@@ -111,8 +113,8 @@ struct bus {
     struct pending_list free_slots;
     struct heap deadlines;
     LIST_HEAD(pull_chain, bus_pull) pulls[BUS_PULL_SLOTS];
-    natsMsg *waste[BUS_WASTE_MAX]; /* to be destroyed at the end of the turn */
-    size_t n_waste;
+    natsMsg *waste[BUS_WASTE_MAX]; /* to be destroyed at the end of a turn */
+    size_t n_waste, waste_bytes;
 };
 
 /* A delivered message while its callback runs. */
@@ -133,6 +135,7 @@ enum rc bus_send(struct bus *bus, const struct bus_out *out, const char *reply, 
                  struct err *err);
 void bus_waste(struct bus *bus, natsMsg *msg);
 void bus_waste_burn(struct bus *bus);
+void bus_waste_turn(struct bus *bus); /* if there is much of it */
 
 /* bus_pending.c: what is awaited. list may be NULL; pending_new() is RC_TEMP when too many wait. */
 enum rc pending_new(struct bus *bus, const struct pending_calls *calls, struct pending_list *list,
