@@ -29,6 +29,9 @@ WRITERS = int(os.environ.get("WRITERS", "24"))
 VICTIMS = ["ingest", "audit", "gateway", "nats", "postgres", "redis"]
 SETTLE_S = 180
 LATER_S = 240
+# Each request has a key of its own, and a usual share holds 400,000; Redis itself has room for half as
+# many more.
+SHARE_BYTES = 512 << 20
 UNCERTAIN = (409, 429, 500, 502, 503, 504)
 
 
@@ -39,6 +42,7 @@ class Load:
         self.stack, self.stopping = stack, threading.Event()
         self.stored, self.appended, self.published = [], [], []
         self.odd, self.tries, self.never = [], collections.Counter(), 0
+        self.refused = collections.Counter()
         self.threads = [
             threading.Thread(target=self.writes, args=(i,), daemon=True) for i in range(WRITERS)
         ] + [threading.Thread(target=self.publishes, daemon=True)]
@@ -68,6 +72,7 @@ class Load:
                          if "target" in body else body["text"]))
             return True
         if answer.status in UNCERTAIN:
+            self.refused[f"{answer.status} {answer.json.get('detail', '')[:90]}"] += 1
             return False
         self.odd.append((path, answer.status, answer.body[:300]))
         return True
@@ -180,7 +185,9 @@ def breaches(stack, load):
 def main():
     chance = random.Random(SEED)
     print(f"seed {SEED}, {ROUNDS} rounds", flush=True)
-    with Stack(RATE_LIMIT_KEY_PER_MINUTE=0, RATE_LIMIT_PER_MINUTE=0) as stack:
+    with Stack(
+        RATE_LIMIT_KEY_PER_MINUTE=0, RATE_LIMIT_PER_MINUTE=0, IDEMPOTENCY_SHARE_BYTES=SHARE_BYTES
+    ) as stack:
         load = Load(stack)
         load.start()
         killed = kill_at_random(stack, chance)
@@ -193,6 +200,8 @@ def main():
             found.append("a writer did not end")
         for line in found[:50]:
             print(line)
+        for why, count in load.refused.most_common(12):
+            print(f"{count} times {why}")
         print(
             json.dumps(
                 {
