@@ -151,9 +151,13 @@ ORDER BY number DESC LIMIT $5::integer
 
 -- name: webhook_replay
 -- in:   1 workspace, 2 webhook, 3 delivery
--- out:  no row: there is none. One that is being sent now is sent again after that
+-- out:  no row: there is none. One that is being sent stays so, and is sent again when that has ended
 UPDATE webhook_delivery
-SET state = 'pending', attempts = 0, next_at = now(), ended_at = NULL, leased_until = NULL
+SET replay = state = 'pending' AND coalesce(leased_until > now(), false),
+    attempts = CASE WHEN state = 'pending' AND leased_until > now() THEN attempts ELSE 0 END,
+    next_at = CASE WHEN state = 'pending' AND leased_until > now() THEN next_at ELSE now() END,
+    leased_until = CASE WHEN state = 'pending' AND leased_until > now() THEN leased_until END,
+    state = 'pending', ended_at = NULL
 WHERE workspace = $1 AND webhook = $2::uuid AND id = $3::uuid
 RETURNING id
 
@@ -164,25 +168,28 @@ SELECT webhook_collect($1::integer, $2::integer)
 -- name: webhook_claim
 -- in:   1 limit, 2 a workspace's share, 3 seconds of the lease
 -- out:  as the function says
-SELECT workspace, webhook, id, attempt, url, type, body, signature, two_secrets, egress
+SELECT workspace, webhook, id, attempt, url, type, body, signature, two_secrets, egress, claim
 FROM webhook_claim($1::integer, $2::integer, $3::integer)
 
 -- name: webhook_settle
--- in:   1 workspace, 2 delivery, 3 attempt, 4 state, 5 http status, 6 error, 7 seconds until the next
+-- in:   1 workspace, 2 delivery, 3 claim, 4 state, 5 http status, 6 error, 7 seconds until the next
 --       attempt, 8 why the webhook is to be disabled: 'gone', 'failing' (if nothing has succeeded since the
---       delivery was made), or null
+--       delivery was made, and nobody has asked for another sending meanwhile), or null
 -- out:  no row: somebody else has it by now; whether the webhook was disabled
 WITH settled AS (
     UPDATE webhook_delivery
-       SET state = $4, http_status = $5::integer, error = $6, leased_until = NULL,
-           next_at = now() + make_interval(secs => $7::double precision),
-           ended_at = CASE WHEN $4 <> 'pending' THEN now() END
-     WHERE workspace = $1 AND id = $2::uuid AND attempts = $3::integer AND state = 'pending'
-    RETURNING webhook, created_at),
+       SET state = CASE WHEN replay THEN 'pending' ELSE $4 END, http_status = $5::integer, error = $6,
+           leased_until = NULL, attempts = CASE WHEN replay THEN 0 ELSE attempts END, replay = false,
+           next_at = CASE WHEN replay THEN now()
+                          ELSE now() + make_interval(secs => $7::double precision) END,
+           ended_at = CASE WHEN $4 <> 'pending' AND NOT replay THEN now() END
+     WHERE workspace = $1 AND id = $2::uuid AND claim = $3::bigint AND state = 'pending'
+    RETURNING webhook, created_at, attempts = 0 AS again),
 off AS (
     UPDATE webhook w SET enabled = false, disabled_reason = $8, untold = gen_random_uuid(), updated_at = now()
       FROM settled WHERE w.workspace = $1 AND w.id = settled.webhook AND w.enabled AND $8::text IS NOT NULL
-       AND ($8 = 'gone' OR w.delivered_at IS NULL OR w.delivered_at < settled.created_at)
+       AND ($8 = 'gone' OR (NOT settled.again
+                            AND (w.delivered_at IS NULL OR w.delivered_at < settled.created_at)))
     RETURNING w.id),
 good AS (
     UPDATE webhook w SET delivered_at = now()

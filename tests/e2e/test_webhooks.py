@@ -419,6 +419,74 @@ def test_a_receiver_that_fails_for_good_is_disabled_and_can_come_back(stack, ser
     assert stack.client().get(f"/webhooks/{other['id']}").ok().json["enabled"]
 
 
+def until_released(release, status):
+    def think(handler):
+        wait_until(lambda: release, 100, "the test goes on")
+        handler.answer(status)
+
+    return think
+
+
+def test_a_replay_of_what_is_being_sent(stack, services, path):
+    """It is sent again when that has ended, not beside it, and no result of the first counts as one
+    of the second."""
+    hook = subscribe(stack, path, ["audit.never.happens"])
+    other = subscribe(stack, "beside-" + path, ["audit.never.happens"])
+    release = []
+    fails = until_released(release, 500)
+    services.say(f"plain.example/{path}", fails, (500, None), (500, None))
+    client = stack.client()
+    delivery = client.post(f"/webhooks/{hook['id']}/test", {}).ok().json["id"]
+    wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "it is being sent")
+    again = f"/webhooks/{hook['id']}/deliveries/{delivery}/replay"
+    assert client.post(again, {}).ok().json == {"id": delivery, "state": "pending"}
+    client.post(f"/webhooks/{other['id']}/test", {}).ok()
+    settled(stack, other, 1, "delivered")  # a round of sending is over
+    assert len(services.asked(f"plain.example/{path}")) == 1
+    release.append(True)
+    (shown,) = settled(stack, hook, 1, "delivered")
+    # The replay has its three attempts: the first sending is not counted among them.
+    assert shown["attempts"] == 3
+    requests = services.asked(f"plain.example/{path}")
+    assert [request.headers["webhook-id"] for request in requests] == [delivery] * 4
+    assert client.get(f"/webhooks/{hook['id']}").ok().json["enabled"]
+    for one in (hook, other):
+        client.delete(f"/webhooks/{one['id']}").ok(204)
+
+
+def test_a_sending_whose_lease_has_ended_settles_nothing(stack, services, path):
+    hook = subscribe(stack, path, ["audit.never.happens"])
+    first, second = [], []
+    services.say(
+        f"plain.example/{path}", until_released(first, 410), until_released(second, 200)
+    )
+    client = stack.client()
+    delivery = client.post(f"/webhooks/{hook['id']}/test", {}).ok().json["id"]
+    wait_until(lambda: len(services.asked(f"plain.example/{path}")) == 1, 60, "it is being sent")
+    with stack.database() as owner, owner.cursor() as cursor:
+        cursor.execute(
+            "UPDATE webhook_delivery SET leased_until = now(), next_at = now() + interval '1 hour'"
+            " WHERE id = %s",
+            (delivery,),
+        )
+    client.post(f"/webhooks/{hook['id']}/deliveries/{delivery}/replay", {}).ok()
+    wait_until(lambda: len(services.asked(f"plain.example/{path}")) == 2, 60, "it is sent again")
+
+    def refused():
+        name = "gantry_worker_webhooks_refused_total"
+        return sum(float(n) for key, n in stack.metrics().items() if key.startswith(name))
+
+    before = refused()
+    first.append(True)
+    wait_until(lambda: refused() > before, 60, "the end of the first is heard of")
+    (shown,) = listed(stack, hook)
+    assert (shown["state"], shown["attempts"], shown["http_status"]) == ("pending", 1, None)
+    second.append(True)
+    settled(stack, hook, 1, "delivered")
+    assert client.get(f"/webhooks/{hook['id']}").ok().json["enabled"]
+    client.delete(f"/webhooks/{hook['id']}").ok(204)
+
+
 def test_gone_is_gone(stack, services, path):
     hook = subscribe(stack, path)
     services.say(f"plain.example/{path}", (410, None))

@@ -36,7 +36,7 @@ struct parcel {
     pthread_t thread;
     bool threaded, sent;
     char workspace[WORKSPACE_TEXT_MAX], webhook[ID_TEXT_MAX], id[ID_TEXT_MAX];
-    int64_t attempt;
+    int64_t attempt, claim;
     char *url;     /* owned */
     cJSON *egress; /* owned */
     struct buf body;
@@ -193,7 +193,7 @@ settle(struct parcel *parcel)
 
     db_param_text(&params, parcel->workspace);
     db_param_text(&params, parcel->id);
-    db_param_int(&params, parcel->attempt);
+    db_param_int(&params, parcel->claim);
     db_param_text(&params, verdict.state);
     if (!parcel->why[0] && parcel->answer.end == OUTBOUND_ANSWERED)
         db_param_int(&params, parcel->answer.status);
@@ -331,6 +331,7 @@ parcel_new(struct dispatch *dispatch, const PGresult *rows, int row)
     (void)snprintf(parcel->webhook, sizeof(parcel->webhook), "%s", db_text(rows, row, 1));
     (void)snprintf(parcel->id, sizeof(parcel->id), "%s", db_text(rows, row, 2));
     parcel->attempt = db_int(rows, row, 3, 1);
+    parcel->claim = db_int(rows, row, 10, 0);
     buf_init(&parcel->body, strlen(body) + 1);
     buf_puts(&parcel->body, body);
     if (json_read(egress, strlen(egress), &parcel->egress, NULL) != RC_OK)

@@ -4,9 +4,9 @@
  *
  * Theory of operation. The audit log is the source: each second webhook_collect() makes deliveries of what is
  * behind each subscription's cursor, and webhook_claim() leases those that are due, with the attempt already
- * counted. Each is sent on a thread of its own and settled by its attempt's number. After a crash the lease
- * runs out and the delivery is sent again: at least once, with the same webhook-id. All of it is in
- * PostgreSQL (sql/migrations/0120_webhooks.sql); docs/webhooks.md says what a receiver sees.
+ * counted. Each is sent on a thread of its own and settled by its claim's number, which never comes again. After
+ * a crash the lease runs out and the delivery is sent again: at least once, with the same webhook-id. All of it
+ * is in PostgreSQL (sql/migrations/0120_webhooks.sql); docs/webhooks.md says what a receiver sees.
  *
  * Threads: the loop's, but for the sending
  */
