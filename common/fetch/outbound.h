@@ -17,7 +17,9 @@
 #include "fetch/guard.h"
 
 #define OUTBOUND_ADDRESSES_MAX 16
-#define OUTBOUND_LOOKUPS_MAX   64    /* names that are resolved at once */
+#define OUTBOUND_LOOKUPS_MAX   64    /* names that are resolved at once, … */
+#define OUTBOUND_LOOKUPS_SHARE 16    /* … and for one share */
+#define OUTBOUND_SHARE_MAX     64    /* bytes of a share's name, with the NUL */
 #define OUTBOUND_HEAD_MAX      65536 /* bytes of an answer's head */
 #define OUTBOUND_WHY_MAX       200
 #define OUTBOUND_TYPE_MAX      128
@@ -64,6 +66,7 @@ struct outbound_request {
     uint32_t connect_ms, head_ms, total_ms;
     size_t answer_max; /* bytes */
     unsigned redirects_max;
+    const char *share; /* whose request this is: lookups are bounded for each; NULL = nobody's */
     bool (*allowed)(void *arg, const char *host, unsigned port);
     bool (*go)(
         void *arg); /* asked when connected, before the first byte: false = do not; NULL = yes */

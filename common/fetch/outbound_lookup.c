@@ -4,12 +4,14 @@
  *
  * The system's resolver returns when it likes: resolv.conf's timeouts times its servers times its search
  * list. A request waits for it only as long as it waits for a connection. The thread ends when the resolver
- * returns; there are at most LOOKUPS_MAX of them, and a request that finds them all busy waits for a place,
- * no longer than for the name itself.
+ * returns; there are at most LOOKUPS_MAX of them, LOOKUPS_SHARE for one share, so that names which nobody
+ * resolves take no place from other shares. A request that finds them busy waits for a place, no longer than for
+ * the name itself.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -22,7 +24,9 @@
 struct outbound_lookups {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a lookup is done, or a place is free */
-    unsigned running, holders;
+    unsigned holders;
+    size_t running;
+    struct lookup *items[OUTBOUND_LOOKUPS_MAX]; /* those that are running, in any order */
 };
 
 /* Held by the request until it is done; by the thread alone when it was left. */
@@ -30,7 +34,7 @@ struct lookup {
     struct outbound_lookups *all;
     outbound_resolve_fn *resolve;
     void *arg;
-    char host[GUARD_HOST_MAX];
+    char host[GUARD_HOST_MAX], share[OUTBOUND_SHARE_MAX];
     bool done, left;
     enum rc rc;
     struct err err;
@@ -76,6 +80,29 @@ outbound_lookups_free(struct outbound_lookups *all)
     let_go(all);
 }
 
+/* With the lock held. */
+static void
+take_out(struct outbound_lookups *all, const struct lookup *lookup)
+{
+    for (size_t i = 0; i < all->running; i++) {
+        if (all->items[i] == lookup) {
+            all->items[i] = all->items[--all->running];
+            return;
+        }
+    }
+}
+
+/* With the lock held: whether there is a place for one more. */
+static bool
+has_place(const struct lookup *lookup)
+{
+    const struct outbound_lookups *all = lookup->all;
+    size_t of_share = 0;
+    for (size_t i = 0; i < all->running && lookup->share[0]; i++)
+        of_share += strcmp(all->items[i]->share, lookup->share) == 0;
+    return all->running < OUTBOUND_LOOKUPS_MAX && of_share < OUTBOUND_LOOKUPS_SHARE;
+}
+
 static void *
 run(void *arg)
 {
@@ -83,7 +110,7 @@ run(void *arg)
     struct outbound_lookups *all = lookup->all;
     lookup->rc = lookup->resolve(lookup->arg, lookup->host, &lookup->found, &lookup->err);
     (void)pthread_mutex_lock(&all->lock);
-    all->running--;
+    take_out(all, lookup);
     if (lookup->left)
         free(lookup);
     else
@@ -104,8 +131,10 @@ start(struct lookup *lookup)
     (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
     bool good = pthread_create(&thread, &attr, run, lookup) == 0;
     (void)pthread_attr_destroy(&attr);
-    lookup->all->running += good;
-    lookup->all->holders += good;
+    if (good) {
+        lookup->all->items[lookup->all->running++] = lookup;
+        lookup->all->holders++;
+    }
     return good;
 }
 
@@ -136,8 +165,10 @@ outbound_lookup(const struct outbound_options *options, const struct outbound_re
                                .resolve = options->resolve ? options->resolve : outbound_resolve,
                                .arg = options->resolve_arg };
     (void)snprintf(lookup->host, sizeof(lookup->host), "%s", host);
+    (void)snprintf(lookup->share, sizeof(lookup->share), "%s",
+                   request->share ? request->share : "");
     (void)pthread_mutex_lock(&all->lock);
-    while (in_time && all->running >= OUTBOUND_LOOKUPS_MAX)
+    while (in_time && !has_place(lookup))
         in_time = wait_step(all, request, end_ms);
     started = in_time && start(lookup);
     while (started && in_time && !lookup->done)

@@ -370,6 +370,45 @@ a_resolver_that_hangs(void **state)
     assert_int_equal(atomic_load(&silence.asked), OUTBOUND_LOOKUPS_MAX);
 }
 
+/* Names of one share that nobody resolves take no place from another's, and are bounded for it. */
+static void
+a_share_that_hangs_is_alone(void **state)
+{
+    struct silence silence = { 0 };
+    struct err err = { 0 };
+    char url[300];
+    struct asked asked = asking("GET", url, "/echo");
+    (void)sem_init(&silence.over, 0, 0);
+    asked.options.resolve = hang;
+    asked.options.resolve_arg = &silence;
+    asked.request.arg = &asked;
+    assert_int_equal(outbound_init(&asked.options, &err), RC_OK);
+    asked.request.share = "hangs";
+    asked.request.connect_ms = 1;
+    for (unsigned i = 0; i < OUTBOUND_LOOKUPS_MAX; i++)
+        goes_unresolved(&asked, OUTBOUND_TIMEOUT, "the name server.test was not resolved in time");
+    while (atomic_load(&silence.asked) < OUTBOUND_LOOKUPS_SHARE)
+        continue;
+    asked.options.resolve = resolve;
+    asked.options.resolve_arg = &asked;
+    asked.request.share = "another";
+    asked.request.connect_ms = 20000;
+    struct outbound_answer answer;
+    outbound_send(&asked.options, &asked.request, &answer);
+    assert_int_equal(answer.end, OUTBOUND_ANSWERED);
+    buf_fini(&answer.body);
+    assert_int_equal(atomic_load(&silence.asked), OUTBOUND_LOOKUPS_SHARE);
+    for (unsigned i = 0; i < OUTBOUND_LOOKUPS_SHARE; i++)
+        (void)sem_post(&silence.over);
+    asked.request.share = "hangs"; /* it has places again */
+    outbound_send(&asked.options, &asked.request, &answer);
+    assert_int_equal(answer.end, OUTBOUND_ANSWERED);
+    buf_fini(&answer.body);
+    outbound_fini(&asked.options);
+    while (atomic_load(&silence.left) < OUTBOUND_LOOKUPS_SHARE)
+        continue;
+}
+
 /* The system's resolver and a name server that says nothing: test_outbound.py has it. */
 static void
 a_name_server_that_is_silent(void **state)
@@ -395,6 +434,7 @@ main(void)
         cmocka_unit_test(nothing_is_remembered),
         cmocka_unit_test(a_host_may_be_pinned),
         cmocka_unit_test(a_resolver_that_hangs),
+        cmocka_unit_test(a_share_that_hangs_is_alone),
         cmocka_unit_test(a_name_server_that_is_silent),
     };
     if (getenv("OUTBOUND_SILENT"))

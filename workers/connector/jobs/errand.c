@@ -210,6 +210,7 @@ send_once(struct errand *e, struct sending *sending, struct outbound_answer *ans
         .total_ms = (uint32_t)errand_left_ms(e),
         .answer_max = limits->answer_bytes,
         .redirects_max = limits->redirects,
+        .share = e->ref.workspace,
         .allowed = allowed,
         .go = may_send,
         .stop = stopped,

@@ -237,6 +237,7 @@ refresh(struct errand *e, struct asking *a, cJSON *doc)
             .head_ms = limits->head_ms,
             .total_ms = least(errand_left_ms(e), end_ms - clock_mono_ms()),
             .answer_max = TOKEN_ANSWER,
+            .share = e->ref.workspace,
             .allowed = allowed,
             .stop = errand_stopped,
             .arg = e,

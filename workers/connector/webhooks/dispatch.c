@@ -260,6 +260,7 @@ send_parcel(void *arg)
         .total_ms = WEBHOOK_TOTAL_MS,
         .answer_max = WEBHOOK_ANSWER_MAX,
         .redirects_max = 0, /* a receiver that has moved is told of again by its owner */
+        .share = parcel->workspace,
         .allowed = allowed,
         .stop = stopped,
         .arg = parcel,
