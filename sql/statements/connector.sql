@@ -1,13 +1,19 @@
 -- Statements of gantry-connector, each within the workspace that the session has set. Times are
 -- milliseconds since the epoch.
 
+-- name: seal_version
+-- out:  the number for the next box, or the next boxes of one transaction
+SELECT connector_seal_version()
+
 -- name: secret_put
--- in:   1 workspace, 2 name, 3 key, 4 sealed
+-- in:   1 workspace, 2 name, 3 key, 4 sealed, 5 seal_version
 -- out:  version, created, updated
-INSERT INTO connector_secret (workspace, name, key, sealed) VALUES ($1, $2, $3, $4)
+INSERT INTO connector_secret (workspace, name, key, sealed, seal_version)
+VALUES ($1, $2, $3, $4, $5::bigint)
 ON CONFLICT (workspace, name) DO UPDATE
-SET key = excluded.key, sealed = excluded.sealed, version = connector_secret.version + 1,
-    updated_at = now(), token = NULL, token_expires_at = NULL, refreshing_until = NULL
+SET key = excluded.key, sealed = excluded.sealed, seal_version = excluded.seal_version,
+    version = connector_secret.version + 1, updated_at = now(), token = NULL, token_expires_at = NULL,
+    refreshing_until = NULL
 RETURNING version, (extract(epoch FROM created_at) * 1000)::bigint,
           (extract(epoch FROM updated_at) * 1000)::bigint
 
@@ -32,9 +38,10 @@ DELETE FROM connector_secret WHERE workspace = $1 AND name = $2 RETURNING name
 
 -- name: secret_use
 -- in:   1 workspace, 2 name
--- out:  version, key, sealed, token (null: none that is valid for another half minute), the row as it is
+-- out:  version, key, sealed, token (null: none that is valid for another half minute), the row as it is,
+--       seal_version, which both boxes are bound to
 SELECT version, key, sealed,
-       CASE WHEN token_expires_at > now() + interval '30 seconds' THEN token END, xmin::text
+       CASE WHEN token_expires_at > now() + interval '30 seconds' THEN token END, xmin::text, seal_version
 FROM connector_secret WHERE workspace = $1 AND name = $2
 
 -- name: token_lease
@@ -48,12 +55,14 @@ RETURNING version
 
 -- name: token_put
 -- in:   1 workspace, 2 name, 3 version of the secret, 4 token sealed, 5 seconds it is valid, 6 the secret
---       sealed anew (null: as it is), 7 the key that sealed both
--- The column key is of both: a token that another key sealed than the secret's is not kept.
+--       sealed anew (null: as it is), 7 the key that sealed both, 8 seal_version of both
+-- The columns key and seal_version are of both: a token that was sealed for another box than the secret's is not
+-- kept.
 UPDATE connector_secret
-SET token = CASE WHEN $6::bytea IS NOT NULL OR key = $7 THEN $4::bytea END,
+SET token = CASE WHEN $6::bytea IS NOT NULL OR (key = $7 AND seal_version = $8::bigint) THEN $4::bytea END,
     token_expires_at = now() + make_interval(secs => $5::integer), refreshing_until = NULL,
-    sealed = coalesce($6::bytea, sealed), key = CASE WHEN $6::bytea IS NULL THEN key ELSE $7 END
+    sealed = coalesce($6::bytea, sealed), key = CASE WHEN $6::bytea IS NULL THEN key ELSE $7 END,
+    seal_version = CASE WHEN $6::bytea IS NULL THEN seal_version ELSE $8::bigint END
 WHERE workspace = $1 AND name = $2 AND version = $3::bigint
 RETURNING version
 
@@ -66,15 +75,16 @@ RETURNING version
 
 -- name: stale
 -- in:   1 key, 2 rows at most
--- out:  workspace, name of what another key has sealed
+-- out:  workspace, name of what another key has sealed, or this one without a version
 SELECT workspace, name FROM connector_stale($1, $2::integer)
 
 -- name: reseal
--- in:   1 workspace, 2 name, 3 version, 4 key, 5 sealed, 6 the row as it was read
+-- in:   1 workspace, 2 name, 3 version, 4 key, 5 sealed, 6 the row as it was read, 7 seal_version
 -- out:  no row: it was changed meanwhile; also by token_put, which keeps the version and may have put a refresh
 --       token there that nobody has a second copy of
-UPDATE connector_secret SET key = $4, sealed = $5, token = NULL, token_expires_at = NULL
-WHERE workspace = $1 AND name = $2 AND version = $3::bigint AND key <> $4 AND xmin::text = $6
+UPDATE connector_secret SET key = $4, sealed = $5, seal_version = $7::bigint, token = NULL,
+    token_expires_at = NULL
+WHERE workspace = $1 AND name = $2 AND version = $3::bigint AND xmin::text = $6
 RETURNING version
 
 -- Webhooks (sql/migrations/0120_webhooks.sql).

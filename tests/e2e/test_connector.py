@@ -2,9 +2,11 @@
 """Actions that reach services (docs/connectors.md), against stand-ins for them."""
 
 import base64
+import ctypes
 import email
 import email.policy
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -150,6 +152,86 @@ def test_secrets_are_for_admins(stack):
         answer = stack.client().request("PUT", f"/secrets/{name}", body)
         assert answer.code == "invalid_request"
         assert "x" * 99 not in answer.body.decode()
+
+
+SET_BOX = "UPDATE connector_secret SET sealed = %s, seal_version = %s WHERE workspace = %s"
+
+
+def put_back(stack, workspace, sealed, version):
+    """As the owner of the table, who can switch its trigger off."""
+    with stack.database() as owner, owner.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(SET_BOX, (sealed, version, workspace))
+
+
+def box(stack, workspace):
+    with stack.database() as owner, owner.cursor() as cursor:
+        cursor.execute(
+            "SELECT sealed, seal_version, key FROM connector_secret WHERE workspace = %s",
+            (workspace,),
+        )
+        return cursor.fetchone()
+
+
+def workspace_with_slack(stack, value):
+    name = "w" + uuid.uuid4().hex[:8]
+    stack.key(workspace=name)
+    stack.gantry("workspace", "egress", name, "slack.com")
+    set_secret(stack, name, "slack", value)
+    return name
+
+
+def test_an_older_value_that_is_put_back_is_refused(stack, services):
+    """A box is bound to its version: the one before is not the secret of now, nor one of a form
+    without versions."""
+    name = workspace_with_slack(stack, "xoxb-revoked-token")
+    old, old_version, _ = box(stack, name)
+    set_secret(stack, name, "slack", "xoxb-valid-token")
+    new, new_version, _ = box(stack, name)
+    assert new_version > old_version > 0
+    for sealed, version in ((old, new_version), (new, old_version), (old, 0), (new, 0)):
+        put_back(stack, name, sealed, version)
+        output = ends(run(stack, SLACK, name), "secret_unreadable")
+        assert "'slack'" in output["message"]
+    assert not services.asked()
+    put_back(stack, name, new, new_version)
+    ends(run(stack, SLACK, name), "ok")
+    (request,) = services.asked()
+    assert request.headers["Authorization"] == "Bearer xoxb-valid-token"
+
+
+def sealed_before(key, context, value):
+    """XChaCha20-Poly1305 as the release before used it: nonce and box."""
+    sodium = ctypes.CDLL("libsodium.so.23")
+    nonce, length = os.urandom(24), ctypes.c_ulonglong()
+    out = ctypes.create_string_buffer(len(value) + 16)
+    done = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
+        out,
+        ctypes.byref(length),
+        value,
+        ctypes.c_ulonglong(len(value)),
+        context,
+        ctypes.c_ulonglong(len(context)),
+        None,
+        nonce,
+        key,
+    )
+    assert done == 0
+    return nonce + out.raw
+
+
+def test_what_the_release_before_has_sealed_is_sealed_anew(stack, services):
+    name = workspace_with_slack(stack, "xoxb-to-be-replaced")
+    key = bytes.fromhex(stack.secret("SECRET_KEY"))
+    old = sealed_before(key, f"secret {name} slack".encode(), b"xoxb-of-the-release-before")
+    put_back(stack, name, old, 0)
+    ends(run(stack, SLACK, name), "ok")  # before and after it is sealed anew
+    wait_until(lambda: box(stack, name)[1] > 0, 60, "it is sealed anew")
+    assert bytes(box(stack, name)[0]) != old
+    ends(run(stack, SLACK, name), "ok")
+    assert {request.headers["Authorization"] for request in services.asked()} == {
+        "Bearer xoxb-of-the-release-before"
+    }
 
 
 def test_the_command_line(stack):

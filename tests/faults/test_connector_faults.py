@@ -2,6 +2,8 @@
 """kill -9 around a request to a service: the stand-in counts what it is asked. At most one effect
 wherever the service takes our key, and elsewhere an honest unknown, not a second request."""
 
+import hashlib
+import hmac
 import json
 import subprocess
 import threading
@@ -12,6 +14,7 @@ import redis
 from gantry_testing import services as stand_ins
 from gantry_testing.stack import ROOT, Stack
 from gantry_testing.wait import wait_until
+from gantry_testing.webhooks import by_secret
 
 ENDED = ("completed", "failed", "cancelled", "dead")
 
@@ -143,6 +146,10 @@ def test_redis_loses_the_mark_of_what_was_sent(stack, services):
     assert [request.headers["Idempotency-Key"] for request in again] == [keyed, keyed]
 
 
+# For rows as another program, or a backup, has left them.
+WITHOUT_TRIGGER = "SET session_replication_role = replica"
+
+
 def rows(stack):
     with stack.database() as db, db.cursor() as cursor:
         cursor.execute("SELECT name, encode(key, 'hex'), version FROM connector_secret")
@@ -167,15 +174,56 @@ def google(services, token, refresh):
     )
 
 
+def signing(stack):
+    """A webhook and a hook after a rotation, with both secrets of each, and a webhook with a
+    private key."""
+    client, made = stack.client(), {}
+    for signature in ("hmac", "ed25519"):
+        path = f"sealed-{signature}"
+        body = {"url": f"https://plain.example/{path}", "events": ["audit.never.happens"]}
+        hook = client.post("/webhooks", {**body, "signature": signature}).ok(201).json
+        after = client.post(f"/webhooks/{hook['id']}/rotate", {}).ok().json
+        made[signature] = (path, hook["id"], [public(hook), public(after)])
+    template = {"actor": "a", "action": "sealed", "target": "{/body/n}", "decision": "allowed"}
+    body = {"scheme": "github", "command": "audit.append", "template": template}
+    hook = client.post("/hooks", body).ok(201).json
+    after = client.post(f"{hook['path']}/rotate", {}).ok().json
+    made["hook"] = (hook["path"], hook["id"], [hook["secret"], after["secret"]])
+    return made
+
+
+def public(hook):
+    return hook.get("secret") or hook["public_key"]
+
+
+def still_sign(stack, services, made):
+    """Deliveries carry the signatures of both, and requests with either are taken."""
+    for path, hook, secrets in (made["hmac"], made["ed25519"]):
+        services.forget()
+        stack.client().post(f"/webhooks/{hook}/test", {}).ok()
+        wait_until(lambda path=path: services.asked(f"plain.example/{path}"), 60, "it arrives")
+        (request,) = services.asked(f"plain.example/{path}")
+        assert [by_secret(request, secret) for secret in secrets] == [True, True]
+    path, _, secrets = made["hook"]
+    for secret in secrets:
+        body = json.dumps({"n": str(uuid.uuid4())}).encode()
+        mac = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        stack.anonymous().request("POST", path, body, {"X-Hub-Signature-256": f"sha256={mac}"}).ok()
+
+
 def test_secrets_are_sealed_under_a_new_key(stack, services):
+    made = signing(stack)
     for name in ("slack", "other"):
         set_secret(stack, name, "xoxb-before-rotation")
     client = {"client_id": "id", "client_secret": "hush-hush", "refresh_token": "first-one"}
     set_secret(stack, "google_tasks", json.dumps(client))
     before = rows(stack)
     with stack.database() as db, db.cursor() as cursor:
-        cursor.execute("SELECT key, sealed FROM connector_secret WHERE name = 'google_tasks'")
+        cursor.execute(
+            "SELECT key, sealed, seal_version FROM connector_secret WHERE name = 'google_tasks'"
+        )
         old_box = cursor.fetchone()
+        cursor.execute(WITHOUT_TRIGGER)
         # One that no key opens comes first, and holds up no other.
         cursor.execute(
             "INSERT INTO connector_secret (workspace, name, key, sealed)"
@@ -190,8 +238,11 @@ def test_secrets_are_sealed_under_a_new_key(stack, services):
     # A row of the key before, as it is while rotation is under way: the refresh token that the
     # service gives in place of the first is kept so that it can be opened.
     with stack.database() as db, db.cursor() as cursor:
+        cursor.execute(WITHOUT_TRIGGER)
         cursor.execute(
-            "UPDATE connector_secret SET key = %s, sealed = %s WHERE name = 'google_tasks'", old_box
+            "UPDATE connector_secret SET key = %s, sealed = %s, seal_version = %s"
+            " WHERE name = 'google_tasks'",
+            old_box,
         )
     task = {"type": "task.create", "title": "t"}
     for token, refresh in (("token-a", "second-one"), ("token-b", "third-one")):
@@ -207,7 +258,14 @@ def test_secrets_are_sealed_under_a_new_key(stack, services):
         name: version for name, (_, version) in before.items()
     }
     assert len({key for key, _ in before.values()} | {key for key, _ in after.values()}) == 2
+    # Those of webhooks and hooks, too.
+    assert {name for name in after if ":" in name} == {
+        f"{kind}:{made[which][1]}{before}"
+        for kind, which in (("webhook", "hmac"), ("webhook", "ed25519"), ("hook", "hook"))
+        for before in ("", ":before")
+    }
     stack.up(SECRET_KEY_PREVIOUS="")
+    still_sign(stack, services, made)
     task = {"type": "slack.post", "channel": "C", "text": "t"}
     answer = stack.client().post("/webhook/executor/run", {"task": task}, prefer="wait=60").ok()
     assert answer.json["outcome"] == "ok", answer.json
@@ -236,13 +294,18 @@ def test_a_refresh_token_put_meanwhile_is_not_sealed_over(stack, services):
     old_key = stack.settings.get("SECRET_KEY") or stack.secret("SECRET_KEY")
     set_secret(stack, "slack", "xoxb-put-meanwhile")
     with stack.database() as db, db.cursor() as cursor:
-        cursor.execute("SELECT key, sealed FROM connector_secret WHERE name = 'slack'")
-        key, put = cursor.fetchone()
+        cursor.execute(
+            "SELECT key, sealed, seal_version FROM connector_secret WHERE name = 'slack'"
+        )
+        key, *put = cursor.fetchone()
     set_secret(stack, "slack", "xoxb-read-before")
     with stack.database() as db, db.cursor() as cursor:
+        cursor.execute(WITHOUT_TRIGGER)
         cursor.execute("BEGIN")
         # As token_put does it in a program that has the key before: the version stays.
-        cursor.execute("UPDATE connector_secret SET sealed = %s WHERE name = 'slack'", (put,))
+        cursor.execute(
+            "UPDATE connector_secret SET sealed = %s, seal_version = %s WHERE name = 'slack'", put
+        )
         settings = {"SECRET_KEY": "3c" * 32, "SECRET_KEY_PREVIOUS": old_key}
         starts = threading.Thread(target=stack.up, kwargs=settings)
         starts.start()

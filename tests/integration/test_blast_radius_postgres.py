@@ -2,6 +2,7 @@
 """What each program's role may do in PostgreSQL: the whole table of rights, and everything else
 tried."""
 
+import uuid
 from contextlib import closing
 
 import psycopg2
@@ -92,6 +93,8 @@ DEFINERS = {
     "audit_prune": {"gantry_pruner"},
     "audit_prune_bound": {"gantry_audit"},
     "connector_stale": {"gantry_connector"},
+    "connector_seal_version": {"gantry_connector"},
+    "connector_secret_sealed": set(),
     "webhook_start": {"gantry_connector"},
     "webhook_hosts": {"gantry_connector"},
     "webhook_collect": {"gantry_connector"},
@@ -294,6 +297,110 @@ def test_without_a_workspace_there_is_nothing(stack, role):
         with pytest.raises(psycopg2.Error):
             query(connection, "SET row_security = off")
             query(connection, "SELECT count(*) FROM memory")
+
+
+HOOK = (
+    "INSERT INTO hook (workspace, id, scheme, command, definition, created_by)"
+    " VALUES (%s, %s, 'github', 'audit.append', '{}', 'operator')"
+)
+WEBHOOK = (
+    "INSERT INTO webhook (workspace, id, url, events, signature, cursor)"
+    " VALUES (%s, %s, 'https://plain.example/', '{audit.*}', 'hmac', 0)"
+)
+DELIVERY = (
+    "INSERT INTO webhook_delivery (workspace, webhook, type, body)"
+    " VALUES (%s, %s, 'webhook.test', '{}')"
+)
+SECRET = (
+    "INSERT INTO connector_secret (workspace, name, key, sealed, seal_version)"
+    " VALUES (%s, %s, '\\x01', '\\x02', connector_seal_version())"
+)
+KEPT_BY_CONNECTOR = ["connector_secret", "webhook", "webhook_delivery", "hook"]
+
+
+@pytest.fixture
+def two_workspaces(owner):
+    """(workspace, its webhook, its hook) of two; each has a row in each of connector's tables."""
+    made = []
+    for _ in range(2):
+        name, webhook = "rls-" + uuid.uuid4().hex[:8], str(uuid.uuid4())
+        hook = uuid.uuid4().hex[:12]
+        query(owner, WEBHOOK, name, webhook)
+        query(owner, DELIVERY, name, webhook)
+        query(owner, HOOK, name, hook)
+        query(owner, SECRET, name, "a_secret")
+        made.append((name, webhook, hook))
+    yield made
+    for name, _, _ in made:
+        for table in KEPT_BY_CONNECTOR:
+            query(owner, f"DELETE FROM {table} WHERE workspace = %s", name)
+
+
+def test_connector_sees_the_workspace_that_it_has_set(stack, owner, two_workspaces):
+    """Webhooks, their deliveries, hooks and secrets of another one are not read, changed, deleted
+    or made."""
+    (mine, _, _), (other, webhook, _) = two_workspaces
+    with closing(stack.database("gantry_connector")) as connection:
+        for table in KEPT_BY_CONNECTOR:
+            assert query(connection, f"SELECT count(*) FROM {table}") == [(0,)], table
+        query(connection, "SELECT set_config('gantry.workspace', %s, false)", mine)
+        for table in KEPT_BY_CONNECTOR:
+            seen = query(connection, f"SELECT DISTINCT workspace FROM {table}")
+            assert seen == [(mine,)], table
+            with connection.cursor() as cursor:
+                for change in ("DELETE FROM {}", "UPDATE {} SET created_at = now()"):
+                    cursor.execute(change.format(table) + " WHERE workspace = %s", (other,))
+                    assert cursor.rowcount == 0, (table, change)
+            sealed = ", seal_version = connector_seal_version()" if "secret" in table else ""
+            with pytest.raises(REFUSED):
+                query(connection, f"UPDATE {table} SET workspace = %s{sealed}", other)
+        for text, values in (
+            (WEBHOOK, (other, str(uuid.uuid4()))),
+            (DELIVERY, (other, webhook)),
+            (HOOK, (other, "A" * 12)),
+            (SECRET, (other, "another")),
+        ):
+            with pytest.raises(REFUSED):
+                query(connection, text, *values)
+    for table in KEPT_BY_CONNECTOR:
+        found = query(owner, f"SELECT count(*) FROM {table} WHERE workspace = %s", other)
+        assert found == [(1,)], table
+
+
+def test_no_older_box_is_put_back(stack, owner, two_workspaces):
+    """Not by a program's role: a box is stored under a number that its session has just taken, and
+    numbers do not come twice. (What an owner of the table puts back does not open:
+    test_connector.py.)"""
+    (name, _, _), _ = two_workspaces
+    of_name = "SELECT seal_version FROM connector_secret WHERE workspace = %s"
+    old = query(owner, of_name, name)[0][0]
+    with closing(stack.database("gantry_connector")) as connection:
+        query(connection, "SELECT set_config('gantry.workspace', %s, false)", name)
+        change = "UPDATE connector_secret SET sealed = %s, seal_version = %s"
+        with pytest.raises(errors.SerializationFailure):  # none was taken yet
+            query(connection, change, b"new", 1)
+        (number,) = query(connection, "SELECT connector_seal_version()")[0]
+        query(connection, change, b"new", number)
+        for sealed, version in ((b"old", old), (b"old", number - 1), (b"old", 0), (b"new", old)):
+            with pytest.raises(errors.InsufficientPrivilege):
+                query(connection, change, sealed, version)
+        query(connection, "UPDATE connector_secret SET refreshing_until = now()")  # no box
+        query(connection, "DELETE FROM connector_secret")
+        with pytest.raises(errors.InsufficientPrivilege):
+            query(
+                connection,
+                "INSERT INTO connector_secret (workspace, name, key, sealed, seal_version)"
+                " VALUES (%s, 'a_secret', '\\x01', '\\x02', %s)",
+                name,
+                old,
+            )
+        for text in (
+            "SELECT setval('connector_seal_number', 1)",
+            "SELECT nextval('connector_seal_number')",
+            "ALTER SEQUENCE connector_seal_number RESTART",
+            "ALTER TABLE connector_secret DISABLE TRIGGER sealed",
+        ):
+            assert refused(connection, text), text
 
 
 def test_the_gateway_changes_keys_of_the_workspace_that_it_has_set(stack):

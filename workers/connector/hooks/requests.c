@@ -241,13 +241,14 @@ create(struct connector *c, const struct call *call, const char *id, struct err 
     struct db_params put, row = { 0 };
     struct db *db = worker_db(c->w);
     size_t index = 0;
+    struct vault_place place = { .what = VAULT_SECRET, .workspace = workspace, .name = name };
     enum rc rc = write_definition(call->body, &definition);
 
-    if (rc != RC_OK)
+    if (rc != RC_OK || (rc = vault_version(&c->vault, &place.version, err)) != RC_OK)
         return rc;
     hook_secret_name(id, false, name);
-    webhooks_secret(c, workspace, name,
-                    make_secret(scheme, json_string(call->body, "secret"), text), &sealed, &put);
+    vault_params(&c->vault, &place, make_secret(scheme, json_string(call->body, "secret"), text),
+                 &sealed, &put);
     crypto_wipe(text, sizeof(text));
     db_param_text(&row, workspace);
     db_param_text(&row, id);
@@ -335,15 +336,20 @@ rotate(struct connector *c, const struct call *call, const char *scheme, struct 
     struct db *db = worker_db(c->w);
     size_t index = 0;
 
+    struct vault_place place = { .what = VAULT_SECRET,
+                                 .workspace = workspace,
+                                 .name = name_before };
+
     hook_secret_name(id, false, name);
     hook_secret_name(id, true, name_before);
-    enum rc rc = vault_use(&c->vault, workspace, name, &now, err);
-    if (rc != RC_OK)
+    enum rc rc = vault_version(&c->vault, &place.version, err);
+    if (rc != RC_OK || (rc = vault_use(&c->vault, workspace, name, &now, err)) != RC_OK)
         return rc;
-    webhooks_secret(c, workspace, name_before, buf_text(&now.value), &sealed_before, &put_before);
+    vault_params(&c->vault, &place, buf_text(&now.value), &sealed_before, &put_before);
     vault_secret_fini(&now);
-    webhooks_secret(c, workspace, name,
-                    make_secret(scheme, json_string(call->body, "secret"), text), &sealed, &put);
+    place.name = name;
+    vault_params(&c->vault, &place, make_secret(scheme, json_string(call->body, "secret"), text),
+                 &sealed, &put);
     crypto_wipe(text, sizeof(text));
     db_param_text(&row, workspace);
     db_param_text(&row, id);

@@ -47,7 +47,8 @@ struct connector {
     struct taskings taskings;
     struct bus_sub *cancels, *questions, *hooks;
     LIST_HEAD(, errand) errands; /* under way, for the end of the program */
-    int64_t rotate_ms;           /* when rotation is looked at next; 0 = it is done */
+    int64_t rotate_ms;           /* when rotation is looked at next */
+    bool rotating;               /* there is a key before, and its end was not logged yet */
     struct dispatch *dispatch;   /* owned: deliveries of webhooks */
     unsigned closed;             /* secrets that neither key opens */
 };

@@ -75,8 +75,7 @@ static enum rc
 put(struct connector *c, struct call *call, struct json_writer *w, struct err *err)
 {
     const char *value = json_string(call->body, "value");
-    enum rc rc =
-        vault_put(&c->vault, call->actor.workspace, name_of(call), value, strlen(value), w, err);
+    enum rc rc = vault_put(&c->vault, call->actor.workspace, name_of(call), value, w, err);
 
     forget_value(call);
     return rc;

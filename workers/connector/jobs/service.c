@@ -96,7 +96,8 @@ connector_ready(struct worker *w, struct err *err)
     enum rc rc;
 
     vault_init(&c->vault, worker_db(w), s->secret_key, has_before ? s->secret_key_previous : NULL);
-    c->rotate_ms = has_before ? clock_mono_ms() : 0;
+    c->rotating = has_before;
+    c->rotate_ms = clock_mono_ms();
     c->taskings = (struct taskings){
         .w = w,
         .kind = &CONNECTOR_KIND,
@@ -118,7 +119,28 @@ connector_ready(struct worker *w, struct err *err)
                          &c->taskings, &c->cancels, err);
 }
 
-/* After a change of SECRET_KEY: some rows at a time, until the key before has none. */
+/* All are looked through; said once, if there was something to do. */
+static void
+rotated(struct connector *c)
+{
+    char count[16];
+
+    if (c->closed) {
+        (void)snprintf(count, sizeof(count), "%u", c->closed);
+        log_fields(
+            LOG_WARN,
+            "the other secrets are encrypted under SECRET_KEY; some can be opened with neither "
+            "SECRET_KEY nor SECRET_KEY_PREVIOUS: set them anew",
+            "secrets", count, NULL);
+    } else {
+        log_fields(LOG_INFO, "all secrets are encrypted under SECRET_KEY", NULL);
+    }
+    c->vault.resealed = 0;
+    c->rotating = false;
+}
+
+/* Some rows at a time, until the key before has none, nor the form of the release before. Later, too: the last
+ * migrations of an upgrade come when this program runs. */
 void
 connector_tick(struct worker *w)
 {
@@ -127,26 +149,16 @@ connector_tick(struct worker *w)
     bool left = false;
 
     dispatch_tick(c->dispatch);
-    if (c->rotate_ms == 0 || clock_mono_ms() < c->rotate_ms)
+    if (clock_mono_ms() < c->rotate_ms)
         return;
-    if (vault_rotate(&c->vault, ROTATE_ROWS, &c->closed, &left, &err) != RC_OK) {
+    if (vault_rotate(&c->vault, ROTATE_ROWS, &c->closed, &left, &err) != RC_OK)
         log_fields(LOG_WARN, "secrets cannot be encrypted under the new key now", "why", err.text,
                    NULL);
-        c->rotate_ms = clock_mono_ms() + ROTATE_WAIT_MS;
-    } else if (!left && c->closed) {
-        char count[16];
-
-        (void)snprintf(count, sizeof(count), "%u", c->closed);
-        log_fields(
-            LOG_WARN,
-            "the other secrets are encrypted under SECRET_KEY; some can be opened with neither "
-            "SECRET_KEY nor SECRET_KEY_PREVIOUS: set them anew",
-            "secrets", count, NULL);
-        c->rotate_ms = 0;
-    } else if (!left) {
-        log_fields(LOG_INFO, "all secrets are encrypted under SECRET_KEY", NULL);
-        c->rotate_ms = 0;
-    }
+    else if (left)
+        return;
+    else if (c->rotating || c->vault.resealed)
+        rotated(c);
+    c->rotate_ms = clock_mono_ms() + ROTATE_WAIT_MS;
 }
 
 void

@@ -56,9 +56,8 @@ static void
 on_put(void *arg, struct desk_ticket *ticket)
 {
     struct asking *a = arg;
-    desk_answer(ticket,
-                (int)vault_token_put(&a->e->c->vault, a->e->ref.workspace, a->secret->name,
-                                     a->had->version, a->token, a->valid_s, a->value, &a->err));
+    desk_answer(ticket, (int)vault_token_put(&a->e->c->vault, a->e->ref.workspace, a->secret->name,
+                                             a->had, a->token, a->valid_s, a->value, &a->err));
 }
 
 static void

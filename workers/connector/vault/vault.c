@@ -10,9 +10,11 @@
 #include "base/log.h"
 #include "sql_connector.h"
 
-#define PLACE_MAX (SECRET_NAME_MAX + WORKSPACE_TEXT_MAX + 32)
-#define SECRET    "secret"
+#define PLACE_MAX (SECRET_NAME_MAX + WORKSPACE_TEXT_MAX + 64)
+#define SECRET    VAULT_SECRET
 #define TOKEN     "token"
+
+enum column { COL_VERSION, COL_KEY, COL_SEALED, COL_TOKEN, COL_ROW, COL_SEAL_VERSION };
 
 static void
 name_key(const uint8_t key[CRYPTO_KEY_LEN], uint8_t out[VAULT_KEY_NAME])
@@ -45,32 +47,36 @@ vault_fini(struct vault *vault)
 
 /* No workspace and no name holds a blank. */
 static void
-place_of(const char *what, const char *workspace, const char *name, char out[PLACE_MAX])
+write_place(const struct vault_place *place, char out[PLACE_MAX])
 {
-    (void)snprintf(out, PLACE_MAX, "%s %s %s", what, workspace, name);
+    char version[24] = "";
+    if (place->version)
+        (void)snprintf(version, sizeof(version), " %lld", (long long)place->version);
+    (void)snprintf(out, PLACE_MAX, "%s %s %s%s", place->what, place->workspace, place->name,
+                   version);
 }
 
 void
-vault_seal(const struct vault *vault, const char *what, const char *workspace, const char *name,
-           const void *value, size_t len, struct buf *out)
+vault_seal(const struct vault *vault, const struct vault_place *place, const void *value,
+           size_t len, struct buf *out)
 {
-    char place[PLACE_MAX];
+    char context[PLACE_MAX];
     size_t sealed_len = len + CRYPTO_SEAL_EXTRA;
     AUTO(free) uint8_t *sealed = malloc(sealed_len);
     if (!sealed)
         log_no_memory("a secret");
-    place_of(what, workspace, name, place);
-    crypto_seal(vault->key, place, value, len, sealed);
+    write_place(place, context);
+    crypto_seal(vault->key, context, value, len, sealed);
     buf_init(out, sealed_len);
     buf_add(out, sealed, sealed_len);
 }
 
 enum rc
-vault_open(const struct vault *vault, const char *what, const char *workspace, const char *name,
+vault_open(const struct vault *vault, const struct vault_place *place,
            const uint8_t key_name[VAULT_KEY_NAME], const void *sealed, size_t len, struct buf *out)
 {
     const uint8_t *key = NULL;
-    char place[PLACE_MAX];
+    char context[PLACE_MAX];
     if (memcmp(key_name, vault->key_name, VAULT_KEY_NAME) == 0)
         key = vault->key;
     else if (vault->has_before && memcmp(key_name, vault->before_name, VAULT_KEY_NAME) == 0)
@@ -81,8 +87,8 @@ vault_open(const struct vault *vault, const char *what, const char *workspace, c
     AUTO(free) uint8_t *clear = malloc(clear_len + 1);
     if (!clear)
         log_no_memory("a secret");
-    place_of(what, workspace, name, place);
-    enum rc rc = crypto_open(key, place, sealed, len, clear);
+    write_place(place, context);
+    enum rc rc = crypto_open(key, context, sealed, len, clear);
     if (rc == RC_OK) {
         buf_init(out, clear_len + 1);
         buf_add(out, clear, clear_len);
@@ -108,6 +114,28 @@ name_params(struct db_params *params, const char *workspace, const char *name)
     db_param_text(params, name);
 }
 
+enum rc
+vault_version(struct vault *vault, int64_t *version, struct err *err)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    struct db_params params = { 0 };
+    enum rc rc = ask(vault, NULL, SQL_CONNECTOR_SEAL_VERSION, &params, &rows, err);
+    if (rc == RC_OK)
+        *version = db_int(rows, 0, 0, 0);
+    return rc;
+}
+
+void
+vault_params(const struct vault *vault, const struct vault_place *place, const char *value,
+             struct buf *sealed, struct db_params *params)
+{
+    vault_seal(vault, place, value, strlen(value), sealed);
+    name_params(params, place->workspace, place->name);
+    db_param_bytes(params, vault->key_name, VAULT_KEY_NAME);
+    db_param_bytes(params, sealed->data, sealed->len);
+    db_param_int(params, place->version);
+}
+
 static void
 put_row(const PGresult *rows, int row, int column, const char *name, struct json_writer *w)
 {
@@ -125,16 +153,17 @@ none(const char *name, struct err *err)
 
 enum rc
 vault_put(struct vault *vault, const char *workspace, const char *name, const char *value,
-          size_t len, struct json_writer *w, struct err *err)
+          struct json_writer *w, struct err *err)
 {
     AUTO(pgresult) PGresult *rows = NULL;
     AUTO(buf) struct buf sealed = { 0 };
+    struct vault_place place = { .what = SECRET, .workspace = workspace, .name = name };
     struct db_params params;
-    vault_seal(vault, SECRET, workspace, name, value, len, &sealed);
-    name_params(&params, workspace, name);
-    db_param_bytes(&params, vault->key_name, VAULT_KEY_NAME);
-    db_param_bytes(&params, sealed.data, sealed.len);
-    enum rc rc = ask(vault, workspace, SQL_CONNECTOR_SECRET_PUT, &params, &rows, err);
+    enum rc rc = vault_version(vault, &place.version, err);
+    if (rc != RC_OK)
+        return rc;
+    vault_params(vault, &place, value, &sealed, &params);
+    rc = ask(vault, workspace, SQL_CONNECTOR_SECRET_PUT, &params, &rows, err);
     if (rc == RC_OK)
         put_row(rows, 0, 0, name, w);
     return rc;
@@ -195,21 +224,43 @@ vault_secret_fini(struct vault_secret *secret)
 }
 
 static enum rc
-open_column(const struct vault *vault, const char *what, const char *workspace, const char *name,
-            const PGresult *rows, int column, struct buf *out, struct err *err)
+open_column(const struct vault *vault, const struct vault_place *place, const PGresult *rows,
+            enum column column, struct buf *out, struct err *err)
 {
     AUTO(free) uint8_t *key_name = NULL;
     AUTO(free) uint8_t *sealed = NULL;
     size_t key_len = 0, len = 0;
-    enum rc rc = db_bytes(rows, 0, 1, &key_name, &key_len, err);
+    enum rc rc = db_bytes(rows, 0, COL_KEY, &key_name, &key_len, err);
     if (rc == RC_OK)
-        rc = db_bytes(rows, 0, column, &sealed, &len, err);
-    if (rc == RC_OK &&
-        (key_len != VAULT_KEY_NAME ||
-         vault_open(vault, what, workspace, name, key_name, sealed, len, out) != RC_OK))
+        rc = db_bytes(rows, 0, (int)column, &sealed, &len, err);
+    if (rc == RC_OK && (key_len != VAULT_KEY_NAME ||
+                        vault_open(vault, place, key_name, sealed, len, out) != RC_OK))
         rc = err_set(err, RC_CONFIG,
-                     "the secret '%.63s' cannot be opened (was SECRET_KEY changed?)", name);
+                     "the secret '%.63s' cannot be opened (was SECRET_KEY changed, or an older "
+                     "value put back?): set it anew",
+                     place->name);
     return rc;
+}
+
+/* A token that cannot be opened is none: another is had. */
+static void
+open_token(const struct vault *vault, const struct vault_place *secret, const PGresult *rows,
+           struct buf *out)
+{
+    struct vault_place place = *secret;
+    place.what = TOKEN;
+    if (db_text(rows, 0, COL_TOKEN) &&
+        open_column(vault, &place, rows, COL_TOKEN, out, NULL) != RC_OK)
+        buf_wipe(out);
+}
+
+static struct vault_place
+place_of(const PGresult *rows, const char *workspace, const char *name)
+{
+    return (struct vault_place){ .what = SECRET,
+                                 .workspace = workspace,
+                                 .name = name,
+                                 .version = db_int(rows, 0, COL_SEAL_VERSION, 0) };
 }
 
 enum rc
@@ -225,18 +276,18 @@ vault_use(struct vault *vault, const char *workspace, const char *name, struct v
         return rc;
     if (PQntuples(rows) == 0)
         return none(name, err);
-    secret.version = db_int(rows, 0, 0, 0);
-    const char *row = db_text(rows, 0, 4);
+    const struct vault_place place = place_of(rows, workspace, name);
+    const char *row = db_text(rows, 0, COL_ROW);
+    secret.version = db_int(rows, 0, COL_VERSION, 0);
+    secret.seal_version = place.version;
     (void)snprintf(secret.row, sizeof(secret.row), "%s", row ? row : "");
-    rc = open_column(vault, SECRET, workspace, name, rows, 2, &secret.value, err);
-    /* A token that cannot be opened is none: another is had. */
-    if (rc == RC_OK && db_text(rows, 0, 3) &&
-        open_column(vault, TOKEN, workspace, name, rows, 3, &secret.token, NULL) != RC_OK)
-        buf_wipe(&secret.token);
-    if (rc == RC_OK)
+    rc = open_column(vault, &place, rows, COL_SEALED, &secret.value, err);
+    if (rc == RC_OK) {
+        open_token(vault, &place, rows, &secret.token);
         *out = secret;
-    else
+    } else {
         vault_secret_fini(&secret);
+    }
     return rc;
 }
 
@@ -255,25 +306,34 @@ vault_token_lease(struct vault *vault, const char *workspace, const char *name, 
 }
 
 enum rc
-vault_token_put(struct vault *vault, const char *workspace, const char *name, int64_t version,
-                const char *token, int64_t valid_s, const char *value, struct err *err)
+vault_token_put(struct vault *vault, const char *workspace, const char *name,
+                const struct vault_secret *had, const char *token, int64_t valid_s,
+                const char *value, struct err *err)
 {
     AUTO(pgresult) PGresult *rows = NULL;
     AUTO(buf) struct buf sealed = { 0 };
     AUTO(buf) struct buf secret = { 0 };
+    struct vault_place place = {
+        .what = TOKEN, .workspace = workspace, .name = name, .version = had->seal_version
+    };
     struct db_params params;
+    enum rc rc = value ? vault_version(vault, &place.version, err) : RC_OK;
+    if (rc != RC_OK)
+        return rc;
     name_params(&params, workspace, name);
-    db_param_int(&params, version);
-    vault_seal(vault, TOKEN, workspace, name, token, strlen(token), &sealed);
+    db_param_int(&params, had->version);
+    vault_seal(vault, &place, token, strlen(token), &sealed);
     db_param_bytes(&params, sealed.data, sealed.len);
     db_param_int(&params, valid_s);
     if (value) {
-        vault_seal(vault, SECRET, workspace, name, value, strlen(value), &secret);
+        place.what = SECRET;
+        vault_seal(vault, &place, value, strlen(value), &secret);
         db_param_bytes(&params, secret.data, secret.len);
     } else {
         db_param_null(&params);
     }
     db_param_bytes(&params, vault->key_name, VAULT_KEY_NAME);
+    db_param_int(&params, place.version);
     return ask(vault, workspace, SQL_CONNECTOR_TOKEN_PUT, &params, &rows, err);
 }
 
@@ -291,14 +351,14 @@ vault_token_drop(struct vault *vault, const char *workspace, const char *name, c
     enum rc rc = ask(vault, workspace, SQL_CONNECTOR_SECRET_USE, &params, &rows, err);
     if (rc != RC_OK || PQntuples(rows) == 0)
         return rc;
-    bool same = token && db_text(rows, 0, 3) &&
-                open_column(vault, TOKEN, workspace, name, rows, 3, &now, NULL) == RC_OK &&
-                strcmp(buf_text(&now), token) == 0;
+    const struct vault_place place = place_of(rows, workspace, name);
+    open_token(vault, &place, rows, &now);
+    bool same = token && now.len > 0 && strcmp(buf_text(&now), token) == 0;
     crypto_wipe(now.data, now.len);
     if (token && !same) /* somebody has another by now */
         return RC_OK;
     name_params(&params, workspace, name);
-    if (same && db_bytes(rows, 0, 3, &sealed, &len, NULL) == RC_OK)
+    if (same && db_bytes(rows, 0, COL_TOKEN, &sealed, &len, NULL) == RC_OK)
         db_param_bytes(&params, sealed, len);
     else
         db_param_null(&params);
@@ -313,19 +373,26 @@ reseal(struct vault *vault, const char *workspace, const char *name, bool *left,
 {
     AUTO(pgresult) PGresult *rows = NULL;
     AUTO(buf) struct buf sealed = { 0 };
+    struct vault_place place = { .what = SECRET, .workspace = workspace, .name = name };
     struct vault_secret secret = { 0 };
     struct db_params params;
     enum rc rc = vault_use(vault, workspace, name, &secret, err);
     if (rc != RC_OK)
         return rc == RC_NOTFOUND ? RC_OK : rc;
-    vault_seal(vault, SECRET, workspace, name, buf_text(&secret.value), secret.value.len, &sealed);
-    name_params(&params, workspace, name);
-    db_param_int(&params, secret.version);
-    db_param_bytes(&params, vault->key_name, VAULT_KEY_NAME);
-    db_param_bytes(&params, sealed.data, sealed.len);
-    db_param_text(&params, secret.row);
-    rc = ask(vault, workspace, SQL_CONNECTOR_RESEAL, &params, &rows, err);
-    *left = *left || (rc == RC_OK && PQntuples(rows) == 0);
+    rc = vault_version(vault, &place.version, err);
+    if (rc == RC_OK) {
+        vault_seal(vault, &place, buf_text(&secret.value), secret.value.len, &sealed);
+        name_params(&params, workspace, name);
+        db_param_int(&params, secret.version);
+        db_param_bytes(&params, vault->key_name, VAULT_KEY_NAME);
+        db_param_bytes(&params, sealed.data, sealed.len);
+        db_param_text(&params, secret.row);
+        db_param_int(&params, place.version);
+        rc = ask(vault, workspace, SQL_CONNECTOR_RESEAL, &params, &rows, err);
+    }
+    bool done = rc == RC_OK && PQntuples(rows) == 1;
+    *left = *left || (rc == RC_OK && !done);
+    vault->resealed += done;
     vault_secret_fini(&secret);
     return rc;
 }

@@ -256,18 +256,6 @@ check_url(struct connector *c, const char *workspace, const char *url, struct er
         place.host, place.port);
 }
 
-void
-webhooks_secret(const struct connector *c, const char *workspace, const char *name,
-                const char *secret, struct buf *sealed, struct db_params *params)
-{
-    *params = (struct db_params){ 0 };
-    vault_seal(&c->vault, "secret", workspace, name, secret, strlen(secret), sealed);
-    db_param_text(params, workspace);
-    db_param_text(params, name);
-    db_param_bytes(params, c->vault.key_name, VAULT_KEY_NAME);
-    db_param_bytes(params, sealed->data, sealed->len);
-}
-
 enum rc
 webhooks_commit(struct db *db, enum rc rc, size_t index, struct err *err)
 {
@@ -293,11 +281,14 @@ create(struct connector *c, const struct call *call, struct err *err)
     struct db_params put, row = { 0 };
     struct db *db = worker_db(c->w);
     size_t index = 0;
-    enum rc rc;
+    struct vault_place place = { .what = VAULT_SECRET, .workspace = workspace, .name = name };
+    enum rc rc = vault_version(&c->vault, &place.version, err);
 
+    if (rc != RC_OK)
+        return rc;
     sign_new(signature && strcmp(signature, "ed25519") == 0, secret, public_key);
     webhook_secret_name(call->id, false, name);
-    webhooks_secret(c, workspace, name, secret, &sealed, &put);
+    vault_params(&c->vault, &place, secret, &sealed, &put);
     crypto_wipe(secret, sizeof(secret));
     db_param_text(&row, workspace);
     db_param_text(&row, call->id);
@@ -412,13 +403,17 @@ rotate(struct connector *c, const struct call *call, const char *id, const char 
     struct db_params put, put_before, row = { 0 };
     struct db *db = worker_db(c->w);
     size_t index = 0;
-    enum rc rc;
+    struct vault_place place = { .what = VAULT_SECRET, .workspace = workspace, .name = name };
+    enum rc rc = vault_version(&c->vault, &place.version, err);
 
+    if (rc != RC_OK)
+        return rc;
     sign_new(strncmp(now, "whsk_", 5) == 0, secret, public_key);
     webhook_secret_name(id, false, name);
     webhook_secret_name(id, true, name_before);
-    webhooks_secret(c, workspace, name, secret, &sealed, &put);
-    webhooks_secret(c, workspace, name_before, now, &sealed_before, &put_before);
+    vault_params(&c->vault, &place, secret, &sealed, &put);
+    place.name = name_before;
+    vault_params(&c->vault, &place, now, &sealed_before, &put_before);
     crypto_wipe(secret, sizeof(secret));
     db_param_text(&row, workspace);
     db_param_text(&row, id);

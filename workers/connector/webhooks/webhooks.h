@@ -51,9 +51,6 @@ void webhooks_replay_start(struct worker *w, struct call *call);
 /* What all of them do at their end: the answer in out, or the problem that rc stands for. */
 void webhooks_settle(struct worker *w, struct call *call, enum rc rc, const struct err *err,
                      int status, const struct buf *out);
-/* The parameters of SQL_CONNECTOR_SECRET_PUT; sealed holds what they point to. */
-void webhooks_secret(const struct connector *c, const char *workspace, const char *name,
-                     const char *secret, struct buf *sealed, struct db_params *params);
 /* Ends the transaction. RC_NOTFOUND: the statement at index gave no row, and nothing was written. */
 enum rc webhooks_commit(struct db *db, enum rc rc, size_t index, struct err *err);
 /* "webhook:ID", with ":before" the secret before. */
