@@ -67,10 +67,25 @@ static void end_cancelled(struct tasking *t);
 static void answer_again(struct tasking *t, const struct kv_reply *reply);
 static void drop(struct tasking *t);
 
+static void on_cancel(void *taskings, const struct bus_msg *msg);
+
 enum rc
-taskings_open(struct taskings *all, struct err *err)
+taskings_open(struct taskings *all, const struct tasking_settings *settings, struct err *err)
 {
-    return allow_new(worker_bus(all->w), &all->allow, err);
+    all->jobs.kv = worker_kv(all->w);
+    all->jobs.retention_s = settings->job_retention_days * 86400;
+    all->jobs.share_bytes = settings->redis_share_bytes;
+    memcpy(all->jobs.data_key, settings->data_key, sizeof(all->jobs.data_key));
+    enum rc rc = allow_new(worker_bus(all->w), &all->allow, err);
+    return rc == RC_OK ? bus_subscribe(worker_bus(all->w), TASKING_CANCEL_SUBJECT, NULL, on_cancel,
+                                       all, &all->cancels, err)
+                       : rc;
+}
+
+unsigned
+taskings_free_of(const struct taskings *all, int64_t slots)
+{
+    return all->count < slots ? (unsigned)slots - all->count : 0;
 }
 
 /* The program ends: what is not settled goes back to the server (worker.h). */
@@ -85,8 +100,9 @@ taskings_close(struct taskings *all)
 
 /* --- the beginning ------------------------------------------------------------------------------------ */
 
-void
-tasking_ref(const struct call *call, struct job_ref *ref)
+/* The job's place in Redis, from a command's message. */
+static void
+ref_of(const struct call *call, struct job_ref *ref)
 {
     const char *type = json_string(json_member(call->body, "task"), "type");
 
@@ -96,6 +112,20 @@ tasking_ref(const struct call *call, struct job_ref *ref)
     (void)snprintf(ref->workspace, sizeof(ref->workspace), "%s", call->actor.workspace);
     (void)snprintf(ref->id, sizeof(ref->id), "%s", call->id);
     (void)snprintf(ref->action, sizeof(ref->action), "%s", type ? type : "");
+}
+
+enum rc
+taskings_dead(struct taskings *all, const struct call *call, const char *reason, struct err *err)
+{
+    struct job_ref ref;
+
+    if (call->command != all->kind->command)
+        return RC_OK;
+    ref_of(call, &ref);
+    enum rc rc = jobs_dead_sync(&all->jobs, &ref, reason, err);
+    if (rc == RC_OK)
+        tasking_tell_state(all, &ref, "dead");
+    return rc;
 }
 
 /* For actions the audit log keeps a digest and a redacted prefix of the parameters. */
@@ -129,7 +159,7 @@ tasking_new(struct taskings *all, struct call *call)
     LIST_INSERT_HEAD(&all->list, t, link);
     all->count++;
     buf_init(&t->steps->output, all->kind->output_max);
-    tasking_ref(call, &t->ref);
+    ref_of(call, &t->ref);
     return t;
 }
 
@@ -550,8 +580,9 @@ tasking_cancel(struct taskings *all, const char *workspace, const char *id)
     }
 }
 
-void
-tasking_on_cancel(void *taskings, const struct bus_msg *msg)
+/* "<workspace> <id>", from whichever replica was asked to cancel. */
+static void
+on_cancel(void *taskings, const struct bus_msg *msg)
 {
     char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
     char *space;

@@ -12,17 +12,40 @@
 #define GANTRY_TASKING_TASKING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/queue.h>
 
 #include "policy/policy.h"
+#include "process/conf.h"
 #include "protocol/jobs.h"
 #include "tasking/allow.h"
 #include "worker/worker.h"
 
+#define TASKING_CANCEL_SUBJECT "gantry.sys.executor.cancel" /* "<workspace> <id>", to all of them */
+
 struct tasking;
 struct tasking_steps; /* tasking.c */
 
+/* Settings that every such program has: a member of its struct, and rows of its table. */
+struct tasking_settings {
+    uint8_t data_key[CRYPTO_KEY_LEN];
+    int64_t job_retention_days, redis_share_bytes;
+};
+/* clang-format off */
+#define TASKING_CONF(settings_type, member)                                                        \
+    { .name = "DATA_KEY", .type = CONF_KEY32, .offset = offsetof(settings_type, member.data_key),  \
+      .help = "encrypts job results and preview parameters in Redis" },                            \
+    { .name = "JOB_RETENTION_DAYS", .type = CONF_INT,                                              \
+      .offset = offsetof(settings_type, member.job_retention_days), .default_text = "7", .min = 1, \
+      .max = 365, .help = "how long an ended job is kept" },                                       \
+    { .name = "REDIS_SHARE_BYTES", .type = CONF_INT,                                               \
+      .offset = offsetof(settings_type, member.redis_share_bytes), .default_text = "134217728",    \
+      .min = 1048576, .max = 1099511627776,                                                        \
+      .help = "Redis memory for one workspace's previews and job results; beyond it, 503" }
+/* clang-format on */
+
 struct tasking_kind {
+    enum command command; /* that it carries out */
     /* Begin. Then exactly one of the ends below is called, now or later. */
     void (*run)(struct tasking *t);
     /* The job is cancelled while t->own is set: end it soon, by tasking_end() as cancelled if nothing
@@ -45,6 +68,7 @@ struct taskings {
     void *program; /* for kind's functions */
     struct jobs jobs;
     struct allow *allow;
+    struct bus_sub *cancels;
     LIST_HEAD(, tasking) list; /* owned; those under way */
     unsigned count;
 };
@@ -63,18 +87,19 @@ struct tasking {
     struct tasking_steps *steps;
 };
 
-/* on_ready and on_stop. The members w, kind, program and jobs are set before. */
-enum rc taskings_open(struct taskings *all, struct err *err);
+/* on_ready and on_stop. The members w, kind, program and jobs.marks are set before. */
+enum rc taskings_open(struct taskings *all, const struct tasking_settings *settings,
+                      struct err *err);
 void taskings_close(struct taskings *all);
+/* slots_free, of so many. */
+unsigned taskings_free_of(const struct taskings *all, int64_t slots);
+/* on_dead: its job ends as dead, and listeners hear of it. */
+enum rc taskings_dead(struct taskings *all, const struct call *call, const char *reason,
+                      struct err *err);
 
 void tasking_start(struct taskings *all, struct call *call);
 /* Whoever runs this job here ends it. */
 void tasking_cancel(struct taskings *all, const char *workspace, const char *id);
-/* The same of "<workspace> <id>", a message from whichever replica was asked to cancel (a bus_fn). */
-void tasking_on_cancel(void *taskings, const struct bus_msg *msg);
-/* The job's place in Redis, from a command's message. */
-void tasking_ref(const struct call *call, struct job_ref *ref);
-
 /* state.c: tell the gateways a state at once; the program's NATS user may publish gantry.sys.jobs.*.* */
 void tasking_tell_state(struct taskings *all, const struct job_ref *ref, const char *status);
 

@@ -20,10 +20,10 @@
 #include "bus/bus.h"
 #include "jobs/connector.h"
 
-#define HOOKS_MAX      20 /* of a workspace */
-#define HOOK_ID_LEN    12
-#define HOOK_OVERLAP_S 86400
-#define HOOK_SUBJECT   "gantry.sys.connector.hook"
+#define HOOKS_MAX    20 /* of a workspace */
+#define HOOK_ID_LEN  12
+#define HOOK_NOUN    "hook"
+#define HOOK_SUBJECT "gantry.sys.connector.hook"
 
 void hooks_create_start(struct worker *w, struct call *call);
 void hooks_list_start(struct worker *w, struct call *call);
@@ -32,8 +32,5 @@ void hooks_rotate_start(struct worker *w, struct call *call);
 
 /* take.c: HOOK_SUBJECT; arg is the connector. */
 void hooks_on_request(void *arg, const struct bus_msg *msg);
-
-/* "hook:ID", with ":before" the secret before. */
-void hook_secret_name(const char *id, bool before, char name[SECRET_NAME_MAX]);
 
 #endif

@@ -12,9 +12,8 @@
 #include "hooks/hooks.h"
 #include "sql_connector.h"
 #include "webhooks/sign.h"
-#include "webhooks/webhooks.h"
+#include "webhooks/store.h"
 
-#define ANSWER_MAX     (1u << 20)
 #define DEFINITION_MAX (64u << 10)
 
 enum column {
@@ -49,16 +48,10 @@ id_of_call(const struct call *call, char id[HOOK_ID_LEN + 1])
     id[HOOK_ID_LEN] = '\0';
 }
 
-static enum rc
-none(struct err *err)
-{
-    return err_set(err, RC_NOTFOUND, "There is no hook with this id.");
-}
-
 /* --- shown ------------------------------------------------------------------------------------------------ */
 
 static void
-put_row(struct json_writer *w, const PGresult *rows, int row)
+put_row(struct json_writer *w, const PGresult *rows, int row, const char *secret)
 {
     const char *id = db_text(rows, row, COL_ID), *definition = db_text(rows, row, COL_DEFINITION);
     char path[32];
@@ -71,78 +64,32 @@ put_row(struct json_writer *w, const PGresult *rows, int row)
     json_put_raw(w, "definition", definition, strlen(definition));
     json_put_string(w, "description", db_text(rows, row, COL_DESCRIPTION));
     json_put_string(w, "created_by", db_text(rows, row, COL_CREATED_BY));
-    if (db_text(rows, row, COL_PREVIOUS))
-        json_put_time(w, "previous_valid_until", db_int(rows, row, COL_PREVIOUS, 0));
-    else
-        json_put_null(w, "previous_valid_until");
-    json_put_time(w, "created_at", db_int(rows, row, COL_CREATED, 0));
+    store_put_time(w, "previous_valid_until", rows, row, COL_PREVIOUS);
+    store_put_time(w, "created_at", rows, row, COL_CREATED);
+    if (secret)
+        json_put_string(w, "secret", secret);
 }
 
-static enum rc
-read_rows(struct worker *w, const char *workspace, const char *id, PGresult **rows, struct err *err)
-{
-    struct db_params params = { 0 };
-
-    db_param_text(&params, workspace);
-    db_param_text(&params, id);
-    return db_query(worker_db(w), workspace, SQL_CONNECTOR_HOOK_LIST, &params, rows, err);
-}
-
-/* made: the secret is ours and is shown. */
-static enum rc
-write_one(struct worker *w, const char *workspace, const char *id, bool made, struct buf *out,
-          struct err *err)
-{
-    AUTO(pgresult) PGresult *rows = NULL;
-    struct connector *c = worker_state(w);
-    struct vault_secret secret = { 0 };
-    char name[SECRET_NAME_MAX];
-    struct json_writer writer;
-    enum rc rc = read_rows(w, workspace, id, &rows, err);
-
-    if (rc == RC_OK && PQntuples(rows) == 0)
-        return none(err);
-    hook_secret_name(id, false, name);
-    if (rc == RC_OK && made)
-        rc = vault_use(&c->vault, workspace, name, &secret, err);
-    if (rc != RC_OK)
-        return rc == RC_NOTFOUND ? RC_BUG : rc;
-    buf_init(out, ANSWER_MAX);
-    json_begin(&writer, out);
-    json_object(&writer, NULL);
-    put_row(&writer, rows, 0);
-    if (made)
-        json_put_string(&writer, "secret", buf_text(&secret.value));
-    json_close(&writer);
-    vault_secret_fini(&secret);
-    return json_end(&writer);
-}
+static const struct store_kind HOOKS = {
+    .noun = HOOK_NOUN,
+    .list = SQL_CONNECTOR_HOOK_LIST,
+    .create = SQL_CONNECTOR_HOOK_CREATE,
+    .keyed = SQL_CONNECTOR_HOOK_KEYED,
+    .removed = SQL_CONNECTOR_HOOK_DELETE,
+    .most = HOOKS_MAX,
+    .put_row = put_row,
+};
 
 void
 hooks_list_start(struct worker *w, struct call *call)
 {
-    AUTO(pgresult) PGresult *rows = NULL;
-    AUTO(buf) struct buf out = { 0 };
-    struct json_writer writer;
-    struct err err = { 0 };
-    enum rc rc = read_rows(w, call->actor.workspace, NULL, &rows, &err);
-    int n = rc == RC_OK ? PQntuples(rows) : 0;
+    store_list_start(w, call, &HOOKS);
+}
 
-    buf_init(&out, ANSWER_MAX);
-    json_begin(&writer, &out);
-    json_object(&writer, NULL);
-    json_array(&writer, "items");
-    for (int row = 0; row < n; row++) {
-        json_object(&writer, NULL);
-        put_row(&writer, rows, row);
-        json_close(&writer);
-    }
-    json_close(&writer);
-    json_put_int(&writer, "count", n);
-    json_close(&writer);
-    if (rc == RC_OK)
-        rc = json_end(&writer);
-    webhooks_settle(w, call, rc, &err, 200, &out);
+void
+hooks_delete_start(struct worker *w, struct call *call)
+{
+    store_delete_start(w, call, &HOOKS);
 }
 
 /* --- made ------------------------------------------------------------------------------------------------- */
@@ -233,24 +180,20 @@ make_secret(const char *scheme, const char *given, char text[SIGN_TEXT_MAX])
 static enum rc
 create(struct connector *c, const struct call *call, const char *id, struct err *err)
 {
-    const char *workspace = call->actor.workspace, *scheme = json_string(call->body, "scheme");
+    const char *scheme = json_string(call->body, "scheme");
     const char *description = json_string(call->body, "description");
-    char name[SECRET_NAME_MAX], text[SIGN_TEXT_MAX] = "";
-    AUTO(buf) struct buf sealed = { 0 };
+    char text[SIGN_TEXT_MAX] = "";
     AUTO(buf) struct buf definition = { 0 };
-    struct db_params put, row = { 0 };
-    struct db *db = worker_db(c->w);
-    size_t index = 0;
-    struct vault_place place = { .what = VAULT_SECRET, .workspace = workspace, .name = name };
+    struct db_params row = { 0 };
+    const struct store_change change = {
+        .workspace = call->actor.workspace,
+        .id = id,
+        .row = &row,
+        .secret = make_secret(scheme, json_string(call->body, "secret"), text),
+    };
     enum rc rc = write_definition(call->body, &definition);
 
-    if (rc != RC_OK || (rc = vault_version(&c->vault, &place.version, err)) != RC_OK)
-        return rc;
-    hook_secret_name(id, false, name);
-    vault_params(&c->vault, &place, make_secret(scheme, json_string(call->body, "secret"), text),
-                 &sealed, &put);
-    crypto_wipe(text, sizeof(text));
-    db_param_text(&row, workspace);
+    db_param_text(&row, change.workspace);
     db_param_text(&row, id);
     db_param_text(&row, scheme);
     db_param_text(&row, json_string(call->body, "command"));
@@ -258,15 +201,10 @@ create(struct connector *c, const struct call *call, const char *id, struct err 
     db_param_text(&row, description ? description : "");
     db_param_text(&row, key_of(call));
     db_param_int(&row, HOOKS_MAX);
-    if ((rc = db_begin(db, workspace, err)) != RC_OK)
-        return rc;
-    rc = db_send(db, SQL_CONNECTOR_HOOK_CREATE, &row, &index, err);
     if (rc == RC_OK)
-        rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
-    rc = webhooks_commit(db, rc, index, err);
-    return rc == RC_NOTFOUND
-               ? err_set(err, RC_LIMIT, "A workspace has at most %d hooks: delete one.", HOOKS_MAX)
-               : rc;
+        rc = store_create(c, &HOOKS, &change, err);
+    crypto_wipe(text, sizeof(text));
+    return rc;
 }
 
 void
@@ -292,34 +230,13 @@ hooks_create_start(struct worker *w, struct call *call)
         worker_finish(w, call);
         return;
     }
-    enum rc rc = read_rows(w, call->actor.workspace, id, &rows, &err);
+    enum rc rc = store_read(worker_state(w), &HOOKS, call->actor.workspace, id, &rows, &err);
     if (rc == RC_OK && PQntuples(rows) == 0)
         rc = create(worker_state(w), call, id, &err);
     if (rc == RC_OK)
-        rc = write_one(w, call->actor.workspace, id, !secret, &out, &err);
-    webhooks_settle(w, call, rc, &err, 201, &out);
+        rc = store_write(worker_state(w), &HOOKS, call->actor.workspace, id, !secret, &out, &err);
+    store_settle(w, call, HOOK_NOUN, rc, &err, 201, &out);
     buf_wipe(&out);
-}
-
-void
-hooks_delete_start(struct worker *w, struct call *call)
-{
-    AUTO(pgresult) PGresult *rows = NULL;
-    AUTO(buf) struct buf out = { 0 };
-    struct db_params params = { 0 };
-    struct err err = { 0 };
-    const char *id = json_string(call->body, "id");
-
-    call->audit_target = arena_strdup(call->mem, id);
-    db_param_text(&params, call->actor.workspace);
-    db_param_text(&params, id);
-    enum rc rc = db_query(worker_db(w), call->actor.workspace, SQL_CONNECTOR_HOOK_DELETE, &params,
-                          &rows, &err);
-    if (rc == RC_OK && PQntuples(rows) == 0)
-        rc = none(&err);
-    buf_init(&out, 16);
-    buf_puts(&out, "{}");
-    webhooks_settle(w, call, rc, &err, 204, &out);
 }
 
 /* --- another secret ----------------------------------------------------------------------------------------- */
@@ -327,43 +244,27 @@ hooks_delete_start(struct worker *w, struct call *call)
 static enum rc
 rotate(struct connector *c, const struct call *call, const char *scheme, struct err *err)
 {
-    const char *workspace = call->actor.workspace, *id = json_string(call->body, "id");
-    char name[SECRET_NAME_MAX], name_before[SECRET_NAME_MAX], text[SIGN_TEXT_MAX] = "";
-    AUTO(buf) struct buf sealed = { 0 };
-    AUTO(buf) struct buf sealed_before = { 0 };
+    const char *id = json_string(call->body, "id");
+    char name[SECRET_NAME_MAX], text[SIGN_TEXT_MAX] = "";
     struct vault_secret now = { 0 };
-    struct db_params put, put_before, row = { 0 };
-    struct db *db = worker_db(c->w);
-    size_t index = 0;
+    struct db_params row = { 0 };
+    struct store_change change = { .workspace = call->actor.workspace, .id = id, .row = &row };
 
-    struct vault_place place = { .what = VAULT_SECRET,
-                                 .workspace = workspace,
-                                 .name = name_before };
-
-    hook_secret_name(id, false, name);
-    hook_secret_name(id, true, name_before);
-    enum rc rc = vault_version(&c->vault, &place.version, err);
-    if (rc != RC_OK || (rc = vault_use(&c->vault, workspace, name, &now, err)) != RC_OK)
+    store_secret_name(HOOK_NOUN, id, false, name);
+    enum rc rc = vault_use(&c->vault, change.workspace, name, &now, err);
+    if (rc != RC_OK)
         return rc;
-    vault_params(&c->vault, &place, buf_text(&now.value), &sealed_before, &put_before);
-    vault_secret_fini(&now);
-    place.name = name;
-    vault_params(&c->vault, &place, make_secret(scheme, json_string(call->body, "secret"), text),
-                 &sealed, &put);
-    crypto_wipe(text, sizeof(text));
-    db_param_text(&row, workspace);
+    change.before = buf_text(&now.value);
+    change.secret = make_secret(scheme, json_string(call->body, "secret"), text);
+    db_param_text(&row, change.workspace);
     db_param_text(&row, id);
-    db_param_int(&row, json_int(call->body, "overlap_seconds", HOOK_OVERLAP_S));
+    db_param_int(&row, json_int(call->body, "overlap_seconds", STORE_OVERLAP_S));
     db_param_text(&row, call->id);
     db_param_text(&row, key_of(call));
-    if ((rc = db_begin(db, workspace, err)) != RC_OK)
-        return rc;
-    rc = db_send(db, SQL_CONNECTOR_HOOK_KEYED, &row, &index, err);
-    if (rc == RC_OK)
-        rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put, NULL, err);
-    if (rc == RC_OK)
-        rc = db_send(db, SQL_CONNECTOR_SECRET_PUT, &put_before, NULL, err);
-    return webhooks_commit(db, rc, index, err);
+    rc = store_rotate(c, &HOOKS, &change, err);
+    vault_secret_fini(&now);
+    crypto_wipe(text, sizeof(text));
+    return rc;
 }
 
 void
@@ -373,14 +274,12 @@ hooks_rotate_start(struct worker *w, struct call *call)
     AUTO(buf) struct buf out = { 0 };
     struct field_errors errors = { 0 };
     struct err err = { 0 };
-    const char *workspace = call->actor.workspace, *id = json_string(call->body, "id");
+    struct connector *c = worker_state(w);
+    const char *workspace = call->actor.workspace, *id = store_id(call);
     const char *secret = json_string(call->body, "secret"), *scheme = NULL, *by = NULL;
+    enum rc rc = store_find(c, &HOOKS, workspace, id, &rows, &err);
 
-    call->audit_target = arena_strdup(call->mem, id);
-    enum rc rc = read_rows(w, workspace, id, &rows, &err);
-    if (rc == RC_OK && PQntuples(rows) == 0) {
-        rc = none(&err);
-    } else if (rc == RC_OK) {
+    if (rc == RC_OK) {
         scheme = db_text(rows, 0, COL_SCHEME);
         by = db_text(rows, 0, COL_ROTATED_BY);
         check_secret(scheme, secret, &errors);
@@ -391,9 +290,9 @@ hooks_rotate_start(struct worker *w, struct call *call)
         return;
     }
     if (rc == RC_OK && (!by || strcmp(by, call->id) != 0))
-        rc = rotate(worker_state(w), call, scheme, &err);
+        rc = rotate(c, call, scheme, &err);
     if (rc == RC_OK)
-        rc = write_one(w, workspace, id, !secret, &out, &err);
-    webhooks_settle(w, call, rc, &err, 200, &out);
+        rc = store_write(c, &HOOKS, workspace, id, !secret, &out, &err);
+    store_settle(w, call, HOOK_NOUN, rc, &err, 200, &out);
     buf_wipe(&out);
 }

@@ -17,6 +17,7 @@
 #include "json/json_pointer.h"
 #include "recipe/fill.h"
 #include "sql_connector.h"
+#include "webhooks/store.h"
 
 #define ANSWER_MAX (4u << 20)
 /* What an unknown hook is checked with, so that it takes the time of a known one. */
@@ -32,12 +33,6 @@ struct taking {
     bool two_secrets, known;
     char delivery[HASH_TEXT_MAX];
 };
-
-void
-hook_secret_name(const char *id, bool before, char name[SECRET_NAME_MAX])
-{
-    (void)snprintf(name, SECRET_NAME_MAX, "hook:%.12s%s", id, before ? ":before" : "");
-}
 
 /* --- whose it is ------------------------------------------------------------------------------------------ */
 
@@ -73,7 +68,7 @@ verify(struct taking *t, struct err *err)
     for (unsigned before = 0; before <= t->two_secrets; before++) {
         struct vault_secret secret = { 0 };
         char name[SECRET_NAME_MAX];
-        hook_secret_name(t->hook, before == 1, name);
+        store_secret_name(HOOK_NOUN, t->hook, before == 1, name);
         enum rc rc = vault_use(&t->c->vault, t->workspace, name, &secret, err);
         if (rc == RC_OK &&
             scheme_verify(t->scheme, t->definition, buf_text(&secret.value), &t->request) == RC_OK)

@@ -32,9 +32,7 @@ struct settings {
     int64_t slots, webhook_slots;
     char *webhook_retries;
     uint8_t secret_key[CRYPTO_KEY_LEN], secret_key_previous[CRYPTO_KEY_LEN];
-    uint8_t data_key[CRYPTO_KEY_LEN];
-    int64_t job_retention_days;
-    int64_t redis_share_bytes;
+    struct tasking_settings jobs;
 };
 
 struct connector {
@@ -45,7 +43,7 @@ struct connector {
     struct vault vault;
     struct desk *desk;
     struct taskings taskings;
-    struct bus_sub *cancels, *questions, *hooks;
+    struct bus_sub *questions, *hooks;
     LIST_HEAD(, errand) errands; /* under way, for the end of the program */
     int64_t rotate_ms;           /* when rotation is looked at next */
     bool rotating;               /* there is a key before, and its end was not logged yet */
@@ -116,7 +114,5 @@ void secrets_get_start(struct worker *w, struct call *call);
 void secrets_list_start(struct worker *w, struct call *call);
 void secrets_delete_start(struct worker *w, struct call *call);
 void connector_on_question(void *arg, const struct bus_msg *msg);
-
-#define CONNECTOR_CANCEL_SUBJECT "gantry.sys.executor.cancel"
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "jobs/connector.h"
+#include "webhooks/store.h"
 
 #define ONE_MAX     4096
 #define LIST_MAX    (1 << 20)
@@ -14,21 +15,6 @@
 #define SUMMARY_MAX 512
 
 /* --- secrets ------------------------------------------------------------------------------------------------ */
-
-static void
-settle(struct worker *w, struct call *call, enum rc rc, const struct err *err, int status,
-       const struct buf *out)
-{
-    if (rc == RC_OK)
-        call_answer(call, status, out);
-    else if (rc == RC_NOTFOUND)
-        call_problem(call, PROBLEM_NOT_FOUND, NULL, err->text);
-    else if (rc == RC_TEMP)
-        call_problem(call, PROBLEM_UNAVAILABLE, NULL, "PostgreSQL does not answer: ask again.");
-    else
-        call_problem(call, PROBLEM_INTERNAL, NULL, "The secret cannot be stored or read.");
-    worker_finish(w, call);
-}
 
 static const char *
 name_of(struct call *call)
@@ -68,7 +54,7 @@ respond(struct worker *w, struct call *call, size_t limit, fill_fn *fill)
     json_close(&writer);
     if (rc == RC_OK)
         rc = json_end(&writer);
-    settle(w, call, rc, &err, 200, &out);
+    store_settle(w, call, "secret", rc, &err, 200, &out);
 }
 
 static enum rc
@@ -128,7 +114,7 @@ secrets_delete_start(struct worker *w, struct call *call)
 
     buf_init(&out, ONE_MAX);
     buf_puts(&out, "{}");
-    settle(w, call, rc, &err, 204, &out);
+    store_settle(w, call, "secret", rc, &err, 204, &out);
 }
 
 /* --- actions ------------------------------------------------------------------------------------------------- */

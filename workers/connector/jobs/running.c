@@ -212,6 +212,7 @@ facts(const struct tasking *t, struct policy_ask *ask)
 }
 
 const struct tasking_kind CONNECTOR_KIND = {
+    .command = CMD_CONNECTOR_RUN,
     .run = run_errand,
     .cancel = cancel_errand,
     .cancelled = write_cancelled,

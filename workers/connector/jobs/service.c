@@ -41,12 +41,7 @@ static const struct conf_item ITEMS[] = {
       .help = "deliveries of webhooks that are sent at once; a workspace has at most half of them" },
     { .name = "WEBHOOK_RETRIES", .type = CONF_STRING, .offset = AT(webhook_retries), .default_text = "5 300 1800 7200 18000 36000 50400 72000 86400", .min = 1, .max = 256,
       .help = "seconds before each further attempt of a delivery, up to a fifth more at random" },
-    { .name = "DATA_KEY", .type = CONF_KEY32, .offset = AT(data_key),
-      .help = "encrypts job results and preview parameters in Redis" },
-    { .name = "JOB_RETENTION_DAYS", .type = CONF_INT, .offset = AT(job_retention_days), .default_text = "7", .min = 1, .max = 365,
-      .help = "how long an ended job is kept" },
-    { .name = "REDIS_SHARE_BYTES", .type = CONF_INT, .offset = AT(redis_share_bytes), .default_text = "134217728", .min = 1048576, .max = 1099511627776,
-      .help = "Redis memory for one workspace's previews and job results; beyond it, 503" },
+    TASKING_CONF(struct settings, jobs),
 };
 /* clang-format on */
 
@@ -102,21 +97,15 @@ connector_ready(struct worker *w, struct err *err)
         .w = w,
         .kind = &CONNECTOR_KIND,
         .program = c,
-        .jobs = { .kv = worker_kv(w),
-                  .retention_s = s->job_retention_days * 86400,
-                  .share_bytes = s->redis_share_bytes,
-                  .marks = true },
+        .jobs = { .marks = true },
     };
-    memcpy(c->taskings.jobs.data_key, s->data_key, sizeof(c->taskings.jobs.data_key));
     if ((rc = desk_new(worker_loop(w), &c->desk, err)) != RC_OK ||
-        (rc = taskings_open(&c->taskings, err)) != RC_OK ||
+        (rc = taskings_open(&c->taskings, &s->jobs, err)) != RC_OK ||
         (rc = bus_subscribe(worker_bus(w), CONNECTOR_QUESTION_SUBJECT "*", "connector",
-                            connector_on_question, c, &c->questions, err)) != RC_OK ||
-        (rc = bus_subscribe(worker_bus(w), HOOK_SUBJECT, "connector", hooks_on_request, c,
-                            &c->hooks, err)) != RC_OK)
+                            connector_on_question, c, &c->questions, err)) != RC_OK)
         return rc;
-    return bus_subscribe(worker_bus(w), CONNECTOR_CANCEL_SUBJECT, NULL, tasking_on_cancel,
-                         &c->taskings, &c->cancels, err);
+    return bus_subscribe(worker_bus(w), HOOK_SUBJECT, "connector", hooks_on_request, c, &c->hooks,
+                         err);
 }
 
 /* All are looked through; said once, if there was something to do. */
@@ -183,19 +172,14 @@ unsigned
 connector_slots_free(struct worker *w)
 {
     const struct connector *c = worker_state(w);
-    unsigned slots = (unsigned)c->settings->slots;
 
-    return c->taskings.count < slots ? slots - c->taskings.count : 0;
+    return taskings_free_of(&c->taskings, c->settings->slots);
 }
 
 enum rc
 connector_dead(struct worker *w, struct call *call, const char *reason, struct err *err)
 {
-    const struct connector *c = worker_state(w);
-    struct job_ref ref;
+    struct connector *c = worker_state(w);
 
-    if (call->command != CMD_CONNECTOR_RUN)
-        return RC_OK;
-    tasking_ref(call, &ref);
-    return jobs_dead_sync(&c->taskings.jobs, &ref, reason, err);
+    return taskings_dead(&c->taskings, call, reason, err);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "db/db.h"
 #include "sql_connector.h"
+#include "webhooks/store.h"
 #include "webhooks/webhooks.h"
 
 #define PAGE_MAX   (4u << 20)
@@ -16,18 +17,9 @@
 #define BODY_MAX   1024
 
 static void
-put_time(struct json_writer *w, const char *name, const PGresult *rows, int row, int column)
-{
-    if (db_text(rows, row, column))
-        json_put_time(w, name, db_int(rows, row, column, 0));
-    else
-        json_put_null(w, name);
-}
-
-static void
 put_row(struct json_writer *w, const PGresult *rows, int row)
 {
-    const char *error = db_text(rows, row, 6), *body = db_text(rows, row, 10);
+    const char *body = db_text(rows, row, 10);
 
     json_object(w, NULL);
     json_put_string(w, "id", db_text(rows, row, 1));
@@ -38,13 +30,10 @@ put_row(struct json_writer *w, const PGresult *rows, int row)
         json_put_int(w, "http_status", db_int(rows, row, 5, 0));
     else
         json_put_null(w, "http_status");
-    if (error)
-        json_put_string(w, "error", error);
-    else
-        json_put_null(w, "error");
-    put_time(w, "created_at", rows, row, 7);
-    put_time(w, "next_at", rows, row, 8);
-    put_time(w, "ended_at", rows, row, 9);
+    store_put_text(w, "error", rows, row, 6);
+    store_put_time(w, "created_at", rows, row, 7);
+    store_put_time(w, "next_at", rows, row, 8);
+    store_put_time(w, "ended_at", rows, row, 9);
     json_put_raw(w, "payload", body, strlen(body));
     json_close(w);
 }
@@ -54,18 +43,9 @@ static enum rc
 check_webhook(struct worker *w, struct call *call, struct err *err)
 {
     AUTO(pgresult) PGresult *rows = NULL;
-    struct db_params params = { 0 };
-    const char *id = json_string(call->body, "id");
-    enum rc rc;
 
-    call->audit_target = arena_strdup(call->mem, id);
-    db_param_text(&params, call->actor.workspace);
-    db_param_text(&params, id);
-    rc = db_query(worker_db(w), call->actor.workspace, SQL_CONNECTOR_WEBHOOK_LIST, &params, &rows,
-                  err);
-    if (rc == RC_OK && PQntuples(rows) == 0)
-        rc = err_set(err, RC_NOTFOUND, "There is no webhook with this id.");
-    return rc;
+    return store_find(worker_state(w), &WEBHOOKS, call->actor.workspace, store_id(call), &rows,
+                      err);
 }
 
 static enum rc
@@ -113,7 +93,7 @@ webhooks_deliveries_start(struct worker *w, struct call *call)
     json_close(&writer);
     if (rc == RC_OK)
         rc = json_end(&writer);
-    webhooks_settle(w, call, rc, &err, 200, &out);
+    store_settle(w, call, WEBHOOK_NOUN, rc, &err, 200, &out);
 }
 
 /* {"id","state"} of a delivery that is due now. */
@@ -132,7 +112,7 @@ settle_queued(struct worker *w, struct call *call, enum rc rc, const struct err 
     json_close(&writer);
     if (rc == RC_OK)
         rc = json_end(&writer);
-    webhooks_settle(w, call, rc, err, 200, &out);
+    store_settle(w, call, WEBHOOK_NOUN, rc, err, 200, &out);
 }
 
 void

@@ -18,6 +18,7 @@
 #include "protocol/audit_event.h"
 #include "sql_connector.h"
 #include "webhooks/sign.h"
+#include "webhooks/store.h"
 #include "webhooks/webhooks.h"
 
 #define LEAVES_MAX    500 /* of the log, for one webhook, at once */
@@ -287,7 +288,7 @@ sign(struct parcel *parcel, const struct sign_message *message, bool both, struc
     for (unsigned before = 0; before <= both && rc == RC_OK; before++) {
         struct vault_secret secret = { 0 };
         char name[SECRET_NAME_MAX];
-        webhook_secret_name(parcel->webhook, before == 1, name);
+        store_secret_name(WEBHOOK_NOUN, parcel->webhook, before == 1, name);
         rc = vault_use(&c->vault, parcel->workspace, name, &secret, err);
         if (rc == RC_OK && sign_add(buf_text(&secret.value), message, out) != RC_OK)
             rc = err_set(err, RC_CONFIG, "the signing secret is malformed");

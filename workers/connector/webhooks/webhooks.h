@@ -25,8 +25,7 @@
 #define WEBHOOK_CONNECT_MS  5000
 #define WEBHOOK_HEAD_MS     15000
 #define WEBHOOK_TOTAL_MS    20000
-#define WEBHOOK_LEASE_S     60 /* longer than a delivery takes */
-#define WEBHOOK_OVERLAP_S   86400
+#define WEBHOOK_LEASE_S     60    /* longer than a delivery takes */
 #define WEBHOOK_WAIT_MAX_S  86400 /* of a Retry-After */
 
 struct dispatch;
@@ -48,12 +47,7 @@ void webhooks_test_start(struct worker *w, struct call *call);
 void webhooks_deliveries_start(struct worker *w, struct call *call);
 void webhooks_replay_start(struct worker *w, struct call *call);
 
-/* What all of them do at their end: the answer in out, or the problem that rc stands for. */
-void webhooks_settle(struct worker *w, struct call *call, enum rc rc, const struct err *err,
-                     int status, const struct buf *out);
-/* Ends the transaction. RC_NOTFOUND: the statement at index gave no row, and nothing was written. */
-enum rc webhooks_commit(struct db *db, enum rc rc, size_t index, struct err *err);
-/* "webhook:ID", with ":before" the secret before. */
-void webhook_secret_name(const char *id, bool before, char name[SECRET_NAME_MAX]);
+#define WEBHOOK_NOUN "webhook"
+extern const struct store_kind WEBHOOKS; /* subscriptions.c */
 
 #endif

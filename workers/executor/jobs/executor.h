@@ -21,9 +21,7 @@ struct settings {
     char *tasks_dir, *user, *cgroup;
     int64_t slots;
     bool pool;
-    uint8_t data_key[CRYPTO_KEY_LEN];
-    int64_t job_retention_days;
-    int64_t redis_share_bytes;
+    struct tasking_settings jobs;
 };
 
 struct executor {
@@ -32,7 +30,6 @@ struct executor {
     struct catalog catalog;
     struct runner *runner;
     struct loop_watch *watch;
-    struct bus_sub *cancels;
     struct taskings taskings;
 };
 
@@ -54,7 +51,5 @@ void jobs_cancel_start(struct worker *w, struct call *call);
 void jobs_list_start(struct worker *w, struct call *call);
 void jobs_get_start(struct worker *w, struct call *call);
 void actions_list_start(struct worker *w, struct call *call);
-
-#define EXECUTOR_CANCEL_SUBJECT "gantry.sys.executor.cancel"
 
 #endif

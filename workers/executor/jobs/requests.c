@@ -241,7 +241,7 @@ tell_executors(const struct asking *asking)
 {
     char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
     int len = snprintf(text, sizeof(text), "%s %s", asking->ref.workspace, asking->ref.id);
-    struct bus_out out = { .subject = EXECUTOR_CANCEL_SUBJECT, .data = text, .len = (size_t)len };
+    struct bus_out out = { .subject = TASKING_CANCEL_SUBJECT, .data = text, .len = (size_t)len };
 
     tasking_cancel(&asking->x->taskings, asking->ref.workspace, asking->ref.id);
     (void)bus_publish(worker_bus(asking->x->w), &out, NULL); /* lost: the job says it runs still */

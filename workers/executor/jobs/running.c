@@ -103,6 +103,7 @@ facts(const struct tasking *t, struct policy_ask *ask)
 }
 
 const struct tasking_kind EXECUTOR_KIND = {
+    .command = CMD_EXECUTOR_RUN,
     .run = run_sandbox,
     .cancel = cancel_sandbox,
     .cancelled = write_cancelled,

@@ -25,12 +25,7 @@ static const struct conf_item ITEMS[] = {
       .help = "user that the program switches to when started as root" },
     { .name = "EXECUTOR_CGROUP", .type = CONF_STRING, .offset = AT(cgroup), .default_text = "", .max = 1024,
       .help = "delegated cgroup v2 folder for the limits of tasks; empty = limits by sampling" },
-    { .name = "DATA_KEY", .type = CONF_KEY32, .offset = AT(data_key),
-      .help = "encrypts job results and preview parameters in Redis" },
-    { .name = "JOB_RETENTION_DAYS", .type = CONF_INT, .offset = AT(job_retention_days), .default_text = "7", .min = 1, .max = 365,
-      .help = "how long an ended job is kept" },
-    { .name = "REDIS_SHARE_BYTES", .type = CONF_INT, .offset = AT(redis_share_bytes), .default_text = "134217728", .min = 1048576, .max = 1099511627776,
-      .help = "Redis memory for one workspace's previews and job results; beyond it, 503" },
+    TASKING_CONF(struct settings, jobs),
 };
 /* clang-format on */
 
@@ -92,22 +87,12 @@ executor_ready(struct worker *w, struct err *err)
                                       .pool = x->settings->pool };
     enum rc rc;
 
-    x->taskings = (struct taskings){
-        .w = w,
-        .kind = &EXECUTOR_KIND,
-        .program = x,
-        .jobs = { .kv = worker_kv(w),
-                  .retention_s = x->settings->job_retention_days * 86400,
-                  .share_bytes = x->settings->redis_share_bytes },
-    };
-    memcpy(x->taskings.jobs.data_key, x->settings->data_key, sizeof(x->taskings.jobs.data_key));
-    if ((rc = taskings_open(&x->taskings, err)) != RC_OK ||
-        (rc = runner_new(&options, &x->runner, err)) != RC_OK ||
-        (rc = loop_watch_new(worker_loop(w), runner_fd(x->runner), LOOP_READ, on_runner, x,
-                             &x->watch, err)) != RC_OK)
+    x->taskings = (struct taskings){ .w = w, .kind = &EXECUTOR_KIND, .program = x };
+    if ((rc = taskings_open(&x->taskings, &x->settings->jobs, err)) != RC_OK ||
+        (rc = runner_new(&options, &x->runner, err)) != RC_OK)
         return rc;
-    return bus_subscribe(worker_bus(w), EXECUTOR_CANCEL_SUBJECT, NULL, tasking_on_cancel,
-                         &x->taskings, &x->cancels, err);
+    return loop_watch_new(worker_loop(w), runner_fd(x->runner), LOOP_READ, on_runner, x, &x->watch,
+                          err);
 }
 
 void
@@ -129,22 +114,14 @@ unsigned
 executor_slots_free(struct worker *w)
 {
     const struct executor *x = worker_state(w);
-    unsigned slots = (unsigned)x->settings->slots;
 
-    return x->taskings.count < slots ? slots - x->taskings.count : 0;
+    return taskings_free_of(&x->taskings, x->settings->slots);
 }
 
 enum rc
 executor_dead(struct worker *w, struct call *call, const char *reason, struct err *err)
 {
     struct executor *x = worker_state(w);
-    struct job_ref ref;
 
-    if (call->command != CMD_EXECUTOR_RUN)
-        return RC_OK;
-    tasking_ref(call, &ref);
-    enum rc rc = jobs_dead_sync(&x->taskings.jobs, &ref, reason, err);
-    if (rc == RC_OK)
-        tasking_tell_state(&x->taskings, &ref, "dead");
-    return rc;
+    return taskings_dead(&x->taskings, call, reason, err);
 }
