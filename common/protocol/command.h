@@ -25,6 +25,9 @@
 
 #define SUBJECT_MAX    200 /* bytes with the NUL */
 #define SUBJECT_PREFIX "gantry.v1."
+/* The connector tells the gateways that a webhook was disabled: gantry.sys.webhooks.<workspace>.<id>, a core message
+ * {"state":…,"reason":…}. */
+#define WEBHOOK_STATE_SUBJECT "gantry.sys.webhooks."
 /* Of a core request with a claim: who asks records what comes of it, so the worker does not. */
 #define UNRECORDED_HEADER "Gantry-Unrecorded"
 #define EVENT_HEADER      "Gantry-Event"

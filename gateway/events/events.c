@@ -171,22 +171,60 @@ events_done(struct events *events, const char *workspace, const char *family, co
 
 /* --- from NATS ------------------------------------------------------------------------------------ */
 
-/* gantry.sys.jobs.<workspace>.<id> {"status":…,"action":…}: from the executor. */
+/* The workspace of <prefix><workspace>.<id>; the id, or NULL. */
+static const char *
+split_subject(const char *subject, size_t prefix, char workspace[WORKSPACE_TEXT_MAX])
+{
+    const char *name = subject + prefix;
+    const char *dot = strchr(name, '.');
+
+    if (!dot || (size_t)(dot - name) >= WORKSPACE_TEXT_MAX)
+        return NULL;
+    memcpy(workspace, name, (size_t)(dot - name));
+    workspace[dot - name] = '\0';
+    return dot + 1;
+}
+
+/* gantry.sys.jobs.<workspace>.<id> {"status":…,"action":…}: from the executor and the connector. */
 static void
 on_job_state(void *arg, const struct bus_msg *msg)
 {
     struct events *events = arg;
     AUTO(json) cJSON *doc = NULL;
     char workspace[WORKSPACE_TEXT_MAX];
-    const char *name = msg->subject + sizeof(JOB_STATE_SUBJECT) - 1;
-    const char *dot = strchr(name, '.');
+    const char *id = split_subject(msg->subject, sizeof(JOB_STATE_SUBJECT) - 1, workspace);
 
-    if (!dot || (size_t)(dot - name) >= sizeof(workspace) ||
-        json_read(msg->data, msg->len, &doc, NULL) != RC_OK || !json_string(doc, "status"))
+    if (id && json_read(msg->data, msg->len, &doc, NULL) == RC_OK && json_string(doc, "status"))
+        tell_job(events, workspace, id, json_string(doc, "status"), json_string(doc, "action"));
+}
+
+/* gantry.sys.webhooks.<workspace>.<id> {"state":…,"reason":…}: from the connector. */
+static void
+on_webhook_state(void *arg, const struct bus_msg *msg)
+{
+    AUTO(json) cJSON *doc = NULL;
+    AUTO(buf) struct buf data = { 0 };
+    char workspace[WORKSPACE_TEXT_MAX];
+    struct json_writer w;
+    const char *id = split_subject(msg->subject, sizeof(WEBHOOK_STATE_SUBJECT) - 1, workspace);
+    struct channel *channel = id ? channel_find(arg, workspace) : NULL;
+
+    if (!channel || json_read(msg->data, msg->len, &doc, NULL) != RC_OK ||
+        !json_string(doc, "state") || !json_string(doc, "reason"))
         return;
-    memcpy(workspace, name, (size_t)(dot - name));
-    workspace[dot - name] = '\0';
-    tell_job(events, workspace, dot + 1, json_string(doc, "status"), json_string(doc, "action"));
+    buf_init(&data, EVENTS_TEXT_MAX / 2);
+    json_begin(&w, &data);
+    json_object(&w, NULL);
+    json_put_string(&w, "id", id);
+    json_put_string(&w, "state", json_string(doc, "state"));
+    json_put_string(&w, "reason", json_string(doc, "reason"));
+    json_put_time(&w, "at", clock_wall_ms());
+    json_close(&w);
+    if (json_end(&w) == RC_OK)
+        channel_tell(channel, &(struct telling){ .workspace = workspace,
+                                                 .scope = 1u << SCOPE_WEBHOOKS_MANAGE,
+                                                 .name = "webhook",
+                                                 .data = buf_text(&data) });
 }
 
 /* What events_tell() sent: {"scope":…,"event":…,"data":{…}}; of a job also its state. */
@@ -258,6 +296,9 @@ events_open(struct gateway *gw, struct events **out, struct err *err)
     enum rc rc = tally_new(&events->shares, err);
     if (rc == RC_OK)
         rc = bus_subscribe(gw->bus, JOB_STATE_SUBJECT "*.*", NULL, on_job_state, events, &sub, err);
+    if (rc == RC_OK)
+        rc = bus_subscribe(gw->bus, WEBHOOK_STATE_SUBJECT "*.*", NULL, on_webhook_state, events,
+                           &sub, err);
     if (rc == RC_OK)
         rc = bus_subscribe(gw->bus, TOLD_SUBJECT "*", NULL, on_told, events, &sub, err);
     if (rc != RC_OK) {

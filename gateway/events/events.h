@@ -4,8 +4,8 @@
  * wait for a job.
  *
  * An event comes from NATS, so that every gateway hears it: the .done events of commands, the states
- * that the executor tells (gantry.sys.jobs.<workspace>.<id>), and what a gateway tells all of them
- * (events_tell). It concerns one workspace and needs one scope; it holds no content, only names.
+ * that executor and connector tell (gantry.sys.jobs.<workspace>.<id>, gantry.sys.webhooks.<workspace>.<id>), and
+ * what a gateway tells all of them (events_tell). It concerns one workspace and needs one scope; it holds no content, only names.
  * A workspace has a window of its last EVENTS_WINDOW events for as long as somebody listens, and
  * EVENTS_LINGER_MS longer, for those who come back with Last-Event-ID. Whatever may have been missed
  * (an id from before the window, another gateway's, an outage of NATS) is answered with the event

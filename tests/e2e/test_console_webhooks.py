@@ -141,10 +141,39 @@ def test_a_hook_takes_what_its_service_signs(stack, page, axe):
     body = json.dumps({"title": "from a service"}).encode()
     mac = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     stack.anonymous().request("POST", hook["path"], body, {"X-Hub-Signature-256": mac}).ok()
+    page.click("I have stored it", "button")
+    page.wait("!document.getElementById('secret')")
+    page.run("document.querySelector('[aria-label^=\"Rotate the secret of /hooks/\"]').click()")
+    page.wait_text("taken for another day")
+    page.click("Rotate", "dialog button")
+    page.wait("document.getElementById('secret')")
+    page.wait_text("The secret before it is good until")
+    turned = page.run("document.getElementById('secret').textContent")
+    assert turned != secret
+    for one in (secret, turned):
+        body = json.dumps({"title": f"signed with {one[:4]}"}).encode()
+        mac = "sha256=" + hmac.new(one.encode(), body, hashlib.sha256).hexdigest()
+        stack.anonymous().request("POST", hook["path"], body, {"X-Hub-Signature-256": mac}).ok()
     page.run("document.querySelector('[aria-label^=\"Delete /hooks/\"]').click()")
     page.click("Delete", "dialog button")
     page.wait_text("There is no hook.")
     assert client.get("/hooks").ok().json["items"] == []
+
+
+def test_a_webhook_that_is_disabled_shows_itself(stack, services, page, axe):
+    """Without a reload: the event of GET /ai/events has the list read anew."""
+    client, path = stack.client(), f"console-{uuid.uuid4().hex[:8]}"
+    body = {"url": f"https://plain.example/{path}", "events": ["audit.never.happens"]}
+    hook = client.post("/webhooks", body).ok(201).json
+    page.click("Overview", "nav a")
+    page.click("Webhooks", "nav a")
+    page.wait_text(path)
+    services.say(f"plain.example/{path}", (410, None))
+    client.post(f"/webhooks/{hook['id']}/test", {}).ok()
+    page.wait_text("disabled (gone)", 60)
+    page.wait_text("its receiver refuses its deliveries")
+    look(page, axe, "webhook-disabled")
+    client.delete(f"/webhooks/{hook['id']}").ok(204)
 
 
 def test_what_is_refused_is_said_where_it_was_asked_for(page):

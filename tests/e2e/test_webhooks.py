@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 from gantry_testing import services as stand_ins
+from gantry_testing.events import Stream
 from gantry_testing.npm import KEPT, install, npm
 from gantry_testing.stack import Stack
 from gantry_testing.wait import wait_until
@@ -488,15 +489,32 @@ def test_a_sending_whose_lease_has_ended_settles_nothing(stack, services, path):
 
 
 def test_gone_is_gone(stack, services, path):
+    """And those who listen hear of it, if they may see webhooks."""
     hook = subscribe(stack, path)
     services.say(f"plain.example/{path}", (410, None))
-    store(stack)
-    (delivery,) = settled(stack, hook, 1, "failed")
+    listeners = [Stream(stack.url, stack.key(role)) for role in ("admin", "developer")]
+    with listeners[0] as admin, listeners[1] as developer:
+        store(stack)
+        (delivery,) = settled(stack, hook, 1, "failed")
+        told = admin.until("webhook", id=hook["id"])
+        assert (told["state"], told["reason"]) == ("disabled", "gone")
+        event = stack.client().get("/ai/audit?action=webhooks.disable&limit=100").ok().json
+        assert hook["id"] in {one["target"] for one in event["items"]}  # the log had it before
+        job = run_ping(stack)
+        for name, data, _ in developer:
+            assert name != "webhook"
+            if name == "job" and data["job_id"] == job:
+                break
     assert delivery["attempts"] == 1
     shown = stack.client().get(f"/webhooks/{hook['id']}").ok().json
     assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
     counted = stack.gantry("status")["webhooks"]
     assert counted["count"] >= counted["disabled"] >= 1
+
+
+def run_ping(stack):
+    actions = [{"action": "ping", "params": {}}]
+    return stack.client().post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"][0]
 
 
 def endless(handler):

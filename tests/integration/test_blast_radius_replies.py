@@ -50,7 +50,12 @@ STREAM_OF = {
 # whole API of JetStream by itself; the second is what gantry.sys.connz.* is in the system account.
 IMPORTED = dict.fromkeys(CONSUMER, ["$JS.API.INFO"]) | {"kick": ["$SYS.REQ.SERVER.*.CONNZ"]}
 # Events like .done: whoever hears them never answers.
-EVENTS = ("gantry.sys.metrics.", "gantry.sys.jobs.", "gantry.sys.executor.cancel")
+EVENTS = (
+    "gantry.sys.metrics.",
+    "gantry.sys.jobs.",
+    "gantry.sys.webhooks.",
+    "gantry.sys.executor.cancel",
+)
 # What an answer can carry: an acknowledgement (empty is one too), an order to delete.
 BODIES = [b"", b"+ACK", b'{"seq":1}']
 RESERVED = ("_R_.", "$JS.ACK.")  # the server refuses such reply subjects

@@ -49,12 +49,22 @@ export class Hooks extends Page {
         if (await this.attempt(() => call('DELETE', '/hooks/' + encodeURIComponent(asking.id))))
             this.read();
     }
-    render(_, { items, problem, made, asking, busy }) {
+    async rotate() {
+        const { turning, next = '' } = this.state;
+        this.setState({ turning: null, next: '' });
+        const body = next ? { secret: next } : {};
+        if (await this.attempt(async () => this.setState({ made: await call('POST', '/hooks/' + encodeURIComponent(turning.id) + '/rotate', body) })))
+            this.read();
+    }
+    render(_, { items, problem, made, asking, turning, next = '', busy }) {
         return h('div', null,
             h('section', { 'aria-labelledby': 'hooks' }, h('h2', { id: 'hooks' }, 'Hooks for services'),
                 h('p', null, 'A service that cannot send a key posts to such an address and proves by its signature who it is; one command is carried out.'),
                 h(Failure, { problem }), made && this.made(made), this.list(items, problem)),
             h('section', { 'aria-labelledby': 'create-hook' }, h('h2', { id: 'create-hook' }, 'Create a hook'), this.form(busy)),
+            turning && h(Confirm, { title: 'Rotate the secret?', action: 'Rotate', onYes: () => this.rotate(), onNo: () => this.setState({ turning: null, next: '' }) },
+                h('p', null, 'What the service signs for ', h('code', null, turning.path), ' with the present secret is taken for another day, so that it can change over.'),
+                h(TextField, { label: 'New secret of the service', type: 'password', value: next, hint: 'Only if the service makes it (Stripe, Slack). Empty: one is made.', onValue: (text) => this.setState({ next: text }) })),
             asking && h(Confirm, { title: 'Delete the hook?', action: 'Delete', onYes: () => this.confirmed(), onNo: () => this.setState({ asking: null }) },
                 h('p', null, 'What the service sends to ', h('code', null, asking.path), ' is refused from then on.')));
     }
@@ -62,7 +72,8 @@ export class Hooks extends Page {
         const stored = () => this.setState({ made: null });
         return h('div', null,
             h('p', { class: 'notice', role: 'status' }, 'The service sends to ', h('code', null, location.origin + hook.path), '.'),
-            hook.secret && h(Secret, { what: 'The secret of the hook', text: hook.secret, onStored: stored }));
+            hook.secret && h(Secret, { what: 'The secret of the hook', text: hook.secret, until: hook.previous_valid_until, onStored: stored }),
+            !hook.secret && hook.previous_valid_until && h('p', { class: 'small' }, 'The secret before is taken until ', h(Time, { at: hook.previous_valid_until }), '.'));
     }
     list(items, problem) {
         if (!items)
@@ -72,7 +83,8 @@ export class Hooks extends Page {
         return h(Table, { caption: 'Hooks', head: ['Address', 'Scheme', 'Command', 'Description', 'Created', 'Change'], rows: items.map((hook) =>
             h('tr', { key: hook.id }, h('th', { scope: 'row' }, h('code', null, hook.path)), h('td', null, hook.scheme), h('td', null, hook.command),
                 h('td', null, hook.description || '–'), h('td', null, h(Time, { at: hook.created_at })),
-                h('td', null, h('button', { type: 'button', class: 'danger', 'aria-label': 'Delete ' + hook.path, onClick: () => this.setState({ asking: hook }) }, 'Delete')))) });
+                h('td', null, h('button', { type: 'button', 'aria-label': 'Rotate the secret of ' + hook.path, onClick: () => this.setState({ turning: hook }) }, 'Rotate'), ' ',
+                    h('button', { type: 'button', class: 'danger', 'aria-label': 'Delete ' + hook.path, onClick: () => this.setState({ asking: hook }) }, 'Delete')))) });
     }
     form(busy) {
         const { scheme = 'github', command = 'memory.ingest', template = TEMPLATE, only = '', purpose = '', given = '', header = '' } = this.state;

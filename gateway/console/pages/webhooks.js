@@ -3,6 +3,7 @@
 
 import { h, Page, Failure, Waiting, Empty, Table, Time, TextField, TextArea, Choice, Copy, Badge, count } from './ui.js';
 import { call, session } from './api.js';
+import { onEvents } from './events.js';
 import { Hooks } from './hooks.js';
 
 const ORDERS = [['', 'several at a time, in any order'], ['ordered', 'one at a time, in the order of the log']];
@@ -53,6 +54,7 @@ export function Fields({ url, events, description, order, onValues }) {
 export class Webhooks extends Page {
     componentDidMount() {
         this.read();
+        this.stop = onEvents(['webhook', 'missed'], () => this.state.items && this.read()); // one was disabled
     }
     read() {
         return this.attempt(async () => this.setState({ items: (await call('GET', '/webhooks')).items }));
@@ -73,7 +75,7 @@ export class Webhooks extends Page {
             return h('div', null, h('h1', null, 'Webhooks'), h(Off, { onAgain: () => this.read() }));
         return h('div', null, h('h1', null, 'Webhooks'),
             h('p', null, 'Events of the workspace go to servers of others, signed. Deliveries carry names and ids, never a text or a result.'),
-            h(Failure, { problem }), made && this.made(made),
+            h(Failure, { problem }), made && this.made(made), this.warning(items),
             h('section', { 'aria-labelledby': 'list' }, h('h2', { id: 'list' }, 'Webhooks of ' + session.who.tenant_id), this.list(items, problem)),
             h('section', { 'aria-labelledby': 'create' }, h('h2', { id: 'create' }, 'Create a webhook'),
                 h('form', { onSubmit: (event) => this.create(event) },
@@ -81,6 +83,15 @@ export class Webhooks extends Page {
                         h(Choice, { label: 'Signature', value: signature, options: SIGNATURES, onValue: (text) => this.setState({ signature: text }) })),
                     h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'primary', disabled: busy }, 'Create the webhook')))),
             h(Hooks));
+    }
+    // Those that were disabled because of what their receivers answered.
+    warning(items) {
+        const off = (items || []).filter((hook) => !hook.enabled && hook.disabled_reason !== 'by_hand');
+        return off.length > 0 && h('div', { class: 'notice warn', role: 'status' },
+            h('p', null, off.length === 1 ? 'A webhook was disabled, because its receiver refuses its deliveries: '
+                : count(off.length) + ' webhooks were disabled, because their receivers refuse their deliveries: ',
+            off.map((hook) => h('span', { key: hook.id }, h('code', null, hook.url), ' (' + hook.disabled_reason + ') ')),
+            'What happens meanwhile waits in the audit log. Look at it, and enable it when the receiver is mended.'));
     }
     made(hook) {
         const stored = () => this.setState({ made: null });

@@ -11,21 +11,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "bus/bus.h"
 #include "db/db.h"
 #include "json/json_pool.h"
 #include "process/fault.h"
-#include "protocol/audit_event.h"
 #include "sql_connector.h"
 #include "webhooks/sign.h"
 #include "webhooks/store.h"
+#include "webhooks/telling.h"
 #include "webhooks/webhooks.h"
 
 #define LEAVES_MAX    500 /* of the log, for one webhook, at once */
 #define ROUNDS_MAX    4   /* of collecting in one tick */
 #define SWEEP_EVERY_S 60
-#define TELL_MAX      20
-#define TELL_MS       5000
 #define HEADER_MAX    512
 #define N_HEADERS     5
 #define HTTP_GONE     410
@@ -53,7 +50,7 @@ struct dispatch {
     int64_t retries_s[WEBHOOK_RETRIES_MAX];
     size_t n_retries;
     unsigned ticks;
-    unsigned telling; /* audit events on their way */
+    struct tellings tellings;
     atomic_bool stop;
 };
 
@@ -87,6 +84,7 @@ dispatch_new(struct connector *c, struct dispatch **out, struct err *err)
     if (!dispatch)
         return err_set(err, RC_TEMP, "no memory for deliveries");
     dispatch->c = c;
+    dispatch->tellings.c = c;
     LIST_INIT(&dispatch->parcels);
     rc = read_retries(c->settings->webhook_retries, dispatch, err);
     if (rc == RC_OK)
@@ -450,90 +448,6 @@ count(struct dispatch *dispatch)
     metrics->webhooks_pending = (uint64_t)db_int(rows, 0, 2, 0);
 }
 
-/* --- the audit log is told what was disabled -------------------------------------------------------------------- */
-
-struct telling {
-    struct dispatch *dispatch;
-    char workspace[WORKSPACE_TEXT_MAX], webhook[ID_TEXT_MAX], event[ID_TEXT_MAX];
-};
-
-static void
-on_told(void *arg, enum rc rc, bool duplicate, const struct err *err)
-{
-    struct telling *telling = arg;
-    AUTO(pgresult) PGresult *rows = NULL;
-    struct db_params params = { 0 };
-
-    (void)duplicate, (void)err;
-    telling->dispatch->telling--;
-    if (rc != RC_OK && rc != RC_TEMP)
-        log_fields(LOG_ERROR, "the audit log cannot be told that a webhook was disabled",
-                   "workspace", telling->workspace, "webhook", telling->webhook, "why",
-                   rc_meaning(rc), NULL);
-    if (rc == RC_OK) {
-        db_param_text(&params, telling->workspace);
-        db_param_text(&params, telling->webhook);
-        db_param_text(&params, telling->event);
-        (void)!db_query(worker_db(telling->dispatch->c->w), telling->workspace,
-                        SQL_CONNECTOR_WEBHOOK_TOLD, &params, &rows, NULL);
-    }
-    free(telling);
-}
-
-static void
-tell_one(struct dispatch *dispatch, const PGresult *rows, int row)
-{
-    struct telling *telling = calloc(1, sizeof(*telling));
-    AUTO(buf) struct buf text = { 0 };
-    char subject[SUBJECT_MAX], msg_id[ID_TEXT_MAX + 16];
-
-    if (!telling)
-        log_no_memory("an audit event");
-    telling->dispatch = dispatch;
-    (void)snprintf(telling->workspace, sizeof(telling->workspace), "%s", db_text(rows, row, 0));
-    (void)snprintf(telling->webhook, sizeof(telling->webhook), "%s", db_text(rows, row, 1));
-    (void)snprintf(telling->event, sizeof(telling->event), "%s", db_text(rows, row, 2));
-    const struct audit_request_event event = {
-        .event_id = telling->event,
-        .actor = AUDIT_ACTOR_PROGRAM,
-        .action = "webhooks.disable",
-        .target = telling->webhook,
-        .status = AUDIT_SUCCESS,
-        .error_code = db_text(rows, row, 3),
-        .duration_ms = -1,
-        .region = worker_region(dispatch->c->w),
-        .time_ms = clock_wall_ms(),
-    };
-    buf_init(&text, AUDIT_EVENT_MAX);
-    (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.audit.request.connector",
-                   telling->workspace);
-    (void)snprintf(msg_id, sizeof(msg_id), "%s.audit", telling->event);
-    dispatch->telling++;
-    enum rc rc = audit_event_write(&event, &text);
-    const struct bus_out out = { .subject = subject, .data = text.data, .len = text.len };
-    if (rc == RC_OK)
-        rc = bus_js_publish(worker_bus(dispatch->c->w), &out, msg_id, TELL_MS, on_told, telling,
-                            NULL);
-    if (rc != RC_OK)
-        on_told(telling, rc, false, NULL);
-}
-
-static void
-tell(struct dispatch *dispatch)
-{
-    AUTO(pgresult) PGresult *rows = NULL;
-    struct db_params params = { 0 };
-
-    if (dispatch->telling)
-        return;
-    db_param_int(&params, TELL_MAX);
-    if (db_query(worker_db(dispatch->c->w), NULL, SQL_CONNECTOR_WEBHOOK_UNTOLD, &params, &rows,
-                 NULL) != RC_OK)
-        return;
-    for (int row = 0; row < PQntuples(rows); row++)
-        tell_one(dispatch, rows, row);
-}
-
 void
 dispatch_tick(struct dispatch *dispatch)
 {
@@ -551,7 +465,7 @@ dispatch_tick(struct dispatch *dispatch)
         return;
     collect(dispatch);
     claim(dispatch);
-    tell(dispatch);
+    tellings_tick(&dispatch->tellings);
     count(dispatch);
     if (dispatch->ticks++ % SWEEP_EVERY_S == 0)
         sweep(dispatch);
