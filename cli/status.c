@@ -13,7 +13,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "cli.h"
+#include "protocol/bounds.h"
 #include "sql_cli.h"
 #include "streams.h"
 
@@ -21,10 +23,18 @@
 #define GATEWAY_MS  5000 /* a gateway that takes longer is down */
 #define WORKERS_MAX 16
 #define NAME_ROOM   64
+#define FULL_MAX    28
+#define WHOSE_MAX   4 /* workspaces that are named for a bound */
 
 struct worker_count {
     char name[NAME_ROOM];
     unsigned instances;
+};
+
+struct full_bound {
+    char name[NAME_ROOM];
+    char whose[WHOSE_MAX][WORKSPACE_TEXT_MAX]; /* as its workers say */
+    size_t n_whose;
 };
 
 struct status {
@@ -32,7 +42,8 @@ struct status {
     bool good, asked_gateway, asked_nats, asked_database, asked_redis;
     char gateway[32];
     char dependencies[256];
-    char full[256]; /* bounds that refused something lately */
+    struct full_bound full[FULL_MAX]; /* those that refused something lately */
+    size_t n_full;
     struct err nats, database, redis;
     struct worker_count workers[WORKERS_MAX];
     size_t n_workers;
@@ -44,18 +55,48 @@ struct status {
 
 /* --- gateway ---------------------------------------------------------------------------------- */
 
+/* NULL: no room, or no name. */
+static struct full_bound *
+full_of(struct status *status, const char *name)
+{
+    if (!name || strlen(name) >= NAME_ROOM)
+        return NULL;
+    for (size_t i = 0; i < status->n_full; i++)
+        if (strcmp(status->full[i].name, name) == 0)
+            return &status->full[i];
+    if (status->n_full == FULL_MAX)
+        return NULL;
+    struct full_bound *bound = &status->full[status->n_full++];
+    *bound = (struct full_bound){ 0 };
+    (void)strlcpy(bound->name, name, NAME_ROOM);
+    return bound;
+}
+
 static void
 read_full(struct status *status, const cJSON *list)
 {
     const cJSON *item = NULL;
-    size_t used = 0;
-    cJSON_ArrayForEach (item, list) {
-        const char *name = cJSON_GetStringValue(item);
-        int n = snprintf(status->full + used, sizeof(status->full) - used, "%s%.40s",
-                         used ? ", " : "", name ? name : "?");
-        used += n > 0 ? (size_t)n : 0;
-        if (used >= sizeof(status->full))
-            break;
+    cJSON_ArrayForEach (item, list)
+        (void)full_of(status, cJSON_GetStringValue(item));
+}
+
+/* What a worker says of its bounds: whose they are, which /readyz does not tell. */
+static void
+read_whose(struct status *status, const cJSON *metadata)
+{
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach (item, metadata) {
+        const char *whose = cJSON_GetStringValue(item);
+        if (!whose || strncmp(item->string, SERVICE_FULL, sizeof(SERVICE_FULL) - 1) != 0)
+            continue;
+        struct full_bound *bound = full_of(status, item->string + sizeof(SERVICE_FULL) - 1);
+        if (!bound || bound->n_whose == WHOSE_MAX)
+            continue;
+        size_t i = 0;
+        while (i < bound->n_whose && strcmp(bound->whose[i], whose) != 0)
+            i++;
+        if (i == bound->n_whose)
+            (void)strlcpy(bound->whose[bound->n_whose++], whose, WORKSPACE_TEXT_MAX);
     }
 }
 
@@ -115,6 +156,7 @@ on_pong(void *arg, const struct bus_msg *msg)
     if (json_read(msg->data, msg->len, &doc, NULL) != RC_OK || !json_string(doc, "name"))
         return;
     const char *name = json_string(doc, "name");
+    read_whose(status, json_member(doc, "metadata"));
     for (size_t i = 0; i < status->n_workers; i++)
         if (strcmp(status->workers[i].name, name) == 0) {
             status->workers[i].instances++;
@@ -228,13 +270,50 @@ print_part(const char *name, bool asked, const struct err *err)
                  err->rc == RC_OK ? "" : err->text);
 }
 
+static void
+print_full(const struct status *status)
+{
+    if (status->n_full == 0)
+        return;
+    (void)printf("%-12s ", "full");
+    for (size_t i = 0; i < status->n_full; i++) {
+        const struct full_bound *bound = &status->full[i];
+        (void)printf("%s%s", i ? ", " : "", bound->name);
+        for (size_t j = 0; j < bound->n_whose; j++)
+            (void)printf("%s%s%s", j ? ", " : " (", bound->whose[j],
+                         j + 1 == bound->n_whose ? ")" : "");
+    }
+    (void)printf("\n");
+}
+
+/* The names as one text, and whose they are. */
+static void
+put_full(struct json_writer *w, const struct status *status)
+{
+    char names[FULL_MAX * (NAME_ROOM + 2)] = "";
+    for (size_t i = 0; i < status->n_full; i++) {
+        (void)strlcat(names, i ? ", " : "", sizeof(names));
+        (void)strlcat(names, status->full[i].name, sizeof(names));
+    }
+    json_put_string(w, "full", names);
+    json_object(w, "full_workspaces");
+    for (size_t i = 0; i < status->n_full; i++) {
+        if (status->full[i].n_whose == 0)
+            continue;
+        json_array(w, status->full[i].name);
+        for (size_t j = 0; j < status->full[i].n_whose; j++)
+            json_put_string(w, NULL, status->full[i].whose[j]);
+        json_close(w);
+    }
+    json_close(w);
+}
+
 static int
 print_text(const struct status *status)
 {
     (void)printf("%-12s %s%s%s\n", "gateway", status->asked_gateway ? status->gateway : "not asked",
                  status->dependencies[0] ? ": " : "", status->dependencies);
-    if (status->full[0])
-        (void)printf("%-12s %s\n", "full", status->full);
+    print_full(status);
     print_part("postgresql", status->asked_database, &status->database);
     print_part("redis", status->asked_redis, &status->redis);
     print_part("nats", status->asked_nats, &status->nats);
@@ -273,7 +352,7 @@ print_document(const struct status *status)
     json_object(&w, NULL);
     json_put_bool(&w, "ok", status->good);
     json_put_string(&w, "gateway", status->asked_gateway ? status->gateway : "not asked");
-    json_put_string(&w, "full", status->full);
+    put_full(&w, status);
     json_put_string(&w, "postgresql", word(status->asked_database, &status->database));
     json_put_string(&w, "redis", word(status->asked_redis, &status->redis));
     json_put_string(&w, "nats", word(status->asked_nats, &status->nats));

@@ -19,6 +19,9 @@
 
 #define BOUND_MS 10000
 
+/* Metadata of a worker (NATS ADR-32): with the name of a bound that is full, whose workspace reached it. */
+#define SERVICE_FULL "full."
+
 /* clang-format off */
 #define BOUND_TABLE(X)                                                                  \
     X(BOUND_HELD,         "held")            /* a workspace's, that wait for another attempt */ \

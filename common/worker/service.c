@@ -88,6 +88,22 @@ put_endpoints(struct json_writer *json, const struct worker *w, enum verb verb)
         json_put_time(json, "started", w->ready_ms);
 }
 
+/* Metadata are names with texts: one for each bound that is full, of the workspace that reached it. */
+static void
+put_metadata(struct json_writer *json, const struct worker *w)
+{
+    char name[64];
+    json_object(json, "metadata");
+    json_put_string(json, "region", worker_region(w));
+    for (enum bound bound = 0; bound < BOUND_COUNT; bound++) {
+        if (w->bounds.marks[bound].until_ms <= clock_mono_ms() || !w->full_whose[bound][0])
+            continue;
+        snprintf(name, sizeof(name), SERVICE_FULL "%s", bound_name(bound));
+        json_put_string(json, name, w->full_whose[bound]);
+    }
+    json_close(json);
+}
+
 static void
 on_question(void *arg, const struct bus_msg *msg)
 {
@@ -106,9 +122,7 @@ on_question(void *arg, const struct bus_msg *msg)
     json_put_string(&json, "id", w->instance);
     json_put_string(&json, "version", GANTRY_VERSION);
     json_put_string(&json, "type", TYPES[verb]);
-    json_object(&json, "metadata");
-    json_put_string(&json, "region", worker_region(w));
-    json_close(&json);
+    put_metadata(&json, w);
     if (verb == INFO)
         json_put_string(&json, "description", w->spec->description ? w->spec->description : "");
     if (verb != PING)

@@ -174,7 +174,9 @@ struct worker {
     struct stages stages;
     struct series_set series; /* owned: stages of commands, and what the program records */
     struct bounds bounds;
-    bool tell_soon; /* with the next tick: something new is full */
+    char full_whose[BOUND_COUNT]
+                   [WORKSPACE_TEXT_MAX]; /* the last one that reached it; empty: of no one */
+    bool tell_soon;                      /* with the next tick: something new is full */
     struct route_stats stats[CMD_COUNT];
     struct gcra_table *limits; /* of direct clients */
     struct call **batch;

@@ -304,11 +304,15 @@ class Stack:
 
     def whose_bound(self, bound, program):
         """The workspaces that the program's log names for a full bound; /readyz and `gantry status`
-        name the bound too."""
+        name the bound too, and `gantry status` the workspace that reached a worker's last."""
         assert bound in self.anonymous().get("/readyz").json["full"]
-        assert bound in json.loads(self.gantry("status", check=False).stdout)["full"]
+        status = json.loads(self.gantry("status", check=False).stdout)
+        assert bound in status["full"].split(", ")
         lines = [json.loads(line) for line in self.log(program).splitlines()]
-        return {line["workspace"] for line in lines if line.get("bound") == bound}
+        named = {line["workspace"] for line in lines if line.get("bound") == bound}
+        if program != "gateway" and "" not in named:
+            assert set(status["full_workspaces"].get(bound, ())) <= named
+        return named
 
     def log(self, name):
         return (self.directory / "log" / f"{name}.log").read_text(errors="replace")

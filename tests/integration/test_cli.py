@@ -744,6 +744,14 @@ def test_memory_import_tells_what_failed(gateway, tmp_path):
 # --- status -----------------------------------------------------------------------------------
 
 
+FULL = {
+    b"ingest": b'"metadata":{"region":"here","full.held":"hog"}}',
+    b"search": b'"metadata":{"region":"","full.index_memory":"hog","full.searches":"other"}}',
+    b"audit": b'"metadata":[]}',
+    b"executor": b'"metadata":{"full.held":"third"}}',
+}
+
+
 def test_status(cli, nats, gateway):
     def answer():
         with nats.connect("ingest") as client:
@@ -752,7 +760,8 @@ def test_status(cli, nats, gateway):
             ready.set()
             message = client.next(10)
             for name in (b"ingest", b"search", b"audit", b"executor", b"ingest"):
-                client.publish(message.reply, b'{"name":"gantry-' + name + b'","id":"x"}')
+                said = b'{"name":"gantry-' + name + b'","id":"x",' + FULL[name]
+                client.publish(message.reply, said)
             client.flush()
 
     ready = threading.Event()
@@ -765,6 +774,9 @@ def test_status(cli, nats, gateway):
         assert whole["gateway"] == "not asked"
         assert whole["workers"] == {
             "gantry-ingest": 2, "gantry-search": 1, "gantry-audit": 1, "gantry-executor": 1}
+        assert whole["full"] == "held, index_memory, searches"
+        assert whole["full_workspaces"] == {
+            "held": ["hog", "third"], "index_memory": ["hog"], "searches": ["other"]}
         assert set(whole["streams"]) == {"MEMORY", "TASKS", "AUDIT", "DEAD"}
         missing = cli.run("status", code=NO, REDIS_URL=redis.url)
         assert missing.stderr == ""

@@ -190,6 +190,8 @@ def test_memory_of_the_index(system):
         for one in mine:
             assert one.result(60).status in (200, 504)
     is_full(system, "index_memory", "search", {"hog"})
+    status = json.loads(system.gantry("status", check=False).stdout)
+    assert status["full_workspaces"]["index_memory"] == ["hog"]
     neighbour.search("small").ok()
     loads = [int(value) for name, value in system.metrics().items() if "index_loads_total" in name]
     for _ in range(10):
