@@ -244,6 +244,7 @@ answer_some(struct searcher *t, struct found **found, size_t n, bool last, const
         one->request = NULL;
         pool_done(r);
     }
+    pool_give_back(t);
     return rc;
 }
 

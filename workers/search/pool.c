@@ -41,7 +41,7 @@ struct pool {
     pthread_cond_t work;
     TAILQ_HEAD(, queue) ring;         /* owned; whose turn is next comes first */
     size_t waiting, reading, at_long; /* at_long: threads with long queries */
-    bool stopping;
+    bool stopping, added;             /* added: since the threads were told; of the loop's thread */
     size_t n, idle;
     struct thread *threads; /* owned */
     struct {
@@ -121,7 +121,7 @@ work(struct thread *thread, struct queue *queue, bool reads)
     pool->at_long += queue->is_long;
     queue->reading += reads;
     pool->reading += reads;
-    if (!TAILQ_EMPTY(&queue->requests))
+    if (pool->waiting > 0)
         (void)pthread_cond_signal(&pool->work);
     (void)pthread_mutex_unlock(&pool->lock);
     searcher_run(&thread->searcher, batch, n);
@@ -240,6 +240,20 @@ run(void *arg)
     return NULL;
 }
 
+/* At the end of a turn. Who is told tells the next one while there is more. */
+static int
+tell_threads(void *arg)
+{
+    struct pool *pool = arg;
+    if (!pool->added)
+        return -1;
+    pool->added = false;
+    (void)pthread_mutex_lock(&pool->lock);
+    (void)pthread_cond_signal(&pool->work);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return -1;
+}
+
 enum rc
 pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
 {
@@ -259,6 +273,7 @@ pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
     for (; pool->n < threads; pool->n++) {
         struct thread *thread = &pool->threads[pool->n];
         *thread = (struct thread){ .pool = pool, .searcher = { .search = s } };
+        STAILQ_INIT(&thread->searcher.done);
         enum rc rc = embed_new(&conf->embed, &thread->searcher.embedder, err);
         if (rc != RC_OK)
             return rc;
@@ -270,6 +285,7 @@ pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
             return err_set(err, RC_TEMP, "cannot start a thread");
         pool->threads[i].started = true;
     }
+    loop_prepare(worker_loop(s->worker), LOOP_RANK_WRITE, tell_threads, pool);
     return RC_OK;
 }
 
@@ -278,6 +294,7 @@ pool_free(struct pool *pool)
 {
     if (!pool)
         return;
+    loop_unprepare(worker_loop(pool->search->worker), tell_threads, pool);
     (void)pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
     (void)pthread_cond_broadcast(&pool->work);
@@ -331,7 +348,7 @@ add(struct pool *pool, struct request *request)
     pool->waiting++;
     queue->waiting++;
     if (queue->waiting == 1 || !can_wait(queue)) /* the first one wakes who will look again */
-        (void)pthread_cond_signal(&pool->work);
+        pool->added = true;
     return true;
 }
 
@@ -386,9 +403,8 @@ pool_expire(struct pool *pool)
 
 /* On the loop's thread again. */
 static void
-finish(void *arg)
+finish(struct request *r)
 {
-    struct request *r = arg;
     struct search *s = r->search;
     const struct querycache_entry entry = { r->call->actor.workspace, embed_model(s->embedder),
                                             r->query };
@@ -397,11 +413,36 @@ finish(void *arg)
     worker_finish(s->worker, r->call);
 }
 
+/* The first of some. */
+static void
+finish_all(void *arg)
+{
+    struct request *r = arg, *next;
+    for (; r; r = next) {
+        next = STAILQ_NEXT(r, done);
+        finish(r);
+    }
+}
+
 void
 pool_done(struct request *request)
 {
     struct call *call = request->call;
     if (request->by && request->by->db)
         call->database_us = db_usage(request->by->db, &call->database_start_us);
-    loop_post(worker_loop(request->search->worker), finish, request);
+    if (request->by) {
+        STAILQ_INSERT_TAIL(&request->by->done, request, done);
+        return;
+    }
+    STAILQ_NEXT(request, done) = NULL;
+    loop_post(worker_loop(request->search->worker), finish_all, request);
+}
+
+void
+pool_give_back(struct searcher *searcher)
+{
+    struct request *first = STAILQ_FIRST(&searcher->done);
+    STAILQ_INIT(&searcher->done);
+    if (first)
+        loop_post(worker_loop(searcher->search->worker), finish_all, first);
 }

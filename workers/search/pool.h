@@ -10,16 +10,19 @@
  * Workspaces take turns. One thread is kept from any single workspace, and one from those that have
  * to be read from the database first, so that neither slow queries nor a large workspace stop the
  * others. Only one thread reads a workspace.
+ * What arrives in one turn of the loop is offered to the threads at its end, and what a thread has answered
+ * at the same time goes back together: several messages are then read and written at once, here and in NATS.
  *
  * Errors:  RC_TEMP  no memory, no thread
- * Threads: pool_done(), pool_stopping(), pool_help() and pool_helped() from any, the others from the loop's thread
+ * Threads: pool_done(), pool_give_back(), pool_stopping(), pool_help() and pool_helped() from any, the others
+ *          from the loop's thread
  */
 #ifndef GANTRY_SEARCH_POOL_H
 #define GANTRY_SEARCH_POOL_H
 
 #include "search.h"
 
-#define POOL_TAKE_MAX      16  /* requests that a thread takes at once */
+#define POOL_TAKE_MAX      8   /* requests that a thread takes at once */
 #define POOL_ALONE_BYTES   512 /* a longer query is taken alone */
 #define POOL_LONG_SHARE    4   /* one thread in so many answers such ones, but at least one */
 #define POOL_ENOUGH        8   /* for another thread */
@@ -39,8 +42,10 @@ void pool_expire(struct pool *pool);
 bool pool_help(void *context, void (*fn)(void *arg), void *arg);
 void pool_helped(void *context); /* after pool_help() was true */
 
-/* The request is answered: it goes back to the loop's thread. */
+/* The request is answered. It goes back to the loop's thread: at once if no searcher has it, else with
+ * pool_give_back(). */
 void pool_done(struct request *request);
+void pool_give_back(struct searcher *searcher);
 bool pool_stopping(struct pool *pool);
 
 #endif

@@ -64,6 +64,7 @@ end_late(void *arg)
         answer_timeout(r);
         end(&batch->jobs[i]);
     }
+    pool_give_back(batch->t);
 }
 
 static bool
@@ -434,6 +435,7 @@ searcher_run(struct searcher *t, struct request **requests, size_t n)
         (void)err_set(&err, RC_TEMP, "the workspace's index was replaced too often");
     end_late(&batch);
     fail_rest(&batch, &err);
+    pool_give_back(t);
     if (entry)
         shelf_give(t->search->shelf, entry);
     for (size_t i = 0; i < n; i++) {

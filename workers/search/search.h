@@ -44,7 +44,8 @@ struct search {
 
 /* One search; lives in the call's arena. */
 struct request {
-    TAILQ_ENTRY(request) link; /* in the queue of its workspace */
+    TAILQ_ENTRY(request) link;  /* in the queue of its workspace */
+    STAILQ_ENTRY(request) done; /* among those that a searcher has answered */
     struct search *search;
     struct call *call;
     struct searcher *by; /* borrowed, while it is answered; NULL = nobody yet */
@@ -76,9 +77,10 @@ struct searcher {
     struct embedder *embedder; /* owned */
     uint32_t halfvec;          /* type number of halfvec, known with the model */
     int64_t model;             /* number of the embedder's model; 0 = nothing was stored with it */
+    STAILQ_HEAD(, request) done; /* until pool_give_back() */
 };
 
-/* Answers all requests, which are of one workspace, each with pool_done(). */
+/* Answers all requests, which are of one workspace, each with pool_done(), and gives them back. */
 void searcher_run(struct searcher *t, struct request **requests, size_t n);
 
 /* One request with its hits, best first. */
