@@ -102,6 +102,23 @@ test_kernels_find_what_is_near(void **state)
                          UINT64_C(1) << 3 | UINT64_C(1) << 20 | UINT64_C(1) << 63);
 }
 
+static void
+test_kernels_find_what_is_large(void **state)
+{
+    struct dot_kernel kernels[DOT_KERNELS_MAX];
+    uint32_t sums[SEGMENT_ROWS] = { 0 };
+
+    sums[0] = 7, sums[1] = 6, sums[15] = UINT32_MAX, sums[16] = 8, sums[40] = 1u << 31,
+    sums[63] = 7;
+    for (size_t k = 0; k < dot_kernels(kernels); k++) {
+        assert_int_equal(kernels[k].large(sums, 7), UINT64_C(1) | UINT64_C(1) << 15 |
+                                                        UINT64_C(1) << 16 | UINT64_C(1) << 40 |
+                                                        UINT64_C(1) << 63);
+        assert_int_equal(kernels[k].large(sums, UINT32_MAX), UINT64_C(1) << 15);
+        assert_int_equal(kernels[k].large(sums, 0), UINT64_MAX);
+    }
+}
+
 /* A few values that are far larger than the rest do not take the rest's precision. */
 static void
 test_turning_keeps_cosines(void **state)
@@ -341,6 +358,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kernels_agree),
         cmocka_unit_test(test_kernels_find_what_is_near),
+        cmocka_unit_test(test_kernels_find_what_is_large),
         cmocka_unit_test(test_turning_keeps_cosines),
         cmocka_unit_test(test_searches_together_find_the_same),
         cmocka_unit_test(test_rivals_of_few_dimensions_are_kept),

@@ -17,7 +17,7 @@ before(const struct collection *c, const struct place *a, const struct place *b)
 }
 
 void
-best_push(const struct collection *c, struct best *best, double value, uint32_t row)
+best_insert(const struct collection *c, struct best *best, double value, uint32_t row)
 {
     struct place new = { value, row };
     size_t low = 0, high = best->n;

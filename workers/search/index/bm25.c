@@ -272,44 +272,28 @@ add_postings(const struct scorer *s, const struct scored *t, struct window *w)
     }
 }
 
-/* A bit for each of 64 sums that is large enough. */
-static uint64_t
-find_large(const uint32_t *sums, uint32_t least)
-{
-    uint64_t large = 0;
-
-    for (uint32_t from = 0; from < 64; from += 16) {
-        uint32_t any = 0;
-        for (uint32_t i = from; i < from + 16; i++)
-            any |= sums[i] >= least ? UINT32_MAX : 0;
-        for (uint32_t i = from; any && i < from + 16; i++)
-            large |= (uint64_t)(sums[i] >= least) << i;
-    }
-    return large;
-}
-
 /* The rows with a sum that can still reach the answer; the window is left empty. */
 static void
-collect(const struct rowset *pass, uint32_t least, struct window *w)
+collect(const struct scorer *s, const struct rowset *pass, uint32_t least, struct window *w)
 {
     const uint64_t *bits = pass->bits + w->low / SEGMENT_ROWS;
     size_t words = pass->words - w->low / SEGMENT_ROWS;
 
     w->n = 0;
     for (uint32_t word = 0; word < WINDOW / 64; word++) {
-        uint64_t touched = w->touched[word];
+        uint64_t large = w->touched[word];
         uint32_t *sums = w->sums + word * 64;
-        if (touched && word < words)
-            touched &= bits[word];
-        if (__builtin_popcountll(touched) > 16)
-            touched &= find_large(sums, least);
-        for (; touched; touched &= touched - 1) {
-            uint32_t i = (uint32_t)__builtin_ctzll(touched);
-            if (sums[i] >= least)
-                w->candidates[w->n++] = (struct candidate){ w->low + word * 64 + i, sums[i] };
+        if (!large)
+            continue;
+        large &= s->c->dot.large(sums, least);
+        if (word < words)
+            large &= bits[word];
+        for (; large; large &= large - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(large);
+            w->candidates[w->n++] = (struct candidate){ w->low + word * 64 + i, sums[i] };
         }
-        if (w->touched[word])
-            memset(sums, 0, 64 * sizeof(*sums));
+        for (uint32_t i = 0; i < 64; i++)
+            sums[i] = 0;
         w->touched[word] = 0;
     }
 }
@@ -377,7 +361,7 @@ score_window(struct scorer *s, const struct rowset *pass, uint64_t floor, struct
     }
     for (size_t i = rest; i < s->n; i++)
         add_postings(s, &s->terms[s->order[i]], w);
-    collect(pass, threshold > left ? (uint32_t)(threshold - left) : 1, w);
+    collect(s, pass, threshold > left ? (uint32_t)(threshold - left) : 1, w);
     complete(s, rest, left, threshold, w);
     for (size_t i = 0; i < w->n; i++)
         best_push(s->c, best, w->candidates[i].sum, w->candidates[i].row);

@@ -92,6 +92,8 @@ struct dot_kernel {
     /* A bit for each row. Its numbers are floats: near the border kernels may differ. */
     uint64_t (*near)(const struct dot_bound *bound, const int32_t *highs, const float *scale,
                      const float *slack);
+    /* A bit for each of a segment's sums that is at least so large. */
+    uint64_t (*large)(const uint32_t *sums, uint32_t least);
 };
 #define DOT_KERNELS_MAX 4
 size_t dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX]); /* of this machine, best last */

@@ -42,6 +42,21 @@ near_plain(const struct dot_bound *bound, const int32_t *highs, const float *sca
     return near;
 }
 
+static uint64_t
+large_plain(const uint32_t *sums, uint32_t least)
+{
+    uint64_t large = 0;
+
+    for (uint32_t from = 0; from < SEGMENT_ROWS; from += 16) {
+        uint32_t any = 0;
+        for (uint32_t i = from; i < from + 16; i++)
+            any |= sums[i] >= least ? UINT32_MAX : 0;
+        for (uint32_t i = from; any && i < from + 16; i++)
+            large |= (uint64_t)(sums[i] >= least) << i;
+    }
+    return large;
+}
+
 static void
 high_plain(const int8_t *const *queries, size_t n, const uint8_t *plane, size_t half,
            unsigned groups, int32_t (*out)[SEGMENT_ROWS])
@@ -264,6 +279,17 @@ near_vnni(const struct dot_bound *bound, const int32_t *highs, const float *scal
     return near;
 }
 
+AVX512 static uint64_t
+large_vnni(const uint32_t *sums, uint32_t least)
+{
+    const __m512i bound = _mm512_set1_epi32((int)least);
+    uint64_t large = 0;
+
+    for (size_t i = 0; i < SEGMENT_ROWS; i += 16)
+        large |= (uint64_t)_mm512_cmpge_epu32_mask(_mm512_loadu_si512(sums + i), bound) << i;
+    return large;
+}
+
 #elif defined(__aarch64__)
 
 static inline int8x16_t
@@ -329,15 +355,16 @@ dot_kernels(struct dot_kernel kernels[DOT_KERNELS_MAX])
 {
     size_t n = 0;
 
-    kernels[n++] = (struct dot_kernel){ "plain", high_plain, low_plain, near_plain };
+    kernels[n++] = (struct dot_kernel){ "plain", high_plain, low_plain, near_plain, large_plain };
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2"))
-        kernels[n++] = (struct dot_kernel){ "avx2", high_avx2, low_avx2, near_plain };
+        kernels[n++] = (struct dot_kernel){ "avx2", high_avx2, low_avx2, near_plain, large_plain };
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-        kernels[n++] = (struct dot_kernel){ "avx512-vnni", high_vnni, low_vnni, near_vnni };
+        kernels[n++] =
+            (struct dot_kernel){ "avx512-vnni", high_vnni, low_vnni, near_vnni, large_vnni };
 #elif defined(__aarch64__)
-    kernels[n++] = (struct dot_kernel){ "neon", high_neon, low_neon, near_plain };
+    kernels[n++] = (struct dot_kernel){ "neon", high_neon, low_neon, near_plain, large_plain };
 #endif
     return n;
 }

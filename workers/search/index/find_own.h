@@ -76,11 +76,17 @@ struct best {
     size_t n, depth;
     struct place at[COLLECTION_LEG_MAX];
 };
-void best_push(const struct collection *c, struct best *best, double value, uint32_t row);
+void best_insert(const struct collection *c, struct best *best, double value, uint32_t row);
 static inline bool
 best_is_full(const struct best *best)
 {
     return best->n == best->depth;
+}
+static inline void
+best_push(const struct collection *c, struct best *best, double value, uint32_t row)
+{
+    if (!best_is_full(best) || (best->n > 0 && value >= best->at[best->n - 1].value))
+        best_insert(c, best, value, row);
 }
 
 /* bm25.c */
