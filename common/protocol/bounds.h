@@ -28,6 +28,7 @@
     X(BOUND_IN_HAND,      "in_hand")         /* a workspace's, unsettled in a worker */ \
     X(BOUND_DEAD,         "dead_letters")    /* a workspace's, of a program */          \
     X(BOUND_REQUESTS,     "direct_requests") /* all that wait in a worker */            \
+    X(BOUND_SHARE,        "core_requests")   /* a workspace's, that wait in a worker */ \
     X(BOUND_RATE,         "direct_rate")     /* a workspace's */                        \
     X(BOUND_LOG,          "log_lines")       /* a workspace's, of one kind */           \
     X(BOUND_SEARCHES,     "searches")        /* a workspace's, that wait */             \

@@ -312,7 +312,7 @@ lists_init(struct worker *w)
     TAILQ_INIT(&w->due);
     TAILQ_INIT(&w->ring);
     TAILQ_INIT(&w->acking);
-    queue_init(&w->core);
+    core_init(&w->core);
     queue_init(&w->suspects);
     queue_init(&w->audits);
 }

@@ -312,10 +312,23 @@ reject(struct delivery *delivery, const struct err *err)
     delivery_done(delivery);
 }
 
-static bool
-is_full(const struct delivery *delivery)
+/* A core request finds no place to wait in: refused. */
+static void
+find_room(struct delivery *delivery)
 {
-    return !delivery->consumer && delivery->w->core.count >= WORKER_CORE_QUEUE_MAX;
+    const struct core *core = &delivery->w->core;
+    const char *workspace = delivery->call.actor.workspace;
+    if (delivery->consumer || delivery->refused)
+        return;
+    bool all = core->count >= WORKER_CORE_QUEUE_MAX;
+    if (!all && core_waiting(core, workspace) < WORKER_CORE_SHARE)
+        return;
+    worker_full(delivery->w, all ? BOUND_REQUESTS : BOUND_SHARE, workspace);
+    call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL,
+                 all ? "Too many requests wait already."
+                     : "Too many requests of this workspace wait already: wait for answers before "
+                       "sending more.");
+    delivery->refused = true;
 }
 
 /* What was found out of it decides where it goes. */
@@ -334,12 +347,7 @@ arrive(struct delivery *delivery, enum rc rc, const struct err *err)
     } else if (rc != RC_OK) {
         refuse_core(delivery, err);
     } else {
-        if (!delivery->refused && is_full(delivery)) {
-            worker_full(delivery->w, BOUND_REQUESTS, delivery->call.actor.workspace);
-            call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL,
-                         "Too many requests wait already.");
-            delivery->refused = true;
-        }
+        find_room(delivery);
         delivery_done(delivery);
     }
 }

@@ -10,7 +10,7 @@
 /*
  * Handing calls to handlers. Everything that arrived while the last batch was handled is the next
  * batch: under load batches grow by themselves, without load nothing waits. Three kinds take turns:
- * core requests; messages delivered for the first time, in batches of one command, to which each
+ * core requests, to which each workspace gives one in turn (core.c); messages delivered for the first time, in batches of one command, to which each
  * workspace gives one in turn; and suspects: redelivered ones, those of a list that was taken apart and
  * later attempts, each alone, so that one that kills the program or fails a transaction takes no other
  * with it.
@@ -69,7 +69,7 @@ delivery_enqueue(struct delivery *delivery)
     delivery_ready(delivery);
     if (!consumer) {
         w->gathered_first = w->gathered_first || w->core.count == 0;
-        queue_push(&w->core, delivery);
+        core_push(&w->core, delivery);
         return;
     }
     consumer->queued++;
@@ -216,6 +216,8 @@ call_handler(struct worker *w, size_t count)
     w->metrics.batches++;
     int64_t end_us = clock_mono_us();
     w->metrics.handler_us += (uint64_t)(end_us - start_us);
+    if (!first->consumer && handle)
+        core_took(&w->core, first->call.command, count, end_us - start_us);
     for (size_t i = 0; i < count && handle; i++)
         end_handling(w->batch[i]->own, end_us);
     if (w->tick_due)
@@ -249,8 +251,8 @@ static void
 work_unhealthily(struct worker *w)
 {
     struct delivery *delivery;
-    while ((delivery = TAILQ_FIRST(&w->core.list)) != NULL) {
-        take(w, &w->core, delivery, 0);
+    while ((delivery = core_first(&w->core)) != NULL) {
+        (void)core_take(&w->core, w->batch, 1);
         if (worker_only_kv_unavailable(w) && delivery->route->without_kv) {
             call_handler(w, 1);
             continue;
@@ -267,7 +269,7 @@ take_kind(struct worker *w, unsigned kind)
     struct delivery *first;
     switch (kind) {
     case 0:
-        return take_from(w, &w->core, may_take(w, TAILQ_FIRST(&w->core.list), false));
+        return core_take(&w->core, w->batch, may_take(w, core_first(&w->core), false));
     case 1:
         first = first_fresh(w);
         return first ? take_fresh(w, may_take(w, first, false)) : 0;

@@ -26,6 +26,7 @@
 #define WORKER_KEEPALIVE_MS   10000 /* until the server has told its ack_wait: a third of that */
 #define WORKER_ACK_WAIT_MS    30000 /* = ack_wait in nats/consumers */
 #define WORKER_CORE_QUEUE_MAX 8192u
+#define WORKER_CORE_SHARE     2048u /* of these, for one workspace */
 #define WORKER_BATCH_CAP      1024u
 #define WORKER_GIVE_UP_MS     (24 * 3600 * 1000LL) /* waited between attempts, all in all */
 
@@ -76,7 +77,7 @@ struct delivery {
     bool refused;          /* answered by the runtime; no handler has seen it */
     struct result refusal; /* what it was answered, for attempts after one that failed */
     bool answered;
-    bool unrecorded; /* counted in its consumer: AUDIT did not take its event */
+    bool unrecorded;    /* counted in its consumer: AUDIT did not take its event */
     char audit_id[ID_TEXT_MAX];
 };
 
@@ -85,6 +86,27 @@ TAILQ_HEAD(delivery_list, delivery);
 struct queue {
     struct delivery_list list;
     size_t count;
+};
+
+/* One workspace's core requests that wait for a handler. */
+struct core_row {
+    char workspace[WORKSPACE_TEXT_MAX];
+    struct queue waiting; /* never empty */
+    SLIST_ENTRY(core_row) link;
+    TAILQ_ENTRY(core_row) ring;
+};
+
+SLIST_HEAD(core_rows, core_row);
+TAILQ_HEAD(core_ring, core_row);
+
+#define CORE_BUCKETS   256u
+#define CORE_BATCH_MAX 64u
+
+struct core {
+    size_t count;          /* of all workspaces */
+    struct core_ring ring; /* the first one's turn is next */
+    struct core_rows buckets[CORE_BUCKETS];
+    size_t batch[CMD_COUNT]; /* how many of a command may go to the handler together */
 };
 
 /* One workspace's consumer of the stream; nats/consumers has the templates. */
@@ -148,7 +170,8 @@ struct worker {
     struct delivery_list all;
     size_t in_hand, held; /* JetStream deliveries: all but those of lists, held */
     size_t items;         /* commands that came in lists */
-    struct queue core, suspects, audits;
+    struct core core;
+    struct queue suspects, audits;
     bool audits_due; /* some of these cannot wait */
     int64_t audits_sent_us;
     struct answers answers;
@@ -196,6 +219,16 @@ struct delivery *delivery_new(struct worker *w, struct consumer *consumer,
 struct delivery *delivery_new_item(struct delivery *list, const struct list_item *item,
                                    unsigned place);
 void delivery_free(struct delivery *delivery);
+
+/* core.c: core requests, by workspace */
+void core_init(struct core *core);
+void core_push(struct core *core, struct delivery *delivery);
+struct delivery *core_first(const struct core *core); /* NULL: none waits */
+/* Up to max that fit together, one of each workspace in turn. */
+size_t core_take(struct core *core, struct call **batch, size_t max);
+/* How long a handler took for so many. */
+void core_took(struct core *core, enum command command, size_t count, int64_t us);
+size_t core_waiting(const struct core *core, const char *workspace);
 
 /* receive.c: from message to call */
 void delivery_receive(struct worker *w, struct consumer *consumer, const struct bus_msg *msg);

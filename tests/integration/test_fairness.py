@@ -169,6 +169,39 @@ def test_a_backlog_of_one_workspace_is_not_in_front_of_others(server, bus, progr
         assert place < 1000, "it waited for the whole backlog"
 
 
+def test_requests_of_one_workspace_are_not_in_front_of_others(server, bus, program):
+    """4,000 requests of 2 ms come at once, without a limit of the rate: what is beyond a
+    workspace's share is refused, and each of the neighbour's is answered after a few of them."""
+    hog, neighbour = f"{bus.inbox}.hog", f"{bus.inbox}.neighbour"
+    bus.subscribe(f"{bus.inbox}.*")
+    with Echo(program, server, role="search", RATE_LIMIT_PER_MINUTE="0"):
+        for _ in range(4000):
+            ask(bus, "w1", "slow:2", hog)
+        ask(bus, "w2", "slow:0", neighbour)
+        refused, between = 0, []
+        before = 0
+        while len(between) < 10:
+            message = bus.next(30)
+            if message.subject == neighbour:
+                assert message.headers.get("Nats-Service-Error-Code") is None
+                between.append(before)
+                before = 0
+                ask(bus, "w2", "slow:0", neighbour)
+                bus.flush()
+            elif message.headers.get("Nats-Service-Error-Code") == "503":
+                refused += 1
+            else:
+                before += 1
+        assert max(between[1:]) < 100, "behind the other's queue"
+        assert 0 < refused < 2000
+
+
+def ask(client, workspace, text, reply):
+    subject, body = f"gantry.v1.{workspace}.memory.search", json.dumps({"query": text}).encode()
+    client.publish(subject, body, reply=reply, headers={
+        "Gantry-Actor": echo.claim(subject, body, str(uuid.uuid4()))})
+
+
 def ingest_fast(client):
     command = str(uuid.uuid4())
     body = json.dumps({"scope": "s", "text": "slow:1"}).encode()

@@ -14,6 +14,7 @@ from gantry_testing.flood import made_up
 from gantry_testing.wait import wait_until
 
 HELD, IN_HAND, CORE, UNREAD, CHECKS = 256, 1024, 8192, 1 << 20, 32
+CORE_SHARE = 2048
 FAIL_FOR_NOW = """
 CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END $$;
@@ -46,10 +47,10 @@ def is_named(stack, bound, program, whose="hog"):
     assert stack.whose_bound(bound, program) == {whose}
 
 
-def publish(nats, count, command, body, reply=None):
+def publish(nats, count, command, body, reply=None, workspace="hog"):
     for _ in range(count):
         nats.publish(
-            f"gantry.v1.hog.{command}",
+            f"gantry.v1.{workspace}.{command}",
             json.dumps(body()),
             headers=None if reply else {"Nats-Msg-Id": str(uuid.uuid4())},
             reply=reply,
@@ -101,7 +102,8 @@ def test_commands_held_for_another_attempt(system):
 
 def test_events_in_hand_and_requests_that_wait(system):
     """Nobody reads or writes the log: one workspace's events fill the worker up to its share, its
-    requests up to the bound of all. The first batch may be one event; the second is a whole one."""
+    requests up to theirs, and several workspaces' the bound of all. The first batch may be one
+    event; the second is a whole one."""
     event = {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}
     with (
         concurrent.futures.ThreadPoolExecutor(1) as threads,
@@ -116,11 +118,17 @@ def test_events_in_hand_and_requests_that_wait(system):
             wait_until(lambda: waiting(system, "audit_log") == 2, 20, "the second lock, too")
         with contextlib.closing(second.result(60)):
             is_named(system, "in_hand", "audit")
-            publish(nats, CORE + 100, "audit.list", lambda: {"limit": 1}, answers)
-            is_named(system, "direct_requests", "audit")
+            publish(nats, CORE_SHARE + 100, "audit.list", lambda: {"limit": 1}, answers)
+            is_named(system, "core_requests", "audit")
             refused = nats.next(60, sid)
             assert refused.headers["Nats-Service-Error-Code"] == "503"
-            assert b"Too many requests wait already" in refused.data
+            assert b"Too many requests of this workspace wait already" in refused.data
+            others = [f"crowd{number}" for number in range(CORE // CORE_SHARE)]
+            for other in others:
+                with contextlib.closing(system.nats("admin", other)) as client:
+                    publish(client, CORE_SHARE, "audit.list", lambda: {"limit": 1},
+                            f"{client.inbox}.answers", other)
+            is_named(system, "direct_requests", "audit", others[-1])
             system.client("admin", "neighbour").ingest("s", f"beside it {uuid.uuid4()}").ok()
 
 
