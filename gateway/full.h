@@ -31,6 +31,7 @@
     X(FULL_CONNECTIONS, "connections") /* of all addresses */      \
     X(FULL_ADDRESS,     "address_connections") /* an address's */  \
     X(FULL_ANSWERS,     "answers")     /* that are not read */     \
+    X(FULL_ANSWER_BYTES, "answer_bytes") /* a workspace's, under way */ \
     X(FULL_KEY_CHECKS,  "key_checks")  /* that wait for Argon2 */  \
     X(FULL_SUBSCRIPTIONS, "nats_subscriptions") /* a connection's */ \
     X(FULL_KEY_CHANGES, "key_changes") /* a workspace's */         \

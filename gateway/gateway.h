@@ -37,6 +37,7 @@ struct direct;
 struct fleet;
 struct shares;
 struct tally;
+struct room;
 struct traffic;
 struct events;
 struct streams;
@@ -99,6 +100,7 @@ struct gateway {
     struct fleet *fleet;   /* of workers */
     struct shares *shares;
     struct tally *tally;     /* of requests under way */
+    struct room *room;       /* for answers under way */
     struct traffic *traffic; /* of each workspace's requests, for its overview */
     struct events *events;
     struct served *served; /* of each route */

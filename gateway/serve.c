@@ -17,6 +17,7 @@
 #include "effects/connectors.h"
 #include "effects/forward.h"
 #include "effects/lists.h"
+#include "effects/room.h"
 #include "effects/share.h"
 #include "effects/waiters.h"
 #include "events/events.h"
@@ -275,6 +276,7 @@ release(struct gateway *gw)
     waiters_free(gw->waiters);
     lists_free(gw->lists);
     tally_free(gw->tally);
+    room_free(gw->room);
     served_free(gw->served);
     tracer_free(gw->tracer);
     series_free(&gw->series);
@@ -324,6 +326,8 @@ start(struct gateway *gw, struct err *err)
         rc = waiters_new(&gw->waiters, err);
     if (rc == RC_OK)
         rc = tally_new(&gw->tally, err);
+    if (rc == RC_OK)
+        rc = room_new(gw->loop, &gw->room, err);
     if (rc == RC_OK)
         rc = traffic_new(&gw->traffic, err);
     if (rc == RC_OK)

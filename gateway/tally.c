@@ -52,6 +52,13 @@ tally_drop(struct tally *tally, struct tally_row *row)
 }
 
 void
+tally_drop_unused(struct tally *tally, struct tally_row *row)
+{
+    if (!row->count && !row->asking)
+        tally_drop(tally, row);
+}
+
+void
 tally_clear(struct tally *tally)
 {
     for (size_t i = 0; i < BUCKETS; i++)

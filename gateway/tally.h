@@ -15,6 +15,7 @@
 #include "base/rc.h"
 
 struct tally;
+struct request;
 
 struct tally_row {
     SLIST_ENTRY(tally_row) link;
@@ -22,6 +23,10 @@ struct tally_row {
     uint64_t count;
     uint64_t bytes;
     uint64_t changes; /* of its keys, under way */
+    uint64_t asking;  /* requests that have room for an answer, or wait for it (effects/room.h) */
+    uint64_t answer_bytes;         /* of the former */
+    TAILQ_HEAD(, request) answers; /* of the latter; all zero until the first */
+    TAILQ_ENTRY(tally_row) ring;
 };
 
 enum rc tally_new(struct tally **out, struct err *err);
@@ -29,6 +34,7 @@ void tally_free(struct tally *tally); /* NULL allowed */
 /* The workspace's row, made when it has none; valid until it is dropped. */
 struct tally_row *tally_row(struct tally *tally, const char *workspace);
 void tally_drop(struct tally *tally, struct tally_row *row);
+void tally_drop_unused(struct tally *tally, struct tally_row *row); /* when it counts nothing */
 void tally_clear(struct tally *tally);
 
 #endif

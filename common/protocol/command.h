@@ -42,8 +42,13 @@
 /* Of a gateway's command: which form of .done it reads. 1, or absent: {"status":n,"body":...}. 2 (and
  * for every direct client): as STATUS_HEADER says. 3, of a list: as 2, and answer_list.h. */
 #define PROTOCOL_HEADER "Gantry-Protocol"
-#define CUT_HEADER      "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
-#define MESSAGE_MAX     (1u << 20) /* bytes, headers and all; = max_msg_size in nats/streams */
+/* Of a core request with a claim, "<bytes> <ms>": its answer is not larger, and is sent within that time
+ * or not at all. A larger one is not sent, and not recorded: an empty answer tells its size, and the
+ * request comes again. */
+#define ANSWER_MAX_HEADER  "Gantry-Answer-Max"
+#define ANSWER_SIZE_HEADER "Gantry-Answer-Size"
+#define CUT_HEADER         "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */
+#define MESSAGE_MAX        (1u << 20) /* bytes, headers and all; = max_msg_size in nats/streams */
 
 enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT, STREAM_CONNECTOR };
 

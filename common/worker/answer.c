@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "worker_own.h"
 
 #define DONE_EXTRA 64 /* bytes around the body of a .done event of the first form */
@@ -25,7 +26,13 @@ delivery_reply(struct delivery *delivery)
     struct bus_header headers[2];
     char status[16];
     size_t n = 0;
-    if (result->status >= 400) {
+    int64_t took_ms = (clock_mono_us() - delivery->arrived_us) / 1000;
+    if (delivery->answer_ms && took_ms > delivery->answer_ms)
+        return; /* nobody waits any more, nor has room for it */
+    if (delivery->too_large) {
+        snprintf(status, sizeof(status), "%zu", result->body_len);
+        headers[n++] = (struct bus_header){ ANSWER_SIZE_HEADER, status };
+    } else if (result->status >= 400) {
         snprintf(status, sizeof(status), "%d", result->status);
         headers[n++] = (struct bus_header){ ERROR_HEADER, error_name(result) };
         headers[n++] = (struct bus_header){ ERROR_STATUS_HEADER, status };
@@ -35,8 +42,8 @@ delivery_reply(struct delivery *delivery)
     struct bus_out out = { .subject = delivery->msg->reply,
                            .headers = headers,
                            .n_headers = n,
-                           .data = result->body,
-                           .len = result->body_len };
+                           .data = delivery->too_large ? NULL : result->body,
+                           .len = delivery->too_large ? 0 : result->body_len };
     if (out.subject) /* else the caller wanted no answer; the request is done and recorded all the same */
         (void)bus_publish(delivery->w->bus, &out,
                           NULL); /* not connected: the caller's time-out tells */

@@ -30,7 +30,7 @@ static bool
 needs_audit(const struct delivery *delivery)
 {
     const struct call *call = &delivery->call;
-    if (call->command == CMD_AUDIT_REQUEST || !delivery->route)
+    if (call->command == CMD_AUDIT_REQUEST || !delivery->route || delivery->too_large)
         return false;
     /* A part of a request that the gateway records as a whole; it has a claim that was checked. */
     if (!delivery->consumer && !call->direct && call->actor.key_id[0] &&

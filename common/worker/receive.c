@@ -216,6 +216,19 @@ refuse_over_limit(struct delivery *delivery)
     delivery->refused = true;
 }
 
+/* What a gateway says of the answer that it can take. A client has no claim, so it cannot have its request
+ * go unrecorded by this. */
+static void
+read_answer_max(struct delivery *delivery)
+{
+    const char *text = bus_msg_header(delivery->msg, ANSWER_MAX_HEADER);
+    char *end = NULL;
+    if (!text || delivery->consumer || delivery->call.direct || !delivery->call.actor.key_id[0])
+        return;
+    delivery->answer_max = strtoul(text, &end, 10);
+    delivery->answer_ms = (uint32_t)strtoul(end, NULL, 10);
+}
+
 static enum rc
 decode_subject(struct delivery *delivery, struct err *err)
 {
@@ -264,6 +277,7 @@ decode(struct delivery *delivery, struct err *err)
                      (unsigned long long)call->deliveries);
     if (rc != RC_OK)
         return rc;
+    read_answer_max(delivery);
     return call->command == CMD_AUDIT_REQUEST ? read_report(delivery, err)
                                               : read_body(delivery, err);
 }

@@ -77,6 +77,9 @@ struct delivery {
     bool refused;          /* answered by the runtime; no handler has seen it */
     struct result refusal; /* what it was answered, for attempts after one that failed */
     bool answered;
+    size_t answer_max;  /* of a core request: a larger answer is not sent; 0 = any */
+    uint32_t answer_ms; /* nor one that comes later than this after its arrival; 0 = any */
+    bool too_large;     /* it is not: its size is told instead, and the request comes again */
     bool unrecorded;    /* counted in its consumer: AUDIT did not take its event */
     char audit_id[ID_TEXT_MAX];
 };

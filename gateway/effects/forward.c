@@ -26,6 +26,7 @@
  * was stored, so it also stands for a PubAck that got lost.
  */
 #define QUERY_MIN_MS 1000
+#define LEAST_MS     100 /* for another step of a query whose time is nearly over */
 /* Who waits for an answer does not know the id yet, and the program makes the record too: only a command
  * that takes longer is shown as pending. */
 #define SHOW_MS 25
@@ -84,6 +85,12 @@ forward_reply(struct request *r, enum rc rc, const struct bus_msg *msg, const st
             struct worker_answer answer = answer_of(msg, status);
             step = answer_worker(r, &answer);
         }
+    } else if (r->ask.crowded) {
+        answer_header(r, "Retry-After", "1");
+        step = answer_problem(r, PROBLEM_UNAVAILABLE,
+                              "the workspace's answers under way have %u bytes, its share: wait "
+                              "for answers before asking more",
+                              ROOM_SHARE);
     } else if (clock_mono_us() - r->start_us >= (int64_t)r->wait_ms * 1000) {
         step = answer_problem(r, PROBLEM_TIMEOUT, "gantry-%s did not answer within %u ms",
                               command_info(r->route->command)->program, r->wait_ms);
@@ -104,8 +111,46 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     request_continue(r, forward_reply(r, rc, msg, err));
 }
 
-enum step
-forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg)
+/* --- asking, with room for the answer ----------------------------------------------------------- */
+
+static void on_room(void *arg, bool granted);
+
+static uint32_t
+left_ms(const struct request *r)
+{
+    int64_t left = (int64_t)r->wait_ms - (clock_mono_us() - r->ask.begun_us) / 1000;
+    return left > LEAST_MS ? (uint32_t)left : LEAST_MS;
+}
+
+static void
+answered(struct request *r, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    bus_reply_fn *fn = r->ask.fn;
+    r->ask.fn = NULL;
+    fn(r->ask.arg, rc, msg, err);
+}
+
+/* The answer, or how large it would be. */
+static void
+on_asked(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct request *r = arg;
+    const char *size = rc == RC_OK ? bus_msg_header(msg, ANSWER_SIZE_HEADER) : NULL;
+    unsigned long bytes = size ? strtoul(size, NULL, 10) : 0;
+    if (rc == RC_OK)
+        room_learn(r->gw->room, r->actor.workspace, r->route->command, size ? bytes : msg->len);
+    room_leave(r);
+    bool late = clock_mono_us() - r->ask.begun_us >= (int64_t)r->wait_ms * 1000;
+    if (size && late)
+        answered(r, RC_TEMP, NULL, err);
+    else if (!size)
+        answered(r, rc, msg, err);
+    else if (room_enter(r, bytes + bytes / 8, left_ms(r), on_room, r))
+        on_room(r, true);
+}
+
+static enum step
+ask(struct request *r)
 {
     struct forward_head head;
     struct err err = { 0 };
@@ -114,19 +159,49 @@ forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg)
     if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
         return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
     char parent[TRACEPARENT_MAX];
-    struct bus_header headers[2 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
+    char most[40];
+    struct bus_header headers[3 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
+                                                          { ANSWER_MAX_HEADER, most },
                                                           { UNRECORDED_HEADER, "gateway" } };
+    (void)snprintf(most, sizeof(most), "%zu %u", r->room.bytes, left_ms(r));
     traced_hop_begin(r, &r->hop);
-    size_t n = traced_headers(r, r->hop.span, parent, headers, unrecorded ? 2 : 1);
+    size_t n = traced_headers(r, r->hop.span, parent, headers, r->ask.unrecorded ? 3 : 2);
     struct bus_out out = {
         .subject = head.subject, .headers = headers, .n_headers = n, .data = payload, .len = len
     };
-    if (r->wait_ms < QUERY_MIN_MS)
-        r->wait_ms = QUERY_MIN_MS;
     r->effect = EFFECT_SENT;
-    if (bus_request(r->gw->bus, &out, r->wait_ms, fn, arg, &err) != RC_OK)
+    if (bus_request(r->gw->bus, &out, left_ms(r), on_asked, r, &err) != RC_OK)
         return unavailable(r, "NATS is unavailable");
     return STEP_WAIT;
+}
+
+static void
+on_room(void *arg, bool granted)
+{
+    struct request *r = arg;
+    struct err err = { 0 };
+    if (granted && ask(r) == STEP_WAIT)
+        return;
+    room_leave(r);
+    r->ask.crowded = !granted;
+    (void)err_set(&err, RC_TEMP, "no room for its answer");
+    answered(r, RC_TEMP, NULL, &err);
+}
+
+enum step
+forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg)
+{
+    if (r->wait_ms < QUERY_MIN_MS)
+        r->wait_ms = QUERY_MIN_MS;
+    r->ask = (struct request_ask){ .unrecorded = unrecorded, .fn = fn, .arg = arg };
+    r->ask.begun_us = clock_mono_us();
+    size_t bytes = room_expected(r->gw->room, r->actor.workspace, r->route->command);
+    if (!room_enter(r, bytes, r->wait_ms, on_room, r))
+        return STEP_WAIT;
+    enum step step = ask(r);
+    if (step != STEP_WAIT)
+        room_leave(r);
+    return step;
 }
 
 enum step

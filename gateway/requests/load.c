@@ -102,7 +102,7 @@ load_leave(struct request *r)
     if (!r->load)
         return;
     load_body_gone(r);
-    if (--r->load->count == 0)
-        tally_drop(r->gw->tally, r->load);
+    r->load->count--;
+    tally_drop_unused(r->gw->tally, r->load);
     r->load = NULL;
 }

@@ -23,6 +23,8 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "base/loop.h"
+#include "bus/bus.h"
+#include "effects/room.h"
 #include "http/http.h"
 #include "json/json.h"
 #include "protocol/principal.h"
@@ -117,6 +119,13 @@ struct request {
     /* an answer in pieces: its head is on its way; the request is over, however it ends; may be NULL */
     void (*on_open)(struct request *r);
     void (*on_gone)(struct request *r);
+    struct room_part room; /* for the answer to what it asks */
+    struct request_ask {   /* forward_ask()'s */
+        bool unrecorded, crowded;
+        int64_t begun_us; /* monotonic */
+        bus_reply_fn *fn;
+        void *arg;
+    } ask;
     unsigned held; /* how many things outlive the answer's head and still need this request */
     /* inner.c: made by another request, which it answers instead of a connection */
     struct request *outer; /* borrowed; NULL: it came over HTTP */

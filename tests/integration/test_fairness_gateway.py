@@ -110,6 +110,45 @@ def test_waiting_requests(system):
     )
 
 
+def slow_consumers(stack):
+    with urllib.request.urlopen(stack.env["NATS_MONITOR_URL"] + "/varz", timeout=10) as answer:
+        return json.load(answer)["slow_consumers"]
+
+
+def test_bytes_of_answers_under_way(system):
+    """30 lists of 4 MB and more at once, which is more than NATS keeps for a connection (64 MiB)
+    before it ends it, and with it every workspace's answers."""
+    hog, neighbour = system.client("admin", "hog"), system.client("admin", "neighbour")
+    for number in range(12):  # each is six times as long in an answer
+        hog.ingest("large", "\x01" * 65000 + f"{number} {uuid.uuid4()}").ok()
+    one = hog.get("/memory?scope=large&limit=100").ok()
+    assert len(json.dumps(one.json)) > 4 << 20
+    before = slow_consumers(system)
+    with concurrent.futures.ThreadPoolExecutor(30) as threads:
+        lists = [
+            threads.submit(
+                system.client("admin", "hog", timeout=120).get,
+                "/memory?scope=large&limit=100",
+                prefer="wait=60",
+            )
+            for _ in range(30)
+        ]
+        wait_until(
+            lambda: "answer_bytes" in system.anonymous().get("/readyz").json["full"],
+            60,
+            "a list waits for room",
+        )
+        assert full(system, "answer_bytes") >= 1
+        while not all(one.done() for one in lists):
+            neighbour.get("/memory?limit=1", prefer="wait=60").ok()
+    for answer in (one.result() for one in lists):
+        assert answer.status == 200, answer
+        assert answer.json == one.json
+    assert slow_consumers(system) == before
+    page = hog.get("/memory?scope=large&limit=2").ok()  # smaller than the last ones: asked once
+    assert len(page.json["items"]) == 2
+
+
 def test_bodies_in_memory(system):
     hog, neighbour = system.client("admin", "hog"), system.client("admin", "neighbour")
     with without_ingest(system):
