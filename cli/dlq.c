@@ -14,17 +14,16 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "cli.h"
 #include "progress.h"
 #include "protocol/command_list.h"
-#include "protocol/letter.h"
+#include "protocol/letter_walk.h"
 
 #define PUBLISH_MS 5000
 
-/* The first letter at or after seq that the filter matches; RC_NOTFOUND past the last. filter NULL:
- * exactly seq. */
 static enum rc
-get_letter(struct cli *cli, int64_t seq, const char *filter, struct letter *out, struct err *err)
+get_letter(struct cli *cli, int64_t seq, struct letter *out, struct err *err)
 {
     AUTO(buf) struct buf body = { 0 };
     AUTO(json) cJSON *doc = NULL;
@@ -34,8 +33,6 @@ get_letter(struct cli *cli, int64_t seq, const char *filter, struct letter *out,
     json_begin(&w, &body);
     json_object(&w, NULL);
     json_put_int(&w, "seq", seq);
-    if (filter)
-        json_put_string(&w, "next_by_subj", filter);
     json_close(&w);
     (void)json_end(&w);
     enum rc rc = cli_js(cli, "$JS.API.STREAM.MSG.GET.DEAD", buf_text(&body), &doc, NULL, err);
@@ -45,16 +42,55 @@ get_letter(struct cli *cli, int64_t seq, const char *filter, struct letter *out,
 }
 
 static enum rc
-make_filter(const struct cli *cli, char out[SUBJECT_MAX], struct err *err)
+walk_begin(const struct cli *cli, struct letter_walk *out, struct err *err)
 {
     const char *workspace = cli_option(cli, "workspace");
     const char *program = cli_option(cli, "program");
     if ((workspace && !workspace_valid(workspace, strlen(workspace))) ||
         (program && strspn(program, "abcdefghijklmnopqrstuvwxyz") != strlen(program)))
         return err_set(err, RC_INVALID, "--workspace or --program is no name");
-    (void)snprintf(out, SUBJECT_MAX, "gantry.v1.%s.dead.%s", workspace ? workspace : "*",
-                   program ? program : "*");
+    *out = (struct letter_walk){ .seq = 1 };
+    (void)strlcpy(out->workspace, workspace ? workspace : "", sizeof(out->workspace));
+    (void)strlcpy(out->program, program ? program : "", sizeof(out->program));
     return RC_OK;
+}
+
+static enum rc
+ask_next(struct cli *cli, const struct letter_walk *walk, struct letter *out, struct err *err)
+{
+    AUTO(buf) struct buf body = { 0 };
+    AUTO(json) cJSON *doc = NULL;
+    enum rc rc = letter_walk_next(walk, &body);
+    if (rc == RC_OK)
+        rc = cli_js(cli, "$JS.API.STREAM.MSG.GET.DEAD", buf_text(&body), &doc, NULL, err);
+    return rc == RC_OK ? letter_read(json_member(doc, "message"), out, err) : rc;
+}
+
+/* The next letter of the walk; RC_NOTFOUND past the last. */
+static enum rc
+walk_on(struct cli *cli, struct letter_walk *walk, struct letter *out, struct err *err)
+{
+    for (;;) {
+        enum rc rc = ask_next(cli, walk, out, err);
+        if (rc == RC_OK) {
+            walk->seq = out->seq + 1;
+            if (letter_walk_is_ours(walk, out))
+                return RC_OK;
+            letter_fini(out);
+            continue;
+        }
+        if (rc != RC_NOTFOUND)
+            return rc;
+        AUTO(buf) struct buf body = { 0 };
+        AUTO(json) cJSON *info = NULL;
+        rc = letter_walk_count(walk, &body);
+        if (rc == RC_OK)
+            rc = cli_js(cli, LETTER_INFO_SUBJECT, buf_text(&body), &info, NULL, err);
+        if (rc != RC_OK)
+            return rc;
+        if (!letter_walk_again(walk, info))
+            return RC_NOTFOUND;
+    }
 }
 
 /* --- list and show ---------------------------------------------------------------------------- */
@@ -69,33 +105,47 @@ print_line(const struct letter *letter)
                  letter_header(letter, "Gantry-Reason", reason));
 }
 
+static bool
+was_shown(const int64_t *shown, int64_t count, int64_t seq)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (shown[i] == seq)
+            return true;
+    return false;
+}
+
 int
 cmd_dlq_list(struct cli *cli)
 {
     AUTO(buf) struct buf out = { 0 };
-    char filter[SUBJECT_MAX];
+    AUTO(free) int64_t *shown = NULL;
+    struct letter_walk walk;
     struct err err = { 0 };
     struct json_writer w;
     int64_t limit = 0;
     int64_t count = 0;
-    int64_t seq = 1;
 
     enum rc rc = cli_option_int(cli, "limit", 1, 100000, 100, &limit, &err);
     if (rc == RC_OK)
-        rc = make_filter(cli, filter, &err);
+        rc = walk_begin(cli, &walk, &err);
     if (rc != RC_OK)
         return cli_usage("%s", err.text);
+    shown = calloc((size_t)limit, sizeof(*shown));
+    if (!shown)
+        log_no_memory("a list of dead letters");
     buf_init(&out, CLI_OUTPUT_MAX);
     json_begin(&w, &out);
     json_object(&w, NULL);
     json_array(&w, "items");
     while (rc == RC_OK && count < limit) {
         AUTO(letter) struct letter letter = { .seq = 0 };
-        rc = get_letter(cli, seq, filter, &letter, &err);
+        rc = walk_on(cli, &walk, &letter, &err);
         if (rc != RC_OK)
             break;
-        count++;
-        seq = letter.seq + 1;
+        if (walk.all && was_shown(shown, count, letter.seq))
+            continue;
+        walk.found++;
+        shown[count++] = letter.seq;
         if (!cli->json) {
             print_line(&letter);
             continue;
@@ -135,7 +185,7 @@ cmd_dlq_show(struct cli *cli)
 
     if (parse_seq(cli->argv[0], &seq, &err) != RC_OK)
         return cli_usage("%s", err.text);
-    if (get_letter(cli, seq, NULL, &letter, &err) != RC_OK)
+    if (get_letter(cli, seq, &letter, &err) != RC_OK)
         return cli_fail(&err);
     if (!cli->json) {
         (void)printf("%s\n", letter.headers);
@@ -231,18 +281,16 @@ typedef enum rc change_fn(struct cli *cli, const struct letter *letter, struct e
 static enum rc
 change_all(struct cli *cli, change_fn *change, uint64_t *count, struct err *err)
 {
-    char filter[SUBJECT_MAX];
+    struct letter_walk walk;
     struct progress progress;
-    int64_t seq = 1;
 
-    enum rc rc = make_filter(cli, filter, err);
+    enum rc rc = walk_begin(cli, &walk, err);
     progress_begin(&progress, "dead letters", 0);
     while (rc == RC_OK) {
         AUTO(letter) struct letter letter = { .seq = 0 };
-        rc = get_letter(cli, seq, filter, &letter, err);
+        rc = walk_on(cli, &walk, &letter, err);
         if (rc != RC_OK)
             break;
-        seq = letter.seq + 1;
         rc = change(cli, &letter, err);
         *count += rc == RC_OK;
         progress_show(&progress, *count);
@@ -259,7 +307,7 @@ change_named(struct cli *cli, change_fn *change, uint64_t *count, struct err *er
         int64_t seq = 0;
         enum rc rc = parse_seq(cli->argv[i], &seq, err);
         if (rc == RC_OK)
-            rc = get_letter(cli, seq, NULL, &letter, err);
+            rc = get_letter(cli, seq, &letter, err);
         if (rc == RC_OK)
             rc = change(cli, &letter, err);
         if (rc != RC_OK)

@@ -11,14 +11,16 @@
  * The server is asked by sequence, which knows no workspace: whose a letter is says the subject where it
  * died, and a stranger's is not there.
  */
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "effects/room.h"
 #include "gateway.h"
 #include "protocol/command_list.h"
-#include "protocol/letter.h"
+#include "protocol/letter_walk.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
 
@@ -27,6 +29,8 @@
 #define LIST_MAX      (1u << 20) /* bytes of a page */
 #define ONE_MAX       (4u << 20) /* bytes of a letter: its payload may be base64 */
 #define AGAIN_S       120        /* JetStream's duplicate window */
+#define ANSWER_BYTES  (3u << 19) /* of a letter of 1 MiB in base64, with its headers */
+#define LOOK_MAX      1000       /* letters, others' too, for a page */
 
 #define GET_SUBJECT    "$JS.API.STREAM.MSG.GET.DEAD"
 #define DELETE_SUBJECT "$JS.API.STREAM.MSG.DELETE.DEAD"
@@ -34,7 +38,13 @@
 struct desk {
     struct request *r;
     enum step (*take)(struct desk *desk); /* what is done with a letter that was read */
-    char filter[SUBJECT_MAX];             /* of a list; "" = exactly one letter */
+    bool lists;
+    struct letter_walk walk; /* of a list */
+    bool from_start;         /* this page is the first */
+    int64_t looked_at;       /* letters, for this page */
+    const char *subject;     /* of the question that waits for room */
+    bus_reply_fn *fn;
+    struct buf question; /* owned */
     int64_t limit;
     int64_t count;
     struct buf out;
@@ -46,6 +56,7 @@ static void
 desk_free(struct desk *desk)
 {
     letter_fini(&desk->letter);
+    buf_fini(&desk->question);
     buf_fini(&desk->out);
     free(desk);
 }
@@ -101,24 +112,57 @@ go_on(struct desk *desk, enum step step)
 /* --- one question to the server ---------------------------------------------------------------- */
 
 static enum step
-ask(struct desk *desk, const char *subject, int64_t seq, bus_reply_fn *fn)
+send(struct desk *desk)
 {
-    AUTO(buf) struct buf body = { 0 };
-    struct json_writer w;
     struct err err = { 0 };
-    buf_init(&body, 1024);
-    json_begin(&w, &body);
+    const struct bus_out out = { .subject = desk->subject,
+                                 .data = buf_text(&desk->question),
+                                 .len = desk->question.len };
+    if (bus_request(desk->r->gw->bus, &out, ASK_MS, desk->fn, desk, &err) == RC_OK)
+        return STEP_WAIT;
+    room_leave(desk->r);
+    return unavailable(desk->r, "NATS is unavailable");
+}
+
+static void
+on_room(void *arg, bool granted)
+{
+    struct desk *desk = arg;
+    go_on(desk, granted ? send(desk)
+                        : unavailable(desk->r, "too many dead letters of the workspace are being "
+                                               "read at once"));
+}
+
+/* An answer may be a whole letter: it has room before it is asked for. */
+static enum step
+ask(struct desk *desk, const char *subject, enum rc question, bus_reply_fn *fn)
+{
+    if (question != RC_OK)
+        return answer_problem(desk->r, PROBLEM_INTERNAL, "the question is malformed");
+    desk->subject = subject;
+    desk->fn = fn;
+    if (!room_enter(desk->r, ANSWER_BYTES, ASK_MS, on_room, desk))
+        return STEP_WAIT;
+    return send(desk);
+}
+
+static enum rc
+write_seq(struct desk *desk, int64_t seq)
+{
+    struct json_writer w;
+    buf_fini(&desk->question);
+    buf_init(&desk->question, 1024);
+    json_begin(&w, &desk->question);
     json_object(&w, NULL);
     json_put_int(&w, "seq", seq);
-    if (desk->filter[0])
-        json_put_string(&w, "next_by_subj", desk->filter);
     json_close(&w);
-    if (json_end(&w) != RC_OK)
-        return answer_problem(desk->r, PROBLEM_INTERNAL, "the question is malformed");
-    const struct bus_out out = { .subject = subject, .data = buf_text(&body), .len = body.len };
-    if (bus_request(desk->r->gw->bus, &out, ASK_MS, fn, desk, &err) != RC_OK)
-        return unavailable(desk->r, "NATS is unavailable");
-    return STEP_WAIT;
+    return json_end(&w);
+}
+
+static enum step
+ask_of(struct desk *desk, const char *subject, int64_t seq, bus_reply_fn *fn)
+{
+    return ask(desk, subject, write_seq(desk, seq), fn);
 }
 
 /* RC_NOTFOUND: there is no such letter. */
@@ -135,7 +179,7 @@ read_answer(enum rc rc, const struct bus_msg *msg, cJSON **doc)
     return json_int(error, "code", 0) == 404 ? RC_NOTFOUND : RC_TEMP;
 }
 
-static enum step list_end(struct desk *desk, int64_t next);
+static enum step list_checked(struct desk *desk);
 
 static void
 on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
@@ -144,6 +188,7 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
     AUTO(json) cJSON *doc = NULL;
     struct err own = { 0 };
     (void)err;
+    room_leave(desk->r);
     rc = read_answer(rc, msg, &doc);
     letter_fini(&desk->letter);
     if (rc == RC_OK)
@@ -151,7 +196,7 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
     if (rc == RC_OK)
         go_on(desk, desk->take(desk));
     else if (rc == RC_NOTFOUND)
-        go_on(desk, desk->filter[0] ? list_end(desk, 0) : not_there(desk->r));
+        go_on(desk, desk->lists ? list_checked(desk) : not_there(desk->r));
     else
         go_on(desk, unavailable(desk->r, "the dead letters cannot be read at the moment"));
 }
@@ -159,12 +204,22 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 /* --- a page ------------------------------------------------------------------------------------ */
 
 static enum step
+list_next(struct desk *desk)
+{
+    buf_fini(&desk->question);
+    return ask(desk, GET_SUBJECT, letter_walk_next(&desk->walk, &desk->question), on_letter);
+}
+
+/* A cursor is a sequence number and how many letters were found before it, or "a": over all letters.
+ * 0 = there is no next page. */
+static enum step
 list_end(struct desk *desk, int64_t next)
 {
-    char cursor[24];
+    char cursor[48];
     json_close(&desk->w);
     json_put_int(&desk->w, "count", desk->count);
-    (void)snprintf(cursor, sizeof(cursor), "%lld", (long long)next);
+    (void)snprintf(cursor, sizeof(cursor), desk->walk.all ? "%llda" : "%lld-%lld", (long long)next,
+                   (long long)desk->walk.found);
     if (next)
         json_put_string(&desk->w, "next_cursor", cursor);
     else
@@ -175,16 +230,63 @@ list_end(struct desk *desk, int64_t next)
     return answer_object(desk->r, 200, buf_text(&desk->out), desk->out.len);
 }
 
+static void
+list_begin(struct desk *desk)
+{
+    buf_fini(&desk->out);
+    buf_init(&desk->out, LIST_MAX);
+    desk->count = 0;
+    json_begin(&desk->w, &desk->out);
+    json_object(&desk->w, NULL);
+    json_array(&desk->w, "items");
+}
+
+/* Letters that were passed over: if this page is the only one it is made anew, else they come on the
+ * next pages. */
+static void
+on_count(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct desk *desk = arg;
+    AUTO(json) cJSON *doc = NULL;
+    (void)err;
+    room_leave(desk->r);
+    if (read_answer(rc, msg, &doc) != RC_OK)
+        go_on(desk, unavailable(desk->r, "the dead letters cannot be counted at the moment"));
+    else if (!letter_walk_again(&desk->walk, doc))
+        go_on(desk, list_end(desk, 0));
+    else if (!desk->from_start)
+        go_on(desk, list_end(desk, desk->walk.seq));
+    else {
+        list_begin(desk);
+        go_on(desk, list_next(desk));
+    }
+}
+
+static enum step
+list_checked(struct desk *desk)
+{
+    if (desk->walk.all)
+        return list_end(desk, 0);
+    buf_fini(&desk->question);
+    return ask(desk, LETTER_INFO_SUBJECT, letter_walk_count(&desk->walk, &desk->question),
+               on_count);
+}
+
 static enum step
 list_one(struct desk *desk)
 {
-    if (desk->count == desk->limit)
+    bool ours = letter_walk_is_ours(&desk->walk, &desk->letter);
+    if ((ours && desk->count == desk->limit) || desk->looked_at++ == LOOK_MAX)
         return list_end(desk, desk->letter.seq);
-    json_object(&desk->w, NULL);
-    letter_put(&desk->w, &desk->letter);
-    json_close(&desk->w);
-    desk->count++;
-    return ask(desk, GET_SUBJECT, desk->letter.seq + 1, on_letter);
+    desk->walk.seq = desk->letter.seq + 1;
+    if (ours) {
+        json_object(&desk->w, NULL);
+        letter_put(&desk->w, &desk->letter);
+        json_close(&desk->w);
+        desk->count++;
+        desk->walk.found++;
+    }
+    return list_next(desk);
 }
 
 enum step
@@ -193,14 +295,21 @@ letters_list(struct request *r)
     struct desk *desk = desk_new(r, LIST_MAX);
     const char *cursor = json_string(r->doc, "cursor");
     const char *program = json_string(r->doc, "program");
+    char *rest = NULL;
     if (!desk)
         return unavailable(r, "no memory for dead letters: ask again");
+    desk->lists = true;
     desk->take = list_one;
     desk->limit = json_int(r->doc, "limit", LIMIT_DEFAULT);
-    (void)snprintf(desk->filter, sizeof(desk->filter), "gantry.v1.%s.dead.%s", r->actor.workspace,
-                   program ? program : "*");
-    json_array(&desk->w, "items");
-    return begun(desk, ask(desk, GET_SUBJECT, cursor ? strtoll(cursor, NULL, 10) : 1, on_letter));
+    desk->from_start = !cursor;
+    desk->walk.seq = cursor ? strtoll(cursor, &rest, 10) : 1;
+    desk->walk.all = rest && *rest == 'a';
+    if (rest && *rest == '-')
+        desk->walk.found = strtoll(rest + 1, NULL, 10);
+    (void)strlcpy(desk->walk.workspace, r->actor.workspace, sizeof(desk->walk.workspace));
+    (void)strlcpy(desk->walk.program, program ? program : "", sizeof(desk->walk.program));
+    list_begin(desk);
+    return begun(desk, list_next(desk));
 }
 
 /* --- one letter -------------------------------------------------------------------------------- */
@@ -235,6 +344,7 @@ on_deleted(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *e
     struct desk *desk = arg;
     AUTO(json) cJSON *doc = NULL;
     (void)err;
+    room_leave(desk->r);
     rc = read_answer(rc, msg, &doc);
     if (rc != RC_OK && rc != RC_NOTFOUND) {
         go_on(desk, unavailable(desk->r, "the dead letter could not be removed"));
@@ -256,7 +366,7 @@ on_deleted(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *e
 static enum step
 discard(struct desk *desk)
 {
-    return is_own(desk) ? ask(desk, DELETE_SUBJECT, desk->letter.seq, on_deleted)
+    return is_own(desk) ? ask_of(desk, DELETE_SUBJECT, desk->letter.seq, on_deleted)
                         : not_there(desk->r);
 }
 
@@ -266,7 +376,7 @@ on_published(void *arg, enum rc rc, bool duplicate, const struct err *err)
     struct desk *desk = arg;
     (void)err;
     if (rc == RC_OK && !duplicate) {
-        go_on(desk, ask(desk, DELETE_SUBJECT, desk->letter.seq, on_deleted));
+        go_on(desk, ask_of(desk, DELETE_SUBJECT, desk->letter.seq, on_deleted));
         return;
     }
     if (rc != RC_OK) {
@@ -323,7 +433,7 @@ open_letter(struct request *r, enum step (*take)(struct desk *))
     if (!desk)
         return unavailable(r, "no memory for a dead letter: ask again");
     desk->take = take;
-    return begun(desk, ask(desk, GET_SUBJECT, json_int(r->doc, "seq", 0), on_letter));
+    return begun(desk, ask_of(desk, GET_SUBJECT, json_int(r->doc, "seq", 0), on_letter));
 }
 
 enum step

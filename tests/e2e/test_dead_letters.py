@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Dead letters over HTTP: an admin reads, replays and discards those of the key's workspace."""
 
+import hashlib
 import uuid
 
 import pytest
@@ -160,6 +161,74 @@ def test_another_workspace_has_no_such_letter(stack, admin):
     assert others == len(numbers(admin, "?limit=100"))
     assert seq in numbers(stack.client())
     stack.client().delete(f"{PATH}/{seq}").ok(204)
+
+
+def make_hidden(stack, workspace, **headers):
+    """Two letters of which nats-server 2.10 finds only the later one by their subject: the block of
+    its file that it remembers as their first is that of a third one, which is gone. Returns the
+    two, and the letters between, which fill the blocks."""
+
+    def fill():
+        return [put_letter(stack, "filler", b"\xff" * 900_000) for _ in range(3)]
+
+    def put():
+        return put_letter(stack, workspace, {"scope": "hidden", "text": "x"}, **headers)
+
+    fillers = fill()
+    first = put()
+    fillers += fill()
+    gone = put()
+    fillers += fill()
+    stack.client("admin", workspace).delete(f"{PATH}/{gone}").ok(204)
+    return first, put(), fillers
+
+
+def discard(stack, numbers, workspace="filler"):
+    for seq in numbers:
+        stack.client("admin", workspace).delete(f"{PATH}/{seq}").ok(204)
+
+
+def test_the_server_passes_over_none(stack):
+    admin = stack.client("admin", "hidden")
+    first, last, fillers = make_hidden(stack, "hidden")
+    try:
+        assert numbers(admin) == [first, last]
+        assert numbers(admin, "?program=ingest") == [first, last]
+        page = admin.get(PATH + "?limit=1").ok().json
+        seen = {one["seq"] for one in page["items"]}
+        for _ in range(5):
+            if page["next_cursor"]:
+                page = admin.get(f"{PATH}?limit=1&cursor={page['next_cursor']}").ok().json
+                seen |= {one["seq"] for one in page["items"]}
+        assert seen == {first, last}
+        assert page["next_cursor"] is None
+    finally:
+        discard(stack, (first, last), "hidden")
+        discard(stack, fillers)
+    assert numbers(admin) == []
+
+
+def test_forget_passes_over_none(stack):
+    admin = stack.client("admin", "hidden")
+    scope = hashlib.sha256(b"hidden\0hidden").hexdigest()
+    *both, fillers = make_hidden(stack, "hidden", **{"Gantry-Scope-Hash": scope})
+    try:
+        admin.post("/memory/forget", {"scope": "hidden"}).ok()
+        for seq in both:
+            admin.get(f"{PATH}/{seq}").ok(404)
+    finally:
+        discard(stack, fillers)
+
+
+def test_the_command_line_passes_over_none(stack):
+    first, last, fillers = make_hidden(stack, "hidden")
+    try:
+        words = ("--workspace", "hidden", "--program", "ingest")
+        listed = [one["seq"] for one in stack.gantry("dlq", "list", *words)["items"]]
+        assert sorted(listed) == [first, last]
+        assert stack.gantry("dlq", "discard", "--all", *words)["discarded"] == 2
+    finally:
+        discard(stack, fillers)
 
 
 def test_only_who_manages_jobs(stack):

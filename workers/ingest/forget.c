@@ -8,6 +8,7 @@
  * no longer there. The purge runs at every delivery of the
  * command, so that a crash in between leaves nothing behind.
  */
+#include <bsd/string.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "crypto/crypto_encode.h"
 #include "crypto/hash.h"
 #include "ingest.h"
+#include "protocol/letter_walk.h"
 #include "refusal.h"
 #include "sql_ingest.h"
 
@@ -34,10 +36,12 @@ struct purge {
     struct call *call;
     int64_t deleted;
     uint64_t seq; /* of the letter in hand */
+    struct letter_walk walk;
     char scope_hash[HASH_TEXT_MAX];
 };
 
 static void look(struct purge *purge, uint64_t from);
+static void count(struct purge *purge);
 
 static void
 finish(struct purge *purge, const struct err *failed)
@@ -153,8 +157,20 @@ judge(struct purge *purge, const cJSON *message)
         finish(purge, &err);
     else if (goes)
         delete_letter(purge);
-    else
+    else {
+        purge->walk.found++;
         look(purge, purge->seq + 1);
+    }
+}
+
+static bool
+is_ours(const struct purge *purge, const cJSON *message)
+{
+    char subject[SUBJECT_MAX];
+    const char *text = json_string(message, "subject");
+    (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.ingest",
+                   purge->walk.workspace);
+    return text && strcmp(text, subject) == 0;
 }
 
 static void
@@ -174,7 +190,7 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
     }
     const cJSON *message = json_member(doc, "message"), *error = json_member(doc, "error");
     if (!message && json_int(error, "code", 0) == 404) {
-        finish(purge, NULL); /* none left */
+        count(purge); /* none left? */
         return;
     }
     int64_t seq = json_int(message, "seq", 0);
@@ -184,7 +200,10 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
         return;
     }
     purge->seq = (uint64_t)seq;
-    judge(purge, message);
+    if (is_ours(purge, message))
+        judge(purge, message);
+    else
+        look(purge, purge->seq + 1);
 }
 
 /* The next dead letter of this workspace from a sequence number on. */
@@ -192,18 +211,34 @@ static void
 look(struct purge *purge, uint64_t from)
 {
     AUTO(buf) struct buf body = { 0 };
-    struct json_writer w;
-    char subject[SUBJECT_MAX];
-    (void)snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%s.dead.ingest",
-                   purge->call->actor.workspace);
-    buf_init(&body, REQUEST_MAX);
-    json_begin(&w, &body);
-    json_object(&w, NULL);
-    json_put_int(&w, "seq", (int64_t)from);
-    json_put_string(&w, "next_by_subj", subject);
-    json_close(&w);
-    if (json_end(&w) == RC_OK)
+    purge->walk.seq = (int64_t)from;
+    if (letter_walk_next(&purge->walk, &body) == RC_OK)
         call(purge, GET_SUBJECT, &body, on_letter);
+}
+
+static void
+on_count(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
+{
+    struct purge *purge = arg;
+    AUTO(json) cJSON *doc = NULL;
+    struct err why = { 0 };
+    if (rc == RC_OK && json_read(msg->data, msg->len, &doc, &why) != RC_OK)
+        rc = err_set(&why, RC_TEMP, "the server's count of dead letters cannot be read");
+    if (rc != RC_OK)
+        finish(purge, doc || why.text[0] ? &why : err);
+    else if (letter_walk_again(&purge->walk, doc))
+        look(purge, 1);
+    else
+        finish(purge, NULL);
+}
+
+/* Were some passed over? */
+static void
+count(struct purge *purge)
+{
+    AUTO(buf) struct buf body = { 0 };
+    if (letter_walk_count(&purge->walk, &body) == RC_OK)
+        call(purge, LETTER_INFO_SUBJECT, &body, on_count);
 }
 
 static enum rc
@@ -252,6 +287,8 @@ ingest_forget(struct worker *w, struct call *call)
         return;
     }
     *purge = (struct purge){ .w = w, .call = call, .deleted = deleted };
+    (void)strlcpy(purge->walk.workspace, workspace, sizeof(purge->walk.workspace));
+    (void)strlcpy(purge->walk.program, "ingest", sizeof(purge->walk.program));
     const struct hash_part parts[] = { { workspace, strlen(workspace) + 1 },
                                        { scope, strlen(scope) } };
     hash_sha256(parts, ARRAY_LEN(parts), digest);
