@@ -5,12 +5,15 @@ wherever the service takes our key, and elsewhere an honest unknown, not a secon
 import hashlib
 import hmac
 import json
+import pathlib
+import signal
 import subprocess
 import threading
 import uuid
 
 import pytest
 import redis
+from gantry_testing import canary
 from gantry_testing import services as stand_ins
 from gantry_testing.stack import ROOT, Stack
 from gantry_testing.wait import wait_until
@@ -331,3 +334,20 @@ def test_the_program_is_confined(stack):
     assert fields["Uid"].split()[0] != "0"
     limits = (stack.directory / f"/proc/{stack.pid('connector')}/limits").read_text()
     assert "Max core file size        0" in limits
+
+
+def test_a_crash_leaves_no_core_file(stack, services):
+    """SIGSEGV while a secret is in use: a core file would have it."""
+    stack.wait_ready()
+    set_secret(stack, "slack", "xoxb-in-no-core-file")
+    services.say("slack.com/api/chat.postMessage", services.hold)
+    actions = [{"action": "slack.post", "params": {"channel": "C", "text": "t"}}]
+    (job,) = stack.client().post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"]
+    wait_until(lambda: services.asked("slack.com"), 60, "it is sent")
+    folders = [stack.directory, pathlib.Path(f"/proc/{stack.pid('connector')}/cwd").resolve()]
+    stack.restart("connector", signal.SIGSEGV)
+    assert ended(stack, job)["result"]["outcome"] == "unknown"
+    for folder in folders:
+        files = [one.name for one in folder.iterdir() if one.is_file()]
+        assert not [name for name in files if name.startswith(("core.", "core-")) or name == "core"]
+    assert canary.places(stack, ["xoxb-in-no-core-file"]) == {"xoxb-in-no-core-file": []}
