@@ -2,8 +2,8 @@
 /*
  * http_own - what the files of the HTTP door share; nobody else includes it.
  *
- * http.c accepts and bounds, http_conn.c leads a connection through its states, http_write.c writes
- * answers.
+ * http.c accepts and watches the time, room.c chooses who makes room for others, http_conn.c leads a
+ * connection through its states, http_write.c writes answers.
  *
  * Source: gateway/http/http.h
  */
@@ -115,9 +115,15 @@ struct http_server {
 
 /* http.c */
 void conn_end(struct conn *conn); /* close it; it goes when its request waits for nothing */
+
+/* room.c */
 void conn_set_idle(struct conn *conn, bool idle);
 /* Its answer does not leave at once, or has left. */
 void conn_set_unsent(struct conn *conn, bool unsent);
+bool room_make(struct http_server *server); /* an idle connection has ended */
+/* False: its address has too many, all of them busy, or there is no memory. */
+bool place_enter(struct conn *conn);
+void place_leave(struct conn *conn);
 
 /* http_conn.c */
 enum rc conn_start(struct conn *conn, struct err *err);
