@@ -18,10 +18,10 @@
 
 #include "base/cleanup.h"
 #include "effects/connectors.h"
+#include "effects/execute_own.h"
 #include "effects/forward.h"
 #include "effects/idem.h"
 #include "effects/previews.h"
-#include "effects/share.h"
 #include "effects/tasks.h"
 #include "gateway.h"
 #include "metrics/traced.h"
@@ -30,42 +30,10 @@
 #include "requests/handlers.h"
 
 #define ITEMS_MAX  100
-#define ACTION_MAX 257
-#define LEASE_MS   20000
 #define ANSWER_CAP 262144
 
-struct item {
-    struct execution *x;
-    const char *action;  /* borrowed: the request's, or the preview's copy */
-    const cJSON *params; /* borrowed; may be NULL */
-    const char *key;     /* borrowed: the action's client_request_id, or NULL */
-    char id[ID_TEXT_MAX];
-    char hash[2 * CRYPTO_HASH_LEN + 1];
-    char place[IDEM_PLACE_MAX];
-    int64_t attempt;
-    const struct item *same; /* an earlier item with the same key */
-    bool reserved;           /* we hold its lease */
-    bool known;              /* queued before: only its id is wanted */
-    bool held;               /* it waits for an approval and is not published */
-    struct request_hop hop;
-};
-
-struct execution {
-    struct request *r;
-    size_t step;             /* the next of STEPS */
-    unsigned waiting;        /* answers of the step at hand that are still to come */
-    enum problem_code wrong; /* what a step came to; PROBLEM_COUNT: all well */
-    const char *why;
-    int64_t depth;
-    const char *preview_id; /* borrowed; NULL = a list of actions */
-    char preview_action[ACTION_MAX];
-    struct asked *asked; /* one for each of items, behind them */
-    size_t n;
-    struct item items[];
-};
-
-static void
-go_wrong(struct execution *x, enum problem_code code, const char *why)
+void
+execution_wrong(struct execution *x, enum problem_code code, const char *why)
 {
     if (x->wrong == PROBLEM_COUNT) {
         x->wrong = code;
@@ -132,7 +100,7 @@ take_params(struct execution *x, const struct kv_reply *reply)
     x->r->own_doc = preview_params(x->r, x->preview_id, reply);
     x->items[0].params = x->asked[0].params = x->r->own_doc;
     if (!x->r->own_doc)
-        go_wrong(x, PROBLEM_INTERNAL, "the preview cannot be opened");
+        execution_wrong(x, PROBLEM_INTERNAL, "the preview cannot be opened");
 }
 
 static void
@@ -142,10 +110,11 @@ on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     struct request *r = x->r;
     (void)err;
     if (rc != RC_OK)
-        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
+        execution_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
     else if (jobs_word(reply)[0] == '\0')
-        go_wrong(x, PROBLEM_NOT_FOUND,
-                 "there is no such preview: it never existed, or expired more than a day ago");
+        execution_wrong(
+            x, PROBLEM_NOT_FOUND,
+            "there is no such preview: it never existed, or expired more than a day ago");
     if (x->wrong != PROBLEM_COUNT) {
         request_continue(r, refuse(x));
         return;
@@ -190,8 +159,8 @@ execute_allow(struct request *r)
 
 static enum step go_on(struct execution *x);
 
-static void
-came(struct execution *x)
+void
+execution_came(struct execution *x)
 {
     if (--x->waiting > 0)
         return;
@@ -211,16 +180,17 @@ on_used(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *e
     if (strcmp(word, "ok") == 0) {
         take_params(x, reply);
     } else if (strcmp(word, "used") == 0) {
-        go_wrong(x, PROBLEM_PREVIEW_USED, "this preview was used before");
+        execution_wrong(x, PROBLEM_PREVIEW_USED, "this preview was used before");
     } else if (strcmp(word, "expired") == 0) {
-        go_wrong(x, PROBLEM_PREVIEW_EXPIRED, "this preview is older than an hour");
+        execution_wrong(x, PROBLEM_PREVIEW_EXPIRED, "this preview is older than an hour");
     } else if (strcmp(word, "missing") == 0) {
-        go_wrong(x, PROBLEM_NOT_FOUND,
-                 "there is no such preview: it never existed, or expired more than a day ago");
+        execution_wrong(
+            x, PROBLEM_NOT_FOUND,
+            "there is no such preview: it never existed, or expired more than a day ago");
     } else {
-        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
+        execution_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no previews now");
     }
-    came(x);
+    execution_came(x);
 }
 
 static void
@@ -232,100 +202,6 @@ use_preview(struct execution *x)
     preview_use(x->r, x->preview_id, on_used, x);
 }
 
-/* --- each action's own idempotency key ---------------------------------------------------------- */
-
-static enum rc
-hash_item(const struct request *r, struct item *item)
-{
-    AUTO(buf) struct buf text = { 0 };
-    buf_init(&text, r->body_max * 7 + 1024);
-    buf_puts(&text, item->action);
-    buf_putc(&text, '\n');
-    if (item->params && json_canonical(item->params, NULL, &text) != RC_OK)
-        return RC_LIMIT;
-    idem_hash(r->gw, buf_text(&text), text.len, item->hash);
-    return RC_OK;
-}
-
-static const struct item *
-earlier_with_key(const struct execution *x, size_t number)
-{
-    for (size_t i = 0; i < number; i++)
-        if (x->items[i].key && strcmp(x->items[i].key, x->items[number].key) == 0)
-            return &x->items[i];
-    return NULL;
-}
-
-static void
-on_reserved(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
-{
-    struct item *item = arg;
-    struct execution *x = item->x;
-    const char *word = rc == RC_OK ? jobs_word(reply) : "";
-    (void)err;
-    if (strcmp(word, "other") == 0) {
-        go_wrong(x, PROBLEM_KEY_REUSED,
-                 "an action's client_request_id was used for another action");
-    } else if (strcmp(word, "full") == 0) {
-        full_note(x->r->gw, FULL_IDEM_SHARE, x->r->actor.workspace);
-        go_wrong(
-            x, PROBLEM_UNAVAILABLE,
-            "the workspace's share of idempotency records is used up (IDEMPOTENCY_SHARE_BYTES)");
-    } else if (strcmp(word, "busy") == 0) {
-        go_wrong(x, PROBLEM_REQUEST_IN_PROGRESS,
-                 "a request with an action's client_request_id is still under way");
-    } else if (word[0] == '\0' || reply->count < 3) {
-        go_wrong(x, PROBLEM_UNAVAILABLE, "Redis is unavailable: no idempotency keys now");
-    } else {
-        (void)snprintf(item->id, sizeof(item->id), "%s", reply->items[1].text);
-        item->attempt = reply->items[2].integer;
-        item->known = strcmp(word, "answer") == 0;
-        item->reserved = !item->known;
-    }
-    came(x);
-}
-
-static void
-reserve_item(struct execution *x, size_t number)
-{
-    struct item *item = &x->items[number];
-    char share[SHARE_KEY_MAX];
-    struct kv_command cmd = { 0 };
-    if (hash_item(x->r, item) != RC_OK) {
-        go_wrong(x, PROBLEM_INTERNAL, "an action cannot be hashed");
-        return;
-    }
-    item->same = earlier_with_key(x, number);
-    if (item->same && strcmp(item->same->hash, item->hash) != 0)
-        go_wrong(x, PROBLEM_KEY_REUSED, "two different actions have the same client_request_id");
-    if (item->same)
-        return;
-    idem_place(x->r, "an action of POST /ai/execute", item->key, item->place);
-    share_key(SHARE_IDEM, x->r->actor.workspace, share);
-    (void)share_used_up(x->r->gw, SHARE_IDEM, x->r->actor.workspace);
-    kv_add(&cmd, item->place);
-    kv_add(&cmd, share);
-    kv_add(&cmd, item->id);
-    kv_add(&cmd, item->hash);
-    kv_add_int(&cmd, LEASE_MS);
-    kv_add_int(&cmd, x->r->gw->settings->idempotency_ttl_seconds);
-    kv_add_int(&cmd, x->r->gw->settings->idempotency_share_bytes);
-    x->waiting++;
-    kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RESERVE, 2, &cmd, IDEM_REDIS_MS, on_reserved, item);
-}
-
-static void
-reserve_all(struct execution *x)
-{
-    for (size_t i = 0; i < x->n && x->wrong == PROBLEM_COUNT; i++) {
-        struct item *item = &x->items[i];
-        tasks_id(x->r, i, item->id);
-        item->attempt = x->r->idem.attempt;
-        if (item->key)
-            reserve_item(x, i);
-    }
-}
-
 /* --- what waits for an approval -------------------------------------------------------------------- */
 
 static void
@@ -333,11 +209,11 @@ on_held(void *arg, enum rc rc)
 {
     struct execution *x = arg;
     if (rc != RC_OK)
-        go_wrong(x, PROBLEM_UNAVAILABLE,
-                 rc == RC_LIMIT
-                     ? "too many actions of this workspace wait for an approval"
-                     : "PostgreSQL is unavailable: nothing can wait for an approval now");
-    came(x);
+        execution_wrong(x, PROBLEM_UNAVAILABLE,
+                        rc == RC_LIMIT
+                            ? "too many actions of this workspace wait for an approval"
+                            : "PostgreSQL is unavailable: nothing can wait for an approval now");
+    execution_came(x);
 }
 
 static void
@@ -354,7 +230,7 @@ hold_items(struct execution *x)
         size_t before = text.len;
         item->held = true;
         if (tasks_message(item->action, item->params, &text) != RC_OK) {
-            go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
+            execution_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
             return;
         }
         held[n++] =
@@ -370,7 +246,7 @@ hold_items(struct execution *x)
     if (held && hold_all(x->r, held, n, on_held, x) == RC_OK)
         x->waiting++;
     else
-        go_wrong(x, PROBLEM_UNAVAILABLE, "too much waits for PostgreSQL: ask again");
+        execution_wrong(x, PROBLEM_UNAVAILABLE, "too much waits for PostgreSQL: ask again");
 }
 
 /* --- publishing ------------------------------------------------------------------------------------ */
@@ -386,10 +262,10 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     if (rc == RC_LIMIT)
         full_note(item->x->r->gw, FULL_QUEUE, item->x->r->actor.workspace);
     if (rc != RC_OK)
-        go_wrong(item->x, PROBLEM_UNAVAILABLE,
-                 rc == RC_LIMIT ? "the workspace's queue is full"
-                                : "not every action could be stored in time: ask again");
-    came(item->x);
+        execution_wrong(item->x, PROBLEM_UNAVAILABLE,
+                        rc == RC_LIMIT ? "the workspace's queue is full"
+                                       : "not every action could be stored in time: ask again");
+    execution_came(item->x);
 }
 
 static void
@@ -405,7 +281,7 @@ publish_item(struct item *item)
     buf_init(&payload, r->body_max * 7 + 1024);
     if (tasks_message(item->action, item->params, &payload) != RC_OK ||
         forward_sign(r, command, item->id, buf_text(&payload), payload.len, &head, &err) != RC_OK) {
-        go_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
+        execution_wrong(x, PROBLEM_INTERNAL, "an action cannot be written");
         return;
     }
     char parent[TRACEPARENT_MAX];
@@ -421,7 +297,7 @@ publish_item(struct item *item)
     if (bus_js_publish(r->gw->bus, &out, msg_id, FORWARD_PUBLISH_MS, on_ack, item, &err) == RC_OK)
         x->waiting++;
     else
-        go_wrong(x, PROBLEM_UNAVAILABLE, "NATS is unavailable");
+        execution_wrong(x, PROBLEM_UNAVAILABLE, "NATS is unavailable");
 }
 
 static void
@@ -445,7 +321,7 @@ on_shown(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *
     (void)err; /* the executor makes the record too */
     if (rc == RC_OK && reply && reply->type == KV_LIST && reply->count == 2)
         x->depth = reply->items[1].integer;
-    came(x);
+    execution_came(x);
 }
 
 static void
@@ -462,47 +338,7 @@ show_jobs(struct execution *x)
     }
 }
 
-/* --- the actions' own keys get their answer: the job's id is in the record already ----------------- */
-
-/* Not recorded: a retry finds the job by its id. */
-static void
-on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
-{
-    (void)rc, (void)reply, (void)err;
-    came(arg);
-}
-
-static void
-record_keys(struct execution *x)
-{
-    for (size_t i = 0; i < x->n; i++) {
-        const struct item *item = &x->items[i];
-        struct kv_command cmd = { 0 };
-        char share[SHARE_KEY_MAX];
-        if (!item->reserved)
-            continue;
-        x->waiting++;
-        share_key(SHARE_IDEM, x->r->actor.workspace, share);
-        kv_add(&cmd, item->place);
-        kv_add(&cmd, share);
-        kv_add(&cmd, item->id);
-        kv_add(&cmd, item->hash);
-        kv_add(&cmd, "queued"); /* only that there is one matters */
-        kv_add_int(&cmd, x->r->gw->settings->idempotency_ttl_seconds);
-        kv_script_call(x->r->gw->kv, SCRIPT_IDEM_RECORD, 2, &cmd, IDEM_REDIS_MS, on_recorded, x);
-    }
-}
-
 /* --- the end ---------------------------------------------------------------------------------------- */
-
-/* A retry may go on at once. */
-static void
-release_keys(const struct execution *x)
-{
-    for (size_t i = 0; i < x->n; i++)
-        if (x->items[i].reserved)
-            idem_release(x->r->gw, x->items[i].place, x->items[i].id, x->items[i].attempt);
-}
 
 static void
 put_decisions(const struct execution *x, struct json_writer *w)
@@ -539,8 +375,9 @@ answer(struct execution *x)
 }
 
 /* The flow, in its order. A step ends at once or leaves x->waiting answers to come. */
-static void (*const STEPS[])(struct execution *x) = { use_preview, reserve_all, hold_items,
-                                                      publish_all, show_jobs,   record_keys };
+static void (*const STEPS[])(struct execution *x) = { use_preview, execution_reserve,
+                                                      hold_items,  publish_all,
+                                                      show_jobs,   execution_record };
 
 static enum step
 go_on(struct execution *x)
@@ -552,7 +389,7 @@ go_on(struct execution *x)
     }
     if (x->wrong == PROBLEM_COUNT)
         return answer(x);
-    release_keys(x);
+    execution_release(x);
     return refuse(x);
 }
 
