@@ -34,19 +34,17 @@ wrong(struct audit_check *check, uint64_t index, struct err *err, const char *fo
     return err_wrap(err, "leaf %" PRIu64, index);
 }
 
-/* Room for one more of size bytes; false without memory. */
-static bool
-grow(void **items, size_t *cap, size_t count, size_t size)
+/* The items with room for one more of size bytes; NULL without memory, and items is as before. */
+static void *
+grow(void *items, size_t *cap, size_t count, size_t size)
 {
-    if (count < *cap)
-        return true;
+    if (items && count < *cap)
+        return items;
     size_t more = *cap ? 2 * *cap : 16;
-    void *grown = reallocarray(*items, more, size);
-    if (!grown)
-        return false;
-    *items = grown;
-    *cap = more;
-    return true;
+    void *grown = reallocarray(items, more, size);
+    if (grown)
+        *cap = more;
+    return grown;
 }
 
 static enum rc
@@ -64,8 +62,11 @@ pruned_leaf(struct audit_check *check, const struct audit_leaf *leaf, struct err
     }
     if (check->gap_count == AUDIT_GAPS_MAX)
         return wrong(check, leaf->index, err, "too many events are missing here and there");
-    if (!grow((void **)&check->gaps, &check->gap_cap, check->gap_count, sizeof(*check->gaps)))
+    struct audit_gap *gaps =
+        grow(check->gaps, &check->gap_cap, check->gap_count, sizeof(*check->gaps));
+    if (!gaps)
         return err_set(err, RC_TEMP, "no memory");
+    check->gaps = gaps;
     check->gaps[check->gap_count++] =
         (struct audit_gap){ leaf->index, leaf->index + 1, check->last_ms };
     return RC_OK;
@@ -136,9 +137,11 @@ prune_leaf(struct audit_check *check, const struct audit_leaf *leaf, const cJSON
         prune.before_ms > recorded_ms - seconds * 1000 + 1000)
         return wrong(check, leaf->index, err, "a prune leaf that states no bound and retention");
     prune.up_to = (uint64_t)up_to;
-    if (!grow((void **)&check->prunes, &check->prune_cap, check->prune_count,
-              sizeof(*check->prunes)))
+    struct audit_prune_leaf *prunes =
+        grow(check->prunes, &check->prune_cap, check->prune_count, sizeof(*check->prunes));
+    if (!prunes)
         return err_set(err, RC_TEMP, "no memory");
+    check->prunes = prunes;
     check->prunes[check->prune_count++] = prune;
     return RC_OK;
 }

@@ -175,7 +175,7 @@ audit_export(const struct audit_export *export, struct audit_source *source, uin
     __attribute__((cleanup(nodes_cleanup))) struct nodes nodes = { 0 };
     AUTO(free) struct audit_leaf *leaf = calloc(1, sizeof(*leaf));
     AUTO(buf) struct buf line = { 0 };
-    struct merkle_head head;
+    struct merkle_head head = { 0 };
     enum rc rc;
 
     buf_init(&line, LINE_MAX);

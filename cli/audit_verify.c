@@ -162,9 +162,8 @@ static enum rc
 open_checkpoints(struct run *run, struct err *err)
 {
     const char *held = run->verify->checkpoint, *stored = run->source->note;
-    enum rc rc;
 
-    if (held && (rc = note_open(run->verify->key, held, strlen(held), &run->held, err)) != RC_OK)
+    if (held && note_open(run->verify->key, held, strlen(held), &run->held, err) != RC_OK)
         return err_wrap(err, "the checkpoint that was given");
     if (stored && note_open(run->verify->key, stored, strlen(stored), &run->last, err) != RC_OK) {
         run->last = (struct merkle_head){ .size = 0 };

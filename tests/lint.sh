@@ -31,9 +31,20 @@ mapfile -t product < <(printf '%s\n' "${sources[@]}" | grep -v '^tests/')
 mapfile -t headers < <(printf '%s\n' "${sources[@]}" | grep '\.h$')
 flags="$(make -s print-flags) -I."
 
+# own FILE: the folder that its program's includes start from (OWN_INCLUDE in the Makefile).
+own() {
+    case $1 in
+    gateway/*) echo -Igateway ;;
+    workers/executor/* | workers/search/* | workers/connector/*) echo "-I$(cut -d/ -f1-2 <<<"$1")" ;;
+    esac
+}
+
 if [ "${1-}" = --tidy ]; then
-    printf '%s\n' "${product[@]}" | grep '\.c$' |
-        xargs -P 2 -I{} sh -c 'clang-tidy --quiet {} -- '"$flags"' 2>/dev/null' | grep -E 'warning:|error:' | report tidy
+    make -s generated
+    command -v clang-tidy >/dev/null || { echo "no clang-tidy: deploy/dependencies tidy" && exit 1; }
+    printf '%s\n' "${product[@]}" | grep '\.c$' | while read -r file; do echo "$file $(own "$file")"; done |
+        xargs -P "${TIDY_PROCESSES:-2}" -L 1 sh -c 'file=$1; shift; clang-tidy --quiet "$file" -- '"$flags"' "$@" 2>/dev/null' tidy |
+        grep -E 'warning:|error:' | report tidy
     finish
 fi
 

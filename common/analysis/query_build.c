@@ -292,9 +292,9 @@ query_end_operand(struct builder *b)
         scripts[w->script] = true;
         phrase_only &= w->script == SCRIPT_COUNT;
     }
-    for (uint8_t script = 0; script < SCRIPT_COUNT; script++)
+    for (unsigned script = 0; script < SCRIPT_COUNT; script++)
         if (scripts[script])
-            add_group(b, script, with_stops);
+            add_group(b, (uint8_t)script, with_stops);
     if (phrase_only && scripts[SCRIPT_COUNT])
         add_group(b, SCRIPT_COUNT, with_stops);
     b->wanted_count = 0;

@@ -208,6 +208,30 @@ put_scalar(struct json_writer *w, const char *name, const cJSON *item)
         json_put_doc(w, name, item);
 }
 
+/* True: it is an object or an array, which is open now. */
+static bool
+put_item(struct json_writer *w, const cJSON *item, const char *label)
+{
+    AUTO(buf) struct buf clean = { 0 };
+    const char *name = NULL;
+    buf_init(&clean, 4096);
+    if (label) {
+        redact_text(label, strlen(label), &clean);
+        name = buf_text(&clean);
+    }
+    if (label && redact_named(label, strlen(label))) {
+        json_put_string(w, name, REDACT_MARK);
+        return false;
+    }
+    if (cJSON_IsObject(item))
+        json_object(w, name);
+    else if (cJSON_IsArray(item))
+        json_array(w, name);
+    else
+        put_scalar(w, name, item);
+    return cJSON_IsObject(item) || cJSON_IsArray(item);
+}
+
 void
 redact_json(const cJSON *doc, size_t enough, struct buf *out)
 {
@@ -217,24 +241,10 @@ redact_json(const cJSON *doc, size_t enough, struct buf *out)
 
     json_begin(&w, out);
     for (const cJSON *item = doc; item;) {
-        AUTO(buf) struct buf name = { 0 };
-        const char *label = depth > 0 ? item->string : NULL;
-        bool container = cJSON_IsObject(item) || cJSON_IsArray(item);
-        buf_init(&name, 4096);
-        if (label)
-            redact_text(label, strlen(label), &name);
-        if (label && redact_named(label, strlen(label)))
-            json_put_string(&w, buf_text(&name), REDACT_MARK);
-        else if (!container)
-            put_scalar(&w, label ? buf_text(&name) : NULL, item);
-        else if (cJSON_IsObject(item))
-            json_object(&w, label ? buf_text(&name) : NULL);
-        else
-            json_array(&w, label ? buf_text(&name) : NULL);
-        container = container && !(label && redact_named(label, strlen(label)));
-        if (out->len >= enough || (container && depth >= JSON_DEPTH_MAX + 1))
+        bool opened = put_item(&w, item, depth > 0 ? item->string : NULL);
+        if (out->len >= enough || (opened && depth >= JSON_DEPTH_MAX + 1))
             return;
-        if (container) {
+        if (opened) {
             up[depth++] = item;
             item = item->child;
         } else {
