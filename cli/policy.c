@@ -185,7 +185,9 @@ cmd_policy_test(struct cli *cli)
     struct err err = { 0 };
     const char *given = cli->argc > 1 ? cli->argv[1] : "{}";
     if (json_read(given, strlen(given), &params, &err) != RC_OK)
-        return cli_usage("the parameters are no JSON object: %s", err.text);
+        return cli_usage(
+            "PARAMS must be a JSON object, such as {\"url\":\"https://example.com/\"}: %s",
+            err.text);
     buf_init(&body, BODY_MAX);
     json_begin(&w, &body);
     json_object(&w, NULL);
@@ -254,7 +256,8 @@ show(struct cli *cli, struct buf *answer, cJSON **doc, struct err *err)
 {
     char path[128], id[ID_TEXT_MAX];
     if (id_parse(cli->argv[0], strlen(cli->argv[0]), id) != RC_OK)
-        return err_set(err, RC_INVALID, "'%.80s' is no id: gantry approval list shows them",
+        return err_set(err, RC_INVALID,
+                       "'%.80s' is not the id of an approval: gantry approval list shows them",
                        cli->argv[0]);
     (void)snprintf(path, sizeof(path), "/ai/approvals/%s", id);
     return gateway_get(cli, path, answer, doc, err);

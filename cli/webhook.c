@@ -70,7 +70,8 @@ print_secret(const struct cli *cli, const char *what, const cJSON *doc)
 
 /* A command that names one thing and says what became of it. */
 static int
-do_one(struct cli *cli, enum command command, const struct naming *naming, const char *said)
+do_one(struct cli *cli, enum command command, const struct naming *naming, const char *what,
+       const char *said)
 {
     AUTO(json) cJSON *doc = NULL;
     int code = ask(cli, command, naming, &doc);
@@ -79,9 +80,34 @@ do_one(struct cli *cli, enum command command, const struct naming *naming, const
         return code;
     if (cli->json)
         return cli_print_doc(doc);
-    (void)printf("%s %s: %s\n", naming->delivery ? "delivery" : "it", cli->argv[cli->argc - 1],
-                 said);
+    (void)printf("%s %s %s\n", what, cli->argv[cli->argc - 1], said);
     return EXIT_OK;
+}
+
+struct listing {
+    enum command command;
+    const struct table_column *columns;
+    unsigned n_columns;
+    void (*put)(struct table *table, const cJSON *item);
+};
+
+/* id: whose items; NULL = the workspace's. */
+static int
+list(struct cli *cli, const struct listing *listing, const char *id)
+{
+    AUTO(table) struct table table = { 0 };
+    AUTO(json) cJSON *doc = NULL;
+    const cJSON *item;
+    int code = ask(cli, listing->command, &(struct naming){ .id = id }, &doc);
+
+    if (code)
+        return code;
+    if (cli->json)
+        return cli_print_doc(doc);
+    table_init(&table, listing->columns, listing->n_columns);
+    cJSON_ArrayForEach (item, json_member(doc, "items"))
+        listing->put(&table, item);
+    return table_print(&table);
 }
 
 /* --- webhooks out ------------------------------------------------------------------------------- */
@@ -113,6 +139,17 @@ cmd_webhook_create(struct cli *cli)
     return print_secret(cli, "webhook", doc);
 }
 
+static void
+put_webhook(struct table *table, const cJSON *item)
+{
+    table_put(table, json_string(item, "id"));
+    table_put(table, json_string(item, "url"));
+    table_put(table,
+              json_bool(item, "enabled", false) ? "enabled" : json_string(item, "disabled_reason"));
+    table_putf(table, "%lld", (long long)json_int(item, "pending", 0));
+    table_put(table, json_string(item, "delivered_at"));
+}
+
 int
 cmd_webhook_list(struct cli *cli)
 {
@@ -121,25 +158,21 @@ cmd_webhook_list(struct cli *cli)
         { "STATE", 8, false, false },     { "WAITING", 7, false, true },
         { "DELIVERED", 10, true, false },
     };
-    AUTO(table) struct table table = { 0 };
-    AUTO(json) cJSON *doc = NULL;
-    const cJSON *item;
-    int code = ask(cli, CMD_WEBHOOKS_LIST, &(struct naming){ 0 }, &doc);
+    static const struct listing LISTING = { CMD_WEBHOOKS_LIST, COLUMNS, ARRAY_LEN(COLUMNS),
+                                            put_webhook };
 
-    if (code)
-        return code;
-    if (cli->json)
-        return cli_print_doc(doc);
-    table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
-    cJSON_ArrayForEach (item, json_member(doc, "items")) {
-        table_put(&table, json_string(item, "id"));
-        table_put(&table, json_string(item, "url"));
-        table_put(&table, json_bool(item, "enabled", false) ? "enabled"
-                                                            : json_string(item, "disabled_reason"));
-        table_putf(&table, "%lld", (long long)json_int(item, "pending", 0));
-        table_put(&table, json_string(item, "delivered_at"));
-    }
-    return table_print(&table);
+    return list(cli, &LISTING, NULL);
+}
+
+static void
+put_delivery(struct table *table, const cJSON *item)
+{
+    table_put(table, json_string(item, "id"));
+    table_put(table, json_string(item, "type"));
+    table_put(table, json_string(item, "state"));
+    table_putf(table, "%lld", (long long)json_int(item, "attempts", 0));
+    table_put(table, json_string(item, "created_at"));
+    table_put(table, json_string(item, "error"));
 }
 
 int
@@ -150,25 +183,10 @@ cmd_webhook_deliveries(struct cli *cli)
         { "STATE", 9, false, false },   { "ATTEMPTS", 8, false, true },
         { "CREATED", 10, true, false }, { "ERROR", 10, true, false },
     };
-    AUTO(table) struct table table = { 0 };
-    AUTO(json) cJSON *doc = NULL;
-    const cJSON *item;
-    int code = ask(cli, CMD_WEBHOOKS_DELIVERIES, &(struct naming){ .id = cli->argv[1] }, &doc);
+    static const struct listing LISTING = { CMD_WEBHOOKS_DELIVERIES, COLUMNS, ARRAY_LEN(COLUMNS),
+                                            put_delivery };
 
-    if (code)
-        return code;
-    if (cli->json)
-        return cli_print_doc(doc);
-    table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
-    cJSON_ArrayForEach (item, json_member(doc, "items")) {
-        table_put(&table, json_string(item, "id"));
-        table_put(&table, json_string(item, "type"));
-        table_put(&table, json_string(item, "state"));
-        table_putf(&table, "%lld", (long long)json_int(item, "attempts", 0));
-        table_put(&table, json_string(item, "created_at"));
-        table_put(&table, json_string(item, "error"));
-    }
-    return table_print(&table);
+    return list(cli, &LISTING, cli->argv[1]);
 }
 
 int
@@ -176,21 +194,21 @@ cmd_webhook_replay(struct cli *cli)
 {
     const struct naming naming = { .id = cli->argv[1], .delivery = cli->argv[2] };
 
-    return do_one(cli, CMD_WEBHOOKS_REPLAY, &naming, "is sent again");
+    return do_one(cli, CMD_WEBHOOKS_REPLAY, &naming, "delivery", "will be sent again");
 }
 
 int
 cmd_webhook_test(struct cli *cli)
 {
-    return do_one(cli, CMD_WEBHOOKS_TEST, &(struct naming){ .id = cli->argv[1] },
-                  "a test is on its way");
+    return do_one(cli, CMD_WEBHOOKS_TEST, &(struct naming){ .id = cli->argv[1] }, "webhook",
+                  "will be sent a test delivery");
 }
 
 int
 cmd_webhook_enable(struct cli *cli)
 {
     return do_one(cli, CMD_WEBHOOKS_CHANGE, &(struct naming){ .id = cli->argv[1], .enabled = true },
-                  "is enabled");
+                  "webhook", "is enabled");
 }
 
 int
@@ -205,7 +223,8 @@ cmd_webhook_rotate(struct cli *cli)
 int
 cmd_webhook_delete(struct cli *cli)
 {
-    return do_one(cli, CMD_WEBHOOKS_DELETE, &(struct naming){ .id = cli->argv[1] }, "is deleted");
+    return do_one(cli, CMD_WEBHOOKS_DELETE, &(struct naming){ .id = cli->argv[1] }, "webhook",
+                  "is deleted");
 }
 
 /* --- hooks in ------------------------------------------------------------------------------------ */
@@ -228,6 +247,16 @@ cmd_hook_create(struct cli *cli)
     return rc == RC_OK ? print_secret(cli, "hook", doc) : cli_fail(&err);
 }
 
+static void
+put_hook(struct table *table, const cJSON *item)
+{
+    table_put(table, json_string(item, "id"));
+    table_put(table, json_string(item, "scheme"));
+    table_put(table, json_string(item, "command"));
+    table_put(table, json_string(item, "created_by"));
+    table_put(table, json_string(item, "description"));
+}
+
 int
 cmd_hook_list(struct cli *cli)
 {
@@ -236,24 +265,9 @@ cmd_hook_list(struct cli *cli)
         { "COMMAND", 13, false, false },    { "CREATED BY", 12, false, false },
         { "DESCRIPTION", 12, true, false },
     };
-    AUTO(table) struct table table = { 0 };
-    AUTO(json) cJSON *doc = NULL;
-    const cJSON *item;
-    int code = ask(cli, CMD_HOOKS_LIST, &(struct naming){ 0 }, &doc);
+    static const struct listing LISTING = { CMD_HOOKS_LIST, COLUMNS, ARRAY_LEN(COLUMNS), put_hook };
 
-    if (code)
-        return code;
-    if (cli->json)
-        return cli_print_doc(doc);
-    table_init(&table, COLUMNS, ARRAY_LEN(COLUMNS));
-    cJSON_ArrayForEach (item, json_member(doc, "items")) {
-        table_put(&table, json_string(item, "id"));
-        table_put(&table, json_string(item, "scheme"));
-        table_put(&table, json_string(item, "command"));
-        table_put(&table, json_string(item, "created_by"));
-        table_put(&table, json_string(item, "description"));
-    }
-    return table_print(&table);
+    return list(cli, &LISTING, NULL);
 }
 
 int
@@ -268,5 +282,6 @@ cmd_hook_rotate(struct cli *cli)
 int
 cmd_hook_delete(struct cli *cli)
 {
-    return do_one(cli, CMD_HOOKS_DELETE, &(struct naming){ .id = cli->argv[1] }, "is deleted");
+    return do_one(cli, CMD_HOOKS_DELETE, &(struct naming){ .id = cli->argv[1] }, "hook",
+                  "is deleted");
 }
