@@ -11,19 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/one_block.h"
+
 #define CHUNK_BYTES 16384 /* of the ordinary chunk; one larger piece gets a chunk of its own */
 #define ALIGNMENT   alignof(max_align_t)
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ONE_BLOCK_EACH 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ONE_BLOCK_EACH 1
-#endif
-#endif
-#ifndef ONE_BLOCK_EACH
-#define ONE_BLOCK_EACH 0
-#endif
 
 struct arena_chunk {
     struct arena_chunk *next; /* owned; older */

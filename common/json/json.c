@@ -228,6 +228,17 @@ json_string(const cJSON *object, const char *name)
     return cJSON_GetStringValue(json_member(object, name));
 }
 
+bool
+json_has_text(const cJSON *array, const char *text)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach (item, array)
+        if (cJSON_IsString(item) && strcmp(item->valuestring, text) == 0)
+            return true;
+    return false;
+}
+
 int64_t
 json_int(const cJSON *object, const char *name, int64_t fallback)
 {

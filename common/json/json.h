@@ -56,6 +56,7 @@ enum rc json_read_exact(const char *text, size_t len, cJSON **out, struct err *e
 /* Members by name, case-sensitive; NULL or the fallback when absent or of another type. */
 const cJSON *json_member(const cJSON *object, const char *name);
 const char *json_string(const cJSON *object, const char *name); /* NULL when absent */
+bool json_has_text(const cJSON *array, const char *text);       /* one of its items is this text */
 int64_t json_int(const cJSON *object, const char *name, int64_t fallback);
 double json_number(const cJSON *object, const char *name, double fallback);
 bool json_bool(const cJSON *object, const char *name, bool fallback);

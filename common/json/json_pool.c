@@ -11,22 +11,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/one_block.h"
 #include "base/rc.h"
 
 #define CHUNK_BYTES 32768u
 #define PIECE_MAX   4096u /* larger ones get a chunk of their own */
 #define ALIGNMENT   alignof(max_align_t)
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ONE_BLOCK_EACH 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ONE_BLOCK_EACH 1
-#endif
-#endif
-#ifndef ONE_BLOCK_EACH
-#define ONE_BLOCK_EACH 0
-#endif
 
 struct chunk {
     _Atomic size_t live; /* pieces, and the thread that still cuts from it */

@@ -55,13 +55,7 @@ allow_free(struct allow *allow)
 bool
 allow_has(const cJSON *lists, const char *action)
 {
-    const cJSON *item;
-
-    cJSON_ArrayForEach (item, json_member(lists, "actions")) {
-        if (cJSON_IsString(item) && strcmp(item->valuestring, action) == 0)
-            return true;
-    }
-    return false;
+    return json_has_text(json_member(lists, "actions"), action);
 }
 
 static unsigned

@@ -130,16 +130,6 @@ put_kind(struct buf *out, const cJSON *schema)
     }
 }
 
-static bool
-is_required(const cJSON *schema, const char *name)
-{
-    const cJSON *one;
-    cJSON_ArrayForEach (one, json_member(schema, "required"))
-        if (strcmp(one->valuestring, name) == 0)
-            return true;
-    return false;
-}
-
 /* The members of an object as a table, with those of objects in it. Recursion: DEPTH_MAX. */
 static void
 put_members(struct buf *out, const cJSON *schema, unsigned depth)
@@ -153,7 +143,7 @@ put_members(struct buf *out, const cJSON *schema, unsigned depth)
     cJSON_ArrayForEach (member, properties) {
         const cJSON *items = json_member(member, "items");
         put(out, "<tr><th scope=\"row\"><code>", member->string, "</code>");
-        if (is_required(schema, member->string))
+        if (json_has_text(json_member(schema, "required"), member->string))
             buf_puts(out, " <span class=\"must\">required</span>");
         buf_puts(out, "</th><td>");
         put_kind(out, member);

@@ -105,16 +105,6 @@ body_schema(const struct route *route)
     return doc;
 }
 
-static bool
-is_required(const cJSON *schema, const char *name)
-{
-    const cJSON *one;
-    cJSON_ArrayForEach (one, json_member(schema, "required"))
-        if (strcmp(one->valuestring, name) == 0)
-            return true;
-    return false;
-}
-
 static void
 put_param_schema(struct json_writer *w, const struct route_param *param, const cJSON *schema)
 {
@@ -141,7 +131,8 @@ put_params(struct json_writer *w, const struct route_param *params, size_t n, co
         json_put_string(w, "name", params[i].name);
         json_put_string(w, "in", in);
         json_put_bool(w, "required",
-                      strcmp(in, "path") == 0 || is_required(schema, params[i].name));
+                      strcmp(in, "path") == 0 ||
+                          json_has_text(json_member(schema, "required"), params[i].name));
         json_put_string(w, "description", params[i].help);
         put_param_schema(w, &params[i], schema);
         json_close(w);
