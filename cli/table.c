@@ -142,10 +142,11 @@ measure(const struct table *table, unsigned widths[TABLE_COLUMNS_MAX])
         unsigned title = table->titles ? table_text_width(column->title) : 0;
         widths[i] = title > column->least ? title : column->least;
     }
-    for (unsigned i = 0; i < table->n_cells; i++, cell += strlen(cell) + 1) {
+    for (unsigned i = 0, column = 0; i < table->n_cells; i++, cell += strlen(cell) + 1) {
         unsigned width = table_text_width(cell);
-        if (width > widths[i % table->n_columns])
-            widths[i % table->n_columns] = width;
+        if (width > widths[column])
+            widths[column] = width;
+        column = column + 1 < table->n_columns ? column + 1 : 0;
     }
 }
 

@@ -62,9 +62,9 @@ select_largest(uint32_t *values, size_t n, size_t k)
         uint32_t middle = values[low + (high - low) / 2];
         size_t i = low, j = high;
         for (;;) {
-            while (values[i] > middle)
+            while (values[i] > middle) /* NOLINT: n values; middle is one of them and stops it */
                 i++;
-            while (values[j] < middle)
+            while (values[j] < middle) /* NOLINT: the same */
                 j--;
             if (i >= j)
                 break;
