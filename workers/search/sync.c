@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sync.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +14,9 @@
 #include "rows.h"
 #include "sql_search.h"
 
-#define PAGE_ROWS    1000 /* a buffer of libpq's stays as large as the largest page */
-#define CHANGES_ROWS 2000 /* read at once; a transaction with more is read whole */
+#define PAGE_ROWS    1000  /* a buffer of libpq's stays as large as the largest page */
+#define TRIM_ROWS    10000 /* a load of so many leaves room worth giving back */
+#define CHANGES_ROWS 2000  /* read at once; a transaction with more is read whole */
 
 /* Columns of "changes". */
 enum { CH_VERSION, CH_STAMP, CH_WHOLE, CH_ID, CH_SCOPE };
@@ -190,7 +192,10 @@ load(struct searcher *t, struct shelf_entry *entry, const struct version *versio
     entry->version = version->number;
     memcpy(entry->stamp, version->stamp, SHELF_STAMP_LEN);
     entry->model = t->model;
+    bool many = collection_rows(fresh) >= TRIM_ROWS;
     replace(t, entry, TAKE(fresh));
+    if (many)
+        (void)malloc_trim(0);
     return RC_OK;
 }
 
