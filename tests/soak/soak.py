@@ -29,8 +29,8 @@ WRITERS = int(os.environ.get("WRITERS", "24"))
 VICTIMS = ["ingest", "audit", "gateway", "nats", "postgres", "redis"]
 SETTLE_S = 180
 LATER_S = 240
-# Each request has a key of its own, and a usual share holds 400,000; Redis itself has room for half as
-# many more.
+# Each request has a key of its own, and a usual share holds 400,000; Redis itself has room for half
+# as many more.
 SHARE_BYTES = 512 << 20
 UNCERTAIN = (409, 429, 500, 502, 503, 504)
 
