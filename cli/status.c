@@ -50,6 +50,8 @@ struct status {
     struct stream_count streams[STREAMS_COUNT];
     size_t n_streams;
     int workspaces;
+    int64_t listed_memory,
+        listed_audit; /* commands in lists, without one for each; -1 = not known */
     int64_t webhooks, webhooks_disabled, deliveries; /* of all workspaces */
 };
 
@@ -144,6 +146,47 @@ ask_gateway(struct status *status)
         fetch_pool_wait(pool);
     if (strcmp(status->gateway, "down") == 0)
         status->good = false;
+}
+
+static void
+on_numbers(void *arg, const struct fetch_answer *answer)
+{
+    struct status *status = arg;
+    AUTO(json) cJSON *doc = NULL;
+    if (answer->status != 200 || json_read(answer->body, answer->len, &doc, NULL) != RC_OK)
+        return;
+    status->listed_memory = json_int(doc, "listed_memory", -1);
+    status->listed_audit = json_int(doc, "listed_audit", -1);
+}
+
+/* A message may be a list of commands: only the gateway that sent it knows how many it holds. */
+static void
+ask_lists(struct status *status)
+{
+    struct fetch_pool *pool = NULL;
+    struct err err = { 0 };
+    const struct fetch_request request = {
+        .method = "GET", .path = "/debug/status", .once = true, .timeout_ms = GATEWAY_MS
+    };
+    status->listed_memory = status->listed_audit = -1;
+    if (!status->cli->conf.admin_url ||
+        fetch_pool_new(status->cli->conf.admin_url, NULL, 1, 1, &pool, &err) != RC_OK)
+        return;
+    if (fetch_pool_send(pool, &request, on_numbers, status, &err) == RC_OK)
+        fetch_pool_wait(pool);
+    fetch_pool_free(pool);
+}
+
+/* How many commands a stream holds; -1 = not known. */
+static int64_t
+commands_of(const struct status *status, const struct stream_count *stream)
+{
+    int64_t listed = strcmp(stream->name, "MEMORY") == 0  ? status->listed_memory
+                     : strcmp(stream->name, "AUDIT") == 0 ? status->listed_audit
+                                                          : 0;
+    if (listed < 0)
+        return -1;
+    return stream->messages > 0 ? stream->messages + listed : 0;
 }
 
 /* --- NATS ------------------------------------------------------------------------------------- */
@@ -308,6 +351,18 @@ put_full(struct json_writer *w, const struct status *status)
     json_close(w);
 }
 
+static void
+print_stream(const struct status *status, const struct stream_count *stream)
+{
+    int64_t commands = commands_of(status, stream);
+    (void)printf("%-12s %lld messages, %lld waiting, %lld under way", stream->name,
+                 (long long)stream->messages, (long long)stream->pending,
+                 (long long)stream->unsettled);
+    if (commands > stream->messages)
+        (void)printf("; %lld commands", (long long)commands);
+    (void)putchar('\n');
+}
+
 static int
 print_text(const struct status *status)
 {
@@ -321,9 +376,7 @@ print_text(const struct status *status)
         (void)printf("%-15s %u running%s\n", status->workers[i].name, status->workers[i].instances,
                      status->workers[i].instances ? "" : ": none answers");
     for (size_t i = 0; i < status->n_streams; i++)
-        (void)printf("%-12s %lld messages, %lld waiting, %lld under way\n", status->streams[i].name,
-                     (long long)status->streams[i].messages, (long long)status->streams[i].pending,
-                     (long long)status->streams[i].unsettled);
+        print_stream(status, &status->streams[i]);
     if (status->webhooks)
         (void)printf("%-12s %lld, %lld disabled, %lld deliveries waiting\n", "webhooks",
                      (long long)status->webhooks, (long long)status->webhooks_disabled,
@@ -369,6 +422,8 @@ print_document(const struct status *status)
         const struct stream_count *stream = &status->streams[i];
         json_object(&w, stream->name);
         json_put_int(&w, "messages", stream->messages);
+        if (commands_of(status, stream) >= 0)
+            json_put_int(&w, "commands", commands_of(status, stream));
         json_put_int(&w, "consumers", stream->consumers);
         json_put_int(&w, "pending", stream->pending);
         json_put_int(&w, "unsettled", stream->unsettled);
@@ -392,6 +447,7 @@ cmd_status(struct cli *cli)
                                        "and REDIS_URL is set, so there is nothing to ask: source "
                                        "var/env after make up, or /etc/gantry/operator.env" });
     ask_gateway(&status);
+    ask_lists(&status);
     ask_database(&status);
     ask_redis(&status);
     ask_nats(&status);

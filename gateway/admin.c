@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/version.h"
+#include "effects/lists.h"
 #include "fleet.h"
 #include "gateway.h"
 #include "health.h"
@@ -45,6 +46,10 @@ read_gauges(const struct gateway *gw, struct gauge gauges[GAUGES_MAX])
         { "connections_slow_total",
           "connections closed because a head, a body or a reader was too slow",
           (int64_t)http->slow },
+        { "listed_memory", "commands of MEMORY in lists of this gateway, without one for each list",
+          (int64_t)lists_beyond_messages(gw->lists, STREAM_MEMORY) },
+        { "listed_audit", "commands of AUDIT in lists of this gateway, without one for each list",
+          (int64_t)lists_beyond_messages(gw->lists, STREAM_AUDIT) },
         { "connections_max", "the bound of connections", gw->max_connections },
     };
     memcpy(gauges, all, sizeof(all));

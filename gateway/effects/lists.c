@@ -48,6 +48,7 @@ struct mark {
     LIST_ENTRY(mark) chain;
     struct slot *slot;
     size_t count; /* commands of the list; 0 = one that travels alone */
+    enum stream stream;
     char id[ID_TEXT_MAX];
 };
 
@@ -62,6 +63,7 @@ struct lists {
     struct outgoing_list outgoing;
     struct slot slots[SLOTS];
     LIST_HEAD(, mark) chains[MARKS];
+    uint64_t beyond[STREAM_CONNECTOR + 1]; /* commands of lists, without one for each list */
 };
 
 /* A list under way. */
@@ -81,28 +83,38 @@ slot_of(struct lists *lists, const char *workspace)
     return &lists->slots[fnv32_text(workspace) % SLOTS];
 }
 
+static uint64_t
+beyond_one(const struct mark *mark)
+{
+    return mark->count ? mark->count - 1 : 0;
+}
+
 static void
-mark_free(struct mark *mark)
+mark_free(struct lists *lists, struct mark *mark)
 {
     struct slot *slot = mark->slot;
     slot->waiting -= mark->count;
+    lists->beyond[mark->stream] -= beyond_one(mark);
     TAILQ_REMOVE(&slot->marks, mark, link);
     LIST_REMOVE(mark, chain);
     free(mark);
 }
 
 static void
-watch(struct lists *lists, struct slot *slot, const char *id, size_t count)
+watch(struct lists *lists, const struct request *r, size_t count)
 {
+    struct slot *slot = slot_of(lists, r->actor.workspace);
     struct mark *mark = calloc(1, sizeof(*mark));
     if (!mark)
         log_no_memory("a list of commands");
     mark->slot = slot;
     mark->count = count;
-    (void)strlcpy(mark->id, id, sizeof(mark->id));
+    mark->stream = command_info(r->route->command)->stream;
+    (void)strlcpy(mark->id, r->id, sizeof(mark->id));
     slot->waiting += count;
+    lists->beyond[mark->stream] += beyond_one(mark);
     TAILQ_INSERT_TAIL(&slot->marks, mark, link);
-    LIST_INSERT_HEAD(&lists->chains[fnv32_text(id) % MARKS], mark, chain);
+    LIST_INSERT_HEAD(&lists->chains[fnv32_text(r->id) % MARKS], mark, chain);
 }
 
 void
@@ -118,8 +130,14 @@ lists_done(struct lists *lists, const char *id)
     for (bool last = false; !last;) {
         struct mark *oldest = TAILQ_FIRST(&slot->marks);
         last = oldest == mark;
-        mark_free(oldest);
+        mark_free(lists, oldest);
     }
+}
+
+uint64_t
+lists_beyond_messages(const struct lists *lists, enum stream stream)
+{
+    return lists->beyond[stream];
 }
 
 /* --- publishing -------------------------------------------------------------------------------- */
@@ -154,7 +172,7 @@ send_alone(struct lists *lists, struct outgoing *one)
     if (slot->waiting < WAITING_MAX)
         slot->alone = 0;
     else if (slot->alone++ % WATCH_EACH == 0)
-        watch(lists, slot, one->r->id, 0);
+        watch(lists, one->r, 0);
     if (traced_by_claim(one->r))
         one->item.parent[0] = '\0';
     enum rc rc = publish(lists, one->subject, &one->item, NULL, one->fn, one->r, &err);
@@ -191,7 +209,7 @@ send_list(struct lists *lists, struct outgoing_list *group, size_t count)
     }
     struct request *r = first->r;
     one = TAILQ_LAST(group, outgoing_list);
-    watch(lists, slot_of(lists, r->actor.workspace), one->r->id, count);
+    watch(lists, one->r, count);
     (void)snprintf(number, sizeof(number), "%zu", count);
     whole = first->item;
     whole.payload = text.data;
@@ -305,7 +323,7 @@ lists_free(struct lists *lists)
     loop_unprepare(lists->gw->loop, send_all, lists);
     for (size_t i = 0; i < SLOTS; i++)
         while (!TAILQ_EMPTY(&lists->slots[i].marks))
-            mark_free(TAILQ_FIRST(&lists->slots[i].marks));
+            mark_free(lists, TAILQ_FIRST(&lists->slots[i].marks));
     struct outgoing *one;
     while ((one = TAILQ_FIRST(&lists->outgoing)) != NULL) {
         TAILQ_REMOVE(&lists->outgoing, one, link);

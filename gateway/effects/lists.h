@@ -27,4 +27,8 @@ void lists_add(struct lists *lists, struct request *r, const struct forward_head
 /* A worker has settled this command. */
 void lists_done(struct lists *lists, const char *id);
 
+/* How many more commands than messages wait in the stream because of our lists, as far as we have heard
+ * of their end. */
+uint64_t lists_beyond_messages(const struct lists *lists, enum stream stream);
+
 #endif

@@ -189,6 +189,28 @@ test_together_by_subject(void **state)
         assert_string_equal(sent[i].list, ""); /* another workspace's, and tasks */
 }
 
+/* What a stream holds beyond its number of messages. */
+static void
+test_commands_beyond_messages(void **state)
+{
+    static const struct route APPEND = { .kind = ROUTE_COMMAND, .command = CMD_AUDIT_APPEND };
+    struct gateway *gw = *state;
+    for (size_t i = 0; i < 3; i++)
+        add(gw, i, &INGEST, "w1");
+    add(gw, 3, &INGEST, "w2");
+    add(gw, 4, &APPEND, "w1");
+    add(gw, 5, &APPEND, "w1");
+    turn(gw);
+    assert_int_equal(n_sent, 3);
+    assert_int_equal(lists_beyond_messages(gw->lists, STREAM_MEMORY), 2);
+    assert_int_equal(lists_beyond_messages(gw->lists, STREAM_AUDIT), 1);
+    lists_done(gw->lists, "id2");
+    assert_int_equal(lists_beyond_messages(gw->lists, STREAM_MEMORY), 0);
+    assert_int_equal(lists_beyond_messages(gw->lists, STREAM_AUDIT), 1);
+    lists_done(gw->lists, "id5");
+    assert_int_equal(lists_beyond_messages(gw->lists, STREAM_AUDIT), 0);
+}
+
 /* A header may hold tabs, the line of a list may not: one request would make the whole list malformed. */
 static void
 test_a_tracestate_with_tabs(void **state)
@@ -305,6 +327,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_alone_as_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_trace_that_the_claim_implies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_together_by_subject, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_commands_beyond_messages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_tracestate_with_tabs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bounds_of_a_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_is_everybodys, set_up, tear_down),
