@@ -18,7 +18,7 @@
 #define TRIES     4     /* a row that is gone is looked for again in a newer index */
 
 /* A request at work. */
-struct job {
+struct lookup {
     struct found found;
     struct query query;
     bool has_query;
@@ -28,15 +28,15 @@ struct job {
 
 struct batch {
     struct searcher *t;
-    struct job *jobs; /* owned */
+    struct lookup *lookups; /* owned */
     size_t n;
 };
 
 static void
-end(struct job *job)
+end(struct lookup *lookup)
 {
-    struct request *r = job->found.request;
-    job->found.request = NULL;
+    struct request *r = lookup->found.request;
+    lookup->found.request = NULL;
     pool_done(r);
 }
 
@@ -44,10 +44,10 @@ static void
 fail_rest(struct batch *batch, const struct err *err)
 {
     for (size_t i = 0; i < batch->n; i++) {
-        if (!batch->jobs[i].found.request)
+        if (!batch->lookups[i].found.request)
             continue;
-        call_fail(batch->jobs[i].found.request->call, err);
-        end(&batch->jobs[i]);
+        call_fail(batch->lookups[i].found.request->call, err);
+        end(&batch->lookups[i]);
     }
 }
 
@@ -58,11 +58,11 @@ end_late(void *arg)
     struct batch *batch = arg;
     int64_t now_us = clock_mono_us();
     for (size_t i = 0; i < batch->n; i++) {
-        struct request *r = batch->jobs[i].found.request;
+        struct request *r = batch->lookups[i].found.request;
         if (!r || r->deadline_us > now_us)
             continue;
         answer_timeout(r);
-        end(&batch->jobs[i]);
+        end(&batch->lookups[i]);
     }
     pool_give_back(batch->t);
 }
@@ -71,7 +71,7 @@ static bool
 any_left(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->n; i++)
-        if (batch->jobs[i].found.request)
+        if (batch->lookups[i].found.request)
             return true;
     return false;
 }
@@ -114,8 +114,8 @@ go_without_vectors(struct batch *batch, struct request *const *asked, size_t cou
                    const struct err *err)
 {
     for (size_t i = 0; i < batch->n; i++) {
-        struct job *job = &batch->jobs[i];
-        struct request *r = job->found.request;
+        struct lookup *lookup = &batch->lookups[i];
+        struct request *r = lookup->found.request;
         bool is_asked = false;
         for (size_t j = 0; j < count; j++)
             is_asked = is_asked || asked[j] == r;
@@ -128,7 +128,7 @@ go_without_vectors(struct batch *batch, struct request *const *asked, size_t cou
             r->note = EMBED_SERVER " does not work: found by words alone";
         } else {
             call_fail(r->call, err);
-            end(job);
+            end(lookup);
         }
     }
 }
@@ -142,7 +142,7 @@ embed_all(struct batch *batch, struct err *err)
     struct request *asked[POOL_TAKE_MAX];
     size_t dim = embed_dim(t->embedder), count = 0;
     for (size_t i = 0; i < batch->n; i++) {
-        struct request *r = batch->jobs[i].found.request;
+        struct request *r = batch->lookups[i].found.request;
         if (!r || r->mode == COLLECTION_TEXT)
             continue;
         if (r->mode == COLLECTION_HYBRID)
@@ -184,7 +184,7 @@ drop_zeros(struct batch *batch)
 {
     size_t dim = embed_dim(batch->t->embedder);
     for (size_t i = 0; i < batch->n; i++) {
-        struct request *r = batch->jobs[i].found.request;
+        struct request *r = batch->lookups[i].found.request;
         AUTO(free) uint8_t *half = NULL;
         if (!r || !r->vector)
             continue;
@@ -201,13 +201,13 @@ static enum rc
 parse_all(struct batch *batch, struct err *err)
 {
     for (size_t i = 0; i < batch->n; i++) {
-        struct job *job = &batch->jobs[i];
-        const struct request *r = job->found.request;
+        struct lookup *lookup = &batch->lookups[i];
+        const struct request *r = lookup->found.request;
         if (!r || r->mode == COLLECTION_VECTOR)
             continue;
-        if (query_parse(r->query, r->query_len, &job->query) != RC_OK)
+        if (query_parse(r->query, r->query_len, &lookup->query) != RC_OK)
             return err_set(err, RC_TEMP, "no memory for a query");
-        job->has_query = true;
+        lookup->has_query = true;
     }
     return RC_OK;
 }
@@ -229,14 +229,14 @@ prepare(struct batch *batch, struct err *err)
 /* --- finding ---------------------------------------------------------------------------------- */
 
 static struct collection_search
-search_of(const struct job *job)
+search_of(const struct lookup *lookup)
 {
-    const struct request *r = job->found.request;
+    const struct request *r = lookup->found.request;
     return (struct collection_search){
         .mode = r->mode,
         .k = (size_t)r->k,
-        .query = job->has_query ? &job->query : NULL,
-        .stats = job->has_query ? &job->stats : NULL,
+        .query = lookup->has_query ? &lookup->query : NULL,
+        .stats = lookup->has_query ? &lookup->stats : NULL,
         .vector = r->vector,
         .filter = { .scope = r->scope,
                     .source = r->source,
@@ -258,10 +258,10 @@ count_terms(void *arg, const struct collection *c, struct err *err)
     struct batch *batch = arg;
     end_late(batch);
     for (size_t i = 0; i < batch->n; i++) {
-        struct job *job = &batch->jobs[i];
-        if (!job->found.request || !job->has_query)
+        struct lookup *lookup = &batch->lookups[i];
+        if (!lookup->found.request || !lookup->has_query)
             continue;
-        enum rc rc = collection_count_terms(c, &job->query, &job->stats, err);
+        enum rc rc = collection_count_terms(c, &lookup->query, &lookup->stats, err);
         if (rc != RC_OK)
             return rc;
     }
@@ -274,25 +274,25 @@ find(void *arg, const struct collection *c, struct err *err)
     struct batch *batch = arg;
     struct collection_search searches[POOL_TAKE_MAX];
     struct collection_asked asked[POOL_TAKE_MAX];
-    struct job *jobs[POOL_TAKE_MAX];
+    struct lookup *lookups[POOL_TAKE_MAX];
     const struct collection_helper helper = { pool_help, pool_helped, batch->t->search->pool,
                                               HELP_ROWS };
     size_t n = 0;
     end_late(batch);
     for (size_t i = 0; i < batch->n; i++) {
-        struct job *job = &batch->jobs[i];
-        if (!job->found.request)
+        struct lookup *lookup = &batch->lookups[i];
+        if (!lookup->found.request)
             continue;
-        searches[n] = search_of(job);
-        asked[n] = (struct collection_asked){ &searches[n], &job->legs, false };
-        jobs[n++] = job;
+        searches[n] = search_of(lookup);
+        asked[n] = (struct collection_asked){ &searches[n], &lookup->legs, false };
+        lookups[n++] = lookup;
     }
     enum rc rc = collection_find_all(c, asked, n, &helper, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         if (!asked[i].late)
             continue;
-        answer_timeout(jobs[i]->found.request);
-        end(jobs[i]);
+        answer_timeout(lookups[i]->found.request);
+        end(lookups[i]);
     }
     if (rc != RC_OK)
         return rc;
@@ -303,11 +303,11 @@ static void
 forget_results(struct batch *batch)
 {
     for (size_t i = 0; i < batch->n; i++) {
-        collection_stats_fini(&batch->jobs[i].stats);
-        batch->jobs[i].stats = (struct collection_stats){ 0 };
-        batch->jobs[i].legs.text_count = 0;
-        batch->jobs[i].legs.vector_count = 0;
-        batch->jobs[i].legs.whole_count = 0;
+        collection_stats_fini(&batch->lookups[i].stats);
+        batch->lookups[i].stats = (struct collection_stats){ 0 };
+        batch->lookups[i].legs.text_count = 0;
+        batch->lookups[i].legs.vector_count = 0;
+        batch->lookups[i].legs.whole_count = 0;
     }
 }
 
@@ -330,7 +330,7 @@ find_in_slices(struct batch *batch, const char *workspace, struct err *err)
 {
     bool words = false;
     for (size_t i = 0; i < batch->n; i++)
-        words = words || batch->jobs[i].has_query;
+        words = words || batch->lookups[i].has_query;
     enum rc rc = words ? sync_slices(batch->t, workspace, count_terms, batch, err) : RC_OK;
     return rc == RC_OK ? sync_slices(batch->t, workspace, find, batch, err) : rc;
 }
@@ -340,18 +340,19 @@ static void
 rank_all(struct batch *batch)
 {
     for (size_t i = 0; i < batch->n; i++) {
-        struct job *job = &batch->jobs[i];
-        const struct request *r = job->found.request;
+        struct lookup *lookup = &batch->lookups[i];
+        const struct request *r = lookup->found.request;
         if (!r)
             continue;
-        job->found.n = collection_union(r->mode, (size_t)r->k, &job->legs, job->found.hits);
+        lookup->found.n =
+            collection_union(r->mode, (size_t)r->k, &lookup->legs, lookup->found.hits);
         const struct collection_ranking ranking = { .mode = r->mode,
                                                     .k = (size_t)r->k,
                                                     .text_weight = collection_text_weight(r->known),
                                                     .has_min_score = r->has_min_score,
                                                     .min_score = r->min_score };
         if (r->mode != COLLECTION_VECTOR)
-            job->found.n = collection_rank(&ranking, job->found.hits, job->found.n);
+            lookup->found.n = collection_rank(&ranking, lookup->found.hits, lookup->found.n);
     }
 }
 
@@ -360,7 +361,7 @@ answer_found(struct batch *batch, bool last, const char *version, struct err *er
 {
     struct found *found[POOL_TAKE_MAX];
     for (size_t i = 0; i < batch->n; i++)
-        found[i] = &batch->jobs[i].found;
+        found[i] = &batch->lookups[i].found;
     return answer_all(batch->t, found, batch->n, last, version, err);
 }
 
@@ -406,8 +407,8 @@ searcher_run(struct searcher *t, struct request **requests, size_t n)
 {
     struct err err = { 0 };
     char workspace[WORKSPACE_TEXT_MAX];
-    struct batch batch = { .t = t, .jobs = calloc(n, sizeof(*batch.jobs)), .n = n };
-    if (!batch.jobs) {
+    struct batch batch = { .t = t, .lookups = calloc(n, sizeof(*batch.lookups)), .n = n };
+    if (!batch.lookups) {
         (void)err_set(&err, RC_TEMP, "no memory for searches");
         for (size_t i = 0; i < n; i++) {
             call_fail(requests[i]->call, &err);
@@ -417,7 +418,7 @@ searcher_run(struct searcher *t, struct request **requests, size_t n)
     }
     memcpy(workspace, requests[0]->call->actor.workspace, sizeof(workspace));
     for (size_t i = 0; i < n; i++)
-        batch.jobs[i].found.request = requests[i];
+        batch.lookups[i].found.request = requests[i];
     for (size_t i = 0; i < n; i++)
         requests[i]->by = t;
     if (t->db)
@@ -439,8 +440,8 @@ searcher_run(struct searcher *t, struct request **requests, size_t n)
     if (entry)
         shelf_give(t->search->shelf, entry);
     for (size_t i = 0; i < n; i++) {
-        query_free(&batch.jobs[i].query);
-        collection_stats_fini(&batch.jobs[i].stats);
+        query_free(&batch.lookups[i].query);
+        collection_stats_fini(&batch.lookups[i].stats);
     }
-    free(batch.jobs);
+    free(batch.lookups);
 }
