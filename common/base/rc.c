@@ -58,6 +58,7 @@ err_setv(struct err *err, enum rc rc, const char *format, va_list args)
     return rc;
 }
 
+#undef err_set
 enum rc
 err_set(struct err *err, enum rc rc, const char *format, ...)
 {
