@@ -87,6 +87,39 @@ openapi_schema(const char *name)
     return doc;
 }
 
+static bool is_required(const cJSON *schema, const char *name);
+
+/* A member that may be absent may be null, which is the same (schema_drop_nulls()). */
+static void
+allow_null(cJSON *member)
+{
+    cJSON *values = cJSON_GetObjectItemCaseSensitive(member, "enum");
+    const cJSON *type = json_member(member, "type");
+    if (cJSON_IsString(type)) {
+        cJSON *types = cJSON_CreateArray();
+        (void)cJSON_AddItemToArray(types, cJSON_CreateString(type->valuestring));
+        (void)cJSON_AddItemToArray(types, cJSON_CreateString("null"));
+        (void)cJSON_ReplaceItemInObjectCaseSensitive(member, "type", types);
+    }
+    if (values)
+        (void)cJSON_AddItemToArray(values, cJSON_CreateNull());
+}
+
+/* Recursion: as deep as our schemas. */
+static void
+allow_nulls(cJSON *schema)
+{
+    cJSON *member;
+    cJSON_ArrayForEach (member, json_member(schema, "properties")) {
+        allow_nulls(member);
+        if (!is_required(schema, member->string))
+            allow_null(member);
+    }
+    cJSON *items = cJSON_GetObjectItemCaseSensitive(schema, "items");
+    if (cJSON_IsObject(items))
+        allow_nulls(items);
+}
+
 /* The schema of the whole command without what is in the path. */
 static cJSON *
 body_schema(const struct route *route)
@@ -102,6 +135,7 @@ body_schema(const struct route *route)
             cJSON_DeleteItemFromArray(required, i);
     if (required && !required->child)
         cJSON_DeleteItemFromObjectCaseSensitive(doc, "required");
+    allow_nulls(doc);
     return doc;
 }
 
@@ -184,8 +218,9 @@ put_response(struct json_writer *w, const struct route *route, int status, const
         if (answer) {
             put_ref(w, "schema", "schemas", answer);
         } else {
-            json_object(w, "schema");
-            json_put_string(w, "type", "string");
+            json_object(w, "schema"); /* of a stream some readers check each event against it */
+            if (route->local != events_listen)
+                json_put_string(w, "type", "string");
             json_close(w);
         }
         json_close(w);
