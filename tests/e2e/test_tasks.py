@@ -375,6 +375,27 @@ def test_jobs_are_listed_newest_first_with_a_stable_cursor(stack):
         assert client.get("/ai/jobs?" + query).code == "invalid_request", query
 
 
+def test_executing_leaves_no_errors_in_the_database_log(stack):
+    """Each request's announcement and its end become one event without a statement that fails."""
+    client = stack.client(workspace="listing")
+    stack.gantry("workspace", "allow", "listing", "ping")
+    before = stack.log("postgres").count("duplicate key")
+    for number in range(5):
+        actions = [{"action": "ping", "params": {"message": f"{number} {n}"}} for n in range(3)]
+        answer = client.post("/ai/execute", {"actions": actions}).ok(202)
+        for one in answer.json["job_ids"]:
+            job(client, one, "completed")
+        wait_until(
+            lambda answer=answer: any(
+                item["request_id"] == answer.json["request_id"]
+                for item in client.get("/ai/audit?limit=50").ok().json["items"]
+            ),
+            60,
+            "its event",
+        )
+    assert stack.log("postgres").count("duplicate key") == before
+
+
 def test_a_job_belongs_to_its_workspace(stack, client):
     job_id = run(client, {"type": "ping"}).ok().json["job_id"]
     other = stack.client(workspace="neighbour")
