@@ -405,6 +405,11 @@ go_on(struct hop *hop, char **url, const char *method, bool *same_host)
         end_with(hop->answer, OUTBOUND_REFUSED, "%s", "a redirect to another host");
         return false;
     }
+    char why[OUTBOUND_WHY_MAX] = "";
+    if (hop->request->follow && !hop->request->follow(hop->request->arg, *url, why)) {
+        end_with(hop->answer, OUTBOUND_UNFOLLOWED, "%s", why);
+        return false;
+    }
     *same_host = *same_host && same;
     return true;
 }

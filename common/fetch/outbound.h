@@ -8,7 +8,7 @@
  * or later with a verified certificate; no proxy, no cookies, no netrc, no connection that is used twice.
  * The answer is bounded after decompression, its head by size and time, everything by time.
  *
- * Threads: blocks; each call is its own. stop() and go() are called on the caller's thread.
+ * Threads: blocks; each call is its own. stop(), go() and follow() are called on the caller's thread.
  */
 #ifndef GANTRY_FETCH_OUTBOUND_H
 #define GANTRY_FETCH_OUTBOUND_H
@@ -68,6 +68,9 @@ struct outbound_request {
     unsigned redirects_max;
     const char *share; /* whose request this is: lookups are bounded for each; NULL = nobody's */
     bool (*allowed)(void *arg, const char *host, unsigned port);
+    /* asked about the target of each redirect that is allowed: false = the caller's rules are against
+     * it, and why says so; NULL = follow */
+    bool (*follow)(void *arg, const char *url, char why[OUTBOUND_WHY_MAX]);
     bool (*go)(
         void *arg); /* asked when connected, before the first byte: false = do not; NULL = yes */
     bool (*stop)(void *arg); /* asked a few times a second; NULL = never */
@@ -77,6 +80,7 @@ struct outbound_request {
 enum outbound_end {
     OUTBOUND_ANSWERED,
     OUTBOUND_REFUSED,     /* the guard does not let it: why has the reason */
+    OUTBOUND_UNFOLLOWED,  /* follow() said so, with the reason that why has */
     OUTBOUND_UNREACHABLE, /* no name, no route, no connection */
     OUTBOUND_UNTRUSTED,   /* the server's certificate or TLS version */
     OUTBOUND_BROKEN, /* the connection ended before the answer did, or the answer is out of form */

@@ -163,11 +163,17 @@ tasking_new(struct taskings *all, struct call *call)
     return t;
 }
 
+/* A policy of which there is no copy would be none. */
 static void
-keep_egress(struct tasking *t, const cJSON *lists)
+keep_lists(struct tasking *t, const cJSON *lists)
 {
+    const cJSON *policy = t->all->kind->keeps_policy ? json_member(lists, "policy") : NULL;
+
     json_cleanup(&t->egress);
+    json_cleanup(&t->policy);
     t->egress = cJSON_Duplicate(json_member(lists, "egress"), true);
+    if (policy && !(t->policy = cJSON_Duplicate(policy, true)))
+        log_no_memory("a policy");
 }
 
 /* The gateway has decided the same, unless the policy has changed since, or this command did not come
@@ -186,7 +192,7 @@ judge(struct tasking *t, const cJSON *lists)
         .time_ms = call->accepted_ms,
     };
 
-    keep_egress(t, lists);
+    keep_lists(t, lists);
     if (!allow_has(lists, t->ref.action))
         return DENIED;
     t->all->kind->facts(t, &ask);
@@ -560,6 +566,7 @@ drop(struct tasking *t)
     loop_timer_free(t->steps->again);
     buf_fini(&t->steps->output);
     json_cleanup(&t->egress);
+    json_cleanup(&t->policy);
     free(t->steps);
     free(t);
 }

@@ -58,6 +58,7 @@ struct tasking_kind {
     const char *(*label)(const struct tasking *t);
     /* What a policy may ask about its action: kind, hosts, risk. */
     void (*facts)(const struct tasking *t, struct policy_ask *ask);
+    bool keeps_policy; /* tasking.policy is wanted: what carries out asks it again */
     size_t output_max; /* bytes of an output object */
 };
 
@@ -82,6 +83,7 @@ struct tasking {
     bool sent;                  /* an earlier delivery may have had its effect (jobs_send()) */
     bool mark_lost;             /* …or Redis has lost what it recorded */
     cJSON *egress;              /* owned: the hosts that the workspace may reach; NULL = none */
+    cJSON *policy;              /* owned: what judged it, {"version","document"}; NULL = none */
     void *own;                  /* kind's, while it is under way */
     struct field_errors errors; /* of a refusal */
     struct tasking_steps *steps;

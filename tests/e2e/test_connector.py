@@ -732,3 +732,96 @@ def test_the_policy_that_comes_along_holds_what_reaches_a_service(stack, service
         assert developer.post("/webhook/executor/run", {"task": {"type": "ping"}}).status == 200
     finally:
         admin.request("PUT", "/policy", {"rules": []}).ok()
+
+
+# --- redirects and the policy --------------------------------------------------------------------
+
+GET = {"type": "http.request", "method": "GET", "url": "https://plain.example/from"}
+THERE = "https://api.github.com/repos/there"
+
+
+@pytest.fixture
+def fence(stack):
+    """A function that makes a workspace which may reach two hosts, under a policy."""
+
+    def make(*rules):
+        name = "f" + uuid.uuid4().hex[:10]
+        stack.key(workspace=name)
+        stack.gantry("workspace", "egress", name, "plain.example", "api.github.com")
+        named = [{"name": f"rule {n}", **rule} for n, rule in enumerate(rules)]
+        stack.client(workspace=name).request("PUT", "/policy", {"rules": named}).ok()
+        return name
+
+    return make
+
+
+def redirect(services, place):
+    services.say("plain.example/from", (302, None, {"Location": place}))
+
+
+def test_a_redirect_without_a_rule_about_its_host(stack, services, fence):
+    redirect(services, THERE)
+    name = fence({"when": {"host": "other.example"}, "then": "deny"})
+    ends(run(stack, GET, name), "ok")
+    assert len(services.asked("api.github.com")) == 1
+
+
+@pytest.mark.parametrize("then", ["deny", "requires_approval"])
+def test_a_redirect_to_a_host_of_the_policy(stack, services, fence, then):
+    name = fence({"when": {"host": "api.github.com"}, "then": then})
+    redirect(services, THERE)
+    output = ends(run(stack, GET, name), "policy_denied")
+    assert "api.github.com" in output["message"]
+    assert "rule 0" in output["message"]
+    assert ("ask for that URL itself" in output["message"]) == (then != "deny")
+    assert (output["http_status"], output["result"]) == (None, None)
+    assert [request.host for request in services.asked()] == ["plain.example"]
+    answer = stack.client(workspace=name).post(
+        "/webhook/executor/run", {"task": {**GET, "url": THERE}}
+    )
+    assert answer.status == (403 if then == "deny" else 202)
+
+
+def test_a_redirect_from_the_one_host_that_is_allowed(stack, services, fence):
+    """The last of several hops, in another writing; and a rule about the URL holds for a target."""
+    where = {"host": "plain.example", "parameters": {"/url": {"matches": "*/no*"}}}
+    name = fence(
+        {"when": where, "then": "deny"},
+        {"when": {"host": "plain.example"}, "then": "allow"},
+        {"when": {}, "then": "deny"},
+    )
+    redirect(services, "/on")
+    ends(run(stack, GET, name), "ok")
+    services.say("plain.example/on", (307, None, {"Location": "https://API.GitHub.com:443/x"}))
+    redirect(services, "/on")
+    assert "rule 2" in ends(run(stack, GET, name), "policy_denied")["message"]
+    assert services.asked("api.github.com") == []
+    redirect(services, "/no/entry")
+    assert "rule 0" in ends(run(stack, GET, name), "policy_denied")["message"]
+    assert services.asked("plain.example/no") == []
+
+
+def test_an_approval_covers_the_host_that_was_shown(stack, services, fence):
+    name = fence({"when": {"action": "http.request"}, "then": "requires_approval"})
+    admin, developer = (stack.client(role, name) for role in ("admin", "developer"))
+
+    def approved():
+        held = developer.post("/webhook/executor/run", {"task": GET}).ok(202).json["job_id"]
+        admin.post("/ai/approvals/" + held, {"decision": "approve"}).ok()
+        job = wait_until(
+            lambda: (found := developer.get("/ai/jobs/" + held).ok().json)["status"]
+            in ("completed", "failed")
+            and found,
+            60,
+            "it ends",
+        )
+        return job["result"]
+
+    redirect(services, "/on")
+    assert approved()["outcome"] == "ok"
+    assert len(services.asked("plain.example/on")) == 1
+    redirect(services, THERE)
+    refused = approved()
+    assert refused["outcome"] == "policy_denied"
+    assert "ask for that URL itself" in refused["message"]
+    assert services.asked("api.github.com") == []

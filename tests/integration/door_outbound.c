@@ -18,7 +18,7 @@
 struct asked {
     struct outbound_options options;
     struct outbound_request request;
-    unsigned goes, resolved;
+    unsigned goes, resolved, follows, follows_not;
     bool held;
     const char *hosts; /* allowed, between blanks */
     const char *addresses[4];
@@ -208,6 +208,40 @@ redirects(void **state)
     buf_fini(&answer.body);
     asked = asking("POST", url, "/keep-to-other");
     ends(&asked, OUTBOUND_REFUSED, "another host", true);
+}
+
+/* The caller's own rules about where a redirect may go. */
+static bool
+follow(void *arg, const char *url, char why[OUTBOUND_WHY_MAX])
+{
+    struct asked *asked = arg;
+    asked->follows++;
+    (void)snprintf(why, OUTBOUND_WHY_MAX, "it goes to %.100s", strrchr(url, '/'));
+    return asked->follows < asked->follows_not;
+}
+
+static void
+redirects_are_asked_about(void **state)
+{
+    char url[300];
+    struct asked asked = asking("GET", url, "/to-echo");
+    asked.request.follow = follow;
+    asked.follows_not = 1;
+    ends(&asked, OUTBOUND_UNFOLLOWED, "it goes to /echo", true);
+    assert_int_equal(asked.follows, 1);
+    asked = asking("GET", url, "/again/0");
+    asked.request.follow = follow;
+    asked.follows_not = 3;
+    ends(&asked, OUTBOUND_UNFOLLOWED, "it goes to /3", true);
+    assert_int_equal(asked.follows, 3);
+    asked = asking("GET", url, "/to-loopback"); /* the lists come first */
+    asked.request.follow = follow;
+    ends(&asked, OUTBOUND_REFUSED, "on no list", true);
+    assert_int_equal(asked.follows, 0);
+    asked = asking("GET", url, "/echo"); /* which is no redirect */
+    asked.request.follow = follow;
+    ends(&asked, OUTBOUND_ANSWERED, "", true);
+    assert_int_equal(asked.follows, 0);
 }
 
 /* The headers, which may hold a secret, stay with the host that they were for. */
@@ -428,6 +462,7 @@ main(void)
         cmocka_unit_test(nothing_is_sent_that_is_not_allowed),
         cmocka_unit_test(the_certificate_is_checked),
         cmocka_unit_test(redirects),
+        cmocka_unit_test(redirects_are_asked_about),
         cmocka_unit_test(headers_do_not_follow),
         cmocka_unit_test(everything_is_bounded),
         cmocka_unit_test(compressed_answers_are_read),

@@ -365,6 +365,8 @@ test_the_judge(void **state)
         { UNSAFE, OUTBOUND_REFUSED, false, 0, 0, 1, VERDICT_FAILED, "egress_denied" },
         { UNSAFE, OUTBOUND_REFUSED, true, 0, 0, 1, VERDICT_UNKNOWN, "unknown" },
         { SAFE, OUTBOUND_REFUSED, true, 0, 0, 1, VERDICT_FAILED, "egress_denied" },
+        { SAFE, OUTBOUND_UNFOLLOWED, true, 0, 0, 1, VERDICT_FAILED, "policy_denied" },
+        { UNSAFE, OUTBOUND_UNFOLLOWED, true, 0, 0, 1, VERDICT_UNKNOWN, "unknown" },
         { UNSAFE, OUTBOUND_UNTRUSTED, false, 0, 0, 1, VERDICT_FAILED, "tls_error" },
         { UNSAFE, OUTBOUND_BROKEN, true, 0, 0, 1, VERDICT_UNKNOWN, "unknown" },
         { UNSAFE, OUTBOUND_TIMEOUT, true, 0, 0, 1, VERDICT_UNKNOWN, "unknown" },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connector - what the service holds, for its files: service.c, running.c, errand.c, token.c, requests.c.
+ * connector - what the service holds, for its files: service.c, running.c, errand.c, follow.c, token.c, requests.c.
  *
  * A job runs as an errand on a thread of its own (errand.c): it may wait for names, servers and other
  * errands. PostgreSQL, Redis and NATS are the loop's; an errand asks at the desk.
@@ -51,6 +51,15 @@ struct connector {
     unsigned closed;             /* secrets that neither key opens */
 };
 
+/* What the workspace's policy was asked, to ask it again about the targets of redirects. */
+struct errand_policy {
+    cJSON *doc;  /* owned: {"version","document"}; NULL = no policy, or no redirects */
+    char *scope; /* owned; NULL = it has none */
+    enum role role;
+    int64_t accepted_ms;
+    bool approved;
+};
+
 enum errand_end { ERRAND_ENDED, ERRAND_INVALID, ERRAND_LATER };
 
 /* One job. The thread owns what is in it until it posts it back; the loop only sets stop. */
@@ -64,6 +73,7 @@ struct errand {
     cJSON *values;                /* owned: params, secrets, id */
     cJSON *egress;                /* owned: hosts of the workspace */
     cJSON *texts;                 /* owned: what must not be shown */
+    struct errand_policy policy;
     int64_t started_ms, end_ms;
     atomic_bool stop;
     bool doubt; /* a request that was sent before may have had its effect */
@@ -102,6 +112,10 @@ bool errand_stopped(void *arg);
 int64_t errand_left_ms(const struct errand *e);
 /* Waits, but not longer than the errand may take; false: it is over. */
 bool errand_wait(struct errand *e, uint32_t ms);
+
+/* follow.c: whether the policy lets a request that goes to first follow a redirect to url. */
+bool errand_follow(const struct errand *e, const char *first, const char *url,
+                   char why[OUTBOUND_WHY_MAX]);
 
 /* token.c: fills values.secrets; OUTBOUND-like verdicts as outcome and why. */
 enum rc errand_secrets(struct errand *e);

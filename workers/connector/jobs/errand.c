@@ -84,6 +84,14 @@ allowed(void *arg, const char *host, unsigned port)
 }
 
 static bool
+follow(void *arg, const char *url, char why[OUTBOUND_WHY_MAX])
+{
+    const struct sending *sending = arg;
+
+    return errand_follow(sending->e, buf_text(&sending->built->url), url, why);
+}
+
+static bool
 stopped(void *arg)
 {
     const struct sending *sending = arg;
@@ -212,6 +220,7 @@ send_once(struct errand *e, struct sending *sending, struct outbound_answer *ans
         .redirects_max = limits->redirects,
         .share = e->ref.workspace,
         .allowed = allowed,
+        .follow = follow,
         .go = may_send,
         .stop = stopped,
         .arg = sending,

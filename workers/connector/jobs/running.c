@@ -23,6 +23,8 @@ errand_free(struct errand *e)
     json_secret_cleanup(&e->values);
     json_secret_cleanup(&e->texts);
     json_cleanup(&e->egress);
+    json_cleanup(&e->policy.doc);
+    free(e->policy.scope);
     buf_fini(&e->output);
     free(e);
 }
@@ -64,6 +66,23 @@ read_time(struct tasking *t, const struct recipe *recipe)
     return 0;
 }
 
+/* Only of a request that follows redirects. */
+static void
+keep_policy(struct errand *e, struct tasking *t)
+{
+    const char *scope = json_string(t->call->body, "scope");
+
+    if (!t->policy || e->recipe->limits.redirects == 0)
+        return;
+    e->policy = (struct errand_policy){ .doc = t->policy,
+                                        .role = t->call->actor.role,
+                                        .accepted_ms = t->call->accepted_ms,
+                                        .approved = t->call->approval[0] != '\0' };
+    t->policy = NULL;
+    if (scope && !(e->policy.scope = strdup(scope)))
+        log_no_memory("an errand");
+}
+
 static struct errand *
 errand_new(struct tasking *t, const struct recipe *recipe, cJSON *params, int64_t total_ms)
 {
@@ -82,6 +101,7 @@ errand_new(struct tasking *t, const struct recipe *recipe, cJSON *params, int64_
     atomic_store(&e->stop, t->cancelled);
     e->egress = t->egress;
     t->egress = NULL;
+    keep_policy(e, t);
     e->started_ms = clock_mono_ms();
     e->end_ms = e->started_ms + total_ms;
     crypto_random(random, sizeof(random));
@@ -217,6 +237,7 @@ const struct tasking_kind CONNECTOR_KIND = {
     .cancel = cancel_errand,
     .cancelled = write_cancelled,
     .facts = facts,
+    .keeps_policy = true,
     .output_max = RECIPE_OUTPUT_MAX,
 };
 

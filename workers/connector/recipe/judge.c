@@ -100,6 +100,8 @@ name_of_end(enum outbound_end end)
         return "connect_error";
     case OUTBOUND_REFUSED:
         return "egress_denied";
+    case OUTBOUND_UNFOLLOWED:
+        return "policy_denied";
     case OUTBOUND_UNTRUSTED:
         return "tls_error";
     case OUTBOUND_TIMEOUT:
