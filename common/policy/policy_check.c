@@ -9,8 +9,7 @@
 #include "validate/schema.h"
 
 #define LIST_MAX    64
-#define PATTERN_MAX 256 /* bytes */
-#define TESTS_MAX   32  /* of parameters in one condition */
+#define TESTS_MAX   32 /* of parameters in one condition */
 #define ADD_MAX     1000
 #define BOUND_MAX   100000
 #define EXPIRES_MIN 60
@@ -118,7 +117,7 @@ static bool
 is_pattern(const cJSON *value)
 {
     return cJSON_IsString(value) && value->valuestring[0] &&
-           strlen(value->valuestring) <= PATTERN_MAX;
+           strlen(value->valuestring) <= POLICY_PATTERN_MAX;
 }
 
 /* A pattern or a list of them. */
@@ -132,7 +131,7 @@ check_patterns(struct place *place, const cJSON *value)
             say(place,
                 "must be a text of 1 to %d bytes in which * stands for anything, or a list "
                 "of such texts",
-                PATTERN_MAX);
+                POLICY_PATTERN_MAX);
         return;
     }
     if (cJSON_GetArraySize(value) < 1 || cJSON_GetArraySize(value) > LIST_MAX)
@@ -140,7 +139,7 @@ check_patterns(struct place *place, const cJSON *value)
     cJSON_ArrayForEach (one, value) {
         size_t before = enter_item(place, i++);
         if (!is_pattern(one))
-            say(place, "must be a text of 1 to %d bytes", PATTERN_MAX);
+            say(place, "must be a text of 1 to %d bytes", POLICY_PATTERN_MAX);
         leave(place, before);
     }
 }
@@ -161,6 +160,32 @@ check_kind(struct place *place, const cJSON *value)
     }
     if (!list)
         say(place, "must be task, connector or unknown, or a list of these");
+}
+
+static void
+check_host(struct place *place, const cJSON *value)
+{
+    char send[POLICY_HOST_MAX];
+    const char *refusal = is_pattern(value) ? host_pattern_refusal(value->valuestring, send) : NULL;
+    if (refusal)
+        say(place, "fits no host: it %s", refusal);
+}
+
+static void
+check_hosts(struct place *place, const cJSON *value)
+{
+    const cJSON *one;
+    size_t i = 0;
+    check_patterns(place, value);
+    if (!cJSON_IsArray(value)) {
+        check_host(place, value);
+        return;
+    }
+    cJSON_ArrayForEach (one, value) {
+        size_t before = enter_item(place, i++);
+        check_host(place, one);
+        leave(place, before);
+    }
 }
 
 static void
@@ -312,7 +337,7 @@ check_when(struct place *place, const cJSON *value)
     static const struct member MEMBERS[] = {
         { "action", check_patterns, false },       { "kind", check_kind, false },
         { "scope", check_patterns, false },        { "role", check_role, false },
-        { "payload_bytes", check_size, false },    { "host", check_patterns, false },
+        { "payload_bytes", check_size, false },    { "host", check_hosts, false },
         { "parameters", check_parameters, false }, { "time", check_time, false },
     };
     check_object(place, value, MEMBERS, ARRAY_LEN(MEMBERS));

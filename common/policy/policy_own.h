@@ -7,6 +7,9 @@
 
 #include "policy/policy.h"
 
+#define POLICY_PATTERN_MAX 256 /* bytes */
+#define POLICY_HOST_MAX    256
+
 /* What the conditions of one decision are tried on. */
 struct policy_facts {
     const struct policy_ask *ask;
@@ -21,6 +24,13 @@ bool when_holds(const cJSON *when, const struct policy_facts *facts, bool every)
 
 /* "*" stands for any run of characters; the rest is literal. Linear in the text. */
 bool glob_matches(const char *pattern, const char *text);
+/* policy_host.c. Of a URL: in lower case and without a port; "" = nobody can say for sure which one it is. */
+void host_of_url(const char *url, char host[POLICY_HOST_MAX]);
+/* Of a manifest: "api.example.com" or "*.example.com:8443". */
+void host_of_list(const char *text, char host[POLICY_HOST_MAX]);
+/* NULL: the pattern can fit a host. Else what it is and what to send instead; the text may be in send. */
+const char *host_pattern_refusal(const char *pattern, char send[POLICY_HOST_MAX]);
+
 /* The minutes of "HH:MM"; -1 if it is none. 24:00 is one. */
 int minutes_of(const char *text);
 /* 0 = Monday; -1 = no day's name. */

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
-#include <bsd/string.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -15,7 +12,6 @@
 #define MINUTES_MS    60000
 #define DAY_MINUTES   1440
 #define PAYLOAD_MAX   (16u << 20)
-#define HOST_TEXT_MAX 256
 #define EPOCH_WEEKDAY 3 /* 1970-01-01 was a Thursday */
 
 /* --- texts ------------------------------------------------------------------------------------- */
@@ -88,74 +84,30 @@ payload_holds(const cJSON *test, int64_t bytes)
 
 /* --- hosts --------------------------------------------------------------------------------------- */
 
-/* An address has one way to be written, whatever it was given as; false: it is none. */
-static bool
-plain_address(char *host, size_t len)
-{
-    uint8_t ip[16];
-    const char *last = strrchr(host, '.');
-    last = last ? last + 1 : host;
-    if (host[0] == '[') {
-        host[len - 1] = '\0';
-        bool good = inet_pton(AF_INET6, host + 1, ip) == 1 &&
-                    inet_ntop(AF_INET6, ip, host + 1, HOST_TEXT_MAX - 2);
-        (void)strlcat(host, "]", HOST_TEXT_MAX);
-        return good;
-    }
-    return *last < '0' || *last > '9' || inet_pton(AF_INET, host, ip) == 1;
-}
-
-/* In lower case; what a parser of URLs might take for another name is none: escapes, a user's name, other
- * scripts, a dot at the end, numbers that stand for an address. */
-static bool
-plain_host(const char *text, size_t len, char host[HOST_TEXT_MAX])
-{
-    bool literal = len > 2 && text[0] == '[' && text[len - 1] == ']';
-    const char *plain = literal
-                            ? "[]:.0123456789abcdefABCDEF"
-                            : "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    if (len == 0 || len >= HOST_TEXT_MAX - 48 || strspn(text, plain) < len || text[len - 1] == '.')
-        return false;
-    for (size_t n = 0; n < len; n++)
-        host[n] = (char)tolower((unsigned char)text[n]);
-    host[len] = '\0';
-    return plain_address(host, len);
-}
-
-/* As the rules write them: without a port and in lower case. "" = nobody can say for sure which one it is. */
-static void
-host_of_url(const char *url, char host[HOST_TEXT_MAX])
-{
-    static const char SCHEME[] = "https://";
-    size_t scheme = sizeof(SCHEME) - 1;
-    host[0] = '\0';
-    if (strncasecmp(url, SCHEME, scheme) != 0)
-        return;
-    const char *at = url + scheme;
-    size_t len = strcspn(at, "/?#");
-    size_t end = at[0] == '[' ? strcspn(at, "]") + 1 : strcspn(at, ":/?#");
-    size_t digits = end < len ? strspn(at + end + 1, "0123456789") : 0;
-    bool good = end == len || (at[end] == ':' && end + 1 + digits == len);
-    if (!good || !plain_host(at, end, host))
-        host[0] = '\0';
-}
-
-/* Of a manifest: "api.example.com" or "*.example.com:8443". */
-static void
-host_of_list(const char *text, char host[HOST_TEXT_MAX])
-{
-    size_t end = text[0] == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":");
-    size_t n = 0;
-    for (; n < end && text[n] && n < HOST_TEXT_MAX - 1; n++)
-        host[n] = (char)tolower((unsigned char)text[n]);
-    host[n] = '\0';
-}
-
 static void
 add_host(cJSON *hosts, const char *host)
 {
     if (!cJSON_AddItemToArray(hosts, cJSON_CreateString(host)))
         log_no_memory("the hosts of an action");
+}
+
+/* Names of hosts have no upper and lower case: those of the action are in lower case, and so are patterns here. */
+static bool
+host_fits(const cJSON *patterns, const char *host)
+{
+    const cJSON *list = cJSON_IsArray(patterns) ? patterns->child : patterns;
+    for (const cJSON *one = list; one; one = cJSON_IsArray(patterns) ? one->next : NULL) {
+        char lower[POLICY_PATTERN_MAX + 1];
+        size_t n = 0;
+        if (!cJSON_IsString(one) || strlen(one->valuestring) > POLICY_PATTERN_MAX)
+            continue;
+        for (; one->valuestring[n]; n++)
+            lower[n] = (char)tolower((unsigned char)one->valuestring[n]);
+        lower[n] = '\0';
+        if (glob_matches(lower, host))
+            return true;
+    }
+    return false;
 }
 
 /* A host that nobody knows for sure is on no list that allows, and on each that does not. */
@@ -167,7 +119,7 @@ hosts_hold(const cJSON *patterns, const cJSON *hosts, bool every)
     if (!patterns)
         return true;
     cJSON_ArrayForEach (host, hosts) {
-        fitting += host->valuestring[0] ? fits(patterns, host->valuestring) : !every;
+        fitting += host->valuestring[0] ? host_fits(patterns, host->valuestring) : !every;
         all++;
     }
     return every ? all > 0 && fitting == all : fitting > 0;
@@ -353,7 +305,7 @@ facts_init(const struct policy_ask *ask, struct policy_facts *out)
         log_no_memory("the hosts of an action");
     cJSON_ArrayForEach (one, ask->hosts) {
         const char *url = json_string(ask->params, "url");
-        char host[HOST_TEXT_MAX];
+        char host[POLICY_HOST_MAX];
         if (!cJSON_IsString(one))
             continue;
         if (strcmp(one->valuestring, "*") != 0)

@@ -360,6 +360,8 @@ test_what_a_document_must_not_have_is_named_by_its_pointer(void **state)
           "/rules/0/when/action" },
         { "{\"rules\":[{\"name\":\"a\",\"when\":{\"kind\":\"robot\"},\"then\":\"deny\"}]}",
           "/rules/0/when/kind" },
+        { "{\"rules\":[{\"name\":\"a\",\"when\":{\"host\":[\"a.b\",\"a.b.\"]},\"then\":\"deny\"}]}",
+          "/rules/0/when/host/1" },
         { "{\"rules\":[{\"name\":\"a\",\"when\":{\"payload_bytes\":{}},\"then\":\"deny\"}]}",
           "/rules/0/when/payload_bytes" },
         { "{\"rules\":[{\"name\":\"a\",\"when\":{\"parameters\":{\"to\":{\"exists\":true}}},"
@@ -406,6 +408,90 @@ test_what_a_document_must_not_have_is_named_by_its_pointer(void **state)
                         errors.items[0].detail);
         assert_string_equal(errors.items[0].field, WRONG[i].field);
     }
+}
+
+static void
+test_patterns_of_hosts(void **state)
+{
+    static const struct {
+        const char *pattern, *said; /* NULL: it is one */
+    } HOSTS[] = {
+        { "api.example.com", NULL },
+        { "API.Example.COM", NULL },
+        { "*", NULL },
+        { "*.example.com", NULL },
+        { "api.*", NULL },
+        { "192.0.2.1", NULL },
+        { "[2001:db8::1]", NULL },
+        { "[2001:DB8::1]", NULL },
+        { "[2001:db8:*", NULL },
+        { "*:1]", NULL },
+        { "xn--bcher-kva.example", NULL },
+        { "api.example.com:443", "fits no host: it has a port: send it without" },
+        { "*:8443", "fits no host: it has a port: send it without" },
+        { "[::1]:443", "fits no host: it has a port: send it without" },
+        { "https://api.example.com",
+          "fits no host: it has a scheme or a path: send the host alone, such as api.example.com" },
+        { "api.example.com/v1",
+          "fits no host: it has a scheme or a path: send the host alone, such as api.example.com" },
+        { "api.example.com.", "fits no host: it ends with a dot: send it without" },
+        { "*.", "fits no host: it ends with a dot: send it without" },
+        { "b\xc3\xbc"
+          "cher.example",
+          "fits no host: it has letters beyond ASCII: send the name as URLs have it (xn--…)" },
+        { "api example", "fits no host: it has characters that no host has: send letters, digits, "
+                         "'-', '_', '.' and '*'" },
+        { "u@api.example.com", "fits no host: it has characters that no host has: send letters, "
+                               "digits, '-', '_', '.' and '*'" },
+        { "127.1", "fits no host: it is no IPv4 address: send four numbers, such as 192.0.2.1" },
+        { "[2001:db8:0:0::1]",
+          "fits no host: it is an address in another writing: send [2001:db8::1]" },
+        { "[1]", "fits no host: it is no IPv6 address: send one such as [2001:db8::1]" },
+        { "[::1", "fits no host: it is no IPv6 address: send one such as [2001:db8::1]" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(HOSTS); i++) {
+        char text[512];
+        struct field_errors errors = { 0 };
+        (void)snprintf(
+            text, sizeof(text),
+            "{\"rules\":[{\"name\":\"a\",\"when\":{\"host\":\"%s\"},\"then\":\"deny\"}]}",
+            HOSTS[i].pattern);
+        AUTO(json) cJSON *doc = read_json(text);
+        enum rc rc = policy_check(doc, &errors);
+        if ((rc == RC_OK) != !HOSTS[i].said)
+            print_error("%s: %s\n", HOSTS[i].pattern, errors.items[0].detail);
+        assert_int_equal(rc, HOSTS[i].said ? RC_INVALID : RC_OK);
+        if (HOSTS[i].said) {
+            assert_int_equal(errors.count, 1);
+            assert_string_equal(errors.items[0].field, "/rules/0/when/host");
+            assert_string_equal(errors.items[0].detail, HOSTS[i].said);
+        }
+    }
+}
+
+/* The names of hosts have no upper and lower case; other patterns have. */
+static void
+test_hosts_in_capitals_fit(void **state)
+{
+    AUTO(json)
+    cJSON *policy =
+        read_json("{\"rules\":[{\"name\":\"a\",\"when\":{\"host\":[\"x\",\"*.Example.COM\"]},"
+                  "\"then\":\"deny\"}]}");
+    const struct request_case small = {
+        "http.request", C, "", DEV, "{\"url\":\"https://api.example.com/\"}", "[\"*\"]", "",
+        FRIDAY_NOON,    0, "", 0
+    };
+    const struct request_case other = {
+        "http.request", C, "", DEV, "{\"url\":\"https://example.com/\"}", "[\"*\"]", "",
+        FRIDAY_NOON,    0, "", 0
+    };
+    struct policy_decision decision;
+    (void)state;
+    evaluate(policy, &small, &decision);
+    assert_int_equal(decision.outcome, POLICY_DENY);
+    evaluate(policy, &other, &decision);
+    assert_int_equal(decision.outcome, POLICY_ALLOW);
 }
 
 static void
@@ -476,6 +562,8 @@ main(void)
         cmocka_unit_test(test_the_default_is_that_of_the_earlier_system),
         cmocka_unit_test(test_a_payload_over_100000_bytes_adds_20),
         cmocka_unit_test(test_what_a_document_must_not_have_is_named_by_its_pointer),
+        cmocka_unit_test(test_patterns_of_hosts),
+        cmocka_unit_test(test_hosts_in_capitals_fit),
         cmocka_unit_test(test_bounds_of_a_document),
         cmocka_unit_test(test_stars_stand_for_anything_and_nothing_else_does),
     };
