@@ -14,6 +14,7 @@
 #include "keys/keys.h"
 #include "metrics/served.h"
 #include "metrics/streams.h"
+#include "policy/hold.h"
 #include "requests/answer.h"
 
 #define STATUS_MAX (64u << 10)
@@ -119,6 +120,7 @@ metrics(struct request *r)
     served_expose(gw->served, &e);
     streams_expose(gw->streams, fleet_in_hand(gw->fleet, "executor"), &e);
     expose_self(gw, &e);
+    waiting_expose(gw->waiting, &e);
     fleet_expose(gw->fleet, &self, &e);
     exposition_end(&e);
     answer_header(r, "Vary", "Accept");

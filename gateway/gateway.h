@@ -45,6 +45,7 @@ struct served;
 struct mcp;
 struct cors;
 struct outbox;
+struct waiting;
 
 /* clang-format off */
 #define COUNTER_TABLE(X)                                                                       \
@@ -111,7 +112,8 @@ struct gateway {
     struct stages stages;
     struct mcp *mcp;
     struct cors *cors;
-    struct outbox *outbox; /* of approvals */
+    struct outbox *outbox;   /* of approvals */
+    struct waiting *waiting; /* how many of them wait */
     struct full_mark full[FULL_COUNT];
     struct http_counts http_seen; /* full_watch() */
     struct http_server *http;

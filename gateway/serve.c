@@ -148,6 +148,8 @@ connect_servers(struct gateway *gw, struct err *err)
     if (rc == RC_OK)
         rc = outbox_open(gw, &gw->outbox, err);
     if (rc == RC_OK)
+        rc = waiting_open(gw, &gw->waiting, err);
+    if (rc == RC_OK)
         rc = events_open(gw, &gw->events, err);
     if (rc == RC_OK)
         rc = connectors_open(gw->settings, &gw->connectors, err);
@@ -266,6 +268,7 @@ release(struct gateway *gw)
     keys_close(gw->keys);
     dbworker_close(gw->dbworker);
     outbox_close(gw->outbox);
+    waiting_close(gw->waiting);
     uses_close(gw->uses);
     loop_timer_free(gw->redis_timer);
     shares_close(gw->shares);

@@ -96,8 +96,8 @@ job_free(struct hold_job *job)
 static enum rc
 insert(struct hold_job *job, struct db *db, const struct row *row, struct err *err)
 {
-    AUTO(pgresult) PGresult *result = NULL;
     struct db_params params = { 0 };
+    size_t index = 0;
     db_param_text(&params, row->id);
     db_param_text(&params, row->action);
     db_param_text(&params, row->command);
@@ -112,19 +112,31 @@ insert(struct hold_job *job, struct db *db, const struct row *row, struct err *e
     db_param_bytes(&params, row->sealed, row->len);
     db_param_int(&params, row->expires_s);
     db_param_int(&params, HOLD_WAITING_MAX);
-    enum rc rc = db_query(db, job->workspace, SQL_GATEWAY_APPROVAL_ASK, &params, &result, err);
-    const char *word = rc == RC_OK ? db_text(result, 0, 0) : NULL;
+    enum rc rc = db_send(db, SQL_GATEWAY_APPROVAL_ASK, &params, &index, err);
+    if (rc == RC_OK)
+        rc = db_sync(db, err);
+    const char *word = rc == RC_OK ? db_text(db_result(db, index), 0, 0) : NULL;
     job->full = job->full || (word && strcmp(word, "full") == 0);
     return rc;
 }
 
+/* All of a request wait, or none: one transaction. */
 static enum rc
 run(struct dbwork *base, struct db *db, struct err *err)
 {
     struct hold_job *job = (struct hold_job *)base;
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < job->n && rc == RC_OK && !job->full; i++)
+    enum rc rc = db_begin(db, job->workspace, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < job->n && rc == RC_OK && !job->full; i++) {
         rc = insert(job, db, &job->rows[i], err);
+        FAULT("approval_asking");
+    }
+    if (rc != RC_OK || job->full) {
+        db_abort(db);
+        return rc;
+    }
+    rc = db_commit(db, err);
     FAULT("approval_asked");
     return rc;
 }

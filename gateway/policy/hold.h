@@ -30,7 +30,7 @@ struct held {
     size_t len;
 };
 
-/* fn is called once, later, if RC_OK is returned. rc: RC_OK; RC_LIMIT: too many wait; RC_TEMP. */
+/* All of them, or none. fn is called once, later, if RC_OK is returned. rc: RC_OK; RC_LIMIT: too many wait; RC_TEMP. */
 typedef void hold_fn(void *arg, enum rc rc);
 enum rc hold_all(struct request *r, const struct held *held, size_t n, hold_fn *fn, void *arg);
 
@@ -49,6 +49,13 @@ struct hold_bytes {
 void hold_hash(const struct gateway *gw, const struct hold_bytes *bytes, char hex[65]);
 enum rc hold_open(const struct gateway *gw, const struct hold_bytes *place, const uint8_t *sealed,
                   size_t len, struct buf *out);
+
+/* waiting.c: how many wait, for /metrics; read again now and then. */
+struct exposition;
+struct waiting;
+enum rc waiting_open(struct gateway *gw, struct waiting **out, struct err *err);
+void waiting_close(struct waiting *waiting); /* NULL is fine */
+void waiting_expose(const struct waiting *waiting, const struct exposition *e);
 
 /* outbox.c */
 struct outbox;

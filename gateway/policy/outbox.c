@@ -8,55 +8,27 @@
  * knows its state. The steps of a row, in their order:
  *
  *   tell that it waits -> [decided:] publish it, or end its job -> tell the decision -> settle
+ *
+ * A job that was cancelled between its approval and its publishing never becomes a command, so its end is told
+ * here, under the id and the action that its program would have used. What was changed after it was decided
+ * becomes `failed`, once, and goes through the same steps as what was denied.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit/audit.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "effects/forward.h"
-#include "events/events.h"
 #include "gateway.h"
-#include "policy/hold.h"
+#include "policy/outbox_own.h"
 #include "process/fault.h"
-#include "protocol/actor.h"
 #include "sql_gateway.h"
 
 #define EVERY_MS   2000
-#define ROWS_MAX   32
 #define LEASE_S    15
 #define PUBLISH_MS 5000
-
-struct errand {
-    struct dbwork work; /* first: settling */
-    struct outbox *outbox;
-    size_t step;
-    char workspace[WORKSPACE_TEXT_MAX];
-    char state[16], command[32];
-    struct job_ref ref;
-    struct actor_claim claim;
-    char decided_by[KEY_ID_LEN + 1];
-    char decision[8192]; /* JSON */
-    char hash[65];
-    int64_t version;
-    uint8_t *sealed; /* owned */
-    size_t len;
-    char asked_event[ID_TEXT_MAX], decided_event[ID_TEXT_MAX];
-    bool asked_told, carried_out, decided_told;
-};
-
-struct outbox {
-    struct dbwork work; /* first: taking */
-    struct gateway *gw;
-    struct loop_timer *timer;
-    bool asking, again;
-    unsigned errands;
-    size_t n;
-    struct errand *taken[ROWS_MAX]; /* between the thread and the loop */
-};
 
 /* --- on the database thread ------------------------------------------------------------------------- */
 
@@ -96,6 +68,8 @@ read_row(const PGresult *rows, int i)
     e->carried_out = db_bool(rows, i, 17);
     e->decided_told = db_bool(rows, i, 18);
     copy(e->decided_by, sizeof(e->decided_by), db_text(rows, i, 19));
+    e->expires_ms = db_int(rows, i, 20, 0);
+    buf_init(&e->payload, HOLD_PAYLOAD_MAX);
     (void)snprintf(e->claim.approval, sizeof(e->claim.approval), "%lld.%s", (long long)e->version,
                    e->decided_by);
     return e;
@@ -131,14 +105,31 @@ run_settle(struct dbwork *base, struct db *db, struct err *err)
     return db_query(db, e->workspace, SQL_GATEWAY_APPROVAL_SETTLE, &params, &result, err);
 }
 
+static enum rc
+run_fail(struct dbwork *base, struct db *db, struct err *err)
+{
+    struct errand *e = (struct errand *)base;
+    AUTO(pgresult) PGresult *result = NULL;
+    struct db_params params = { 0 };
+    db_param_text(&params, e->ref.id);
+    return db_query(db, e->workspace, SQL_GATEWAY_APPROVAL_FAIL, &params, &result, err);
+}
+
 /* --- one row ------------------------------------------------------------------------------------------ */
+
+static void
+errand_fini(struct errand *e)
+{
+    buf_fini(&e->payload);
+    free(e->sealed);
+    free(e);
+}
 
 static void
 errand_free(struct errand *e)
 {
     e->outbox->errands--;
-    free(e->sealed);
-    free(e);
+    errand_fini(e);
 }
 
 static void
@@ -147,82 +138,12 @@ on_settled(void *arg)
     errand_free(arg); /* not settled: it is given out again */
 }
 
-static void go_on(struct errand *e);
-
-/* It stays as it is until its lease is over. */
-static void
-give_up(struct errand *e, const char *why)
+void
+errand_give_up(struct errand *e, const char *why)
 {
     log_fields(LOG_WARN, "an approval could not be dealt with now: trying again", "workspace",
                e->workspace, "id", e->ref.id, "why", why, NULL);
     errand_free(e);
-}
-
-static void
-on_told(void *arg, enum rc rc)
-{
-    struct errand *e = arg;
-    if (rc != RC_OK) { /* it is kept and sent again under its id; and again by the next who looks */
-        give_up(e, "AUDIT did not take its event");
-        return;
-    }
-    go_on(e);
-}
-
-static void
-tell_listeners(const struct errand *e)
-{
-    AUTO(buf) struct buf data = { 0 };
-    struct json_writer w;
-    buf_init(&data, EVENTS_TEXT_MAX / 2);
-    json_begin(&w, &data);
-    json_object(&w, NULL);
-    json_put_string(&w, "id", e->ref.id);
-    json_put_string(&w, "state", e->state);
-    json_put_string(&w, "action", e->ref.action);
-    json_close(&w);
-    if (json_end(&w) == RC_OK)
-        events_tell(e->outbox->gw, e->workspace, SCOPE_ACTIONS_APPROVE, "approval",
-                    buf_text(&data));
-}
-
-/* false: nothing is awaited. */
-static bool
-tell(struct errand *e, const char *action, const char *event_id, const char *key_id,
-     const char *error)
-{
-    bool refused = error != NULL;
-    const struct audit_request_event event = {
-        .event_id = event_id,
-        .actor = key_id[0] ? AUDIT_ACTOR_KEY : AUDIT_ACTOR_OPERATOR,
-        .key_id = key_id[0] ? key_id : NULL,
-        .request_id = e->claim.request_id,
-        .action = action,
-        .target = e->ref.id,
-        .status = refused ? AUDIT_DENIED : AUDIT_SUCCESS,
-        .decision = refused                             ? "denied"
-                    : strcmp(e->state, "approved") == 0 ? "allowed"
-                                                        : "requires_approval",
-        .error_code = error,
-        .duration_ms = -1,
-        .policy = e->decision,
-        .region = e->outbox->gw->settings->region,
-        .time_ms = clock_wall_ms(),
-    };
-    tell_listeners(e);
-    if (audit_send(e->outbox->gw->audit, e->workspace, &event, on_told, e) == RC_OK)
-        return true;
-    give_up(e, "AUDIT is unavailable");
-    return true;
-}
-
-static bool
-tell_asked(struct errand *e)
-{
-    if (e->asked_told)
-        return false;
-    e->asked_told = true;
-    return tell(e, "approval.asked", e->asked_event, e->claim.key_id, NULL);
 }
 
 static void
@@ -233,11 +154,11 @@ on_published(void *arg, enum rc rc, bool duplicate, const struct err *err)
     FAULT("approval_published");
     if (rc != RC_OK) {
         e->carried_out = false;
-        give_up(e, err ? err->text : "it was not stored");
+        errand_give_up(e, err ? err->text : "it was not stored");
         return;
     }
     e->outbox->gw->count.published_total++;
-    go_on(e);
+    errand_go_on(e);
 }
 
 static void
@@ -252,7 +173,7 @@ publish(struct errand *e, const struct buf *payload)
     (void)snprintf(msg_id, sizeof(msg_id), "%s.approved", e->ref.id);
     if (actor_write(gw->actor_keys[command], &e->claim, subject, payload->data, payload->len, wire,
                     &err) != RC_OK) {
-        give_up(e, err.text);
+        errand_give_up(e, err.text);
         return;
     }
     const struct bus_header headers[] = { { ACTOR_HEADER, wire }, { PROTOCOL_HEADER, "2" } };
@@ -262,34 +183,60 @@ publish(struct errand *e, const struct buf *payload)
                                  .data = payload->data,
                                  .len = payload->len };
     if (bus_js_publish(gw->bus, &out, msg_id, PUBLISH_MS, on_published, e, &err) != RC_OK)
-        give_up(e, "NATS is unavailable");
+        errand_give_up(e, "NATS is unavailable");
 }
 
-/* What was shown is what is published: its hash is that of the row, which the approver was given. */
 static void
-carry_out(struct errand *e)
+on_failed(void *arg)
+{
+    struct errand *e = arg;
+    struct outbox *outbox = e->outbox;
+    errand_free(e); /* it is taken again at once, as one that has failed */
+    outbox_kick(outbox);
+}
+
+/* It can never be carried out, by nobody. */
+static void
+fail(struct errand *e, const char *why)
+{
+    log_fields(LOG_ERROR, "an approved action is not carried out", "workspace", e->workspace, "id",
+               e->ref.id, "why", why, NULL);
+    e->work.run = run_fail;
+    e->work.done = on_failed;
+    if (!dbworker_add(e->outbox->gw->dbworker, &e->work))
+        errand_give_up(e, "too much waits for PostgreSQL");
+}
+
+/* What was shown is what is published: its hash is that of the row, which the approver was given. false: it is
+ * not, and e is dealt with. A row that cannot be decrypted may be another gateway's, with the right DATA_KEY,
+ * for as long as it could have waited. */
+static bool
+unseal(struct errand *e)
 {
     const struct gateway *gw = e->outbox->gw;
-    AUTO(buf) struct buf payload = { 0 };
     char hex[65];
     struct hold_bytes bytes = { .workspace = e->workspace,
                                 .id = e->ref.id,
                                 .command = e->command,
                                 .policy_version = e->version };
-    buf_init(&payload, HOLD_PAYLOAD_MAX);
-    if (hold_open(gw, &bytes, e->sealed, e->len, &payload) != RC_OK) {
-        give_up(e, "what was approved cannot be decrypted: DATA_KEY is another one, or the row was "
-                   "changed");
-        return;
+    enum rc rc = hold_open(gw, &bytes, e->sealed, e->len, &e->payload);
+    if (rc == RC_CORRUPT && clock_wall_ms() >= e->expires_ms) {
+        fail(e, "it cannot be decrypted: DATA_KEY is another one, or the row was changed");
+        return false;
     }
-    bytes.payload = buf_text(&payload);
-    bytes.len = payload.len;
+    if (rc != RC_OK) {
+        errand_give_up(
+            e, "what was approved cannot be decrypted: DATA_KEY is another one, or the row was "
+               "changed");
+        return false;
+    }
+    bytes.payload = buf_text(&e->payload);
+    bytes.len = e->payload.len;
     hold_hash(gw, &bytes, hex);
-    if (strcmp(hex, e->hash) != 0) {
-        give_up(e, "the hash of what was approved is another one: the row was changed");
-        return;
-    }
-    publish(e, &payload);
+    if (strcmp(hex, e->hash) == 0)
+        return true;
+    fail(e, "its hash is another one: the row was changed");
+    return false;
 }
 
 static void
@@ -300,14 +247,32 @@ on_ended(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *
     (void)err;
     if (rc != RC_OK) {
         e->carried_out = false;
-        give_up(e, "Redis is unavailable");
+        errand_give_up(e, "Redis is unavailable");
         return;
     }
     FAULT("approval_decided");
     if (approved && strcmp(jobs_word(reply), "pending") == 0)
-        carry_out(e);
-    else /* it was cancelled meanwhile, or it has run already */
-        go_on(e);
+        publish(e, &e->payload);
+    else if (approved && strcmp(jobs_word(reply), "cancelled") == 0)
+        errand_tell_cancelled(e);
+    else /* it has run already */
+        errand_go_on(e);
+}
+
+/* How a job ends that is not carried out; "" = it is. */
+static const char *
+error_of(const char *state)
+{
+    static const char *const ERRORS[][2] = {
+        { "denied", "approval_denied: it was not approved" },
+        { "expired", "approval_expired: nobody has approved it in time" },
+        { "failed", "approval_failed: what was approved is not what is stored now" },
+        { "cancelled", "cancelled" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ERRORS); i++)
+        if (strcmp(state, ERRORS[i][0]) == 0)
+            return ERRORS[i][1];
+    return "";
 }
 
 /* The job's record first: what was cancelled is not published. */
@@ -315,41 +280,24 @@ static bool
 end_job(struct errand *e)
 {
     bool approved = strcmp(e->state, "approved") == 0;
-    bool cancelled = strcmp(e->state, "cancelled") == 0;
-    char error[JOBS_ERROR_MAX] = "";
     if (e->carried_out || strcmp(e->state, "waiting") == 0)
         return false;
+    if (approved && !unseal(e))
+        return true;
     e->carried_out = true;
-    if (!approved)
-        (void)snprintf(error, sizeof(error), "%s",
-                       cancelled ? "cancelled"
-                       : strcmp(e->state, "expired") == 0
-                           ? "approval_expired: nobody has approved it in time"
-                           : "approval_denied: it was not approved");
-    const struct job_hold hold = { .status = approved    ? "pending"
-                                             : cancelled ? "cancelled"
-                                                         : "failed",
-                                   .error = error };
+    const struct job_hold hold = { .status = approved                             ? "pending"
+                                             : strcmp(e->state, "cancelled") == 0 ? "cancelled"
+                                                                                  : "failed",
+                                   .error = error_of(e->state) };
     jobs_hold(&e->outbox->gw->jobs, &e->ref, &hold, on_ended, e);
     return true;
 }
 
-static bool
-tell_decided(struct errand *e)
-{
-    bool approved = strcmp(e->state, "approved") == 0;
-    char error[32];
-    if (e->decided_told || strcmp(e->state, "waiting") == 0)
-        return false;
-    e->decided_told = true;
-    (void)snprintf(error, sizeof(error), "approval_%s", e->state);
-    return tell(e, "approval.decided", e->decided_event, e->decided_by, approved ? NULL : error);
-}
+static bool (*const STEPS[])(struct errand *e) = { errand_tell_asked, end_job,
+                                                   errand_tell_decided };
 
-static bool (*const STEPS[])(struct errand *e) = { tell_asked, end_job, tell_decided };
-
-static void
-go_on(struct errand *e)
+void
+errand_go_on(struct errand *e)
 {
     while (e->step < ARRAY_LEN(STEPS))
         if (STEPS[e->step++](e))
@@ -357,7 +305,7 @@ go_on(struct errand *e)
     e->work.run = run_settle;
     e->work.done = on_settled;
     if (!dbworker_add(e->outbox->gw->dbworker, &e->work))
-        give_up(e, "too much waits for PostgreSQL");
+        errand_give_up(e, "too much waits for PostgreSQL");
 }
 
 /* --- all of them ----------------------------------------------------------------------------------------- */
@@ -372,7 +320,7 @@ on_taken(void *arg)
     for (size_t i = 0; i < n; i++) {
         outbox->taken[i]->outbox = outbox;
         outbox->errands++;
-        go_on(outbox->taken[i]);
+        errand_go_on(outbox->taken[i]);
     }
     if (outbox->again || n == ROWS_MAX)
         outbox_kick(outbox);
@@ -418,8 +366,7 @@ outbox_close(struct outbox *outbox)
     if (!outbox)
         return;
     for (size_t i = 0; i < outbox->n; i++) {
-        free(outbox->taken[i]->sealed);
-        free(outbox->taken[i]);
+        errand_fini(outbox->taken[i]);
     }
     loop_timer_free(outbox->timer);
     free(outbox);

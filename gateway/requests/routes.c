@@ -100,7 +100,7 @@ static const struct route_param LIST_VERSIONS[] = {
 
 static const struct route_param LIST_APPROVALS[] = {
     { "state", MEMBER_STRING,
-      "waiting (the default), approved, denied, expired, cancelled, or all" },
+      "waiting (the default), approved, denied, expired, cancelled, failed, or all" },
     { "cursor", MEMBER_STRING, "next_cursor of the page before" },
     { "limit", MEMBER_INT, "approvals on a page, 1 to 100" },
 };

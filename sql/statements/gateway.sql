@@ -143,6 +143,15 @@ SELECT approval_decide($1::uuid, $2::boolean, $3, $4, $5);
 -- set:  gantry.workspace
 SELECT approval_cancel($1::uuid, $2);
 
+-- name: approval_fail
+--- in:   1 id
+--- set:  gantry.workspace
+SELECT approval_fail($1::uuid);
+
+-- name: approval_counts
+--- in:   1 of how many workspaces by name; the others together under ''
+SELECT workspace, waiting FROM approval_counts($1::integer);
+
 -- name: approval_take
 -- in:   1 how many, 2 seconds until another may, 3 seconds for which what is over is kept
 SELECT workspace, id::text, state, action, command, key_id, role, accepted_ms, request_id, idem_hash,

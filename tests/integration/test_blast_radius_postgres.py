@@ -74,7 +74,7 @@ DEFINERS = {
     "key_same_person": set(),
     **{
         "approval_" + verb: {"gantry_gateway"}
-        for verb in ("ask", "decide", "cancel", "take", "settle")
+        for verb in ("ask", "decide", "cancel", "take", "settle", "fail", "counts")
     },
     "memory_expired": {"gantry_ingest"},
     "command_sweep": {"gantry_ingest"},

@@ -1,9 +1,10 @@
 -- A job that waits for an approval: from nothing to waiting_approval, and from that to pending, failed or
--- cancelled. What an executor has begun or ended stays as it is.
+-- cancelled. What an executor has begun or ended stays as it is. One that was approved, and could not be
+-- published since, may still fail.
 -- KEYS: job, index, pending. ARGV: id, action, enqueued ms, retention s, status, now ms, error.
 -- Returns { status, jobs that are pending }.
 local status = redis.call('HGET', KEYS[1], 'status')
-if status and status ~= 'waiting_approval' then
+if status and status ~= 'waiting_approval' and not (status == 'pending' and ARGV[5] == 'failed') then
     return { status, redis.call('SCARD', KEYS[3]) }
 end
 if not status then
@@ -16,6 +17,7 @@ if ARGV[5] == 'pending' then
     redis.call('SADD', KEYS[3], ARGV[1])
 elseif ARGV[5] ~= 'waiting_approval' then
     redis.call('HSET', KEYS[1], 'finished', ARGV[6], 'error', ARGV[7])
+    redis.call('SREM', KEYS[3], ARGV[1])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return { ARGV[5], redis.call('SCARD', KEYS[3]) }

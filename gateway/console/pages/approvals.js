@@ -6,7 +6,7 @@ import { h, Page, Failure, Waiting, Empty, Table, Time, Choice, TextArea, Pairs,
 import { call, query, session } from './api.js';
 import { onEvents } from './events.js';
 
-const STATES = ['waiting', 'approved', 'denied', 'expired', 'cancelled', 'all'];
+const STATES = ['waiting', 'approved', 'denied', 'expired', 'cancelled', 'failed', 'all'];
 
 export class Approvals extends Page {
     componentDidMount() {
