@@ -55,6 +55,7 @@ struct cli {
     char **argv;
     const char *values[CLI_OPTIONS_MAX]; /* of command->options; NULL = not given */
     struct db *db;
+    bool schema_differs; /* cli_db(): PostgreSQL answers, but its schema is not this program's */
     struct loop *loop;
     struct bus *bus;
     struct kv *kv;

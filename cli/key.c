@@ -56,7 +56,7 @@ scopes_json(enum role role, struct buf *out)
 /* What a person or a script is told about a new key. Times: 0 = none. */
 struct told {
     const struct fresh *key;
-    const char *workspace, *role;
+    const char *workspace, *role, *owner; /* owner: NULL = not told */
     int64_t expires_ms, previous_until_ms;
 };
 
@@ -84,6 +84,8 @@ tell(const struct cli *cli, const struct told *told)
     json_put_string(&w, "key_id", told->key->id);
     json_put_string(&w, "workspace", told->workspace);
     json_put_string(&w, "role", told->role);
+    if (told->owner)
+        json_put_string(&w, "owner", told->owner);
     json_put_time_or_null(&w, "expires_at", told->expires_ms);
     if (told->previous_until_ms > 0)
         json_put_time(&w, "previous_valid_until", told->previous_until_ms);
@@ -97,7 +99,7 @@ tell(const struct cli *cli, const struct told *told)
 /* --- create ----------------------------------------------------------------------------------- */
 
 struct wanted {
-    const char *workspace, *name;
+    const char *workspace, *name, *owner; /* owner: NULL = nobody says */
     enum role role;
     int64_t expires_ms; /* 0 = never */
 };
@@ -111,6 +113,19 @@ has_control(const char *text)
     return false;
 }
 
+/* Names and owners are shown. */
+static int
+check_text(const char *option, const char *text)
+{
+    if (strlen(text) > NAME_MAX_BYTES)
+        return cli_usage("--%s: at most %d bytes, please", option, NAME_MAX_BYTES);
+    if (!utf8_valid(text, strlen(text)) || has_control(text))
+        return cli_usage("--%s: UTF-8 without control characters, please", option);
+    if (secrets_find(text, strlen(text)))
+        return cli_usage("--%s: it holds a credential, and %ss are shown", option, option);
+    return 0;
+}
+
 static int
 read_wanted(const struct cli *cli, struct wanted *out)
 {
@@ -121,17 +136,19 @@ read_wanted(const struct cli *cli, struct wanted *out)
     int64_t life_ms = 0;
 
     out->workspace = cli_option(cli, "workspace");
+    out->owner = cli_option(cli, "owner");
     out->name = name ? name : "";
     if (!out->workspace || !role)
         return cli_usage("key create needs --workspace and --role");
     if (role_parse(role, &out->role) != RC_OK)
         return cli_usage("--role: viewer, developer or admin, please");
-    if (strlen(out->name) > NAME_MAX_BYTES)
-        return cli_usage("--name: at most %d bytes, please", NAME_MAX_BYTES);
-    if (!utf8_valid(out->name, strlen(out->name)) || has_control(out->name))
-        return cli_usage("--name: UTF-8 without control characters, please");
-    if (secrets_find(out->name, strlen(out->name)))
-        return cli_usage("--name: it holds a credential, and names are shown");
+    int code = check_text("name", out->name);
+    if (!code && out->owner)
+        code = out->owner[0]
+                   ? check_text("owner", out->owner)
+                   : cli_usage("--owner: it is empty; without the option nobody is named");
+    if (code)
+        return code;
     if (expires && cli_duration(expires, &life_ms, &err) != RC_OK)
         return cli_usage("--expires: %s", err.text);
     out->expires_ms = life_ms ? clock_wall_ms() + life_ms : 0;
@@ -150,12 +167,42 @@ check_workspace(struct db *db, const char *name, struct err *err)
     return rc != RC_OK ? rc : err_set(err, RC_NOTFOUND, "there is no workspace '%.63s'", name);
 }
 
+/* A key without the owner that it should have is never there. */
+static enum rc
+store(struct db *db, const struct wanted *want, const struct fresh *key, struct err *err)
+{
+    AUTO(buf) struct buf scopes = { 0 };
+    struct db_params params = { .count = 0 };
+    struct db_params own = { .count = 0 };
+
+    buf_init(&scopes, 4096);
+    scopes_json(want->role, &scopes);
+    db_param_text(&params, key->id);
+    db_param_text(&params, role_name(want->role));
+    db_param_text(&params, buf_text(&scopes));
+    db_param_text(&params, want->name);
+    db_param_text(&params, key->hash);
+    if (want->expires_ms)
+        db_param_time(&params, want->expires_ms);
+    else
+        db_param_null(&params);
+    db_param_text(&own, key->id);
+    db_param_text(&own, want->owner);
+    enum rc rc = db_begin(db, want->workspace, err);
+    if (rc == RC_OK)
+        rc = db_send(db, SQL_CLI_KEY_CREATE, &params, NULL, err);
+    if (rc == RC_OK && want->owner)
+        rc = db_send(db, SQL_CLI_KEY_OWN, &own, NULL, err);
+    if (rc == RC_OK)
+        return db_commit(db, err);
+    db_abort(db);
+    return rc;
+}
+
 int
 cmd_key_create(struct cli *cli)
 {
-    AUTO(buf) struct buf scopes = { 0 };
     struct wanted want = { .role = ROLE_COUNT };
-    struct db_params params = { .count = 0 };
     struct err err = { 0 };
     struct fresh key;
     struct db *db = NULL;
@@ -168,22 +215,15 @@ cmd_key_create(struct cli *cli)
         rc = check_workspace(db, want.workspace, &err);
     if (rc == RC_OK)
         rc = make_key(&key, &err);
+    if (rc == RC_OK)
+        rc = store(db, &want, &key, &err);
     if (rc != RC_OK)
         return cli_fail(&err);
-    buf_init(&scopes, 4096);
-    scopes_json(want.role, &scopes);
-    db_param_text(&params, key.id);
-    db_param_text(&params, role_name(want.role));
-    db_param_text(&params, buf_text(&scopes));
-    db_param_text(&params, want.name);
-    db_param_text(&params, key.hash);
-    if (want.expires_ms)
-        db_param_time(&params, want.expires_ms);
-    else
-        db_param_null(&params);
-    if (db_query(db, want.workspace, SQL_CLI_KEY_CREATE, &params, NULL, &err) != RC_OK)
-        return cli_fail(&err);
-    const struct told told = { &key, want.workspace, role_name(want.role), want.expires_ms, 0 };
+    const struct told told = { .key = &key,
+                               .workspace = want.workspace,
+                               .role = role_name(want.role),
+                               .owner = want.owner,
+                               .expires_ms = want.expires_ms };
     code = tell(cli, &told);
     crypto_wipe(&key, sizeof(key));
     return code;
@@ -242,6 +282,8 @@ put_key(struct json_writer *w, const char *workspace, const PGresult *rows, int 
     json_put_string(w, "workspace", workspace);
     json_put_string(w, "role", db_text(rows, row, 1));
     json_put_string(w, "name", db_text(rows, row, 2));
+    if (db_text(rows, row, 8))
+        json_put_string(w, "owner", db_text(rows, row, 8));
     json_put_string(w, "state", state_of(rows, row));
     json_put_time_or_null(w, "created_at", db_int(rows, row, 3, 0));
     json_put_time_or_null(w, "expires_at", db_int(rows, row, 4, 0));
@@ -253,7 +295,7 @@ put_key(struct json_writer *w, const char *workspace, const PGresult *rows, int 
 static const struct table_column COLUMNS[] = {
     { "KEY ID", 12, false, false },   { "ROLE", 9, false, false }, { "STATE", 7, false, false },
     { "WORKSPACE", 10, true, false }, { "NAME", 6, true, false },  { "CREATED", 20, true, false },
-    { "LAST USED", 20, true, false },
+    { "LAST USED", 20, true, false }, { "OWNER", 6, true, false },
 };
 
 static void
@@ -269,6 +311,7 @@ put_row(struct table *table, const char *workspace, const PGresult *rows, int ro
     table_put(table, db_text(rows, row, 2));
     table_put(table, clock_format(db_int(rows, row, 3, 0), text));
     table_put(table, used_ms ? clock_format(used_ms, text) : "never");
+    table_put(table, db_text(rows, row, 8) ? db_text(rows, row, 8) : "");
 }
 
 static bool
@@ -440,8 +483,11 @@ cmd_key_rotate(struct cli *cli)
     if (change_key(cli, rotate_one,
                    "key that is neither revoked, expired nor rotated before:", &change) != RC_OK)
         return cli_fail(&change.err);
-    const struct told told = { &key, change.workspace, role_name(change.role), change.expires_ms,
-                               change.previous_until_ms };
+    const struct told told = { .key = &key,
+                               .workspace = change.workspace,
+                               .role = role_name(change.role),
+                               .expires_ms = change.expires_ms,
+                               .previous_until_ms = change.previous_until_ms };
     code = tell(cli, &told);
     crypto_wipe(&key, sizeof(key));
     return code;

@@ -32,6 +32,20 @@ cli_missing(const char *name, struct err *err)
                    name);
 }
 
+/* All statements are prepared at once. If the server takes a connection without them, it is the schema. */
+static enum rc
+explain_schema(struct cli *cli, enum rc rc, struct err *err)
+{
+    AUTO(db) struct db *plain = NULL;
+    struct err why = *err;
+    if (rc == RC_TEMP || db_open(cli->conf.database_url, "gantry", NULL, 0, &plain, NULL) != RC_OK)
+        return rc;
+    cli->schema_differs = true;
+    return err_set(err, RC_CONFIG,
+                   "the database's schema is not this program's: run gantry migrate (%.300s)",
+                   why.text);
+}
+
 enum rc
 cli_db(struct cli *cli, struct db **out, struct err *err)
 {
@@ -41,7 +55,7 @@ cli_db(struct cli *cli, struct db **out, struct err *err)
         enum rc rc =
             db_open(cli->conf.database_url, "gantry", SQL_CLI, SQL_CLI_COUNT, &cli->db, err);
         if (rc != RC_OK)
-            return rc;
+            return explain_schema(cli, rc, err);
     }
     *out = cli->db;
     return RC_OK;

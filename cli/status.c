@@ -53,6 +53,7 @@ struct status {
     int64_t listed_memory,
         listed_audit; /* commands in lists, without one for each; -1 = not known */
     int64_t webhooks, webhooks_disabled, deliveries; /* of all workspaces */
+    int64_t approvals;                               /* that wait */
 };
 
 /* --- gateway ---------------------------------------------------------------------------------- */
@@ -261,6 +262,17 @@ read_webhooks(struct status *status, struct db *db)
     return rc;
 }
 
+static enum rc
+read_approvals(struct status *status, struct db *db)
+{
+    AUTO(pgresult) PGresult *rows = NULL;
+    enum rc rc = db_query(db, NULL, SQL_CLI_APPROVALS_WAITING, NULL, &rows, &status->database);
+
+    if (rc == RC_OK && PQntuples(rows) == 1)
+        status->approvals = db_int(rows, 0, 0, 0);
+    return rc;
+}
+
 static void
 ask_database(struct status *status)
 {
@@ -276,6 +288,8 @@ ask_database(struct status *status)
         status->workspaces = PQntuples(rows);
     if (rc == RC_OK)
         rc = read_webhooks(status, db);
+    if (rc == RC_OK)
+        rc = read_approvals(status, db);
     status->good = status->good && rc == RC_OK;
 }
 
@@ -306,10 +320,17 @@ word(bool asked, const struct err *err)
     return err->rc == RC_OK ? "up" : "down";
 }
 
-static void
-print_part(const char *name, bool asked, const struct err *err)
+static const char *
+database_word(const struct status *status)
 {
-    (void)printf("%-12s %s%s%s\n", name, word(asked, err), err->rc == RC_OK ? "" : ": ",
+    return status->cli->schema_differs ? "other schema"
+                                       : word(status->asked_database, &status->database);
+}
+
+static void
+print_part(const char *name, const char *state, const struct err *err)
+{
+    (void)printf("%-12s %s%s%s\n", name, state, err->rc == RC_OK ? "" : ": ",
                  err->rc == RC_OK ? "" : err->text);
 }
 
@@ -369,9 +390,9 @@ print_text(const struct status *status)
     (void)printf("%-12s %s%s%s\n", "gateway", status->asked_gateway ? status->gateway : "not asked",
                  status->dependencies[0] ? ": " : "", status->dependencies);
     print_full(status);
-    print_part("postgresql", status->asked_database, &status->database);
-    print_part("redis", status->asked_redis, &status->redis);
-    print_part("nats", status->asked_nats, &status->nats);
+    print_part("postgresql", database_word(status), &status->database);
+    print_part("redis", word(status->asked_redis, &status->redis), &status->redis);
+    print_part("nats", word(status->asked_nats, &status->nats), &status->nats);
     for (size_t i = 0; i < status->n_workers; i++)
         (void)printf("%-15s %u running%s\n", status->workers[i].name, status->workers[i].instances,
                      status->workers[i].instances ? "" : ": none answers");
@@ -381,6 +402,8 @@ print_text(const struct status *status)
         (void)printf("%-12s %lld, %lld disabled, %lld deliveries waiting\n", "webhooks",
                      (long long)status->webhooks, (long long)status->webhooks_disabled,
                      (long long)status->deliveries);
+    if (status->approvals)
+        (void)printf("%-12s %lld waiting\n", "approvals", (long long)status->approvals);
     return status->good ? EXIT_OK : EXIT_NO;
 }
 
@@ -406,12 +429,13 @@ print_document(const struct status *status)
     json_put_bool(&w, "ok", status->good);
     json_put_string(&w, "gateway", status->asked_gateway ? status->gateway : "not asked");
     put_full(&w, status);
-    json_put_string(&w, "postgresql", word(status->asked_database, &status->database));
+    json_put_string(&w, "postgresql", database_word(status));
     json_put_string(&w, "redis", word(status->asked_redis, &status->redis));
     json_put_string(&w, "nats", word(status->asked_nats, &status->nats));
     if (status->asked_database && status->database.rc == RC_OK) {
         json_put_int(&w, "workspaces", status->workspaces);
         put_webhooks(&w, status);
+        json_put_int(&w, "approvals_waiting", status->approvals);
     }
     json_object(&w, "workers");
     for (size_t i = 0; i < status->n_workers; i++)

@@ -20,6 +20,10 @@ FROM workspace ORDER BY name
 -- out:  webhooks, those that are disabled, deliveries that wait; of all workspaces
 SELECT webhooks, disabled, pending FROM webhook_counts()
 
+-- name: approvals_waiting
+-- out:  actions that wait for an approval; of all workspaces
+SELECT coalesce(sum(waiting), 0)::bigint FROM approval_counts(0)
+
 -- name: workspace_allow
 -- in:   1 workspace, 2 actions as JSON
 -- out:  0 rows: no such workspace; 1 row: the workspace
@@ -41,14 +45,19 @@ WHERE name = $1 RETURNING name
 SELECT (extract(epoch FROM key_create($1, $2, ARRAY(SELECT json_array_elements_text($3::json)),
                                       $4, $5, to_timestamp($6::bigint / 1000.0))) * 1000)::bigint
 
+-- name: key_own
+-- in:   1 key id, made a moment ago; 2 owner
+-- set:  gantry.workspace
+SELECT key_own($1, $2)
+
 -- name: key_list
 -- in:   1 workspace
 -- set:  gantry.workspace
--- out:  key id, role, name, created, expires, revoked, last used (ms or null), rotated to
+-- out:  key id, role, name, created, expires, revoked, last used (ms or null), rotated to, owner or null
 SELECT key_id, role, name, (extract(epoch FROM created_at) * 1000)::bigint,
        (extract(epoch FROM expires_at) * 1000)::bigint,
        (extract(epoch FROM revoked_at) * 1000)::bigint,
-       (extract(epoch FROM last_used_at) * 1000)::bigint, rotated_to
+       (extract(epoch FROM last_used_at) * 1000)::bigint, rotated_to, owner
 FROM api_key WHERE workspace = $1 ORDER BY created_at, key_id
 
 -- name: key_rotate

@@ -482,6 +482,18 @@ def test_key_life(cli):
     ]
     assert stored[4].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
+    owned = cli.json("key", "create", "--workspace", "keys", "--role", "viewer", "--owner", "ada")
+    assert owned["owner"] == "ada"
+    listed = cli.json("key", "list", "--workspace", "keys")["items"]
+    assert {k["key_id"]: k.get("owner") for k in listed} == {
+        made["key_id"]: None,
+        owned["key_id"]: "ada",
+    }
+    for owner in ("", "a" * 257, "a\tb", A_KEY):
+        words = ["key", "create", "--workspace", "keys", "--role", "viewer", "--owner", owner]
+        assert "--owner" in cli.run(*words, code=USAGE).stderr
+    assert len(cli.json("key", "list", "--workspace", "keys")["items"]) == 2
+
     plain = cli.run("key", "create", "--workspace", "keys", "--role", "viewer")
     assert re.fullmatch(r"relay_sk_[0-9A-Za-z]{50}\n", plain.stdout)
 
@@ -787,3 +799,20 @@ def test_status(cli, nats, gateway):
     broken = Cli().run("status", "--json", code=NO, GANTRY_URL=gateway, REDIS_URL=redis.url)
     assert json.loads(broken.stdout)["gateway"] == "not_ready"
     assert json.loads(broken.stdout)["redis"] == "down"
+
+
+def test_a_schema_of_another_release_is_not_a_server_that_is_down(postgres):
+    url = database(postgres, "earlier")
+    made = Cli(DATABASE_SUPERUSER_URL=url, DATABASE_URL=url)
+    made.run("migrate")
+    with psycopg2.connect(url) as connection:
+        connection.cursor().execute("DROP FUNCTION webhook_counts")
+    told = json.loads(made.run("status", "--json", code=NO).stdout)
+    assert (told["postgresql"], told["ok"]) == ("other schema", False)
+    shown = made.run("status", code=NO).stdout
+    assert "postgresql   other schema: " in shown
+    for text in (shown, made.run("workspace", "list", code=CONFIG).stderr):
+        assert "run gantry migrate" in text
+        assert "webhook_counts() does not exist" in text
+    wrong = Cli(DATABASE_URL=url.replace("super", "wrong")).run("status", "--json", code=NO)
+    assert json.loads(wrong.stdout)["postgresql"] == "down"
