@@ -127,14 +127,20 @@ $(B)/gen/sql_%.h: sql/statements/%.sql sql/statements.awk
 	@mkdir -p $(@D)
 	@awk -v program=$* -f sql/statements.awk $< > $@
 
-$(B)/gen/embed_sql.h: $(wildcard sql/migrations/*.sql sql/*.sql) deploy/embed.awk
-$(B)/gen/embed_nats.h: $(wildcard nats/streams/*.json nats/consumers/*.json) deploy/embed.awk
-$(B)/gen/embed_schemas.h: $(wildcard common/validate/schemas/*.json) deploy/embed.awk
-$(B)/gen/embed_openapi.h: $(wildcard gateway/requests/openapi/*.json) deploy/embed.awk
-$(B)/gen/embed_policy.h: common/policy/default.json deploy/embed.awk
-$(B)/gen/embed_%.h:
+EMBED_sql     := $(wildcard sql/migrations/*.sql sql/*.sql)
+EMBED_nats    := $(wildcard nats/streams/*.json nats/consumers/*.json)
+EMBED_schemas := $(wildcard common/validate/schemas/*.json)
+EMBED_openapi := $(wildcard gateway/requests/openapi/*.json)
+EMBED_policy  := common/policy/default.json
+# A file that is gone makes nothing newer: the list of files does.
+$(B)/gen/embed_%.list: FORCE
 	@mkdir -p $(@D)
-	@awk -v name=$* -f deploy/embed.awk $(filter-out %.awk,$^) /dev/null > $@
+	@echo '$(EMBED_$*)' | cmp -s - $@ || echo '$(EMBED_$*)' > $@
+define embedded # $1 name
+$(B)/gen/embed_$1.h: $(B)/gen/embed_$1.list $(EMBED_$1) deploy/embed.awk
+	@awk -v name=$1 -f deploy/embed.awk $(EMBED_$1) /dev/null > $$@
+endef
+$(foreach n,sql nats schemas openapi policy,$(eval $(call embedded,$n)))
 
 $(B)/gen/scripts.h: common/protocol/lua/scripts.awk $(wildcard common/protocol/lua/*.lua) $(wildcard gateway/lua/*.lua)
 	@mkdir -p $(@D)
