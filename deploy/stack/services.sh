@@ -435,6 +435,9 @@ configure_programs() {
         for name in $(secrets_of "$program"); do
             [ -z "${!name-}" ] || env+=("$name=${!name}")
         done
+        # A program of MODE=fault (PROGRAMS_FROM) dies there (docs/states.md).
+        [ -z "${FAULT_POINT-}" ] || [ "$program" != "${FAULT_PROGRAM:-gateway}" ] ||
+            env+=("FAULT_POINT=$FAULT_POINT")
         stamp=$(stamp_of "$stack/bin/gantry-$program")
         case $program in
         executor | connector) stamp+=-$(stamp_of "$stack/share/gantry/workers/$program") ;;
