@@ -87,8 +87,6 @@ openapi_schema(const char *name)
     return doc;
 }
 
-static bool is_required(const cJSON *schema, const char *name);
-
 /* A member that may be absent may be null, which is the same (schema_drop_nulls()). */
 static void
 allow_null(cJSON *member)
@@ -112,7 +110,7 @@ allow_nulls(cJSON *schema)
     cJSON *member;
     cJSON_ArrayForEach (member, json_member(schema, "properties")) {
         allow_nulls(member);
-        if (!is_required(schema, member->string))
+        if (!json_has_text(json_member(schema, "required"), member->string))
             allow_null(member);
     }
     cJSON *items = cJSON_GetObjectItemCaseSensitive(schema, "items");
