@@ -102,6 +102,7 @@ core_take(struct core *core, struct call **batch, size_t max)
         for (row = TAILQ_FIRST(&core->ring); row && count < max; row = next) {
             struct delivery *delivery = TAILQ_FIRST(&row->waiting.list);
             next = row == last ? NULL : TAILQ_NEXT(row, ring);
+            /* NOLINTNEXTLINE: a row is in the ring only while one of its requests waits */
             if (count && delivery->call.command != batch[0]->command)
                 continue;
             take(core, row, delivery);

