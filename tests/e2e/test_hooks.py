@@ -266,6 +266,18 @@ def test_only_what_is_wanted(stack):
     assert send(stack, hook, {**document(), "who": "x"}).ok().json == {"status": "ignored"}
 
 
+def test_standard_webhooks_names_the_delivery(stack):
+    """By webhook-id, which is signed: the same body under another id is another delivery, and
+    another body under the same id none."""
+    event = {"actor": "{/body/who}", "action": "a", "target": "t", "decision": "allowed"}
+    hook, sent = make(stack, "standard", "audit.append", event), document()
+    first, second = ({"webhook-id": f"msg_{uuid.uuid4()}"} for _ in range(2))
+    made = send(stack, hook, sent, first).ok().json["event_id"]
+    assert send(stack, hook, {**sent, "more": 1}, first).ok().json["event_id"] == made
+    assert send(stack, hook, {"who": "x"}, first).code == "idempotency_key_reused"
+    assert send(stack, hook, sent, second).ok().json["event_id"] != made
+
+
 def test_one_delivery_by_its_id(stack):
     hook = make(stack, delivery_id="/id")
     one, two = document(), document()
