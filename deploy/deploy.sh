@@ -104,6 +104,11 @@ fi
 once() { # service, words instead of its own...
     run compose "$version" run --rm --no-deps -T "$@"
 }
+# Only where it was started (its profile): otherwise the end of the migration would leave the version before
+# running, which can then neither store secrets nor open them.
+if [ -n "$(compose "$before" ps -q connector 2>/dev/null)" ]; then
+    programs=${programs/gateway/connector gateway}
+fi
 # New programs need the rights that the new file gives; the old ones have all that they had.
 nats_differs() {
     local running

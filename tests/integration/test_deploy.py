@@ -58,6 +58,40 @@ def test_no_engine(target, words):
     assert [path.name for path in target.iterdir()] == [".env"]
 
 
+ENGINE = """#!/bin/bash
+case "$*" in
+*" ps -q connector") [ -z "$CONNECTOR_RUNS" ] || echo 0123abcd ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_the_connector_is_replaced_where_it_runs(target, tmp_path, runs):
+    """Before the gateway, as every worker, and before what it needed is taken away."""
+    settings(target, "SITE=localhost\n")
+    (target / "version").write_text("before\n")
+    (tmp_path / "docker").write_text(ENGINE)
+    (tmp_path / "docker").chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "deploy/deploy.sh", "--dry-run", "--no-build", target],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={
+            **os.environ,
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "GANTRY_COMPOSE": "docker compose",
+            "CONNECTOR_RUNS": "1" if runs else "",
+            "VERSION": "after",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    replaced = [line.split()[-1] for line in done.stderr.splitlines() if "+ replace after" in line]
+    connector = ["connector"] if runs else []
+    assert replaced == ["audit", "ingest", "search", "executor", *connector, "gateway"]
+
+
 def test_usage(target):
     done = deploy(target, "--dryrun")
     assert done.returncode == 2, done.stderr
