@@ -47,7 +47,8 @@ static unsigned long long
 start_of(int proc, const char *pid)
 {
     char text[STAT_MAX];
-    const char *at = read_file(proc, pid, "stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : "";
+    bool is_there = read_file(proc, pid, "stat", text, sizeof(text)) > 0;
+    const char *at = is_there ? strrchr(text, ')') : NULL;
 
     for (unsigned i = 0; at && i <= STAT_START; i++)
         at = strchr(at + 1, ' ');
