@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -33,18 +34,25 @@ sleeper(char *name)
 static void
 test_only_the_sandboxes_of_executors_that_are_gone_are_ended(void **state)
 {
-    char ours[STRAYS_TAG_MAX], gone[STRAYS_TAG_MAX + 1], no_tag[] = "gantry-sandbox";
+    char ours[STRAYS_TAG_MAX], reused[STRAYS_TAG_MAX + 1], ended[STRAYS_TAG_MAX];
+    char no_tag[] = "gantry-sandbox";
     int status = 0;
 
     (void)state;
     strays_tag(ours);
     assert_int_equal(strncmp(ours, "gantry-sandbox:", 15), 0);
-    (void)snprintf(gone, sizeof(gone), "%s1", ours); /* of an earlier process with our number */
-    pid_t kept = sleeper(ours), stray = sleeper(gone), other = sleeper(no_tag);
-    assert_true(strays_end() >= 1);
-    assert_int_equal(waitpid(stray, &status, 0), stray);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGKILL);
+    (void)snprintf(reused, sizeof(reused), "%s1", ours); /* of an earlier process with our number */
+    const char *space_end = strchr(ours + 15, ':');
+    assert_non_null(space_end);
+    (void)snprintf(ended, sizeof(ended), "%.*s:%d:1", (int)(space_end - ours), ours, INT_MAX);
+    const pid_t strays[] = { sleeper(reused), sleeper(ended) };
+    pid_t kept = sleeper(ours), other = sleeper(no_tag);
+    assert_true(strays_end() >= 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(waitpid(strays[i], &status, 0), strays[i]);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGKILL);
+    }
     assert_int_equal(waitpid(kept, &status, WNOHANG), 0);
     assert_int_equal(waitpid(other, &status, WNOHANG), 0);
     (void)kill(kept, SIGKILL);
