@@ -167,11 +167,15 @@ db_abort(struct db *db)
         return;
     db->in_group = false;
     /* Whatever is on the way is collected first: after an error only a Sync ends the skipping. ROLLBACK
-     * alone would roll back too, with a warning in the server's log. */
+     * alone would roll back too, with a warning in the server's log. A connection that takes neither is
+     * given up: its transaction has no BEGIN, so libpq may not know of it, and the next Sync would commit
+     * it. */
     if (db->conn && PQstatus(db->conn) == CONNECTION_OK &&
         (db->in_block || db_push(db, DB_BEGIN, NULL, true, NULL) == RC_OK) &&
         db_push(db, DB_ROLLBACK, NULL, true, NULL) == RC_OK)
         db_collect(db, true);
+    else
+        db->stale = true;
     roll_back(db);
     db_drop_results(db);
 }

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
-#include "db/db.h"
+#include "db/db_own.h"
 #include "tests/unit/test.h"
 
 enum {
@@ -200,6 +200,29 @@ dependent_statements_and_abort(void **state)
     assert_int_equal(db_commit(db, &err), RC_OK);
 }
 
+/* No memory for BEGIN and ROLLBACK: the connection, which libpq takes for idle, is not used again. */
+static void
+an_abort_that_cannot_be_sent_commits_nothing(void **state)
+{
+    AUTO(db) struct db *db = open_db();
+    AUTO(pgresult) PGresult *r = NULL;
+    struct err err;
+    assert_int_equal(db_begin(db, "full", &err), RC_OK);
+    send_text(db, ADD_ROW, "full1");
+    assert_int_equal(db_sync(db, &err), RC_OK);
+    size_t cap = db->cap_pending;
+    db->n_pending = db->cap_pending = SIZE_MAX / sizeof(*db->pending);
+    db_abort(db);
+    db->n_pending = 0;
+    db->cap_pending = cap;
+    int64_t start_ms = clock_mono_ms();
+    while (db_query(db, "full", READ_ROWS, NULL, &r, &err) != RC_OK &&
+           clock_mono_ms() - start_ms < 30000)
+        (void)usleep(20000);
+    assert_non_null(r);
+    assert_int_equal(PQntuples(r), 0);
+}
+
 static void
 failures_have_their_reactions(void **state)
 {
@@ -317,6 +340,7 @@ main(void)
         cmocka_unit_test(group_is_one_transaction_in_its_workspace),
         cmocka_unit_test(failed_group_leaves_nothing),
         cmocka_unit_test(dependent_statements_and_abort),
+        cmocka_unit_test(an_abort_that_cannot_be_sent_commits_nothing),
         cmocka_unit_test(failures_have_their_reactions),
         cmocka_unit_test(long_pipelines_do_not_block),
         cmocka_unit_test(lost_connections_come_back),
