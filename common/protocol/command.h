@@ -44,7 +44,7 @@
 #define PROTOCOL_HEADER "Gantry-Protocol"
 /* Of a core request with a claim, "<bytes> <ms>": its answer is not larger, and is sent within that time
  * or not at all. A larger one is not sent, and not recorded: an empty answer tells its size, and the
- * request comes again. */
+ * request comes again. 0 bytes, of what changes something: any size. */
 #define ANSWER_MAX_HEADER  "Gantry-Answer-Max"
 #define ANSWER_SIZE_HEADER "Gantry-Answer-Size"
 #define CUT_HEADER         "Gantry-Cut" /* of a dead letter: how long the payload was before it was cut */

@@ -26,7 +26,8 @@
  * was stored, so it also stands for a PubAck that got lost.
  */
 #define QUERY_MIN_MS 1000
-#define LEAST_MS     100 /* for another step of a query whose time is nearly over */
+#define LEAST_MS     100         /* for another step of a query whose time is nearly over */
+#define CHANGE_BYTES (64u << 10) /* of an answer to a change, until a larger one was seen */
 /* Who waits for an answer does not know the id yet, and the program makes the record too: only a command
  * that takes longer is shown as pending. */
 #define SHOW_MS 25
@@ -115,6 +116,14 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
 
 static void on_room(void *arg, bool granted);
 
+/* A core request that is no read: its answer comes in any size. Asked again for its size alone, the change
+ * would be made without an event, and the second question might find no room. */
+static bool
+is_change(const struct request *r)
+{
+    return r->route->method != METHOD_GET && r->route->command != CMD_MEMORY_SEARCH;
+}
+
 static uint32_t
 left_ms(const struct request *r)
 {
@@ -163,7 +172,7 @@ ask(struct request *r)
     struct bus_header headers[3 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
                                                           { ANSWER_MAX_HEADER, most },
                                                           { UNRECORDED_HEADER, "gateway" } };
-    (void)snprintf(most, sizeof(most), "%zu %u", r->room.bytes, left_ms(r));
+    (void)snprintf(most, sizeof(most), "%zu %u", is_change(r) ? 0 : r->room.bytes, left_ms(r));
     traced_hop_begin(r, &r->hop);
     size_t n = traced_headers(r, r->hop.span, parent, headers, r->ask.unrecorded ? 3 : 2);
     struct bus_out out = {
@@ -196,6 +205,8 @@ forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg)
     r->ask = (struct request_ask){ .unrecorded = unrecorded, .fn = fn, .arg = arg };
     r->ask.begun_us = clock_mono_us();
     size_t bytes = room_expected(r->gw->room, r->actor.workspace, r->route->command);
+    if (is_change(r) && bytes < CHANGE_BYTES)
+        bytes = CHANGE_BYTES;
     if (!room_enter(r, bytes, r->wait_ms, on_room, r))
         return STEP_WAIT;
     enum step step = ask(r);

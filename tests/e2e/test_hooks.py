@@ -2,6 +2,7 @@
 """Webhooks in (docs/webhooks.md): what services send, with signatures of their own making."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -11,6 +12,7 @@ import uuid
 
 import pytest
 from gantry_testing.http import Client
+from gantry_testing.nats import NatsError
 from gantry_testing.stack import Stack
 from gantry_testing.wait import wait_until
 from gantry_testing.webhooks import sign
@@ -374,3 +376,20 @@ def test_the_command_line(stack, tmp_path):
     send(stack, {**made, "secret": turned["secret"]}, document()).ok()
     stack.gantry("hook", "delete", "default", made["id"])
     send(stack, made, document()).ok(401)
+
+
+def test_a_hook_with_a_long_answer_is_asked_for_once(stack):
+    """The gateway asks for reads again where the answer is longer than it had guessed: not for
+    changes."""
+    template = {**INGEST, "text": "x" * 12000}
+    with contextlib.closing(stack.nats_as("connector")) as bus:
+        asked = bus.subscribe("gantry.v1.long.hooks.create")
+        bus.flush()
+        made = make(stack, template=template, workspace="long")
+        bus.flush()
+        bus.next(10, sid=asked)
+        with pytest.raises(NatsError):
+            bus.next(0, sid=asked)
+    assert made["definition"]["template"] == template
+    (listed,) = stack.client(workspace="long").get("/hooks").ok().json["items"]
+    assert listed["definition"]["template"] == template
