@@ -161,12 +161,14 @@ ORDER BY number DESC LIMIT $5::integer
 
 -- name: webhook_replay
 -- in:   1 workspace, 2 webhook, 3 delivery
--- out:  no row: there is none. One that is being sent stays so, and is sent again when that has ended
+-- out:  no row: there is none. One that is being sent stays so, and is sent again when that has ended;
+--       what a sending without a lease has yet to say settles nothing any more
 UPDATE webhook_delivery
 SET replay = state = 'pending' AND coalesce(leased_until > now(), false),
     attempts = CASE WHEN state = 'pending' AND leased_until > now() THEN attempts ELSE 0 END,
     next_at = CASE WHEN state = 'pending' AND leased_until > now() THEN next_at ELSE now() END,
     leased_until = CASE WHEN state = 'pending' AND leased_until > now() THEN leased_until END,
+    claim = claim + CASE WHEN state = 'pending' AND leased_until > now() THEN 0 ELSE 1 END,
     state = 'pending', ended_at = NULL
 WHERE workspace = $1 AND webhook = $2::uuid AND id = $3::uuid
 RETURNING id

@@ -488,6 +488,36 @@ def test_a_sending_whose_lease_has_ended_settles_nothing(stack, services, path):
     client.delete(f"/webhooks/{hook['id']}").ok(204)
 
 
+def test_a_sending_without_a_lease_does_not_settle_a_replay(stack, services, path):
+    """Nobody has begun the replay yet: the receiver gets it all the same."""
+    hook = subscribe(stack, path, ["audit.never.happens"])
+    first = []
+    services.say(f"plain.example/{path}", until_released(first, 200))
+    client = stack.client()
+    delivery = client.post(f"/webhooks/{hook['id']}/test", {}).ok().json["id"]
+    wait_until(lambda: services.asked(f"plain.example/{path}"), 60, "it is being sent")
+    client.request("PATCH", f"/webhooks/{hook['id']}", {"enabled": False}).ok()
+    with stack.database() as owner, owner.cursor() as cursor:
+        cursor.execute(
+            "UPDATE webhook_delivery SET leased_until = now() WHERE id = %s", (delivery,)
+        )
+    client.post(f"/webhooks/{hook['id']}/deliveries/{delivery}/replay", {}).ok()
+
+    def delivered():
+        name = "gantry_worker_webhooks_delivered_total"
+        return sum(float(n) for key, n in stack.metrics().items() if key.startswith(name))
+
+    before = delivered()
+    first.append(True)
+    wait_until(lambda: delivered() > before, 60, "the end of the first is heard of")
+    (shown,) = listed(stack, hook)
+    assert (shown["state"], shown["http_status"]) == ("pending", None)
+    client.request("PATCH", f"/webhooks/{hook['id']}", {"enabled": True}).ok()
+    settled(stack, hook, 1, "delivered")
+    assert len(services.asked(f"plain.example/{path}")) == 2
+    client.delete(f"/webhooks/{hook['id']}").ok(204)
+
+
 def test_gone_is_gone(stack, services, path):
     """And those who listen hear of it, if they may see webhooks."""
     hook = subscribe(stack, path)
