@@ -69,13 +69,17 @@ bus_waste_turn(struct bus *bus)
         bus_waste_burn(bus);
 }
 
+/* It may have held a secret on its way, and it may stay for long: nats.c does not wipe what it frees. */
 void
 bus_waste(struct bus *bus, natsMsg *msg)
 {
+    size_t len = (size_t)natsMsg_GetDataLength(msg);
+    if (len)
+        explicit_bzero((void *)(uintptr_t)natsMsg_GetData(msg), len);
     if (bus->n_waste == BUS_WASTE_MAX)
         bus_waste_burn(bus);
     bus->waste[bus->n_waste++] = msg;
-    bus->waste_bytes += (size_t)natsMsg_GetDataLength(msg);
+    bus->waste_bytes += len;
 }
 
 enum rc

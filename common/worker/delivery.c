@@ -131,10 +131,19 @@ delivery_new_item(struct delivery *list, const struct list_item *item, unsigned 
     return delivery;
 }
 
+/* Whose body may have a secret that somebody gives us. */
+static bool
+holds_secret(enum command command)
+{
+    return command == CMD_SECRETS_PUT || command == CMD_HOOKS_CREATE || command == CMD_HOOKS_ROTATE;
+}
+
 void
 delivery_free(struct delivery *delivery)
 {
     struct worker *w = delivery->w;
+    if (holds_secret(delivery->call.command))
+        json_wipe(delivery->doc);
     heap_remove(&w->waiting, &delivery->wake);
     if (w->late == delivery)
         w->late = NULL;

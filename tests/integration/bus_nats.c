@@ -7,6 +7,7 @@
  */
 #include <dirent.h>
 
+#include "bus/bus_own.h"
 #include "tests/integration/bus_harness.h"
 
 static int
@@ -93,6 +94,34 @@ request_is_answered(void **state)
     assert_int_equal(third.rc, RC_TEMP);
     assert_in_range(clock_mono_ms() - start_ms, 0, 1900);
     assert_non_null(strstr(third.text, "nobody"));
+}
+
+/* What was sent and received may have held a secret, and waits to be destroyed. */
+static void
+what_waits_to_be_destroyed_is_wiped(void **state)
+{
+    (void)state;
+    struct err err;
+    struct bus_sub *sub = NULL;
+    struct answer answer = { 0 };
+    struct bus_header headers[] = { { "Other", "x" } };
+    struct bus_out out = {
+        .subject = "echo.canary", .headers = headers, .n_headers = 1, .data = "canary", .len = 6
+    };
+    int calls = 0;
+    size_t looked_at = 0;
+    assert_int_equal(bus_subscribe(bus, "echo.*", "group", echo, &calls, &sub, &err), RC_OK);
+    bus_waste_burn(bus);
+    assert_int_equal(bus_request(bus, &out, 5000, on_reply, &answer, &err), RC_OK);
+    turn_until(&answer.done, 8000);
+    assert_string_equal(answer.data, "canary");
+    for (size_t i = 0; i < bus->n_waste; i++) {
+        const char *data = natsMsg_GetData(bus->waste[i]);
+        for (int k = 0; k < natsMsg_GetDataLength(bus->waste[i]); k++, looked_at++)
+            assert_int_equal(data[k], 0);
+    }
+    assert_true(looked_at >= 3 * out.len); /* the question, sent and received, and an answer */
+    bus_unsubscribe(sub);
 }
 
 static void
@@ -442,6 +471,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_is_answered),
+        cmocka_unit_test(what_waits_to_be_destroyed_is_wiped),
         cmocka_unit_test(request_times_out),
         cmocka_unit_test(large_messages_arrive),
         cmocka_unit_test(publish_is_acknowledged),

@@ -25,16 +25,6 @@ name_of(struct call *call)
     return name;
 }
 
-/* The message and the document are the runtime's; what they hold is ours to forget. */
-static void
-forget_value(const struct call *call)
-{
-    const char *value = json_string(call->body, "value");
-
-    crypto_wipe((void *)(uintptr_t)value, strlen(value));
-    crypto_wipe((void *)(uintptr_t)call->payload, call->payload_len);
-}
-
 typedef enum rc fill_fn(struct connector *c, struct call *call, struct json_writer *w,
                         struct err *err);
 
@@ -61,10 +51,8 @@ static enum rc
 put(struct connector *c, struct call *call, struct json_writer *w, struct err *err)
 {
     const char *value = json_string(call->body, "value");
-    enum rc rc = vault_put(&c->vault, call->actor.workspace, name_of(call), value, w, err);
 
-    forget_value(call);
-    return rc;
+    return vault_put(&c->vault, call->actor.workspace, name_of(call), value, w, err);
 }
 
 static enum rc
