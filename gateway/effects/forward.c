@@ -55,6 +55,14 @@ unavailable(struct request *r, const char *what)
     return answer_problem(r, PROBLEM_UNAVAILABLE, "%s", what);
 }
 
+/* Of a query that was not sent. */
+static enum step
+unasked(struct request *r, enum rc rc)
+{
+    return rc == RC_BUG ? answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed")
+                        : unavailable(r, "NATS is unavailable");
+}
+
 static struct worker_answer
 answer_of(const struct bus_msg *msg, int status)
 {
@@ -86,6 +94,8 @@ forward_reply(struct request *r, enum rc rc, const struct bus_msg *msg, const st
             struct worker_answer answer = answer_of(msg, status);
             step = answer_worker(r, &answer);
         }
+    } else if (r->ask.unasked) {
+        step = unasked(r, rc);
     } else if (r->ask.crowded) {
         answer_header(r, "Retry-After", "1");
         step = answer_problem(r, PROBLEM_UNAVAILABLE,
@@ -158,15 +168,15 @@ on_asked(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
         on_room(r, true);
 }
 
-static enum step
-ask(struct request *r)
+/* RC_BUG: it cannot be signed. It answers nothing: whoever waits has to hear of it, too. */
+static enum rc
+ask(struct request *r, struct err *err)
 {
     struct forward_head head;
-    struct err err = { 0 };
     size_t len;
     const char *payload = request_payload(r, &len);
-    if (forward_sign(r, r->route->command, NULL, payload, len, &head, &err) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be signed");
+    if (forward_sign(r, r->route->command, NULL, payload, len, &head, err) != RC_OK)
+        return RC_BUG;
     char parent[TRACEPARENT_MAX];
     char most[40];
     struct bus_header headers[3 + TRACED_HEADERS_MAX] = { { ACTOR_HEADER, head.actor },
@@ -179,9 +189,7 @@ ask(struct request *r)
         .subject = head.subject, .headers = headers, .n_headers = n, .data = payload, .len = len
     };
     r->effect = EFFECT_SENT;
-    if (bus_request(r->gw->bus, &out, left_ms(r), on_asked, r, &err) != RC_OK)
-        return unavailable(r, "NATS is unavailable");
-    return STEP_WAIT;
+    return bus_request(r->gw->bus, &out, left_ms(r), on_asked, r, err) == RC_OK ? RC_OK : RC_TEMP;
 }
 
 static void
@@ -189,12 +197,13 @@ on_room(void *arg, bool granted)
 {
     struct request *r = arg;
     struct err err = { 0 };
-    if (granted && ask(r) == STEP_WAIT)
+    enum rc rc = granted ? ask(r, &err) : err_set(&err, RC_TEMP, "no room for its answer");
+    if (rc == RC_OK)
         return;
     room_leave(r);
     r->ask.crowded = !granted;
-    (void)err_set(&err, RC_TEMP, "no room for its answer");
-    answered(r, RC_TEMP, NULL, &err);
+    r->ask.unasked = granted;
+    answered(r, rc, NULL, &err);
 }
 
 enum step
@@ -209,10 +218,12 @@ forward_ask(struct request *r, bool unrecorded, bus_reply_fn *fn, void *arg)
         bytes = CHANGE_BYTES;
     if (!room_enter(r, bytes, r->wait_ms, on_room, r))
         return STEP_WAIT;
-    enum step step = ask(r);
-    if (step != STEP_WAIT)
-        room_leave(r);
-    return step;
+    struct err err = { 0 };
+    enum rc rc = ask(r, &err);
+    if (rc == RC_OK)
+        return STEP_WAIT;
+    room_leave(r);
+    return unasked(r, rc);
 }
 
 enum step

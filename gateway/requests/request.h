@@ -121,7 +121,7 @@ struct request {
     void (*on_gone)(struct request *r);
     struct room_part room; /* for the answer to what it asks */
     struct request_ask {   /* forward_ask()'s */
-        bool unrecorded, crowded;
+        bool unrecorded, crowded, unasked;
         int64_t begun_us; /* monotonic */
         bus_reply_fn *fn;
         void *arg;
