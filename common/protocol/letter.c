@@ -56,15 +56,22 @@ decode(const char *text, char **out, size_t *len, struct err *err)
     return RC_OK;
 }
 
+void
+letter_head(const cJSON *message, struct letter *out)
+{
+    const char *subject = json_string(message, "subject");
+    const char *time = json_string(message, "time");
+    *out = (struct letter){ .seq = json_int(message, "seq", 0) };
+    (void)strlcpy(out->subject, subject ? subject : "", sizeof(out->subject));
+    (void)strlcpy(out->time, time ? time : "", sizeof(out->time));
+}
+
 enum rc
 letter_read(const cJSON *message, struct letter *out, struct err *err)
 {
-    struct letter letter = { .seq = json_int(message, "seq", 0) };
+    struct letter letter;
     size_t len = 0;
-    const char *subject = json_string(message, "subject");
-    const char *time = json_string(message, "time");
-    (void)strlcpy(letter.subject, subject ? subject : "", sizeof(letter.subject));
-    (void)strlcpy(letter.time, time ? time : "", sizeof(letter.time));
+    letter_head(message, &letter);
     enum rc rc = decode(json_string(message, "hdrs"), &letter.headers, &len, err);
     if (rc == RC_OK)
         rc = decode(json_string(message, "data"), &letter.data, &letter.len, err);

@@ -32,6 +32,8 @@ struct letter {
 
 /* message: the member of the answer to $JS.API.STREAM.MSG.GET.DEAD. */
 enum rc letter_read(const cJSON *message, struct letter *out, struct err *err);
+/* Only its number, where it died and when: what is known of one that cannot be read. */
+void letter_head(const cJSON *message, struct letter *out);
 void letter_fini(struct letter *letter);
 #define letter_cleanup letter_fini
 

@@ -39,7 +39,7 @@ struct desk {
     struct request *r;
     enum step (*take)(struct desk *desk); /* what is done with a letter that was read */
     bool lists;
-    struct letter_walk walk; /* of a list */
+    struct letter_walk walk; /* of a list; of one letter only the workspace is set */
     bool from_start;         /* this page is the first */
     int64_t looked_at;       /* letters, for this page */
     const char *subject;     /* of the question that waits for room */
@@ -68,6 +68,7 @@ desk_new(struct request *r, size_t out_max)
     if (!desk)
         return NULL;
     desk->r = r;
+    (void)strlcpy(desk->walk.workspace, r->actor.workspace, sizeof(desk->walk.workspace));
     buf_init(&desk->out, out_max);
     json_begin(&desk->w, &desk->out);
     json_object(&desk->w, NULL);
@@ -179,6 +180,26 @@ read_answer(enum rc rc, const struct bus_msg *msg, cJSON **doc)
     return json_int(error, "code", 0) == 404 ? RC_NOTFOUND : RC_TEMP;
 }
 
+static bool
+is_ours(const struct desk *desk)
+{
+    return letter_walk_is_ours(&desk->walk, &desk->letter);
+}
+
+/* A stranger's is not read beyond its subject. An own one that cannot be read is in the list with what
+ * is known of it. */
+static enum rc
+read_letter(struct desk *desk, const cJSON *message)
+{
+    letter_head(message, &desk->letter);
+    if (desk->letter.seq < 1 || desk->letter.seq < desk->walk.seq)
+        return RC_BUG;
+    if (!is_ours(desk))
+        return RC_OK;
+    enum rc rc = letter_read(message, &desk->letter, NULL);
+    return rc == RC_BUG && desk->lists ? RC_OK : rc;
+}
+
 static enum step list_checked(struct desk *desk);
 
 static void
@@ -186,13 +207,12 @@ on_letter(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 {
     struct desk *desk = arg;
     AUTO(json) cJSON *doc = NULL;
-    struct err own = { 0 };
     (void)err;
     room_leave(desk->r);
     rc = read_answer(rc, msg, &doc);
     letter_fini(&desk->letter);
     if (rc == RC_OK)
-        rc = letter_read(json_member(doc, "message"), &desk->letter, &own);
+        rc = read_letter(desk, json_member(doc, "message"));
     if (rc == RC_OK)
         go_on(desk, desk->take(desk));
     else if (rc == RC_NOTFOUND)
@@ -275,7 +295,7 @@ list_checked(struct desk *desk)
 static enum step
 list_one(struct desk *desk)
 {
-    bool ours = letter_walk_is_ours(&desk->walk, &desk->letter);
+    bool ours = is_ours(desk);
     if ((ours && desk->count == desk->limit) || desk->looked_at++ == LOOK_MAX)
         return list_end(desk, desk->letter.seq);
     desk->walk.seq = desk->letter.seq + 1;
@@ -306,7 +326,6 @@ letters_list(struct request *r)
     desk->walk.all = rest && *rest == 'a';
     if (rest && *rest == '-')
         desk->walk.found = strtoll(rest + 1, NULL, 10);
-    (void)strlcpy(desk->walk.workspace, r->actor.workspace, sizeof(desk->walk.workspace));
     (void)strlcpy(desk->walk.program, program ? program : "", sizeof(desk->walk.program));
     list_begin(desk);
     return begun(desk, list_next(desk));
@@ -314,20 +333,11 @@ letters_list(struct request *r)
 
 /* --- one letter -------------------------------------------------------------------------------- */
 
-static bool
-is_own(const struct desk *desk)
-{
-    char workspace[LETTER_NAME_MAX];
-    char program[LETTER_NAME_MAX];
-    letter_place(&desk->letter, workspace, program);
-    return strcmp(workspace, desk->r->actor.workspace) == 0;
-}
-
 static enum step
 show(struct desk *desk)
 {
     struct err err = { 0 };
-    if (!is_own(desk))
+    if (!is_ours(desk))
         return not_there(desk->r);
     letter_put(&desk->w, &desk->letter);
     if (letter_put_payload(&desk->w, &desk->letter, &err) != RC_OK)
@@ -366,8 +376,8 @@ on_deleted(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *e
 static enum step
 discard(struct desk *desk)
 {
-    return is_own(desk) ? ask_of(desk, DELETE_SUBJECT, desk->letter.seq, on_deleted)
-                        : not_there(desk->r);
+    return is_ours(desk) ? ask_of(desk, DELETE_SUBJECT, desk->letter.seq, on_deleted)
+                         : not_there(desk->r);
 }
 
 static void
@@ -404,7 +414,7 @@ replay(struct desk *desk)
 {
     struct letter_again again;
     struct err err = { 0 };
-    if (!is_own(desk))
+    if (!is_ours(desk))
         return not_there(desk->r);
     if (letter_again(&desk->letter, &again, &err) != RC_OK)
         return refuse(desk->r, err.text);
