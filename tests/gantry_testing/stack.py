@@ -258,11 +258,26 @@ class Stack:
         """Kill a process, wait until the supervisor has started it again and all is ready."""
         old = self.kill(name, how)
         wait_until(lambda: self.pid(name) not in (0, old), 40, f"{name} is started again")
+        if name == "postgres":
+            self.wait_database()
         if ready:
             self.wait_ready()
 
     def wait_ready(self, seconds=40):
         wait_until(lambda: self.anonymous().get("/readyz").status == 200, seconds, "/readyz is 200")
+
+    def wait_database(self):
+        """Until PostgreSQL takes connections: /readyz may not have seen that it was away."""
+        import psycopg2
+
+        def connects():
+            try:
+                self.database().close()
+            except psycopg2.OperationalError:
+                return False
+            return True
+
+        wait_until(connects, 60, "PostgreSQL takes connections")
 
     def wait_provisioned(self, seconds=20):
         """Until what runs beside a start of NATS has done its work: the log begins anew at each
@@ -289,6 +304,8 @@ class Stack:
         (self.directory / "state" / f"{name}.stopped").rename(self.directory / "services" / name)
         self._hup()
         wait_until(lambda: self.pid(name), 20, f"{name} is up")
+        if name == "postgres":
+            self.wait_database()
         if ready:
             self.wait_ready()
 
