@@ -4,6 +4,8 @@ messages, Redis."""
 
 import base64
 import contextlib
+import os
+import pathlib
 
 import redis
 
@@ -46,13 +48,21 @@ def values(kv):
         b"stream": kv.xrange,
     }
     for key in kv.scan_iter():
-        yield f"Redis {key}", key + repr(read[kv.type(key)](key)).encode()
+        if (kind := kv.type(key)) != b"none":  # it has expired
+            yield f"Redis {key}", key + repr(read[kind](key)).encode()
+
+
+def files(directory):
+    """(path, content) of every file; the servers run, and may have removed one by now."""
+    for folder, _, names in os.walk(directory):
+        for path in (pathlib.Path(folder, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and path.parts[-2] != "secrets":
+                    yield str(path), path.read_bytes()
 
 
 def everything(stack):
-    for path in stack.directory.rglob("*"):
-        if path.is_file() and path.parts[-2] != "secrets":
-            yield str(path), path.read_bytes()
+    yield from files(stack.directory)
     for table, text in rows(stack):
         yield f"table {table}", text
     with redis.Redis.from_url(stack.redis_url()) as kv:
