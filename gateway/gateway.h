@@ -120,6 +120,7 @@ struct gateway {
     struct http_server *admin;
     uint8_t actor_keys[CMD_COUNT][CRYPTO_KEY_LEN]; /* claims.h */
     uint8_t idem_key[CRYPTO_KEY_LEN];              /* keyed hashes of idempotency keys and bodies */
+    uint8_t cursor_key[CRYPTO_KEY_LEN];            /* MACs of cursors */
     struct jobs jobs;
     int64_t room_asked_ms;          /* Redis' memory: when it was last asked for, monotonic */
     bool room_short;                /* 80 % of it are used: no new jobs */

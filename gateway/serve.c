@@ -346,6 +346,7 @@ start(struct gateway *gw, struct err *err)
     warn_of_plaintext(gw->settings);
     claims_make_keys(gw->settings->actor_signing_key, gw->actor_keys);
     crypto_subkey(gw->settings->actor_signing_key, "idempotency", gw->idem_key);
+    crypto_subkey(gw->settings->actor_signing_key, "cursor", gw->cursor_key);
     rc = cors_open(gw->settings->cors_origins, &gw->cors, err);
     if (rc == RC_OK)
         rc = audit_open(gw, &gw->audit, err);

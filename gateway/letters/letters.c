@@ -12,11 +12,14 @@
  * died, and a stranger's is not there.
  */
 #include <bsd/string.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "crypto/crypto.h"
+#include "crypto/crypto_encode.h"
 #include "effects/room.h"
 #include "gateway.h"
 #include "protocol/command_list.h"
@@ -30,7 +33,9 @@
 #define ONE_MAX       (4u << 20) /* bytes of a letter: its payload may be base64 */
 #define AGAIN_S       120        /* JetStream's duplicate window */
 #define ANSWER_BYTES  (3u << 19) /* of a letter of 1 MiB in base64, with its headers */
-#define LOOK_MAX      1000       /* letters, others' too, for a page */
+#define LOOK_MAX      100 /* letters, others' too, that a page goes over; = most items of one */
+#define CURSOR_MAC    8   /* bytes */
+#define CURSOR_HEAD   32  /* characters before the MAC, with the NUL */
 
 #define GET_SUBJECT    "$JS.API.STREAM.MSG.GET.DEAD"
 #define DELETE_SUBJECT "$JS.API.STREAM.MSG.DELETE.DEAD"
@@ -41,7 +46,7 @@ struct desk {
     bool lists;
     struct letter_walk walk; /* of a list; of one letter only the workspace is set */
     bool from_start;         /* this page is the first */
-    int64_t looked_at;       /* letters, for this page */
+    int64_t looked_at;       /* letters, for this page, when it goes over all */
     const char *subject;     /* of the question that waits for room */
     bus_reply_fn *fn;
     struct buf question; /* owned */
@@ -80,6 +85,14 @@ unavailable(struct request *r, const char *why)
 {
     answer_header(r, "Retry-After", "2");
     return answer_problem(r, PROBLEM_UNAVAILABLE, "%s", why);
+}
+
+static enum step
+refuse(struct request *r, const char *member, const char *why)
+{
+    struct field_errors errors = { 0 };
+    field_errors_add(&errors, member, "%s", why);
+    return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
 }
 
 static enum step
@@ -230,16 +243,61 @@ list_next(struct desk *desk)
     return ask(desk, GET_SUBJECT, letter_walk_next(&desk->walk, &desk->question), on_letter);
 }
 
-/* A cursor is a sequence number and how many letters were found before it, or "a": over all letters.
- * 0 = there is no next page. */
+/* Of this list alone. */
+static void
+cursor_mac(const struct desk *desk, const char *head, char out[HEX_LEN(CURSOR_MAC)])
+{
+    const struct letter_walk *walk = &desk->walk;
+    const struct hash_part parts[] = { { walk->workspace, strlen(walk->workspace) + 1 },
+                                       { walk->program, strlen(walk->program) + 1 },
+                                       { head, strlen(head) } };
+    uint8_t mac[CRYPTO_HASH_LEN];
+    crypto_mac(desk->r->gw->cursor_key, parts, ARRAY_LEN(parts), mac);
+    hex_encode(mac, CURSOR_MAC, out);
+}
+
+/* A cursor is a sequence number and how many letters were found before it, or "a": over all letters; and
+ * a MAC, so that nobody has letters gone over that the count does not miss. */
+static void
+cursor_write(const struct desk *desk, int64_t next, char out[CURSOR_HEAD + HEX_LEN(CURSOR_MAC)])
+{
+    char head[CURSOR_HEAD], mac[HEX_LEN(CURSOR_MAC)];
+    if (desk->walk.all)
+        (void)snprintf(head, sizeof(head), "%" PRId64 "a", next);
+    else
+        (void)snprintf(head, sizeof(head), "%" PRId64 "-%" PRId64, next, desk->walk.found);
+    cursor_mac(desk, head, mac);
+    (void)snprintf(out, CURSOR_HEAD + HEX_LEN(CURSOR_MAC), "%s.%s", head, mac);
+}
+
+/* False: it is none of this list. */
+static bool
+cursor_read(struct desk *desk, const char *cursor)
+{
+    char head[CURSOR_HEAD], mac[HEX_LEN(CURSOR_MAC)];
+    char *rest = NULL;
+    const char *point = strchr(cursor, '.');
+    if (!point || (size_t)(point - cursor) >= sizeof(head) || strlen(point + 1) != sizeof(mac) - 1)
+        return false;
+    (void)snprintf(head, sizeof(head), "%.*s", (int)(point - cursor), cursor);
+    cursor_mac(desk, head, mac);
+    if (!crypto_equal(mac, point + 1, sizeof(mac) - 1))
+        return false;
+    desk->walk.seq = strtoll(head, &rest, 10);
+    desk->walk.all = *rest == 'a';
+    if (*rest == '-')
+        desk->walk.found = strtoll(rest + 1, NULL, 10);
+    return true;
+}
+
+/* next: 0 = there is no next page. */
 static enum step
 list_end(struct desk *desk, int64_t next)
 {
-    char cursor[48];
+    char cursor[CURSOR_HEAD + HEX_LEN(CURSOR_MAC)];
     json_close(&desk->w);
     json_put_int(&desk->w, "count", desk->count);
-    (void)snprintf(cursor, sizeof(cursor), desk->walk.all ? "%llda" : "%lld-%lld", (long long)next,
-                   (long long)desk->walk.found);
+    cursor_write(desk, next, cursor);
     if (next)
         json_put_string(&desk->w, "next_cursor", cursor);
     else
@@ -296,7 +354,7 @@ static enum step
 list_one(struct desk *desk)
 {
     bool ours = is_ours(desk);
-    if ((ours && desk->count == desk->limit) || desk->looked_at++ == LOOK_MAX)
+    if ((ours && desk->count == desk->limit) || (desk->walk.all && desk->looked_at++ == LOOK_MAX))
         return list_end(desk, desk->letter.seq);
     desk->walk.seq = desk->letter.seq + 1;
     if (ours) {
@@ -315,18 +373,18 @@ letters_list(struct request *r)
     struct desk *desk = desk_new(r, LIST_MAX);
     const char *cursor = json_string(r->doc, "cursor");
     const char *program = json_string(r->doc, "program");
-    char *rest = NULL;
     if (!desk)
         return unavailable(r, "no memory for dead letters: ask again");
     desk->lists = true;
     desk->take = list_one;
     desk->limit = json_int(r->doc, "limit", LIMIT_DEFAULT);
     desk->from_start = !cursor;
-    desk->walk.seq = cursor ? strtoll(cursor, &rest, 10) : 1;
-    desk->walk.all = rest && *rest == 'a';
-    if (rest && *rest == '-')
-        desk->walk.found = strtoll(rest + 1, NULL, 10);
+    desk->walk.seq = 1;
     (void)strlcpy(desk->walk.program, program ? program : "", sizeof(desk->walk.program));
+    if (cursor && !cursor_read(desk, cursor))
+        return begun(desk, refuse(r, "cursor",
+                                  "is no next_cursor that this list gave: send the one of the "
+                                  "page before, with the same program, or none"));
     list_begin(desk);
     return begun(desk, list_next(desk));
 }
@@ -400,15 +458,6 @@ on_published(void *arg, enum rc rc, bool duplicate, const struct err *err)
                                "minutes"));
 }
 
-/* Of a letter that cannot be sent again. */
-static enum step
-refuse(struct request *r, const char *why)
-{
-    struct field_errors errors = { 0 };
-    field_errors_add(&errors, "seq", "%s", why);
-    return answer_fields(r, PROBLEM_INVALID_REQUEST, &errors);
-}
-
 static enum step
 replay(struct desk *desk)
 {
@@ -417,10 +466,10 @@ replay(struct desk *desk)
     if (!is_ours(desk))
         return not_there(desk->r);
     if (letter_again(&desk->letter, &again, &err) != RC_OK)
-        return refuse(desk->r, err.text);
+        return refuse(desk->r, "seq", err.text);
     if (again.command == CMD_AUDIT_REQUEST ||
         strcmp(again.workspace, desk->r->actor.workspace) != 0)
-        return refuse(desk->r,
+        return refuse(desk->r, "seq",
                       "is a message between our programs, which only the operator may send "
                       "again: gantry dlq replay");
     const struct bus_header headers[] = { { ACTOR_HEADER, again.actor },

@@ -17,8 +17,14 @@ def admin(stack):
     return stack.client("admin", "letters")
 
 
-def numbers(client, query=""):
-    return [one["seq"] for one in client.get(PATH + query).ok().json["items"]]
+def numbers(client, query="?limit=20"):
+    """Of all pages: one that goes over others' letters may have few, and a next one."""
+    found, cursor = [], ""
+    while cursor is not None:
+        page = client.get(PATH + query + cursor).ok().json
+        found += [one["seq"] for one in page["items"] if one["seq"] not in found]
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+    return found
 
 
 def test_read_and_discard(stack, admin):
@@ -138,6 +144,9 @@ def test_pages(stack, admin):
     assert second["next_cursor"] is None
     admin.get(PATH + "?program=Nobody").ok(422)
     admin.get(PATH + "?cursor=x").ok(422)
+    for cursor in ("1a", "1a.0123456789abcdef", first["next_cursor"]):
+        answer = admin.get(f"{PATH}?cursor={cursor}").ok(422)  # that one is of a program's list
+        assert answer.json["errors"][0]["field"] == "cursor"
     admin.get(PATH + "/0").ok(422)
     admin.get(PATH + "/x").ok(404)
     for seq in made:

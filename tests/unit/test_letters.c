@@ -184,11 +184,72 @@ what_cannot_be_read_ends_no_list(void **state)
     page_fini(&page);
 }
 
+static void
+a_page_goes_over_few_letters_of_others(void **state)
+{
+    struct page page;
+    char next[256], cursor[128];
+    unsigned pages = 1, found = 0;
+    (void)state;
+    server_begin();
+    for (int64_t seq = 1; seq <= LETTERS_MAX; seq++)
+        put(seq, "other", NULL);
+    put(350, "own", NULL);
+    put(LETTERS_MAX, "own", NULL);
+    server.hidden = 350;
+    list(&page, "{}");
+    for (;; pages++) {
+        assert_int_equal(page.r.answer.status, 200);
+        assert_true(server.reads <= 102); /* of one page by subject, and 100 and the next */
+        found += (unsigned)json_int(page.doc, "count", 0);
+        const char *text = json_string(page.doc, "next_cursor");
+        (void)snprintf(cursor, sizeof(cursor), "%s", text ? text : "");
+        page_fini(&page);
+        if (!cursor[0])
+            break;
+        (void)snprintf(next, sizeof(next), "{\"cursor\":\"%s\"}", cursor);
+        list(&page, next);
+    }
+    assert_int_equal(found, 2);
+    assert_int_equal(pages, 4);
+}
+
+static void
+only_a_cursor_that_was_given_is_taken(void **state)
+{
+    struct page page;
+    char given[128], next[256];
+    (void)state;
+    server_begin();
+    for (int64_t seq = 1; seq <= 3; seq++)
+        put(seq, "own", NULL);
+    list(&page, "{\"limit\":1}");
+    (void)snprintf(given, sizeof(given), "%s", json_string(page.doc, "next_cursor"));
+    page_fini(&page);
+    (void)snprintf(next, sizeof(next), "{\"cursor\":\"%s\"}", given);
+    list(&page, next);
+    assert_int_equal(seq_at(&page, 0), 2);
+    page_fini(&page);
+    (void)snprintf(next, sizeof(next), "{\"program\":\"search\",\"cursor\":\"%s\"}", given);
+    list(&page, next);
+    assert_int_equal(page.r.answer.status, 422);
+    page_fini(&page);
+    (void)snprintf(next, sizeof(next), "{\"cursor\":\"1a%s\"}", strchr(given, '.'));
+    for (int n = 0; n < 2; n++) {
+        list(&page, n ? "{\"cursor\":\"1a\"}" : next);
+        assert_int_equal(page.r.answer.status, 422);
+        assert_int_equal(server.reads, 0);
+        page_fini(&page);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_read_ends_no_list),
+        cmocka_unit_test(a_page_goes_over_few_letters_of_others),
+        cmocka_unit_test(only_a_cursor_that_was_given_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
