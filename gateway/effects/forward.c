@@ -98,10 +98,7 @@ forward_reply(struct request *r, enum rc rc, const struct bus_msg *msg, const st
         step = unasked(r, rc);
     } else if (r->ask.crowded) {
         answer_header(r, "Retry-After", "1");
-        step = answer_problem(r, PROBLEM_UNAVAILABLE,
-                              "the workspace's answers under way have %u bytes, its share: wait "
-                              "for answers before asking more",
-                              ROOM_SHARE);
+        step = answer_problem(r, PROBLEM_UNAVAILABLE, "%s", room_full(r));
     } else if (clock_mono_us() - r->start_us >= (int64_t)r->wait_ms * 1000) {
         step = answer_problem(r, PROBLEM_TIMEOUT, "gantry-%s did not answer within %u ms",
                               command_info(r->route->command)->program, r->wait_ms);

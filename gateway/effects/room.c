@@ -52,9 +52,27 @@ room_learn(struct room *room, const char *workspace, enum command command, size_
 /* --- turns ------------------------------------------------------------------------------------- */
 
 static bool
+fits_share(const struct tally_row *row, size_t bytes)
+{
+    return row->answer_bytes + bytes <= ROOM_SHARE;
+}
+
+static bool
 fits(const struct room *room, const struct tally_row *row, size_t bytes)
 {
-    return row->answer_bytes + bytes <= ROOM_SHARE && room->used + bytes <= ROOM_ALL;
+    return fits_share(row, bytes) && room->used + bytes <= ROOM_ALL;
+}
+
+/* The workspace whose turn it is: the first that does not wait for its own share. What becomes free is
+ * kept for it, however much it wants; else smaller ones would take it again and again. */
+static struct tally_row *
+next_one(const struct room *room)
+{
+    struct tally_row *row;
+    TAILQ_FOREACH (row, &room->ring, ring)
+        if (fits_share(row, TAILQ_FIRST(&row->answers)->room.bytes))
+            return row;
+    return NULL;
 }
 
 static void
@@ -91,17 +109,14 @@ take_out(struct room *room, struct tally_row *row, struct request *r)
 static bool
 grant_one(struct room *room)
 {
-    struct tally_row *row;
-    TAILQ_FOREACH (row, &room->ring, ring) {
-        struct request *r = TAILQ_FIRST(&row->answers);
-        if (!fits(room, row, r->room.bytes))
-            continue;
-        take_out(room, row, r);
-        hold(room, row, r);
-        r->room.fn(r->room.arg, true);
-        return true;
-    }
-    return false;
+    struct tally_row *row = next_one(room);
+    struct request *r = row ? TAILQ_FIRST(&row->answers) : NULL;
+    if (!r || !fits(room, row, r->room.bytes))
+        return false;
+    take_out(room, row, r);
+    hold(room, row, r);
+    r->room.fn(r->room.arg, true);
+    return true;
 }
 
 static void
@@ -134,7 +149,9 @@ look(void *arg)
     struct request *r;
     int64_t now_ms = clock_mono_ms();
     while ((r = late_one(room, now_ms)) != NULL) {
-        take_out(room, r->room.row, r);
+        struct tally_row *row = r->room.row;
+        r->room.share_full = !fits_share(row, TAILQ_FIRST(&row->answers)->room.bytes);
+        take_out(room, row, r);
         let_go(r);
         r->room.fn(r->room.arg, false);
     }
@@ -153,7 +170,7 @@ room_enter(struct request *r, size_t bytes, uint32_t wait_ms, room_fn *fn, void 
         TAILQ_INIT(&row->answers);
     row->asking++;
     r->room.row = row;
-    if (TAILQ_EMPTY(&row->answers) && fits(room, row, r->room.bytes)) {
+    if (TAILQ_EMPTY(&row->answers) && fits(room, row, r->room.bytes) && !next_one(room)) {
         hold(room, row, r);
         return true;
     }
@@ -167,6 +184,16 @@ room_enter(struct request *r, size_t bytes, uint32_t wait_ms, room_fn *fn, void 
     r->room.until_ms = clock_mono_ms() + wait_ms;
     TAILQ_INSERT_TAIL(&row->answers, r, room.link);
     return false;
+}
+
+const char *
+room_full(const struct request *r)
+{
+    return r->room.share_full
+               ? "the workspace's answers under way have 16 MiB, its share: wait for answers "
+                 "before asking more"
+               : "the answers under way to all workspaces have 48 MiB, what this gateway takes at "
+                 "once: ask again later";
 }
 
 void

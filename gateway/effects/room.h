@@ -4,7 +4,8 @@
  *
  * The server ends a connection for which more than max_pending bytes wait (nats/server.conf), and with
  * it go the answers of every workspace. So a request has room for its answer before it asks, or waits
- * for it: behind those of its own workspace, which has a share; workspaces take turns.
+ * for it: behind those of its own workspace, which has a share; workspaces take turns, and what becomes
+ * free is kept for the one whose turn it is.
  *
  * How large an answer is, nobody knows before. A request asks with the size that such answers had
  * lately and says so (ANSWER_MAX_HEADER); the worker does not send a larger one but tells its size,
@@ -40,6 +41,8 @@ typedef void room_fn(void *arg, bool granted);
 struct room_part {
     size_t bytes; /* held, or waited for */
     bool held;
+    bool
+        share_full; /* its time is over: it waited for its workspace's share, else for that of all */
     struct tally_row *row; /* borrowed: its workspace's, which it keeps there */
     int64_t until_ms;      /* monotonic */
     room_fn *fn;
@@ -52,6 +55,8 @@ void room_free(struct room *room); /* NULL allowed */
 
 /* True: the request has room for an answer of so many bytes. False: fn will be called, once. */
 bool room_enter(struct request *r, size_t bytes, uint32_t wait_ms, room_fn *fn, void *arg);
+/* Why it was not granted; static. */
+const char *room_full(const struct request *r);
 /* The answer is here, or will not come. Others may be granted theirs before this returns. */
 void room_leave(struct request *r);
 

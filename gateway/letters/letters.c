@@ -142,9 +142,7 @@ static void
 on_room(void *arg, bool granted)
 {
     struct desk *desk = arg;
-    go_on(desk, granted ? send(desk)
-                        : unavailable(desk->r, "too many dead letters of the workspace are being "
-                                               "read at once"));
+    go_on(desk, granted ? send(desk) : unavailable(desk->r, room_full(desk->r)));
 }
 
 /* An answer may be a whole letter: it has room before it is asked for. */

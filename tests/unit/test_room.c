@@ -13,7 +13,7 @@
 #include "test.h"
 #include "trace/tracer.h"
 
-#define REQUESTS 8
+#define REQUESTS 32
 
 static const struct route SEARCH = { .kind = ROUTE_QUERY,
                                      .method = METHOD_POST,
@@ -104,7 +104,7 @@ count_headers(const struct request *r, const char *name)
 static void
 a_query_that_had_room_and_cannot_ask_is_answered_once(void **state)
 {
-    struct world world;
+    static struct world world;
     (void)state;
     world_begin(&world);
     assert_true(enters(&world, 0, "w", ROOM_ONE));
@@ -120,11 +120,87 @@ a_query_that_had_room_and_cannot_ask_is_answered_once(void **state)
     world_end(&world);
 }
 
+#define MID (2u << 20) /* bytes */
+
+/* Three workspaces keep all of it full with answers of 2 MiB; a fourth wants 8 MiB. */
+static void
+a_large_answer_is_not_passed_by_smaller_ones(void **state)
+{
+    static const char *const NAMES[] = { "a", "b", "c" };
+    static struct world world;
+    size_t n = 0;
+    (void)state;
+    world_begin(&world);
+    for (; n < ROOM_ALL / MID; n++)
+        assert_true(enters(&world, n, NAMES[n % 3], MID));
+    size_t large = n++;
+    assert_false(enters(&world, large, "large", ROOM_ONE));
+    for (size_t i = 0; i < 4; i++) {
+        assert_false(world.granted[large]);
+        room_leave(&world.requests[i]);
+        assert_false(enters(&world, n + i, NAMES[i % 3], MID));
+    }
+    assert_true(world.granted[large]);
+    for (size_t i = 0; i < 4; i++)
+        assert_false(world.granted[n + i]);
+    room_leave(&world.requests[large]);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(world.granted[n + i]);
+    world_end(&world);
+}
+
+/* Who waits for its own share holds nobody up. */
+static void
+a_full_share_keeps_nothing_from_others(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_begin(&world);
+    assert_true(enters(&world, 0, "a", ROOM_ONE));
+    assert_true(enters(&world, 1, "a", ROOM_ONE));
+    assert_false(enters(&world, 2, "a", ROOM_ONE));
+    assert_true(enters(&world, 3, "b", ROOM_ONE));
+    assert_true(enters(&world, 4, "c", ROOM_ONE));
+    world_end(&world);
+}
+
+static void
+refuse_reply(void *arg, bool granted)
+{
+    struct request *r = arg;
+    assert_false(granted);
+    r->ask.crowded = true;
+    (void)forward_reply(r, RC_TEMP, NULL, NULL);
+}
+
+static void
+the_refusal_says_what_is_full(void **state)
+{
+    static struct world world;
+    (void)state;
+    world_begin(&world);
+    for (size_t n = 0; n < 4; n++)
+        assert_true(enters(&world, n, n % 2 ? "a" : "b", ROOM_ONE));
+    assert_true(enters(&world, 4, "c", MID));
+    struct request *share = request_of(&world, 6, "b"), *all = request_of(&world, 7, "d");
+    assert_true(enters(&world, 8, "e", ROOM_ONE));
+    assert_false(room_enter(share, ROOM_ONE, 0, refuse_reply, share));
+    assert_false(room_enter(all, ROOM_ONE, 0, refuse_reply, all));
+    while (!share->answer.status || !all->answer.status)
+        loop_turn(world.loop, 1000);
+    assert_non_null(strstr(buf_text(&share->answer.body), "the workspace's answers"));
+    assert_non_null(strstr(buf_text(&all->answer.body), "to all workspaces"));
+    world_end(&world);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_query_that_had_room_and_cannot_ask_is_answered_once),
+        cmocka_unit_test(a_large_answer_is_not_passed_by_smaller_ones),
+        cmocka_unit_test(a_full_share_keeps_nothing_from_others),
+        cmocka_unit_test(the_refusal_says_what_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
