@@ -46,9 +46,17 @@ walk_begin(const struct cli *cli, struct letter_walk *out, struct err *err)
 {
     const char *workspace = cli_option(cli, "workspace");
     const char *program = cli_option(cli, "program");
-    if ((workspace && !workspace_valid(workspace, strlen(workspace))) ||
-        (program && strspn(program, "abcdefghijklmnopqrstuvwxyz") != strlen(program)))
-        return err_set(err, RC_INVALID, "--workspace or --program is no name");
+    if (workspace && !workspace_valid(workspace, strlen(workspace)))
+        return err_set(
+            err, RC_INVALID,
+            "--workspace '%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning "
+            "with a letter or a digit",
+            workspace);
+    if (program && (!program[0] || strlen(program) >= LETTER_NAME_MAX ||
+                    strspn(program, "abcdefghijklmnopqrstuvwxyz") != strlen(program)))
+        return err_set(err, RC_INVALID,
+                       "--program '%.80s' is no program's name: 1 to %d of a-z, such as ingest",
+                       program, LETTER_NAME_MAX - 1);
     *out = (struct letter_walk){ .seq = 1 };
     (void)strlcpy(out->workspace, workspace ? workspace : "", sizeof(out->workspace));
     (void)strlcpy(out->program, program ? program : "", sizeof(out->program));
