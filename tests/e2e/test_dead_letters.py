@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from gantry_testing import echo
-from gantry_testing.letters import put_letter
+from gantry_testing.letters import letters_there, put_letter
 from gantry_testing.wait import wait_until
 
 PATH = "/ai/dead-letters"
@@ -162,12 +162,11 @@ def test_another_workspace_has_no_such_letter(stack, admin):
     ):
         assert answer.ok(404).code == "not_found"
     assert seq not in numbers(admin)
-    own, others = (
-        client.get("/ai/overview").ok().json["queues"]["dead_letters"]
-        for client in (stack.client(), admin)
-    )
-    assert own == len(numbers(stack.client(), "?limit=100"))
-    assert others == len(numbers(admin, "?limit=100"))
+    for client, workspace in ((stack.client(), "default"), (admin, "letters")):
+        there = letters_there(stack, workspace)
+        assert numbers(client, "?limit=100") == there
+        counted = client.get("/ai/overview").ok().json["queues"]["dead_letters"]
+        assert counted >= len(there)  # nats-server may count one that is gone
     assert seq in numbers(stack.client())
     stack.client().delete(f"{PATH}/{seq}").ok(204)
 

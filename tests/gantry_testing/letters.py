@@ -33,3 +33,24 @@ def put_letter(
     )
     operator.close()
     return ack["seq"]
+
+
+def letters_there(stack, workspace):
+    """The numbers of a workspace's letters, each asked for by itself: no index of the server is
+    believed."""
+    operator = stack.operator()
+
+    def ask(what, **question):
+        subject = f"$JS.API.STREAM.{what}.DEAD"
+        return json.loads(operator.request(subject, json.dumps(question).encode()).data)
+
+    try:
+        state = ask("INFO")["state"]
+        found = []
+        for seq in range(state["first_seq"], state["last_seq"] + 1):
+            message = ask("MSG.GET", seq=seq).get("message")
+            if message and message["subject"].startswith(f"gantry.v1.{workspace}.dead."):
+                found.append(seq)
+        return found
+    finally:
+        operator.close()
