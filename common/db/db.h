@@ -67,9 +67,10 @@ void db_cleanup(struct db **db);
 /* Reconnects if the connection is broken, at most once a second; RC_TEMP while it is. Costs one
  * poll(2) when all is well. db_query() and db_begin() call it themselves. */
 enum rc db_ready(struct db *db, struct err *err);
-/* While a result is awaited, fn(arg, fd) is called until fd is readable, instead of blocking: the
- * caller does something else meanwhile, but nothing with this connection. NULL = block. */
-typedef void db_wait_fn(void *arg, int fd);
+/* While a result is awaited, fn() is called until fd is readable, or writable where there is more to
+ * send, instead of blocking: the caller does something else meanwhile, but nothing with this
+ * connection. NULL = block. */
+typedef void db_wait_fn(void *arg, int fd, bool or_writable);
 void db_on_wait(struct db *db, db_wait_fn *fn, void *arg);
 
 /* How long was waited for the server, in microseconds, and since when the first time (monotonic). */

@@ -127,6 +127,9 @@ db_connect(struct db *db, int64_t wait_ms, struct err *err)
     enum rc rc = start_connection(db, &why);
     if (rc == RC_OK)
         rc = wait_connected(db->conn, clock_mono_ms() + wait_ms, &why);
+    /* What does not fit into the socket is sent while the answers are awaited (db_on_wait). */
+    if (rc == RC_OK && PQsetnonblocking(db->conn, 1) != 0)
+        rc = db_fail(db, "connect", NULL, &why);
     if (rc == RC_OK)
         rc = prepare_all(db, &why);
     if (rc == RC_OK)

@@ -76,19 +76,23 @@ keep_result(struct db *db, PGresult *result)
     db->results[db->n_results++] = result;
 }
 
-/* PQgetResult() waits by itself; with a hook the time is spent better. */
+/* PQgetResult() sends the rest and waits by itself; with a hook the time is spent better. */
 static void
 await_result(struct db *db)
 {
     while (db->wait_fn && PQstatus(db->conn) == CONNECTION_OK && PQisBusy(db->conn)) {
-        struct pollfd fd = { .fd = PQsocket(db->conn), .events = POLLIN };
+        int unsent = PQflush(db->conn);
+        struct pollfd fd = { .fd = PQsocket(db->conn),
+                             .events = (short)(POLLIN | (unsent ? POLLOUT : 0)) };
+        if (unsent < 0)
+            return;
         if (poll(&fd, 1, 0) > 0) {
-            if (!PQconsumeInput(db->conn))
+            if ((fd.revents & ~POLLOUT) && !PQconsumeInput(db->conn))
                 return;
             continue;
         }
         db->waiting = true;
-        db->wait_fn(db->wait_arg, fd.fd);
+        db->wait_fn(db->wait_arg, fd.fd, unsent);
         db->waiting = false;
     }
 }
@@ -123,7 +127,7 @@ db_flush(struct db *db, bool sync)
     if (!db->flushed_us)
         db->flushed_us = clock_mono_us();
     int queued = sync ? PQpipelineSync(db->conn) : PQsendFlushRequest(db->conn);
-    bool sent = queued == 1 && PQflush(db->conn) == 0;
+    bool sent = queued == 1 && PQflush(db->conn) >= 0; /* 1: await_result() sends the rest */
     if (!sent)
         db_fail_once(db, "send", NULL);
     return sent;

@@ -160,12 +160,13 @@ nothing(void *arg, unsigned events)
 
 /* The handler waits for the database: meanwhile the loop turns, until there is something to read. */
 static void
-turn_meanwhile(void *arg, int fd)
+turn_meanwhile(void *arg, int fd, bool or_writable)
 {
     struct worker *w = arg;
     struct loop_watch *watch = NULL;
-    struct pollfd ready = { .fd = fd, .events = POLLIN };
-    if (loop_watch_new(w->loop, fd, LOOP_READ, nothing, NULL, &watch, NULL) != RC_OK)
+    struct pollfd ready = { .fd = fd, .events = (short)(POLLIN | (or_writable ? POLLOUT : 0)) };
+    unsigned events = LOOP_READ | (or_writable ? LOOP_WRITE : 0);
+    if (loop_watch_new(w->loop, fd, events, nothing, NULL, &watch, NULL) != RC_OK)
         return;
     do
         loop_turn(w->loop, LOOP_WAIT_MAX_MS);
