@@ -319,11 +319,6 @@ leave_out(struct audit *audit, struct db *db, struct batch *batch, struct tiles 
     return RC_OK;
 }
 
-/* What is sent behind the lock without waiting for it fits into the socket. Of more the rest could not be
- * sent while somebody else has the lock, and the loop would stand still. */
-#define CONTINUE_LEAVES 64
-#define CONTINUE_BYTES  (64u << 10)
-
 /* The lock, and the certainty that the log ends where we think. */
 static enum rc
 take_over(struct audit *audit, struct db *db, struct batch *batch, struct err *err)
@@ -331,8 +326,7 @@ take_over(struct audit *audit, struct db *db, struct batch *batch, struct err *e
     bool loaded = audit->loaded;
     uint64_t size = audit->tree.size;
 
-    if (audit->alone && audit->careful == 0 && batch->n <= CONTINUE_LEAVES &&
-        batch->columns.events.len <= CONTINUE_BYTES)
+    if (audit->alone && audit->careful == 0)
         return head_continue(audit, db, batch->recorded_ms, err);
     enum rc rc = head_check(audit, db, &audit->last_ms, err);
     audit->alone = rc == RC_OK && loaded && audit->tree.size == size && audit->signed_note[0];
