@@ -150,6 +150,32 @@ test_foreign_terms_are_refused(void **state)
     assert_int_equal(run_text(c, &a), 1);
 }
 
+/* The times are kept from the first row on that expires, whatever was there before it. */
+static void
+test_an_expiry_may_come_late(void **state)
+{
+    AUTO(collection) struct collection *c = new_collection(4);
+    struct collection_search search = { .mode = COLLECTION_VECTOR, .k = 50, .filter.now_ms = 100 };
+
+    for (uint8_t i = 1; i <= 200; i++) {
+        struct sample row = ROW(i, 7);
+        if (i <= 80)
+            assert_null(c->expires_ms);
+        row.expires_ms = i > 80 && i % 4 == 0 ? 100 : 0;
+        assert_int_equal(put_sample(c, &row), RC_OK);
+    }
+    assert_non_null(c->expires_ms);
+    for (size_t left = 50; left > 0; left--) { /* the newest that are there are found */
+        assert_int_equal(run(c, search, 0), 50);
+        for (size_t i = 0; i < 50; i++)
+            assert_false(hits[i].id[0] > 80 && hits[i].id[0] % 4 == 0);
+        assert_true(collection_remove(c, hits[0].id));
+    }
+    search.filter.now_ms = 99;
+    assert_int_equal(run(c, search, 0), 50);
+    assert_int_equal(hits[0].id[0], 200);
+}
+
 static void
 test_filters(void **state)
 {
@@ -453,6 +479,7 @@ main(void)
         cmocka_unit_test(test_bm25_is_the_formula),
         cmocka_unit_test(test_replace_and_remove_leave_nothing),
         cmocka_unit_test(test_foreign_terms_are_refused),
+        cmocka_unit_test(test_an_expiry_may_come_late),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_phrases_and_nots),
         cmocka_unit_test(test_hybrid_keeps_the_whole_row),

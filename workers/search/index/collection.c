@@ -152,7 +152,7 @@ grow_rows(struct collection *c)
     cap = (segments + segments / 8 + 1) * SEGMENT_ROWS;
     if (!resize(c, &c->ids, cap * sizeof(*c->ids)) ||
         !resize(c, &c->created_ns, cap * sizeof(*c->created_ns)) ||
-        !resize(c, &c->expires_ms, cap * sizeof(*c->expires_ms)) ||
+        (c->expires_ms && !resize(c, &c->expires_ms, cap * sizeof(*c->expires_ms))) ||
         !resize(c, &c->row_words, cap * sizeof(*c->row_words)) ||
         !resize(c, &c->scale, cap * sizeof(*c->scale)) ||
         !resize(c, &c->slack, cap * sizeof(*c->slack)) ||
@@ -171,12 +171,26 @@ grow_rows(struct collection *c)
     return true;
 }
 
+/* Made with the first row that expires: in many workspaces none does. */
 static bool
-reserve(struct collection *c, bool vector, uint32_t *slot)
+reserve_expiry(struct collection *c)
+{
+    if (c->expires_ms)
+        return true;
+    c->expires_ms = memory_resize(&c->memory, NULL, c->cap * sizeof(*c->expires_ms));
+    if (c->expires_ms)
+        memset(c->expires_ms, 0, c->cap * sizeof(*c->expires_ms));
+    return c->expires_ms != NULL;
+}
+
+static bool
+reserve(struct collection *c, bool vector, bool expires, uint32_t *slot)
 {
     if (!table_reserve(&c->memory, &c->by_id, hash_of, c))
         return false;
     if (c->free_row == NONE && c->used == c->cap && !grow_rows(c))
+        return false;
+    if (expires && !reserve_expiry(c))
         return false;
     *slot = c->free_row != NONE ? c->free_row : c->used;
     return !vector || vectors_reserve(c, *slot / SEGMENT_ROWS);
@@ -369,7 +383,7 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
         return err_set(err, RC_LIMIT, "%s",
                        row->tag_count > COLLECTION_TAGS_MAX ? "a row has too many tags"
                                                             : "a collection has too many rows");
-    if (!reserve(c, vector, &slot))
+    if (!reserve(c, vector, row->expires_ms != 0, &slot))
         return err_set(err, RC_TEMP, "no memory for a row of the index");
     c->row_words[slot] = (uint16_t)(reader.words > UINT16_MAX ? UINT16_MAX : reader.words);
     record = add_keys(c, row, &reader, slot);
@@ -382,7 +396,8 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
     c->records[slot] = record;
     memcpy(c->ids[slot], row->id, COLLECTION_ID_LEN);
     c->created_ns[slot] = row->created_ns;
-    c->expires_ms[slot] = row->expires_ms;
+    if (c->expires_ms)
+        c->expires_ms[slot] = row->expires_ms;
     if (row->expires_ms && (!c->first_expiry_ms || row->expires_ms < c->first_expiry_ms))
         c->first_expiry_ms = row->expires_ms;
     c->scale[slot] = 0;

@@ -109,7 +109,8 @@ struct collection {
     uint64_t words;
     int64_t first_expiry_ms; /* no row expires before; 0: none expires at all */
     uint8_t (*ids)[COLLECTION_ID_LEN];
-    int64_t *created_ns, *expires_ms;
+    int64_t *created_ns;
+    int64_t *expires_ms; /* NULL: none has had an expiry */
     uint16_t *row_words;
     float *turned;     /* owned: of a vector that is put */
     float *scale;      /* of the vector: cosine = dot * scale * the query's; 0: none */
