@@ -168,6 +168,8 @@ get_ready(struct worker *w, struct err *err)
         rc = w->spec->on_ready(w, err);
     if (rc != RC_OK)
         return rc;
+    /* Ready means that the server knows our subscriptions: what is sent from now on is heard. */
+    (void)bus_flush(w->bus, CONNECT_WAIT_MS, NULL);
     loop_prepare(w->loop, LOOP_RANK_WORK, worker_turn, w);
     w->ready_ms = clock_wall_ms();
     w->healthy = true;
