@@ -2,6 +2,8 @@
 /*
  * door_db - the PostgreSQL door against a real server; run by test_doors.py with DATABASE_URL.
  */
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,9 @@ enum {
     BIG,
     KILL_ME,
     RAISE_NONE,
-    DEFERRED
+    DEFERRED,
+    LOCK,
+    LENGTH
 };
 static const struct db_statement STATEMENTS[] = {
     { "echo_all", "SELECT $1::text, $2::bigint, $3::boolean, $4::double precision, $5::bytea" },
@@ -38,6 +42,8 @@ static const struct db_statement STATEMENTS[] = {
     { "kill_me", "SELECT pg_terminate_backend(pg_backend_pid())" },
     { "raise_none", "SELECT raise_none()" },
     { "deferred", "INSERT INTO late VALUES ($1::int)" },
+    { "lock", "SELECT pg_advisory_xact_lock(7)" },
+    { "length", "SELECT length($1::text)" },
 };
 
 static const char *
@@ -262,6 +268,52 @@ long_pipelines_do_not_block(void **state)
     assert_int_equal(strlen(db_text(db_result(db, 1999), 0, 0)), 20000);
 }
 
+struct holder {
+    struct db *db; /* has the lock */
+    bool let_go;
+};
+
+/* Lets go when there is more to send than the socket takes: the sender came to wait with the rest. */
+static void
+wait_and_let_go(void *arg, int fd, bool or_writable)
+{
+    struct holder *holder = arg;
+    struct pollfd ready = { .fd = fd, .events = (short)(POLLIN | (or_writable ? POLLOUT : 0)) };
+    struct err err;
+    if (or_writable && !holder->let_go) {
+        holder->let_go = true;
+        assert_int_equal(db_commit(holder->db, &err), RC_OK);
+    }
+    (void)poll(&ready, 1, 1000);
+}
+
+static void
+more_than_a_socket_takes_waits_behind_a_lock(void **state)
+{
+    enum { LENGTH_BYTES = 1 << 20, STATEMENTS_SENT = 8 };
+    AUTO(db) struct db *locker = open_db();
+    AUTO(db) struct db *db = open_db();
+    struct holder holder = { .db = locker };
+    struct db_params p = { .count = 0 };
+    struct err err;
+    char *text = test_calloc(1, LENGTH_BYTES + 1);
+    assert_non_null(text);
+    memset(text, 'x', LENGTH_BYTES);
+    db_param_text(&p, text);
+    assert_int_equal(db_begin(locker, "w", &err), RC_OK);
+    assert_int_equal(db_send(locker, LOCK, NULL, NULL, &err), RC_OK);
+    assert_int_equal(db_sync(locker, &err), RC_OK);
+    db_on_wait(db, wait_and_let_go, &holder);
+    assert_int_equal(db_begin(db, "w", &err), RC_OK);
+    assert_int_equal(db_send(db, LOCK, NULL, NULL, &err), RC_OK);
+    for (int i = 0; i < STATEMENTS_SENT; i++)
+        assert_int_equal(db_send(db, LENGTH, &p, NULL, &err), RC_OK);
+    assert_int_equal(db_commit(db, &err), RC_OK);
+    assert_true(holder.let_go);
+    assert_int_equal(db_int(db_result(db, STATEMENTS_SENT), 0, 0, 0), LENGTH_BYTES);
+    test_free(text);
+}
+
 static void
 lost_connections_come_back(void **state)
 {
@@ -343,6 +395,7 @@ main(void)
         cmocka_unit_test(an_abort_that_cannot_be_sent_commits_nothing),
         cmocka_unit_test(failures_have_their_reactions),
         cmocka_unit_test(long_pipelines_do_not_block),
+        cmocka_unit_test(more_than_a_socket_takes_waits_behind_a_lock),
         cmocka_unit_test(lost_connections_come_back),
         cmocka_unit_test(script_inside_a_group),
         cmocka_unit_test(unusable_urls),
