@@ -7,6 +7,10 @@
  * KEYS is a file with one API key a line, shown in turn ("-": none). A request that finds every
  * connection busy waits, and its time counts from the moment when it was due. Prints: answers a
  * second, p50, p99 and maximum in microseconds, and for each status how often it came.
+ *
+ * A server may close a connection between requests: it is opened again. That is taken for granted
+ * of a connection that rested for RESTED_NS, whose next request may already be on its way. Any other
+ * request that is left without its answer is a fault of the server.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,17 +30,22 @@
 #define STATUS_MAX  600
 #define GRACE_NS    60000000000LL /* for the last answers */
 #define SLEEP_NS    1000000LL
+#define RESTED_NS   1000000000LL
 #define LINE_MAX_   256
 #define EVENTS_MAX_ 64
 
 struct link {
     int fd;
-    int64_t due_ns;
-    size_t got;
+    bool asked; /* its request waits for the answer */
+    bool rested;
+    int64_t due_ns, since_ns; /* since_ns: when it became idle */
+    size_t number, got;
     char *answer;
 };
 
 struct run {
+    int epoll;
+    struct sockaddr_in to;
     const char *path;
     char **keys;
     size_t n_keys;
@@ -81,39 +90,75 @@ read_keys(struct run *run, const char *name)
 }
 
 static void
-open_links(struct run *run, int port, int epoll)
+open_link(const struct run *run, struct link *link)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int one = 1;
+    static const int ONE = 1;
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = link };
+    link->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (link->fd < 0 || connect(link->fd, (const struct sockaddr *)&run->to, sizeof(run->to)) < 0 ||
+        setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &ONE, sizeof(ONE)) < 0 ||
+        epoll_ctl(run->epoll, EPOLL_CTL_ADD, link->fd, &event) < 0)
+        fail("a connection");
+}
+
+static void
+open_links(struct run *run, int port)
+{
+    run->to = (struct sockaddr_in){ .sin_family = AF_INET,
+                                    .sin_port = htons((uint16_t)port),
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     for (size_t i = 0; i < run->n_links; i++) {
         struct link *link = &run->links[i];
-        struct epoll_event event = { .events = EPOLLIN, .data.ptr = link };
         link->answer = malloc(ANSWER_MAX);
-        link->fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (!link->answer || link->fd < 0 ||
-            connect(link->fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
-            setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-            epoll_ctl(epoll, EPOLL_CTL_ADD, link->fd, &event) < 0)
-            fail("a connection");
+        if (!link->answer)
+            fail("memory");
+        open_link(run, link);
+        link->since_ns = now_ns();
         run->idle[run->n_idle++] = link;
     }
 }
 
 static void
-ask(struct run *run, int64_t due_ns)
+send_request(const struct run *run, const struct link *link)
 {
     char text[LINE_MAX_ * 2];
-    struct link *link = run->idle[--run->n_idle];
-    const char *key = run->n_keys ? run->keys[run->sent % run->n_keys] : NULL;
+    const char *key = run->n_keys ? run->keys[link->number % run->n_keys] : NULL;
     int len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: bench\r\n%s%s%s\r\n",
                        run->path, key ? "X-API-Key: " : "", key ? key : "", key ? "\r\n" : "");
-    link->due_ns = due_ns;
-    link->got = 0;
-    run->sent++;
-    if (send(link->fd, text, (size_t)len, MSG_NOSIGNAL) != len)
+    /* What the server has closed is told when it is read from. */
+    if (send(link->fd, text, (size_t)len, MSG_NOSIGNAL) != len && errno != EPIPE &&
+        errno != ECONNRESET)
         fail("send");
+}
+
+static void
+ask(struct run *run, int64_t due_ns)
+{
+    struct link *link = run->idle[--run->n_idle];
+    link->due_ns = due_ns;
+    link->number = run->sent++;
+    link->got = 0;
+    link->asked = true;
+    link->rested = now_ns() - link->since_ns >= RESTED_NS;
+    send_request(run, link);
+}
+
+/* The server has closed it. */
+static void
+open_again(const struct run *run, struct link *link)
+{
+    if (link->asked && (link->got || !link->rested)) {
+        (void)fputs("the server closed a connection and left a request without its answer\n",
+                    stderr);
+        exit(1);
+    }
+    (void)close(link->fd);
+    open_link(run, link);
+    link->rested = false;
+    if (link->asked)
+        send_request(run, link);
+    else
+        link->since_ns = now_ns();
 }
 
 /* Whether the answer is whole; every answer here has a Content-Length. */
@@ -133,21 +178,27 @@ static void
 hear(struct run *run, struct link *link)
 {
     ssize_t n = recv(link->fd, link->answer + link->got, ANSWER_MAX - 1 - link->got, 0);
-    if (n <= 0)
-        fail("the server closed a connection");
+    if (n < 0 && errno != ECONNRESET && errno != EPIPE)
+        fail("recv");
+    if (n <= 0) {
+        open_again(run, link);
+        return;
+    }
     link->got += (size_t)n;
     link->answer[link->got] = '\0';
     if (!is_whole(link))
         return;
     unsigned long status = strtoul(link->answer + sizeof("HTTP/1.1"), NULL, 10);
     run->statuses[status < STATUS_MAX ? status : 0]++;
-    run->times_us[run->answered++] = (uint32_t)((now_ns() - link->due_ns) / 1000);
+    link->since_ns = now_ns();
+    link->asked = false;
+    run->times_us[run->answered++] = (uint32_t)((link->since_ns - link->due_ns) / 1000);
     run->idle[run->n_idle++] = link;
 }
 
 /* Returns how many answers came before the last request was due. */
 static size_t
-drive(struct run *run, double rate, int epoll)
+drive(struct run *run, double rate)
 {
     struct epoll_event events[EVENTS_MAX_];
     int64_t start_ns = now_ns();
@@ -168,7 +219,7 @@ drive(struct run *run, double rate, int epoll)
         struct timespec wait = { .tv_nsec = wait_ns < 0          ? 0
                                             : wait_ns < SLEEP_NS ? wait_ns
                                                                  : SLEEP_NS };
-        int n = epoll_pwait2(epoll, events, EVENTS_MAX_, &wait, NULL);
+        int n = epoll_pwait2(run->epoll, events, EVENTS_MAX_, &wait, NULL);
         if (n < 0 && errno != EINTR)
             fail("epoll_pwait2");
         for (int i = 0; i < n; i++)
@@ -195,15 +246,15 @@ main(int argc, char **argv)
     struct run run = { .path = argv[2],
                        .total = (size_t)(rate * strtod(argv[5], NULL)),
                        .n_links = strtoul(argv[6], NULL, 10) };
-    int epoll = epoll_create1(0);
+    run.epoll = epoll_create1(0);
     run.links = calloc(run.n_links + 1, sizeof(*run.links));
     run.idle = calloc(run.n_links + 1, sizeof(struct link *));
     run.times_us = calloc(run.total + 1, sizeof(*run.times_us));
-    if (epoll < 0 || !run.links || !run.idle || !run.times_us || !run.total)
+    if (run.epoll < 0 || !run.links || !run.idle || !run.times_us || !run.total)
         fail("start");
     read_keys(&run, argv[3]);
-    open_links(&run, (int)strtol(argv[1], NULL, 10), epoll);
-    size_t in_time = drive(&run, rate, epoll);
+    open_links(&run, (int)strtol(argv[1], NULL, 10));
+    size_t in_time = drive(&run, rate);
     if (!run.answered)
         return 1;
     qsort(run.times_us, run.answered, sizeof(*run.times_us), compare);
