@@ -11,7 +11,7 @@ import uuid
 import pytest
 from gantry_testing import merkle
 from gantry_testing.accessible import FOCUS, broken_in_axe, broken_rules, fetch_axe
-from gantry_testing.browser import PROGRAMS, Browser
+from gantry_testing.browser import PROGRAMS, Browser, deaf_to_interfaces
 from gantry_testing.http import Client
 from gantry_testing.letters import put_letter
 from gantry_testing.stack import ROOT
@@ -645,3 +645,12 @@ def test_docs(stack, browser):
 def operations_by_tag(document):
     return [operation["operationId"] for tag in document["tags"] for item in document["paths"].values()
             for operation in item.values() if operation["tags"][0] == tag["name"]]
+
+
+def test_the_browser_hears_of_no_interface():
+    """Or containers that start meanwhile make it give up what it loads."""
+    script = "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)"
+    ended = subprocess.run(
+        ["/usr/bin/python3", "-c", script], preexec_fn=deaf_to_interfaces, capture_output=True
+    )
+    assert b"[Errno 97]" in ended.stderr, ended

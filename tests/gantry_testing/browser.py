@@ -6,11 +6,14 @@ complained of (page.complaints), so that a test can demand that there is nothing
 import atexit
 import base64
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -45,6 +48,30 @@ class BrowserError(AssertionError):
     pass
 
 
+def deaf_to_interfaces():
+    """A filter of system calls for what this process becomes: no netlink sockets. Chromium hears
+    there of each interface that comes or goes, as with the containers that other tests start, and
+    gives up what it is loading (ERR_NETWORK_CHANGED): pages stay empty. Without one it takes the
+    network to be there."""
+    number = {"x86_64": 41, "aarch64": 198}.get(os.uname().machine)
+    if not number:
+        return
+    load, equal, end, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000
+    steps = [
+        (load, 0, 0, 0),  # the call's number
+        (equal, 0, 3, number),  # socket()
+        (load, 0, 0, 16),  # its first argument
+        (equal, 0, 1, socket.AF_NETLINK),
+        (end, 0, 0, refuse | 97),  # EAFNOSUPPORT
+        (end, 0, 0, allow),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    program = struct.pack("@HP", len(steps), ctypes.addressof(code))
+    libc, no_new_privileges, seccomp, by_filter = ctypes.CDLL(None, use_errno=True), 38, 22, 2
+    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(seccomp, by_filter, program, 0, 0):
+        raise OSError(ctypes.get_errno(), "no filter of system calls")
+
+
 class Browser:
     def __init__(self):
         program = next(filter(None, map(shutil.which, PROGRAMS)), None)
@@ -74,6 +101,7 @@ class Browser:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(self.home), "TZ": "UTC"},
             start_new_session=True,
+            preexec_fn=deaf_to_interfaces,
         )
         self.socket = None
         atexit.register(self.close)
@@ -140,7 +168,7 @@ class Browser:
 class Page:
     def __init__(self, browser, session, context):
         self.browser, self.session, self.context = browser, session, context
-        self.complaints = []
+        self.complaints, self.failures = [], []
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
         self.send("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH + FIND})
@@ -162,7 +190,9 @@ class Page:
         return self.browser.send(method, params, self.session)
 
     def go(self, url):
-        self.send("Page.navigate", {"url": url})
+        failure = self.send("Page.navigate", {"url": url}).get("errorText")
+        if failure:
+            raise BrowserError(f"{url}: {failure}")
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def on_event(self, event):
@@ -185,6 +215,8 @@ class Page:
                 "console: "
                 + " ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"])
             )
+        elif event["method"] == "Network.loadingFailed" and params["type"] in ("Script", "Stylesheet"):
+            self.failures.append(f"{params['type']}: {params['errorText']}")
         elif event["method"] == "Page.javascriptDialogOpening":
             self.complaints.append("dialog: " + params["message"])
 
@@ -220,7 +252,7 @@ class Page:
             if time.monotonic() > deadline:
                 raise BrowserError(
                     f"not within {seconds * PATIENCE} s: {script}\ncomplaints: "
-                    f"{self.complaints}\n{self.text()[:3000]}"
+                    f"{self.complaints}\nnot loaded: {self.failures}\n{self.text()[:3000]}"
                 )
             time.sleep(0.02)
 
