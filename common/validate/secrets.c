@@ -224,22 +224,35 @@ secrets_find(const char *text, size_t len)
     return kind;
 }
 
-/* The path of item, from the outside in: the parents' part was written before. */
+/* A member or element on the way to where the search is; the path is written when something is found. */
+struct place {
+    const struct place *parent;
+    const cJSON *item;
+    size_t index;
+    bool in_array;
+};
+
+/* From the outside in: the document itself has no name. */
 static void
-append_path(const cJSON *item, size_t index, bool in_array, const char *parent,
-            char out[SECRETS_FIELD_MAX])
+write_path(const struct place *place, char out[SECRETS_FIELD_MAX])
 {
-    if (in_array)
-        (void)snprintf(out, SECRETS_FIELD_MAX, "%.80s[%zu]", parent, index);
+    char above[SECRETS_FIELD_MAX];
+    out[0] = '\0';
+    if (!place->parent)
+        return;
+    write_path(place->parent, above);
+    if (place->in_array)
+        (void)snprintf(out, SECRETS_FIELD_MAX, "%.80s[%zu]", above, place->index);
     else
-        (void)snprintf(out, SECRETS_FIELD_MAX, "%.60s%s%.32s", parent, parent[0] ? "." : "",
-                       item->string ? item->string : "");
+        (void)snprintf(out, SECRETS_FIELD_MAX, "%.60s%s%.32s", above, above[0] ? "." : "",
+                       place->item->string ? place->item->string : "");
 }
 
 /* Recursion is bounded by JSON_DEPTH_MAX, which json_read() enforces. */
 static const char *
-find_in(const cJSON *item, const char *path, char field[SECRETS_FIELD_MAX])
+find_in(const struct place *place, char field[SECRETS_FIELD_MAX])
 {
+    const cJSON *item = place->item;
     const char *kind = NULL;
     if (item->string)
         kind = secrets_find(item->string, strlen(item->string));
@@ -251,22 +264,20 @@ find_in(const cJSON *item, const char *path, char field[SECRETS_FIELD_MAX])
             kind = "assigned credential";
     }
     if (kind) {
-        (void)snprintf(field, SECRETS_FIELD_MAX, "%s", path);
+        write_path(place, field);
         return kind;
     }
-    size_t index = 0;
-    for (const cJSON *child = item->child; child; child = child->next) {
-        char below[SECRETS_FIELD_MAX];
-        append_path(child, index++, cJSON_IsArray(item), path, below);
-        kind = find_in(child, below, field);
-        if (kind)
-            return kind;
+    struct place below = { .parent = place, .in_array = cJSON_IsArray(item) };
+    for (const cJSON *child = item->child; child && !kind; child = child->next, below.index++) {
+        below.item = child;
+        kind = find_in(&below, field);
     }
-    return NULL;
+    return kind;
 }
 
 const char *
 secrets_find_json(const cJSON *doc, char field[SECRETS_FIELD_MAX])
 {
-    return find_in(doc, "", field);
+    const struct place root = { .item = doc };
+    return find_in(&root, field);
 }

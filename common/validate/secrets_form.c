@@ -87,10 +87,12 @@ is_sample(const char *text, size_t len)
 const char *
 secrets_match_format(const char *text, size_t len)
 {
+    if (len < SECRETS_FORM_MIN ||
+        memchr(text, ' ', SECRETS_FORM_MIN)) /* nearly every word of prose */
+        return NULL;
     for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
         const struct credential *f = &CREDENTIALS[i];
-        if (!f->kind ||
-            f->prefix[0] != text[0]) /* nearly every word: before anything is measured */
+        if (!f->kind || f->prefix[0] != text[0])
             continue;
         size_t start = strlen(f->prefix), end = start;
         if (len < start + f->min || memcmp(text, f->prefix, start) != 0)

@@ -14,6 +14,8 @@
 #include "base/credentials.h"
 
 #define SECRETS_RUN_MIN 16 /* so many letters and digits in a row no word has */
+#define SECRETS_FORM_MIN                                                                           \
+    20 /* bytes of the shortest key in the table, prefix and all; none has a blank */
 
 struct traits {
     size_t len, upper, lower, digit, hex;

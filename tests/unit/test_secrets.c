@@ -14,6 +14,7 @@
 #include "json/json.h"
 #include "test.h"
 #include "validate/secrets.h"
+#include "validate/secrets_own.h"
 
 /* clang-format off */
 static const struct {
@@ -409,6 +410,20 @@ finds_sessions_and_passwords(void **state)
             fail_msg("missed: %s", PASSWORDS[i]);
 }
 
+/* The search passes over a word that is shorter than any key, or has a blank where each key has none. */
+static void
+every_form_is_long_enough(void **state)
+{
+    for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
+        const struct credential *c = &CREDENTIALS[i];
+        if (!c->kind)
+            continue;
+        assert_true(strlen(c->prefix) + c->min >= SECRETS_FORM_MIN);
+        assert_null(strchr(c->prefix, ' '));
+        assert_false(secrets_in_charset(' ', c->charset));
+    }
+}
+
 /* What each place of a text could make the search look at again; a search whose time grew with the
  * square would not end before the alarm. */
 static void
@@ -505,6 +520,7 @@ main(void)
         cmocka_unit_test(passes_harmless_text),
         cmocka_unit_test(finds_random_values),
         cmocka_unit_test(finds_sessions_and_passwords),
+        cmocka_unit_test(every_form_is_long_enough),
         cmocka_unit_test(takes_linear_time),
         cmocka_unit_test(names_the_field),
         cmocka_unit_test(leaves_field_alone_when_clean),
