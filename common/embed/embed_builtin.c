@@ -23,12 +23,12 @@
 #include "embed/embed_static.h"
 
 #define WORD_MAX   64 /* code points */
-#define PIECE_MAX  24 /* bytes */
 #define PIECES_MAX (2 * WORD_MAX)
 #define GRAM_MIN   3
 #define GRAM_MAX   4
-#define FEW        24  /* rows that are sorted by insertion */
+#define FEW        128 /* rows that are sorted by insertion */
 #define ROWS_STACK 512 /* rows of a text that need no memory */
+#define CACHE_LINE 64
 
 #define IN(code, first, last) ((code) >= (first) && (code) <= (last))
 
@@ -201,10 +201,8 @@ find_pieces(const struct static_model *model, const char *text, size_t len, uint
             size_t *count)
 {
     for (size_t at = 0; at < len;) {
-        size_t n = len - at < PIECE_MAX ? len - at : PIECE_MAX;
-        uint32_t row = STATIC_NONE;
-        for (; n > 0 && row == STATIC_NONE; n -= row == STATIC_NONE)
-            row = static_model_find(model, text + at, n, at > 0);
+        size_t n = len - at;
+        uint32_t row = static_model_longest(model, text + at, &n, at > 0);
         if (row == STATIC_NONE || *count == PIECES_MAX)
             return false;
         rows[(*count)++] = row;
@@ -229,6 +227,18 @@ find_humps(const struct static_model *model, const struct word *word, uint32_t *
     return count;
 }
 
+/* Takes the next count rows, and has them fetched: most are in no cache, and are needed in a moment. */
+static void
+take_rows(struct text *t, size_t count)
+{
+    for (size_t i = 0; i < count && t->out; i++) {
+        const int8_t *row = t->model->row + (size_t)t->rows[t->count + i] * EMBED_BUILTIN_DIM;
+        for (size_t at = 0; at < EMBED_BUILTIN_DIM; at += CACHE_LINE)
+            __builtin_prefetch(row + at);
+    }
+    t->count += count;
+}
+
 static void
 add_word(struct text *t, const uint32_t *codes, size_t n)
 {
@@ -240,7 +250,7 @@ add_word(struct text *t, const uint32_t *codes, size_t n)
     if (word.has_letters) {
         rows[0] = static_model_find(t->model, word.text, word.len, false);
         if (rows[0] != STATIC_NONE) {
-            t->count++;
+            take_rows(t, 1);
             return;
         }
         count = find_humps(t->model, &word, rows);
@@ -252,7 +262,7 @@ add_word(struct text *t, const uint32_t *codes, size_t n)
     } else {
         t->unknown++;
     }
-    t->count += count;
+    take_rows(t, count);
     if (count == 0)
         add_unknown(t, word.lower, n);
 }

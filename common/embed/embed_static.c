@@ -91,18 +91,46 @@ static_model_check(const struct static_model *m)
     return used < m->slots && m->offset[m->rows] <= m->string_bytes;
 }
 
-uint32_t
-static_model_find(const struct static_model *m, const char *piece, size_t len, bool inner)
+static const char INNER[] = "##";
+
+/* The row of piece, whose hash it is. */
+static uint32_t
+find_hashed(const struct static_model *m, uint64_t hash, const char *piece, size_t len,
+            size_t prefix)
 {
-    size_t prefix = inner ? 2 : 0;
-    uint64_t hash = fnv64(fnv64(FNV64, "##", prefix), piece, len);
     uint32_t mask = m->slots - 1;
     for (uint32_t i = (uint32_t)fnv64_fold(hash) & mask; m->slot[i] > 0; i = (i + 1) & mask) {
         uint32_t row = m->slot[i] - 1;
         const char *found = m->strings + m->offset[row];
         if (m->offset[row + 1] - m->offset[row] == len + prefix &&
-            memcmp(found, "##", prefix) == 0 && memcmp(found + prefix, piece, len) == 0)
+            memcmp(found, INNER, prefix) == 0 && memcmp(found + prefix, piece, len) == 0)
             return row;
     }
     return STATIC_NONE;
+}
+
+uint32_t
+static_model_find(const struct static_model *m, const char *piece, size_t len, bool inner)
+{
+    size_t prefix = inner ? 2 : 0;
+    uint64_t hash = fnv64(fnv64(FNV64, INNER, prefix), piece, len);
+    return find_hashed(m, hash, piece, len, prefix);
+}
+
+uint32_t
+static_model_longest(const struct static_model *m, const char *text, size_t *len, bool inner)
+{
+    uint64_t hashes[STATIC_PIECE_MAX + 1];
+    uint32_t row = STATIC_NONE;
+    size_t prefix = inner ? 2 : 0;
+    size_t n = *len < STATIC_PIECE_MAX ? *len : STATIC_PIECE_MAX;
+    hashes[0] = fnv64(FNV64, INNER, prefix);
+    for (size_t i = 0; i < n; i++) {
+        hashes[i + 1] = fnv64_add(hashes[i], (unsigned char)text[i]);
+        __builtin_prefetch(&m->slot[(uint32_t)fnv64_fold(hashes[i + 1]) & (m->slots - 1)]);
+    }
+    for (; n > 0 && row == STATIC_NONE; n -= row == STATIC_NONE)
+        row = find_hashed(m, hashes[n], text, n, prefix);
+    *len = n;
+    return row;
 }

@@ -16,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATIC_NONE UINT32_MAX
+#define STATIC_NONE      UINT32_MAX
+#define STATIC_PIECE_MAX 24 /* bytes of a piece in a text that is searched */
 
 struct static_model { /* all borrowed from the file */
     uint32_t rows;
@@ -40,6 +41,10 @@ bool static_model_check(const struct static_model *model);
 /* The row of a piece (inner: one that is stored with ## before it), or STATIC_NONE. */
 uint32_t static_model_find(const struct static_model *model, const char *piece, size_t len,
                            bool inner);
+
+/* The row of the longest piece that text begins with, and in *len, which is that of text, its length. */
+uint32_t static_model_longest(const struct static_model *model, const char *text, size_t *len,
+                              bool inner);
 
 /* The model that is part of the program. */
 const uint8_t *static_model_builtin(size_t *len);
