@@ -45,7 +45,7 @@ struct list {
         struct block one;
         struct {
             struct block *at; /* owned */
-            uint8_t *times;   /* owned; NULL, or of a common key: the occurrences in each row */
+            uint8_t *times;   /* owned; NULL, or of a common key: four bits for each row */
             uint32_t cap, times_cap; /* rows from times_cap on have none */
         } many;
         uint32_t next_free;

@@ -167,6 +167,8 @@ list_block_has(const struct list *list, uint32_t block, uint32_t row)
     return block_has(&list_blocks(list)[block], row);
 }
 
+#define TIMES_MOST 15u /* so many, or more: the posting says it */
+
 static const uint8_t *
 times_of(const struct list *list)
 {
@@ -178,8 +180,12 @@ list_has(const struct list *list, uint32_t row)
 {
     const uint8_t *times = times_of(list);
 
-    if (times)
-        return row < list->many.times_cap ? times[row] : 0;
+    if (times) {
+        uint32_t two = row < list->many.times_cap ? times[row / 2] : 0;
+        uint32_t known = two >> row % 2 * 4 & TIMES_MOST;
+        if (known < TIMES_MOST)
+            return known;
+    }
     return block_has(&list_blocks(list)[find_block(list, row)], row);
 }
 
@@ -341,18 +347,29 @@ drop_times(struct memory *m, struct list *list)
     list->many.times = NULL;
 }
 
-/* A byte for each row there is room for. Without memory there is none: lookups take longer. */
+static void
+put_times(struct list *list, uint32_t row, uint32_t occurrences)
+{
+    uint8_t *two = &list->many.times[row / 2];
+    uint32_t shift = row % 2 * 4;
+
+    if (occurrences > TIMES_MOST)
+        occurrences = TIMES_MOST;
+    *two = (uint8_t)((*two & TIMES_MOST << (4 - shift)) | occurrences << shift);
+}
+
+/* Four bits for each row there is room for. Without memory there are none: lookups take longer. */
 static void
 size_times(struct collection *c, struct list *list)
 {
     uint32_t before = list->many.times ? list->many.times_cap : 0;
-    uint8_t *times = memory_resize(&c->memory, list->many.times, c->cap);
+    uint8_t *times = memory_resize(&c->memory, list->many.times, c->cap / 2);
 
     if (!times) {
         drop_times(&c->memory, list);
         return;
     }
-    memset(times + before, 0, c->cap - before);
+    memset(times + before / 2, 0, (c->cap - before) / 2);
     list->many.times = times;
     list->many.times_cap = c->cap;
 }
@@ -364,7 +381,7 @@ fill_times(struct collection *c, struct list *list)
     for (uint32_t b = 0; list->many.times && b < list->blocks; b++)
         for (uint32_t i = 0; i < list->many.at[b].n; i++) {
             uint32_t posting = block_at(&list->many.at[b])[i];
-            list->many.times[ROW(posting)] = (uint8_t)posting;
+            put_times(list, ROW(posting), posting & 0xFF);
         }
 }
 
@@ -382,7 +399,7 @@ set_times(struct collection *c, struct list *list, uint32_t row, uint8_t occurre
     if (row >= list->many.times_cap)
         size_times(c, list);
     if (list->many.times)
-        list->many.times[row] = occurrences;
+        put_times(list, row, occurrences);
     if (occurrences == 0 &&
         (list->rows < COMMON_ROWS / 2 || (uint64_t)list->rows * COMMON_SHARE * 2 < c->rows))
         drop_times(&c->memory, list);
