@@ -21,14 +21,14 @@ put(struct table *t, uint64_t hash, uint32_t number)
     t->slots[at] = number + 1;
 }
 
-/* Room for one more at a load of at most 3/4. */
+/* Room for one more at a load of at most 13/16. */
 bool
 table_reserve(struct memory *m, struct table *t, table_hash_fn *hash, const void *context)
 {
     uint32_t slots = t->mask ? t->mask + 1 : 0;
     struct table grown = { .mask = slots ? slots * 2 - 1 : SLOTS_MIN - 1, .used = t->used };
 
-    if (t->used + 1 <= slots / 4 * 3)
+    if (t->used + 1 <= slots / 16 * 13)
         return true;
     grown.slots = memory_resize(m, NULL, (grown.mask + (size_t)1) * sizeof(*grown.slots));
     if (!grown.slots)
