@@ -441,7 +441,7 @@ test_bytes_are_all_that_is_held(void **state)
         assert_int_equal(collection_put(c, &row, NULL), RC_OK);
     }
     assert_true(collection_bytes(c) > n * (256 + 16 + 24 * 4));
-    assert_true(collection_bytes(c) < n * 600);
+    assert_true(collection_bytes(c) < n * 560);
     for (uint32_t i = 0; i < n; i++)
         assert_true(collection_remove(c, (const uint8_t *)&(uint32_t[4]){ i }));
     assert_int_equal(collection_rows(c), 0);

@@ -86,8 +86,7 @@ collection_free(struct collection *c)
 {
     if (!c)
         return;
-    for (uint32_t i = 0; i < c->used; i++)
-        memory_free(&c->memory, c->records[i]);
+    records_fini(c);
     vectors_fini(c);
     lists_fini(c);
     names_fini(c);
@@ -98,7 +97,7 @@ collection_free(struct collection *c)
     memory_free(&c->memory, c->scale);
     memory_free(&c->memory, c->slack);
     memory_free(&c->memory, c->turned);
-    memory_free(&c->memory, c->records);
+    memory_free(&c->memory, c->record_at);
     memory_free(&c->memory, c->alive);
     memory_free(&c->memory, c->segments);
     memory_free(&c->memory, c->lows);
@@ -156,14 +155,16 @@ grow_rows(struct collection *c)
         !resize(c, &c->row_words, cap * sizeof(*c->row_words)) ||
         !resize(c, &c->scale, cap * sizeof(*c->scale)) ||
         !resize(c, &c->slack, cap * sizeof(*c->slack)) ||
-        !resize(c, &c->records, cap * sizeof(*c->records)) ||
+        !resize(c, &c->record_at, cap * sizeof(*c->record_at)) ||
         !resize(c, &c->alive, cap / SEGMENT_ROWS * sizeof(*c->alive)) ||
+        !resize(c, &c->records, cap / SEGMENT_ROWS * sizeof(*c->records)) ||
         !resize(c, &c->segments, cap / SEGMENT_ROWS * sizeof(*c->segments)) ||
         !resize(c, &c->lows, cap / SEGMENT_ROWS * sizeof(*c->lows)))
         return false;
     for (uint32_t i = segments; i < cap / SEGMENT_ROWS; i++) {
         c->alive[i] = 0;
         c->segments[i] = NULL;
+        c->records[i] = (struct records){ 0 };
     }
     memset(c->scale + c->cap, 0, (cap - c->cap) * sizeof(*c->scale));
     memset(c->slack + c->cap, 0, (cap - c->cap) * sizeof(*c->slack));
@@ -196,8 +197,8 @@ reserve(struct collection *c, bool vector, bool expires, uint32_t *slot)
     return !vector || vectors_reserve(c, *slot / SEGMENT_ROWS);
 }
 
-/* The row's postings and names go, by its record. */
-static void
+/* The row's postings and names go, by its record; where the record ends. */
+static const uint8_t *
 drop_keys(struct collection *c, const uint8_t *record, uint32_t row)
 {
     uint32_t number;
@@ -212,6 +213,7 @@ drop_keys(struct collection *c, const uint8_t *record, uint32_t row)
         for (uint32_t left = record_count(&record, number); left > 0; left--)
             (void)record_varint(&record);
     }
+    return record;
 }
 
 static bool
@@ -288,40 +290,35 @@ add_terms(struct collection *c, struct analysis_reader *reader, uint32_t slot)
     return true;
 }
 
-/* The row's record, postings and names; NULL without memory, and then none of them. */
-static uint8_t *
+/* The row's record, postings and names; false without memory, and then none of them. */
+static bool
 add_keys(struct collection *c, const struct collection_row *row, struct analysis_reader *reader,
          uint32_t slot)
 {
-    uint8_t *record = NULL;
     bool done;
 
     /* A term takes no more bytes than in the row: five at most for its number, six there. */
     if (!scratch_reserve(&c->memory, &c->scratch, row->terms_len + 5 * row->tag_count + 16))
-        return NULL;
+        return false;
     done = add_facets(c, row, slot);
     scratch_put(&c->scratch, 0);
     done = done && add_terms(c, reader, slot);
     scratch_put(&c->scratch, 0);
-    if (done)
-        record = memory_resize(&c->memory, NULL, c->scratch.len);
-    if (!record) {
-        drop_keys(c, c->scratch.at, slot);
-        return NULL;
-    }
-    memcpy(record, c->scratch.at, c->scratch.len);
-    return record;
+    done = done && records_add(c, slot, &c->scratch);
+    if (!done)
+        (void)drop_keys(c, c->scratch.at, slot);
+    return done;
 }
 
 /* What is left of a row that nothing finds any more. */
 static void
 release(struct collection *c, uint32_t slot)
 {
-    drop_keys(c, c->records[slot], slot);
-    memory_free(&c->memory, c->records[slot]);
-    c->records[slot] = NULL;
-    c->scale[slot] = 0;
+    const uint8_t *record = record_of(c, slot);
+
     c->alive[slot / SEGMENT_ROWS] &= ~(UINT64_C(1) << slot % SEGMENT_ROWS);
+    records_remove(c, slot, (size_t)(drop_keys(c, record, slot) - record));
+    c->scale[slot] = 0;
     c->words -= c->row_words[slot];
     c->rows--;
     c->created_ns[slot] = c->free_row;
@@ -374,7 +371,6 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
     struct analysis_reader reader = { 0 };
     bool vector = has_direction(c, row->vector);
     uint32_t old, slot;
-    uint8_t *record;
 
     prefetch_row(c, row->id);
     if (row->terms && !analysis_open(&reader, row->terms, row->terms_len))
@@ -386,14 +382,12 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
     if (!reserve(c, vector, row->expires_ms != 0, &slot))
         return err_set(err, RC_TEMP, "no memory for a row of the index");
     c->row_words[slot] = (uint16_t)(reader.words > UINT16_MAX ? UINT16_MAX : reader.words);
-    record = add_keys(c, row, &reader, slot);
-    if (!record)
+    if (!add_keys(c, row, &reader, slot))
         return err_set(err, RC_TEMP, "no memory for a row of the index");
     old = find_row(c, row->id);
     if (old != NONE)
         table_remove(&c->by_id, hash_of, c, old);
     take_slot(c, slot);
-    c->records[slot] = record;
     memcpy(c->ids[slot], row->id, COLLECTION_ID_LEN);
     c->created_ns[slot] = row->created_ns;
     if (c->expires_ms)

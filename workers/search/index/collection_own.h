@@ -44,8 +44,8 @@ struct list {
     union {
         struct block one;
         struct {
-            struct block *at; /* owned */
-            uint8_t *times;   /* owned; NULL, or of a common key: four bits for each row */
+            struct block *at;        /* owned */
+            uint8_t *times;          /* owned; NULL, or of a common key: four bits for each row */
             uint32_t cap, times_cap; /* rows from times_cap on have none */
         } many;
         uint32_t next_free;
@@ -73,6 +73,12 @@ struct scratch {
 struct memory {
     size_t bytes;
     size_t max; /* 0: none; a test makes memory end */
+};
+
+/* Records of the rows of a segment, in any order without a gap. */
+struct records {
+    uint8_t *at; /* owned */
+    uint32_t len, cap;
 };
 
 /* Rows of a segment that can reach a value: (high * factor + mean) * scale + length * slack >= least. */
@@ -112,13 +118,14 @@ struct collection {
     int64_t *created_ns;
     int64_t *expires_ms; /* NULL: none has had an expiry */
     uint16_t *row_words;
-    float *turned;     /* owned: of a vector that is put */
-    float *scale;      /* of the vector: cosine = dot * scale * the query's; 0: none */
-    float *slack;      /* what the low nibbles add to their mean, as a cosine, is rarely more */
-    uint8_t **records; /* owned each */
+    float *turned;       /* owned: of a vector that is put */
+    float *scale;        /* of the vector: cosine = dot * scale * the query's; 0: none */
+    float *slack;        /* what the low nibbles add to their mean, as a cosine, is rarely more */
+    uint32_t *record_at; /* where it begins in its segment's */
     uint64_t *alive;
-    uint8_t **segments; /* of slabs: high planes; NULL: none of its rows has had a vector */
-    uint8_t **lows;     /* of slabs: low planes */
+    struct records *records; /* of segments */
+    uint8_t **segments;      /* of slabs: high planes; NULL: none of its rows has had a vector */
+    uint8_t **lows;          /* of slabs: low planes */
     struct table by_id;
 
     uint8_t **slabs;                            /* owned each */
@@ -154,6 +161,16 @@ static inline uint32_t
 record_count(const uint8_t **at, uint32_t term) /* of positions; term as it was read */
 {
     return term & 1 ? record_varint(at) : 1;
+}
+
+/* records.c: of rows that are alive. */
+bool records_add(struct collection *c, uint32_t row, const struct scratch *record);
+void records_remove(struct collection *c, uint32_t row, size_t len);
+void records_fini(struct collection *c);
+static inline const uint8_t *
+record_of(const struct collection *c, uint32_t row)
+{
+    return c->records[row / SEGMENT_ROWS].at + c->record_at[row];
 }
 
 /* table.c */

@@ -141,7 +141,7 @@ static void
 find_places(const struct matcher *m, const struct query_need *need, size_t n, uint32_t row,
             struct places *places)
 {
-    const uint8_t *at = m->c->records[row];
+    const uint8_t *at = record_of(m->c, row);
     uint32_t number, count;
 
     while (record_varint(&at) != 0)
