@@ -32,7 +32,7 @@ struct row {
     size_t len;
 };
 
-struct hold_job {
+struct hold_query {
     struct dbwork work; /* first: the thread gives it back */
     struct gateway *gw;
     struct request *r; /* borrowed: it waits for this */
@@ -86,26 +86,26 @@ hold_open(const struct gateway *gw, const struct hold_bytes *place, const uint8_
 /* --- the rows --------------------------------------------------------------------------------------- */
 
 static void
-job_free(struct hold_job *job)
+query_free(struct hold_query *query)
 {
-    for (size_t i = 0; i < job->n; i++)
-        free(job->rows[i].sealed);
-    free(job);
+    for (size_t i = 0; i < query->n; i++)
+        free(query->rows[i].sealed);
+    free(query);
 }
 
 static enum rc
-insert(struct hold_job *job, struct db *db, const struct row *row, struct err *err)
+insert(struct hold_query *query, struct db *db, const struct row *row, struct err *err)
 {
     struct db_params params = { 0 };
     size_t index = 0;
     db_param_text(&params, row->id);
     db_param_text(&params, row->action);
     db_param_text(&params, row->command);
-    db_param_text(&params, job->key_id);
-    db_param_text(&params, role_name(job->role));
-    db_param_int(&params, job->accepted_ms);
-    db_param_text(&params, job->request_id);
-    db_param_text(&params, job->idem_hash);
+    db_param_text(&params, query->key_id);
+    db_param_text(&params, role_name(query->role));
+    db_param_int(&params, query->accepted_ms);
+    db_param_text(&params, query->request_id);
+    db_param_text(&params, query->idem_hash);
     db_param_int(&params, row->version);
     db_param_text(&params, row->decision);
     db_param_text(&params, row->hash);
@@ -116,7 +116,7 @@ insert(struct hold_job *job, struct db *db, const struct row *row, struct err *e
     if (rc == RC_OK)
         rc = db_sync(db, err);
     const char *word = rc == RC_OK ? db_text(db_result(db, index), 0, 0) : NULL;
-    job->full = job->full || (word && strcmp(word, "full") == 0);
+    query->full = query->full || (word && strcmp(word, "full") == 0);
     return rc;
 }
 
@@ -124,15 +124,15 @@ insert(struct hold_job *job, struct db *db, const struct row *row, struct err *e
 static enum rc
 run(struct dbwork *base, struct db *db, struct err *err)
 {
-    struct hold_job *job = (struct hold_job *)base;
-    enum rc rc = db_begin(db, job->workspace, err);
+    struct hold_query *query = (struct hold_query *)base;
+    enum rc rc = db_begin(db, query->workspace, err);
     if (rc != RC_OK)
         return rc;
-    for (size_t i = 0; i < job->n && rc == RC_OK && !job->full; i++) {
-        rc = insert(job, db, &job->rows[i], err);
+    for (size_t i = 0; i < query->n && rc == RC_OK && !query->full; i++) {
+        rc = insert(query, db, &query->rows[i], err);
         FAULT("approval_asking");
     }
-    if (rc != RC_OK || job->full) {
+    if (rc != RC_OK || query->full) {
         db_abort(db);
         return rc;
     }
@@ -144,12 +144,12 @@ run(struct dbwork *base, struct db *db, struct err *err)
 static void
 on_done(void *arg)
 {
-    struct hold_job *job = arg;
-    enum rc rc = job->full ? RC_LIMIT : job->work.rc;
-    dbstep_end(job->r);
-    outbox_kick(job->gw->outbox);
-    job->fn(job->arg, rc);
-    job_free(job);
+    struct hold_query *query = arg;
+    enum rc rc = query->full ? RC_LIMIT : query->work.rc;
+    dbstep_end(query->r);
+    outbox_kick(query->gw->outbox);
+    query->fn(query->arg, rc);
+    query_free(query);
 }
 
 static enum rc
@@ -189,30 +189,30 @@ fill_row(const struct request *r, const struct held *held, struct row *row)
 enum rc
 hold_all(struct request *r, const struct held *held, size_t n, hold_fn *fn, void *arg)
 {
-    struct hold_job *job = calloc(1, sizeof(*job) + n * sizeof(job->rows[0]));
-    if (!job)
+    struct hold_query *query = calloc(1, sizeof(*query) + n * sizeof(query->rows[0]));
+    if (!query)
         return RC_TEMP;
-    job->gw = r->gw;
-    job->r = r;
-    job->fn = fn;
-    job->arg = arg;
-    job->n = n;
-    job->role = r->actor.role;
-    job->accepted_ms = r->accepted_ms;
-    job->work.run = run;
-    job->work.done = on_done;
-    memcpy(job->workspace, r->actor.workspace, sizeof(job->workspace));
-    memcpy(job->key_id, r->actor.key_id, sizeof(job->key_id));
-    memcpy(job->request_id, r->request_id, sizeof(job->request_id));
-    memcpy(job->idem_hash, r->idem.hash, sizeof(job->idem_hash));
+    query->gw = r->gw;
+    query->r = r;
+    query->fn = fn;
+    query->arg = arg;
+    query->n = n;
+    query->role = r->actor.role;
+    query->accepted_ms = r->accepted_ms;
+    query->work.run = run;
+    query->work.done = on_done;
+    memcpy(query->workspace, r->actor.workspace, sizeof(query->workspace));
+    memcpy(query->key_id, r->actor.key_id, sizeof(query->key_id));
+    memcpy(query->request_id, r->request_id, sizeof(query->request_id));
+    memcpy(query->idem_hash, r->idem.hash, sizeof(query->idem_hash));
     enum rc rc = RC_OK;
     for (size_t i = 0; i < n && rc == RC_OK; i++)
-        rc = fill_row(r, &held[i], &job->rows[i]);
-    if (rc == RC_OK && dbstep_try(r, &job->work)) {
+        rc = fill_row(r, &held[i], &query->rows[i]);
+    if (rc == RC_OK && dbstep_try(r, &query->work)) {
         r->gw->count.approvals_asked_total += n;
         return RC_OK;
     }
-    job_free(job);
+    query_free(query);
     return rc == RC_OK ? RC_TEMP : rc;
 }
 
