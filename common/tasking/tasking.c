@@ -14,8 +14,6 @@
  * was unavailable. A crash anywhere before that delivers the command again, with a higher delivery, and
  * job_finish of the old delivery is refused.
  */
-#include "tasking/tasking.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,37 +22,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "protocol/audit_event.h"
+#include "tasking/tasking_own.h"
 
 #define FINISH_AGAIN_MS   500
-#define DECISION_BYTES    8192
 #define OUTCOME_OK_NAME   "ok"
 #define OUTCOME_CANCELLED "cancelled"
-
-enum verdict_of_list {
-    ASKED,
-    ALLOWED,
-    DENIED,
-    HELD,
-    REFUSED,
-    UNKNOWN
-}; /* HELD, REFUSED: by the policy */
-
-struct tasking_steps {
-    bool started;              /* the job is ours */
-    enum verdict_of_list list; /* UNKNOWN: error says why */
-    struct policy_decision decision;
-    struct question *question;  /* while the gateway is asked */
-    int64_t start_us, asked_us; /* monotonic; asked: Redis, last */
-    struct loop_timer *again;
-    /* How it ended. */
-    const char *status, *outcome; /* static, or of the call's arena; outcome: of a job that ran */
-    struct job_usage usage;
-    struct buf output; /* of a job that ran, or was cancelled; or a whole answer of version 1 */
-    bool whole;
-    int http;
-    enum problem_code code; /* PROBLEM_COUNT: it was no refusal */
-    char error[JOBS_ERROR_MAX];
-};
 
 /* The steps. */
 static void on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err);
@@ -65,44 +37,11 @@ static void conclude(struct tasking *t);
 /* The ways out. */
 static void end_cancelled(struct tasking *t);
 static void answer_again(struct tasking *t, const struct kv_reply *reply);
-static void drop(struct tasking *t);
-
-static void on_cancel(void *taskings, const struct bus_msg *msg);
-
-enum rc
-taskings_open(struct taskings *all, const struct tasking_settings *settings, struct err *err)
-{
-    all->jobs.kv = worker_kv(all->w);
-    all->jobs.retention_s = settings->job_retention_days * 86400;
-    all->jobs.share_bytes = settings->redis_share_bytes;
-    memcpy(all->jobs.data_key, settings->data_key, sizeof(all->jobs.data_key));
-    enum rc rc = allow_new(worker_bus(all->w), &all->allow, err);
-    return rc == RC_OK ? bus_subscribe(worker_bus(all->w), TASKING_CANCEL_SUBJECT, NULL, on_cancel,
-                                       all, &all->cancels, err)
-                       : rc;
-}
-
-unsigned
-taskings_free_of(const struct taskings *all, int64_t slots)
-{
-    return all->count < slots ? (unsigned)slots - all->count : 0;
-}
-
-/* The program ends: what is not settled goes back to the server (worker.h). */
-void
-taskings_close(struct taskings *all)
-{
-    while (!LIST_EMPTY(&all->list))
-        drop(LIST_FIRST(&all->list));
-    allow_free(all->allow);
-    crypto_wipe(all->jobs.data_key, sizeof(all->jobs.data_key));
-}
 
 /* --- the beginning ------------------------------------------------------------------------------------ */
 
-/* The job's place in Redis, from a command's message. */
-static void
-ref_of(const struct call *call, struct job_ref *ref)
+void
+tasking_ref(const struct call *call, struct job_ref *ref)
 {
     const char *type = json_string(json_member(call->body, "task"), "type");
 
@@ -112,20 +51,6 @@ ref_of(const struct call *call, struct job_ref *ref)
     (void)snprintf(ref->workspace, sizeof(ref->workspace), "%s", call->actor.workspace);
     (void)snprintf(ref->id, sizeof(ref->id), "%s", call->id);
     (void)snprintf(ref->action, sizeof(ref->action), "%s", type ? type : "");
-}
-
-enum rc
-taskings_dead(struct taskings *all, const struct call *call, const char *reason, struct err *err)
-{
-    struct job_ref ref;
-
-    if (call->command != all->kind->command)
-        return RC_OK;
-    ref_of(call, &ref);
-    enum rc rc = jobs_dead_sync(&all->jobs, &ref, reason, err);
-    if (rc == RC_OK)
-        tasking_tell_state(all, &ref, "dead");
-    return rc;
 }
 
 /* For actions the audit log keeps a digest and a redacted prefix of the parameters. */
@@ -159,55 +84,8 @@ tasking_new(struct taskings *all, struct call *call)
     LIST_INSERT_HEAD(&all->list, t, link);
     all->count++;
     buf_init(&t->steps->output, all->kind->output_max);
-    ref_of(call, &t->ref);
+    tasking_ref(call, &t->ref);
     return t;
-}
-
-/* A policy of which there is no copy would be none. */
-static void
-keep_lists(struct tasking *t, const cJSON *lists)
-{
-    const cJSON *policy = t->all->kind->keeps_policy ? json_member(lists, "policy") : NULL;
-
-    json_cleanup(&t->egress);
-    json_cleanup(&t->policy);
-    t->egress = cJSON_Duplicate(json_member(lists, "egress"), true);
-    if (policy && !(t->policy = cJSON_Duplicate(policy, true)))
-        log_no_memory("a policy");
-}
-
-/* The gateway has decided the same, unless the policy has changed since, or this command did not come
- * through it. The stricter of the two counts. */
-static enum verdict_of_list
-judge(struct tasking *t, const cJSON *lists)
-{
-    const struct call *call = t->call;
-    const cJSON *policy = json_member(lists, "policy");
-    struct policy_decision *decision = &t->steps->decision;
-    struct policy_ask ask = {
-        .action = t->ref.action,
-        .scope = json_string(call->body, "scope"),
-        .role = role_name(call->actor.role),
-        .params = json_member(call->body, "task"),
-        .time_ms = call->accepted_ms,
-    };
-
-    keep_lists(t, lists);
-    if (!allow_has(lists, t->ref.action))
-        return DENIED;
-    t->all->kind->facts(t, &ask);
-    policy_evaluate(json_member(policy, "document"), json_int(policy, "version", 0), &ask,
-                    decision);
-    if (decision->outcome == POLICY_DENY)
-        return REFUSED;
-    if (decision->outcome == POLICY_APPROVAL && call->approval[0]) {
-        const char *key =
-            strchr(call->approval, '.'); /* which the claim's MAC binds to all of it */
-        (void)snprintf(decision->approved_by, sizeof(decision->approved_by), "%s",
-                       key ? key + 1 : "");
-        return key ? ALLOWED : HELD;
-    }
-    return decision->outcome == POLICY_ALLOW ? ALLOWED : HELD;
 }
 
 /* Both questions leave together: neither needs the other's answer. */
@@ -221,48 +99,14 @@ tasking_start(struct taskings *all, struct call *call)
 
     jobs_start(&all->jobs, &t->ref, on_started, t);
     if ((known = allow_known(all->allow, t->ref.workspace, t->ref.action)) &&
-        judge(t, known) == ALLOWED) {
-        s->list = ALLOWED;
+        permission_judge(t, known) == PERMISSION_ALLOWED) {
+        s->permission = PERMISSION_ALLOWED;
     } else if (allow_ask(all->allow, t->ref.workspace, on_allowed, t, &s->question, &err) !=
                RC_OK) {
-        s->list = UNKNOWN;
+        s->permission = PERMISSION_UNKNOWN;
         (void)snprintf(s->error, sizeof(s->error), "%s", err.text);
     }
     describe_for_audit(t);
-}
-
-static void
-explain(const struct tasking *t, char detail[JOBS_ERROR_MAX])
-{
-    const struct policy_decision *decision = &t->steps->decision;
-    char by[POLICY_REASON_MAX];
-
-    if (decision->rule[0])
-        (void)snprintf(by, sizeof(by), "rule '%s'", decision->rule);
-    else
-        (void)snprintf(by, sizeof(by), "risk score %lld", (long long)decision->score);
-    (void)snprintf(detail, JOBS_ERROR_MAX,
-                   "Action '%.128s' %s by the workspace's policy (version %lld, %s)%s%s",
-                   t->ref.action, t->steps->list == HELD ? "must be approved" : "denied",
-                   (long long)decision->version, by,
-                   t->steps->list == HELD ? ": send it over HTTP, where it waits for that" : "",
-                   t->sent ? "; an earlier attempt may have done it" : "");
-}
-
-/* For the request event. */
-static void
-record_decision(struct tasking *t)
-{
-    AUTO(buf) struct buf text = { 0 };
-    struct json_writer w;
-
-    if (!t->steps->decision.applies)
-        return;
-    buf_init(&text, DECISION_BYTES);
-    json_begin(&w, &text);
-    policy_put(&w, NULL, &t->steps->decision);
-    if (json_end(&w) == RC_OK)
-        t->call->audit_policy = arena_strdup(t->call->mem, buf_text(&text));
 }
 
 /* Once the job is ours and the gateway has said whether it may run. */
@@ -272,20 +116,20 @@ decide(struct tasking *t)
     struct tasking_steps *s = t->steps;
     char detail[JOBS_ERROR_MAX];
 
-    if (!s->started || s->list == ASKED)
+    if (!s->started || s->permission == PERMISSION_ASKED)
         return;
-    record_decision(t);
-    if (s->list == UNKNOWN) {
+    permission_record(t);
+    if (s->permission == PERMISSION_UNKNOWN) {
         (void)snprintf(detail, sizeof(detail), "%s", s->error);
         tasking_give_back(t, RC_TEMP, detail);
     } else if (t->cancelled && !t->sent) {
         end_cancelled(t);
-    } else if (s->list == DENIED) {
+    } else if (s->permission == PERMISSION_DENIED) {
         (void)snprintf(detail, sizeof(detail), "Action '%.128s' not allowed%s", t->ref.action,
                        t->sent ? "; an earlier attempt may have done it" : "");
         tasking_refuse(t, PROBLEM_ACTION_NOT_ALLOWED, detail);
-    } else if (s->list == HELD || s->list == REFUSED) {
-        explain(t, detail);
+    } else if (s->permission == PERMISSION_HELD || s->permission == PERMISSION_REFUSED) {
+        permission_explain(t, detail);
         tasking_refuse(t, PROBLEM_ACTION_NOT_ALLOWED, detail);
     } else {
         t->all->kind->run(t);
@@ -300,10 +144,10 @@ on_allowed(void *arg, enum rc rc, const cJSON *lists, const struct err *err)
 
     s->question = NULL;
     if (rc != RC_OK) {
-        s->list = UNKNOWN;
+        s->permission = PERMISSION_UNKNOWN;
         (void)snprintf(s->error, sizeof(s->error), "%s", err->text);
     } else {
-        s->list = judge(t, lists);
+        s->permission = permission_judge(t, lists);
     }
     decide(t);
 }
@@ -472,7 +316,7 @@ conclude(struct tasking *t)
         tasking_give_back(t, RC_BUG, "an answer is larger than any answer can be");
         return;
     }
-    drop(t);
+    tasking_drop(t);
     worker_finish(w, call);
 }
 
@@ -486,7 +330,7 @@ tasking_give_back(struct tasking *t, enum rc rc, const char *why)
     struct err err = { 0 };
 
     (void)err_set(&err, rc == RC_OK ? RC_TEMP : rc, "%s", why);
-    drop(t);
+    tasking_drop(t);
     call_fail(call, &err);
     worker_finish(w, call);
 }
@@ -557,8 +401,8 @@ answer_again(struct tasking *t, const struct kv_reply *reply)
     conclude(t);
 }
 
-static void
-drop(struct tasking *t)
+void
+tasking_drop(struct tasking *t)
 {
     LIST_REMOVE(t, link);
     t->all->count--;
@@ -569,38 +413,4 @@ drop(struct tasking *t)
     json_cleanup(&t->policy);
     free(t->steps);
     free(t);
-}
-
-/* --- from outside ------------------------------------------------------------------------------------- */
-
-void
-tasking_cancel(struct taskings *all, const char *workspace, const char *id)
-{
-    struct tasking *t;
-
-    LIST_FOREACH (t, &all->list, link) {
-        if (strcmp(t->ref.id, id) != 0 || strcmp(t->ref.workspace, workspace) != 0)
-            continue;
-        t->cancelled = true;
-        if (t->own)
-            all->kind->cancel(t);
-    }
-}
-
-/* "<workspace> <id>", from whichever replica was asked to cancel. */
-static void
-on_cancel(void *taskings, const struct bus_msg *msg)
-{
-    char text[WORKSPACE_TEXT_MAX + ID_TEXT_MAX + 1];
-    char *space;
-
-    if (msg->len >= sizeof(text))
-        return;
-    memcpy(text, msg->data, msg->len);
-    text[msg->len] = '\0';
-    space = strchr(text, ' ');
-    if (!space)
-        return;
-    *space = '\0';
-    tasking_cancel(taskings, text, space + 1);
 }

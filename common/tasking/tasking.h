@@ -24,7 +24,7 @@
 #define TASKING_CANCEL_SUBJECT "gantry.sys.executor.cancel" /* "<workspace> <id>", to all of them */
 
 struct tasking;
-struct tasking_steps; /* tasking.c */
+struct tasking_steps; /* tasking_own.h */
 
 /* Settings that every such program has: a member of its struct, and rows of its table. */
 struct tasking_settings {
