@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,105 +16,8 @@
  * stops is copied into memory of its own. An idle connection holds no buffer, and none holds more
  * than a head may have: only a body of known length is read in larger pieces.
  */
-#define SWALLOW_MAX   (8ull << 20) /* a longer body is not read after an early answer */
-#define REQUESTS_MAX  64           /* of a pipelining connection in one go */
-#define OWN_BYTES_MIN 2048
-
-/* --- input ------------------------------------------------------------------------------------ */
-
-static bool
-wants_input(const struct conn *c)
-{
-    if (c->state == CONN_STREAM) /* the client's end; a next request may come first, and waits */
-        return !c->eof && c->in_len == 0;
-    return !c->eof && (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER);
-}
-
-static void
-eat(struct conn *c, size_t len)
-{
-    c->in += len;
-    c->in_len -= len;
-}
-
-/* Room for `more` bytes behind those that are kept; false: out of memory. */
-static bool
-make_own(struct conn *c, size_t more)
-{
-    size_t need = c->in_len + more;
-    if (need > c->own_cap) {
-        size_t cap = need < OWN_BYTES_MIN ? OWN_BYTES_MIN : need + need / 2;
-        char *own = malloc(cap);
-        if (!own)
-            return false;
-        memcpy(own, c->in, c->in_len);
-        free(c->own);
-        c->own = own;
-        c->own_cap = cap;
-    } else if (c->in_len && c->in != c->own) {
-        memmove(c->own, c->in, c->in_len);
-    }
-    c->in = c->own;
-    return true;
-}
-
-bool
-conn_has_unread(const struct conn *c)
-{
-    char byte;
-    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-static size_t
-input_room(const struct conn *c)
-{
-    if (c->state == CONN_BODY && !c->x->head.chunked) {
-        uint64_t left = c->x->head.length - c->x->arrived;
-        if (left > HTTP_HEAD_MAX)
-            return left < SCRATCH_BYTES ? (size_t)left : SCRATCH_BYTES;
-    }
-    return HTTP_HEAD_MAX - c->in_len;
-}
-
-static void
-take_input(struct conn *c)
-{
-    struct http_server *server = c->server;
-    size_t room = input_room(c);
-    if (room == 0) /* pipelined requests wait for their turn */
-        return;
-    ssize_t n = recv(c->fd, server->scratch, room, 0);
-    if (n == 0)
-        c->eof = true;
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        conn_end(c);
-    if (n <= 0)
-        return;
-    if (c->in_len == 0) {
-        c->in = server->scratch;
-        c->in_len = (size_t)n;
-        return;
-    }
-    if (!make_own(c, (size_t)n)) {
-        conn_end(c);
-        return;
-    }
-    memcpy(c->own + c->in_len, server->scratch, (size_t)n);
-    c->in_len += (size_t)n;
-}
-
-/* The scratch is the next connection's. */
-static void
-keep_input(struct conn *c)
-{
-    if (c->in_len == 0) {
-        free(c->own);
-        c->own = NULL;
-        c->own_cap = 0;
-    } else if (!make_own(c, 0)) {
-        conn_end(c);
-    }
-}
+#define SWALLOW_MAX  (8ull << 20) /* a longer body is not read after an early answer */
+#define REQUESTS_MAX 64           /* of a pipelining connection in one go */
 
 /* --- steps: true when the state is another one, false when something must come first ----------- */
 
@@ -147,7 +49,7 @@ refuse_rest(struct conn *c, enum http_fault fault, const char *why)
     }
     c->server->counts.faults++;
     x->closes = true;
-    eat(c, c->in_len);
+    read_eat(c, c->in_len);
     return finish_reading(c);
 }
 
@@ -181,7 +83,7 @@ begin(struct conn *c, size_t len, enum http_fault fault, const char *why)
     memset(x, 0, offsetof(struct exchange, head));
     memcpy(x->text, c->in, len);
     http_head_parse(&x->head, x->text, len);
-    eat(c, len);
+    read_eat(c, len);
     x->conn = c;
     x->closes = !x->head.keep_alive;
     c->x = x;
@@ -215,7 +117,7 @@ skip_empty_line(struct conn *c)
         return false;
     c->skipped = true;
     if (c->in[1] == '\n')
-        eat(c, 2);
+        read_eat(c, 2);
     return c->in_len > 0;
 }
 
@@ -278,7 +180,7 @@ read_chunks(struct conn *c)
         size_t used = 0;
         size_t len = 0;
         enum chunks_step step = http_chunks_next(&x->chunks, c->in, c->in_len, &used, &piece, &len);
-        eat(c, used);
+        read_eat(c, used);
         if (step == CHUNKS_PIECE)
             give_body(c, piece, len);
         else if (step == CHUNKS_END)
@@ -299,7 +201,7 @@ read_length(struct conn *c)
     size_t len = c->in_len < left ? c->in_len : (size_t)left;
     if (len) {
         give_body(c, c->in, len);
-        eat(c, len);
+        read_eat(c, len);
     }
     return x->arrived == x->head.length && finish_reading(c);
 }
@@ -412,7 +314,7 @@ stream_out(struct conn *c)
 static bool
 drop_rest(struct conn *c)
 {
-    eat(c, c->in_len);
+    read_eat(c, c->in_len);
     if (c->eof)
         conn_end(c);
     return false;
@@ -457,7 +359,7 @@ watch_on(struct conn *c)
 {
     bool writes = c->state == CONN_WRITE || (c->state == CONN_STREAM && c->in_unsent);
     unsigned events = writes ? LOOP_WRITE : 0;
-    if (wants_input(c))
+    if (read_wanted(c))
         c->paused = false;
     if (!c->paused) /* usually the answer comes before more bytes do: no system call */
         events |= LOOP_READ;
@@ -478,7 +380,7 @@ conn_drive(struct conn *c)
         left -= c->state == CONN_HEAD;
     c->driven = false;
     if (c->state != CONN_DEAD)
-        keep_input(c);
+        read_keep(c);
     if (!left && c->state != CONN_DEAD)
         conn_queue(c);
     if (stays(c) && c->state != CONN_DEAD)
@@ -489,8 +391,8 @@ static void
 on_event(void *arg, unsigned events)
 {
     struct conn *c = arg;
-    if (events & LOOP_READ && wants_input(c))
-        take_input(c);
+    if (events & LOOP_READ && read_wanted(c))
+        read_some(c);
     else if (events & LOOP_READ && c->paused) /* nothing was asked for: both directions are gone */
         conn_end(c);
     else if (events & LOOP_READ)

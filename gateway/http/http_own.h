@@ -3,7 +3,7 @@
  * http_own - what the files of the HTTP door share; nobody else includes it.
  *
  * http.c accepts and watches the time, room.c chooses who makes room for others, http_conn.c leads a
- * connection through its states, http_write.c writes answers.
+ * connection through its states, http_read.c reads what comes, http_write.c writes answers.
  *
  * Source: gateway/http/http.h
  */
@@ -130,10 +130,17 @@ enum rc conn_start(struct conn *conn, struct err *err);
 void conn_drive(struct conn *conn);
 void conn_queue(struct conn *conn);
 void conn_free_exchange(struct conn *conn);
-/* Bytes have come that were not read yet. */
-bool conn_has_unread(const struct conn *conn);
 /* The answer leaves without the rest of the body; the connection ends behind it. */
 void conn_cut_body(struct conn *conn);
+
+/* http_read.c */
+bool read_wanted(const struct conn *conn); /* its state has a use for more bytes */
+void read_some(struct conn *conn);
+void read_eat(struct conn *conn, size_t len); /* so many bytes of conn->in are used */
+/* What is left over moves out of the scratch, which is the next connection's. */
+void read_keep(struct conn *conn);
+/* Bytes have come that were not read yet. */
+bool conn_has_unread(const struct conn *conn);
 
 /* http_write.c */
 enum write_step { WRITE_DONE, WRITE_AGAIN, WRITE_FAILED };
