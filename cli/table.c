@@ -180,7 +180,7 @@ shrink(const struct table *table, unsigned widths[TABLE_COLUMNS_MAX])
 void
 table_write(struct table *table, struct buf *out)
 {
-    unsigned widths[TABLE_COLUMNS_MAX];
+    unsigned widths[TABLE_COLUMNS_MAX] = { 0 };
     const char *cell = buf_text(&table->cells);
 
     measure(table, widths);

@@ -42,7 +42,7 @@ own() {
 if [ "${1-}" = --tidy ]; then
     make -s generated
     command -v clang-tidy >/dev/null || { echo "no clang-tidy: deploy/dependencies tidy" && exit 1; }
-    printf '%s\n' "${product[@]}" | grep '\.c$' | while read -r file; do echo "$file $(own "$file")"; done |
+    printf '%s\n' "${product[@]}" | grep '\.c$' | while read -r file; do own=$(own "$file") && echo "$file${own:+ $own}"; done |
         xargs -P "${TIDY_PROCESSES:-2}" -L 1 sh -c 'file=$1; shift; clang-tidy --quiet "$file" -- '"$flags"' "$@" 2>/dev/null' tidy |
         grep -E 'warning:|error:' | report tidy
     finish

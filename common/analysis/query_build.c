@@ -137,7 +137,7 @@ find_places(const struct scan *scan, struct places *p)
 {
     size_t words = scan->words;
     p->head = malloc((words + 1) * sizeof(*p->head));
-    p->nodes = malloc((scan->count + WHOLES_MAX * words + 1) * sizeof(*p->nodes));
+    p->nodes = calloc(scan->count + WHOLES_MAX * words + 1, sizeof(*p->nodes));
     if (!p->head || !p->nodes)
         return RC_TEMP;
     for (size_t i = 0; i < words; i++)

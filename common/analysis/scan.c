@@ -126,12 +126,13 @@ find_joint(const struct scan *s, size_t at, int *level)
 static size_t
 find_suffix(const struct scan *s, size_t at)
 {
-    static const char SUFFIXES[][3] = { "s", "d", "m", "re", "ve", "ll" };
+    static const char *const SUFFIXES[] = { "s", "d", "m", "re", "ve", "ll" };
     for (size_t i = 0; i < sizeof(SUFFIXES) / sizeof(SUFFIXES[0]); i++) {
-        size_t len = strlen(SUFFIXES[i]);
+        const char *suffix = SUFFIXES[i];
+        size_t len = strlen(suffix);
         size_t same = 0;
         while (same < len && at + 1 + same < s->text_len &&
-               (s->text[at + 1 + same] | 32) == (unsigned char)SUFFIXES[i][same])
+               (s->text[at + 1 + same] | 32) == (unsigned char)suffix[same])
             same++;
         enum char_class next = class_at(s, at + 1 + len);
         if (same == len && !is_part_class(next) && next != CHAR_MARK)

@@ -169,6 +169,7 @@ fill(const redisReply *reply, struct kv_reply *out, struct kv_reply **room)
         break;
     case REDIS_REPLY_ARRAY: {
         struct kv_reply *items = *room;
+        assert(items || reply->elements == 0); /* count_below() has counted them */
         *room += reply->elements;
         out->type = KV_LIST;
         out->count = reply->elements;

@@ -93,9 +93,9 @@ name_delivery(struct taking *t, const cJSON *doc)
     struct hash_part part = { t->request.body, t->request.len };
     uint8_t hash[HASH_LEN];
 
-    if (cJSON_IsString(id))
+    if (id && cJSON_IsString(id))
         part = (struct hash_part){ id->valuestring, strlen(id->valuestring) };
-    else if (cJSON_IsNumber(id))
+    else if (id && cJSON_IsNumber(id))
         part.len = strlen(part.data = json_format_number(id->valuedouble, number));
     else if (strcmp(t->scheme, "standard") == 0 && standard)
         part = (struct hash_part){ standard, strlen(standard) };
