@@ -109,7 +109,7 @@ cli_check_workspace(const char *name)
     if (workspace_valid(name, strlen(name)))
         return EXIT_OK;
     return cli_usage(
-        "'%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning with a letter "
+        "'%.80s' is not a workspace name: 1 to 63 of a-z 0-9 _ -, beginning with a letter "
         "or a digit",
         name);
 }

@@ -49,13 +49,13 @@ walk_begin(const struct cli *cli, struct letter_walk *out, struct err *err)
     if (workspace && !workspace_valid(workspace, strlen(workspace)))
         return err_set(
             err, RC_INVALID,
-            "--workspace '%.80s' is no workspace name: 1 to 63 of a-z 0-9 _ -, beginning "
+            "--workspace '%.80s' is not a workspace name: 1 to 63 of a-z 0-9 _ -, beginning "
             "with a letter or a digit",
             workspace);
     if (program && (!program[0] || strlen(program) >= LETTER_NAME_MAX ||
                     strspn(program, "abcdefghijklmnopqrstuvwxyz") != strlen(program)))
         return err_set(err, RC_INVALID,
-                       "--program '%.80s' is no program's name: 1 to %d of a-z, such as ingest",
+                       "--program '%.80s' is not a program's name: 1 to %d of a-z, such as ingest",
                        program, LETTER_NAME_MAX - 1);
     *out = (struct letter_walk){ .seq = 1 };
     (void)strlcpy(out->workspace, workspace ? workspace : "", sizeof(out->workspace));
@@ -335,7 +335,7 @@ change_letters(struct cli *cli, change_fn *change, const char *word)
     bool all = cli_option(cli, "all") != NULL;
 
     if (all == (cli->argc > 0))
-        return cli_usage("dlq %s: sequence numbers or --all, please", cli->command->verb);
+        return cli_usage("dlq %s needs sequence numbers, or --all", cli->command->verb);
     enum rc rc =
         all ? change_all(cli, change, &count, &err) : change_named(cli, change, &count, &err);
     if (rc != RC_OK) {

@@ -324,7 +324,7 @@ help_generate(int argc, char **argv, const struct help *help, int *code)
             if (strcmp(argv[2], SHELLS[i].shell) == 0)
                 SHELLS[i].put(help, &out);
         if (out.len == 0) {
-            *code = cli_usage("--completion: bash, zsh or fish, please");
+            *code = cli_usage("--completion must be bash, zsh or fish");
             return true;
         }
     } else {

@@ -55,14 +55,13 @@ cmd_jobs_list(struct cli *cli)
     if (cli_option_int(cli, "limit", 1, 100, 20, &limit, &err) != RC_OK)
         return cli_usage("%s", err.text);
     if (status && !is_state(status))
-        return cli_usage(
-            "--status: pending, running, completed, failed, cancelled or dead, please");
+        return cli_usage("--status must be pending, running, completed, failed, cancelled or dead");
     buf_init(&path, GATEWAY_PATH_MAX);
     buf_printf(&path, "/ai/jobs?limit=%lld", (long long)limit);
     gateway_query(&path, "status", status);
     gateway_query(&path, "cursor", cli_option(cli, "cursor"));
     if (buf_failed(&path))
-        return cli_usage("--cursor: what the page before ended with, please");
+        return cli_usage("--cursor must be what the page before ended with");
     if (gateway_get(cli, buf_text(&path), &answer, &doc, &err) != RC_OK)
         return cli_fail(&err);
     if (cli->json)
@@ -101,7 +100,8 @@ one_job(struct cli *cli, const char *method)
     char id[ID_TEXT_MAX], path[JOBS_PATH_MAX];
 
     if (id_parse(cli->argv[0], strlen(cli->argv[0]), id) != RC_OK)
-        return cli_usage("'%.60s' is no job's id (a UUID)", cli->argv[0]);
+        return cli_usage("'%.60s' is not the id of a job (a UUID): gantry jobs list shows them",
+                         cli->argv[0]);
     (void)snprintf(path, sizeof(path), "/ai/jobs/%s", id);
     const struct fetch_request request = { .method = method, .path = path, .once = true };
     if (gateway_call(cli, &request, &answer, &doc, &err) != RC_OK)

@@ -118,9 +118,9 @@ static int
 check_text(const char *option, const char *text)
 {
     if (strlen(text) > NAME_MAX_BYTES)
-        return cli_usage("--%s: at most %d bytes, please", option, NAME_MAX_BYTES);
+        return cli_usage("--%s must have at most %d bytes", option, NAME_MAX_BYTES);
     if (!utf8_valid(text, strlen(text)) || has_control(text))
-        return cli_usage("--%s: UTF-8 without control characters, please", option);
+        return cli_usage("--%s must be UTF-8 without control characters", option);
     if (secrets_find(text, strlen(text)))
         return cli_usage("--%s: it holds a credential, and %ss are shown", option, option);
     return 0;
@@ -141,7 +141,7 @@ read_wanted(const struct cli *cli, struct wanted *out)
     if (!out->workspace || !role)
         return cli_usage("key create needs --workspace and --role");
     if (role_parse(role, &out->role) != RC_OK)
-        return cli_usage("--role: viewer, developer or admin, please");
+        return cli_usage("--role must be viewer, developer or admin");
     int code = check_text("name", out->name);
     if (!code && out->owner)
         code = out->owner[0]

@@ -50,7 +50,8 @@ cmd_policy_get(struct cli *cli)
         return cli_fail(&err);
     if (PQntuples(rows) == 0) {
         (void)err_set(&err, RC_NOTFOUND,
-                      "workspace '%s' has no such policy: without one, every allowed action runs "
+                      "workspace '%s' has no policy, or none of that version: without one, every "
+                      "allowed action runs "
                       "(unless the gateway has POLICY_DEFAULT=default)",
                       cli->argv[0]);
         return cli_fail(&err);

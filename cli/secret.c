@@ -53,7 +53,7 @@ rc_of(const struct asking *asking, const cJSON *doc, struct err *err)
                    : asking->status >= 500 ? RC_TEMP
                                            : RC_INVALID,
                    "%.60s%s%.300s", field ? field : "", field ? " " : "",
-                   detail ? detail : "gantry-connector refuses");
+                   detail ? detail : "gantry-connector refused the request without a reason");
 }
 
 enum rc
@@ -75,7 +75,7 @@ secret_ask(struct cli *cli, enum command command, const struct buf *body, cJSON 
          rc == RC_OK && !asking.done && clock_mono_ms() < end_ms;)
         loop_turn(cli->loop, 20);
     if (rc == RC_OK && asking.rc != RC_OK)
-        rc = err_set(err, RC_TEMP, "gantry-connector does not answer: %.200s", asking.err.text);
+        rc = err_set(err, RC_TEMP, "gantry-connector is unavailable: %.200s", asking.err.text);
     if (rc == RC_OK && asking.answer.len > 0 &&
         json_read_foreign(buf_text(&asking.answer), asking.answer.len, doc, err) != RC_OK)
         rc = RC_TEMP;
@@ -115,7 +115,10 @@ cmd_secret_set(struct cli *cli)
     if (rc == RC_OK && value.len > 0 && value.data[value.len - 1] == '\n') /* as of NAME_FILE */
         buf_cut(&value, value.len - 1);
     if (rc == RC_OK && value.len == 0)
-        rc = err_set(&err, RC_INVALID, "standard input is empty: give the secret there");
+        rc = err_set(
+            &err, RC_INVALID,
+            "standard input is empty: send the secret to it, as in gantry secret set WORKSPACE "
+            "NAME <FILE");
     if (rc == RC_OK) {
         write_body(cli->argv[1], &value, &body);
         rc = secret_ask(cli, CMD_SECRETS_PUT, &body, &doc, &err);

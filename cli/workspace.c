@@ -162,7 +162,7 @@ read_words(const struct cli *cli, bool (*fits)(const char *), const char *what, 
     json_array(&w, NULL);
     for (int i = 1; i < cli->argc; i++) {
         if (!fits(cli->argv[i]))
-            return cli_usage("'%.80s' is no %s", cli->argv[i], what);
+            return cli_usage("'%.80s' is not the %s", cli->argv[i], what);
         json_put_string(&w, NULL, cli->argv[i]);
     }
     json_close(&w);
@@ -210,6 +210,6 @@ cmd_workspace_egress(struct cli *cli)
     AUTO(buf) struct buf list = { 0 };
     int code = cli_check_workspace(cli->argv[0]);
     if (!code)
-        code = read_words(cli, guard_host_valid, "host such as api.example.com", &list);
+        code = read_words(cli, guard_host_valid, "name of a host, such as api.example.com", &list);
     return code ? code : set_list(cli, SQL_CLI_WORKSPACE_EGRESS, "egress", "reach", &list);
 }

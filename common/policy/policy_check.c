@@ -90,7 +90,7 @@ check_object(struct place *place, const cJSON *object, const struct member *memb
         while (i < n && strcmp(members[i].name, one->string) != 0)
             i++;
         if (i == n)
-            say(place, "is no member that a policy has here");
+            say(place, "is not known here: a policy has no such member at this place");
         else
             members[i].check(place, one);
         leave(place, before);
@@ -267,9 +267,10 @@ check_parameter(struct place *place, const cJSON *value)
     if (tests < 1)
         say(place, "must have one of equals, in, matches, gt, lt and exists");
     else if (tests == 1 && json_member(value, "exists") && json_member(value, "not"))
-        say(place, "has not beside exists alone: write exists the other way round");
+        say(place,
+            "has only exists beside not: leave out not, and write the other value of exists");
     if (cJSON_IsFalse(json_member(value, "exists")) && tests > 1)
-        say(place, "has a test of a value that does not exist");
+        say(place, "has exists false beside another test: leave out one of them");
 }
 
 static void
@@ -283,7 +284,7 @@ check_parameters(struct place *place, const cJSON *value)
     cJSON_ArrayForEach (one, value) {
         size_t before = enter(place, one->string);
         if (!one->string[0] || !json_pointer_valid(one->string, strlen(one->string)))
-            say(place, "is no JSON Pointer to a parameter, such as /to");
+            say(place, "is not a JSON Pointer to a parameter, such as /to");
         else
             check_parameter(place, one);
         leave(place, before);
@@ -312,7 +313,7 @@ static void
 check_zone(struct place *place, const cJSON *value)
 {
     if (!cJSON_IsString(value) || strcmp(value->valuestring, "UTC") != 0)
-        say(place, "must be UTC, which it also is when absent");
+        say(place, "must be UTC, or left out: times are always UTC");
 }
 
 static void
@@ -328,7 +329,7 @@ check_time(struct place *place, const cJSON *value)
     const char *from = json_string(value, "from");
     const char *to = json_string(value, "to");
     if (from && to && strcmp(from, to) == 0)
-        say(place, "has the same time in from and to, which is no time at all");
+        say(place, "has the same time in from and to: they must differ");
 }
 
 static void
@@ -432,7 +433,7 @@ check_list(struct place *place, const cJSON *list, int most, check_fn *check)
         check(place, one);
         if (named_before(one)) {
             size_t inner = enter(place, "name");
-            say(place, "is the name of an earlier one");
+            say(place, "is the name of an earlier rule: each rule needs a name of its own");
             leave(place, inner);
         }
         leave(place, before);

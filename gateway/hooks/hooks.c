@@ -40,8 +40,8 @@ denied(struct request *r)
 {
     enum step step =
         answer_problem(r, PROBLEM_UNAUTHORIZED,
-                       "there is no such hook, or the signature is not its: it must be over "
-                       "the raw body and, where it has a time, not be old");
+                       "there is no such hook, or the signature is wrong: sign the raw body "
+                       "with the hook's secret and, where the scheme has a time, the current one");
     audit_count_refusal(r);
     return step;
 }
@@ -157,9 +157,12 @@ carry_out(struct request *r, const cJSON *doc)
     json_begin(&w, &body);
     json_put_doc(&w, NULL, json_member(doc, "body"));
     if (!route || !workspace || !delivery || !workspace_valid(workspace, strlen(workspace)))
-        return answer_problem(r, PROBLEM_INTERNAL, "gantry-connector answers out of form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer of gantry-connector is malformed");
     if (json_end(&w) != RC_OK)
-        return answer_problem(r, PROBLEM_BODY_TOO_LARGE, "what the hook makes of it is too large");
+        return answer_problem(r, PROBLEM_BODY_TOO_LARGE,
+                              "the command that the hook's template makes of this request has more "
+                              "than %zu bytes: send less, or have the template take less of it",
+                              r->body_max);
     r->actor = (struct principal){ .role = ROLE_DEVELOPER, .scopes = 1U << route->scope };
     (void)snprintf(r->actor.workspace, sizeof(r->actor.workspace), "%s", workspace);
     (void)snprintf(r->actor.key_id, sizeof(r->actor.key_id), "%.12s", r->match.params[0]);
@@ -174,7 +177,7 @@ carry_out(struct request *r, const cJSON *doc)
                                    .prefer = route->command == CMD_EXECUTOR_RUN ? "respond-async"
                                                                                 : "wait=2" };
     if (inner_start(r, &ask, on_inner, r, NULL) != RC_OK)
-        return unavailable(r, "the gateway has no memory left");
+        return unavailable(r, "no memory for the command of a hook: send the request again");
     return STEP_WAIT;
 }
 
@@ -200,7 +203,7 @@ decide(struct request *r, const cJSON *doc)
     const char *outcome = json_string(doc, "outcome"), *detail = json_string(doc, "detail");
 
     if (!outcome)
-        return answer_problem(r, PROBLEM_INTERNAL, "gantry-connector answers out of form");
+        return answer_problem(r, PROBLEM_INTERNAL, "the answer of gantry-connector is malformed");
     if (strcmp(outcome, "ok") == 0)
         return carry_out(r, doc);
     if (strcmp(outcome, "ignored") == 0)
@@ -211,7 +214,7 @@ decide(struct request *r, const cJSON *doc)
         return answer_problem(r, PROBLEM_INVALID_REQUEST, "%.300s", detail ? detail : "");
     if (strcmp(outcome, "denied") == 0)
         return denied(r);
-    return unavailable(r, "PostgreSQL does not answer");
+    return unavailable(r, "PostgreSQL is unavailable");
 }
 
 static void
@@ -224,9 +227,9 @@ on_reply(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err
     r->gw->hooks_asked--;
     enum step step;
     if (rc != RC_OK)
-        step = unavailable(r, "no gantry-connector answers at the moment");
+        step = unavailable(r, "gantry-connector is unavailable");
     else if (json_read_exact(msg->data, msg->len, &doc, NULL) != RC_OK)
-        step = answer_problem(r, PROBLEM_INTERNAL, "gantry-connector answers out of form");
+        step = answer_problem(r, PROBLEM_INTERNAL, "the answer of gantry-connector is malformed");
     else
         step = decide(r, doc);
     if (step == STEP_ANSWERED)
@@ -258,14 +261,17 @@ hook_take(struct request *r)
 
     if (too_many(r)) {
         answer_header(r, "Retry-After", "5");
-        return answer_problem(r, PROBLEM_RATE_LIMITED, "too many requests from this address");
+        return answer_problem(
+            r, PROBLEM_RATE_LIMITED,
+            "too many requests to hooks from your address in a minute: send this one again later");
     }
     if (!r->gw->connectors || r->match.malformed || strlen(r->match.params[0]) != KEY_ID_LEN)
         return denied(r);
     if (r->gw->hooks_asked >= ASKED_MAX)
-        return unavailable(r, "too many hooks are asked at once");
+        return unavailable(r, "too many requests to hooks are under way: send this one again");
     if (write_question(r, &question) != RC_OK)
-        return answer_problem(r, PROBLEM_INTERNAL, "the request cannot be passed on");
+        return answer_problem(r, PROBLEM_INTERNAL,
+                              "the request cannot be forwarded to gantry-connector");
     out.data = question.data;
     out.len = question.len;
     if (bus_request(r->gw->bus, &out, ASK_MS, on_reply, r, &err) != RC_OK)

@@ -208,17 +208,19 @@ refuse_decision(struct request *r, const struct approval_query *query)
     if (strcmp(query->verdict, "self") == 0)
         return answer_problem(
             r, PROBLEM_APPROVER,
-            "who asked for an action does not decide about it: neither with the "
-            "same key, nor with what it was rotated to, nor with a key of the same "
-            "owner");
+            "this key, one that it was rotated from, or another key of its owner "
+            "requested the action: somebody else must decide, with a key of their own");
     if (strcmp(query->verdict, "changed") == 0)
         return answer_problem(r, PROBLEM_APPROVAL_CHANGED,
-                              "hash is not that of what waits here: GET it, and decide about that");
+                              "the member hash is not that of the action that waits: GET "
+                              "/ai/approvals/{id}, and send the hash in that answer");
     if (strcmp(query->verdict, "expired") == 0)
-        return answer_problem(r, PROBLEM_APPROVAL_DECIDED,
-                              "it has waited too long and has expired: ask for the action again");
+        return answer_problem(
+            r, PROBLEM_APPROVAL_DECIDED,
+            "the approval expired before it was decided: request the action again");
     return answer_problem(r, PROBLEM_APPROVAL_DECIDED,
-                          "it is decided already, or cancelled: GET it says how and by whom");
+                          "the action no longer waits: it was approved, denied or cancelled. GET "
+                          "/ai/approvals/{id} says which, and by whom");
 }
 
 static void
@@ -232,7 +234,9 @@ on_done(void *arg)
     if (query->work.rc == RC_TEMP || (query->work.rc != RC_OK && !decided)) {
         step = dbstep_failed(r, &query->work, "the approval cannot be read");
     } else if (!query->found && !decided) {
-        step = answer_problem(r, PROBLEM_NOT_FOUND, "there is no such approval here");
+        step = answer_problem(r, PROBLEM_NOT_FOUND,
+                              "there is no approval with this id in this workspace: GET "
+                              "/ai/approvals lists them");
     } else if (query->decides && !decided) {
         step = refuse_decision(r, query);
     } else {

@@ -145,7 +145,9 @@ answer_get(struct policy_query *query)
         return answer_policy(query);
     if (query->version != LATEST)
         return answer_problem(query->r, PROBLEM_NOT_FOUND,
-                              "there is no such version: GET /policy/versions lists them");
+                              "the policy of this workspace has no version %lld: GET "
+                              "/policy/versions lists those that it has",
+                              (long long)query->version);
     query->version = 0;
     query->key_id[0] = '\0';
     if (write_policy(&query->text, shipped ? "default" : "none", query,
@@ -255,10 +257,11 @@ answer_put(struct policy_query *query)
     struct request *r = query->r;
     AUTO(buf) struct buf out = { 0 };
     if (!query->found)
-        return answer_problem(r, PROBLEM_VERSION_CONFLICT,
-                              "the policy has changed: version %lld is not the latest one. GET "
-                              "/policy, change that, and set it with its version",
-                              (long long)query->version);
+        return answer_problem(
+            r, PROBLEM_VERSION_CONFLICT,
+            "the policy has changed: version %lld is not the latest. GET /policy, "
+            "apply your change to that answer, and send it with its version",
+            (long long)query->version);
     allow_changed(r->gw->allowlist, r->actor.workspace);
     buf_init(&out, ANSWER_CAP);
     if (write_policy(&out, "workspace", query, buf_text(&query->text)) != RC_OK)
@@ -291,13 +294,17 @@ expected_version(const struct request *r, int64_t *out, struct field_errors *err
         return true;
     size_t digits = tag[0] == '"' ? strspn(tag + 1, "0123456789") : 0;
     if (count > 1 || digits == 0 || digits > 15 || strcmp(tag + 1 + digits, "\"") != 0) {
-        field_errors_add(errors, "If-Match", "must be the ETag of GET /policy: \"VERSION\"");
+        field_errors_add(errors, "If-Match",
+                         "must be one ETag that GET /policy gave, such as \"3\", or *");
         return false;
     }
     *out = strtoll(tag + 1, NULL, 10);
     if (member == LATEST || member == *out)
         return true;
-    field_errors_add(errors, "version", "is not that of the header If-Match");
+    field_errors_add(errors, "version",
+                     "is %lld, but the header If-Match says %lld: send one of them, or the same in "
+                     "both",
+                     (long long)member, (long long)*out);
     return false;
 }
 

@@ -128,7 +128,7 @@ def test_each_scheme(stack, scheme, more):
     ):
         assert refused.status == 401
         assert refused.code == "unauthorized"
-        assert refused.json["detail"].startswith("there is no such hook, or the signature")
+        assert refused.json["detail"].startswith("there is no such hook, or the signature is wrong")
     assert not memories(stack, "forged")
     if scheme in ("stripe", "slack", "standard"):
         for late in (-301, 301):

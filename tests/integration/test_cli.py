@@ -557,10 +557,10 @@ def test_dead_letters(cli, nats):
     assert cli.json("dlq", "list", "--limit", "1")["count"] == 1
     assert "a reason" in cli.run("dlq", "list").stdout
     refused = cli.run("dlq", "list", "--workspace", "a.*", code=USAGE).stderr
-    assert "--workspace 'a.*' is no workspace name: 1 to 63 of a-z" in refused
+    assert "--workspace 'a.*' is not a workspace name: 1 to 63 of a-z" in refused
     for name in ("In.gest", ""):
         refused = cli.run("dlq", "list", "--program", name, code=USAGE).stderr
-        assert f"--program '{name}' is no program's name: 1 to 63 of a-z" in refused
+        assert f"--program '{name}' is not a program's name: 1 to 63 of a-z" in refused
 
     cut = put_letter(nats, "cut", "ingest", subject, b'{"scope":"s"', Gantry_Cut="1048500")
     assert "of its 1048500 bytes only 12" in cli.run("dlq", "replay", str(cut), code=NO).stderr

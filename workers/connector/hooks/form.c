@@ -37,9 +37,10 @@ decode(char *text)
 static enum rc
 malformed(struct err *err)
 {
-    return err_set(err, RC_INVALID,
-                   "the body is no form: name=value&… with %%XX escapes of UTF-8, at most %d names",
-                   MEMBERS_MAX);
+    return err_set(
+        err, RC_INVALID,
+        "the body is not a form: send name=value&… with %%XX escapes of UTF-8, at most %d names",
+        MEMBERS_MAX);
 }
 
 static enum rc

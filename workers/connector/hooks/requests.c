@@ -122,10 +122,14 @@ check_secret(const char *scheme, const char *secret, struct field_errors *errors
 
     buf_init(&out, 256);
     if (!secret && theirs)
-        field_errors_add(errors, "secret", "is needed: %s gives it", scheme);
+        field_errors_add(errors, "secret", "is required: %s makes the secret; copy it from there",
+                         scheme);
     else if (secret && strcmp(scheme, "standard") == 0 &&
              (strncmp(secret, "whsec_", 6) != 0 || sign_add(secret, &nothing, &out) != RC_OK))
-        field_errors_add(errors, "secret", "must be whsec_ and 24 to 64 bytes in base64");
+        field_errors_add(
+            errors, "secret",
+            "must be whsec_ and 24 to 64 bytes in base64 for the scheme standard; leave it "
+            "out to have one made");
 }
 
 static const char *
@@ -145,8 +149,11 @@ check_command(const struct call *call, struct field_errors *errors)
         if (strcmp(command_info((enum command)i)->tail, name) == 0)
             info = command_info((enum command)i);
     if (info && call->actor.key_id[0] && !(role_scopes(call->actor.role) & 1U << info->scope))
-        field_errors_add(errors, "command", "needs the scope %s, which this key does not have",
-                         scope_name(info->scope));
+        field_errors_add(
+            errors, "command",
+            "is %s, which needs the scope %s; this key does not have it: send a command "
+            "that the key may send, or make the hook with another key",
+            name, scope_name(info->scope));
     return info;
 }
 
@@ -224,7 +231,9 @@ hooks_create_start(struct worker *w, struct call *call)
     check_secret(scheme, secret, &errors);
     check_only(json_member(call->body, "only"), &errors);
     if (strcmp(scheme, "hmac") == 0 && !json_string(call->body, "header"))
-        field_errors_add(&errors, "header", "is needed for the scheme hmac");
+        field_errors_add(
+            &errors, "header",
+            "is required for the scheme hmac: the name of the header with the signature");
     if (errors.count) {
         call_problem(call, PROBLEM_INVALID_REQUEST, &errors, NULL);
         worker_finish(w, call);

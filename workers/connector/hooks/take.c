@@ -155,7 +155,10 @@ map(struct taking *t, cJSON *doc, struct json_writer *w)
     }
     enum rc rc = fill_json(json_member(t->definition, "template"), values, &body, &err);
     if (rc != RC_OK || !cJSON_IsObject(body)) {
-        put_outcome(w, "malformed", rc != RC_OK ? err.text : "the template gives no object");
+        put_outcome(w, "malformed",
+                    rc != RC_OK ? err.text
+                                : "the hook's template makes no JSON object of this request: a "
+                                  "command's body must be one");
         return;
     }
     put_outcome(w, "ok", NULL);

@@ -60,9 +60,9 @@ read_time(struct tasking *t, const struct recipe *recipe)
 
     if (seconds * 1000 <= recipe->limits.total_max_ms)
         return seconds > 0 ? seconds * 1000 : recipe->limits.total_ms;
-    field_errors_add(&t->errors, "timeout_seconds", "must be at most %u for this action",
-                     recipe->limits.total_max_ms / 1000);
-    tasking_refuse(t, PROBLEM_INVALID_REQUEST, "timeout_seconds is beyond the action's bound");
+    field_errors_add(&t->errors, "timeout_seconds", "must be at most %u for this action, not %lld",
+                     recipe->limits.total_max_ms / 1000, (long long)seconds);
+    tasking_refuse(t, PROBLEM_INVALID_REQUEST, "timeout_seconds is larger than the action allows");
     return 0;
 }
 
@@ -177,8 +177,11 @@ run_errand(struct tasking *t)
     struct errand *e;
 
     if (!recipe) {
-        tasking_refuse(t, PROBLEM_INVALID_REQUEST,
-                       "there is no such action; GET /ai/actions lists them");
+        char why[JOBS_ERROR_MAX];
+
+        (void)snprintf(why, sizeof(why), "there is no action '%.64s'; GET /ai/actions lists them",
+                       t->ref.action);
+        tasking_refuse(t, PROBLEM_INVALID_REQUEST, why);
         return;
     }
     params = read_params(t, recipe);

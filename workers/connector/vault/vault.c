@@ -148,7 +148,8 @@ put_row(const PGresult *rows, int row, int column, const char *name, struct json
 static enum rc
 none(const char *name, struct err *err)
 {
-    return err_set(err, RC_NOTFOUND, "there is no secret '%.63s'", name);
+    return err_set(err, RC_NOTFOUND,
+                   "this workspace has no secret '%.63s': GET /secrets lists its names", name);
 }
 
 enum rc

@@ -131,7 +131,9 @@ webhooks_replay_start(struct worker *w, struct call *call)
         rc = db_query(worker_db(w), call->actor.workspace, SQL_CONNECTOR_WEBHOOK_REPLAY, &params,
                       &rows, &err);
     if (rc == RC_OK && PQntuples(rows) == 0)
-        rc = err_set(&err, RC_NOTFOUND, "This webhook has no delivery with this id.");
+        rc = err_set(
+            &err, RC_NOTFOUND,
+            "This webhook has no delivery with this id: GET /webhooks/{id}/deliveries lists them.");
     settle_queued(w, call, rc, &err, delivery);
 }
 

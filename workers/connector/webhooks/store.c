@@ -24,7 +24,8 @@ store_settle(struct worker *w, struct call *call, const char *noun, enum rc rc,
     } else if (rc == RC_LIMIT) {
         call_problem(call, PROBLEM_INVALID_REQUEST, NULL, err->text);
     } else if (rc == RC_TEMP) {
-        call_problem(call, PROBLEM_UNAVAILABLE, NULL, "PostgreSQL does not answer: ask again.");
+        call_problem(call, PROBLEM_UNAVAILABLE, NULL,
+                     "PostgreSQL is unavailable: send the request again.");
     } else {
         (void)snprintf(why, sizeof(why), "The %s cannot be stored or read.", noun);
         call_problem(call, PROBLEM_INTERNAL, NULL, why);
@@ -78,7 +79,8 @@ store_read(struct connector *c, const struct store_kind *kind, const char *works
 static enum rc
 none(const struct store_kind *kind, struct err *err)
 {
-    return err_set(err, RC_NOTFOUND, "There is no %s with this id.", kind->noun);
+    return err_set(err, RC_NOTFOUND, "This workspace has no %s with this id: GET /%ss lists them.",
+                   kind->noun, kind->noun);
 }
 
 enum rc
