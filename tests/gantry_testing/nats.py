@@ -109,15 +109,11 @@ class Nats:
 
     # --- what tests use ---------------------------------------------------------------------------
     def publish(self, subject, data=b"", headers=None, reply=None):
-        data = _payload(data)
-        words = f"{subject} {reply} " if reply else f"{subject} "
-        if headers:
-            head = "NATS/1.0\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
-            head = head.encode()
-            start = f"HPUB {words}{len(head)} {len(head) + len(data)}\r\n".encode() + head
-        else:
-            start = f"PUB {words}{len(data)}\r\n".encode()
-        self._send(start + data + b"\r\n")
+        self.publish_all([(subject, data, headers, reply)])
+
+    def publish_all(self, messages):
+        """Each (subject, data, headers, reply), in one piece."""
+        self._send(b"".join(_message(*one) for one in messages))
 
     def subscribe(self, subject, queue=None):
         self._sid += 1
@@ -199,6 +195,17 @@ def _payload(data):
     if isinstance(data, bytes):
         return data
     return (data if isinstance(data, str) else json.dumps(data)).encode()
+
+
+def _message(subject, data, headers, reply):
+    data = _payload(data)
+    words = f"{subject} {reply} " if reply else f"{subject} "
+    if not headers:
+        return f"PUB {words}{len(data)}\r\n".encode() + data + b"\r\n"
+    head = "NATS/1.0\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+    head = head.encode()
+    start = f"HPUB {words}{len(head)} {len(head) + len(data)}\r\n".encode()
+    return start + head + data + b"\r\n"
 
 
 def _headers(block):
