@@ -11,6 +11,7 @@ import uuid
 import pytest
 from gantry_testing import NatsError, wait_until
 from gantry_testing.stack import ROOT
+from gantry_testing.streams import left
 from gantry_testing.wait import promised
 
 SLEEPERS = "(sleep 300 & (setsid sleep 300 & ) & wait) & sleep 300"
@@ -379,6 +380,9 @@ def test_executing_leaves_no_errors_in_the_database_log(stack):
     """Each request's announcement and its end become one event without a statement that fails."""
     client = stack.client(workspace="listing")
     stack.gantry("workspace", "allow", "listing", "ping")
+    # What other tests have left is in the same log.
+    with contextlib.closing(stack.operator()) as operator:
+        wait_until(lambda: left(operator, "AUDIT") == 0, 60, "their events are recorded")
     before = stack.log("postgres").count("duplicate key")
     for number in range(5):
         actions = [{"action": "ping", "params": {"message": f"{number} {n}"}} for n in range(3)]
@@ -775,7 +779,7 @@ def test_one_workspace_cannot_take_all_slots(make_stack):
         "the first queue must still be long"
     )
     # Half of the slots: at worst one of the other's tasks is waited for, then an own one runs.
-    assert sorted(taken)[2] < 5, taken
+    assert sorted(taken)[2] < promised(5), taken
 
 
 def test_gantry_jobs(stack, client):

@@ -10,11 +10,14 @@ PATIENCE = (
 
 
 def quiet():
-    """Whether processors were free during the last ten seconds: only then do times mean
+    """Whether processors and disks were free during the last ten seconds: only then do times mean
     anything."""
     try:
-        some = pathlib.Path("/proc/pressure/cpu").read_text().split("avg10=")[1]
-        return float(some.split()[0]) < 10.0
+        for what in ("cpu", "io"):
+            some = pathlib.Path(f"/proc/pressure/{what}").read_text().split("avg10=")[1]
+            if float(some.split()[0]) >= 10.0:
+                return False
+        return True
     except (OSError, LookupError, ValueError):
         return os.getloadavg()[0] < os.cpu_count()
 
@@ -22,7 +25,7 @@ def quiet():
 def promised(seconds):
     """The time that a promise allows, on a machine that is quiet; on a busy one a bound against
     hanging."""
-    return seconds if quiet() else max(20.0, seconds * 10)
+    return seconds if quiet() else max(60.0, seconds * 10)
 
 
 def wait_until(condition, seconds=20.0, what=None, interval=0.02):

@@ -201,8 +201,8 @@ def attempt(stack, results):
             login(stack, stack.api_key, timeout=8).close()
             break
         except (NatsError, OSError):
-            if time.monotonic() - start > 20:
-                break
+            if time.monotonic() - start > 120:
+                raise
     results.append(time.monotonic() - start)
 
 
@@ -223,7 +223,7 @@ def test_a_gateway_that_hangs_loses_its_place(bare_gateways):
             round(max(results), 2),
         )
         assert len(results) == 30
-        assert max(results) < 3
+        assert max(results) < promised(3)
     finally:
         stack.resume("gateway-2")
     # Awake again it takes its share again.
@@ -231,7 +231,7 @@ def test_a_gateway_that_hangs_loses_its_place(bare_gateways):
     results = []
     for _ in range(20):
         attempt(stack, results)
-    assert max(results) < 2
+    assert max(results) < promised(2)
 
 
 def test_a_gateway_that_is_killed_costs_no_login(bare_gateways):
@@ -242,7 +242,7 @@ def test_a_gateway_that_is_killed_costs_no_login(bare_gateways):
         threads = [threading.Thread(target=attempt, args=(stack, results)) for _ in range(20)]
         [t.start() for t in threads], [t.join() for t in threads]
         assert len(results) == 20, results
-        assert max(results) < 8, results
+        assert max(results) < promised(8), results
         wait_until(lambda: stack.pid("gateway-2"), 30, "started again")
         time.sleep(0.5)
 

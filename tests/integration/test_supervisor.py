@@ -7,7 +7,7 @@ import time
 
 import pytest
 from gantry_testing.stack import ROOT
-from gantry_testing.wait import wait_until
+from gantry_testing.wait import promised, wait_until
 
 
 class Supervised:
@@ -82,7 +82,7 @@ def test_what_dies_is_started_again_at_once_and_then_later(supervised):
         wait_until(lambda: supervised.pid(name) not in (0, first), 20)
         delays.append(time.monotonic() - before)
         assert supervised.status(name)[4] == "signal 9"
-    assert min(delays) < 0.4  # the least of three: the machine may be busy
+    assert min(delays) < promised(0.4)  # the least of three
     second = supervised.pid("three")
     before = time.monotonic()
     os.kill(second, signal.SIGKILL)
