@@ -5,7 +5,7 @@ import contextlib
 import json
 import uuid
 
-from . import nats_files
+from . import nats_files, servers
 from .echo import claim
 
 ACK_WAIT = 2  # seconds; the 30 of nats/consumers are too long for tests
@@ -53,6 +53,20 @@ def empty(client):
 
 def left(client, stream):
     return client.api(f"STREAM.INFO.{stream}")["state"]["messages"]
+
+
+def start_until_it_survives(worker, client, times=40):
+    """Start it again each time that it dies, until it has settled all of MEMORY."""
+    for _ in range(times):
+        worker.start(wait=False)
+        servers.wait_until(
+            lambda: worker.process.poll() is not None or left(client, "MEMORY") == 0,
+            60,
+            "dead or done",
+        )
+        if worker.process.poll() is None:
+            return
+    raise AssertionError(f"it died {times} times")
 
 
 def stored(client, stream):

@@ -46,12 +46,15 @@ class Database:
             cursor.execute(text, values or None)
             return cursor.fetchall() if cursor.description else None
 
-    def append(self, count, batch=50, first=0):
+    def try_append(self, count=1, batch=1, first=5000):
         program = build("build/release/bench/audit_append")
-        done = subprocess.run(
+        return subprocess.run(
             [program, self.url("gantry_audit"), str(count), str(batch), SEED, str(first)],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=120,
         )
+
+    def append(self, count, batch=50, first=0):
+        done = self.try_append(count, batch, first)
         assert done.returncode == 0, done.stderr
         return done.stderr.splitlines()[0]
 
@@ -520,18 +523,7 @@ def test_worker_stops_when_the_log_is_not_the_one_it_signed(log):
         ),
     ]:
         log.sql(broken)
-        done = subprocess.run(
-            [
-                build("build/release/bench/audit_append"),
-                log.url("gantry_audit"),
-                "1",
-                "1",
-                SEED,
-                "5000",
-            ],
-            capture_output=True,
-            text=True,
-        )
+        done = log.try_append()
         assert done.returncode == 1, done.stderr
         assert words in done.stderr, done.stderr
         if "leaf_index >= 990" in broken:
@@ -620,18 +612,7 @@ def test_sequencers_take_turns(cluster):
 
 def test_worker_stops_when_its_tiles_are_not_those_it_signed(log):
     log.sql("UPDATE audit_tile SET root = sha256('x') WHERE tile_index = 1")
-    done = subprocess.run(
-        [
-            build("build/release/bench/audit_append"),
-            log.url("gantry_audit"),
-            "1",
-            "1",
-            SEED,
-            "5000",
-        ],
-        capture_output=True,
-        text=True,
-    )
+    done = log.try_append()
     assert done.returncode == 1
     assert "is not the one that was signed" in done.stderr
 

@@ -7,7 +7,15 @@ import uuid
 import pytest
 from gantry_testing import echo, servers
 from gantry_testing.echo import Echo
-from gantry_testing.streams import Done, events, ingest, left, operator, provisioned
+from gantry_testing.streams import (
+    Done,
+    events,
+    ingest,
+    left,
+    operator,
+    provisioned,
+    start_until_it_survives,
+)
 
 MALFORMED = b'{"scope":"z","text":"x"'
 SUBJECT = "gantry.v1.w1.memory.ingest"
@@ -215,15 +223,7 @@ def test_a_killer_of_one_workspace_costs_others_no_letter(server, bus, program):
     ingest(bus, "die")
     worker = Echo(program, server, DELIVERY_LIMIT="3")
     try:
-        for _ in range(40):
-            worker.start(wait=False)
-            servers.wait_until(
-                lambda: worker.process.poll() is not None or left(bus, "MEMORY") == 0,
-                30,
-                "dead or done",
-            )
-            if worker.process.poll() is None:
-                break
+        start_until_it_survives(worker, bus)
         answered = set()
         while not wanted <= answered:
             command, answer = done.next()

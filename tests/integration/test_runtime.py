@@ -18,6 +18,7 @@ from gantry_testing.streams import (
     operator,
     provisioned,
     shorten,
+    start_until_it_survives,
     stored,
 )
 from gantry_testing.wait import promised
@@ -331,16 +332,7 @@ def test_poison_becomes_a_dead_letter_and_condemns_nobody(server, bus, program):
     neighbours += [ingest(bus, f"good {i}") for i in range(10, 30)]
     worker = Echo(program, server, DELIVERY_LIMIT="3")
     try:
-        for _ in range(40):
-            worker.start(wait=False)
-            servers.wait_until(
-                lambda: worker.process.poll() is not None or left(bus, "MEMORY") == 0,
-                20,
-                "dead or done",
-            )
-            if worker.process.poll() is None:
-                break
-        assert worker.process.poll() is None, "the poison went on and on"
+        start_until_it_survives(worker, bus)
         answers = {}
         while len(answers) < 31:  # who was answered and not acknowledged is answered again
             answers.update([done.next()])
