@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "db/column.h"
 #include "db/db.h"
 #include "sql_connector.h"
 #include "webhooks/sign.h"
@@ -92,7 +93,7 @@ webhooks_delete_start(struct worker *w, struct call *call)
 
 /* --- made and changed ------------------------------------------------------------------------------------- */
 
-/* As PostgreSQL reads an array: each in quotes. The schema has bounded them. */
+/* The schema has bounded them. */
 static const char *
 events_of(const cJSON *body, struct buf *out)
 {
@@ -102,17 +103,10 @@ events_of(const cJSON *body, struct buf *out)
     if (!events)
         return NULL;
     buf_init(out, ARRAY_MAX);
-    buf_putc(out, '{');
-    cJSON_ArrayForEach (item, events) {
-        buf_puts(out, out->len > 1 ? ",\"" : "\"");
-        for (const char *at = item->valuestring; *at; at++) {
-            if (*at == '"' || *at == '\\')
-                buf_putc(out, '\\');
-            buf_putc(out, *at);
-        }
-        buf_putc(out, '"');
-    }
-    buf_putc(out, '}');
+    literal_begin(out);
+    cJSON_ArrayForEach (item, events)
+        literal_text(out, item->valuestring);
+    literal_end(out);
     return buf_text(out);
 }
 
