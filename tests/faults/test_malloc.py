@@ -12,7 +12,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = sorted((ROOT / "build/release/tests").glob("test_*"))
 PROGRAMS = [p for p in PROGRAMS if p.suffix == "" and os.access(p, os.X_OK)]
-SECONDS = float(os.environ.get("MALLOC_FAULT_SECONDS", "4"))  # for each program
+SECONDS = float(os.environ.get("MALLOC_FAULT_SECONDS", "2"))  # for each program
 
 
 @pytest.fixture(scope="session")
