@@ -48,13 +48,14 @@ def folders(stats):
 
 # Begun first where several files run at once: a long one begun last would run alone at the end.
 LONG = [
+    "test_connector_faults",
+    "test_approval_points",
     "test_job_faults",
-    "test_stack",
     "test_command_lists",
+    "test_stack",
     "test_audit_faults",
     "test_malloc",
     "test_memory",
-    "test_connector_faults",
     "test_memory_recall",
     "test_nats_cluster",
     "test_console",
@@ -67,9 +68,13 @@ LONG = [
 
 
 def pytest_collection_modifyitems(items):
+    """After those the other tests of faults, which take longer than the rest."""
+
     def rank(item):
         name = item.path.stem
-        return LONG.index(name) if name in LONG else len(LONG)
+        if name in LONG:
+            return LONG.index(name)
+        return len(LONG) + (item.path.parent.name != "faults")
 
     items.sort(key=rank)
 

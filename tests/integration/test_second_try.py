@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: MIT
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 
 import pytest
+from gantry_testing.wait import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -78,3 +81,36 @@ def test_the_first_failure_and_the_second_success(tmp_path):
     assert done.returncode == 0, done.stdout
     assert "second try: test_flaky.py::test_it" in done.stdout.splitlines()
     assert done.stdout.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"
+
+
+def is_gone(pid):
+    stat = pathlib.Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_ends_its_step(tmp_path, how):
+    """tests/run alone has the signal, as from a service manager; what its step began ends too."""
+    stubs = {
+        "make": "exit 0",
+        "deploy/dependencies": "exit 0",
+        "tests/lint.sh": "sleep 600 & echo $$ $! >pids.new && mv pids.new pids; wait",
+    }
+    for name, text in stubs.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    for name in ("run", "python.sh"):
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
+    env = dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}", ONLY="lint")
+    run = subprocess.Popen([tmp_path / "tests/run"], env=env, stdout=subprocess.DEVNULL)
+    pids = tmp_path / "pids"
+    wait_until(pids.exists, 60, "the step runs")
+    run.send_signal(how)
+    assert run.wait(60) == 128 + how
+    for pid in pids.read_text().split():
+        wait_until(lambda pid=pid: is_gone(pid), 30, f"{pid} ends")
