@@ -102,6 +102,10 @@ class Cluster:
                     client.close()
         return {}
 
+    def config(self, stream):
+        """Once somebody answers in time."""
+        return wait_until(lambda: self.api(f"STREAM.INFO.{stream}").get("config"), 30, stream)
+
     def leader(self, stream):
         return self.api(f"STREAM.INFO.{stream}").get("cluster", {}).get("leader")
 
@@ -148,22 +152,24 @@ def cluster(make_stack):
 
 
 def test_streams_have_replicas_where_they_belong(cluster):
-    assert cluster.api("STREAM.INFO.MEMORY")["config"]["num_replicas"] == 1
-    kept = cluster.stack.client().ingest("s", "stored while there was one replica").ok().json["id"]
+    assert cluster.config("MEMORY")["num_replicas"] == 1
+    answer = cluster.stack.client().ingest("s", "stored while there was one replica")
+    assert answer.status in (200, 202), answer  # SYNC_WAIT_MS may be over first
+    kept = answer.json["id"]
     cluster.stack.gantry("provision", "--replicas", "3")
     wait_until(
         lambda: cluster.stack.client().get(f"/memory/{kept}").status == 200,
         20,
-        "the new replicas have a leader",
+        "it is stored, and the new replicas have a leader",
     )
     for stream in STREAMS:
-        config = cluster.api(f"STREAM.INFO.{stream}")["config"]
+        config = cluster.config(stream)
         assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]}), (
             stream
         )
     # Who provisions again, after an upgrade, need not know.
     cluster.stack.gantry("provision")
-    config = cluster.api("STREAM.INFO.MEMORY")["config"]
+    config = cluster.config("MEMORY")
     assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]})
     done = cluster.stack.gantry("provision", "--place", "region:elsewhere", check=False)
     assert done.returncode != 0, done.stderr
