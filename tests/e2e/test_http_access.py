@@ -184,7 +184,7 @@ def test_key_life(stack):
     user.get("/memory").ok()
     stack.anonymous().clone(fresh["key"]).get("/memory").ok()
     admin.delete(f"/keys/{made['key_id']}").ok(204)
-    wait_until(lambda: user.get("/memory").status == 401, 1)
+    wait_until(lambda: user.get("/memory").status == 401, 10)
     assert admin.delete("/keys/" + "0" * 12).ok(404).code == "not_found"
     assert admin.post("/keys/" + "0" * 12 + "/rotate").ok(404).code == "not_found"
     stack.anonymous().clone(fresh["key"]).get("/memory").ok()
@@ -227,7 +227,7 @@ def test_expired_key(stack):
             "%s",
             [made["key_id"]],
         )
-    wait_until(lambda: user.get("/memory").status == 401, 1)
+    wait_until(lambda: user.get("/memory").status == 401, 10)
 
 
 def test_key_idempotency(stack):

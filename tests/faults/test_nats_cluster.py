@@ -301,4 +301,4 @@ def test_keys_at_every_server(cluster):
             in client.request("gantry.v1.default.memory.search", {"query": "load"}).data
         )
     stack.gantry("key", "revoke", made["key_id"])
-    assert all(client.wait_closed(10) for client in clients)
+    assert all(client.wait_closed() for client in clients)

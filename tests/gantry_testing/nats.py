@@ -178,7 +178,7 @@ class Nats:
         """A JetStream API request ($JS.API. is put before the subject)."""
         return json.loads(self.request("$JS.API." + subject, body or b"", timeout=timeout).data)
 
-    def wait_closed(self, timeout=5):
+    def wait_closed(self, timeout=60):
         """Whether the server closes the connection in time."""
         try:
             self._until(lambda: False, timeout, "still open")

@@ -124,6 +124,6 @@ class Done:
         self.sid = client.subscribe("gantry.v1.*.*.*.done")
         client.flush()
 
-    def next(self, timeout=10):
+    def next(self, timeout=60):
         message = self.client.next(timeout, self.sid)
         return message.subject.split(".")[4], done_event(message)

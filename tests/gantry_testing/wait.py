@@ -7,6 +7,7 @@ import time
 PATIENCE = (
     4  # times what a quiet machine needs at the most: a bound against hanging, never a judgement
 )
+LOOK = 5.0  # seconds: who waits for less wants to know whether it happens soon, and goes on
 
 
 def quiet():
@@ -30,9 +31,10 @@ def promised(seconds):
 
 def wait_until(condition, seconds=20.0, what=None, interval=0.02):
     """Call condition until it returns something true, which is returned; AssertionError if it does
-    not within PATIENCE times so many seconds. An exception of the last call is shown as the
-    reason."""
-    deadline = time.monotonic() + seconds * PATIENCE
+    not within PATIENCE times so many seconds, and at least a minute from LOOK on. An exception of
+    the last call is shown as the reason."""
+    allowed = seconds * PATIENCE if seconds < LOOK else max(60.0, seconds * PATIENCE)
+    deadline = time.monotonic() + allowed
     while True:
         problem = None
         try:
@@ -43,5 +45,5 @@ def wait_until(condition, seconds=20.0, what=None, interval=0.02):
             problem = error
         if time.monotonic() >= deadline:
             name = what or getattr(condition, "__name__", "condition")
-            raise AssertionError(f"{name}: not within {seconds * PATIENCE} s") from problem
+            raise AssertionError(f"{name}: not within {allowed} s") from problem
         time.sleep(interval)
