@@ -17,6 +17,12 @@
 #define DIGITS_MAX 17
 #define SUBNORMAL  2.2250738585072014e-308
 
+/* Numbers that are written without trying. */
+#define SHORT_PLACES 12
+#define SHORT_UNIT   1e12
+#define SHORT_LEAST  1e-5
+#define SHORT_MOST   1000
+
 struct decimal {
     char digits[DIGITS_MAX + 1];
     int count;
@@ -107,6 +113,32 @@ write_decimal(const struct decimal *d, char *text, size_t size)
                        n - 1);
 }
 
+/* Of at most twelve places: a whole number of them and the power of ten are exact, so the double that
+ * their quotient gives is the one that the text reads back as. False: it has more. */
+static bool
+write_short(double value, char *text)
+{
+    uint64_t units;
+    char *at;
+
+    if (value < SHORT_LEAST || value >= SHORT_MOST)
+        return false;
+    units = (uint64_t)(value * SHORT_UNIT + .5);
+    if (!same((double)units / SHORT_UNIT, value))
+        return false;
+    at = text + 1 + (value >= 10) + (value >= 100) + 1 + SHORT_PLACES;
+    *at = '\0';
+    for (int place = 0; place < SHORT_PLACES; place++, units /= 10) {
+        *--at = (char)('0' + units % 10);
+        if (*at == '0' && at[1] == '\0')
+            *at = '\0';
+    }
+    *--at = '.';
+    for (; at > text; units /= 10)
+        *--at = (char)('0' + units % 10);
+    return true;
+}
+
 const char *
 json_format_number(double value, char text[JSON_NUMBER_TEXT_MAX])
 {
@@ -124,6 +156,8 @@ json_format_number(double value, char text[JSON_NUMBER_TEXT_MAX])
         *at++ = '-';
         value = -value;
     }
+    if (write_short(value, at))
+        return text;
     shortest(value, &d);
     while (d.count > 1 && d.digits[d.count - 1] == '0')
         d.digits[--d.count] = '\0';

@@ -449,6 +449,38 @@ test_numbers(void **unused)
     }
 }
 
+/* Numbers of twelve places, and their neighbours, which need more digits. */
+static void
+test_numbers_of_twelve_places(void **unused)
+{
+    static const uint64_t UNITS[] = { 10000000,        10000001,        99999999,
+                                      100000000000,    999999999999,    1000000000001,
+                                      9999999999999,   10000000000001,  99999999999999,
+                                      100000000000001, 999999999999999, 123450000000000 };
+    char text[JSON_NUMBER_TEXT_MAX], wanted[40];
+    uint64_t random = 42;
+
+    for (size_t i = 0; i < 20000; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        uint64_t units = i < TEST_COUNT(UNITS) ? UNITS[i] : (random >> 14) % 1000000000000000;
+        double value = (double)units / 1e12;
+        if (units % 1000000000000 == 0 || value < 1e-6)
+            continue;
+        int len = snprintf(wanted, sizeof(wanted), "%llu.%012llu",
+                           (unsigned long long)(units / 1000000000000),
+                           (unsigned long long)(units % 1000000000000));
+        while (wanted[len - 1] == '0')
+            wanted[--len] = '\0';
+        assert_string_equal(json_format_number(value, text), wanted);
+        for (int up = 0; up < 2; up++) {
+            double next = nextafter(value, up ? INFINITY : 0);
+            (void)json_format_number(next, text);
+            assert_string_not_equal(text, wanted);
+            assert_true(strtod(text, NULL) >= next && strtod(text, NULL) <= next);
+        }
+    }
+}
+
 static void
 test_canonical(void **unused)
 {
@@ -558,6 +590,7 @@ main(void)
         cmocka_unit_test(test_writer),
         cmocka_unit_test(test_writer_misuse),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_numbers_of_twelve_places),
         cmocka_unit_test(test_canonical),
     };
 

@@ -34,11 +34,20 @@ mode_name(enum collection_mode mode)
     return "";
 }
 
+/* What is beyond twelve places says nothing, and takes json_format_number() a microsecond. */
+#define PLACES 1e12
+
+static void
+put_score(struct json_writer *w, const char *name, double score)
+{
+    json_put_number(w, name, round(score * PLACES) / PLACES);
+}
+
 static void
 put_optional(struct json_writer *w, const char *name, bool there, double value)
 {
     if (there)
-        json_put_number(w, name, value);
+        put_score(w, name, value);
     else
         json_put_null(w, name);
 }
@@ -63,7 +72,7 @@ write_result(struct buf *out, const struct request *r, const struct collection_h
     put_optional(&w, "cosine_distance", !isnan(distance), distance);
     put_optional(&w, "similarity_score", !isnan(distance), 1 - distance);
     put_optional(&w, "text_score", hit->bm25 > 0, (double)hit->bm25);
-    json_put_number(&w, "score", score);
+    put_score(&w, "score", score);
     json_close(&w);
     return json_end(&w) == RC_OK;
 }
