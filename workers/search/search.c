@@ -4,6 +4,7 @@
  */
 #include "search.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 
 #include "base/cleanup.h"
@@ -50,6 +51,7 @@ search_memories(struct worker *w, struct call *call)
 {
     struct search *s = worker_state(w);
     struct err err = { 0 };
+    s->searches++;
     call->audit_target = json_string(call->body, "scope");
     struct request *r = request_read(s, call);
     if (!r) {
@@ -95,6 +97,8 @@ search_tick(struct worker *w)
     tell_that_it_works(s);
     if (s->pool)
         pool_expire(s->pool);
+    if (rest_is_due(&s->rest, s->searches))
+        (void)malloc_trim(0);
 }
 
 enum rc

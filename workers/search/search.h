@@ -19,6 +19,7 @@
 #include "embed/embed.h"
 #include "index/collection.h"
 #include "querycache.h"
+#include "rest.h"
 #include "worker/worker.h"
 
 #define SEARCH_TAGS_MAX 64 /* of one request */
@@ -37,6 +38,8 @@ struct search {
     struct embed_watch watch;  /* of the embedding server, for all threads */
     bool told_failing;
     _Atomic unsigned late; /* searches that ran out of time since the last tick */
+    uint64_t searches;     /* that were asked for */
+    struct rest rest;
     struct querycache cache;
     struct shelf *shelf; /* owned */
     struct pool *pool;   /* owned; NULL until every server is there */
