@@ -5,7 +5,7 @@
 #ifndef GANTRY_BASE_HEX_H
 #define GANTRY_BASE_HEX_H
 
-/* -1 if c is none. Letters in either case. */
+/* -1 if c is not a digit. Letters in either case. */
 static inline int
 hex_value(char c)
 {

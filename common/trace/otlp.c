@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "base/version.h"
 #include "json/json.h"
@@ -14,15 +15,6 @@
 
 /* --- lists of the environment ------------------------------------------------------------------------ */
 
-static int
-digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool
 decode(const char *text, size_t len, char out[OTLP_PAIR_MAX])
 {
@@ -30,8 +22,8 @@ decode(const char *text, size_t len, char out[OTLP_PAIR_MAX])
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         if (c == '%') {
-            int high = i + 2 < len ? digit(text[i + 1]) : -1;
-            int low = i + 2 < len ? digit(text[i + 2]) : -1;
+            int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
+            int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return false;
             c = (char)(high * 16 + low);
