@@ -4,8 +4,8 @@
  * NATS server asks about logins.
  *
  * Each says every PEERS_BEAT_MS on gantry.sys.gateway.callout.<name> that it lives; <name> is also
- * the name of its callout connection. Whoever has not been heard for PEERS_SILENT_MS, and has not
- * said goodbye, has that connection ended (kick.h). A gateway that was only slow connects again.
+ * the name of its callout connection. A gateway that was silent for PEERS_SILENT_MS without having
+ * said goodbye has that connection ended (kick.h). A gateway that was only slow connects again.
  *
  * Threads: the loop's thread only
  */

@@ -68,7 +68,7 @@ typedef void bus_ack_fn(void *arg, enum rc rc, bool duplicate, const struct err 
  * (RC_TEMP when it takes longer). */
 enum rc bus_connect(struct loop *loop, const struct bus_options *options, uint32_t wait_ms,
                     struct bus **out, struct err *err);
-/* Flushes, closes, releases. What is still awaited is forgotten: no callback runs any more. */
+/* Flushes, closes, releases. Answers still awaited are dropped: no callback runs any more. */
 void bus_free(struct bus *bus);
 bool bus_connected(const struct bus *bus);
 /* Write what was published now, from inside a long call that does not turn the loop. */

@@ -38,7 +38,7 @@ struct guard_networks {
     struct guard_network items[GUARD_NETWORKS_MAX];
 };
 
-/* Networks separated by blanks or commas; RC_CONFIG names the one that is none. */
+/* Networks separated by blanks or commas; RC_CONFIG names the malformed one. */
 enum rc guard_networks_read(const char *text, struct guard_networks *out, struct err *err);
 
 /* Why the address is refused, as a phrase ("a private address"); NULL: it may be connected to. */

@@ -70,7 +70,7 @@ const struct err *kv_down(const struct kv *kv);
 
 /* Queue a command; everything queued in one turn is one write. fn is called exactly once (also
  * with RC_TEMP when the connection is down or timeout_ms passes), never before kv_call() returns.
- * What timed out may have been carried out all the same. */
+ * A command that timed out may have been executed all the same. */
 void kv_call(struct kv *kv, const struct kv_command *cmd, uint32_t timeout_ms, kv_fn *fn,
              void *arg);
 /* cmd holds only the keys (first n_keys) and arguments. */

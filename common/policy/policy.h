@@ -57,7 +57,7 @@ struct policy_decision {
     char reasons[POLICY_REASONS_MAX][POLICY_REASON_MAX];
 };
 
-/* doc NULL: there is no policy. A document that is none (it was checked when it was set) denies. */
+/* doc NULL: there is no policy. A malformed document (it was checked when it was set) denies. */
 void policy_evaluate(const cJSON *doc, int64_t version, const struct policy_ask *ask,
                      struct policy_decision *out);
 

@@ -31,7 +31,7 @@ void host_of_list(const char *text, char host[POLICY_HOST_MAX]);
 /* NULL: the pattern can fit a host. Else what it is and what to send instead; the text may be in send. */
 const char *host_pattern_refusal(const char *pattern, char send[POLICY_HOST_MAX]);
 
-/* The minutes of "HH:MM"; -1 if it is none. 24:00 is one. */
+/* The minutes of "HH:MM"; -1 if it is not a time. 24:00 is one. */
 int minutes_of(const char *text);
 /* 0 = Monday; -1 = no day's name. */
 int day_of(const char *name);

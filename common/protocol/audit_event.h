@@ -2,7 +2,7 @@
 /*
  * audit_event - what a settler tells the audit log about one request or command.
  *
- * Whoever settles a request publishes one such message to
+ * The program that settles a request publishes one such message to
  * gantry.v1.<workspace>.audit.request.<program> and waits for its PubAck before the answer leaves
  * (architecture, decision 9). The audit worker takes the workspace and the program from the
  * subject, adds a nonce and the time of recording, replaces the two plain SHA-256 digests by

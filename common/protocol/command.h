@@ -125,7 +125,7 @@ void told_subject(char out[SUBJECT_MAX], const char *workspace, const char *fami
 /* "gantry.v1.<workspace>.answers.<family>" */
 void answers_subject(char out[SUBJECT_MAX], const char *workspace, const char *family);
 
-/* Takes a subject apart. RC_CORRUPT when it is none of ours. */
+/* Takes a subject apart. RC_CORRUPT when it is not a subject of ours. */
 enum rc command_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], enum command *out);
 enum rc done_parse(const char *subject, char workspace[WORKSPACE_TEXT_MAX], char family[16],
                    char id[ID_TEXT_MAX]);

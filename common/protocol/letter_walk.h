@@ -37,7 +37,7 @@ struct letter_walk {
 enum rc letter_walk_next(const struct letter_walk *walk, struct buf *body);
 bool letter_walk_is_ours(const struct letter_walk *walk, const struct letter *letter);
 /* At the end: what LETTER_INFO_SUBJECT is asked; and whether its answer says that letters were passed
- * over. Then the walk begins again, over all. An answer that is none: false. */
+ * over. Then the walk begins again, over all. A malformed answer: false. */
 enum rc letter_walk_count(const struct letter_walk *walk, struct buf *body);
 bool letter_walk_again(struct letter_walk *walk, const cJSON *info);
 

@@ -9,7 +9,7 @@
  * Shape:   snapshot {"program":text,"instance":text,"version":text,"started_ms":n,"values":{"calls":n,…},
  *          "usage":{"cpu_us":n,…},"series":[{"family":n,"labels":[a,b],"sum_us":n,"counts":[n,…],
  *          "exemplars":[[bucket,trace id,us,ms],…]},…]}
- * Errors:  RC_INVALID  a snapshot that is none
+ * Errors:  RC_INVALID  a malformed snapshot
  * Source:  contract section 3 (/metrics)
  */
 #ifndef GANTRY_PROTOCOL_METRICS_H

@@ -32,7 +32,7 @@ void forward_done(struct gateway *gw, const struct bus_msg *msg);
 void forward_answers(struct gateway *gw, const struct bus_msg *msg);
 
 /* A gateway that ends waits no longer than this for a command: its client hears 202, and asks another
- * gateway. What comes later is under the same bound (checks_head.c). */
+ * gateway. Requests that come later are under the same bound (checks_head.c). */
 #define FORWARD_DRAIN_MS 5000
 void forward_drain(struct gateway *gw);
 

@@ -21,7 +21,7 @@
 struct listener {
     TAILQ_ENTRY(listener) channel_link;
     TAILQ_ENTRY(listener) beat_link;
-    struct channel *channel; /* borrowed; NULL: it is none any more */
+    struct channel *channel; /* borrowed; NULL: it has left its channel */
     struct request *r;       /* borrowed: its owner */
     struct tally_row *share; /* borrowed: the workspace's */
     int64_t beat_ms;         /* monotonic: when something was written last */

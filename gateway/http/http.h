@@ -8,7 +8,7 @@
  * http_answer() was called; what comes after that is read and dropped within bounds.
  *
  * The body of an answer is there as a whole, or comes in pieces (stream_max): chunked, to a client of
- * HTTP/1.0 until the connection ends. Who does not read the pieces is cut off at that bound. A client
+ * HTTP/1.0 until the connection ends. A client that reads too slowly is cut off at that bound. A client
  * that ends its side of the connection wants no more of them.
  *
  * Bounds of connections: a number for all, where the one that has been idle for longest makes room

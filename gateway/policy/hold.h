@@ -3,7 +3,7 @@
  * hold - actions that wait for an approval: rows of the table `approval`, which survive everything that
  * PostgreSQL survives.
  *
- * Theory of operation. What needs an approval is not published: the message that would have been, with all
+ * Theory of operation. A command that needs an approval is not published: its message, with all
  * that its claim needs, becomes a row (its payload encrypted under DATA_KEY for workspace and id), and the
  * job is shown as waiting_approval. A decision changes the row, in one statement, once. Everything after that
  * (telling who approves, publishing what was approved, ending the job of what was not, the audit events) is

@@ -4,7 +4,7 @@
  *
  * An answer to such a page has the lines that let it be read; a preflight (OPTIONS with
  * Access-Control-Request-Method) is answered before any key is looked at, since browsers send none.
- * Whoever is not on the list gets no such line, and the browser keeps the answer from the page.
+ * An origin that is not listed gets no such line, and the browser keeps the answer from the page.
  *
  * Errors:  RC_CONFIG  an entry is no origin
  * Threads: the loop's thread only

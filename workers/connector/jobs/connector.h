@@ -100,7 +100,7 @@ enum rc connector_dead(struct worker *w, struct call *call, const char *reason, 
 
 /* running.c */
 void connector_run_start(struct worker *w, struct call *call);
-/* Parameters of this task, without type; owned. NULL: a task that is none. */
+/* Parameters of this task, without type; owned. NULL: the task is malformed. */
 void errand_stop_all(struct connector *c);
 /* A thread with a small stack and without signals; 0, or why not. */
 int connector_thread(pthread_t *thread, void *(*fn)(void *), void *arg);

@@ -4,7 +4,7 @@
  *
  * Shape:   {"from","to":[…],"cc":[…],"bcc":[…],"reply_to","subject","text","html",
  *           "attachments":[{"name","type","data" (base64)}],"id"}; every part is base64
- * Errors:  RC_INVALID  an address, a media type or base64 that is none: the error names the member
+ * Errors:  RC_INVALID  a malformed address, media type or base64: the error names the member
  * Source:  RFC 5322, 2045 to 2047, 2231
  */
 #ifndef GANTRY_CONNECTOR_RECIPE_MESSAGE_H
