@@ -113,9 +113,14 @@ const struct credential CREDENTIALS[] = {
 /* clang-format on */
 const size_t CREDENTIAL_COUNT = ARRAY_LEN(CREDENTIALS);
 
+/* What the prefixes begin with: most words are passed over by that alone. */
+static const char FIRSTS[] = "AEGHNPSdefghlnoprstwxy";
+
 bool
 credential_begins(const char *text, size_t len)
 {
+    if (len == 0 || !memchr(FIRSTS, text[0], sizeof(FIRSTS) - 1))
+        return false;
     for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
         const struct credential *c = &CREDENTIALS[i];
         if (c->eager && len >= c->eager && text[0] == c->prefix[0] &&

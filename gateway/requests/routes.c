@@ -406,31 +406,27 @@ take_param(const struct route_param *param, const char *text, size_t len, struct
     }
 }
 
-/* One segment after the other: literal, or a parameter that is decoded into params. */
+/* Literal up to a parameter, which is a whole segment and is decoded into params. */
 static bool
 fits(const struct route *route, const char *path, size_t len, struct route_match *out)
 {
     const char *t = route->path;
     const char *end = path + len;
-    size_t n = 0;
-    while (*t == '/' && path < end && *path == '/') {
-        t++;
-        path++;
-        size_t want = strcspn(t, "/");
+    for (size_t n = 0;; n++) {
+        while (path < end && *t && *t == *path && *t != '{') {
+            t++;
+            path++;
+        }
+        if (*t != '{' || n == route->n_params)
+            return *t == '\0' && path == end;
         const char *slash = memchr(path, '/', (size_t)(end - path));
         size_t have = slash ? (size_t)(slash - path) : (size_t)(end - path);
-        if (want && t[0] == '{') {
-            if (n == route->n_params || have == 0)
-                return false;
-            take_param(&route->params[n], path, have, out, out->params[n]);
-            n++;
-        } else if (want != have || memcmp(t, path, want) != 0) {
+        if (have == 0)
             return false;
-        }
-        t += want;
+        take_param(&route->params[n], path, have, out, out->params[n]);
+        t += strcspn(t, "/");
         path += have;
     }
-    return *t == '\0' && path == end;
 }
 
 void

@@ -424,6 +424,21 @@ every_form_is_long_enough(void **state)
     }
 }
 
+static void
+every_prefix_begins_a_credential(void **state)
+{
+    for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
+        char word[300];
+        memset(word, 'x', sizeof(word));
+        memcpy(word, CREDENTIALS[i].prefix, strlen(CREDENTIALS[i].prefix));
+        if (!CREDENTIALS[i].eager)
+            continue;
+        if (!credential_begins(word, sizeof(word)))
+            fail_msg("not seen: %s", CREDENTIALS[i].prefix);
+    }
+    assert_false(credential_begins("", 0));
+}
+
 /* What each place of a text could make the search look at again; a search whose time grew with the
  * square would not end before the alarm. */
 static void
@@ -521,6 +536,7 @@ main(void)
         cmocka_unit_test(finds_random_values),
         cmocka_unit_test(finds_sessions_and_passwords),
         cmocka_unit_test(every_form_is_long_enough),
+        cmocka_unit_test(every_prefix_begins_a_credential),
         cmocka_unit_test(takes_linear_time),
         cmocka_unit_test(names_the_field),
         cmocka_unit_test(leaves_field_alone_when_clean),
