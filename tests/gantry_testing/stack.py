@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import urllib.request
+from urllib.parse import urlsplit
 
 from .http import Client
 from .nats import Nats
@@ -93,6 +94,24 @@ class Stack:
             cwd=ROOT,
             env=self._environment(KEEP=os.environ.get("KEEP", "")),
         )
+
+    @classmethod
+    def of(cls, directory):
+        """The system that runs there, whoever started it: it is left running."""
+        one = cls.__new__(cls)
+        one.directory, one.keeper = pathlib.Path(directory).resolve(), None
+        one.ports, one.settings, one.env, one._keys = {}, {}, {}, {}
+        one.read_env()
+        addresses = {
+            "GATEWAY_PORT": "GANTRY_URL",
+            "ADMIN_PORT": "GANTRY_ADMIN_URL",
+            "NATS_PORT": "NATS_URL",
+            "NATS_MONITOR_PORT": "NATS_MONITOR_URL",
+            "POSTGRES_PORT": "DATABASE_SUPERUSER_URL",
+            "REDIS_PORT": "REDIS_URL",
+        }
+        one.ports = {port: str(urlsplit(one.env[name]).port) for port, name in addresses.items()}
+        return one
 
     # --- life -----------------------------------------------------------------------------------
     def _environment(self, **env):
