@@ -47,40 +47,14 @@ call_problem(struct call *call, enum problem_code code, const struct field_error
     set_body(call, problem_http(code), code, &text);
 }
 
-/* The problem that says generally what a code means; handlers that know better say it themselves. */
-static enum problem_code
-problem_of(enum rc rc)
-{
-    switch (rc) {
-    case RC_INVALID:
-        return PROBLEM_INVALID_REQUEST;
-    case RC_DENIED:
-        return PROBLEM_MISSING_SCOPE;
-    case RC_NOTFOUND:
-        return PROBLEM_NOT_FOUND;
-    case RC_CONFLICT:
-        return PROBLEM_REQUEST_IN_PROGRESS;
-    case RC_LIMIT:
-        return PROBLEM_BODY_TOO_LARGE;
-    case RC_OK:
-    case RC_TEMP:
-    case RC_CORRUPT:
-    case RC_CONFIG:
-    case RC_BUG:
-    case RC_COUNT:
-        break;
-    }
-    return PROBLEM_INTERNAL;
-}
-
+/* A failure of ours, or of a server, is no verdict about the request, whatever its code says of the
+ * thing that failed: a row that a statement did not find, a buffer that was too small. What is a
+ * verdict the handler says itself, by call_problem(). */
 void
 call_fail(struct call *call, const struct err *err)
 {
-    if (rc_verdict(err->rc) == VERDICT_DONE && err->rc != RC_OK) {
-        call_problem(call, problem_of(err->rc), NULL, err->text);
-        return;
-    }
-    call->result = (struct result){ .rc = err->rc == RC_OK ? RC_BUG : err->rc,
-                                    .code = PROBLEM_COUNT,
-                                    .err = *err };
+    enum rc rc = rc_verdict(err->rc) == VERDICT_DONE ? RC_BUG : err->rc;
+    if (err->rc == RC_CONFLICT) /* with another's transaction, which will have ended */
+        rc = RC_TEMP;
+    call->result = (struct result){ .rc = rc, .code = PROBLEM_COUNT, .err = *err };
 }

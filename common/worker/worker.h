@@ -177,7 +177,7 @@ bool worker_draining(const struct worker *w);
 void call_answer(struct call *call, int status, const struct buf *body);
 void call_problem(struct call *call, enum problem_code code, const struct field_errors *errors,
                   const char *detail);
-void call_fail(struct call *call,
-               const struct err *err); /* RETRY, REJECT or a generic answer by rc */
+/* Something of ours failed: RETRY or REJECT by rc, never an answer. */
+void call_fail(struct call *call, const struct err *err);
 
 #endif

@@ -65,6 +65,13 @@ view_add(struct allow_view *view, const char *action, size_t len)
     return RC_OK;
 }
 
+/* Without a name that is none of an action, or beyond the bound; not without one for want of memory. */
+static enum rc
+view_take(struct allow_view *view, const char *action)
+{
+    return view_add(view, action, strlen(action)) == RC_TEMP ? RC_TEMP : RC_OK;
+}
+
 static void
 view_fini(struct allow_view *view)
 {
@@ -140,24 +147,17 @@ keep(struct allowlist *list, const struct question *q, struct slot **out)
     slot->asked_ms = q->asked_ms;
     slot->view.egress = q->egress ? strdup(q->egress) : NULL;
     *out = slot;
-    if (keep_policy(list, q, slot) != RC_OK) {
-        slot->workspace[0] = '\0';
-        return RC_BUG;
-    }
-    if (!q->actions) {
-        for (unsigned i = 0; i < list->defaults.count; i++)
-            (void)view_add(&slot->view, list->defaults.actions[i],
-                           strlen(list->defaults.actions[i]));
-        return RC_OK;
-    }
-    if (json_read(q->actions, strlen(q->actions), &own, &err) != RC_OK) {
-        slot->workspace[0] = '\0'; /* not an empty list that would be remembered */
-        return RC_BUG;
-    }
+    enum rc rc = keep_policy(list, q, slot);
+    for (unsigned i = 0; rc == RC_OK && !q->actions && i < list->defaults.count; i++)
+        rc = view_take(&slot->view, list->defaults.actions[i]);
+    if (rc == RC_OK && q->actions)
+        rc = json_read(q->actions, strlen(q->actions), &own, &err) == RC_OK ? RC_OK : RC_BUG;
     cJSON_ArrayForEach (item, own)
-        if (cJSON_IsString(item))
-            (void)view_add(&slot->view, item->valuestring, strlen(item->valuestring));
-    return RC_OK;
+        if (rc == RC_OK && cJSON_IsString(item))
+            rc = view_take(&slot->view, item->valuestring);
+    if (rc != RC_OK)
+        slot->workspace[0] = '\0'; /* no list, or half of one, is not to be remembered */
+    return rc;
 }
 
 static void
@@ -165,11 +165,10 @@ on_done(void *arg)
 {
     struct question *q = arg;
     struct slot *slot = NULL;
-    enum rc rc = q->work.rc;
-    if (rc == RC_OK && !q->found)
-        rc = RC_NOTFOUND;
+    enum rc rc =
+        q->work.rc == RC_OK ? RC_OK : RC_TEMP; /* a failed question is no "there is none" */
     if (rc == RC_OK)
-        rc = keep(q->list, q, &slot);
+        rc = q->found ? keep(q->list, q, &slot) : RC_NOTFOUND;
     q->fn(q->arg, rc, slot ? &slot->view : NULL);
     free(q->actions);
     free(q->egress);

@@ -11,6 +11,7 @@ import pytest
 from gantry_testing.wait import wait_until
 
 TASK = {"task": {"type": "ping", "message": "m"}}
+EVENT = {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}
 
 
 @pytest.fixture(scope="module")
@@ -67,51 +68,74 @@ def test_audit_is_stopped_while_no_worker_tells_of_itself(system):
     system.bring_back("audit")
 
 
-def test_an_allowlist_that_cannot_be_read_is_no_verdict(system):
+@contextlib.contextmanager
+def broken(system, table, state):
+    """Whoever reads that table hears of an error with that SQLSTATE."""
+    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+        cursor.execute(
+            "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass",
+            (table,),
+        )
+        secured, forced = cursor.fetchone()
+        cursor.execute(
+            "CREATE FUNCTION broken() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'x' "
+            f"USING ERRCODE = '{state}'; END $$; GRANT EXECUTE ON FUNCTION broken() TO PUBLIC;"
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+            f"CREATE POLICY broken ON {table} AS {'RESTRICTIVE' if secured else 'PERMISSIVE'}"
+            " FOR SELECT USING (broken())"
+        )
+        try:
+            yield
+        finally:
+            cursor.execute(
+                f"DROP POLICY broken ON {table}; DROP FUNCTION broken();"
+                + ("" if secured else f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;")
+                + ("" if forced else f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;")
+            )
+
+
+@pytest.mark.parametrize("state", ["XX000", "P0002"])
+def test_an_allowlist_that_cannot_be_read_is_no_verdict(system, state):
     client = system.client("developer")
     assert client.post("/webhook/executor/run", TASK).status == 200
-    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
-        for break_it, mend_it in (
-            (
-                "REVOKE SELECT ON workspace FROM gantry_gateway",
-                "GRANT SELECT ON workspace TO gantry_gateway",
+    answers = []
+    with broken(system, "workspace", state):
+        # What was read a moment ago is still good; then it is 503, and at no time a refusal.
+        wait_until(
+            lambda: (
+                answers.append(client.post("/webhook/executor/run", TASK))
+                or answers[-1].status == 503
             ),
-            # An internal error of the server.
-            (
-                "CREATE FUNCTION broken() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'x' "
-                "USING ERRCODE = 'XX000'; END $$;"
-                "ALTER TABLE workspace ENABLE ROW LEVEL SECURITY; ALTER TABLE workspace FORCE ROW "
-                "LEVEL SECURITY;"
-                "GRANT EXECUTE ON FUNCTION broken() TO PUBLIC; CREATE POLICY broken ON workspace "
-                "USING (broken())",
-                "DROP POLICY broken ON workspace; ALTER TABLE workspace DISABLE ROW LEVEL "
-                "SECURITY, NO FORCE ROW LEVEL SECURITY;"
-                "DROP FUNCTION broken()",
-            ),
+            60,
+            "the allowlist is asked for",
+        )
+    assert {one.status for one in answers} <= {200, 202, 503}
+    assert answers[-1].code == "unavailable"
+    assert "allowlist" in answers[-1].json["detail"]
+    wait_until(
+        lambda: client.post("/webhook/executor/run", TASK).status == 200, 60, "it is read again"
+    )
+
+
+@pytest.mark.parametrize("state", ["23505", "P0002"])
+def test_rows_that_cannot_be_read_are_no_verdict(system, state):
+    """No worker takes what failed in the database for what is wrong with the request: neither
+    "there is none", as P0002 says, nor "there is one already"."""
+    client = system.client("admin", "rows")
+    made = client.ingest("s", f"stored before {state}").ok().json["id"]
+    client.post("/webhook/audit/append", EVENT).ok()
+    with broken(system, "memory", state):
+        for answer in (
+            client.get(f"/memory/{made}"),
+            client.get("/memory?limit=1"),
+            client.search(f"stored before {state}"),
         ):
-            cursor.execute(break_it)
-            try:
-                # What was read a moment ago is still good; then it is 503, and at no time a
-                # refusal.
-                answers = []
-                wait_until(
-                    lambda: (
-                        answers.append(client.post("/webhook/executor/run", TASK))
-                        or answers[-1].status == 503
-                    ),
-                    60,
-                    "the allowlist is asked for",
-                )
-                assert {one.status for one in answers} <= {200, 202, 503}
-                assert answers[-1].code == "unavailable"
-                assert "allowlist" in answers[-1].json["detail"]
-            finally:
-                cursor.execute(mend_it)
-            wait_until(
-                lambda: client.post("/webhook/executor/run", TASK).status == 200,
-                60,
-                "it is read again",
-            )
+            assert answer.status in (500, 503), answer
+    with broken(system, "audit_log", state):
+        answer = client.get("/ai/audit?limit=1")
+        assert answer.status in (500, 503), answer
+    wait_until(lambda: client.get(f"/memory/{made}").status == 200, 60, "it is read again")
+    wait_until(lambda: client.get("/ai/audit?limit=1").status == 200, 60, "and the log")
 
 
 def test_postgresql_told_to_stop_comes_back(system):

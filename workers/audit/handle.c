@@ -25,6 +25,16 @@ stop_if_config(enum rc rc, const struct err *err)
     exit(EXIT_CONFIG);
 }
 
+/* An event that is longer than a leaf may be is its sender's; everything else is ours. */
+static void
+fail(struct call *call, const struct err *err)
+{
+    if (err->rc == RC_LIMIT)
+        call_problem(call, PROBLEM_BODY_TOO_LARGE, NULL, err->text);
+    else
+        call_fail(call, err);
+}
+
 static void
 answer_append(struct call *call, const struct leaf *event)
 {
@@ -137,7 +147,7 @@ store(struct worker *w, struct call **calls, size_t n, size_t max_leaves)
     }
     if (rc == RC_TEMP || n == 1) {
         for (size_t i = 0; i < n; i++)
-            call_fail(calls[i], &err);
+            fail(calls[i], &err);
         return;
     }
     for (size_t i = 0; i < n; i++)
