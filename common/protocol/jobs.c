@@ -40,6 +40,7 @@ begin(const struct job_ref *ref, struct keys *keys, struct kv_command *cmd)
     kv_add(cmd, keys->job);
     kv_add(cmd, keys->index);
     kv_add(cmd, keys->pending);
+    kv_add(cmd, keys->share);
     kv_add(cmd, ref->id);
 }
 
@@ -47,7 +48,7 @@ static void
 call(const struct jobs *jobs, enum script_number script, const struct kv_command *cmd, kv_fn *fn,
      void *arg)
 {
-    kv_script_call(jobs->kv, script, 3, cmd, JOBS_TIMEOUT_MS, fn, arg);
+    kv_script_call(jobs->kv, script, 4, cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 void
@@ -78,6 +79,7 @@ jobs_start(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, void *
     kv_add_int(&cmd, (int64_t)ref->delivery);
     kv_add_int(&cmd, JOBS_LOST_MS);
     kv_add(&cmd, jobs->marks ? "marks" : "");
+    kv_add_int(&cmd, jobs->share_bytes);
     call(jobs, SCRIPT_JOB_START, &cmd, fn, arg);
 }
 
@@ -143,12 +145,7 @@ jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job
         log_no_memory("a job's answer");
     answer_place(ref->workspace, ref->id, place);
     crypto_seal(jobs->data_key, place, end->answer, end->answer_len, sealed);
-    make_keys(ref->workspace, ref->id, &keys);
-    kv_add(&cmd, keys.job);
-    kv_add(&cmd, keys.index);
-    kv_add(&cmd, keys.pending);
-    kv_add(&cmd, keys.share);
-    kv_add(&cmd, ref->id);
+    begin(ref, &keys, &cmd);
     kv_add_int(&cmd, ref->message);
     kv_add_int(&cmd, (int64_t)ref->delivery);
     kv_add(&cmd, end->status);
@@ -162,7 +159,7 @@ jobs_finish(const struct jobs *jobs, const struct job_ref *ref, const struct job
     kv_add_int(&cmd, end->usage.wall_ms);
     kv_add_int(&cmd, end->usage.cpu_ms);
     kv_add_int(&cmd, end->usage.max_rss_bytes);
-    kv_script_call(jobs->kv, SCRIPT_JOB_FINISH, 4, &cmd, JOBS_TIMEOUT_MS, fn, arg);
+    call(jobs, SCRIPT_JOB_FINISH, &cmd, fn, arg);
 }
 
 void
@@ -208,7 +205,7 @@ jobs_dead_sync(const struct jobs *jobs, const struct job_ref *ref, const char *r
     kv_add_int(&cmd, jobs->retention_s);
     kv_add_int(&cmd, clock_wall_ms());
     kv_add(&cmd, reason);
-    rc = kv_script_sync(jobs->kv, SCRIPT_JOB_DEAD, 3, &cmd, &reply, err);
+    rc = kv_script_sync(jobs->kv, SCRIPT_JOB_DEAD, 4, &cmd, &reply, err);
     if (reply)
         kv_reply_free(reply);
     return rc;

@@ -187,6 +187,11 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
 
         answer_again(
             t, &(struct kv_reply){ .type = KV_LIST, .count = ARRAY_LEN(fields), .items = fields });
+    } else if (strcmp(word, "full") == 0) {
+        (void)snprintf(t->steps->error, sizeof(t->steps->error), "%s",
+                       "the workspace's share of Redis is used up (REDIS_SHARE_BYTES)");
+        t->steps->code = PROBLEM_UNAVAILABLE;
+        conclude(t);
     } else {
         tasking_give_back(t, RC_TEMP, "another message or delivery of this command is under way");
     }

@@ -2,7 +2,10 @@
 """What one workspace may fill of Redis: beyond its share it is refused, by name; others notice
 nothing."""
 
+import contextlib
+import json
 import subprocess
+import uuid
 
 import pytest
 from gantry_testing.wait import wait_until
@@ -117,6 +120,45 @@ def test_what_waits_when_the_share_is_used_up(system):
     lost = [job for job in ended.values() if job["status"] == "failed"]
     assert all("share of Redis is used up" in job["error"] for job in lost)
     assert len(ended) - len(lost) >= 30
+
+
+def test_jobs_that_never_run_count(system):
+    """Cancelled before they ran, and dead letters: each leaves its record for the retention."""
+    client, job = system.client("developer", "idler"), str(uuid.uuid4())
+    fields = ["status", "pending", "action", "ping", "enqueued", "1"]
+    redis(system, "hset", f"job:idler:{job}", *fields)
+    assert client.delete(f"/ai/jobs/{job}").ok().json["status"] == "cancelled"
+    assert used(system, "idler") == 600
+    with contextlib.closing(system.nats("developer", "idler")) as nats:
+        nats.js_publish("gantry.v1.idler.executor.run", b'{"task":', msg_id=str(uuid.uuid4()))
+    wait_until(lambda: used(system, "idler") == 1200, 60, "the dead job is counted")
+
+
+def test_direct_clients_have_the_same_share(system):
+    """No gateway refuses their jobs: the executor does, and keeps nothing of them."""
+    share, ping = "jobs:share:direct", json.dumps(PING).encode()
+    with contextlib.closing(system.nats("developer", "direct")) as nats:
+        sid = nats.subscribe("gantry.v1.direct.job.*.done")
+        nats.flush()
+
+        def run():
+            job = str(uuid.uuid4())
+            nats.js_publish("gantry.v1.direct.executor.run", ping, msg_id=job)
+            while (done := nats.next(60, sid)).subject.split(".")[-2] != job:
+                pass
+            return job, json.loads(done.data)
+
+        assert run()[1]["status"] == "success"
+        ends = next(one for one in redis(system, "hkeys", share).split() if one.isdigit())
+        redis(system, "hset", share, ends, str(2 * SHARE), "total", str(2 * SHARE))
+        job, answer = run()
+        assert (answer["status"], answer["code"]) == (503, "unavailable"), answer
+        assert "REDIS_SHARE_BYTES" in answer["detail"]
+        assert redis(system, "exists", f"job:direct:{job}") == "0"
+        # What has expired counts no more.
+        redis(system, "hdel", share, ends)
+        redis(system, "hset", share, "1", str(2 * SHARE), "total", str(2 * SHARE))
+        assert run()[1]["status"] == "success"
 
 
 INGEST = "/webhook/memory/ingest"

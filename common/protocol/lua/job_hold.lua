@@ -18,6 +18,10 @@ if ARGV[5] == 'pending' then
 elseif ARGV[5] ~= 'waiting_approval' then
     redis.call('HSET', KEYS[1], 'finished', ARGV[6], 'error', ARGV[7])
     redis.call('SREM', KEYS[3], ARGV[1])
+    local ends = math.floor((tonumber(ARGV[6]) / 1000 + tonumber(ARGV[4])) / 600) + 1
+    redis.call('HINCRBY', KEYS[4], ends, 600)
+    redis.call('HINCRBY', KEYS[4], 'total', 600)
+    redis.call('EXPIRE', KEYS[4], math.max(redis.call('TTL', KEYS[4]), tonumber(ARGV[4]) + 1200))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return { ARGV[5], redis.call('SCARD', KEYS[3]) }
