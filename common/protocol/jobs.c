@@ -33,6 +33,8 @@ make_keys(const char *workspace, const char *id, struct keys *out)
     (void)snprintf(out->share, KEY_MAX, "jobs:share:%s", workspace);
 }
 
+#define JOB_KEYS 4 /* of begin() */
+
 static void
 begin(const struct job_ref *ref, struct keys *keys, struct kv_command *cmd)
 {
@@ -48,7 +50,7 @@ static void
 call(const struct jobs *jobs, enum script_number script, const struct kv_command *cmd, kv_fn *fn,
      void *arg)
 {
-    kv_script_call(jobs->kv, script, 4, cmd, JOBS_TIMEOUT_MS, fn, arg);
+    kv_script_call(jobs->kv, script, JOB_KEYS, cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 void
@@ -205,7 +207,7 @@ jobs_dead_sync(const struct jobs *jobs, const struct job_ref *ref, const char *r
     kv_add_int(&cmd, jobs->retention_s);
     kv_add_int(&cmd, clock_wall_ms());
     kv_add(&cmd, reason);
-    rc = kv_script_sync(jobs->kv, SCRIPT_JOB_DEAD, 4, &cmd, &reply, err);
+    rc = kv_script_sync(jobs->kv, SCRIPT_JOB_DEAD, JOB_KEYS, &cmd, &reply, err);
     if (reply)
         kv_reply_free(reply);
     return rc;
@@ -243,7 +245,7 @@ jobs_list(const struct jobs *jobs, const char *workspace, const char *cursor, in
     kv_add_int(&cmd, limit);
     kv_add(&cmd, status);
     kv_add_int(&cmd, JOBS_PAGE_BYTES);
-    call(jobs, SCRIPT_JOB_LIST, &cmd, fn, arg);
+    kv_script_call(jobs->kv, SCRIPT_JOB_LIST, 3, &cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
 /* --- replies ----------------------------------------------------------------------------------------- */

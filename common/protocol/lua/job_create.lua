@@ -1,5 +1,5 @@
 -- A command was stored in TASKS: show its job as pending, unless an executor was faster.
--- KEYS: job, index, pending. ARGV: id, action, enqueued ms, retention s.
+-- KEYS: job, index, pending, the share (share_look.lua). ARGV: id, action, enqueued ms, retention s.
 -- Returns { status, jobs that are pending }.
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then

@@ -1,7 +1,7 @@
 -- A job that waits for an approval: from nothing to waiting_approval, and from that to pending, failed or
 -- cancelled. What an executor has begun or ended stays as it is. One that was approved, and could not be
 -- published since, may still fail.
--- KEYS: job, index, pending. ARGV: id, action, enqueued ms, retention s, status, now ms, error.
+-- KEYS: job, index, pending, the share (share_look.lua). ARGV: id, action, enqueued ms, retention s, status, now ms, error.
 -- Returns { status, jobs that are pending }.
 local status = redis.call('HGET', KEYS[1], 'status')
 if status and status ~= 'waiting_approval' and not (status == 'pending' and ARGV[5] == 'failed') then
