@@ -121,11 +121,17 @@ cli_http(struct cli *cli, unsigned parallel, struct fetch_pool **out, struct err
     return RC_OK;
 }
 
+/* A cluster says so of a place that no server has, and of servers that it has not heard of lately: after
+ * a start, or when the machine is busy. */
+#define JS_NO_SUITABLE_PEERS 10005
+
 static enum rc
-rc_from_js(int64_t status)
+rc_from_js(int64_t status, int64_t code)
 {
     if (status == 404)
         return RC_NOTFOUND;
+    if (code == JS_NO_SUITABLE_PEERS)
+        return RC_TEMP;
     return status >= 400 && status < 500 ? RC_INVALID : RC_TEMP;
 }
 
@@ -150,16 +156,17 @@ cli_js(struct cli *cli, const char *subject, const char *body, cJSON **out, int6
     const cJSON *error = json_member(doc, "error");
     if (error) {
         const char *text = json_string(error, "description");
+        int64_t number = json_int(error, "err_code", 0);
         if (code)
-            *code = json_int(error, "err_code", 0);
-        return err_set(err, rc_from_js(json_int(error, "code", 500)), "%s: %.200s", subject,
+            *code = number;
+        return err_set(err, rc_from_js(json_int(error, "code", 500), number), "%s: %.200s", subject,
                        text ? text : "an error");
     }
     *out = TAKE(doc);
     return RC_OK;
 }
 
-/* Servers that elect a leader answer nothing, or that they are temporarily unavailable. */
+/* Servers that elect a leader answer nothing, or that they, or enough of them, are not there now. */
 enum rc
 cli_js_patient(struct cli *cli, const char *subject, const char *body, cJSON **out, int64_t *code,
                struct err *err)

@@ -171,7 +171,7 @@ def test_streams_have_replicas_where_they_belong(cluster):
     cluster.stack.gantry("provision")
     config = cluster.config("MEMORY")
     assert (config["num_replicas"], config["placement"]) == (3, {"tags": ["region:here"]})
-    done = cluster.stack.gantry("provision", "--place", "region:elsewhere", check=False)
+    done = cluster.stack.gantry("provision", "--place", "region:elsewhere", "--wait=1", check=False)
     assert done.returncode != 0, done.stderr
     assert "no suitable peers" in done.stderr, done.stderr
 
