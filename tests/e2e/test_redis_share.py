@@ -76,14 +76,14 @@ def test_results_count(system):
     wait_until(
         lambda: (
             answers.append(client.post("/webhook/executor/run", PRINTS))
-            or answers[-1].status == 503
+            or answers[-1].headers.get("Retry-After") == "60"
         ),
         200,
-        "the share is used up",
+        "the share is used up, and the gateway, which looks once a second, knows it",
     )
     assert {one.status for one in answers} == {200, 503}
     refused(answers[-1])
-    assert used(system, "printer") < 1.5 * SHARE
+    assert used(system, "printer") < 1.5 * SHARE + 70000
     refused(client.post("/ai/preview", {"action": "ping", "params": {"message": "m"}}))
     refused(
         client.post("/ai/execute", {"actions": [{"action": "ping", "params": {"message": "m"}}]})

@@ -162,7 +162,7 @@ def test_the_time_of_a_search(system):
 
 def index_loads(system):
     """Of all workers together: one that has ended is forgotten meanwhile."""
-    return sum(v for name, v in system.metrics().items() if "index_loads_total" in name)
+    return sum(float(v) for name, v in system.metrics().items() if "index_loads_total" in name)
 
 
 def test_memory_of_the_index(system):
