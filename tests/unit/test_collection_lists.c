@@ -33,26 +33,144 @@ put_common(struct collection *c, uint32_t number)
 }
 
 static void
-test_a_common_word_knows_its_times(void **state)
+remove_common(struct collection *c, uint32_t number)
+{
+    assert_true(collection_remove(c, (const uint8_t *)&(uint32_t[4]){ number + 1 }));
+}
+
+static const struct list *
+common_list(const struct collection *c)
+{
+    uint32_t number = list_find(c, term_of(COMMON));
+    assert_int_not_equal(number, NONE);
+    return &c->lists[number];
+}
+
+/* All blocks have a form, and bounds that hold and are reached. */
+static void
+check_blocks(const struct collection *c, const struct list *list, bool dense)
+{
+    static uint32_t room[DENSE_ROWS];
+    uint32_t rows = 0, last = 0;
+
+    for (uint32_t b = 0; b < list->blocks; b++) {
+        const struct block *block = &list_blocks(list)[b];
+        const uint32_t *at = block_postings(block, room);
+        uint32_t most = 0, least_words = UINT16_MAX;
+        assert_int_equal(block->bits != 0, dense);
+        for (uint32_t i = 0; i < block->n; i++) {
+            uint32_t row = at[i] >> 8;
+            assert_true(rows == 0 || row > last);
+            assert_int_equal(list_has(list, row), at[i] & 0xFF);
+            most = most < (at[i] & 0xFF) ? at[i] & 0xFF : most;
+            least_words = least_words > c->row_words[row] ? c->row_words[row] : least_words;
+            last = row;
+            rows++;
+        }
+        assert_int_equal(block->most, most);
+        assert_int_equal(block->least_words, least_words);
+    }
+    assert_int_equal(list->rows, rows);
+}
+
+static void
+test_a_common_word_has_a_count_for_each_row(void **state)
 {
     AUTO(collection) struct collection *c = new_collection();
     const struct list *list;
-    uint32_t number;
 
     for (uint32_t i = 0; i < ROWS; i++)
         put_common(c, i);
-    number = list_find(c, term_of(COMMON));
-    assert_int_not_equal(number, NONE);
-    list = &c->lists[number];
-    assert_true(list->blocks > 1 && list->many.times);
+    list = common_list(c);
+    check_blocks(c, list, true);
     for (uint32_t i = 0; i < ROWS; i++)
         assert_int_equal(list_has(list, i), 1 + i % TIMES);
     for (uint32_t i = 0; i < ROWS; i += 7)
-        assert_true(collection_remove(c, (const uint8_t *)&(uint32_t[4]){ i + 1 }));
-    assert_true(list->many.times);
+        remove_common(c, i);
+    check_blocks(c, list, true);
     for (uint32_t i = 0; i < ROWS; i++)
         assert_int_equal(list_has(list, i), i % 7 ? 1 + i % TIMES : 0);
-    assert_int_equal(list_has(list, c->cap + 1), 0);
+    assert_int_equal(list_has(list, c->cap + DENSE_ROWS), 0);
+}
+
+static void
+test_a_word_that_is_common_no_more_has_postings(void **state)
+{
+    AUTO(collection) struct collection *c = new_collection();
+    uint32_t left = 1000;
+
+    for (uint32_t i = 0; i < ROWS; i++)
+        put_common(c, i);
+    for (uint32_t i = ROWS; i > left; i--)
+        remove_common(c, i - 1);
+    check_blocks(c, common_list(c), false);
+    for (uint32_t i = 0; i < ROWS; i++)
+        assert_int_equal(list_has(common_list(c), i), i < left ? 1 + i % TIMES : 0);
+    for (uint32_t i = left; i < ROWS; i++)
+        put_common(c, i);
+    check_blocks(c, common_list(c), true);
+    for (uint32_t i = 0; i < ROWS; i++)
+        remove_common(c, i);
+    assert_int_equal(list_find(c, term_of(COMMON)), NONE);
+}
+
+static void
+test_a_form_that_there_is_no_memory_for_waits(void **state)
+{
+    AUTO(collection) struct collection *c = new_collection();
+    const struct list *list;
+
+    for (uint32_t i = 0; i < ROWS; i++)
+        put_common(c, i);
+    c->memory.max = 1; /* all that is taken is kept */
+    for (uint32_t i = ROWS; i > 1; i--)
+        remove_common(c, i - 1);
+    list = common_list(c);
+    check_blocks(c, list, true);
+    assert_int_equal(list_has(list, 0), 1);
+    remove_common(c, 0);
+    assert_int_equal(collection_rows(c), 0);
+    c->memory.max = 0;
+    for (uint32_t i = 0; i < 10; i++)
+        put_common(c, i);
+    check_blocks(c, common_list(c), false);
+}
+
+/* Four bits until a count needs eight. */
+static void
+test_dense_counts(void **state)
+{
+    struct memory m = { 0 };
+    static uint8_t counts[DENSE_ROWS];
+    static uint32_t postings[DENSE_ROWS];
+    uint64_t random = 7;
+    struct block block;
+
+    if (!dense_init(&m, &block, 3 * DENSE_ROWS))
+        fail();
+    for (uint32_t round = 0; round < 3 * DENSE_ROWS; round++) {
+        uint32_t place = (uint32_t)(next_random(&random) % DENSE_ROWS);
+        uint8_t count = (uint8_t)(next_random(&random) % (round < 2 * DENSE_ROWS ? 16 : 256));
+        count = next_random(&random) % 2 ? count : 0;
+        block.n = (uint16_t)(block.n + (count > 0) - (counts[place] > 0));
+        counts[place] = count;
+        assert_true(dense_set(&m, &block, place, count));
+        assert_true(block.bits == 4 || round >= 2 * DENSE_ROWS);
+        if (round % 1000 != 0 && round != 3 * DENSE_ROWS - 1)
+            continue;
+        dense_unpack(&block, postings);
+        for (uint32_t i = 0, n = 0; i < DENSE_ROWS; i++) {
+            assert_int_equal(dense_count(&block, i), counts[i]);
+            assert_int_equal(dense_rows(&block, i / SEGMENT_ROWS) >> i % SEGMENT_ROWS & 1,
+                             counts[i] > 0);
+            if (counts[i] > 0)
+                assert_int_equal(postings[n++], (3 * DENSE_ROWS + i) << 8 | counts[i]);
+            assert_true(i < DENSE_ROWS - 1 || n == block.n);
+        }
+    }
+    assert_int_equal(block.bits, 8);
+    memory_free(&m, block.counts);
+    assert_int_equal(m.bytes, 0);
 }
 
 /* Where a record ends. */
@@ -123,7 +241,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_common_word_knows_its_times),
+        cmocka_unit_test(test_a_common_word_has_a_count_for_each_row),
+        cmocka_unit_test(test_a_word_that_is_common_no_more_has_postings),
+        cmocka_unit_test(test_a_form_that_there_is_no_memory_for_waits),
+        cmocka_unit_test(test_dense_counts),
         cmocka_unit_test(test_records_leave_no_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@
 
 #define K1     1.2
 #define B      0.75
-#define WINDOW 4096 /* rows; their sums take 16 KiB */
+#define WINDOW DENSE_ROWS /* whose sums take 16 KiB */
 
 #define TABLE_FROM  256 /* rows from which a table of scores pays */
 #define LOOKUP_COST 12  /* postings that are added in the time of one lookup */
@@ -34,14 +34,21 @@ score(const struct scorer *s, double weight, uint32_t occurrences, uint32_t word
     return (uint32_t)(weight * n / (n + s->base + s->slope * words) + .5);
 }
 
+/* The same for a term that has a table or not. */
+static inline uint32_t
+score_term(const struct scorer *s, const struct scored *t, bool table, uint32_t occurrences,
+           uint32_t words)
+{
+    if (table && occurrences <= TABLE_TIMES && words < TABLE_WORDS)
+        return t->table[occurrences - 1][words];
+    return score(s, t->weight, occurrences, words);
+}
+
 uint32_t
 scorer_posting(const struct scorer *s, const struct scored *t, uint32_t posting)
 {
-    uint32_t words = s->c->row_words[posting >> 8];
-
-    if ((posting & 0xFF) <= TABLE_TIMES && words < TABLE_WORDS && t->list->rows >= TABLE_FROM)
-        return t->table[(posting & 0xFF) - 1][words];
-    return score(s, t->weight, posting & 0xFF, words);
+    return score_term(s, t, t->list->rows >= TABLE_FROM, posting & 0xFF,
+                      s->c->row_words[posting >> 8]);
 }
 
 uint32_t
@@ -178,7 +185,7 @@ scorer_cleanup(struct scorer *s)
 static uint32_t
 block_last(const struct block *block)
 {
-    return block_at(block)[block->n - 1] >> 8;
+    return block->bits ? block->first + DENSE_ROWS - 1 : block_at(block)[block->n - 1] >> 8;
 }
 
 /* Moves the term to the window and bounds what it can add there. */
@@ -227,7 +234,7 @@ prefetch_block(const struct block *block)
 {
     const uint32_t *at = block_at(block);
 
-    for (uint32_t i = 0; i < block->n; i += 16)
+    for (uint32_t i = 0; !block->bits && i < block->n; i += 16)
         __builtin_prefetch(at + i);
 }
 
@@ -245,11 +252,8 @@ add_block(const struct scorer *s, const struct scored *t, const struct block *bl
     if (block->first < w->low)
         at += block_place(block, w->low);
     for (; at < end && *at >> 8 < w->low + WINDOW; at++) {
-        uint32_t place = (*at >> 8) - w->low, words = row_words[place], times = *at & 0xFF;
-        if (table && times <= TABLE_TIMES && words < TABLE_WORDS)
-            w->sums[place] += t->table[times - 1][words];
-        else
-            w->sums[place] += score(s, t->weight, times, words);
+        uint32_t place = (*at >> 8) - w->low;
+        w->sums[place] += score_term(s, t, table, *at & 0xFF, row_words[place]);
         if (place / 64 != word) {
             w->touched[word] |= touched;
             word = place / 64;
@@ -260,6 +264,25 @@ add_block(const struct scorer *s, const struct scored *t, const struct block *bl
     w->touched[word] |= touched;
 }
 
+/* The same of a dense block, whose rows are the window's. */
+static void
+add_dense(const struct scorer *s, const struct scored *t, const struct block *block,
+          struct window *w)
+{
+    const uint16_t *row_words = s->c->row_words + w->low;
+    bool table = t->list->rows >= TABLE_FROM;
+
+    for (uint32_t segment = 0; segment < WINDOW / SEGMENT_ROWS; segment++) {
+        uint64_t rows = dense_rows(block, segment);
+        w->touched[segment] |= rows;
+        for (; rows; rows &= rows - 1) {
+            uint32_t place = segment * SEGMENT_ROWS + (uint32_t)__builtin_ctzll(rows);
+            uint32_t occurrences = dense_count(block, place);
+            w->sums[place] += score_term(s, t, table, occurrences, row_words[place]);
+        }
+    }
+}
+
 static void
 add_postings(const struct scorer *s, const struct scored *t, struct window *w)
 {
@@ -268,7 +291,10 @@ add_postings(const struct scorer *s, const struct scored *t, struct window *w)
     for (uint32_t b = t->block; b < t->list->blocks && blocks[b].first < w->low + WINDOW; b++) {
         if (b + 1 < t->list->blocks)
             prefetch_block(&blocks[b + 1]);
-        add_block(s, t, &blocks[b], w);
+        if (!blocks[b].bits)
+            add_block(s, t, &blocks[b], w);
+        else if (blocks[b].first == w->low)
+            add_dense(s, t, &blocks[b], w);
     }
 }
 
@@ -305,7 +331,6 @@ complete(const struct scorer *s, size_t rest, uint64_t left, uint64_t threshold,
     while (rest > 0 && w->n > 0) {
         const struct scored *t = &s->terms[s->order[--rest]];
         const struct block *blocks = list_blocks(t->list);
-        bool common = t->list->blocks > 1 && t->list->many.times;
         uint32_t b = t->block;
         size_t kept = 0;
         if (t->bound == 0)
@@ -313,10 +338,9 @@ complete(const struct scorer *s, size_t rest, uint64_t left, uint64_t threshold,
         left -= t->bound;
         for (size_t i = 0; i < w->n; i++) {
             struct candidate candidate = w->candidates[i];
-            while (!common && b + 1 < t->list->blocks && blocks[b + 1].first <= candidate.row)
+            while (b + 1 < t->list->blocks && blocks[b + 1].first <= candidate.row)
                 b++;
-            uint32_t occurrences = common ? list_has(t->list, candidate.row)
-                                          : list_block_has(t->list, b, candidate.row);
+            uint32_t occurrences = list_block_has(t->list, b, candidate.row);
             if (occurrences)
                 candidate.sum += scorer_posting(s, t, candidate.row << 8 | occurrences);
             if (candidate.sum + left >= threshold)

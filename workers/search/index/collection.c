@@ -3,7 +3,7 @@
  * collection - rows come and go.
  *
  * A put makes the new row whole in a free slot before it takes the old one away, so that a failure
- * leaves what was. Taking away allocates nothing.
+ * leaves what was. Taking away needs no memory.
  */
 #include "collection.h"
 

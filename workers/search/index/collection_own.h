@@ -4,9 +4,10 @@
  *
  * Rows are slots of arrays, used again when free. Every key of a row (a term, or a facet: scope,
  * source, tag) has a list of the rows that hold it, in blocks of sorted 32-bit postings (row number,
- * occurrences) that are changed in place: a row that goes takes its postings along. The row's record
- * names its keys and the positions of its terms. Vectors lie in segments of 64 rows, one word of a
- * bitmap each, split into high and low nibbles (dot.c).
+ * occurrences) that are changed in place: a row that goes takes its postings along. A common key has
+ * dense blocks instead, with a count for each row (dense.c). The row's record names its keys and the
+ * positions of its terms. Vectors lie in segments of 64 rows, one word of a bitmap each, split into
+ * high and low nibbles (dot.c).
  */
 #ifndef GANTRY_SEARCH_INDEX_COLLECTION_OWN_H
 #define GANTRY_SEARCH_INDEX_COLLECTION_OWN_H
@@ -19,6 +20,7 @@
 #define HUGE_PAGE    (2u << 20) /* bytes */
 #define BLOCK_MAX    126        /* postings: 504 bytes, with malloc's header 512 */
 #define BLOCK_INLINE 2
+#define DENSE_ROWS   4096 /* of a dense block, whether they have the key or not */
 #define NONE         UINT32_MAX
 
 /* Keys above every term: facets, by the number of their name. */
@@ -29,14 +31,16 @@ struct block {
     union {
         uint32_t *at; /* owned; cap > 0 */
         uint32_t in[BLOCK_INLINE];
+        uint8_t *counts; /* owned: of a dense block */
     };
-    uint32_t first; /* its first row */
-    uint16_t n, cap;
+    uint32_t first;       /* its first row */
+    uint16_t n, cap;      /* n: rows that have the key */
     uint16_t least_words; /* of its rows; with `most` a bound of what a posting can score */
     uint8_t most;
+    uint8_t bits; /* of each count of a dense block, 4 or 8; 0: postings */
 };
 
-/* A key and its rows. */
+/* A key and its rows. All its blocks are of one form; dense ones follow each other without a gap. */
 struct list {
     uint64_t key;
     uint32_t rows;   /* 0: the number is free */
@@ -44,9 +48,8 @@ struct list {
     union {
         struct block one;
         struct {
-            struct block *at;        /* owned */
-            uint8_t *times;          /* owned; NULL, or of a common key: four bits for each row */
-            uint32_t cap, times_cap; /* rows from times_cap on have none */
+            struct block *at; /* owned */
+            uint32_t cap;
         } many;
         uint32_t next_free;
     };
@@ -196,7 +199,7 @@ list_blocks(const struct list *list)
     return list->blocks > 1 ? list->many.at : &list->one;
 }
 static inline const uint32_t *
-block_at(const struct block *block)
+block_at(const struct block *block) /* not of a dense one */
 {
     return block->cap ? block->at : block->in;
 }
@@ -205,6 +208,30 @@ uint32_t block_place(const struct block *block, uint32_t row);
 /* Occurrences of the key in the row, 0: none; block: the last that begins at or before the row. */
 uint32_t list_block_has(const struct list *list, uint32_t block, uint32_t row);
 uint32_t list_has(const struct list *list, uint32_t row);
+
+/* dense.c; a place is a row's from the block's first on, a segment its rows of a word of a bitmap. */
+bool dense_init(struct memory *m, struct block *block, uint32_t first);
+/* Sets a count (0: none), not the block's n and bound; false without memory. */
+bool dense_set(struct memory *m, struct block *block, uint32_t place, uint8_t count);
+uint64_t dense_rows(const struct block *block, uint32_t segment);
+void dense_unpack(const struct block *block, uint32_t *postings); /* n of them */
+void dense_bound(struct block *block, const uint16_t *row_words); /* after rows have gone */
+static inline uint8_t
+dense_count(const struct block *block, uint32_t place)
+{
+    unsigned two = block->counts[block->bits == 8 ? place : place / 2];
+
+    return (uint8_t)(block->bits == 8 ? two : two >> place % 2 * 4 & 15);
+}
+/* The block's postings; room: for DENSE_ROWS. */
+static inline const uint32_t *
+block_postings(const struct block *block, uint32_t *room)
+{
+    if (!block->bits)
+        return block_at(block);
+    dense_unpack(block, room);
+    return room;
+}
 
 /* names.c: the key of a facet. name_take() counts a use, NONE without memory. */
 uint32_t name_find(const struct collection *c, enum facet kind, const char *text);

@@ -21,6 +21,7 @@ struct seed {
     } rows[2][SEED_ROWS];
     struct part *now, *next;
     uint32_t sums[SEED_ROWS];
+    uint32_t room[DENSE_ROWS];
 };
 
 /* Adds a list, or as much of it as there is room for. */
@@ -32,7 +33,7 @@ seed_list(const struct scorer *s, const struct scored *t, struct seed *seed)
     struct part *to = seed->next, *limit = to + SEED_ROWS;
 
     for (uint32_t b = 0; b < t->list->blocks && to < limit; b++) {
-        const uint32_t *at = block_at(&blocks[b]);
+        const uint32_t *at = block_postings(&blocks[b], seed->room);
         for (uint32_t i = 0; i < blocks[b].n; i++) {
             uint32_t row = at[i] >> 8, sum = scorer_posting(s, t, at[i]);
             while (from < end && from->row < row && to < limit)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * postings - the lists of rows by key: sorted blocks, changed in place.
+ * postings - the lists of rows by key: sorted blocks, changed in place; of common keys dense ones.
  *
  * A row that is added last (a workspace that is loaded, a new memory) fills blocks to the end; one in
  * the middle (a slot used again) splits a full block in halves, as a B-tree does.
@@ -79,8 +79,14 @@ list_prefetch_last(const struct collection *c, uint64_t key)
     const struct list *list = guess_list(c, key);
     const struct block *last = list && list->rows ? &list_blocks(list)[list->blocks - 1] : NULL;
 
-    if (last && last->cap)
+    if (last && last->cap && !last->bits)
         __builtin_prefetch(&last->at[last->n - 1], 1);
+}
+
+static bool
+is_dense(const struct list *list)
+{
+    return list_blocks(list)[list->blocks - 1].bits != 0;
 }
 
 static struct block *
@@ -99,6 +105,8 @@ find_block(const struct list *list, uint32_t row)
 
     if (blocks[high].first <= row)
         return high;
+    if (blocks[high].bits)
+        return row / DENSE_ROWS;
     guess = (uint32_t)((uint64_t)row * high / blocks[high].first);
     if (blocks[guess].first <= row) {
         for (low = guess; low + step < high && blocks[low + step].first <= row; step *= 2)
@@ -148,6 +156,8 @@ block_has(const struct block *block, uint32_t row)
     const uint32_t *at = block_at(block);
     uint32_t n = block->n, first, last, from, found = 0;
 
+    if (block->bits)
+        return row - block->first < DENSE_ROWS ? dense_count(block, row - block->first) : 0;
     if (n >= LOOK && row >= (first = ROW(at[0])) && row <= (last = ROW(at[n - 1]))) {
         from = (row - first) * (n - 1) / (last - first);
         from = from < LOOK / 2 ? 0 : from - LOOK / 2;
@@ -167,25 +177,9 @@ list_block_has(const struct list *list, uint32_t block, uint32_t row)
     return block_has(&list_blocks(list)[block], row);
 }
 
-#define TIMES_MOST 15u /* so many, or more: the posting says it */
-
-static const uint8_t *
-times_of(const struct list *list)
-{
-    return list->blocks > 1 ? list->many.times : NULL;
-}
-
 uint32_t
 list_has(const struct list *list, uint32_t row)
 {
-    const uint8_t *times = times_of(list);
-
-    if (times) {
-        uint32_t two = row < list->many.times_cap ? times[row / 2] : 0;
-        uint32_t known = two >> row % 2 * 4 & TIMES_MOST;
-        if (known < TIMES_MOST)
-            return known;
-    }
     return block_has(&list_blocks(list)[find_block(list, row)], row);
 }
 
@@ -237,7 +231,6 @@ insert_block(struct memory *m, struct list *list, uint32_t i)
             return 0;
         blocks[0] = list->one;
         list->many.at = blocks;
-        list->many.times = NULL;
         list->many.cap = 4;
     } else if (list->blocks == list->many.cap) {
         uint32_t cap = list->many.cap + list->many.cap / 4 + 4;
@@ -265,7 +258,6 @@ remove_block(struct memory *m, struct list *list, uint32_t i)
     memmove(blocks + i, blocks + i + 1, (list->blocks - i) * sizeof(*blocks));
     if (list->blocks == 1) {
         struct block last = blocks[0];
-        memory_free(m, list->many.times);
         memory_free(m, blocks);
         list->one = last;
     }
@@ -335,74 +327,118 @@ make_list(struct collection *c, uint64_t key)
     return number;
 }
 
+/* The block of the row; NULL without memory. */
+static struct block *
+make_dense_room(struct memory *m, struct list *list, uint32_t row)
+{
+    while (list->blocks <= row / DENSE_ROWS) {
+        struct block block;
+        uint32_t i;
+        if (!dense_init(m, &block, list->blocks * DENSE_ROWS))
+            return NULL;
+        i = insert_block(m, list, list->blocks - 1);
+        if (i == 0) {
+            memory_free(m, block.counts);
+            return NULL;
+        }
+        list->many.at[i] = block;
+    }
+    return own_block(list, row / DENSE_ROWS);
+}
+
+static void
+insert_posting(struct block *block, uint32_t row, uint32_t occurrences)
+{
+    uint32_t *at = block->cap ? block->at : block->in, place = block_place(block, row);
+
+    memmove(at + place + 1, at + place, (block->n - place) * sizeof(*at));
+    at[place] = row << 8 | occurrences;
+    block->first = ROW(at[0]);
+}
+
+/* Adds the row to a list of either form; false without memory, and then it is not in it. */
+static bool
+put(struct collection *c, struct list *list, uint32_t row, uint32_t occurrences)
+{
+    struct block *block =
+        is_dense(list) ? make_dense_room(&c->memory, list, row) : make_room(c, list, row);
+
+    if (!block)
+        return false;
+    if (!block->bits)
+        insert_posting(block, row, occurrences);
+    else if (!dense_set(&c->memory, block, row - block->first, (uint8_t)occurrences))
+        return false;
+    block->n++;
+    if (occurrences > block->most)
+        block->most = (uint8_t)occurrences;
+    if (c->row_words[row] < block->least_words)
+        block->least_words = c->row_words[row];
+    list->rows++;
+    return true;
+}
+
+static void
+free_blocks(struct memory *m, struct list *list)
+{
+    const struct block *blocks = list_blocks(list);
+
+    for (uint32_t b = 0; b < list->blocks; b++)
+        if (blocks[b].cap)
+            memory_free(m, blocks[b].at);
+    if (list->blocks > 1)
+        memory_free(m, list->many.at);
+}
+
 /* --- common keys -------------------------------------------------------------------------------------- */
 
 #define COMMON_ROWS  4096 /* of the key, and */
 #define COMMON_SHARE 8    /* so many times as many are all rows at most; twice that, and it ends */
 
-static void
-drop_times(struct memory *m, struct list *list)
+/* The list in the other form; false without memory. */
+static bool
+copy_list(struct collection *c, const struct list *list, uint32_t *room, struct list *out)
 {
-    memory_free(m, list->many.times);
-    list->many.times = NULL;
-}
+    const struct block *blocks = list_blocks(list);
 
-static void
-put_times(struct list *list, uint32_t row, uint32_t occurrences)
-{
-    uint8_t *two = &list->many.times[row / 2];
-    uint32_t shift = row % 2 * 4;
-
-    if (occurrences > TIMES_MOST)
-        occurrences = TIMES_MOST;
-    *two = (uint8_t)((*two & TIMES_MOST << (4 - shift)) | occurrences << shift);
-}
-
-/* Four bits for each row there is room for. Without memory there are none: lookups take longer. */
-static void
-size_times(struct collection *c, struct list *list)
-{
-    uint32_t before = list->many.times ? list->many.times_cap : 0;
-    uint8_t *times = memory_resize(&c->memory, list->many.times, c->cap / 2);
-
-    if (!times) {
-        drop_times(&c->memory, list);
-        return;
+    *out = (struct list){ .key = list->key, .blocks = 1, .one.least_words = UINT16_MAX };
+    if (!is_dense(list) && !dense_init(&c->memory, &out->one, 0))
+        return false;
+    for (uint32_t b = 0; b < list->blocks; b++) {
+        const uint32_t *at = block_postings(&blocks[b], room);
+        for (uint32_t i = 0; i < blocks[b].n; i++)
+            if (!put(c, out, ROW(at[i]), at[i] & 0xFF)) {
+                free_blocks(&c->memory, out);
+                return false;
+            }
     }
-    memset(times + before / 2, 0, (c->cap - before) / 2);
-    list->many.times = times;
-    list->many.times_cap = c->cap;
+    return true;
 }
 
 static void
-fill_times(struct collection *c, struct list *list)
+convert(struct collection *c, struct list *list)
 {
-    size_times(c, list);
-    for (uint32_t b = 0; list->many.times && b < list->blocks; b++)
-        for (uint32_t i = 0; i < list->many.at[b].n; i++) {
-            uint32_t posting = block_at(&list->many.at[b])[i];
-            put_times(list, ROW(posting), posting & 0xFF);
-        }
-}
+    uint32_t *room = memory_resize(&c->memory, NULL, DENSE_ROWS * sizeof(*room));
+    struct list other;
 
-static void
-set_times(struct collection *c, struct list *list, uint32_t row, uint8_t occurrences)
-{
-    if (list->blocks == 1)
-        return;
-    if (!list->many.times) {
-        if (list->rows >= COMMON_ROWS && list->rows % 1024 == 0 &&
-            (uint64_t)list->rows * COMMON_SHARE > c->used)
-            fill_times(c, list);
-        return;
+    if (room && copy_list(c, list, room, &other)) {
+        free_blocks(&c->memory, list);
+        *list = other;
     }
-    if (row >= list->many.times_cap)
-        size_times(c, list);
-    if (list->many.times)
-        put_times(list, row, occurrences);
-    if (occurrences == 0 &&
-        (list->rows < COMMON_ROWS / 2 || (uint64_t)list->rows * COMMON_SHARE * 2 < c->rows))
-        drop_times(&c->memory, list);
+    memory_free(&c->memory, room);
+}
+
+/* Looked at now and then, after a row has come or gone; without memory the form stays. */
+static void
+choose_form(struct collection *c, struct list *list)
+{
+    uint64_t rows = list->rows;
+
+    if (rows % 1024 != 0)
+        return;
+    if (is_dense(list) ? rows < COMMON_ROWS / 2 || rows * COMMON_SHARE * 2 < c->used
+                       : rows >= COMMON_ROWS && rows * COMMON_SHARE > c->used)
+        convert(c, list);
 }
 
 /* ------------------------------------------------------------------------------------------------------ */
@@ -410,27 +446,13 @@ set_times(struct collection *c, struct list *list, uint32_t row, uint8_t occurre
 uint32_t
 list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences)
 {
-    uint32_t number = list_find(c, key), place;
-    struct block *block;
-    uint32_t *at;
+    uint32_t number = list_find(c, key);
 
     if (number == NONE && (number = make_list(c, key)) == NONE)
         return NONE;
-    block = make_room(c, &c->lists[number], row);
-    if (!block)
+    if (!put(c, &c->lists[number], row, occurrences))
         return NONE; /* a list that exists has rows: one that is new has room */
-    at = block->cap ? block->at : block->in;
-    place = block_place(block, row);
-    memmove(at + place + 1, at + place, (block->n - place) * sizeof(*at));
-    at[place] = row << 8 | occurrences;
-    block->n++;
-    block->first = ROW(at[0]);
-    if (occurrences > block->most)
-        block->most = (uint8_t)occurrences;
-    if (c->row_words[row] < block->least_words)
-        block->least_words = c->row_words[row];
-    c->lists[number].rows++;
-    set_times(c, &c->lists[number], row, (uint8_t)occurrences);
+    choose_form(c, &c->lists[number]);
     return number;
 }
 
@@ -440,8 +462,7 @@ free_list(struct collection *c, uint32_t number)
     struct list *list = &c->lists[number];
 
     table_remove(&c->by_key, hash_of, c, number);
-    if (list->one.cap)
-        memory_free(&c->memory, list->one.at);
+    free_blocks(&c->memory, list);
     *list = (struct list){ .next_free = c->free_list };
     c->free_list = number;
 }
@@ -464,19 +485,33 @@ merge_blocks(struct memory *m, struct list *list, uint32_t i)
     remove_block(m, list, i + 1);
 }
 
-void
-list_remove(struct collection *c, uint32_t number, uint32_t row)
+/* Whether the block's bound may be lower without a row that had so many occurrences. */
+static bool
+had_bound(const struct block *block, uint32_t occurrences, uint16_t words)
 {
-    struct list *list = &c->lists[number];
+    return (occurrences > 1 && occurrences == block->most) || words == block->least_words;
+}
+
+static void
+remove_dense(struct collection *c, struct list *list, uint32_t row)
+{
+    struct block *block = own_block(list, find_block(list, row));
+    uint8_t gone = dense_count(block, row - block->first);
+
+    (void)dense_set(&c->memory, block, row - block->first, 0);
+    block->n--;
+    if (had_bound(block, gone, c->row_words[row]))
+        dense_bound(block, c->row_words);
+    choose_form(c, list);
+}
+
+static void
+remove_posting(struct collection *c, struct list *list, uint32_t row)
+{
     uint32_t i = find_block(list, row), place;
     struct block *block = own_block(list, i);
     uint32_t *at = block->cap ? block->at : block->in, gone;
 
-    if (--list->rows == 0) {
-        free_list(c, number);
-        return;
-    }
-    set_times(c, list, row, 0);
     place = block_place(block, row);
     gone = at[place];
     block->n--;
@@ -486,8 +521,7 @@ list_remove(struct collection *c, uint32_t number, uint32_t row)
         return;
     }
     block->first = ROW(at[0]);
-    if (((gone & 0xFF) > 1 && (gone & 0xFF) == block->most) ||
-        c->row_words[row] == block->least_words)
+    if (had_bound(block, gone & 0xFF, c->row_words[row]))
         count_bound(block, c->row_words);
     if (list->blocks > 1 && i + 1 < list->blocks)
         merge_blocks(&c->memory, list, i);
@@ -496,21 +530,24 @@ list_remove(struct collection *c, uint32_t number, uint32_t row)
 }
 
 void
+list_remove(struct collection *c, uint32_t number, uint32_t row)
+{
+    struct list *list = &c->lists[number];
+
+    if (--list->rows == 0)
+        free_list(c, number);
+    else if (is_dense(list))
+        remove_dense(c, list, row);
+    else
+        remove_posting(c, list, row);
+}
+
+void
 lists_fini(struct collection *c)
 {
-    for (uint32_t i = 0; i < c->list_count; i++) {
-        struct list *list = &c->lists[i];
-        const struct block *blocks = list_blocks(list);
-        if (list->rows == 0)
-            continue;
-        for (uint32_t b = 0; b < list->blocks; b++)
-            if (blocks[b].cap)
-                memory_free(&c->memory, blocks[b].at);
-        if (list->blocks > 1) {
-            memory_free(&c->memory, list->many.times);
-            memory_free(&c->memory, list->many.at);
-        }
-    }
+    for (uint32_t i = 0; i < c->list_count; i++)
+        if (c->lists[i].rows > 0)
+            free_blocks(&c->memory, &c->lists[i]);
     memory_free(&c->memory, c->lists);
     memory_free(&c->memory, c->by_key.slots);
 }

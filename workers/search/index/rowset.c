@@ -47,17 +47,29 @@ rowset_recount(struct rowset *set)
         set->count += (uint32_t)__builtin_popcountll(set->bits[i]);
 }
 
+static void
+add_dense(struct rowset *set, const struct block *block)
+{
+    size_t from = block->first / SEGMENT_ROWS;
+
+    for (uint32_t i = 0; i < DENSE_ROWS / SEGMENT_ROWS && from + i < set->words; i++)
+        set->bits[from + i] |= dense_rows(block, i);
+}
+
 /* The count is for rowset_recount(). */
 void
 rowset_add_list(struct rowset *set, const struct list *list)
 {
     const struct block *blocks = list_blocks(list);
 
-    for (uint32_t b = 0; b < list->blocks; b++) {
-        const uint32_t *at = block_at(&blocks[b]);
-        for (uint32_t i = 0; i < blocks[b].n; i++)
-            set->bits[at[i] >> 14] |= UINT64_C(1) << (at[i] >> 8) % SEGMENT_ROWS;
-    }
+    for (uint32_t b = 0; b < list->blocks; b++)
+        if (blocks[b].bits) {
+            add_dense(set, &blocks[b]);
+        } else {
+            const uint32_t *at = block_at(&blocks[b]);
+            for (uint32_t i = 0; i < blocks[b].n; i++)
+                set->bits[at[i] >> 14] |= UINT64_C(1) << (at[i] >> 8) % SEGMENT_ROWS;
+        }
 }
 
 void
