@@ -36,6 +36,8 @@
 /* Of a .done event: the HTTP status; the payload is the body alone. Of an answer to a core request: a
  * good status that is not the usual one. */
 #define STATUS_HEADER "Gantry-Status"
+/* Of an answer about one job (the .done event of its command, a reply to jobs.get): the job's state. */
+#define JOB_STATUS_HEADER "Gantry-Job-Status"
 /* Of an error answer: the problem's code, and of a core reply the HTTP status (ADR-32). */
 #define ERROR_HEADER        "Nats-Service-Error"
 #define ERROR_STATUS_HEADER "Nats-Service-Error-Code"

@@ -248,6 +248,27 @@ jobs_list(const struct jobs *jobs, const char *workspace, const char *cursor, in
     kv_script_call(jobs->kv, SCRIPT_JOB_LIST, 3, &cmd, JOBS_TIMEOUT_MS, fn, arg);
 }
 
+/* --- states ------------------------------------------------------------------------------------------ */
+
+const char *
+jobs_status_named(const char *name)
+{
+    static const char *const NAMES[] = { JOB_WAITING, "pending",   "running", "completed",
+                                         "failed",    "cancelled", "dead" };
+    for (size_t i = 0; name && i < ARRAY_LEN(NAMES); i++)
+        if (strcmp(NAMES[i], name) == 0)
+            return NAMES[i];
+    return NULL;
+}
+
+const char *
+jobs_status_of(const char *outcome)
+{
+    return strcmp(outcome, "ok") == 0          ? "completed"
+           : strcmp(outcome, "cancelled") == 0 ? "cancelled"
+                                               : "failed";
+}
+
 /* --- replies ----------------------------------------------------------------------------------------- */
 
 const char *

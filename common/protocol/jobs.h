@@ -101,6 +101,11 @@ void jobs_get(const struct jobs *jobs, const struct job_ref *ref, kv_fn *fn, voi
 void jobs_list(const struct jobs *jobs, const char *workspace, const char *cursor, int64_t limit,
                const char *status, kv_fn *fn, void *arg);
 
+/* One of ours as a static text; NULL: it is none of them, or name is NULL. */
+const char *jobs_status_named(const char *name);
+/* The state of a job that ended with this outcome; static. */
+const char *jobs_status_of(const char *outcome);
+
 /* The word that a script's reply begins with: "run", "done", …; "" when it is out of form. */
 const char *jobs_word(const struct kv_reply *reply);
 /* How a job ended, from { 'done', http, answer, outcome, wall, cpu, rss }. end->answer is in out,

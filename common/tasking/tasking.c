@@ -212,7 +212,6 @@ tasking_end(struct tasking *t, const char *outcome, const struct job_usage *usag
             struct buf *output)
 {
     struct tasking_steps *s = t->steps;
-    bool good = strcmp(outcome, OUTCOME_OK_NAME) == 0;
 
     t->own = NULL;
     buf_fini(&s->output);
@@ -221,10 +220,8 @@ tasking_end(struct tasking *t, const char *outcome, const struct job_usage *usag
     set_outcome(t, outcome);
     s->usage = *usage;
     s->http = 200;
-    s->status = good                                      ? "completed"
-                : strcmp(outcome, OUTCOME_CANCELLED) == 0 ? "cancelled"
-                                                          : "failed";
-    if (!good)
+    s->status = jobs_status_of(outcome);
+    if (strcmp(outcome, OUTCOME_OK_NAME) != 0)
         (void)snprintf(s->error, sizeof(s->error), "%s", outcome);
     record(t);
 }
@@ -314,9 +311,11 @@ conclude(struct tasking *t)
         call_problem(call, s->code, t->errors.count ? &t->errors : NULL, s->error);
     } else if (s->whole) {
         call_answer(call, s->http, &s->output);
+        call->result.job_status = s->status;
     } else if (jobs_compose(s->outcome, &s->usage, buf_text(&s->output), s->output.len, t->ref.id,
                             &answer) == RC_OK) {
         call_answer(call, s->http, &answer);
+        call->result.job_status = jobs_status_of(s->outcome);
     } else {
         tasking_give_back(t, RC_BUG, "an answer is larger than any answer can be");
         return;
@@ -369,6 +368,16 @@ end_cancelled(struct tasking *t)
     }
 }
 
+/* A record of version 1 is the whole answer, with the outcome in it. */
+static const char *
+status_of_whole(const struct buf *answer)
+{
+    AUTO(json) cJSON *doc = NULL;
+    (void)!json_read_foreign(buf_text(answer), answer->len, &doc, NULL);
+    const char *outcome = json_string(doc, "outcome");
+    return jobs_status_of(outcome ? outcome : "");
+}
+
 /* It has ended before, by this or another delivery: the first recorded end is what everybody gets. */
 static void
 answer_again(struct tasking *t, const struct kv_reply *reply)
@@ -396,6 +405,7 @@ answer_again(struct tasking *t, const struct kv_reply *reply)
         (void)!t->all->kind->cancelled(&s->output);
     } else if (!end.outcome[0]) {
         s->whole = true;
+        s->status = status_of_whole(&s->output);
     } else {
         char *outcome = arena_strdup(t->call->mem, end.outcome);
 

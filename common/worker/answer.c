@@ -23,7 +23,7 @@ void
 delivery_reply(struct delivery *delivery)
 {
     const struct result *result = &delivery->call.result;
-    struct bus_header headers[2];
+    struct bus_header headers[3];
     char status[16];
     size_t n = 0;
     int64_t took_ms = (clock_mono_us() - delivery->arrived_us) / 1000;
@@ -39,6 +39,8 @@ delivery_reply(struct delivery *delivery)
     } else if (result->status == 202) {
         headers[n++] = (struct bus_header){ STATUS_HEADER, "202" };
     }
+    if (!delivery->too_large && result->job_status)
+        headers[n++] = (struct bus_header){ JOB_STATUS_HEADER, result->job_status };
     struct bus_out out = { .subject = delivery->msg->reply,
                            .headers = headers,
                            .n_headers = n,
@@ -134,7 +136,7 @@ delivery_publish_done(struct delivery *delivery)
     const struct command_info *info = command_info(call->command);
     char subject[SUBJECT_MAX], status[16];
     AUTO(buf) struct buf text = { 0 };
-    struct bus_header headers[3];
+    struct bus_header headers[4];
     size_t n = 0;
     if (!delivery->route || !info->family || !call->id[0])
         return;
@@ -148,6 +150,8 @@ delivery_publish_done(struct delivery *delivery)
     headers[n++] = (struct bus_header){ STATUS_HEADER, status };
     if (result->status >= 400)
         headers[n++] = (struct bus_header){ ERROR_HEADER, error_name(result) };
+    if (result->job_status)
+        headers[n++] = (struct bus_header){ JOB_STATUS_HEADER, result->job_status };
     struct bus_out out = { .subject = subject,
                            .headers = headers,
                            .n_headers = n,

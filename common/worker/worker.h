@@ -52,6 +52,7 @@ struct result {
     const char *body; /* JSON of the answer, without request_id */
     size_t body_len;
     enum problem_code code; /* of an error answer; PROBLEM_COUNT for success */
+    const char *job_status; /* of a success that is about one job: its state, static; NULL = none */
     struct err err;         /* for RETRY and REJECT: why */
 };
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "effects/connectors.h"
 #include "effects/lists.h"
+#include "effects/older.h"
 #include "effects/waiters.h"
 #include "events/events.h"
 #include "gateway.h"
@@ -68,6 +69,8 @@ answer_of(const struct bus_msg *msg, int status)
 {
     return (struct worker_answer){ .status = status,
                                    .code = bus_msg_header(msg, ERROR_HEADER),
+                                   .job_status =
+                                       jobs_status_named(bus_msg_header(msg, JOB_STATUS_HEADER)),
                                    .body = msg->data,
                                    .len = msg->len };
 }
@@ -231,38 +234,12 @@ forward_query(struct request *r)
 
 /* --- commands --------------------------------------------------------------------------------- */
 
-/* The event of a worker of protocol 1, {"status":200,"body":{…}} with body last: it is there until an
- * upgrade is complete. A body may hold what our reader of JSON refuses (U+0000 in a task's output), so
- * it is not read. The problem's code is borrowed from doc. */
-static enum rc
-read_first_form(const struct bus_msg *msg, cJSON **doc, struct worker_answer *out)
-{
-    static const char STATUS[] = "{\"status\":";
-    static const char BODY[] = ",\"body\":";
-    const char *text = msg->data;
-    size_t at = sizeof(STATUS) - 1;
-    struct worker_answer answer = { .body = "{}", .len = 2 };
-    if (msg->len < at + 4 || memcmp(text, STATUS, at) != 0 || text[msg->len - 1] != '}')
-        return RC_CORRUPT;
-    for (; text[at] >= '0' && text[at] <= '9' && answer.status < 1000; at++)
-        answer.status = answer.status * 10 + (text[at] - '0');
-    if (msg->len - at > sizeof(BODY) && memcmp(text + at, BODY, sizeof(BODY) - 1) == 0 &&
-        text[at + sizeof(BODY) - 1] == '{') {
-        answer.body = text + at + sizeof(BODY) - 1;
-        answer.len = msg->len - 1 - (at + sizeof(BODY) - 1);
-    }
-    if (answer.status >= 400 && json_read(answer.body, answer.len, doc, NULL) == RC_OK)
-        answer.code = json_string(*doc, "code");
-    *out = answer;
-    return RC_OK;
-}
-
 static enum rc
 read_done(const struct bus_msg *msg, cJSON **doc, struct worker_answer *out)
 {
     const char *status = bus_msg_header(msg, STATUS_HEADER);
     if (!status)
-        return read_first_form(msg, doc, out);
+        return older_done(msg->data, msg->len, doc, out);
     *out = answer_of(msg, (int)strtol(status, NULL, 10));
     return RC_OK;
 }
@@ -313,6 +290,8 @@ forward_done(struct gateway *gw, const struct bus_msg *msg)
     if (!is_event(msg, "done") || done_parse(msg->subject, workspace, family, id) != RC_OK)
         return;
     bool good = read_done(msg, &doc, &answer) == RC_OK;
+    if (good && !answer.job_status && answer.status < 300 && strcmp(family, "job") == 0)
+        answer.job_status = older_job_status(answer.body, answer.len);
     if (good)
         events_done(gw->events, workspace, family, id, &answer);
     answer_waiters(gw, workspace, id, good ? &answer : NULL);

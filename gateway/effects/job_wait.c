@@ -13,13 +13,11 @@
 
 #include "base/clock.h"
 #include "effects/forward.h"
+#include "effects/older.h"
 #include "events/events.h"
 #include "gateway.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
-
-#define STATUS_MAX 20
-#define HEAD_MAX   160 /* bytes of the job's document that begin it: its id and its state */
 
 struct waiting {
     struct request *r; /* borrowed: its owner */
@@ -27,7 +25,7 @@ struct waiting {
     bool asking;
     bool told; /* something changed while it was asked for */
     bool hurry;
-    char status[STATUS_MAX]; /* as it was at first; "" = not known yet */
+    const char *status; /* static: as it was at first; "" = not known yet */
     int64_t until_ms;
 };
 
@@ -43,16 +41,14 @@ finish(struct waiting *waiting)
     request_continue(r, STEP_ANSWERED);
 }
 
-/* The state that the document begins with; "" if it does not. */
-static void
-state_of(const struct buf *body, char status[STATUS_MAX])
+/* "" if the answer is about no job. */
+static const char *
+state_of(const struct request *r)
 {
-    static const char NAME[] = "\"status\":\"";
-    char head[HEAD_MAX];
-    (void)snprintf(head, sizeof(head), "%s", buf_text(body));
-    const char *at = strstr(head, NAME);
-    size_t len = at ? strcspn(at + sizeof(NAME) - 1, "\"") : 0;
-    (void)snprintf(status, STATUS_MAX, "%.*s", (int)len, at ? at + sizeof(NAME) - 1 : "");
+    const char *status = r->job_status;
+    if (!status && r->answer.status == 200)
+        status = older_job_status(buf_text(&r->answer.body), r->answer.body.len);
+    return status ? status : "";
 }
 
 static void
@@ -69,16 +65,14 @@ on_answer(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *er
 {
     struct waiting *waiting = arg;
     struct request *r = waiting->r;
-    char status[STATUS_MAX] = "";
     waiting->asking = false;
     (void)forward_reply(r, rc, msg, err);
-    if (r->answer.status == 200)
-        state_of(&r->answer.body, status);
+    const char *status = state_of(r);
     bool lasts = strcmp(status, "pending") == 0 || strcmp(status, "running") == 0 ||
                  strcmp(status, JOB_WAITING) == 0;
     bool changed = waiting->status[0] && strcmp(waiting->status, status) != 0;
     int64_t left_ms = waiting->until_ms - clock_mono_ms();
-    memcpy(waiting->status, status, sizeof(status));
+    waiting->status = status;
     if (!lasts || changed || waiting->hurry || r->gw->draining || left_ms <= 0)
         finish(waiting);
     else if (waiting->told)
@@ -128,6 +122,7 @@ job_wait(struct request *r)
         return answer_problem(r, PROBLEM_UNAVAILABLE, "no memory");
     r->own = waiting;
     waiting->r = r;
+    waiting->status = "";
     waiting->until_ms = clock_mono_ms() + wait_s * 1000;
     waiting->watch.fn = on_event;
     waiting->watch.arg = waiting;

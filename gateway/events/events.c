@@ -19,7 +19,6 @@
 
 #define TOLD_SUBJECT "gantry.sys.gateway.events." /* and the workspace */
 #define TICK_MS      1000
-#define HEAD_MAX     160 /* bytes of a job's answer that are looked at */
 
 /* --- who waits for a job ------------------------------------------------------------------------- */
 
@@ -100,25 +99,6 @@ tell_job(struct events *events, const char *workspace, const char *id, const cha
     buf_fini(&data);
 }
 
-/* The answer of a task begins {"status":…,"outcome":…: what it printed is not read. */
-static const char *
-job_end_of(int http, const char *body, size_t len)
-{
-    char head[HEAD_MAX];
-    size_t n = len < sizeof(head) - 1 ? len : sizeof(head) - 1;
-
-    memcpy(head, body, n);
-    head[n] = '\0';
-    char *outputs = strstr(head, "\"output\"");
-    if (outputs)
-        *outputs = '\0';
-    if (http >= 300)
-        return "failed";
-    if (strstr(head, "\"outcome\":\"ok\""))
-        return "completed";
-    return strstr(head, "\"outcome\":\"cancelled\"") ? "cancelled" : "failed";
-}
-
 /* --- commands' ends ------------------------------------------------------------------------------- */
 
 static enum scope
@@ -160,8 +140,8 @@ events_done(struct events *events, const char *workspace, const char *family, co
             const struct worker_answer *answer)
 {
     if (strcmp(family, "job") == 0) {
-        tell_job(events, workspace, id, job_end_of(answer->status, answer->body, answer->len),
-                 NULL);
+        bool good = answer->status < 300 && answer->job_status;
+        tell_job(events, workspace, id, good ? answer->job_status : "failed", NULL);
         return;
     }
     struct channel *channel = channel_find(events, workspace);

@@ -21,7 +21,6 @@
 #define PROGRESS_MS 5000
 #define NOTICE_MAX  1024 /* bytes of a notification */
 #define TEXT_MAX_   8192 /* bytes of an error as text */
-#define HEAD_LOOK   160  /* bytes of an answer in which its status stands */
 #define PREFER_WAIT "wait=60"
 #define CANCEL_MS   100u /* before a job is cancelled once more, doubled each time */
 #define CANCELS_MAX 6
@@ -66,22 +65,17 @@ say_problem(const struct http_answer *a, const cJSON *problem, struct buf *out)
 
 /* A task that ran and failed: what it printed says why. */
 static bool
-task_failed(const struct mcp_call *call, const struct http_answer *a)
+task_failed(const struct mcp_call *call, const struct request *inner)
 {
-    char head[HEAD_LOOK];
-    if (call->tool || a->status != 200)
-        return false;
-    (void)snprintf(head, sizeof(head), "%s", buf_text(&a->body));
-    char *output = strstr(head, "\"output\"");
-    if (output)
-        *output = '\0';
-    return strstr(head, "\"status\":\"failed\"") != NULL;
+    return !call->tool && inner->answer.status == 200 && inner->job_status &&
+           strcmp(inner->job_status, "completed") != 0;
 }
 
 static void
-put_success(struct mcp_call *call, struct json_writer *w, const struct http_answer *a)
+put_success(struct mcp_call *call, struct json_writer *w, const struct request *inner)
 {
     static const char GOES_ON[] = "The wait has ended, the work goes on. ";
+    const struct http_answer *a = &inner->answer;
     AUTO(buf) struct buf made = { 0 };
     const struct buf *body = &a->body;
     if (a->status == 204) {
@@ -100,7 +94,7 @@ put_success(struct mcp_call *call, struct json_writer *w, const struct http_answ
     if (a->status == 202) {
         AUTO(buf) struct buf hint = { 0 };
         buf_init(&hint, NOTICE_MAX);
-        bool waits = strstr(buf_text(body), "\"status\":\"" JOB_WAITING "\"") != NULL;
+        bool waits = inner->job_status && strcmp(inner->job_status, JOB_WAITING) == 0;
         buf_printf(&hint, "%s%s",
                    waits ? "It waits until somebody else has approved it, which may take hours. "
                          : GOES_ON,
@@ -111,7 +105,7 @@ put_success(struct mcp_call *call, struct json_writer *w, const struct http_answ
     }
     json_close(w);
     json_put_raw(w, "structuredContent", buf_text(body), body->len);
-    json_put_bool(w, "isError", task_failed(call, a));
+    json_put_bool(w, "isError", task_failed(call, inner));
 }
 
 static void
@@ -129,13 +123,14 @@ put_failure(struct json_writer *w, const struct http_answer *a)
 }
 
 static enum rc
-write_result(struct mcp_call *call, const struct http_answer *a, struct buf *out)
+write_result(struct mcp_call *call, const struct request *inner, struct buf *out)
 {
+    const struct http_answer *a = &inner->answer;
     struct json_writer w;
     buf_init(out, MCP_ANSWER_MAX);
     rpc_begin(&w, out, &call->rpc);
     if (a->status < 300)
-        put_success(call, &w, a);
+        put_success(call, &w, inner);
     else
         put_failure(&w, a);
     json_object(&w, "_meta");
@@ -156,7 +151,7 @@ on_answered(void *arg, struct request *inner)
 {
     struct mcp_call *call = arg;
     AUTO(buf) struct buf out = { 0 };
-    if (write_result(call, &inner->answer, &out) == RC_OK)
+    if (write_result(call, inner, &out) == RC_OK)
         (void)answer_raw(call->r, 200, "application/json", buf_text(&out), out.len);
     else
         (void)rpc_error(call->r, &call->rpc, 200, RPC_INTERNAL_ERROR,
@@ -236,7 +231,7 @@ on_streamed(void *arg, struct request *inner)
     stop_telling(call);
     p->inner = NULL;
     r->on_gone = NULL;
-    if (write_result(call, &inner->answer, &out) == RC_OK)
+    if (write_result(call, inner, &out) == RC_OK)
         rpc_stream(r, &out);
     let_go(r);
 }

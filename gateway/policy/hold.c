@@ -258,6 +258,7 @@ answer_waiting(struct request *r)
         return answer_problem(r, PROBLEM_INTERNAL, "the answer is not of its form");
     enum step step = answer_object(r, 202, buf_text(&out), out.len);
     answer_header(r, "Location", "%s/%s", r->route->location, r->id);
+    r->job_status = JOB_WAITING;
     return step;
 }
 

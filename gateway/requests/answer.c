@@ -31,6 +31,7 @@ answer_reset(struct request *r)
     buf_reset(&r->answer.body);
     r->answer.status = 0;
     r->code = NULL;
+    r->job_status = NULL;
     r->answer.content_type = NULL;
     r->answer.cache = NULL;
     r->answer.policy = NULL;
@@ -213,8 +214,12 @@ answer_worker(struct request *r, const struct worker_answer *answer)
         return answer_empty(r, answer->status);
     if (answer->status < 200 || answer->status > 599)
         return answer_problem(r, PROBLEM_INTERNAL, "a worker answered without a status");
-    if (answer->status < 300)
-        return answer_object(r, answer->status, answer->body, answer->len);
+    if (answer->status < 300) {
+        enum step good = answer_object(r, answer->status, answer->body, answer->len);
+        if (r->answer.status == answer->status)
+            r->job_status = answer->job_status;
+        return good;
+    }
     enum step step = object(r, answer->status, answer->body, answer->len, true);
     if (r->answer.status == answer->status)
         r->code = code_named(answer->code);

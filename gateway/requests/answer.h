@@ -29,8 +29,9 @@ enum step answer_object(struct request *r, int status, const char *json, size_t 
 /* The answer of a worker: status and JSON object; problems get instance and request_id. */
 struct worker_answer {
     int status;
-    const char *code; /* the problem's; NULL without one */
-    const char *body; /* a JSON object */
+    const char *code;       /* the problem's; NULL without one */
+    const char *job_status; /* of a success that is about one job: its state, static; NULL = none */
+    const char *body;       /* a JSON object */
     size_t len;
 };
 enum step answer_worker(struct request *r, const struct worker_answer *answer);

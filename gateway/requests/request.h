@@ -103,6 +103,7 @@ struct request {
     struct http_answer answer;
     const struct policy_decision *decision; /* borrowed: its own or the route's; NULL = none */
     const char *code;                       /* the answer's problem code, static; NULL on success */
+    const char *job_status; /* of an answer about one job: its state, static; NULL = none */
     /* the machine */
     unsigned stage;
     bool waiting;             /* a continuation is under way */

@@ -105,6 +105,25 @@ def test_a_cancelled_job(stack, client):
         assert states(stream, job) == ["cancelled"]
 
 
+def test_the_end_of_a_job_by_a_worker_of_the_version_before(stack):
+    """Only the body says how it ended, and what the task printed is no part of that."""
+    output = {"stdout": '"outcome":"ok"\0', "outcome": "ok"}
+    worker = stack.nats_as("executor")
+    with listen(stack) as stream:
+        next(stream)
+        for outcome, state in (("ok", "completed"), ("cancelled", "cancelled"), ("t", "failed")):
+            job = str(uuid.uuid4())
+            body = {"output": output, "status": "failed", "outcome": outcome, "job_id": job}
+            worker.publish(
+                f"gantry.v1.default.job.{job}.done",
+                json.dumps(body).encode(),
+                {"Gantry-Event": "done", "Gantry-Status": "200"},
+            )
+            worker.flush()
+            assert states(stream, job) == [state]
+    worker.close()
+
+
 def test_ends_of_commands(stack, client):
     with listen(stack) as stream:
         memory = client.ingest("events:1", "the listener hears of it").ok().json["id"]

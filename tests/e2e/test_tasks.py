@@ -670,13 +670,13 @@ def test_over_nats_with_an_api_key(stack):
         pass
     assert event.headers["Gantry-Event"] == "done"
     assert event.headers["Gantry-Status"] == "200"
+    assert event.headers["Gantry-Job-Status"] == "completed"
     body = json.loads(event.data)
     assert body["job_id"] == job_id
     assert body["output"]["result"]["message"] == "n"
-    assert (
-        json.loads(nats.request("gantry.v1.default.jobs.get", {"id": job_id}).data)["status"]
-        == "completed"
-    )
+    answer = nats.request("gantry.v1.default.jobs.get", {"id": job_id})
+    assert json.loads(answer.data)["status"] == "completed"
+    assert answer.headers["Gantry-Job-Status"] == "completed"
     listed = json.loads(nats.request("gantry.v1.default.jobs.list", {"limit": 1}).data)
     assert listed["count"] == 1
     for name in ("id", "job_id"):

@@ -143,6 +143,19 @@ test_an_answer_of_another_place_is_refused(void **state)
     free((void *)(uintptr_t)answer.text);
 }
 
+static void
+test_states_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(jobs_status_named("waiting_approval"), "waiting_approval");
+    assert_string_equal(jobs_status_named("dead"), "dead");
+    assert_null(jobs_status_named("success"));
+    assert_null(jobs_status_named(NULL));
+    assert_string_equal(jobs_status_of("ok"), "completed");
+    assert_string_equal(jobs_status_of("cancelled"), "cancelled");
+    assert_string_equal(jobs_status_of("memory_limit"), "failed");
+}
+
 int
 main(void)
 {
@@ -152,6 +165,7 @@ main(void)
         cmocka_unit_test(test_a_record_of_version_1_is_read),
         cmocka_unit_test(test_how_a_job_ended),
         cmocka_unit_test(test_an_answer_of_another_place_is_refused),
+        cmocka_unit_test(test_states_have_names),
     };
 
     assert_int_equal(crypto_init(NULL), RC_OK);

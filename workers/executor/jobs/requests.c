@@ -135,6 +135,7 @@ answer_one(struct asking *asking, int http, const struct kv_reply *reply)
         broken(asking);
     } else {
         call_answer(asking->call, http, &out);
+        asking->call->result.job_status = jobs_status_named(jobs_word(reply));
         settle(asking);
     }
 }
