@@ -33,6 +33,27 @@ say(struct place *place, const char *format, ...)
     field_errors_add(place->errors, place->path, "%s", text);
 }
 
+/* A value is not what the text says that it must be: ", not …" is added, without a text of the value. */
+__attribute__((format(printf, 3, 4))) static void
+expect(struct place *place, const cJSON *value, const char *format, ...)
+{
+    char text[SCHEMA_DETAIL_MAX], number[JSON_NUMBER_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (cJSON_IsString(value))
+        say(place, "%s, not a text of %zu bytes", text, strlen(value->valuestring));
+    else if (cJSON_IsNumber(value))
+        say(place, "%s, not the number %s", text, json_format_number(value->valuedouble, number));
+    else if (cJSON_IsArray(value))
+        say(place, "%s, not a list of %d", text, cJSON_GetArraySize(value));
+    else if (cJSON_IsObject(value))
+        say(place, "%s, not an object of %d members", text, cJSON_GetArraySize(value));
+    else
+        say(place, "%s, not %s", text, cJSON_IsBool(value) ? "true or false" : "null");
+}
+
 /* Go to a member (RFC 6901); returns what leave() goes back to. */
 static size_t
 enter(struct place *place, const char *name)
@@ -77,11 +98,22 @@ struct member {
 };
 
 static void
+say_unknown(struct place *place, const struct member *members, size_t n)
+{
+    char known[SCHEMA_DETAIL_MAX] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < n && len < sizeof(known); i++)
+        len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
+                                members[i].name);
+    say(place, "is not known here; known are: %s", known);
+}
+
+static void
 check_object(struct place *place, const cJSON *object, const struct member *members, size_t n)
 {
     const cJSON *one;
     if (!cJSON_IsObject(object)) {
-        say(place, "must be an object");
+        expect(place, object, "must be an object");
         return;
     }
     cJSON_ArrayForEach (one, object) {
@@ -90,7 +122,7 @@ check_object(struct place *place, const cJSON *object, const struct member *memb
         while (i < n && strcmp(members[i].name, one->string) != 0)
             i++;
         if (i == n)
-            say(place, "is not known here: a policy has no such member at this place");
+            say_unknown(place, members, n);
         else
             members[i].check(place, one);
         leave(place, before);
@@ -110,7 +142,8 @@ check_whole(struct place *place, const cJSON *value, int64_t min, int64_t max)
 {
     if (!cJSON_IsNumber(value) || !json_is_int(value->valuedouble) ||
         value->valuedouble < (double)min || value->valuedouble > (double)max)
-        say(place, "must be a whole number from %lld to %lld", (long long)min, (long long)max);
+        expect(place, value, "must be a whole number from %lld to %lld", (long long)min,
+               (long long)max);
 }
 
 static bool
@@ -128,18 +161,18 @@ check_patterns(struct place *place, const cJSON *value)
     size_t i = 0;
     if (!cJSON_IsArray(value)) {
         if (!is_pattern(value))
-            say(place,
-                "must be a text of 1 to %d bytes in which * stands for anything, or a list "
-                "of such texts",
-                POLICY_PATTERN_MAX);
+            expect(place, value,
+                   "must be a text of 1 to %d bytes in which * stands for anything, or a list "
+                   "of such texts",
+                   POLICY_PATTERN_MAX);
         return;
     }
     if (cJSON_GetArraySize(value) < 1 || cJSON_GetArraySize(value) > LIST_MAX)
-        say(place, "must have 1 to %d items", LIST_MAX);
+        expect(place, value, "must be a list of 1 to %d", LIST_MAX);
     cJSON_ArrayForEach (one, value) {
         size_t before = enter_item(place, i++);
         if (!is_pattern(one))
-            say(place, "must be a text of 1 to %d bytes", POLICY_PATTERN_MAX);
+            expect(place, one, "must be a text of 1 to %d bytes", POLICY_PATTERN_MAX);
         leave(place, before);
     }
 }
@@ -154,12 +187,12 @@ check_kind(struct place *place, const cJSON *value)
         for (size_t i = 0; i < ARRAY_LEN(KINDS); i++)
             known = known || (cJSON_IsString(one) && strcmp(one->valuestring, KINDS[i]) == 0);
         if (!known) {
-            say(place, "must be task, connector or unknown, or a list of these");
+            expect(place, one, "must be task, connector or unknown, or a list of these");
             return;
         }
     }
     if (!list)
-        say(place, "must be task, connector or unknown, or a list of these");
+        expect(place, value, "must be task, connector or unknown, or a list of these");
 }
 
 static void
@@ -198,14 +231,14 @@ static void
 check_number(struct place *place, const cJSON *value)
 {
     if (!cJSON_IsNumber(value))
-        say(place, "must be a number");
+        expect(place, value, "must be a number");
 }
 
 static void
 check_bool(struct place *place, const cJSON *value)
 {
     if (!cJSON_IsBool(value))
-        say(place, "must be true or false");
+        expect(place, value, "must be true or false");
 }
 
 static bool
@@ -219,7 +252,7 @@ static void
 check_scalar(struct place *place, const cJSON *value)
 {
     if (!is_scalar(value))
-        say(place, "must be a text of at most 4096 bytes, a number, true, false or null");
+        expect(place, value, "must be a text of at most 4096 bytes, a number, true, false or null");
 }
 
 static void
@@ -229,7 +262,7 @@ check_scalars(struct place *place, const cJSON *value)
     size_t i = 0;
     if (!cJSON_IsArray(value) || cJSON_GetArraySize(value) < 1 ||
         cJSON_GetArraySize(value) > LIST_MAX) {
-        say(place, "must be a list of 1 to %d values", LIST_MAX);
+        expect(place, value, "must be a list of 1 to %d values", LIST_MAX);
         return;
     }
     cJSON_ArrayForEach (one, value) {
@@ -278,7 +311,8 @@ check_parameters(struct place *place, const cJSON *value)
 {
     const cJSON *one;
     if (!cJSON_IsObject(value) || !value->child || cJSON_GetArraySize(value) > TESTS_MAX) {
-        say(place, "must be an object of 1 to %d tests, each under a JSON Pointer", TESTS_MAX);
+        expect(place, value, "must be an object of 1 to %d tests, each under a JSON Pointer",
+               TESTS_MAX);
         return;
     }
     cJSON_ArrayForEach (one, value) {
@@ -295,25 +329,33 @@ static void
 check_days(struct place *place, const cJSON *value)
 {
     const cJSON *one;
-    bool good = cJSON_IsArray(value) && value->child && cJSON_GetArraySize(value) <= 7;
-    cJSON_ArrayForEach (one, value)
-        good = good && cJSON_IsString(one) && day_of(one->valuestring) >= 0;
-    if (!good)
-        say(place, "must be a list of mon, tue, wed, thu, fri, sat and sun");
+    size_t i = 0;
+    if (!cJSON_IsArray(value) || !value->child || cJSON_GetArraySize(value) > 7) {
+        expect(place, value, "must be a list of 1 to 7 of mon, tue, wed, thu, fri, sat and sun");
+        return;
+    }
+    cJSON_ArrayForEach (one, value) {
+        if (!cJSON_IsString(one) || day_of(one->valuestring) < 0) {
+            say(place, "must hold only mon, tue, wed, thu, fri, sat and sun: item %zu is another",
+                i);
+            return;
+        }
+        i++;
+    }
 }
 
 static void
 check_clock(struct place *place, const cJSON *value)
 {
     if (!cJSON_IsString(value) || minutes_of(value->valuestring) < 0)
-        say(place, "must be a time of day from 00:00 to 24:00");
+        expect(place, value, "must be a time of day from 00:00 to 24:00");
 }
 
 static void
 check_zone(struct place *place, const cJSON *value)
 {
     if (!cJSON_IsString(value) || strcmp(value->valuestring, "UTC") != 0)
-        say(place, "must be UTC, or left out: times are always UTC");
+        expect(place, value, "must be UTC or left out (times are always UTC)");
 }
 
 static void
@@ -349,13 +391,16 @@ check_when(struct place *place, const cJSON *value)
 static void
 check_name(struct place *place, const cJSON *value)
 {
-    bool good = cJSON_IsString(value) && value->valuestring[0] &&
-                strlen(value->valuestring) < POLICY_NAME_MAX;
-    for (const char *c = good ? value->valuestring : ""; *c; c++)
-        good = good && (unsigned char)*c >= 0x20 && *c != 0x7f;
-    if (!good)
-        say(place, "must be a name of 1 to %d bytes without control characters",
-            POLICY_NAME_MAX - 1);
+    if (!cJSON_IsString(value) || !value->valuestring[0] ||
+        strlen(value->valuestring) >= POLICY_NAME_MAX) {
+        expect(place, value, "must be a name of 1 to %d bytes", POLICY_NAME_MAX - 1);
+        return;
+    }
+    for (const char *c = value->valuestring; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            say(place, "must hold no control character, but holds U+%04X", (unsigned)*c);
+            return;
+        }
 }
 
 static void
@@ -364,14 +409,14 @@ check_then(struct place *place, const cJSON *value)
     for (unsigned i = POLICY_ALLOW; cJSON_IsString(value) && i <= POLICY_APPROVAL; i++)
         if (strcmp(value->valuestring, policy_outcome_name((enum policy_outcome)i)) == 0)
             return;
-    say(place, "must be allow, deny or requires_approval");
+    expect(place, value, "must be allow, deny or requires_approval");
 }
 
 static void
 check_note(struct place *place, const cJSON *value)
 {
     if (!cJSON_IsString(value) || strlen(value->valuestring) > 1024)
-        say(place, "must be a text of at most 1024 bytes");
+        expect(place, value, "must be a text of at most 1024 bytes");
 }
 
 static void
@@ -425,7 +470,7 @@ check_list(struct place *place, const cJSON *list, int most, check_fn *check)
     const cJSON *one;
     size_t i = 0;
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > most) {
-        say(place, "must be a list of at most %d", most);
+        expect(place, list, "must be a list of at most %d", most);
         return;
     }
     cJSON_ArrayForEach (one, list) {
@@ -487,6 +532,6 @@ policy_check(const cJSON *doc, struct field_errors *errors)
     check_object(&place, doc, MEMBERS, ARRAY_LEN(MEMBERS));
     buf_init(&text, POLICY_BYTES_MAX);
     if (errors->count == before && json_canonical(doc, NULL, &text) != RC_OK)
-        say(&place, "must have at most %d bytes", POLICY_BYTES_MAX);
+        say(&place, "must have at most %d bytes as JSON, but has more", POLICY_BYTES_MAX);
     return errors->count == before ? RC_OK : RC_INVALID;
 }

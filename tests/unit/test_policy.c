@@ -411,6 +411,44 @@ test_what_a_document_must_not_have_is_named_by_its_pointer(void **state)
 }
 
 static void
+test_a_refusal_says_what_was_found(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } WRONG[] = {
+        { "[]", "must be an object, not a list of 0" },
+        { "{\"rules\":1.5}", "must be a list of at most 200, not the number 1.5" },
+        { "{\"rules\":[],\"more\":1}",
+          "is not known here; known are: rules, risk, approval, note" },
+        { "{\"rules\":[{\"name\":\"a\",\"when\":{},\"then\":\"maybe\"}]}",
+          "must be allow, deny or requires_approval, not a text of 5 bytes" },
+        { "{\"rules\":[{\"name\":\"a\\u0007\",\"when\":{},\"then\":\"deny\"}]}",
+          "must hold no control character, but holds U+0007" },
+        { "{\"rules\":[{\"name\":\"\",\"when\":{},\"then\":\"deny\"}]}",
+          "must be a name of 1 to 64 bytes, not a text of 0 bytes" },
+        { "{\"rules\":[{\"name\":\"a\",\"when\":{\"kind\":null},\"then\":\"deny\"}]}",
+          "must be task, connector or unknown, or a list of these, not null" },
+        { "{\"rules\":[{\"name\":\"a\",\"when\":{\"payload_bytes\":true},\"then\":\"deny\"}]}",
+          "must be an object, not true or false" },
+        { "{\"rules\":[{\"name\":\"a\",\"when\":{\"time\":{\"days\":[\"mon\",\"tues\"]}},"
+          "\"then\":\"deny\"}]}",
+          "must hold only mon, tue, wed, thu, fri, sat and sun: item 1 is another" },
+        { "{\"rules\":[],\"approval\":{\"expires_in_seconds\":59}}",
+          "must be a whole number from 60 to 2592000, not the number 59" },
+        { "{\"rules\":[],\"risk\":{\"terms\":{\"a\":1}}}",
+          "must be a list of at most 50, not an object of 1 members" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(WRONG); i++) {
+        AUTO(json) cJSON *doc = read_json(WRONG[i].text);
+        struct field_errors errors = { 0 };
+        assert_int_equal(policy_check(doc, &errors), RC_INVALID);
+        assert_int_equal(errors.count, 1);
+        assert_string_equal(errors.items[0].detail, WRONG[i].said);
+    }
+}
+
+static void
 test_patterns_of_hosts(void **state)
 {
     static const struct {
@@ -562,6 +600,7 @@ main(void)
         cmocka_unit_test(test_the_default_is_that_of_the_earlier_system),
         cmocka_unit_test(test_a_payload_over_100000_bytes_adds_20),
         cmocka_unit_test(test_what_a_document_must_not_have_is_named_by_its_pointer),
+        cmocka_unit_test(test_a_refusal_says_what_was_found),
         cmocka_unit_test(test_patterns_of_hosts),
         cmocka_unit_test(test_hosts_in_capitals_fit),
         cmocka_unit_test(test_bounds_of_a_document),
