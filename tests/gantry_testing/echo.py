@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import servers
 from .building import make
+from .keeper import keep
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIGNING_KEY = bytes(range(32))
@@ -114,7 +115,9 @@ class Echo:
     def start(self, wait=True, **env):
         seen = self.said('"ready"')  # before the start: on a busy machine it may be ready at once
         with open(self.errors, "ab") as errors:
-            self.process = subprocess.Popen([self.program], env={**self.env, **env}, stderr=errors)
+            self.process = keep(
+                subprocess.Popen([self.program], env={**self.env, **env}, stderr=errors)
+            )
         if wait:
             servers.wait_until(
                 lambda: self.process.poll() is not None or self.said('"ready"') > seen,

@@ -13,6 +13,7 @@ import psycopg2
 
 from . import nats_files, servers
 from .echo import actor_key, claim
+from .keeper import keep
 from .streams import done_event
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -41,8 +42,10 @@ class Worker:
             env["REDIS_URL"] = s.redis.url
         seen = self.said('"ready"')
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [program(f"gantry-{self.name}")], env={**env, **self.env}, stderr=log
+            self.process = keep(
+                subprocess.Popen(
+                    [program(f"gantry-{self.name}")], env={**env, **self.env}, stderr=log
+                )
             )
         servers.wait_until(
             lambda: self.process.poll() is not None or self.said('"ready"') > seen,

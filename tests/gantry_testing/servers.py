@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 
+from .keeper import keep
 from .wait import wait_until
 
 USER = "nobody"
@@ -59,8 +60,10 @@ class Server:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                unprivileged() + self.command, stdout=log, stderr=log, cwd=self.directory
+            self.process = keep(
+                subprocess.Popen(
+                    unprivileged() + self.command, stdout=log, stderr=log, cwd=self.directory
+                )
             )
         wait_until(lambda: self.alive() and accepts(self.port), what=self.command[0])
         return self
