@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "claims.h"
 #include "console/console.h"
-#include "console/traffic.h"
+#include "metrics/traffic.h"
 #include "effects/connectors.h"
 #include "effects/forward.h"
 #include "effects/lists.h"

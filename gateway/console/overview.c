@@ -12,10 +12,10 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
-#include "console/traffic.h"
 #include "fleet.h"
 #include "gateway.h"
 #include "health.h"
+#include "metrics/traffic.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "console/traffic.h"
+#include "metrics/traffic.h"
 #include "full.h"
 #include "gateway.h"
 #include "metrics/served.h"

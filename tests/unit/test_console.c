@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "console/console.h"
-#include "console/traffic.h"
+#include "metrics/traffic.h"
 #include "test.h"
 
 static void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "console/traffic.h"
+#include "metrics/traffic.h"
 
 #include <bsd/string.h>
 #include <stdlib.h>

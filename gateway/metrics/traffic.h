@@ -8,8 +8,8 @@
  * Units:   *_us microseconds; *_ms milliseconds
  * Threads: the loop's thread only
  */
-#ifndef GANTRY_GATEWAY_CONSOLE_TRAFFIC_H
-#define GANTRY_GATEWAY_CONSOLE_TRAFFIC_H
+#ifndef GANTRY_GATEWAY_METRICS_TRAFFIC_H
+#define GANTRY_GATEWAY_METRICS_TRAFFIC_H
 
 #include <stddef.h>
 #include <stdint.h>
