@@ -12,10 +12,10 @@
 #include "health.h"
 #include "http/http.h"
 #include "keys/keys.h"
-#include "metrics/served.h"
 #include "metrics/streams.h"
 #include "policy/hold.h"
 #include "requests/answer.h"
+#include "requests/served.h"
 
 #define STATUS_MAX (64u << 10)
 #define GAUGES_MAX 16

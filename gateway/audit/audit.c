@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway.h"
-#include "metrics/traced.h"
 #include "policy/policy.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
+#include "requests/traced.h"
 
 #define CLOSE_MS 2000 /* for the last counts to be taken */
 

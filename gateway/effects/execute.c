@@ -24,10 +24,10 @@
 #include "effects/previews.h"
 #include "effects/tasks.h"
 #include "gateway.h"
-#include "metrics/traced.h"
 #include "policy/hold.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
+#include "requests/traced.h"
 
 #define ITEMS_MAX  100
 #define ANSWER_CAP 262144

@@ -13,12 +13,12 @@
 #include "effects/waiters.h"
 #include "events/events.h"
 #include "gateway.h"
-#include "metrics/traced.h"
 #include "policy/hold.h"
 #include "protocol/actor.h"
 #include "protocol/answer_list.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
+#include "requests/traced.h"
 
 /*
  * Theory of operation of a command: the request is put among the waiters, then published. Two things

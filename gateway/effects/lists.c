@@ -10,10 +10,10 @@
 #include "base/fnv.h"
 #include "base/log.h"
 #include "gateway.h"
-#include "metrics/traced.h"
 #include "protocol/answer_list.h"
 #include "protocol/command_list.h"
 #include "requests/request.h"
+#include "requests/traced.h"
 
 /*
  * Theory of operation. What is to be published in a turn is collected, and leaves in the turn's last

@@ -11,10 +11,10 @@
 #include "effects/forward.h"
 #include "effects/share.h"
 #include "gateway.h"
-#include "metrics/traced.h"
 #include "policy/decide.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
+#include "requests/traced.h"
 
 #define KEY_MAX    160
 #define ANSWER_CAP (2u << 20)

@@ -7,14 +7,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "metrics/traffic.h"
 #include "full.h"
 #include "gateway.h"
-#include "metrics/served.h"
-#include "metrics/traced.h"
+#include "metrics/traffic.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
 #include "requests/cors.h"
+#include "requests/served.h"
+#include "requests/traced.h"
 
 /* The order of the checks, here and nowhere else (contract 4.1). */
 static const struct {

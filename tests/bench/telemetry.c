@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "gateway/gateway.h"
-#include "gateway/metrics/served.h"
-#include "gateway/metrics/traced.h"
+#include "gateway/requests/served.h"
+#include "gateway/requests/traced.h"
 
 static const char HEAD[] = "GET /memory?limit=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                            "X-API-Key: relay_sk_0\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";

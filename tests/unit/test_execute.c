@@ -10,9 +10,9 @@
 #include "gateway/effects/share.h"
 #include "gateway/effects/tasks.h"
 #include "gateway/gateway.h"
-#include "gateway/metrics/traced.h"
 #include "gateway/policy/hold.h"
 #include "gateway/requests/handlers.h"
+#include "gateway/requests/traced.h"
 #include "test.h"
 
 #define CALLS_MAX 16

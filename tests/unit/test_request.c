@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "gateway/gateway.h"
-#include "gateway/metrics/served.h"
-#include "gateway/metrics/traced.h"
 #include "gateway/requests/checks.h"
 #include "gateway/requests/request.h"
+#include "gateway/requests/served.h"
+#include "gateway/requests/traced.h"
 #include "test.h"
 
 /* A stage's letter is noted when it runs. What one of them comes to is chosen by the test. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "metrics/served.h"
+#include "requests/served.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  *
  * Source: semantic conventions of HTTP server spans
  */
-#ifndef GANTRY_GATEWAY_METRICS_TRACED_H
-#define GANTRY_GATEWAY_METRICS_TRACED_H
+#ifndef GANTRY_GATEWAY_REQUESTS_TRACED_H
+#define GANTRY_GATEWAY_REQUESTS_TRACED_H
 
 #include "bus/bus.h"
 #include "requests/request.h"

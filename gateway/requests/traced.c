@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "metrics/traced.h"
+#include "requests/traced.h"
 
 #include <stdio.h>
 

@@ -7,8 +7,8 @@
  *
  * Threads: the loop's thread only
  */
-#ifndef GANTRY_GATEWAY_METRICS_SERVED_H
-#define GANTRY_GATEWAY_METRICS_SERVED_H
+#ifndef GANTRY_GATEWAY_REQUESTS_SERVED_H
+#define GANTRY_GATEWAY_REQUESTS_SERVED_H
 
 #include "protocol/exposition.h"
 #include "requests/request.h"
