@@ -76,6 +76,32 @@ for folder in common/*/; do
 done
 git ls-files -co --exclude-standard 'common/*.[ch]' | grep -E '^common/[^/]+$' | report 'outside the folders of common/'
 
+# The folders of gateway/ likewise; what lies in gateway/ itself is for all of them. Three circles are left:
+# a request and its effect, a request and its audit event, an effect and the policy about it call each other.
+within() { # folder, others of gateway/ that it may include
+    grep -HoE '#include "[a-z]+/[a-z_]+\.h"' gateway/"$1"/*.[ch] | while IFS=: read -r file include; do
+        path=${include#*\"} path=${path%\"}
+        [[ ! -f gateway/$path || ${path%%/*} =~ ^($1${2:+|$2})$ ]] || echo "$file: \"$path\" is not below it"
+    done | report "gateway/$1"
+}
+within http ''
+within metrics ''
+within keys ''
+within requests 'http|metrics|keys|effects|audit'
+within audit 'requests'
+within effects 'http|keys|events|policy|requests'
+within policy 'keys|events|effects|audit|requests'
+within events 'keys|requests'
+within keyroutes 'keys|requests'
+within logins 'keys|audit'
+within console 'http|metrics|requests'
+within hooks 'audit|requests'
+within letters 'effects|requests'
+within mcp 'keys|events|requests'
+for folder in $(printf '%s\n' "${sources[@]}" | grep -oE '^gateway/[a-z]+/' | sort -u); do
+    grep -qE "^within $(basename "$folder") " tests/lint.sh || report 'no layer for' <<<"$folder"
+done
+
 # The headers of a folder that end in _own.h are for that folder; of programs, for that program.
 for file in "${product[@]}"; do
     grep -HoE '#include "[a-z_/]*_own\.h"' "$file" | while IFS=: read -r _ include; do
