@@ -48,7 +48,7 @@ read_note(const char *path, char *note, struct err *err)
         return err_set(err, RC_NOTFOUND, "%s cannot be opened", path);
     size_t len = fread(note, 1, NOTE_TEXT_MAX, file);
     if (len == NOTE_TEXT_MAX || ferror(file))
-        return err_set(err, RC_INVALID, "%s is no checkpoint", path);
+        return err_set(err, RC_INVALID, "%s is not a checkpoint", path);
     note[len] = '\0';
     return RC_OK;
 }

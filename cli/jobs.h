@@ -16,7 +16,7 @@ int cmd_jobs_list(struct cli *cli);
 int cmd_jobs_show(struct cli *cli);
 int cmd_jobs_cancel(struct cli *cli);
 
-/* What the job's task wrote, each on the stream that it wrote to. */
+/* The output of the job's task, each part on the stream that it was written to. */
 void jobs_print_output(const cJSON *job);
 
 #endif

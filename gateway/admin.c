@@ -39,7 +39,7 @@ read_gauges(const struct gateway *gw, struct gauge gauges[GAUGES_MAX])
         { "redis_up", "Redis is connected and takes writes", health_redis(gw) },
         { "postgresql_up", "PostgreSQL answers", keys_reachable(gw->keys) },
         { "uptime_seconds", "since the start", (clock_wall_ms() - gw->started_ms) / 1000 },
-        { "http_refused_total", "requests that are no HTTP", (int64_t)http->faults },
+        { "http_refused_total", "requests that are not HTTP", (int64_t)http->faults },
         { "connections_crowded_total", "connections refused because their address has too many",
           (int64_t)http->crowded },
         { "connections_evicted_total", "idle connections closed to make room",

@@ -10,7 +10,7 @@
 #include "crypto/crypto.h"
 #include "protocol/command.h"
 
-/* For each command the key of the program that carries it out. */
+/* For each command the key of the program that executes it. */
 void claims_make_keys(const uint8_t signing_key[CRYPTO_KEY_LEN],
                       uint8_t keys[CMD_COUNT][CRYPTO_KEY_LEN]);
 

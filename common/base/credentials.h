@@ -23,7 +23,7 @@ enum charset {
     TOKEN      /* and _ - . + / = ~ */
 };
 
-/* What the characters behind the prefix must have at least. */
+/* The least that the characters behind the prefix must have. */
 enum need {
     ANY,
     DIGIT, /* a digit and a letter */

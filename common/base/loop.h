@@ -33,7 +33,7 @@ typedef void loop_fn(void *arg);
 typedef int loop_prepare_fn(void *arg);
 enum loop_rank {
     LOOP_RANK_SETTLE,  /* ends what requests wait for: the gateway's keys */
-    LOOP_RANK_WORK,    /* carries out what is due: connections of HTTP, deliveries of a worker */
+    LOOP_RANK_WORK,    /* does the work that is due: connections of HTTP, deliveries of a worker */
     LOOP_RANK_COLLECT, /* puts together what that left: the gateway's commands */
     LOOP_RANK_WRITE,   /* writes what was left to be sent: the bus */
     LOOP_RANKS

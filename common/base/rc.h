@@ -28,7 +28,7 @@
     X(RC_BUG,      500,  VERDICT_REJECT,  "an invariant does not hold")
 /* clang-format on */
 
-/* What becomes of a queue message: settled; redelivered later; moved to the dead letters. */
+/* The fate of a queue message: settled; redelivered later; moved to the dead letters. */
 enum verdict { VERDICT_DONE, VERDICT_RETRY, VERDICT_REJECT };
 
 #define RC_ENUM(name, http, verdict, meaning) name,

@@ -27,7 +27,7 @@
 
 struct pending;
 
-/* What is awaited: bus_pending.c keeps the table, the file that awaits says how it ends. Both functions
+/* An answer that is awaited: bus_pending.c keeps the table, the file that waits says how it ends. Both functions
  * end the wait with pending_free() before they call anybody back: the callback may ask anew. */
 struct pending_calls {
     void (*complete)(struct bus *bus, struct pending *pending, const struct bus_msg *msg);
@@ -57,7 +57,7 @@ struct reply_class {
     struct pending_list waiting;
 };
 
-/* What becomes of the messages of a subscription. */
+/* Where the messages of a subscription go. */
 struct sub_calls {
     void (*deliver)(struct bus_sub *sub, struct bus_msg *msg);
     void (*no_responders)(struct bus_sub *sub); /* may be NULL */

@@ -122,7 +122,7 @@ const uint8_t *db_binary(const PGresult *result, int row, int column, size_t *le
  * transaction of its own; inside one (db_begin first) it belongs to it. */
 enum rc db_script(struct db *db, const char *sql, struct err *err);
 
-/* What the server stores of a password (SCRAM-SHA-256), so that the password itself is never sent.
+/* The form in which the server stores a password (SCRAM-SHA-256), so that the password itself is never sent.
  * *out is malloc()ed. */
 enum rc db_password_verifier(struct db *db, const char *role, const char *password, char **out,
                              struct err *err);

@@ -58,7 +58,7 @@ struct embed_text {
 
 struct embedder; /* opaque */
 
-/* What is known of the server; all zero at first. */
+/* The last known state of the server; all zero at first. */
 struct embed_watch {
     _Atomic bool failing;         /* it failed when it was asked last */
     _Atomic int64_t ask_again_ms; /* monotonic; while it fails */

@@ -33,7 +33,7 @@ typedef void fetch_loop_fn(void *arg, enum rc rc, long after_s, const struct err
 
 enum rc fetch_loop_new(struct loop *loop, const struct fetch_loop_options *options,
                        struct fetch_loop **out, struct err *err);
-/* What is under way is forgotten. NULL allowed. */
+/* Requests under way are dropped: their done is not called. NULL allowed. */
 void fetch_loop_free(struct fetch_loop *fetch);
 /* body: borrowed until done is called. */
 enum rc fetch_loop_post(struct fetch_loop *fetch, const void *body, size_t len, fetch_loop_fn *done,

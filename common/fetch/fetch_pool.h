@@ -33,7 +33,7 @@ struct fetch_answer {
 
 #define FETCH_PROBLEM_MAX 360 /* bytes with the NUL */
 
-/* What went wrong, for a person: the first of the problem's errors with its field, or its detail. */
+/* The error in a sentence for a person: the first of the problem's errors with its field, or its detail. */
 void fetch_problem(const struct fetch_answer *answer, char out[FETCH_PROBLEM_MAX]);
 
 typedef void fetch_done_fn(void *arg, const struct fetch_answer *answer);

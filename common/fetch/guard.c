@@ -312,7 +312,7 @@ read_host(CURLU *parts, struct guard_url *out, struct err *err)
             host[i] = (char)(host[i] | 0x20);
     if (!name_valid(host, len))
         return err_set(err, RC_INVALID,
-                       "the URL's host is no name of letters, digits, '-' and '.'");
+                       "the URL's host is not a name of letters, digits, '-' and '.'");
     (void)snprintf(out->host, sizeof(out->host), "%s", host);
     out->literal = inet_pton(AF_INET, host, ip) == 1;
     return RC_OK;

@@ -376,7 +376,7 @@ may_go(struct hop *hop, const char *url)
         return false;
     }
     if (!request->allowed || !request->allowed(request->arg, hop->place.host, hop->place.port)) {
-        end_with(hop->answer, OUTBOUND_REFUSED, "the host %s is on no list of allowed hosts",
+        end_with(hop->answer, OUTBOUND_REFUSED, "the host %s is not on the list of allowed hosts",
                  hop->place.host);
         return false;
     }

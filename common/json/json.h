@@ -49,7 +49,7 @@ enum rc json_read_canonical(const char *text, size_t len, cJSON **out, struct er
  * hide from a list of connections by a control character in a name. */
 enum rc json_read_foreign(const char *text, size_t len, cJSON **out, struct err *err);
 
-/* What a task wrote and is passed on as it stands: as json_read(), but numbers of any size pass, and no
+/* For output of a task that is passed on as it stands: like json_read(), but numbers of any size pass, and no
  * byte order mark. The numbers of *out are doubles. */
 enum rc json_read_exact(const char *text, size_t len, cJSON **out, struct err *err);
 

@@ -386,7 +386,7 @@ scan_value(struct scan *s)
         if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
             return malformed(s,
                              *s->at == 'N' || *s->at == 'I'
-                                 ? "NaN and Infinity are no JSON (send null)"
+                                 ? "NaN and Infinity are not JSON (send null)"
                                  : "a value was expected (true, false and null in small letters)");
         good = scan_number(s);
         break;

@@ -76,7 +76,7 @@ struct kv {
 
 enum rc kv_url_parse(const char *text, struct kv_url *out, struct err *err);
 
-/* What an error reply means. text is the server's, without our arguments. */
+/* The rc of an error reply. text is the server's, without our arguments. */
 enum rc kv_rc_from_error(const char *text);
 enum rc kv_fail_reply(const redisReply *reply, struct err *err);
 /* The view of a hiredis reply; *out->items are malloc()ed when it is a list (kv_view_fini). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy - may this action run now: yes, no, or when somebody has approved it? One function, which the
- * gateway and the program that carries out call alike.
+ * policy - may this action run now: yes, no, or when somebody has approved it? The gateway and the program
+ * that executes the action call the same function.
  *
  * A policy is a JSON document of a workspace. Its rules are tried in their order and the first one whose
  * conditions all hold decides; if none does, the terms of risk that hold are added up, and the sum decides.
@@ -32,7 +32,7 @@
 enum policy_outcome { POLICY_ALLOW, POLICY_DENY, POLICY_APPROVAL };
 const char *policy_outcome_name(enum policy_outcome outcome);
 
-/* What is asked for. All borrowed; NULL = not known, and no condition about it holds. */
+/* The action that is asked for. All borrowed; NULL = not known, and no condition about it holds. */
 struct policy_ask {
     const char *action;
     const char *kind; /* "task", "connector", "unknown" */

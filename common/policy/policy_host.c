@@ -90,8 +90,8 @@ static const char *
 address_refusal(const char *pattern, char send[POLICY_HOST_MAX])
 {
     if (!plain_host(pattern, strlen(pattern), send))
-        return pattern[0] == '[' ? "is no IPv6 address: send one such as [2001:db8::1]"
-                                 : "is no IPv4 address: send four numbers, such as 192.0.2.1";
+        return pattern[0] == '[' ? "is not an IPv6 address: send one such as [2001:db8::1]"
+                                 : "is not an IPv4 address: send four numbers, such as 192.0.2.1";
     if (strcasecmp(pattern, send) == 0)
         return NULL;
     char plain[POLICY_HOST_MAX];

@@ -10,7 +10,7 @@
 #define POLICY_PATTERN_MAX 256 /* bytes */
 #define POLICY_HOST_MAX    256
 
-/* What the conditions of one decision are tried on. */
+/* The values that the conditions of one decision test. */
 struct policy_facts {
     const struct policy_ask *ask;
     int64_t payload_bytes;

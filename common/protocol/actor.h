@@ -38,7 +38,7 @@ struct actor_claim {
     char idem_hash[65]; /* "" when the request had no idempotency key */
 };
 
-/* What a worker believes. A key of nothing but zeros is not set, and nothing is believed by it. */
+/* The keys of the claims that a worker believes. A key of zeros only is not set: no claim is believed by it. */
 struct actor_keys {
     uint8_t now[CRYPTO_KEY_LEN];
     uint8_t before[CRYPTO_KEY_LEN];

@@ -35,7 +35,7 @@
  * No workspace can have this name: a name starts with a letter or a digit. */
 #define AUDIT_NO_WORKSPACE "_none"
 
-/* Who asked: a key (over HTTP, or named by the server for core requests); a direct NATS client of
+/* The caller: a key (over HTTP, or named by the server for core requests); a direct NATS client of
  * the workspace, whose key the server does not name; nobody with a valid key; an operator; a program of ours
  * by itself. */
 enum audit_actor {
@@ -46,7 +46,7 @@ enum audit_actor {
     AUDIT_ACTOR_PROGRAM
 };
 
-/* What became of it: done; allowed but failed (4xx of content, 5xx, task failed); refused. */
+/* The outcome: done; allowed but failed (4xx of content, 5xx, task failed); refused. */
 enum audit_status { AUDIT_SUCCESS, AUDIT_FAILED, AUDIT_DENIED, AUDIT_UNKNOWN };
 
 struct audit_request_event {

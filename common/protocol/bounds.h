@@ -57,7 +57,7 @@ const char *bound_name(enum bound bound);
 bool bound_mark(struct bounds *bounds, enum bound bound, int64_t now_ms);
 /* The member, with full as of now. */
 void bounds_write(const struct bounds *bounds, int64_t now_ms, struct json_writer *w);
-/* What is no mark counts for nothing. */
+/* A member that is not a mark is ignored. */
 void bounds_read(const cJSON *doc, struct bounds *out);
 
 #endif

@@ -55,7 +55,7 @@
 enum stream { STREAM_NONE, STREAM_MEMORY, STREAM_TASKS, STREAM_AUDIT, STREAM_CONNECTOR };
 
 /* STREAM_NONE = core request/reply with the queue group of the program's name.
- * program: who carries it out. for_clients: also from a NATS client with an API key. */
+ * program: the one that executes it. for_clients: also from a NATS client with an API key. */
 /* clang-format off */
 /*    name                 subject tail         stream         scope                  schema              program    family    for_clients */
 #define COMMAND_TABLE(X)                                                                                                            \

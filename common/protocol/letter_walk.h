@@ -33,7 +33,7 @@ struct letter_walk {
     bool all;                           /* it goes over all letters */
 };
 
-/* What $JS.API.STREAM.MSG.GET.DEAD is asked. Its answer may be somebody else's letter. */
+/* The next request to $JS.API.STREAM.MSG.GET.DEAD. Its answer may be somebody else's letter. */
 enum rc letter_walk_next(const struct letter_walk *walk, struct buf *body);
 bool letter_walk_is_ours(const struct letter_walk *walk, const struct letter *letter);
 /* At the end: what LETTER_INFO_SUBJECT is asked; and whether its answer says that letters were passed

@@ -8,7 +8,7 @@
  *                 -> allowlist (gateway)   -> on_allowed  > kind->run -> tasking_end -> record (Redis)
  *                                                          -> on_recorded -> conclude
  *
- * What fails for the moment is handed back for another attempt (call_fail with RC_TEMP), which begins
+ * A step that fails for the moment ends the attempt (call_fail with RC_TEMP); the next one begins
  * at the top: job_start lets the same delivery in again. Once the job has ended there is no way
  * back: recording its result is tried until Redis takes it, so that nothing runs twice because Redis
  * was unavailable. A crash anywhere before that delivers the command again, with a higher delivery, and

@@ -45,7 +45,7 @@ struct tasking_settings {
 /* clang-format on */
 
 struct tasking_kind {
-    enum command command; /* that it carries out */
+    enum command command; /* that it executes */
     /* Begin. Then exactly one of the ends below is called, now or later. */
     void (*run)(struct tasking *t);
     /* The job is cancelled while t->own is set: end it soon, by tasking_end() as cancelled if nothing
@@ -58,11 +58,11 @@ struct tasking_kind {
     const char *(*label)(const struct tasking *t);
     /* What a policy may ask about its action: kind, hosts, risk. */
     void (*facts)(const struct tasking *t, struct policy_ask *ask);
-    bool keeps_policy; /* tasking.policy is wanted: what carries out asks it again */
+    bool keeps_policy; /* tasking.policy is wanted: the run asks it again */
     size_t output_max; /* bytes of an output object */
 };
 
-/* What the program's service holds. */
+/* A program's jobs under way, held by its service. */
 struct taskings {
     struct worker *w; /* borrowed */
     const struct tasking_kind *kind;
@@ -100,7 +100,7 @@ enum rc taskings_dead(struct taskings *all, const struct call *call, const char 
                       struct err *err);
 
 void tasking_start(struct taskings *all, struct call *call);
-/* Whoever runs this job here ends it. */
+/* Ends this job if this process runs it. */
 void tasking_cancel(struct taskings *all, const char *workspace, const char *id);
 /* state.c: tell the gateways a state at once; the program's NATS user may publish gantry.sys.jobs.*.* */
 void tasking_tell_state(struct taskings *all, const struct job_ref *ref, const char *status);

@@ -47,7 +47,7 @@ void tasking_ref(const struct call *call, struct job_ref *ref);
 void tasking_drop(struct tasking *t);
 
 /* permission.c */
-/* What the gateway's lists and the policy in them say. t keeps the decision, and the hosts and the policy
+/* The verdict of the gateway's lists and of the policy in them. t keeps the decision, and the hosts and the policy
  * that its kind needs. */
 enum permission permission_judge(struct tasking *t, const cJSON *lists);
 /* Why the policy has not allowed it, for the caller. */

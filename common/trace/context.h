@@ -29,7 +29,7 @@ struct trace {
     const char *state;          /* tracestate; borrowed from the message; NULL = none */
 };
 
-/* What a traceparent says. */
+/* The fields of a traceparent. */
 struct trace_parent {
     char id[TRACE_ID_TEXT_MAX];
     uint64_t span;

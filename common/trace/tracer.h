@@ -41,7 +41,7 @@ const struct tracer_counts *tracer_counts(const struct tracer *tracer);
 
 bool tracer_on(const struct tracer *tracer); /* spans are exported */
 
-/* What came with a request: headers, or NULL. trusted: a program of ours says so. */
+/* The headers of a request, or NULL. trusted: a program of ours says so. */
 struct trace_headers {
     const char *parent, *state;
     bool trusted;

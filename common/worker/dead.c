@@ -194,8 +194,7 @@ on_dead_lettered(void *arg, enum rc rc, bool duplicate, const struct err *err)
         count_letter(delivery);
     FAULT("after_dead");
     if (delivery->call.result.status < 400)
-        call_problem(&delivery->call, PROBLEM_INTERNAL, NULL,
-                     "The command could not be carried out.");
+        call_problem(&delivery->call, PROBLEM_INTERNAL, NULL, "The command could not be executed.");
     delivery_done(delivery);
 }
 

@@ -14,7 +14,7 @@
  * Delivered again, nothing in it tells which of its commands ended the worker, and whatever is counted
  * for the message is counted for all. So it is taken apart: each command is published on the same
  * subject as the message that it would have been, with a delivery count of its own, and the list is
- * acknowledged when all of them are stored. What was carried out before is absorbed by its id.
+ * acknowledged when all of them are stored. A command that was executed before is absorbed by its id.
  */
 #define PART_MS 5000u
 

@@ -113,7 +113,7 @@ after_request(struct delivery *delivery)
     } else if (verdict == VERDICT_REJECT) {
         if (worker_may_say(delivery->w, FAILED, call->actor.workspace))
             log_fields(LOG_ERROR, FAILED, CALL_FIELDS(call), "reason", call->result.err.text, NULL);
-        call_problem(call, PROBLEM_INTERNAL, NULL, "The request could not be carried out.");
+        call_problem(call, PROBLEM_INTERNAL, NULL, "The request could not be executed.");
     }
     delivery->too_large = delivery->answer_max && call->result.body_len > delivery->answer_max;
     return DELIVERY_AUDITING;

@@ -45,7 +45,7 @@
 #define WORKER_DRAIN_MS 25000
 struct worker;
 
-/* What a handler says of a call. Set it with the functions below; the body lives in the arena. */
+/* The result of a call, by its handler. Set it with the functions below; the body lives in the arena. */
 struct result {
     enum rc rc;       /* the verdict; RC_OK for any answer, good or bad */
     int status;       /* HTTP status that a waiting caller gets; 0 = none was given */

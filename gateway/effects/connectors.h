@@ -21,7 +21,7 @@ void connectors_close(struct connectors *connectors); /* NULL is fine */
 bool connectors_has(const struct connectors *connectors, const char *action);
 /* Its hosts and terms of risk {hosts,risk}, as its manifests have them; NULL when it has none. */
 const cJSON *connectors_facts(const struct connectors *connectors, const char *action);
-/* The command that carries out an action. */
+/* The command that executes an action. */
 enum command connectors_command(const struct connectors *connectors, const char *action);
 
 #endif

@@ -15,7 +15,7 @@
 struct gateway;
 struct request;
 
-/* What goes with a message on behalf of a request: where to, and the claim. */
+/* The subject and the claim of a message that is sent on behalf of a request. */
 struct forward_head {
     char subject[SUBJECT_MAX];
     char actor[ACTOR_WIRE_MAX];

@@ -225,7 +225,7 @@ redis_unavailable(struct request *r)
     answer_header(r, "Retry-After", "2");
     return answer_problem(
         r, PROBLEM_UNAVAILABLE,
-        "Redis is unavailable: a request with an idempotency key cannot be carried out");
+        "Redis is unavailable: no request with an idempotency key can be executed now");
 }
 
 static void

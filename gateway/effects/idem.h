@@ -5,7 +5,7 @@
  * Theory of operation. One Redis record per (workspace, route, client's key) holds the command id,
  * a keyed hash of the body, the lease, the attempt and, once there is one, the answer. Every step is
  * one Lua script (gateway/lua/idem_*.lua). The id is fixed by the first reservation, so whoever comes
- * after a crash carries out the same command, which the worker absorbs and answers again. An answer
+ * after a crash executes the same command, which the worker absorbs and answers again. An answer
  * is recorded before it is sent; if recording fails it is sent all the same, since a retry finds the
  * effect by its id. 5xx answers release the lease instead.
  *

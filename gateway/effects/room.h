@@ -60,7 +60,7 @@ const char *room_full(const struct request *r);
 /* The answer is here, or will not come. Others may be granted theirs before this returns. */
 void room_leave(struct request *r);
 
-/* What the next answer to such a command will have, from what the last ones had. */
+/* The expected size of the next answer to such a command, from those of the last ones. */
 size_t room_expected(const struct room *room, const char *workspace, enum command command);
 void room_learn(struct room *room, const char *workspace, enum command command, size_t len);
 

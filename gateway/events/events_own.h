@@ -62,7 +62,7 @@ struct events {
     bool draining;
 };
 
-/* What is told, as the sources give it. */
+/* An event, as its source gives it. */
 struct telling {
     const char *workspace;
     uint32_t scope;   /* bit */

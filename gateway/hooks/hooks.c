@@ -4,7 +4,7 @@
  *
  * The gateway has no service's secret and parses nothing of the body: gantry-connector verifies the raw
  * bytes and says what they become (workers/connector/hooks/hooks.h). What it says is one of three commands,
- * which is carried out as an inner request whose key is the hook and whose one scope is that command's: with
+ * which is executed as an inner request whose key is the hook and whose one scope is that command's: with
  * the checks, the rate limit, the idempotency and the audit event of any request.
  *
  * Nobody has shown a key when the connector is asked: so an address has the rate of a workspace, and only

@@ -27,7 +27,7 @@ http_head_find(const char *data, size_t len, size_t *line, size_t *end)
 {
     size_t most = len < HTTP_HEAD_MAX ? len : HTTP_HEAD_MAX;
     const char *stop;
-    /* What is no HTTP at all, a TLS greeting say, is told from its first byte. */
+    /* A client that does not speak HTTP, but TLS say, is known by its first byte. */
     if (len && !http_is_token(data[0]))
         return HEAD_MALFORMED;
     while ((stop = memchr(data + *line, '\n', most - *line)) != NULL) {
@@ -142,7 +142,7 @@ judge_host(struct http_head *head)
     else if (!host && head->minor > 0)
         blame(head, HTTP_FAULT_MALFORMED, "the header Host is missing");
     else if (host && !is_host(host))
-        blame(head, HTTP_FAULT_MALFORMED, "the header Host is no host and port");
+        blame(head, HTTP_FAULT_MALFORMED, "the header Host is not a host, or a host and a port");
 }
 
 static void

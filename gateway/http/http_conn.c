@@ -135,7 +135,7 @@ read_head(struct conn *c)
             return begin(c, end, HTTP_FAULT_NONE, NULL);
         case HEAD_MALFORMED:
             end = c->in_len < HTTP_HEAD_MAX ? c->in_len : HTTP_HEAD_MAX;
-            return begin(c, end, HTTP_FAULT_MALFORMED, "this is no HTTP request");
+            return begin(c, end, HTTP_FAULT_MALFORMED, "this is not an HTTP request");
         case HEAD_TOO_LARGE:
             return begin(c, c->line, HTTP_FAULT_TOO_LARGE,
                          "the request line and the headers have more than 16384 bytes together");

@@ -137,7 +137,7 @@ void conn_cut_body(struct conn *conn);
 bool read_wanted(const struct conn *conn); /* its state has a use for more bytes */
 void read_some(struct conn *conn);
 void read_eat(struct conn *conn, size_t len); /* so many bytes of conn->in are used */
-/* What is left over moves out of the scratch, which is the next connection's. */
+/* Moves the bytes that are left over out of the scratch, which the next connection uses. */
 void read_keep(struct conn *conn);
 /* Bytes have come that were not read yet. */
 bool conn_has_unread(const struct conn *conn);

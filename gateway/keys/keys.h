@@ -65,7 +65,7 @@ bool keys_verify(struct keys *keys, const struct key_text *text, keys_fn *fn, vo
 /* Forget that this key is valid, before the next poll says so. */
 void keys_forget(struct keys *keys, const char *key_id);
 
-/* What is known may be used. */
+/* The cached keys are recent enough to be used. */
 bool keys_fresh(const struct keys *keys);
 /* PostgreSQL answered the last poll. */
 bool keys_reachable(const struct keys *keys);

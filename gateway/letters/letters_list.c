@@ -171,7 +171,7 @@ letters_list(struct request *r)
     if (cursor && !cursor_read(desk, cursor))
         return letters_begun(
             desk, letters_refuse(r, "cursor",
-                                 "is no next_cursor that this list gave: send the one of the "
+                                 "is not a next_cursor of this list: send the one of the "
                                  "page before, with the same program, or none"));
     list_begin(desk);
     return letters_begun(desk, list_next(desk));

@@ -386,7 +386,7 @@ mcp_call_fault(const struct mcp_call *call)
         return "arguments must be an object";
     if (key && !cJSON_IsNull(key) && !is_client_key(key))
         return "_meta has a " MCP_META_REQUEST_ID
-               " that is no string of 1 to 128 printable ASCII characters";
+               " that is not a string of 1 to 128 printable ASCII characters";
     return NULL;
 }
 

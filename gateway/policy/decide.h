@@ -14,7 +14,7 @@
 /* An action that is asked for, and what was decided about it. */
 struct asked {
     const char *action;  /* borrowed */
-    const cJSON *params; /* borrowed; NULL = none. A member "type" is no parameter */
+    const cJSON *params; /* borrowed; NULL = none. A member "type" is not a parameter */
     struct policy_decision decision;
     int64_t expires_s; /* how long an approval of it is waited for */
 };

@@ -195,11 +195,11 @@ on_failed(void *arg)
     outbox_kick(outbox);
 }
 
-/* It can never be carried out, by nobody. */
+/* No process can ever execute it. */
 static void
 fail(struct errand *e, const char *why)
 {
-    log_fields(LOG_ERROR, "an approved action is not carried out", "workspace", e->workspace, "id",
+    log_fields(LOG_ERROR, "an approved action is not executed", "workspace", e->workspace, "id",
                e->ref.id, "why", why, NULL);
     e->work.run = run_fail;
     e->work.done = on_failed;
@@ -259,7 +259,7 @@ on_ended(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *
         errand_go_on(e);
 }
 
-/* How a job ends that is not carried out; "" = it is. */
+/* How a job ends that is not executed; "" = it is executed. */
 static const char *
 error_of(const char *state)
 {

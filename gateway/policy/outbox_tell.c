@@ -81,7 +81,7 @@ errand_tell_asked(struct errand *e)
     return true;
 }
 
-/* The decision with whoever approved it, as the program that carries out writes it. */
+/* The decision with whoever approved it, as the program that executes the action writes it. */
 static void
 approved_decision(const struct errand *e, struct buf *out)
 {

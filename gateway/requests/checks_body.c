@@ -42,7 +42,7 @@ complain_unknown(const struct route *route, const char *name, struct field_error
         (void)strlcat(known, i ? ", " : "", sizeof(known));
         (void)strlcat(known, route->queries[i].name, sizeof(known));
     }
-    field_errors_add(errors, name, "is no parameter of this route; known are: %s",
+    field_errors_add(errors, name, "is not a parameter of this route; known are: %s",
                      known[0] ? known : "none");
 }
 

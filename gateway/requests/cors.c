@@ -78,7 +78,7 @@ cors_open(const char *origins, struct cors **out, struct err *err)
         if (cors->n == ORIGINS_MAX || !is_origin(origin->text)) {
             cors_close(cors);
             return err_set(err, RC_CONFIG,
-                           "CORS_ORIGINS: '%.*s' is no origin such as https://app.example or "
+                           "CORS_ORIGINS: '%.*s' is not an origin such as https://app.example or "
                            "http://localhost:3000 (at most %d, in lower case, without a path)",
                            (int)(len < ORIGIN_MAX ? len : ORIGIN_MAX), at, ORIGINS_MAX);
         }

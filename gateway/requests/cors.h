@@ -6,7 +6,7 @@
  * Access-Control-Request-Method) is answered before any key is looked at, since browsers send none.
  * An origin that is not listed gets no such line, and the browser keeps the answer from the page.
  *
- * Errors:  RC_CONFIG  an entry is no origin
+ * Errors:  RC_CONFIG  an entry is not an origin
  * Threads: the loop's thread only
  * Source:  WHATWG Fetch 3.3; RFC 6454
  */

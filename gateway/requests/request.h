@@ -61,7 +61,7 @@ struct idem {
 enum effect {
     EFFECT_HERE,   /* nothing left the gateway, which writes the event */
     EFFECT_SENT,   /* a worker may have seen it: both write it under one id, the first counts */
-    EFFECT_STORED, /* its command is in JetStream: a worker will carry it out and write it */
+    EFFECT_STORED, /* its command is in JetStream: a worker will execute it and write the event */
     EFFECT_SETTLED /* a worker has answered, and has written it */
 };
 
@@ -146,7 +146,7 @@ struct request *request_new(struct gateway *gw, struct exchange *exchange, const
 void request_run(struct request *r); /* from its stage on */
 void request_free(void *r);
 
-/* What a listener calls; its arg is the gateway. */
+/* The callbacks of a listener; their arg is the gateway. */
 extern const struct http_callbacks REQUEST_CALLBACKS;
 extern const struct http_callbacks REQUEST_ADMIN_CALLBACKS; /* /metrics and /debug/status */
 
@@ -168,7 +168,7 @@ void load_leave(struct request *r);
     "trace_id", (r)->trace.id, "request_id", (r)->request_id, "workspace", (r)->actor.workspace,   \
         "route", (r)->route ? (r)->route->path : "other"
 
-/* What is published: the client's bytes, or the body rebuilt with the parameters. */
+/* The payload that is published: the client's bytes, or the body rebuilt with the parameters. */
 const char *request_payload(const struct request *r, size_t *len);
 /* Make that body of the document, after a change to it; STEP_NEXT, or the answer why not. */
 enum step request_rebuild(struct request *r);

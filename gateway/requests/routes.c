@@ -271,7 +271,7 @@ const struct route ROUTES[] = {
       .answer = "Approval", .summary = "Approve or deny an action that somebody else has asked for" },
     { METHOD_POST, "/hooks", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
       ROUTE_IDEMPOTENT | ROUTE_SECRET, CMD_HOOKS_CREATE, "hooks_create", 201, .record = HOOK_RECORD,
-      .answer = "NewHook", .summary = "Let a service that cannot send a key have a command carried out" },
+      .answer = "NewHook", .summary = "Let a service that cannot send a key have a command executed" },
     { METHOD_GET, "/hooks", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,
       0, CMD_HOOKS_LIST, "hooks_list", 200, .answer = "HookList", .summary = "The workspace's hooks" },
     { METHOD_DELETE, "/hooks/{id}", SCOPE_WEBHOOKS_MANAGE, ROUTE_QUERY,

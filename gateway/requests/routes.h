@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * routes - every route of the HTTP interface, once: what it needs and what carries it out.
+ * routes - every route of the HTTP interface, once: what it needs and what executes it.
  *
  * No row, no access. From this table come the dispatch, the checks, the OpenAPI document and the
  * tests that enumerate all routes. To add a route: one row in routes.c, and a local_fn if it is not
@@ -37,7 +37,7 @@ enum route_flag {
     ROUTE_JOBS = 32,       /* needs Redis: 503 without */
     ROUTE_RAW = 64,        /* the answer is not JSON: see content_type */
     ROUTE_NAMED = 128,     /* the answer holds request_id */
-    ROUTE_AGAIN = 256,     /* a repeat is carried out again: the worker answers as the first time */
+    ROUTE_AGAIN = 256,     /* a repeat is sent again: the worker answers as the first time */
     ROUTE_PAGE = 512,      /* for people: not in the OpenAPI document */
     ROUTE_RPC = 1024, /* JSON-RPC: it reads its body, and what it does are requests of their own */
     ROUTE_SECRET = 2048 /* the body holds a secret: wiped when the request ends */
@@ -56,7 +56,7 @@ struct route_param {
 #define ROUTE_QUERIES_MAX 8
 
 struct request;
-/* What a stage of a request comes to (request.h). */
+/* The result of a stage of a request (request.h). */
 enum step { STEP_NEXT, STEP_WAIT, STEP_ANSWERED };
 typedef enum step route_fn(struct request *r);
 

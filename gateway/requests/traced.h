@@ -14,7 +14,7 @@
 
 /* The headers of the request decide: traceparent, tracestate. own_id: its request_id is made by us. */
 void traced_begin(struct request *r, bool own_id);
-/* Whoever reads the claim of the request's command finds the trace by it: no header has to say it. A header
+/* A program that reads the claim of the request's command finds the trace by it: no header has to say it. A header
  * costs nats.c and the server more than all else that is done for a trace which is not exported. */
 static inline bool
 traced_by_claim(const struct request *r)

@@ -179,7 +179,7 @@ def test_a_webhook_that_is_disabled_shows_itself(stack, services, page, axe):
 def test_what_is_refused_is_said_where_it_was_asked_for(page):
     page.fill("Template", "{")
     page.click("Create the hook", "button")
-    page.wait_text("Template is no JSON")
+    page.wait_text("Template is not JSON")
 
 
 def test_it_is_offered_to_those_who_may(stack, browser):

@@ -322,7 +322,7 @@ results_are_exact_or_refused_with_a_reason(void **state)
         { "\"\xed\xa0\x80\"", "result: refused: malformed JSON: what is not UTF-8" },
         { "{\"a\":1,\"\\u0061\":2}", "result: refused: malformed JSON: a member name is repeated" },
         { "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "result: refused: nested more than 16 deep" },
-        { "{\"a\":NaN}", "result: refused: malformed JSON: NaN and Infinity are no JSON" },
+        { "{\"a\":NaN}", "result: refused: malformed JSON: NaN and Infinity are not JSON" },
         { "", "\"stderr\":\"e\",\"result\":null,\"truncated\":false" },
     };
     struct action action = { .result = RESULT_FD3 };

@@ -481,11 +481,12 @@ test_patterns_of_hosts(void **state)
                          "'-', '_', '.' and '*'" },
         { "u@api.example.com", "fits no host: it has characters that no host has: send letters, "
                                "digits, '-', '_', '.' and '*'" },
-        { "127.1", "fits no host: it is no IPv4 address: send four numbers, such as 192.0.2.1" },
+        { "127.1",
+          "fits no host: it is not an IPv4 address: send four numbers, such as 192.0.2.1" },
         { "[2001:db8:0:0::1]",
           "fits no host: it is an address in another writing: send [2001:db8::1]" },
-        { "[1]", "fits no host: it is no IPv6 address: send one such as [2001:db8::1]" },
-        { "[::1", "fits no host: it is no IPv6 address: send one such as [2001:db8::1]" },
+        { "[1]", "fits no host: it is not an IPv6 address: send one such as [2001:db8::1]" },
+        { "[::1", "fits no host: it is not an IPv6 address: send one such as [2001:db8::1]" },
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(HOSTS); i++) {

@@ -5,7 +5,7 @@
  * Theory of operation. An announcement is no leaf. It is a row, sealed, in the same transaction as
  * whatever came with it, and is settled at once: any number of them holds up nobody. The end of the
  * request deletes the row in the transaction that makes it a leaf, however late it comes.
- * What is left belongs to a gateway that died, or that cannot reach AUDIT. That is not decided by the
+ * A row that is left belongs to a gateway that died, or that cannot reach AUDIT. That is not decided by the
  * clock: AUDIT is a work queue, so the time at which the server received its oldest message says up
  * to when everything is recorded. Once that is AUDIT_INTENT_MS after the announcement and the end was
  * not among it, the request is recorded as it was announced: status "unknown". Should its end come

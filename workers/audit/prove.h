@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prove - carries out a proof's plan: fetches the tiles it needs in one query and folds them.
+ * prove - executes a proof's plan: fetches the tiles it needs in one query and folds them.
  *
  * Errors: RC_TEMP the database is unavailable · RC_CONFIG tiles are missing or too short
  */
@@ -11,7 +11,7 @@
 
 #define PROVE_PLANS 3
 
-/* Up to PROVE_PLANS plans that are carried out at once. */
+/* Up to PROVE_PLANS plans that are executed at once. */
 struct prove {
     size_t count;
     struct merkle_plan plans[PROVE_PLANS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gantry-connector - carries out the actions that reach a network; nothing else does.
+ * gantry-connector - executes the actions that reach a network; nothing else does.
  */
 #include "base/cleanup.h"
 #include "hooks/hooks.h"
@@ -35,7 +35,7 @@ main(int argc, char **argv)
 {
     const struct worker_spec spec = {
         .name = "connector",
-        .description = "carries out actions that reach a network, under guard",
+        .description = "executes actions that reach a network, under guard",
         .routes = ROUTES,
         .n_routes = ARRAY_LEN(ROUTES),
         .conf = &CONNECTOR_CONF,

@@ -24,7 +24,7 @@ struct item {
 /* RC_TEMP: no room. */
 enum rc item_read(struct call *call, struct item *item);
 
-/* What is recorded of the command, in text as the database writes it. */
+/* The record of the command, in text as the database writes it. */
 struct item_record {
     const char *memory, *deduplicated; /* "true", "t" or else */
     int64_t kept, skipped;

@@ -4,7 +4,7 @@
  *
  * The common way is one statement for all commands. It answers nothing about those that need a
  * second look (a scope was forgotten after they were accepted, or an expired row has their text), and
- * fails as a whole if one was carried out before: those are then carried out one by one, which asks
+ * fails as a whole if one was executed before: those are then executed one by one, which asks
  * first.
  */
 #include <string.h>

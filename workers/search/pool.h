@@ -10,8 +10,8 @@
  * Workspaces take turns. One thread is kept from any single workspace, and one from those that have
  * to be read from the database first, so that neither slow queries nor a large workspace stop the
  * others. Only one thread reads a workspace.
- * What arrives in one turn of the loop is offered to the threads at its end, and what a thread has answered
- * at the same time goes back together: several messages are then read and written at once, here and in NATS.
+ * The requests of one turn of the loop are offered to the threads at its end, and the answers of a thread
+ * at the same time go back together: several messages are then read and written at once, here and in NATS.
  *
  * Errors:  RC_TEMP  no memory, no thread
  * Threads: pool_done(), pool_give_back(), pool_stopping(), pool_help() and pool_helped() from any, the others

@@ -15,7 +15,7 @@
 #include "search.h"
 #include "shelf.h"
 
-/* Whoever waits is told when it takes too long; called between two pages. */
+/* Called between two pages: it tells those that wait when it takes too long. */
 typedef void sync_page_fn(void *arg);
 
 /* *streamed: there is no room for the index; it has to be read in slices. */

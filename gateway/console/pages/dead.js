@@ -66,7 +66,7 @@ export class DeadLetters extends Page {
                 h('button', { type: 'button', onClick: () => this.setState({ letter: null }) }, 'Close')),
             h(Pairs, { pairs: [['Reason', letter.reason], ['Given up by', letter.program], ['Given up', h(Time, { at: letter.time })], ['Tried', letter.deliveries + ' times'],
                 ['Published on', h('code', null, letter.subject)], ['Message id', letter.msg_id ? h('code', null, letter.msg_id) : 'none']] }),
-            h('h3', null, payload ? 'Payload' : 'Payload, which is no JSON, in base64'),
+            h('h3', null, payload ? 'Payload' : 'Payload, which is not JSON, in base64'),
             payload ? h(Json, { value: letter.payload }) : h('pre', { tabindex: 0 }, letter.payload_base64),
             h('div', { class: 'buttons' },
                 h('button', { type: 'button', class: 'primary', disabled: busy, onClick: () => this.change(letter, 'replay') }, 'Send it again'),

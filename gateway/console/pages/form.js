@@ -44,7 +44,7 @@ export function SchemaForm({ schema, values, onValues }) {
             onValue: (value) => onValues({ ...values, [name]: value }) })));
 }
 
-// The parameters; an Error that names the field when a text is no JSON. What is empty is not sent.
+// The parameters; an Error that names the field when a text is not JSON. Empty ones are not sent.
 export function paramsOf(schema, values) {
     const params = {};
     for (const [name, own] of Object.entries(schema.properties || {})) {
@@ -58,7 +58,7 @@ export function paramsOf(schema, values) {
             try {
                 params[name] = JSON.parse(value);
             } catch (error) {
-                throw new Error(name + ' is no JSON: ' + error.message);
+                throw new Error(name + ' is not JSON: ' + error.message);
             }
         } else {
             params[name] = value;

@@ -13,7 +13,7 @@ function read(label, text) {
     try {
         return JSON.parse(text);
     } catch (error) {
-        throw new Error(label + ' is no JSON: ' + error.message);
+        throw new Error(label + ' is not JSON: ' + error.message);
     }
 }
 

@@ -116,7 +116,7 @@ export function readCheckpoint(text) {
     const end = text.indexOf('\n\n');
     const lines = text.slice(0, end).split('\n');
     if (end < 0 || lines.length < 3 || !/^(0|[1-9][0-9]*)$/.test(lines[1]))
-        throw new Error('This is no checkpoint: it has an origin, a size and a root in three lines, an empty line, and signatures.');
+        throw new Error('This is not a checkpoint: it has an origin, a size and a root in three lines, an empty line, and signatures.');
     const signatures = text.slice(end + 2).split('\n').map((line) => /^\u2014 (\S+) (\S+)$/.exec(line)).filter(Boolean)
         .map(([, name, value]) => ({ name, bytes: fromBase64(value) }));
     return { text, signed: text.slice(0, end + 1), origin: lines[0], size: Number(lines[1]), root: fromBase64(lines[2]), signatures };

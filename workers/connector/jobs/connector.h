@@ -51,7 +51,7 @@ struct connector {
     unsigned closed;             /* secrets that neither key opens */
 };
 
-/* What the workspace's policy was asked, to ask it again about the targets of redirects. */
+/* The question that the workspace's policy was asked, to ask it again about the targets of redirects. */
 struct errand_policy {
     cJSON *doc;  /* owned: {"version","document"}; NULL = no policy, or no redirects */
     char *scope; /* owned; NULL = it has none */

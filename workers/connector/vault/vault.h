@@ -40,7 +40,7 @@ void vault_init(struct vault *vault, struct db *db, const uint8_t key[CRYPTO_KEY
                 const uint8_t *before /* NULL = none */);
 void vault_fini(struct vault *vault);
 
-/* What a box is sealed for. */
+/* The place that a box is sealed for. */
 struct vault_place {
     const char *what, *workspace, *name;
     int64_t version; /* 0: a box of the form before, which has none */

@@ -26,7 +26,7 @@ struct store_kind {
     void (*put_row)(struct json_writer *w, const PGresult *rows, int row, const char *secret);
 };
 
-/* What every request does at its end: the answer in out, or the problem that rc stands for. */
+/* The end of every request: the answer in out, or the problem that rc stands for. */
 void store_settle(struct worker *w, struct call *call, const char *noun, enum rc rc,
                   const struct err *err, int status, const struct buf *out);
 /* The id that the request names, which is what the audit log calls its target. */

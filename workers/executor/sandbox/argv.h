@@ -10,7 +10,7 @@
  *   4      --json-status-fd     5  --args     6  --seccomp
  *   7 …    --file: ARGV_OWN_FILES of ours in /etc, then the task's files
  *
- * What is inside: bin, lib, lib64, libexec, share and include of /usr, and /etc/alternatives, read-only;
+ * A sandbox contains: bin, lib, lib64, libexec, share and include of /usr, and /etc/alternatives, read-only;
  * the linker's cache, openssl.cnf, manpath.config, and of ours a passwd and a group file with one user, nsswitch.conf
  * and .curlrc; /task with the handler, an own /proc that cannot be written, five character devices, and
  * two bounded tmpfs, /tmp and /work. Nothing else of the host exists there.

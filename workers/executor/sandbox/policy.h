@@ -3,7 +3,7 @@
  * policy - what a sandbox is to be: manifest + request + bounds -> struct sandbox. Pure.
  *
  * The parameters never reach the sandbox's shape: they are data on the handler's standard input.
- * What a request may choose is the action and a wall limit within the manifest's bounds, nothing
+ * A request may choose the action and a wall limit within the manifest's bounds, nothing
  * else; so sandboxes of an action are all alike and can be started ahead.
  *
  * Errors: RC_NOTFOUND  no such action

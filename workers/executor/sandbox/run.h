@@ -34,7 +34,7 @@ struct runner_options {
     bool pool;                     /* keep sandboxes started ahead, as the manifests say */
 };
 
-/* What became of a task; everything is borrowed during the callback. */
+/* How a task ended; everything is borrowed during the callback. */
 struct run_result {
     enum outcome outcome;                /* OUTCOME_FAULT: ours, see fault */
     int exit_code;                       /* 128 + n for signal n; -1 when it was killed */

@@ -48,7 +48,7 @@ struct facts {
     uint64_t forks_refused;
 };
 
-/* What the tree has used. The kernel reaps a killed namespace without counting it to anybody: then the
+/* The processor time that the tree has used. The kernel reaps a killed namespace without counting it to anybody: then the
  * last look, taken just before the kill, is what there is. */
 uint64_t verdict_cpu_ms(const struct facts *facts);
 

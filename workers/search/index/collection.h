@@ -140,7 +140,7 @@ struct collection_helper {
 enum rc collection_find_all(const struct collection *c, struct collection_asked *asked, size_t n,
                             const struct collection_helper *helper, struct err *err);
 
-/* What is to be ranked for an answer of k, each row once; the number, at most COLLECTION_HITS_MAX. */
+/* The rows that are to be ranked for an answer of k, each row once; the number, at most COLLECTION_HITS_MAX. */
 size_t collection_union(enum collection_mode mode, size_t k, const struct collection_legs *legs,
                         struct collection_hit *hits);
 
