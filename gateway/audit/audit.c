@@ -41,6 +41,7 @@ flush(void *arg)
 
     bool taken = bus_connected(audit->gw->bus) && audit_healthy(audit);
 
+    refusals_again(audit, taken);
     for (size_t i = 0; i < REFUSALS_MAX; i++) {
         struct refusal *row = &audit->refusals.rows[i];
         if (row->count == 0)
@@ -287,6 +288,7 @@ audit_open(struct gateway *gw, struct audit **out, struct err *err)
         return err_set(err, RC_TEMP, "no memory");
     audit->gw = gw;
     STAILQ_INIT(&audit->again);
+    STAILQ_INIT(&audit->unsure);
     audit->flush_timer = loop_timer_new(gw->loop, flush, audit);
     audit->again_timer = loop_timer_new(gw->loop, audit_send_again, audit);
     loop_timer_set(audit->flush_timer, REFUSALS_EVERY_MS, REFUSALS_EVERY_MS);
@@ -313,6 +315,7 @@ audit_close(struct audit *audit)
     if (!audit)
         return;
     audit_drop_kept(audit);
+    refusals_drop(audit);
     loop_timer_free(audit->flush_timer);
     loop_timer_free(audit->again_timer);
     free(audit);

@@ -15,6 +15,7 @@
 #define AUDIT_LATE_MAX 4096 /* events that wait to be sent again */
 
 STAILQ_HEAD(audit_out_list, audit_out);
+STAILQ_HEAD(sending_list, sending);
 
 struct audit {
     struct gateway *gw; /* borrowed */
@@ -26,6 +27,8 @@ struct audit {
     size_t n_late;                  /* of these, for any reason but a full share */
     size_t n_out;                   /* events and counts that wait for an answer */
     size_t n_stored;                /* counts in Redis since AUDIT took one */
+    struct sending_list unsure;     /* owned: counts that Redis may have, but did not acknowledge */
+    size_t n_unsure;                /* these, waiting or under way */
 };
 
 void audit_send_again(void *audit);
@@ -35,6 +38,9 @@ void audit_drop_kept(struct audit *audit);
 bool refusals_store(struct audit *audit, const char *workspace,
                     const struct audit_request_event *event, struct refusal *row);
 void refusals_send(struct audit *audit);
+/* Send what Redis did not acknowledge under the same ids: to AUDIT if it takes events, else to Redis. */
+void refusals_again(struct audit *audit, bool taken);
+void refusals_drop(struct audit *audit);
 void refusals_ignore(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err);
 
 #endif

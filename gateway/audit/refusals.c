@@ -31,7 +31,7 @@ find_row(struct refusals *refusals, const struct refusal *like, size_t limit)
 }
 
 static void
-add(struct refusals *refusals, struct refusal *like, uint64_t count)
+add(struct refusals *refusals, struct refusal *like)
 {
     struct refusal *row;
 
@@ -49,19 +49,9 @@ add(struct refusals *refusals, struct refusal *like, uint64_t count)
     }
     if (!row)
         row = &refusals->rows[REFUSALS_MAX - 1];
-    if (row->count == 0) {
+    if (row->count == 0)
         *row = *like;
-        row->count = 0;
-    }
-    row->count += count;
-}
-
-void
-refusals_add(struct refusals *refusals, const struct refusal *like)
-{
-    struct refusal copy = *like;
-
-    add(refusals, &copy, like->count);
+    row->count++;
 }
 
 void
@@ -76,7 +66,7 @@ refusals_count(struct refusals *refusals, const struct request *r)
         memcpy(like.workspace, r->actor.workspace, sizeof(like.workspace));
         memcpy(like.key_id, r->actor.key_id, sizeof(like.key_id));
     }
-    add(refusals, &like, 1);
+    add(refusals, &like);
 }
 
 void
@@ -86,5 +76,5 @@ refusals_count_login(struct refusals *refusals, const char *client)
 
     (void)snprintf(like.action, sizeof(like.action), "NATS login");
     (void)snprintf(like.client, sizeof(like.client), "%s", client);
-    add(refusals, &like, 1);
+    add(refusals, &like);
 }

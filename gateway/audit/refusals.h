@@ -33,8 +33,6 @@ struct refusals {
     struct refusal rows[REFUSALS_MAX];
 };
 
-/* Count what was counted elsewhere. */
-void refusals_add(struct refusals *refusals, const struct refusal *like);
 void refusals_count(struct refusals *refusals, const struct request *r);
 /* A NATS login without a valid key. */
 void refusals_count_login(struct refusals *refusals, const char *client);
