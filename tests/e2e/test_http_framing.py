@@ -289,6 +289,108 @@ def test_what_follows_the_end_takes_no_answer_along(stack):
     assert [status for status, _, _ in answers] == [200]
 
 
+# --- odd heads: what is answered, and how often ---------------------------------------------------
+
+CHUNKED = GET + b"Transfer-Encoding: chunked\r\n\r\n"
+HI = b"2\r\nhi\r\n0\r\n\r\n"
+NOTHING, ENDS_IT, BOTH = [], [400], [200, 200]
+IN_BODY = "in the body"  # the head was good: its answer, or that of its body, which ends it
+ODD = {
+    "NUL first": (b"\0" + GET + b"\r\n" + NEXT, ENDS_IT),
+    "NUL behind the version": (b"GET /healthz HTTP/1.1\0\r\nHost: x\r\n\r\n" + NEXT, ENDS_IT),
+    "NUL in Host": (b"GET /healthz HTTP/1.1\r\nHost: x\0y\r\n\r\n" + NEXT, ENDS_IT),
+    "NUL in a chunk's size": (CHUNKED + b"2\0\r\nhi\r\n0\r\n\r\n" + NEXT, IN_BODY),
+    "NUL in a trailer": (CHUNKED + b"0\r\nA: \0\r\n\r\n" + NEXT, IN_BODY),
+    "a name of two words": (GET + b"A B: x\r\n\r\n" + NEXT, ENDS_IT),
+    "a name in brackets": (GET + b"A[]: x\r\n\r\n" + NEXT, ENDS_IT),
+    "a name outside ASCII": (GET + b"\xc3\xa9: x\r\n\r\n" + NEXT, ENDS_IT),
+    "a colon in a value": (GET + b"A:b:c\r\n\r\n" + NEXT, BOTH),
+    "bare LF between lines": (GET + b"A: b\nB: c\r\n\r\n" + NEXT, ENDS_IT),
+    "bare LF at the end": (GET + b"\n" + NEXT, ENDS_IT),
+    "CR CR LF": (GET + b"A: b\r\r\n\r\n" + NEXT, ENDS_IT),
+    "bare CR in the first line": (b"GET /healthz\rHTTP/1.1\r\nHost: x\r\n\r\n", ENDS_IT),
+    "a folded length": (GET + b"Content-Length:\r\n 2\r\n\r\nhi" + NEXT, ENDS_IT),
+    "a fold by a tab": (GET + b"A: b\r\n\tc\r\n\r\n" + NEXT, ENDS_IT),
+    "a fold before any line": (b"GET /healthz HTTP/1.1\r\n Host: x\r\n\r\n" + NEXT, ENDS_IT),
+    "equal lengths": (GET + b"Content-Length: 2\r\n" * 2 + b"\r\nhi" + NEXT, ENDS_IT),
+    "two lengths": (
+        GET + b"Content-Length: 0\r\nContent-Length: 2\r\n\r\nhi" + NEXT,
+        ENDS_IT,
+    ),
+    "a length and more": (GET + b"Content-Length: 2;\r\n\r\nhi" + NEXT, ENDS_IT),
+    "a length in blanks": (GET + b"Content-Length: \t 2 \r\n\r\nhi" + NEXT, BOTH),
+    "a length, then a coding": (
+        GET + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n" + HI + NEXT,
+        ENDS_IT,
+    ),
+    "a coding, then a length": (
+        GET + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n" + HI + NEXT,
+        ENDS_IT,
+    ),
+    "chunked twice": (
+        GET + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + HI + NEXT,
+        ENDS_IT,
+    ),
+    "chunked in two lines": (
+        GET + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n" + HI + NEXT,
+        ENDS_IT,
+    ),
+    "no coding": (GET + b"Transfer-Encoding: \r\n\r\n" + HI + NEXT, ENDS_IT),
+    "CHUNKED": (GET + b"Transfer-Encoding: CHUNKED\r\n\r\n" + HI + NEXT, BOTH),
+    "an extension": (CHUNKED + b'2;a="b;c"\r\nhi\r\n0;z\r\n\r\n' + NEXT, BOTH),
+    "a trailer that would frame": (CHUNKED + b"0\r\nContent-Length: 9\r\n\r\n" + NEXT, BOTH),
+    "a folded trailer": (CHUNKED + b"0\r\nA: b\r\n c\r\n\r\n" + NEXT, IN_BODY),
+    "a size with a sign": (CHUNKED + b"+2\r\nhi\r\n0\r\n\r\n" + NEXT, IN_BODY),
+    "a size with 0x": (CHUNKED + b"0x2\r\nhi\r\n0\r\n\r\n" + NEXT, IN_BODY),
+    "a size behind a blank": (CHUNKED + b" 2\r\nhi\r\n0\r\n\r\n" + NEXT, IN_BODY),
+    "no size": (CHUNKED + b"\r\nhi\r\n0\r\n\r\n" + NEXT, IN_BODY),
+    "a size of 2^64 + 2": (CHUNKED + b"10000000000000002\r\nhi\r\n0\r\n\r\n" + NEXT, IN_BODY),
+    "a refused path": (GET.replace(b"/healthz", b"/nowhere") + b"\r\n" + NEXT, [404, 200]),
+    "a refused caller": (GET.replace(b"/healthz", b"/memory") + b"\r\n" + NEXT, [401, 200]),
+    "a refused caller's body": (
+        b"POST /webhook/memory/search HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" + NEXT,
+        [401, 200],
+    ),
+    "a refused method": (GET.replace(b"GET", b"DELETE") + b"\r\n" + NEXT, [405, 200]),
+    "a name too long": (GET + b"a" * 17000 + b": b\r\n\r\n" + NEXT, [431]),
+    "1.0 without Host": (b"GET /healthz HTTP/1.0\r\n\r\n" + NEXT, [200]),
+    "HTTP/1.2": (GET.replace(b"1.1", b"1.2") + b"\r\n" + NEXT, BOTH),
+    "HTTP/1.10": (GET.replace(b"1.1", b"1.10") + b"\r\n" + NEXT, ENDS_IT),
+    "HTTP/01.1": (GET.replace(b"1.1", b"01.1") + b"\r\n" + NEXT, ENDS_IT),
+    "http/1.1": (GET.replace(b"HTTP", b"http") + b"\r\n" + NEXT, ENDS_IT),
+    "HTTP/0.9": (b"GET /healthz\r\n" + NEXT, ENDS_IT),
+    "a blank before the method": (b" " + GET + b"\r\n" + NEXT, ENDS_IT),
+    "a tab in the first line": (GET.replace(b" /", b"\t/") + b"\r\n" + NEXT, ENDS_IT),
+    "two empty lines first": (b"\r\n\r\n" + GET + b"\r\n" + NEXT, ENDS_IT),
+    "absolute-form": (GET.replace(b"/healthz", b"http://x/healthz") + b"\r\n" + NEXT, BOTH),
+    "a Host with a path": (GET.replace(b"Host: x", b"Host: x/y") + b"\r\n" + NEXT, ENDS_IT),
+    "CONNECT": (b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n" + NEXT, [404, 200]),
+    "an upgrade": (
+        GET + b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n" + NEXT,
+        BOTH,
+    ),
+    "keep-alive and close": (GET + b"Connection: keep-alive, Close\r\n\r\n" + NEXT, [200]),
+    "a head that ends": (GET[:-2], NOTHING),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_heads(stack, name):
+    data, wanted = ODD[name]
+    answers = read_answers(send(stack, data), [])
+    statuses = [status for status, _, _ in answers]
+    if wanted == IN_BODY:
+        assert statuses in ([200], [400]), answers
+    else:
+        assert statuses == wanted, answers
+    for status, headers, body in answers:
+        if status >= 400:
+            assert headers[b"content-type"] == b"application/problem+json"
+            assert json.loads(body)["status"] == status
+    if statuses and len(statuses) < 2:
+        assert answers[-1][1][b"connection"] == b"close"
+
+
 # --- generated ------------------------------------------------------------------------------------
 
 LINES = [
