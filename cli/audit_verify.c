@@ -205,6 +205,23 @@ look_at_tile(void *arg, unsigned level, uint64_t index, const struct merkle_tile
     run->tile_index = index;
 }
 
+/* A proof takes a stored tile first: one that was put beside the leaves comes before them. */
+static enum rc
+judge_extra_tiles(struct run *run, struct err *err)
+{
+    struct db_params params = { .count = 0 };
+    AUTO(pgresult) PGresult *row = NULL;
+    uint64_t size = run->check.tree.size;
+    enum rc rc = db_query(run->source->db, NULL, SQL_AUDIT_CLI_EXTRA_TILE, &params, &row, err);
+
+    if (rc != RC_OK || PQntuples(row) == 0)
+        return rc;
+    return problem(run, size - size % MERKLE_TILE_WIDTH, size,
+                   "tile %" PRId64 " of level %" PRId64
+                   ": the log has too few leaves for it; the leaves are good, their proofs are not",
+                   db_int(row, 0, 1, 0), db_int(row, 0, 0, 0));
+}
+
 static enum rc
 judge_tiles(struct run *run, struct err *err)
 {
@@ -213,7 +230,7 @@ judge_tiles(struct run *run, struct err *err)
     if (run->tile_err.rc != RC_OK)
         return err_set(err, run->tile_err.rc, "%s", run->tile_err.text);
     if (!run->tile_wrong)
-        return RC_OK;
+        return run->source->db ? judge_extra_tiles(run, err) : RC_OK;
     for (unsigned i = 0; i <= run->tile_level; i++)
         width *= MERKLE_TILE_WIDTH;
     return problem(run, run->tile_index * width, (run->tile_index + 1) * width,

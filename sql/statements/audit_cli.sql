@@ -36,6 +36,12 @@ SELECT tree_size, note FROM audit_checkpoint WHERE tree_size > $1::bigint
 SELECT encode(hashes, 'hex'), encode(root, 'hex') FROM audit_tile
  WHERE level = $1::smallint AND tile_index = $2::bigint;
 
+-- name: extra_tile
+-- out:  0 or 1 row: level, index of a full tile that the log has too few leaves for
+SELECT t.level, t.tile_index FROM audit_tile t, audit_head() h
+ WHERE t.level > 6 OR t.tile_index >= h.leaves >> (8 * (t.level + 1))
+ ORDER BY t.level, t.tile_index LIMIT 1;
+
 -- name: tiles
 -- in:   1 from this tile on, 2 at most
 -- out:  index of the full tile of leaf hashes, its hashes

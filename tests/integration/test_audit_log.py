@@ -745,3 +745,20 @@ def test_a_damaged_tile_is_told(log):
 def test_a_tile_that_is_not_its_leaves_is_told(log, what):
     log.sql(what)
     assert verify(log)["problem"].startswith("tile 2 of level 0 (leaves 512 to 767): ")
+
+
+@pytest.mark.parametrize(
+    ("level", "index"), [(0, ALL // 256), (0, 5000), (1, 0), (7, 0)], ids=str
+)
+def test_a_tile_beside_the_leaves_is_told(log, level, index):
+    """The rest of the log lies in no full tile: whoever puts one there has proofs made of it."""
+    log.sql(
+        "INSERT INTO audit_tile SELECT %s, %s, hashes, root FROM audit_tile"
+        " WHERE level = 0 AND tile_index = 0",
+        level,
+        index,
+    )
+    result = verify(log)
+    said = f"tile {index} of level {level}: the log has too few leaves"
+    assert result["problem"].startswith(said)
+    assert (result["leaves"], result["wrong_to"]) == (ALL, ALL)
