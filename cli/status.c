@@ -23,8 +23,8 @@
 #define GATEWAY_MS  5000 /* a gateway that takes longer is down */
 #define WORKERS_MAX 16
 #define NAME_ROOM   64
-#define FULL_MAX    28
-#define WHOSE_MAX   4 /* workspaces that are named for a bound */
+#define FULL_MAX    34 /* all of the gateway's and the workers' */
+#define WHOSE_MAX   4  /* workspaces that are named for a bound */
 
 struct worker_count {
     char name[NAME_ROOM];
@@ -354,12 +354,11 @@ print_full(const struct status *status)
 static void
 put_full(struct json_writer *w, const struct status *status)
 {
-    char names[FULL_MAX * (NAME_ROOM + 2)] = "";
-    for (size_t i = 0; i < status->n_full; i++) {
-        (void)strlcat(names, i ? ", " : "", sizeof(names));
-        (void)strlcat(names, status->full[i].name, sizeof(names));
-    }
-    json_put_string(w, "full", names);
+    AUTO(buf) struct buf names = { 0 };
+    buf_init(&names, FULL_MAX * (NAME_ROOM + 2));
+    for (size_t i = 0; i < status->n_full; i++)
+        buf_printf(&names, "%s%s", i ? ", " : "", status->full[i].name);
+    json_put_string(w, "full", buf_text(&names));
     json_object(w, "full_workspaces");
     for (size_t i = 0; i < status->n_full; i++) {
         if (status->full[i].n_whose == 0)

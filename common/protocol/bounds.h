@@ -34,6 +34,7 @@
     X(BOUND_SEARCHES,     "searches")        /* a workspace's, that wait */             \
     X(BOUND_SEARCH_TIME,  "search_time")     /* of one search */                        \
     X(BOUND_INDEX,        "index_memory")    /* a workspace's, or all of it */          \
+    X(BOUND_JOBS,         "job_records")     /* a workspace's in Redis, a share and a half */ \
     X(BOUND_SLOTS,        "executor_slots")  /* all of them: tasks wait */
 /* clang-format on */
 

@@ -188,6 +188,7 @@ on_started(void *arg, enum rc rc, const struct kv_reply *reply, const struct err
         answer_again(
             t, &(struct kv_reply){ .type = KV_LIST, .count = ARRAY_LEN(fields), .items = fields });
     } else if (strcmp(word, "full") == 0) {
+        worker_full(t->all->w, BOUND_JOBS, t->ref.workspace);
         (void)snprintf(t->steps->error, sizeof(t->steps->error), "%s",
                        "the workspace's share of Redis is used up (REDIS_SHARE_BYTES)");
         t->steps->code = PROBLEM_UNAVAILABLE;
@@ -281,6 +282,7 @@ on_recorded(void *arg, enum rc rc, const struct kv_reply *reply, const struct er
     } else if (rc == RC_OK && strcmp(word, "busy") == 0) {
         tasking_give_back(t, RC_TEMP, "another delivery of this command has taken over");
     } else if (rc == RC_OK && strcmp(word, "full") == 0) {
+        worker_full(t->all->w, BOUND_JOBS, t->ref.workspace);
         tasking_refuse(t, PROBLEM_UNAVAILABLE,
                        "the workspace's share of Redis is used up (REDIS_SHARE_BYTES): the action "
                        "was carried out, but its result could not be kept");

@@ -151,8 +151,26 @@ def test_direct_clients_have_the_same_share(system):
         assert run()[1]["status"] == "success"
         ends = next(one for one in redis(system, "hkeys", share).split() if one.isdigit())
         redis(system, "hset", share, ends, str(2 * SHARE), "total", str(2 * SHARE))
+        ready, refused = system.anonymous(), []
+        wait_until(  # of another workspace's results
+            lambda: "job_records" not in ready.get("/readyz").json["full"], 60, "nothing is full"
+        )
+        wait_until(
+            lambda: (
+                refused.append(run()) or "job_records" in ready.get("/readyz").json["full"]
+            ),
+            60,
+            "it is named",
+        )
+        assert "direct" in system.whose_bound("job_records", "executor")
+        assert any(
+            name.startswith("gantry_worker_full{") and 'bound="job_records"' in name
+            for name, value in system.metrics().items()
+            if value == "1"
+        )
         job, answer = run()
         assert (answer["status"], answer["code"]) == (503, "unavailable"), answer
+        assert {one["status"] for _, one in refused} == {503}
         assert "REDIS_SHARE_BYTES" in answer["detail"]
         assert redis(system, "exists", f"job:direct:{job}") == "0"
         # What has expired counts no more.
