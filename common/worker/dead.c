@@ -14,8 +14,9 @@
 
 /*
  * Dead letters. A workspace has room for a number of them in DEAD (max_msgs_per_subject); when it is
- * full, the stream drops the oldest of that workspace and program, so that a message that cannot be
- * processed never waits in MEMORY, TASKS or AUDIT for room. What is lost is counted: the worker asks
+ * full, the stream drops the oldest of that workspace and program (or, now and then, the one after it:
+ * docs/protocol.md), so that a message that cannot be processed never waits in MEMORY, TASKS or AUDIT
+ * for room. What is lost is counted: the worker asks
  * how many letters there are, at most every few seconds and only after it has added one, and tells
  * the audit log how many were dropped since. (With several workers the count is approximate.)
  */
