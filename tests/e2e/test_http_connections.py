@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Many connections, hostile framing, slow clients, rate limits, servers that are unavailable."""
+import contextlib
 import json
 import resource
 import selectors
 import signal
 import socket
+import subprocess
 import threading
 import time
 import uuid
@@ -246,6 +248,54 @@ def test_idle_connections_make_room(crowded):
             s.close()
 
 
+def test_begun_heads_make_room(crowded):
+    """So do connections that have sent a part of a head and wait."""
+    begun = []
+    try:
+        for n in range(100):
+            begun.append(connect(crowded, f"127.0.0.{60 + n % 10}"))
+            with contextlib.suppress(OSError):
+                begun[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nA:")
+        for _ in range(3):
+            crowded.anonymous().get("/healthz").ok()
+        wait_until(lambda: len(ended(begun)) >= 60, 60, "the bound is kept")
+    finally:
+        for s in begun:
+            s.close()
+
+
+def test_kept_connections_make_room(crowded):
+    """Answered once and kept: each newcomer is answered all the same, and the oldest ones end."""
+    kept = []
+    try:
+        for n in range(100):
+            kept.append(connect(crowded, f"127.0.0.{70 + n % 10}"))
+            kept[-1].settimeout(60)
+            kept[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in kept[-1].recv(65536).split(b"\r\n")[0]
+        wait_until(lambda: len(ended(kept)) >= 60, 60, "the bound is kept")
+    finally:
+        for s in kept:
+            s.close()
+
+
+def test_an_address_takes_no_place_of_another(crowded):
+    """One address opens connection after connection; another one's, idle for longer, stays."""
+    other, many = connect(crowded, "127.0.0.81"), []
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    try:
+        other.settimeout(60)
+        other.sendall(request)
+        assert b" 200 " in other.recv(65536).split(b"\r\n")[0]
+        many = [connect(crowded, "127.0.0.80") for _ in range(60)]
+        wait_until(lambda: len(ended(many)) >= 40, 60, "its number is kept")
+        other.sendall(request)
+        assert b" 200 " in other.recv(65536).split(b"\r\n")[0]
+    finally:
+        for s in (other, *many):
+            s.close()
+
+
 def test_an_address_has_its_share(crowded):
     """Connections of one address that are all at work: no more than its number, and others go
     on."""
@@ -317,6 +367,37 @@ def test_a_small_bound_of_bodies(tight):
     assert client.post(INGEST, body.ljust(2001)).ok(413).code == "body_too_large"
     assert client.post("/nowhere", body.ljust(2001)).ok(404)
     client.post(INGEST, body).ok()
+
+
+def redis(stack, *words):
+    done = subprocess.run(
+        ["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_rate_limits_in_redis(tight):
+    """One workspace at its limit has a small key that goes within a minute, as any other has, and a
+    neighbour its whole rate; a stranger leaves nothing."""
+    hog, neighbour = tight.client("admin", "rate-hog"), tight.client("admin", "rate-neighbour")
+    wait_until(lambda: hog.get("/memory?limit=1").status == 429, 60, "it is limited")
+    answers = []
+    for _ in range(30):
+        answers.append(neighbour.get("/memory?limit=1").status)
+        hog.get("/memory?limit=1")
+    assert answers == [200] * 30
+    before = set(redis(tight, "--scan", "--pattern", "rate:[wk]:*"))
+    assert {"rate:w:rate-hog", "rate:w:rate-neighbour"} <= before
+    assert int(redis(tight, "memory", "usage", "rate:w:rate-hog")[0]) < 200
+    assert 0 < int(redis(tight, "pttl", "rate:w:rate-hog")[0]) <= 61000
+    for n in range(30):
+        stranger = {"X-API-Key": f"gtk_{n:012}_{'0' * 43}"}
+        assert tight.anonymous().request("GET", "/memory", None, stranger).status == 401
+    assert set(redis(tight, "--scan", "--pattern", "rate:[wk]:*")) <= before
 
 
 def test_rate_limit(tight):
