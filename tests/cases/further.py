@@ -4,11 +4,13 @@ of cases."""
 
 import contextlib
 import json
+import re
+import urllib.request
 import uuid
 
 from gantry_testing.wait import wait_until
 
-from cases.table import EVENT, case, python, raw, shell, words
+from cases.table import EVENT, RUN, case, python, raw, shell, words
 
 
 # --- K8, K9, K10: the sandbox --------------------------------------------------------------------
@@ -276,6 +278,142 @@ def the_order_of_oom_again(stack):
         "(echo 10 > /proc/1/oom_score_adj) 2>/dev/null; cat /proc/self/oom_score_adj /proc/1/oom_score_adj"
     )
     assert shell(stack, code)["output"]["stdout"] == "1000\n1000\n"
+
+
+# --- what is told -----------------------------------------------------------------------------------
+LABEL = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
+NUMBER = r"(?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|NaN|[-+]Inf)"
+SAMPLE = re.compile(
+    rf"([a-z_]+)(?:\{{({LABEL}(?:,{LABEL})*)\}})? ({NUMBER})(?: # \{{{LABEL}\}} {NUMBER}(?: {NUMBER})?)?"
+)
+
+
+def page_of_metrics(stack, accept):
+    request = urllib.request.Request(
+        stack.env["GANTRY_ADMIN_URL"] + "/metrics", headers={} if accept is None else {"Accept": accept}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 200
+        return answer.read().decode()
+
+
+def read_metrics(text):
+    """{(name, labels): value}; each line is well formed, each series there once, under its family."""
+    told, closed, family, declared = {}, set(), None, set()
+    for line in text.splitlines():
+        if line == "# EOF":
+            continue
+        if line.startswith("# "):
+            _, word, name, rest = line.split(" ", 3)
+            assert word in ("HELP", "TYPE", "UNIT"), line
+            assert rest, line
+            assert (word, name) not in declared, line
+            declared.add((word, name))
+            if name != family:
+                closed.add(family)
+            assert name not in closed, f"{name}: in two places"
+            family = name
+            continue
+        found = SAMPLE.fullmatch(line)
+        assert found, line
+        name, labels, value = found.groups()
+        assert re.fullmatch(rf"{family}(_total|_bucket|_sum|_count)?", name), (family, line)
+        assert (name, labels) not in told, line
+        told[name, labels] = value
+    return told
+
+
+@case("F14+")
+def the_page_of_metrics(stack):
+    """Whatever strangers send, every line can be read, and the buckets of a histogram add up."""
+    for start in (
+        b'GET /a"b HTTP/1.1',
+        b"GET /a%0Ab%22%7D%201 HTTP/1.1",
+        b'B"REW /healthz HTTP/1.1',
+        b"GET /healthz HTTP/1.1\r\ntraceparent: 00-\"\\-x-01",
+    ):
+        assert b"HTTP/1.1 " in raw(stack, start + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+    for kind in ('a"b', "a\\", "x{y}", "a" * 64):
+        assert stack.client().post(RUN, {"task": {"type": kind}}).status in (403, 422)
+    for accept in (
+        None,
+        "",
+        "*/*",
+        "text/html",
+        "application/json;q=0.9, text/*;q=0.1",
+        "application/openmetrics-text",
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+        "application/openmetrics-text; q=, ;;,",
+        "x" * 4000,
+    ):
+        told = read_metrics(page_of_metrics(stack, accept))
+        assert len(told) > 100, accept
+        buckets = {}
+        for (name, labels), value in told.items():
+            if name.endswith("_bucket"):
+                le = re.search(r'(?:^|,)le="([^"]*)"', labels)
+                key = name.removesuffix("_bucket"), re.sub(r'(?:^|,)le="[^"]*"', "", labels)
+                buckets.setdefault(key, []).append((float(le[1]), float(value)))
+        assert buckets
+        for (name, labels), counts in buckets.items():
+            assert counts == sorted(counts), (name, labels)
+            assert [n for _, n in counts] == sorted(n for _, n in counts), (name, labels)
+            assert counts[-1] == (float("inf"), float(told[f"{name}_count", labels or None]))
+
+
+def references(doc):
+    if isinstance(doc, dict):
+        if isinstance(doc.get("$ref"), str):
+            yield doc["$ref"]
+        doc = list(doc.values())
+    if isinstance(doc, list):
+        for one in doc:
+            yield from references(one)
+
+
+def excluded(schema):
+    """Values that the schema of a parameter does not allow."""
+    if "maximum" in schema:
+        yield str(schema["maximum"] + 1)
+    if "minimum" in schema:
+        yield str(schema["minimum"] - 1)
+    if schema.get("type") == "integer":
+        yield from ("1.5", "x", "0x1")
+    if "enum" in schema or schema.get("format") in ("uuid", "date-time"):
+        yield "bogus"
+    if "pattern" in schema and not re.search(schema["pattern"], "\x7f"):
+        yield "%7F"
+
+
+@case("F15+")
+def the_document_is_true(stack):
+    """What it points at is there, names are used once, what it excludes is refused, and methods that
+    it does not name are 405."""
+    document, client = stack.anonymous().get("/openapi.json").ok().json, stack.client()
+    for reference in references(document):
+        at = document
+        for part in reference.removeprefix("#/").split("/"):
+            at = at[part.replace("~1", "/").replace("~0", "~")]
+    names = [one["operationId"] for methods in document["paths"].values() for one in methods.values()]
+    assert len(names) == len(set(names)) > 20
+    tried = 0
+    for path, methods in document["paths"].items():
+        place = re.sub(r"\{[^}]*\}", "0198c0de-7a2b-7c3d-8e4f-5a6b7c8d9e0f", path)
+        for method in {"get", "post", "put", "patch", "delete"} - set(methods):
+            answer = client.request(method.upper(), place, None)
+            assert answer.status == 405, (method, path, answer)
+            allowed = {one.strip().lower() for one in answer.headers["Allow"].split(",")}
+            assert allowed - {"head", "options"} == set(methods), (path, allowed)
+        parameters = methods.get("get", {}).get("parameters", [])
+        for parameter in parameters:
+            if "$ref" in parameter or parameter["in"] != "query" or "{" in path:
+                continue
+            for value in excluded(parameter["schema"]):
+                answer = client.get(f"{place}?{parameter['name']}={value}").ok(422)
+                assert parameter["name"] in words(answer), (path, parameter, value)
+                tried += 1
+    assert tried > 20
 
 
 @case("F18+")

@@ -28,9 +28,12 @@ ELSEWHERE = {
     "F4": "tests/e2e/test_redis_share.py::test_previews_fill_their_own_share_only",
     "F5": "tests/integration/test_direct_clients.py::test_a_done_subject_carries_events_only",
     "F6": "tests/e2e/test_http_connections.py::test_idle_connections_make_room",
+    "F6+": "tests/e2e/test_http_connections.py::test_begun_heads_make_room",
     "F13": "tests/faults/test_health.py::test_bad_messages_of_one_workspace_are_a_few_lines",
     "F16": "tests/integration/test_audit_log.py",
+    "F16+": "tests/integration/test_audit_log.py::test_a_tile_beside_the_leaves_is_told",
     "F17": "tests/faults/test_health.py::test_audit_is_stopped_while_no_worker_tells_of_itself",
+    "F17+": "tests/faults/test_health.py::test_audit_is_stopped_while_its_workers_hang",
 }
 
 

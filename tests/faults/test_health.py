@@ -68,6 +68,50 @@ def test_audit_is_stopped_while_no_worker_tells_of_itself(system):
     system.bring_back("audit")
 
 
+def test_audit_is_stopped_while_its_workers_hang(system):
+    """Processes that are there and do nothing record nothing."""
+    system.pause("audit")
+    system.pause("audit-2")
+    try:
+        wait_until(lambda: ready(system)[2]["audit"] == "stopped", 90, "audit is stopped")
+        assert ready(system)[:2] == (200, "degraded")
+        said = json.loads(system.gantry("status", check=False).stdout)
+        assert said["gateway"] == "degraded"
+    finally:
+        system.resume("audit")
+        system.resume("audit-2")
+    wait_until(lambda: ready(system)[:2] == (200, "ready"), 90, "they go on")
+
+
+def test_audit_is_stopped_while_the_log_cannot_be_continued(system):
+    """The last checkpoint is not the one that was signed: both workers end with 100, and say so.
+    What was asked meanwhile is recorded once the log is whole again."""
+    client, name = system.client("admin", "unlogged"), str(uuid.uuid4())
+    client.post("/webhook/audit/append", EVENT).ok()
+    system.take_down("audit-2")
+    triggers = "ALTER TABLE audit_checkpoint {} TRIGGER audit_checkpoint_change"
+    change = (
+        "UPDATE audit_checkpoint SET note = {} WHERE tree_size ="
+        " (SELECT max(tree_size) FROM audit_checkpoint)"
+    )
+    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+        cursor.execute(triggers.format("DISABLE"))
+        cursor.execute(change.format("'x' || note"))
+        try:
+            client.post("/webhook/audit/append", {**EVENT, "target": name}, prefer="respond-async")
+            wait_until(lambda: ready(system)[2]["audit"] == "stopped", 90, "audit is stopped")
+            assert "exit 100" in (system.directory / "state/audit.status").read_text()
+            assert client.get("/memory?limit=1").status == 200
+        finally:
+            cursor.execute(change.format("substr(note, 2)"))
+            cursor.execute(triggers.format("ENABLE ALWAYS"))
+            system.bring_back("audit-2", ready=False)
+    wait_until(lambda: ready(system)[:2] == (200, "ready"), 90, "one of two is enough")
+    wait_until(
+        lambda: name in client.get("/ai/audit?limit=100").ok().body.decode(), 90, "it is recorded"
+    )
+
+
 @contextlib.contextmanager
 def broken(system, table, state):
     """Whoever reads that table hears of an error with that SQLSTATE."""
