@@ -149,12 +149,13 @@ connect_servers(struct gateway *gw, struct err *err)
         rc = outbox_open(gw, &gw->outbox, err);
     if (rc == RC_OK)
         rc = waiting_open(gw, &gw->waiting, err);
+    /* A job's state and its end may come in one read; of that, the newest subscription is first. */
+    if (rc == RC_OK)
+        rc = subscribe(gw, err);
     if (rc == RC_OK)
         rc = events_open(gw, &gw->events, err);
     if (rc == RC_OK)
         rc = connectors_open(gw->settings, &gw->connectors, err);
-    if (rc == RC_OK)
-        rc = subscribe(gw, err);
     if (rc == RC_OK)
         rc = fleet_new(gw->bus, &gw->fleet, err);
     if (rc == RC_OK)

@@ -98,7 +98,8 @@ enum rc bus_request(struct bus *bus, const struct bus_out *out, uint32_t timeout
 enum rc bus_js_publish(struct bus *bus, const struct bus_out *out, const char *msg_id,
                        uint32_t timeout_ms, bus_ack_fn *fn, void *arg, struct err *err);
 
-/* queue NULL = every subscriber gets each message. */
+/* queue NULL = every subscriber gets each message. Messages of one subscription come in their order; what
+ * one read brought for several comes for the newest of them first. */
 enum rc bus_subscribe(struct bus *bus, const char *subject, const char *queue, bus_fn *fn,
                       void *arg, struct bus_sub **out, struct err *err);
 void bus_unsubscribe(struct bus_sub *sub);

@@ -124,6 +124,31 @@ def test_the_end_of_a_job_by_a_worker_of_the_version_before(stack):
     worker.close()
 
 
+def test_states_that_come_in_one_read_keep_their_order(two):
+    """A gateway that was stopped finds a job's state and its end together."""
+    job, worker = str(uuid.uuid4()), two.nats_as("executor")
+    with listen(two) as stream:
+        next(stream)
+        two.pause("gateway")
+        try:
+            state, end = {"status": "running", "action": "ping"}, {"outcome": "ok", "output": {}}
+            worker.publish(f"gantry.sys.jobs.default.{job}", json.dumps(state).encode())
+            worker.publish(
+                f"gantry.v1.default.job.{job}.done",
+                json.dumps(end).encode(),
+                {
+                    "Gantry-Event": "done",
+                    "Gantry-Status": "200",
+                    "Gantry-Job-Status": "completed",
+                },
+            )
+            worker.flush()
+        finally:
+            two.resume("gateway")
+        assert states(stream, job) == ["running", "completed"]
+    worker.close()
+
+
 def test_ends_of_commands(stack, client):
     with listen(stack) as stream:
         memory = client.ingest("events:1", "the listener hears of it").ok().json["id"]

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 
 class Stream:
-    """Iterates (name, data, id); a heartbeat is (None, None, last id)."""
+    """Iterates (name, data, id); a heartbeat is (None, None, last id). Eight of these with nothing
+    between them are an error: what is waited for does not come."""
 
     def __init__(self, url, key, last_id=None, timeout=30):
         parts = urlsplit(url)
@@ -17,6 +18,7 @@ class Stream:
         self.answer = self.connection.getresponse()
         self.status, self.headers = self.answer.status, self.answer.headers
         self.last_id = last_id
+        self.beats = 0
 
     def __iter__(self):
         return self
@@ -28,6 +30,8 @@ class Stream:
             field, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if not line:
+                self.beats = 0 if name else self.beats + 1
+                assert self.beats < 8, "the stream tells nothing"
                 return name, json.loads("\n".join(data)) if data else None, self.last_id
             if field == "event":
                 name = value
