@@ -10,6 +10,7 @@
 
 /* --- subscriptions ---------------------------------------------------------------------------- */
 
+/* What nats.c has just given up, and our thread has not heard of, is made anew, with its subscriptions. */
 enum rc
 bus_sub_open(struct bus_sub *sub, struct err *err)
 {
@@ -19,7 +20,7 @@ bus_sub_open(struct bus_sub *sub, struct err *err)
                        : natsConnection_SubscribeSync(&sub->sub, nc, sub->subject);
     if (s == NATS_OK)
         s = natsSubscription_SetPendingLimits(sub->sub, -1, -1); /* drained after each read */
-    return rc_from_nats(s, sub->subject, err);
+    return s == NATS_CONNECTION_CLOSED ? RC_OK : rc_from_nats(s, sub->subject, err);
 }
 
 static void
