@@ -415,7 +415,7 @@ def test_google_tasks(stack, services):
 def test_nothing_leaves_without_a_list(stack, services):
     stack.key(workspace="closed")
     get = {"type": "http.request", "method": "GET", "url": "https://plain.example/x"}
-    assert "on no list" in ends(run(stack, get, "closed"), "egress_denied")["message"]
+    assert "not on the list" in ends(run(stack, get, "closed"), "egress_denied")["message"]
     stack.gantry("workspace", "egress", "closed", "slack.com")
     ends(run(stack, get, "closed"), "egress_denied")
     stack.gantry("workspace", "egress", "closed", "*.example")

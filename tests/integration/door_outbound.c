@@ -133,7 +133,7 @@ nothing_is_sent_that_is_not_allowed(void **state)
     char url[300];
     struct asked asked = asking("POST", url, "/echo");
     asked.hosts = " other.test ";
-    ends(&asked, OUTBOUND_REFUSED, "on no list", false);
+    ends(&asked, OUTBOUND_REFUSED, "not on the list", false);
     asked = asking("POST", url, "/echo");
     asked.addresses[0] = "127.0.0.2";
     ends(&asked, OUTBOUND_REFUSED, "a loopback address", false);
@@ -184,7 +184,7 @@ redirects(void **state)
     asked.hosts = " server.test 127.0.0.2 ";
     ends(&asked, OUTBOUND_REFUSED, "a loopback address", true);
     asked = asking("GET", url, "/to-loopback");
-    ends(&asked, OUTBOUND_REFUSED, "on no list", true);
+    ends(&asked, OUTBOUND_REFUSED, "not on the list", true);
     asked = asking("GET", url, "/to-http");
     ends(&asked, OUTBOUND_REFUSED, "https", true);
     asked = asking("GET", url, "/to-file");
@@ -236,7 +236,7 @@ redirects_are_asked_about(void **state)
     assert_int_equal(asked.follows, 3);
     asked = asking("GET", url, "/to-loopback"); /* the lists come first */
     asked.request.follow = follow;
-    ends(&asked, OUTBOUND_REFUSED, "on no list", true);
+    ends(&asked, OUTBOUND_REFUSED, "not on the list", true);
     assert_int_equal(asked.follows, 0);
     asked = asking("GET", url, "/echo"); /* which is no redirect */
     asked.request.follow = follow;
