@@ -82,14 +82,19 @@ add_process(int proc, const char *pid, bool exact, struct sample *sample, uint64
     bool first = strcmp(pid, "1") == 0;
     char path[32];
     char text[4096];
-    uint64_t own_us, thread_us;
+    uint64_t own_us;
 
     (void)snprintf(path, sizeof(path), "%.10s/stat", pid);
     if (read_small(proc, path, text, sizeof(text)) == 0)
         return;
     own_us = stat_cpu_us(text, 14);
-    thread_us = exact ? first_thread_cpu_us(proc, pid) : 0;
-    *cpu_us += (thread_us > own_us ? thread_us : own_us) + stat_cpu_us(text, 16);
+    if (exact) {
+        uint64_t thread_us = first_thread_cpu_us(proc, pid);
+        own_us = thread_us > own_us ? thread_us : own_us;
+    } else if (own_us > 0) { /* two numbers, each cut to a tick: half of one more is nearer */
+        own_us += 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+    }
+    *cpu_us += own_us + stat_cpu_us(text, 16);
     if (first)
         return;
     sample->processes++;
