@@ -299,7 +299,7 @@ def test_top_is_live_on_a_terminal(stack):
             shown += os.read(ours, 65536)
         return shown
 
-    first = until(b"q ends")
+    first = until(b"\033[J", until(b"q ends"))
     assert first.startswith(b"\033[?1049h")
     assert b"MEMORY" in first
     assert b"gantry-audit" in first

@@ -202,14 +202,7 @@ def test_the_server_passes_over_none(stack):
     try:
         assert numbers(admin) == [first, last]
         assert numbers(admin, "?program=ingest") == [first, last]
-        page = admin.get(PATH + "?limit=1").ok().json
-        seen = {one["seq"] for one in page["items"]}
-        for _ in range(5):
-            if page["next_cursor"]:
-                page = admin.get(f"{PATH}?limit=1&cursor={page['next_cursor']}").ok().json
-                seen |= {one["seq"] for one in page["items"]}
-        assert seen == {first, last}
-        assert page["next_cursor"] is None
+        assert numbers(admin, "?limit=1") == [first, last]
     finally:
         discard(stack, (first, last), "hidden")
         discard(stack, fillers)
