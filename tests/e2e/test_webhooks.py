@@ -593,7 +593,8 @@ def test_a_host_that_is_taken_off_the_list_is_not_asked(stack, services, path):
     hook = subscribe(stack, path, workspace="shrinks")
     stack.gantry("workspace", "egress", "shrinks", "other.example")
     store(stack, workspace="shrinks")
-    wait_until(lambda: "not on the list" in str(listed(stack, hook, "shrinks")), 60, "it is refused")
+    refusal = "not on the list"
+    wait_until(lambda: refusal in str(listed(stack, hook, "shrinks")), 60, "it is refused")
     assert not services.asked(f"plain.example/{path}")
 
 
