@@ -142,9 +142,9 @@ $(B)/gen/embed_$1.h: $(B)/gen/embed_$1.list $(EMBED_$1) deploy/embed.awk
 endef
 $(foreach n,sql nats schemas openapi policy,$(eval $(call embedded,$n)))
 
-$(B)/gen/scripts.h: common/protocol/lua/scripts.awk $(wildcard common/protocol/lua/*.lua) $(wildcard gateway/lua/*.lua)
+$(B)/gen/scripts.h: common/protocol/lua/scripts.awk $(wildcard common/protocol/lua/*.lua) $(wildcard gateway/lua/*.lua) $(wildcard common/protocol/lua/lib/*.lua)
 	@mkdir -p $(@D)
-	@awk -f $^ > $@
+	@awk -f $(filter-out common/protocol/lua/lib/%,$^) > $@
 
 # The console's pages, packed; preact.js among them is made of a Debian package.
 $(B)/gen/console_files.h: gateway/console/pack gateway/console/NOTICE $(wildcard gateway/console/pages/*)

@@ -6,7 +6,6 @@ import resource
 import selectors
 import signal
 import socket
-import subprocess
 import threading
 import time
 import uuid
@@ -369,17 +368,6 @@ def test_a_small_bound_of_bodies(tight):
     client.post(INGEST, body).ok()
 
 
-def redis(stack, *words):
-    done = subprocess.run(
-        ["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout.split()
-
-
 def test_rate_limits_in_redis(tight):
     """One workspace at its limit has a small key that goes within a minute, as any other has, and a
     neighbour its whole rate; a stranger leaves nothing."""
@@ -390,14 +378,14 @@ def test_rate_limits_in_redis(tight):
         answers.append(neighbour.get("/memory?limit=1").status)
         hog.get("/memory?limit=1")
     assert answers == [200] * 30
-    before = set(redis(tight, "--scan", "--pattern", "rate:[wk]:*"))
+    before = set(tight.redis("--scan", "--pattern", "rate:[wk]:*").split())
     assert {"rate:w:rate-hog", "rate:w:rate-neighbour"} <= before
-    assert int(redis(tight, "memory", "usage", "rate:w:rate-hog")[0]) < 200
-    assert 0 < int(redis(tight, "pttl", "rate:w:rate-hog")[0]) <= 61000
+    assert int(tight.redis("memory", "usage", "rate:w:rate-hog")) < 200
+    assert 0 < int(tight.redis("pttl", "rate:w:rate-hog")) <= 61000
     for n in range(30):
         stranger = {"X-API-Key": f"gtk_{n:012}_{'0' * 43}"}
         assert tight.anonymous().request("GET", "/memory", None, stranger).status == 401
-    assert set(redis(tight, "--scan", "--pattern", "rate:[wk]:*")) <= before
+    assert set(tight.redis("--scan", "--pattern", "rate:[wk]:*").split()) <= before
 
 
 def test_rate_limit(tight):

@@ -4,7 +4,6 @@ nothing."""
 
 import contextlib
 import json
-import subprocess
 import uuid
 
 import pytest
@@ -28,18 +27,8 @@ def system(make_stack):
     )
 
 
-def redis(stack, *words):
-    done = subprocess.run(
-        ["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    return done.stdout.strip()
-
-
 def used(stack, workspace, kind="jobs"):
-    return int(redis(stack, "hget", f"{kind}:share:{workspace}", "total") or 0)
+    return int(stack.redis("hget", f"{kind}:share:{workspace}", "total") or 0)
 
 
 def refused(answer):
@@ -126,7 +115,7 @@ def test_jobs_that_never_run_count(system):
     """Cancelled before they ran, and dead letters: each leaves its record for the retention."""
     client, job = system.client("developer", "idler"), str(uuid.uuid4())
     fields = ["status", "pending", "action", "ping", "enqueued", "1"]
-    redis(system, "hset", f"job:idler:{job}", *fields)
+    system.redis("hset", f"job:idler:{job}", *fields)
     assert client.delete(f"/ai/jobs/{job}").ok().json["status"] == "cancelled"
     assert used(system, "idler") == 600
     with contextlib.closing(system.nats("developer", "idler")) as nats:
@@ -149,16 +138,14 @@ def test_direct_clients_have_the_same_share(system):
             return job, json.loads(done.data)
 
         assert run()[1]["status"] == "success"
-        ends = next(one for one in redis(system, "hkeys", share).split() if one.isdigit())
-        redis(system, "hset", share, ends, str(2 * SHARE), "total", str(2 * SHARE))
+        ends = next(one for one in system.redis("hkeys", share).split() if one.isdigit())
+        system.redis("hset", share, ends, str(2 * SHARE), "total", str(2 * SHARE))
         ready, refused = system.anonymous(), []
         wait_until(  # of another workspace's results
             lambda: "job_records" not in ready.get("/readyz").json["full"], 60, "nothing is full"
         )
         wait_until(
-            lambda: (
-                refused.append(run()) or "job_records" in ready.get("/readyz").json["full"]
-            ),
+            lambda: refused.append(run()) or "job_records" in ready.get("/readyz").json["full"],
             60,
             "it is named",
         )
@@ -172,10 +159,10 @@ def test_direct_clients_have_the_same_share(system):
         assert (answer["status"], answer["code"]) == (503, "unavailable"), answer
         assert {one["status"] for _, one in refused} == {503}
         assert "REDIS_SHARE_BYTES" in answer["detail"]
-        assert redis(system, "exists", f"job:direct:{job}") == "0"
+        assert system.redis("exists", f"job:direct:{job}") == "0"
         # What has expired counts no more.
-        redis(system, "hdel", share, ends)
-        redis(system, "hset", share, "1", str(2 * SHARE), "total", str(2 * SHARE))
+        system.redis("hdel", share, ends)
+        system.redis("hset", share, "1", str(2 * SHARE), "total", str(2 * SHARE))
         assert run()[1]["status"] == "success"
 
 
@@ -191,9 +178,9 @@ def test_idempotency_records_count(system):
     client = system.client("developer", "keyed")
     keyed(client, "first").ok()
     one = used(system, "keyed", "idem")
-    records = redis(system, "--scan", "--pattern", "idem:keyed:*").split()
+    records = system.redis("--scan", "--pattern", "idem:keyed:*").split()
     assert 650 <= one < 700
-    assert int(redis(system, "memory", "usage", records[0])) < 1.1 * one
+    assert int(system.redis("memory", "usage", records[0])) < 1.1 * one
     assert keyed(client, "first").ok().headers["Idempotency-Replayed"] == "true"
     assert used(system, "keyed", "idem") == one, "a replay takes nothing"
     # Each action's own key has a record, and the answer of the call is a longer one.
@@ -213,9 +200,9 @@ def test_at_the_share_only_new_keys_are_refused(system):
     )
     first = keyed(client, "first").ok().json["id"]
     share = "idem:share:full-of-keys"
-    ends = next(one for one in redis(system, "hkeys", share).split() if one.isdigit())
-    redis(
-        system, "hset", share, ends, str(SHARE - 700), "total", str(SHARE - 700)
+    ends = next(one for one in system.redis("hkeys", share).split() if one.isdigit())
+    system.redis(
+        "hset", share, ends, str(SHARE - 700), "total", str(SHARE - 700)
     )  # room for one more
     keyed(client, "second").ok()
     for answer in (keyed(client, "third"), client.post("/ai/execute", {"actions": [PING_ACTION]})):
@@ -234,6 +221,6 @@ def test_at_the_share_only_new_keys_are_refused(system):
     for number in range(20):
         keyed(other, f"other {number}").ok()
     # What has expired counts no more.
-    redis(system, "hdel", share, ends)
-    redis(system, "hset", share, "1", str(SHARE), "total", str(SHARE), "swept", "0")
+    system.redis("hdel", share, ends)
+    system.redis("hset", share, "1", str(SHARE), "total", str(SHARE), "swept", "0")
     wait_until(lambda: keyed(client, "third").status == 200, 20, "there is room again")

@@ -24,26 +24,16 @@ def ready(stack):
     return answer.status, answer.json["status"], answer.json["dependencies"]
 
 
-def redis(stack, *words):
-    done = subprocess.run(
-        ["redis-cli", "--no-auth-warning", "-u", stack.redis_url(), *words],
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.stdout.strip() == "OK", (done.stdout, done.stderr)
-
-
 def test_redis_is_up_if_it_takes_writes(system):
     up = {name: "up" for name in ("nats", "postgresql", "redis", "audit", "embedding")}
     wait_until(lambda: ready(system) == (200, "ready", up), 60, "all is up")
-    redis(system, "config", "set", "maxmemory", "1")
+    assert system.redis("config", "set", "maxmemory", "1") == "OK"
     try:
         wait_until(
             lambda: ready(system) == (200, "degraded", {**up, "redis": "down"}), 60, "Redis is down"
         )
     finally:
-        redis(system, "config", "set", "maxmemory", "512mb")
+        assert system.redis("config", "set", "maxmemory", "512mb") == "OK"
     wait_until(lambda: ready(system) == (200, "ready", up), 60, "Redis is up")
 
 

@@ -252,6 +252,16 @@ class Stack:
             f"redis://{user}:{self.secret('redis_' + user)}@127.0.0.1:{self.ports['REDIS_PORT']}/0"
         )
 
+    def redis(self, *words):
+        """What redis-cli prints, as the administrator; an error of Redis is printed too."""
+        return subprocess.run(
+            ["redis-cli", "--no-auth-warning", "-u", self.redis_url(), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout.strip()
+
     def secret(self, name):
         return (self.directory / "secrets" / name).read_text().strip()
 

@@ -1,5 +1,6 @@
 -- The command has become a dead letter: no executor will end this job any more.
 -- KEYS: job, index, pending, the share (share_look.lua). ARGV: id, action, enqueued ms, retention s, now ms, reason.
+-- use lib/share.lua
 local status = redis.call('HGET', KEYS[1], 'status')
 if status and status ~= 'pending' and status ~= 'running' then
     return { status }
@@ -12,8 +13,5 @@ end
 redis.call('HSET', KEYS[1], 'status', 'dead', 'error', ARGV[6], 'finished', ARGV[5])
 redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-local ends = math.floor((tonumber(ARGV[5]) / 1000 + tonumber(ARGV[4])) / 600) + 1
-redis.call('HINCRBY', KEYS[4], ends, 600)
-redis.call('HINCRBY', KEYS[4], 'total', 600)
-redis.call('EXPIRE', KEYS[4], math.max(redis.call('TTL', KEYS[4]), tonumber(ARGV[4]) + 1200))
+share_add(KEYS[4], JOB_BYTES, tonumber(ARGV[5]) / 1000, tonumber(ARGV[4]))
 return { 'dead' }

@@ -5,21 +5,19 @@
 -- Returns { 'ok' }, { 'done', http, answer, outcome, wall, cpu, rss } when it has ended before,
 -- { 'busy' } when another holds it, { 'full' } when a long answer has no room: a share and a half is used. (New jobs are refused
 -- from one share on; the half is for those that were waiting.)
+-- use lib/share.lua
 local job = redis.call('HMGET', KEYS[1], 'status', 'message', 'delivery', 'http', 'answer',
                        'outcome', 'wall', 'cpu', 'rss')
 if job[1] == 'running' then
     if job[2] ~= ARGV[2] or job[3] ~= ARGV[3] then
         return { 'busy' }
     end
-    local bytes = #ARGV[6] + 600
+    local bytes = #ARGV[6] + JOB_BYTES
     local total = tonumber(redis.call('HGET', KEYS[4], 'total') or '0')
     if bytes > 4096 and total + bytes > tonumber(ARGV[10]) * 1.5 then
         return { 'full' }
     end
-    local ends = math.floor((tonumber(ARGV[8]) / 1000 + tonumber(ARGV[9])) / 600) + 1
-    redis.call('HINCRBY', KEYS[4], ends, bytes)
-    redis.call('HINCRBY', KEYS[4], 'total', bytes)
-    redis.call('EXPIRE', KEYS[4], math.max(redis.call('TTL', KEYS[4]), tonumber(ARGV[9]) + 1200))
+    share_add(KEYS[4], bytes, tonumber(ARGV[8]) / 1000, tonumber(ARGV[9]))
     redis.call('HSET', KEYS[1], 'status', ARGV[4], 'http', ARGV[5], 'answer', ARGV[6],
                'error', ARGV[7], 'finished', ARGV[8])
     if ARGV[11] ~= '' then

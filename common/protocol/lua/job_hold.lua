@@ -3,6 +3,7 @@
 -- published since, may still fail.
 -- KEYS: job, index, pending, the share (share_look.lua). ARGV: id, action, enqueued ms, retention s, status, now ms, error.
 -- Returns { status, jobs that are pending }.
+-- use lib/share.lua
 local status = redis.call('HGET', KEYS[1], 'status')
 if status and status ~= 'waiting_approval' and not (status == 'pending' and ARGV[5] == 'failed') then
     return { status, redis.call('SCARD', KEYS[3]) }
@@ -18,10 +19,7 @@ if ARGV[5] == 'pending' then
 elseif ARGV[5] ~= 'waiting_approval' then
     redis.call('HSET', KEYS[1], 'finished', ARGV[6], 'error', ARGV[7])
     redis.call('SREM', KEYS[3], ARGV[1])
-    local ends = math.floor((tonumber(ARGV[6]) / 1000 + tonumber(ARGV[4])) / 600) + 1
-    redis.call('HINCRBY', KEYS[4], ends, 600)
-    redis.call('HINCRBY', KEYS[4], 'total', 600)
-    redis.call('EXPIRE', KEYS[4], math.max(redis.call('TTL', KEYS[4]), tonumber(ARGV[4]) + 1200))
+    share_add(KEYS[4], JOB_BYTES, tonumber(ARGV[6]) / 1000, tonumber(ARGV[4]))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return { ARGV[5], redis.call('SCARD', KEYS[3]) }

@@ -13,6 +13,7 @@
 -- The delivery is the fencing token: a later delivery of the same message takes over, since the
 -- server gives one out only when the executor before has died or lost its connection. A second
 -- message with the same id (a retry of the gateway's) waits for the first.
+-- use lib/share.lua
 local job = redis.call('HMGET', KEYS[1], 'status', 'message', 'delivery', 'started', 'cancel',
                        'http', 'answer', 'outcome', 'wall', 'cpu', 'rss', 'sent')
 local status = job[1]
@@ -44,10 +45,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 if job[5] and not job[12] then -- what may have been done was not cancelled
     redis.call('HSET', KEYS[1], 'status', 'cancelled', 'finished', ARGV[5], 'error', 'cancelled')
     redis.call('SREM', KEYS[3], ARGV[1])
-    local ends = math.floor((tonumber(ARGV[5]) / 1000 + tonumber(ARGV[4])) / 600) + 1
-    redis.call('HINCRBY', KEYS[4], ends, 600)
-    redis.call('HINCRBY', KEYS[4], 'total', 600)
-    redis.call('EXPIRE', KEYS[4], math.max(redis.call('TTL', KEYS[4]), tonumber(ARGV[4]) + 1200))
+    share_add(KEYS[4], JOB_BYTES, tonumber(ARGV[5]) / 1000, tonumber(ARGV[4]))
     return { 'cancelled' }
 end
 if status == 'running' then
