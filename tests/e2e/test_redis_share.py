@@ -166,6 +166,14 @@ def test_direct_clients_have_the_same_share(system):
         assert run()[1]["status"] == "success"
 
 
+def test_a_question_that_redis_refuses_is_no_outage(system):
+    system.redis("set", "jobs:odd", "not a list of jobs")
+    answer = system.client("viewer", "odd").get("/ai/jobs").ok(503)
+    assert "Redis refuses" in answer.json["detail"]
+    reasons = [json.loads(line).get("reason", "") for line in system.log("executor").splitlines()]
+    assert any("WRONGTYPE" in reason for reason in reasons), reasons
+
+
 INGEST = "/webhook/memory/ingest"
 PING_ACTION = {"action": "ping", "params": {"message": "m"}, "client_request_id": "x"}
 

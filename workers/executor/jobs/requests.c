@@ -92,12 +92,16 @@ settle(struct asking *asking)
 
 /* true: the reply can be used; else the request is settled as unavailable. */
 static bool
-usable(struct asking *asking, enum rc rc)
+usable(struct asking *asking, enum rc rc, const struct err *err)
 {
     if (rc == RC_OK)
         return true;
+    if (rc != RC_TEMP)
+        log_fields(LOG_ERROR, "Redis refuses a question about jobs", CALL_FIELDS(asking->call),
+                   "reason", err ? err->text : "", NULL);
     call_problem(asking->call, PROBLEM_UNAVAILABLE, NULL,
-                 "Redis does not answer: no word about jobs.");
+                 rc == RC_TEMP ? "Redis does not answer: no word about jobs."
+                               : "Redis refuses the question; the executor's log says why.");
     settle(asking);
     return false;
 }
@@ -143,8 +147,7 @@ answer_one(struct asking *asking, int http, const struct kv_reply *reply)
 static void
 on_got(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
 {
-    (void)err;
-    if (usable(arg, rc))
+    if (usable(arg, rc, err))
         answer_one(arg, 200, reply);
 }
 
@@ -167,8 +170,7 @@ on_listed(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     AUTO(buf) struct buf out = { 0 };
     struct json_writer w;
 
-    (void)err;
-    if (!usable(asking, rc))
+    if (!usable(asking, rc, err))
         return;
     buf_init(&out, PAGE_MAX);
     json_begin(&w, &out);
@@ -219,8 +221,7 @@ on_looked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     struct asking *asking = arg;
     bool running;
 
-    (void)err;
-    if (!usable(asking, rc))
+    if (!usable(asking, rc, err))
         return;
     running = strcmp(jobs_word(reply), "running") == 0;
     if (running && clock_mono_ms() < asking->until_ms)
@@ -254,8 +255,7 @@ on_marked(void *arg, enum rc rc, const struct kv_reply *reply, const struct err 
     struct asking *asking = arg;
     const char *word = jobs_word(reply);
 
-    (void)err;
-    if (!usable(asking, rc))
+    if (!usable(asking, rc, err))
         return;
     if (strcmp(word, "missing") == 0) {
         not_found(asking);
