@@ -10,7 +10,7 @@ class Stream:
     """Iterates (name, data, id); a heartbeat is (None, None, last id). Eight of these with nothing
     between them are an error: what is waited for does not come."""
 
-    def __init__(self, url, key, last_id=None, timeout=30):
+    def __init__(self, url, key, last_id=None, timeout=120):
         parts = urlsplit(url)
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
         headers = {"X-API-Key": key, **({"Last-Event-ID": last_id} if last_id else {})}

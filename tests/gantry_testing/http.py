@@ -36,7 +36,7 @@ class Response:
 class Client:
     """Not for several threads at once: give each its own (clone())."""
 
-    def __init__(self, url, key=None, timeout=30, source=None):
+    def __init__(self, url, key=None, timeout=120, source=None):
         """source: the address to connect from, any of 127.0.0.0/8, to be told from other tests."""
         self.url, self.key, self.timeout = url, key, timeout
         source = source and (source, 0)
