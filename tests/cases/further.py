@@ -10,7 +10,7 @@ import uuid
 
 from gantry_testing.wait import wait_until
 
-from cases.table import EVENT, RUN, case, python, raw, shell, words
+from cases.table import EVENT, RUN, case, python, raw, shell, until_printed, words
 
 
 # --- K8, K9, K10: the sandbox --------------------------------------------------------------------
@@ -25,7 +25,7 @@ def printed_and_then_lost(stack):
             "before1\n",
         ),
     ):
-        answer = kind(stack, code, timeout_seconds=2)
+        answer = until_printed(kind, stack, code, said)
         assert answer["output"]["stdout"] == said, answer
 
 
@@ -217,7 +217,7 @@ def answers_to_foreign_subjects(stack):
             nats.flush()
             nats.request("gantry.v1.default.memory.list", b'{"scope":"case:foreign"}')
         mark = victim.ingest("s", str(uuid.uuid4())).ok().json["id"]
-        while (heard := ears.next(30)).subject.split(".")[-2] != mark:
+        while (heard := ears.next(60)).subject.split(".")[-2] != mark:
             assert b"not for others" not in heard.data
 
 

@@ -176,14 +176,24 @@ def shell(stack, code, **task):
     return submit(stack, "code.shell", code, **task)
 
 
+def until_printed(run, stack, code, said):
+    """Its answer under a limit of time in which it has printed that: a slow machine needs more than
+    two seconds to begin a program."""
+    for seconds in (2, 10, 40):
+        answer = run(stack, code, timeout_seconds=seconds)
+        if answer["outcome"] != "timeout" or answer["output"]["stdout"].startswith(said):
+            break
+    return answer
+
+
 @case("36", "37", "39")
 def nothing_printed_is_lost(stack, name):
     code, expected = {
-        "36": ("import time\nprint('step 1 done'); time.sleep(30)", "step 1 done\n"),
+        "36": ("import time\nprint('step 1 done'); time.sleep(300)", "step 1 done\n"),
         "37": ("import time\nwhile 1: print('.', end=''); time.sleep(.1)", "."),
         "39": ("import os\nprint('hello'); os._exit(1)", "hello\n"),
     }[name]
-    answer = python(stack, code, timeout_seconds=2)
+    answer = until_printed(python, stack, code, expected)
     assert answer["output"]["stdout"].startswith(expected), answer
     assert answer["outcome"] == ("nonzero_exit" if name == "39" else "timeout")
     if name == "39":
@@ -329,7 +339,7 @@ def without_an_id(stack):
             json.dumps({"scope": "n", "text": text + str(len(more))}),
             headers=more,
         )
-        while (done := nats.next(30, sid)).headers.get(
+        while (done := nats.next(60, sid)).headers.get(
             "Gantry-Event"
         ) != "done" or text.encode() not in _stored(stack, done):
             pass
@@ -346,7 +356,7 @@ def a_refusal_can_be_heard(stack):
     sid = nats.subscribe(f"gantry.v1.default.memory.{made}.done")
     nats.flush()
     nats.js_publish("gantry.v1.default.memory.ingest", b'{"scope":"n","txt":"bad"}', msg_id=made)
-    assert json.loads(nats.next(30, sid).data)["errors"]
+    assert json.loads(nats.next(60, sid).data)["errors"]
     nats.close()
     answer = wait_until(
         lambda: (a := stack.client().get(f"/memory/{made}")).status != 404 and a, 30
@@ -523,7 +533,7 @@ def a_status_that_there_is_not(stack):
 
 # --- framing -----------------------------------------------------------------------------------
 def raw(stack, data):
-    with socket.create_connection(("127.0.0.1", int(stack.ports["GATEWAY_PORT"])), 20) as link:
+    with socket.create_connection(("127.0.0.1", int(stack.ports["GATEWAY_PORT"])), 120) as link:
         link.sendall(data)
         link.shutdown(socket.SHUT_WR)
         got = b""
@@ -593,7 +603,7 @@ def _refused(stack, address):
 # --- what is told ------------------------------------------------------------------------------
 @case("F14")
 def names_of_metrics(stack):
-    with urllib.request.urlopen(stack.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(stack.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=60) as answer:
         kinds = re.findall(r"^# TYPE (\S+) (\S+)$", answer.read().decode(), re.M)
     assert kinds
     assert not [n for n, kind in kinds if kind == "counter" and not n.endswith("_total")]
