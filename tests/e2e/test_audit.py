@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -222,7 +223,7 @@ def test_refusals_without_a_key_are_counted(stack, database):
     """A thousand of them are a few events, and wrong keys are the same as none."""
     address = own_address()
     client = stack.anonymous(source=address)
-    bad = "relay_sk_" + "0" * 50
+    bad, began = "relay_sk_" + "0" * 50, time.monotonic()
     for i in range(1000):
         assert (
             client.request("GET", "/memory", None, {"X-API-Key": bad} if i % 2 else None).status
@@ -233,7 +234,7 @@ def test_refusals_without_a_key_are_counted(stack, database):
         found = refusals_of(database, address)
         return found if sum(event["count"] for event in found) >= 1000 else None
     found = wait_until(counted, 60, "the counted refusals")
-    assert len(found) <= 8
+    assert len(found) <= 2 + (time.monotonic() - began) // 10  # one for each ten seconds
     assert sum(event["count"] for event in found) == 1000
     for event in found:
         assert (event["action"], event["error_reason"], event["http_status"]) == (
