@@ -355,11 +355,12 @@ def settled_row(stack, job_id):
 
 def test_asked_says_what_was_decided_when_it_was_asked(stack, space, approver, asker):
     """Also when the approver is faster than whoever tells of it."""
-    job_id = ask(asker).json["job_id"]
-    event(approver, "approval.asked", job_id)
-    row = "SELECT asked_told FROM approval WHERE id = %s"
-    wait_until(lambda: query(stack, row, job_id)[0][0], 60, "it is told")
     with Stream(stack.url, stack.key("admin", space)) as stream:
+        job_id = ask(asker).json["job_id"]
+        assert stream.until("approval", id=job_id)["state"] == "waiting"  # told for the first time
+        event(approver, "approval.asked", job_id)
+        row = "SELECT asked_told FROM approval WHERE id = %s"
+        wait_until(lambda: query(stack, row, job_id)[0][0], 60, "it is told")
         sql(
             stack,
             "UPDATE approval SET state = 'approved', decided_by = %s, decided_at = now(),"
