@@ -257,9 +257,10 @@ def test_jobs_are_live(stack, console):
 
 def test_cancel_a_running_job(stack, console):
     page = console("developer")
-    made = stack.client("developer").post("/ai/execute", {"actions": [{"action": "code.python", "params": {
-        "code": "print('begun')\nimport time\ntime.sleep(25)"}}]}).ok(202).json
-    page.go(stack.url + "/console/?again#/jobs/" + made["job_ids"][0])
+    made = stack.client("developer").post("/webhook/executor/run", {
+        "task": {"type": "code.python", "code": "print('begun')\nimport time\ntime.sleep(290)"},
+        "timeout_seconds": 300}, prefer="respond-async").ok(202).json
+    page.go(stack.url + "/console/?again#/jobs/" + made["job_id"])
     page.wait_text("running", 40)
     page.click("Cancel the job", "button")
     page.wait("document.querySelector('dialog').open")

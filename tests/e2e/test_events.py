@@ -7,18 +7,19 @@ import concurrent.futures
 import json
 import signal
 import socket
-import urllib.request
 import uuid
 from urllib.parse import urlsplit
 
 import pytest
 from gantry_testing.events import Stream
 from gantry_testing.http import Client
+from gantry_testing.keys import short_lived
 from gantry_testing.mcp import Mcp
 from gantry_testing.stack import free_ports
 from gantry_testing.wait import wait_until
 
-SLEEP = "import time; time.sleep(60)"
+SLEEP = {"code": "import time; time.sleep(290)"}
+LONG = {"timeout_seconds": 300}  # a job that lasts until the test cancels it
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,12 @@ def run(client, action="ping", **params):
     return answer.json["job_ids"][0]
 
 
+def run_long(client):
+    task = {"task": {"type": "code.python", **SLEEP}, **LONG}
+    answer = client.post("/webhook/executor/run", task, prefer="respond-async").ok(202)
+    return answer.json["job_id"]
+
+
 def ended(client, job):
     return wait_until(
         lambda: (
@@ -99,7 +106,7 @@ def test_the_states_of_a_job(stack, client):
 
 def test_a_cancelled_job(stack, client):
     with listen(stack) as stream:
-        job = run(client, "code.python", code=SLEEP)
+        job = run_long(client)
         stream.until("job", job_id=job, status="running")
         client.delete(f"/ai/jobs/{job}")
         assert states(stream, job) == ["cancelled"]
@@ -205,19 +212,20 @@ def test_what_cannot_be_resumed_is_said(stack, last_id):
         assert own != last_id
 
 
+def number_of(event_id):
+    return int(event_id.split(".")[1])
+
+
 def test_beyond_the_window(stack, client):
     with listen(stack) as stream:
         next(stream)
         here = stream.last_id
-        for _page in range(2):
+        while number_of(stream.last_id) <= number_of(here) + 512:
             actions = [{"action": "ping", "params": {}} for _ in range(100)]
-            jobs = client.post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"]
-        left = set(jobs)
-        while left:
-            data = stream.until("job", status="completed")
-            left.discard(data["job_id"])
+            left = set(client.post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"])
+            while left:
+                left.discard(stream.until("job", status="completed")["job_id"])
         now = stream.last_id
-    assert int(now.split(".")[1]) > 512
     with listen(stack, last_id=here) as stream:
         assert next(stream)[0] == "ready"
         assert next(stream)[0] == "missed"
@@ -226,21 +234,26 @@ def test_beyond_the_window(stack, client):
 
 
 def test_a_job_that_changes_answers_at_once(stack, client):
-    job = run(client, "code.python", code=SLEEP)
-    wait_until(lambda: client.get(f"/ai/jobs/{job}").ok().json["status"] == "running", 60)
+    job, other = run_long(client), run_long(client)
+    for one in (job, other):
+        at = f"/ai/jobs/{one}"
+        wait_until(lambda at=at: client.get(at).ok().json["status"] == "running", 60)
     with concurrent.futures.ThreadPoolExecutor() as pool:
+        before = pool.submit(stack.client().get, f"/ai/jobs/{other}?wait=60")
         waiting = pool.submit(stack.client().get, f"/ai/jobs/{job}?wait=60")
         client.delete(f"/ai/jobs/{job}")
-        assert (
-            waiting.result(30).ok().json["status"] == "cancelled"
-        )  # long before the task would have ended
+        assert waiting.result().ok().json["status"] == "cancelled"
+        early = before.done()
+        client.delete(f"/ai/jobs/{other}")
+        assert not early, "a wait that began earlier would have run out"
+        before.result().ok()
     assert (
         client.get(f"/ai/jobs/{job}?wait=60").ok().json["status"] == "cancelled"
     )  # it has ended: at once
 
 
 def test_a_wait_that_runs_out(stack, client):
-    job = run(client, "code.python", code=SLEEP)
+    job = run_long(client)
     wait_until(lambda: client.get(f"/ai/jobs/{job}").ok().json["status"] == "running", 60)
     assert client.get(f"/ai/jobs/{job}?wait=1").ok().json["status"] == "running"
     client.delete(f"/ai/jobs/{job}")
@@ -278,16 +291,29 @@ def test_another_gateway_tells_the_same(two):
         assert next(stream)[0] == "missed"
 
 
+def listen_again(stack, key=None):
+    """Once the gateway has seen that the listeners of tests before have gone."""
+
+    def heard():
+        stream = Stream(stack.url, key or stack.api_key)
+        if stream.status == 200:
+            return stream
+        stream.close()
+        return None
+
+    return wait_until(heard, 60, "a place for a listener")
+
+
 def test_shares_of_listeners(two):
     client = two.client()
     keys = [client.post("/keys", {"role": "viewer"}).ok(201).json for _ in range(2)]
     with concurrent.futures.ThreadPoolExecutor():
-        streams = [listen(two) for _ in range(3)]
+        streams = [listen_again(two) for _ in range(3)]
         over = Stream(two.url, two.api_key)
         assert over.status == 503
         assert over.headers["Retry-After"]
         assert b"MAX_KEY_LISTENERS" in over.answer.read()
-        streams += [listen(two, keys[0]["key"]) for _ in range(2)]
+        streams += [listen_again(two, keys[0]["key"]) for _ in range(2)]
         over = Stream(two.url, keys[1]["key"])
         assert over.status == 503
         assert b"MAX_WORKSPACE_LISTENERS" in over.answer.read()
@@ -300,17 +326,20 @@ def test_shares_of_listeners(two):
 
 def test_an_expired_key_hears_no_more(stack, client):
     """Also where something is told all the time, so that no heartbeat is due."""
-    made = stack.gantry(
-        "key", "create", "--workspace", "default", "--role", "viewer", "--expires", "2s"
-    )
-    with listen(stack, made["key"]) as stream, concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+    def heard(key):
+        stream = Stream(stack.url, key)
+        return stream if stream.status == 200 else None
+
+    stream, _ = short_lived(stack, heard)
+    with stream, concurrent.futures.ThreadPoolExecutor(1) as pool:
         end = pool.submit(stream.until, "end")
 
         def told():
             run(client)
             return end.done()
 
-        wait_until(told, 5, "the stream ends", interval=0.2)
+        wait_until(told, 60, "the stream ends", interval=0.2)
         assert end.result()
 
 
@@ -324,7 +353,7 @@ def test_a_revoked_key_hears_no_more(stack, client):
 
 def raw(stack, version):
     parts = urlsplit(stack.url)
-    sock = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    sock = socket.create_connection((parts.hostname, parts.port), timeout=120)
     sock.sendall(
         f"GET /ai/events HTTP/{version}\r\nHost: x\r\nX-API-Key: {stack.api_key}\r\n\r\n".encode()
     )
@@ -376,24 +405,26 @@ def test_head_has_no_stream(stack, client):
 def test_a_gateway_that_ends_says_so(make_stack):
     one = make_stack(ALLOW_ACTIONS_DEFAULT="ping,code.python", EXECUTOR=1)
     client = one.client()
-    job = run(client, "code.python", code=SLEEP)
+    job = run_long(client)
     wait_until(lambda: client.get(f"/ai/jobs/{job}").ok().json["status"] == "running", 60)
     with listen(one) as stream, concurrent.futures.ThreadPoolExecutor() as pool:
         assert next(stream)[0] == "ready"
         waiting = pool.submit(one.client().get, f"/ai/jobs/{job}?wait=60")
-        task = {"task": {"type": "code.python", "code": SLEEP}}
+        task = {"task": {"type": "code.python", **SLEEP}, **LONG}
         long = pool.submit(one.client().post, "/webhook/executor/run", task, prefer="wait=60")
         call = pool.submit(
-            Mcp(one.client()).stream, "code_python", {"code": SLEEP}, {"progressToken": 1}
+            Mcp(one.client()).stream, "code_python", {**SLEEP, **LONG}, {"progressToken": 1}
         )
-        wait_until(lambda: in_flight(one) >= 5, 30)  # the call and the run that is in it
+        # What is in flight may not have its body yet: each job tells of one that has.
+        wait_until(lambda: client.get("/ai/jobs").ok().json["count"] == 3, 60, "three jobs")
+        wait_until(lambda: in_flight(one) >= 5, 60)  # the call and the run that is in it
         old = one.kill("gateway", signal.SIGTERM)
         told = [name for name, _, _ in stream if name and name != "job"]
         assert told == ["end"]  # and the last chunk: no IncompleteRead
-        assert waiting.result(60).ok().json["status"] == "running"
+        assert waiting.result().ok().json["status"] == "running"
         # The longest waits are twice as long as the drain: they are cut short, not off.
-        jobs = [long.result(60).ok(202).json["job_id"]]
-        result = call.result(60)[-1]["result"]
+        jobs = [long.result().ok(202).json["job_id"]]
+        result = call.result()[-1]["result"]
         assert not result["isError"], result
         jobs += [result["structuredContent"]["job_id"], job]
     wait_until(lambda: one.pid("gateway") not in (0, old), 40, "the next gateway")
@@ -404,7 +435,4 @@ def test_a_gateway_that_ends_says_so(make_stack):
 
 
 def in_flight(stack):
-    with urllib.request.urlopen(
-        stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=10
-    ) as answer:
-        return json.load(answer)["requests_in_flight"] - 1  # the one that asks
+    return stack.debug()["requests_in_flight"] - 1  # the one that asks

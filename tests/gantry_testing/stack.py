@@ -348,6 +348,10 @@ class Stack:
             lines = answer.read().decode().splitlines()
         return dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
 
+    def debug(self):
+        """/debug/status of the gateway; this request is in its counts."""
+        return Client(self.env["GANTRY_ADMIN_URL"]).get("/debug/status").ok().json
+
     def whose_bound(self, bound, program):
         """The workspaces that the program's log names for a full bound; /readyz and `gantry status`
         name the bound too, and `gantry status` the workspace that reached a worker's last."""
