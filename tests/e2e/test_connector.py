@@ -96,7 +96,7 @@ def set_secret(stack, workspace, name, value):
         input=value + "\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={"PATH": "/usr/bin:/bin", **stack.env},
     )
     assert done.returncode == 0, done.stderr
@@ -595,7 +595,7 @@ def test_a_job_is_cancelled(stack, services):
     client.delete(f"/ai/jobs/{job_id}")
     wait_until(
         lambda: client.get(f"/ai/jobs/{job_id}").json["status"] == "cancelled",
-        10,
+        60,
         "it is cancelled",
     )
 
