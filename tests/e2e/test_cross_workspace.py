@@ -60,6 +60,7 @@ class Side:
             self.client.post(
                 "/webhook/executor/run",
                 {"task": {"type": "code.python", "code": f"print('{self.hidden}')"}},
+                prefer="wait=60",
             )
             .ok()
             .json["job_id"]
@@ -301,7 +302,7 @@ def test_random_nats_requests(sides):
         if name == "jobs.cancel" and sent.get("id") in mine.ids["job"]:
             continue
         try:
-            answer = mine.nats.request(f"gantry.v1.{mine.workspace}.{name}", sent, timeout=10)
+            answer = mine.nats.request(f"gantry.v1.{mine.workspace}.{name}", sent, timeout=60)
         except NatsError as error:
             raise AssertionError(f"seed {SEED}: {name} {sent}: {error}") from error
         answered += 1
