@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "fleet.h"
 #include "gateway.h"
+#include "protocol/bounds.h"
 
 static const char *const NAMES[] = {
 #define FULL_TEXT(id, name) [id] = (name),
@@ -41,7 +42,7 @@ full_note(struct gateway *gw, enum full what, const char *workspace)
     if (!full_is(gw, what))
         log_fields(LOG_WARN, "a bound is reached: more is refused", "bound", NAMES[what],
                    "workspace", workspace, NULL);
-    mark->until_ms = clock_mono_ms() + FULL_MS;
+    mark->until_ms = clock_mono_ms() + BOUND_MS;
     mark->refusals++;
 }
 

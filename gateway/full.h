@@ -2,7 +2,7 @@
 /*
  * full - which bounds refused something lately, for /readyz, the metrics and the log.
  *
- * A bound that refuses is full for FULL_MS. The log says whose request it was when that begins; readers
+ * A bound that refuses is full for BOUND_MS. The log says whose request it was when that begins; readers
  * of /readyz, who need no key, see the bound's name only. docs/security.md has the table of bounds.
  *
  * Threads: the loop's thread only
@@ -15,8 +15,6 @@
 
 #include "json/json.h"
 #include "protocol/exposition.h"
-
-#define FULL_MS 10000
 
 /* clang-format off */
 #define FULL_TABLE(X)                                              \

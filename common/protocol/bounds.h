@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "json/json.h"
 
-#define BOUND_MS 10000
+#define BOUND_MS 60000 /* longer than the usual scrape of metrics */
 
 /* Metadata of a worker (NATS ADR-32): with the name of a bound that is full, whose workspace reached it. */
 #define SERVICE_FULL "full."
