@@ -56,11 +56,15 @@ def full(stack, bound):
     return int(values[f'gantry_gateway_full_refusals_total{{bound="{bound}"}}'])
 
 
-def in_flight(stack):
+def debug_status(stack):
     with urllib.request.urlopen(
-        stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=10
+        stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=60
     ) as answer:
-        return json.load(answer)["requests_in_flight"] - 1  # the one that asks
+        return json.load(answer)
+
+
+def in_flight(stack):
+    return debug_status(stack)["requests_in_flight"] - 1  # the one that asks
 
 
 def begin(stack, body, path="/webhook/memory/ingest", wait=60):
@@ -153,7 +157,7 @@ def test_bodies_in_memory(system):
     hog, neighbour = system.client("admin", "hog"), system.client("admin", "neighbour")
     with without_ingest(system):
         waiting = [begin(system, memory(500_000)) for _ in range(2)]
-        wait_until(lambda: in_flight(system) >= 2, 20, "both wait")
+        wait_until(lambda: debug_status(system)["buffered_bytes"] > 1_000_000, 20, "both are whole")
         refused(hog.post("/webhook/memory/ingest", memory(500_000)), "MAX_WORKSPACE_BUFFERED_BYTES")
         hog.get("/memory?limit=1").ok()
         neighbour.post("/webhook/memory/ingest", memory(500_000), prefer="respond-async").ok(202)
