@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import pathlib
 import subprocess
 import time
 import uuid
@@ -30,17 +31,26 @@ def job(client, job_id, *states):
     )
 
 
+def cancel(client, job_id):
+    """The answer when it has ended: 202 says that it still ran after some seconds."""
+    return wait_until(
+        lambda: (answer := client.delete("/ai/jobs/" + job_id)).status != 202 and answer,
+        60,
+        "the job has ended",
+    ).ok()
+
+
 def sleepers_of(stack):
-    """Pids of the processes named sleep below the stack's executor."""
-    below, found = {stack.pid("executor")}, []
-    for line in subprocess.run(
-        ["ps", "-eo", "pid,ppid,comm", "--sort", "pid"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()[1:]:
-        pid, parent, name = line.split(None, 2)
-        if int(parent) in below:
-            below.add(int(pid))
-            if name.startswith("sleep"):
-                found.append(int(pid))
+    """Pids of the processes named sleep below the stack's executor. (A child may have a smaller
+    pid than its parent: numbers begin again.)"""
+    below, found = [stack.pid("executor")], []
+    for pid in below:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            process = pathlib.Path(f"/proc/{pid}")
+            for thread in process.glob("task/*/children"):
+                below += [int(word) for word in thread.read_text().split()]
+            if (process / "comm").read_text() == "sleep\n":
+                found.append(pid)
     return found
 
 
@@ -185,21 +195,16 @@ def test_a_result_reaches_the_caller_exactly_by_every_way(stack, client):
         ]["result"]["value"]
         == value
     )
-    while answer["job_id"] not in (event := nats.next(10, events)).subject:
+    while answer["job_id"] not in (event := nats.next(60, events)).subject:
         pass
     assert b"9007199254740993" in event.data
 
 
 def test_what_was_printed_and_what_was_left_out_reach_the_caller(client):
-    answer = (
-        run(
-            client,
-            {"type": "code.python", "code": "print('.', end=''); import time; time.sleep(100)"},
-            timeout_seconds=2,
-        )
-        .ok()
-        .json
-    )
+    prints = {"type": "code.python", "code": "print('.', end=''); import time; time.sleep(100)"}
+    answer = run(client, prints, timeout_seconds=2).ok().json
+    if answer["output"]["stdout"] == "":  # a busy machine had not begun it
+        answer = run(client, prints, timeout_seconds=50).ok().json
     assert (answer["outcome"], answer["output"]["stdout"]) == ("timeout", ".")
     answer = (
         run(client, {"type": "code.shell", "code": "head -c 200000 /dev/zero >big.bin"}).ok().json
@@ -233,7 +238,7 @@ def test_health_check(client):
     ],
 )
 def test_outcomes(client, task, outcome, exit_code):
-    answer = run(client, task).ok().json
+    answer = run(client, task, timeout_seconds=50).ok().json
     assert (answer["status"], answer["outcome"], answer["output"]["exit_code"]) == (
         "failed",
         outcome,
@@ -422,7 +427,7 @@ def test_cancel_ends_the_whole_tree_within_a_second(stack, client):
     job(client, job_id, "running")
     wait_until(lambda: len(sleepers_of(stack)) == 3, 30, "three sleepers run")
     start = time.monotonic()
-    answer = client.delete("/ai/jobs/" + job_id).ok().json
+    answer = cancel(client, job_id).json
     assert not sleepers_of(stack)
     assert time.monotonic() - start < promised(1)
     assert answer["status"] == "cancelled"
@@ -435,14 +440,17 @@ def test_what_a_cancelled_task_has_used_is_told(stack, client):
     job_id = (
         client.post(
             "/webhook/executor/run",
-            {"task": {"type": "code.shell", "code": f'python3 -c "{burn}"; sleep 300'}},
+            {
+                "task": {"type": "code.shell", "code": f'python3 -c "{burn}"; sleep 300'},
+                "timeout_seconds": 50,
+            },
             Prefer="respond-async",
         )
         .ok(202)
         .json["job_id"]
     )
     wait_until(lambda: len(sleepers_of(stack)) == 1, 30, "the burning is done")
-    usage = client.delete("/ai/jobs/" + job_id).ok().json["result"]["usage"]
+    usage = cancel(client, job_id).json["result"]["usage"]
     assert 480 <= usage["cpu_ms"], usage
     assert 40 << 20 <= usage["max_rss_bytes"], usage
 
@@ -471,8 +479,8 @@ def test_a_job_whose_caller_waits_is_shown_while_it_waits_for_a_slot(stack, clie
             lambda: client.get("/ai/jobs?status=pending").ok().json["jobs"], 30, "it is shown"
         )
         for job_id in sleepers:
-            client.delete("/ai/jobs/" + job_id).ok()
-        answer = waiting.result(60).ok().json
+            cancel(client, job_id)
+        answer = waiting.result(120).ok().json
     assert [one["job_id"] for one in shown] == [answer["job_id"]]
 
 
@@ -483,10 +491,10 @@ def test_a_waiting_caller_hears_of_the_cancellation(stack, client):
             run, stack.client(), {"type": "code.shell", "code": "sleep 300"}, client_request_id=key
         )
         found = wait_until(
-            lambda: client.get("/ai/jobs?status=running").ok().json["jobs"], 10, "it runs"
+            lambda: client.get("/ai/jobs?status=running").ok().json["jobs"], 60, "it runs"
         )
-        client.delete("/ai/jobs/" + found[0]["job_id"]).ok()
-        answer = waiting.result(10).ok().json
+        cancel(client, found[0]["job_id"])
+        answer = waiting.result(120).ok().json
     assert answer["outcome"] == "cancelled"
     assert answer["job_id"] == found[0]["job_id"]
 
@@ -666,7 +674,7 @@ def test_over_nats_with_an_api_key(stack):
     )
     assert ack["stream"] == "TASKS"
     assert not ack.get("duplicate")
-    while not (event := nats.next(10, events)).subject.endswith(f".{job_id}.done"):
+    while not (event := nats.next(60, events)).subject.endswith(f".{job_id}.done"):
         pass
     assert event.headers["Gantry-Event"] == "done"
     assert event.headers["Gantry-Status"] == "200"
@@ -698,8 +706,7 @@ def test_over_nats_with_an_api_key(stack):
 
 def test_over_nats_the_executor_checks_the_allowlist_itself(stack):
     stack.client(workspace="walled")
-    stack.gantry("workspace", "allow", "walled")
-    time.sleep(1.2)  # lists are cached for a second
+    stack.gantry("workspace", "allow", "walled")  # before anybody has asked for the list
     nats = stack.nats(workspace="walled")
     job_id = str(uuid.uuid4())
     nats.js_publish("gantry.v1.walled.executor.run", {"task": {"type": "ping"}}, msg_id=job_id)
@@ -734,6 +741,7 @@ def test_nothing_of_a_task_is_readable_in_redis(stack, client):
             b"string": redis.get,
             b"zset": lambda k: redis.zrange(k, 0, -1),
             b"set": redis.smembers,
+            b"none": repr,  # expired meanwhile
         }[kind](key)
         assert secret not in repr(text), key
 
@@ -794,7 +802,9 @@ def test_gantry_jobs(stack, client):
         .json["job_ids"][0]
     )
     job(client, sleeper, "running")
-    assert stack.gantry("jobs", "cancel", sleeper)["status"] == "cancelled"
+    wait_until(
+        lambda: stack.gantry("jobs", "cancel", sleeper)["status"] == "cancelled", 60, "it has ended"
+    )
     assert stack.gantry("jobs", "show", str(uuid.uuid4()), check=False).returncode == 1
 
 
@@ -804,7 +814,7 @@ def test_run_one_runs_the_same_sandbox():
         input='{"type":"ping","message":"test"}',
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
         env={"PATH": os.environ["PATH"]},
     )
