@@ -18,7 +18,7 @@ def page(stack):
     def read(accept=None):
         request = urllib.request.Request(stack.env["GANTRY_ADMIN_URL"] + "/metrics",
                                          headers={"Accept": accept} if accept else {})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read().decode()
             return (answer.headers["Content-Type"], text) if accept else text
     return read
@@ -44,15 +44,14 @@ def busy(stack, page):
 
 
 def test_every_worker_shows_its_numbers(page):
-    def programs():
-        return set(
-            re.findall(r'^gantry_worker_healthy\{program="(\w+)",replica="\w+"\} 1$', page(), re.M)
-        )
+    def of_all():
+        text = page()
+        healthy = r'^gantry_worker_healthy\{program="(\w+)",replica="\w+"\} 1$'
+        programs = set(re.findall(healthy, text, re.M))
+        return programs == {"ingest", "search", "audit", "executor"} and text
 
-    servers.wait_until(
-        lambda: programs() == {"ingest", "search", "audit", "executor"}, 30, "all workers"
-    )
-    names = re.findall(r"^# TYPE (\S+) ", page(), re.M)
+    text = servers.wait_until(of_all, 60, "all workers")
+    names = re.findall(r"^# TYPE (\S+) ", text, re.M)
     assert len(names) == len(set(names)), "each name is declared once"
     wanted = set(
         re.findall(r"\b(?:gantry|http|ai|process)_\w+", (ROOT / "deploy/alerts.yml").read_text())
@@ -111,12 +110,11 @@ def test_paths_of_others_are_one_route(busy, stack):
 
 
 def test_jobs_and_stages(busy):
-    text = busy()
-    assert sample(text, "ai_job_duration_seconds_count", action="ping", outcome="ok") >= 1
-    assert sample(text, "ai_queue_depth_total", status="running") >= 0
-    servers.wait_until(
-        lambda: 'ai_queue_depth_total{status="pending"}' in busy(), 30, "the stream's depth"
-    )
+    assert sample(busy(), "ai_job_duration_seconds_count", action="ping", outcome="ok") >= 1
+    for status in ("running", "pending"):
+        depth = f'ai_queue_depth_total{{status="{status}"}}'
+        servers.wait_until(lambda depth=depth: depth in busy(), 60, depth)
+        assert sample(busy(), "ai_queue_depth_total", status=status) >= 0
     for program, command, stages in [
         ("ingest", "memory.ingest", {"queue", "handler", "database", "audit"}),
         ("search", "memory.search", {"queue", "handler", "database", "audit"}),
@@ -124,15 +122,16 @@ def test_jobs_and_stages(busy):
         ("gateway", "memory.ingest", {"publish"}),
         ("gateway", "memory.search", {"reply"}),
     ]:
-        shown = set(
-            re.findall(
-                rf'^gantry_command_stage_seconds_count\{{program="{program}",replica="\w+",'
-                rf'command="{re.escape(command)}",stage="(\w+)"\}}',
-                text,
-                re.M,
-            )
+        count = (
+            rf'^gantry_command_stage_seconds_count\{{program="{program}",replica="\w+",'
+            rf'command="{re.escape(command)}",stage="(\w+)"\}}'
         )
-        assert stages <= shown, (program, command, shown)
+        # A worker tells its numbers every few seconds, and its event is recorded after its answer.
+        servers.wait_until(
+            lambda count=count, stages=stages: stages <= set(re.findall(count, busy(), re.M)),
+            60,
+            f"{stages} of {program}, {command}",
+        )
 
 
 def test_processes_tell_of_themselves(busy):
