@@ -131,8 +131,11 @@ class Host:
         return seen
 
     def check(self):
-        deadline = time.monotonic() + 10
-        while (after := self.look()) != self.before and time.monotonic() < deadline:
+        deadline = time.monotonic() + 60
+        while True:
+            after, left = self.look(), processes()
+            if (after == self.before and not left) or time.monotonic() >= deadline:
+                break
             time.sleep(0.02)
         changed = {
             name: (self.before[name], now)
@@ -140,10 +143,12 @@ class Host:
             if now != self.before[name]
         }
         assert not changed, (changed, [describe(pid) for pid in after["children"]])
-        left = [
-            describe(pid) for pid in os.listdir("/proc") if pid.isdigit() and owner(pid) == USER
-        ]
-        assert not left, left
+        assert not left, [describe(pid) for pid in left]
+
+
+def processes():
+    """Of the unprivileged user."""
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and owner(pid) == USER]
 
 
 def describe(pid):

