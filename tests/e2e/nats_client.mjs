@@ -16,16 +16,16 @@ const memory = randomUUID();
 const ack = await js.publish(
   subject("memory.ingest"),
   codec.encode(JSON.stringify({ scope: "npm", text: "The npm client likes green tea." })),
-  { msgID: memory },
+  { msgID: memory, timeout: 60000 },
 );
 const again = await js.publish(
   subject("memory.ingest"),
   codec.encode(JSON.stringify({ scope: "npm", text: "The npm client likes green tea." })),
-  { msgID: memory },
+  { msgID: memory, timeout: 60000 },
 );
 
 const ask = async (name, body) =>
-  JSON.parse(codec.decode((await nc.request(subject(name), codec.encode(JSON.stringify(body)), { timeout: 10000 })).data));
+  JSON.parse(codec.decode((await nc.request(subject(name), codec.encode(JSON.stringify(body)), { timeout: 60000 })).data));
 
 let found;
 for (let i = 0; i < 100; i++) {
@@ -40,10 +40,10 @@ await nc.flush();
 const task = await js.publish(
   subject("executor.run"),
   codec.encode(JSON.stringify({ task: { type: "ping" } })),
-  { msgID: job },
+  { msgID: job, timeout: 60000 },
 );
 let event = null;
-const timer = setTimeout(() => events.unsubscribe(), 20000);
+const timer = setTimeout(() => events.unsubscribe(), 60000);
 for await (const message of events) {
   if (!message.subject.includes(job)) continue;
   event = { marked: message.headers?.get("Gantry-Event"), status: message.headers?.get("Gantry-Status"),

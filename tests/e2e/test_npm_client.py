@@ -35,7 +35,7 @@ def package(tmp_path_factory):
 def test_ingest_search_and_run_a_task_with_an_api_key(stack, package):
     key = stack.key("developer")
     done = subprocess.run(["node", "nats_client.mjs", stack.env["NATS_URL"], key, "default"],
-                          cwd=package, capture_output=True, text=True, timeout=60)
+                          cwd=package, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     seen = json.loads(done.stdout)
     assert seen["ack"]["stream"] == "MEMORY"

@@ -36,7 +36,7 @@ async def main(url, KEY):
     async def publish(body, headers=None):
         heard.clear()
         subject = "gantry.v1.default.memory.ingest"
-        ack = json.loads((await nc.request(subject, body, headers=headers, timeout=20)).data)
+        ack = json.loads((await nc.request(subject, body, headers=headers, timeout=60)).data)
         await asyncio.wait_for(heard.wait(), 60)
         return [ack["stream"], *seen[-1]]
 
@@ -49,7 +49,7 @@ async def main(url, KEY):
     out["no uuid"] = await publish(body("water"), {"Nats-Msg-Id": "order-" + made})
     out["refused"] = await publish(json.dumps({"scope": scope, "txt": "bad"}).encode())
     asked = json.dumps({"scope": scope}).encode()
-    found = await nc.request("gantry.v1.default.memory.list", asked, timeout=20)
+    found = await nc.request("gantry.v1.default.memory.list", asked, timeout=60)
     out["stored"] = sorted(one["content"] for one in json.loads(found.data)["items"])
     print(json.dumps(out))
     await nc.close()

@@ -280,7 +280,7 @@ def test_exemplars_name_exported_traces(traced, collector):
             traced.env["GANTRY_ADMIN_URL"] + "/metrics",
             headers={"Accept": "application/openmetrics-text; version=1.0.0"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read().decode()
 
     assert re.search(
@@ -406,7 +406,7 @@ def test_logs_follow_a_request(traced):
 def test_a_dead_collector_delays_nobody(traced, collector):
     def counts():
         with urllib.request.urlopen(
-            traced.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=10
+            traced.env["GANTRY_ADMIN_URL"] + "/metrics", timeout=60
         ) as answer:
             text = answer.read().decode()
         return {
