@@ -280,6 +280,7 @@ def test_what_cannot_be_read_stops_nobody(stack, path):
     made = {}
     with stack.database() as connection, connection.cursor() as cursor:
         connection.autocommit = False  # all of it is undone
+        cursor.execute("LOCK TABLE audit_log IN EXCLUSIVE MODE")  # the next number is ours
         for workspace, event in (
             (ill, b'{"action":"one","x":"\\u0000"}'),
             (ill, b"{"),
