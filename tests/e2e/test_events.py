@@ -417,7 +417,7 @@ def test_a_gateway_that_ends_says_so(make_stack):
         )
         # What is in flight may not have its body yet: each job tells of one that has.
         wait_until(lambda: client.get("/ai/jobs").ok().json["count"] == 3, 60, "three jobs")
-        wait_until(lambda: in_flight(one) >= 5, 60)  # the call and the run that is in it
+        wait_until(lambda: one.in_flight() >= 5, 60)  # the call and the run that is in it
         old = one.kill("gateway", signal.SIGTERM)
         told = [name for name, _, _ in stream if name and name != "job"]
         assert told == ["end"]  # and the last chunk: no IncompleteRead
@@ -432,7 +432,3 @@ def test_a_gateway_that_ends_says_so(make_stack):
     one.wait_ready()
     for job in jobs:
         one.client().delete(f"/ai/jobs/{job}")  # else the stack's end waits for it
-
-
-def in_flight(stack):
-    return stack.debug()["requests_in_flight"] - 1  # the one that asks

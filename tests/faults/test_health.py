@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import subprocess
 import time
 import uuid
 
@@ -198,12 +197,7 @@ def test_a_cancel_that_is_not_done_has_one_status(system):
         "enqueued",
         "1",
     ]
-    subprocess.run(
-        ["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hset", *words],
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
+    system.redis("hset", *words)
     answer = system.client().request(
         "DELETE", f"/ai/jobs/{job}", None, {"X-Request-ID": "cancel-1"}
     )
@@ -240,13 +234,8 @@ def test_counts_of_refusals_outlive_the_gateway(system):
 
     def kept():
         """Of the two kinds: the requests for /none-1 are counted as well."""
-        done = subprocess.run(
-            ["redis-cli", "--no-auth-warning", "-u", system.redis_url(), "hvals", "rate:refused"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        lines = system.redis("hvals", "rate:refused").splitlines()
+        rows = [json.loads(line) for line in lines if line.startswith("{")]
         refused = sum(row["count"] for row in rows if row["http_status"] == 401)
         return refused, sum(
             row["count"]

@@ -352,6 +352,9 @@ class Stack:
         """/debug/status of the gateway; this request is in its counts."""
         return Client(self.env["GANTRY_ADMIN_URL"]).get("/debug/status").ok().json
 
+    def in_flight(self):
+        return self.debug()["requests_in_flight"] - 1  # the one that asks
+
     def whose_bound(self, bound, program):
         """The workspaces that the program's log names for a full bound; /readyz and `gantry status`
         name the bound too, and `gantry status` the workspace that reached a worker's last."""

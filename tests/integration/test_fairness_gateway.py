@@ -56,17 +56,6 @@ def full(stack, bound):
     return int(values[f'gantry_gateway_full_refusals_total{{bound="{bound}"}}'])
 
 
-def debug_status(stack):
-    with urllib.request.urlopen(
-        stack.env["GANTRY_ADMIN_URL"] + "/debug/status", timeout=60
-    ) as answer:
-        return json.load(answer)
-
-
-def in_flight(stack):
-    return debug_status(stack)["requests_in_flight"] - 1  # the one that asks
-
-
 def begin(stack, body, path="/webhook/memory/ingest", wait=60):
     """A request whose answer nobody reads yet."""
     link = socket.create_connection(("127.0.0.1", int(stack.ports["GATEWAY_PORT"])), 60)
@@ -99,7 +88,7 @@ def test_waiting_requests(system):
     quiet = times(neighbour)
     with without_ingest(system):
         waiting = [begin(system, memory()) for _ in range(REQUESTS)]
-        wait_until(lambda: in_flight(system) >= REQUESTS, 20, "all wait")
+        wait_until(lambda: system.in_flight() >= REQUESTS, 20, "all wait")
         for _ in range(3):
             refused(hog.get("/memory?limit=1"), "MAX_WORKSPACE_REQUESTS")
         print(f"p99 of the neighbour: {quiet:.1f} ms alone, {times(neighbour):.1f} ms beside it")
@@ -157,7 +146,7 @@ def test_bodies_in_memory(system):
     hog, neighbour = system.client("admin", "hog"), system.client("admin", "neighbour")
     with without_ingest(system):
         waiting = [begin(system, memory(500_000)) for _ in range(2)]
-        wait_until(lambda: debug_status(system)["buffered_bytes"] > 1_000_000, 20, "both are whole")
+        wait_until(lambda: system.debug()["buffered_bytes"] > 1_000_000, 20, "both are whole")
         refused(hog.post("/webhook/memory/ingest", memory(500_000)), "MAX_WORKSPACE_BUFFERED_BYTES")
         hog.get("/memory?limit=1").ok()
         neighbour.post("/webhook/memory/ingest", memory(500_000), prefer="respond-async").ok(202)
@@ -175,10 +164,10 @@ def test_changes_of_keys(system):
         cursor.execute("LOCK TABLE api_key IN SHARE MODE")  # reads go on
         body = '{"role":"viewer"}'
         waiting = [begin(system, body, path="/keys") for _ in range(KEY_CHANGES)]
-        wait_until(lambda: in_flight(system) >= KEY_CHANGES, 20, "all wait")
+        wait_until(lambda: system.in_flight() >= KEY_CHANGES, 20, "all wait")
         refused(system.client("admin", "hog").post("/keys", body), "too many changes of keys")
         made = threads.submit(neighbour.post, "/keys", body)
-        wait_until(lambda: in_flight(system) > KEY_CHANGES, 20, "the neighbour waits, too")
+        wait_until(lambda: system.in_flight() > KEY_CHANGES, 20, "the neighbour waits, too")
         assert full(system, "key_changes") >= 1
         database.rollback()
         made.result(60).ok(201)
