@@ -208,8 +208,8 @@ def test_memory_of_the_index(system):
     is_full(system, "index_memory", "search", {"greedy"})
     status = json.loads(system.gantry("status", check=False).stdout)
     assert status["full_workspaces"]["index_memory"] == ["greedy"]
-    neighbour.search("small").ok()
     before = index_loads(system)
+    neighbour.search("small").ok()
     for _ in range(10):
         assert admitted(search_all).status in (200, 504)
         neighbour.search("small").ok()
