@@ -120,9 +120,10 @@ def test_results_count(system):
         client.post("/ai/execute", {"actions": [{"action": "ping", "params": {"message": "m"}}]})
     )
     assert system.client("developer", "reader").post("/webhook/executor/run", PING).status == 200
-    # What is there can be read, and what is ended can be listed.
-    page = client.get("/ai/jobs?limit=1").ok().json
-    assert page["jobs"][0]["status"] == "completed"
+    # What is there can be read, and what is ended can be listed. The tasks that ended before the
+    # gateway knew may have filled the executor's share and a half, too.
+    (last,) = client.get("/ai/jobs?limit=1").ok().json["jobs"]
+    assert last["status"] == "completed" or "result could not be kept" in last["error"]
 
 
 def test_what_waits_when_the_share_is_used_up(system):
