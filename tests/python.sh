@@ -8,7 +8,7 @@ python_tests() { # log, words for pytest...
     shift
     pytest "$@" 2>&1 | tee "$first"
     [ "${PIPESTATUS[0]}" != 0 ] || return 0
-    mapfile -t again < <(sed -nE 's/^(FAILED|ERROR) (.+::.+)$/\2/p' "$first" | sed 's/ - .*//' | sort -u)
+    mapfile -t again < <(sed -nE 's/^(FAILED|ERROR) (.+::.+)$/\2/p' "$first" | sed 's/ - .*//' | awk '!seen[$0]++')
     [ ${#again[@]} -gt 0 ] && [ ${#again[@]} -le 8 ] || return 1
     read -r good bad left < <(counts_of "$first")
     echo "--- once more: ${again[*]}"
