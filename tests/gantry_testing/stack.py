@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whole systems on real servers: the same scripts as `make up`, in a temporary directory, on ports
 of their own."""
+import contextlib
 import json
 import os
 import pathlib
@@ -285,18 +286,22 @@ class Stack:
 
     def restart(self, name, how=signal.SIGKILL, ready=True):
         """Kill a process, wait until the supervisor has started it again and all is ready."""
-        old = self.kill(name, how)
-        wait_until(lambda: self.pid(name) not in (0, old), 40, f"{name} is started again")
-        if name == "postgres":
-            self.wait_database()
+        self.wait_started_again(name, self.kill(name, how))
         if ready:
             self.wait_ready()
+
+    def wait_started_again(self, name, old):
+        """After kill(), which returned the old pid. What PostgreSQL recovers takes its time, and
+        /readyz may not have seen yet that it was away."""
+        wait_until(lambda: self.pid(name) not in (0, old), 60, f"{name} is started again")
+        if name == "postgres":
+            self.wait_database()
 
     def wait_ready(self, seconds=40):
         wait_until(lambda: self.anonymous().get("/readyz").status == 200, seconds, "/readyz is 200")
 
     def wait_database(self):
-        """Until PostgreSQL takes connections: /readyz may not have seen that it was away."""
+        """Until PostgreSQL takes connections."""
         import psycopg2
 
         def connects():
@@ -318,6 +323,15 @@ class Stack:
     def pause(self, name):
         """Stop the process as a whole (SIGSTOP); resume() goes on."""
         self.kill(name, signal.SIGSTOP)
+
+    @contextlib.contextmanager
+    def paused(self, name):
+        """The process is stopped within, and goes on however that ends."""
+        self.pause(name)
+        try:
+            yield
+        finally:
+            self.resume(name)
 
     def resume(self, name):
         self.kill(name, signal.SIGCONT)
