@@ -38,12 +38,20 @@ def stack(services):
 
 
 def queue(stack, path, **params):
-    """Two jobs: one whose service takes our key, and one whose does not."""
+    """Two jobs: one whose service takes our key, and one whose does not. Taken as soon as the
+    gateway, which tries once a second, has PostgreSQL again."""
     url = f"https://plain.example{path}"
     plain = {"method": "POST", "url": f"{url}-plain", "json": {"n": 1}, **params}
     keyed = {**plain, "url": f"{url}-keyed", "idempotency_header": "Idempotency-Key"}
     actions = [{"action": "http.request", "params": one} for one in (plain, keyed)]
-    return stack.client().post("/ai/execute", {"actions": actions}).ok(202).json["job_ids"]
+    client = stack.client()
+    answer = wait_until(
+        lambda: (answer := client.post("/ai/execute", {"actions": actions})).status != 503
+        and answer,
+        60,
+        "they are taken",
+    )
+    return answer.ok(202).json["job_ids"]
 
 
 def ended(stack, job_id, seconds=150):
