@@ -19,7 +19,7 @@
 #include "sql_cli.h"
 #include "streams.h"
 
-#define PING_MS     400
+#define PING_MS     400  /* since the last answer, when all have answered that there must be */
 #define GATEWAY_MS  5000 /* a gateway that takes longer is down */
 #define WORKERS_MAX 16
 #define NAME_ROOM   64
@@ -224,13 +224,22 @@ expect_workers(struct status *status)
     status->n_workers = ARRAY_LEN(NAMES);
 }
 
+static bool
+one_is_missing(const void *arg)
+{
+    const struct status *status = arg;
+    for (size_t i = 0; i < status->n_workers; i++)
+        if (status->workers[i].instances == 0)
+            return true;
+    return false;
+}
+
 static enum rc
 ask_workers(struct status *status, struct err *err)
 {
     expect_workers(status);
-    enum rc rc = workers_ask(status->cli, "PING", PING_MS, on_pong, status, err);
-    for (size_t i = 0; i < status->n_workers; i++)
-        status->good = status->good && status->workers[i].instances > 0;
+    enum rc rc = workers_ask(status->cli, "PING", PING_MS, one_is_missing, on_pong, status, err);
+    status->good = status->good && !one_is_missing(status);
     return rc;
 }
 

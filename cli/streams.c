@@ -6,7 +6,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define INBOX "_INBOX.operator.status"
+#define INBOX     "_INBOX.operator.status"
+#define MISSED_MS 5000 /* who has not answered then does not run, on the busiest machine */
 
 static enum rc
 read_stream(struct cli *cli, const char *name, struct stream_count *count, struct err *err)
@@ -56,10 +57,25 @@ streams_read(struct cli *cli, struct stream_count out[STREAMS_COUNT], size_t *co
     return rc;
 }
 
-enum rc
-workers_ask(struct cli *cli, const char *verb, int64_t wait_ms, bus_fn *fn, void *arg,
-            struct err *err)
+struct asking {
+    bus_fn *fn;
+    void *arg;
+    int64_t heard_ms; /* the last answer, or the start */
+};
+
+static void
+on_worker(void *arg, const struct bus_msg *msg)
 {
+    struct asking *asking = arg;
+    asking->heard_ms = clock_mono_ms();
+    asking->fn(asking->arg, msg);
+}
+
+enum rc
+workers_ask(struct cli *cli, const char *verb, int64_t wait_ms, bool (*missing)(const void *arg),
+            bus_fn *fn, void *arg, struct err *err)
+{
+    struct asking asking = { .fn = fn, .arg = arg };
     struct bus *bus = NULL;
     struct bus_sub *sub = NULL;
     char subject[32];
@@ -68,12 +84,16 @@ workers_ask(struct cli *cli, const char *verb, int64_t wait_ms, bus_fn *fn, void
     (void)snprintf(subject, sizeof(subject), "$SRV.%s", verb);
     enum rc rc = cli_bus(cli, &bus, err);
     if (rc == RC_OK)
-        rc = bus_subscribe(bus, INBOX, NULL, fn, arg, &sub, err);
+        rc = bus_subscribe(bus, INBOX, NULL, on_worker, &asking, &sub, err);
     if (rc == RC_OK)
         rc = bus_publish(bus, &question, err);
-    int64_t end_ms = clock_mono_ms() + wait_ms;
-    while (rc == RC_OK && clock_mono_ms() < end_ms)
+    int64_t start_ms = clock_mono_ms(), now_ms = start_ms;
+    asking.heard_ms = start_ms;
+    while (rc == RC_OK && now_ms - start_ms < MISSED_MS &&
+           (now_ms - asking.heard_ms < wait_ms || (missing && missing(arg)))) {
         loop_turn(cli->loop, 20);
+        now_ms = clock_mono_ms();
+    }
     if (sub)
         bus_unsubscribe(sub);
     return rc;

@@ -23,8 +23,9 @@ struct stream_count {
 enum rc streams_read(struct cli *cli, struct stream_count out[STREAMS_COUNT], size_t *count,
                      struct err *err);
 
-/* Sends $SRV.<verb> (PING, STATS) and gives each answer that comes within wait_ms to fn. */
-enum rc workers_ask(struct cli *cli, const char *verb, int64_t wait_ms, bus_fn *fn, void *arg,
-                    struct err *err);
+/* Sends $SRV.<verb> (PING, STATS) and gives each answer to fn, until none has come for wait_ms and
+ * missing (NULL: nobody) says that nobody is missing, for a few seconds at most. */
+enum rc workers_ask(struct cli *cli, const char *verb, int64_t wait_ms,
+                    bool (*missing)(const void *arg), bus_fn *fn, void *arg, struct err *err);
 
 #endif

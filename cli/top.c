@@ -122,7 +122,7 @@ take(struct top *top)
         for (size_t i = 0; i < NUMBER_COUNT; i++)
             sample->numbers[i] = json_int(numbers, NUMBERS[i], 0);
     if (streams_read(top->cli, sample->streams, &sample->n_streams, &sample->nats) == RC_OK)
-        (void)workers_ask(top->cli, "STATS", ANSWER_MS, on_stats, sample, &sample->nats);
+        (void)workers_ask(top->cli, "STATS", ANSWER_MS, NULL, on_stats, sample, &sample->nats);
     qsort(sample->workers, sample->n_workers, sizeof(sample->workers[0]), by_name);
 }
 
