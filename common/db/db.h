@@ -103,6 +103,9 @@ enum rc db_commit(struct db *db, struct err *err);
 enum rc db_sync(struct db *db, struct err *err);
 void db_abort(struct db *db);
 const PGresult *db_result(const struct db *db, size_t index);
+/* Whether the last failure was that constraint's, or unique index's. RC_CONFLICT alone does not say what
+ * was there already. */
+bool db_broke(const struct db *db, const char *constraint);
 
 /* Columns of a result, by position. Text format. */
 const char *db_text(const PGresult *result, int row, int column); /* NULL for SQL NULL */

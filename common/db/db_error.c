@@ -2,6 +2,7 @@
 /*
  * db_error - what PostgreSQL's errors mean to a caller.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "db/db_own.h"
@@ -83,21 +84,29 @@ db_fail(struct db *db, const char *statement, const PGresult *result, struct err
 {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    db->broke[0] = '\0';
     if (!state || !text) {
         const char *lost = PQerrorMessage(db->conn);
         return err_set(err, RC_TEMP, "%s: the connection to the database is lost: %.*s", statement,
                        line_length(lost), lost);
     }
     enum rc rc = db_rc_from_sqlstate(state);
+    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    (void)snprintf(db->broke, sizeof(db->broke), "%s", constraint ? constraint : "");
     /* Plans that no longer fit are prepared anew by a new connection. */
     if (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0)
         db->stale = true;
     if (!quotes_values(state))
         return err_set(err, rc, "%s: %.*s (SQLSTATE %s)", statement, line_length(text), text,
                        state);
-    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
     return err_set(err, rc, "%s: a value does not fit%s%s (SQLSTATE %s)", statement,
                    constraint ? ", constraint " : "", constraint ? constraint : "", state);
+}
+
+bool
+db_broke(const struct db *db, const char *constraint)
+{
+    return strcmp(db->broke, constraint) == 0;
 }
 
 /* libpq has no SQLSTATE for a failed connection, but its verbose text has: "FATAL:  28P01: …". */

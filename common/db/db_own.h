@@ -32,6 +32,7 @@ struct db {
     bool in_block;      /* the group's transaction is explicit */
     bool stale;         /* the prepared statements no longer fit: reconnect */
     struct err failed;  /* the first failure of the group; RC_OK while there is none */
+    char broke[64];     /* the constraint of the last failure; "" where it had none */
     PGresult **results; /* owned, of the group so far */
     size_t n_results;
     size_t cap_results;

@@ -170,6 +170,99 @@ def test_rows_that_cannot_be_read_are_no_verdict(system, state):
     wait_until(lambda: client.get("/ai/audit?limit=1").status == 200, 60, "and the log")
 
 
+@contextlib.contextmanager
+def unwritable(system, table, state):
+    """Whoever writes that table hears of an error with that SQLSTATE. Gives the number of those
+    who did: a sequence counts what is rolled back, too."""
+    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+        cursor.execute(
+            "CREATE SEQUENCE unwritten; CREATE FUNCTION unwritable() RETURNS trigger"
+            " LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN PERFORM nextval('public.unwritten');"
+            f" RAISE 'x' USING ERRCODE = '{state}'; END $$;"
+            f"CREATE TRIGGER unwritable BEFORE INSERT OR UPDATE OR DELETE ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION unwritable()"
+        )
+
+        def tries():
+            cursor.execute("SELECT last_value FROM unwritten WHERE is_called")
+            return sum(row[0] for row in cursor.fetchall())
+
+        try:
+            yield tries
+        finally:
+            cursor.execute(
+                f"DROP TRIGGER unwritable ON {table}; DROP FUNCTION unwritable();"
+                "DROP SEQUENCE unwritten"
+            )
+
+
+FAILED = {  # what a failure of ours may be answered, by SQLSTATE: held for later, or given up
+    "23505": {202},
+    "P0002": {202, 500},
+}
+
+
+def change_memories(system, table, state):
+    """One of each command that writes the table; each takes effect when it can, or, given up, when
+    it is replayed."""
+    client, scope = system.client("admin", "writes"), f"{table} {state}"
+    patched, deleted = (
+        client.ingest(scope, f"{one} {scope}").ok().json["id"] for one in ("patched", "deleted")
+    )
+    client.ingest(scope + " gone", "forgotten").ok()
+    ask = {
+        "memory_log": ("ingest", "patch", "delete", "forget"),
+        "memory_version": ("ingest", "patch", "delete", "forget"),
+        "memory_history": ("patch",),
+        "memory_forget": ("forget",),
+    }[table]
+    calls = {
+        "ingest": lambda: client.post(
+            "/webhook/memory/ingest", {"scope": scope, "text": f"new {scope}"}, prefer="wait=1"
+        ),
+        "patch": lambda: client.request(
+            "PATCH", f"/memory/{patched}", {"tags": ["later"]}, {"Prefer": "wait=1"}
+        ),
+        "delete": lambda: client.request(
+            "DELETE", f"/memory/{deleted}", None, {"Prefer": "wait=1"}
+        ),
+        "forget": lambda: client.post(
+            "/memory/forget", {"scope": scope + " gone"}, prefer="wait=1"
+        ),
+    }
+    with unwritable(system, table, state) as tries:
+        answers = [calls[one]() for one in ask]
+        wait_until(tries, 60, f"a write of {table} is tried")
+    assert {one.status for one in answers} <= FAILED[state], answers
+    effects = {
+        "ingest": lambda: len(client.get(f"/memory?scope={scope.replace(' ', '%20')}").ok()
+                              .json["items"]) == (2 if "delete" in ask else 3),
+        "patch": lambda: client.get(f"/memory/{patched}").ok().json["tags"] == ["later"],
+        "delete": lambda: client.get(f"/memory/{deleted}").status == 404,
+        "forget": lambda: client.get(f"/memory?scope={scope.replace(' ', '%20')}%20gone").ok()
+        .json["items"] == [],
+    }
+
+    def all_done():
+        replay_the_dead(client)
+        return all(effects[one]() for one in ask)
+
+    wait_until(all_done, 120, "each takes effect")
+
+
+def replay_the_dead(client):
+    for one in client.get("/ai/dead-letters").ok().json["items"]:
+        assert client.post(f"/ai/dead-letters/{one['seq']}/replay", {}).status in (200, 202, 404)
+
+
+@pytest.mark.parametrize("state", FAILED)
+@pytest.mark.parametrize(
+    "table", ["memory_log", "memory_version", "memory_history", "memory_forget"]
+)
+def test_memories_that_cannot_be_written_are_no_verdict(system, table, state):
+    change_memories(system, table, state)
+
+
 def test_postgresql_told_to_stop_comes_back(system):
     """SIGTERM to the postmaster waits for its clients, and ours stay."""
     client = system.client()

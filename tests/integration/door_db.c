@@ -241,9 +241,12 @@ failures_have_their_reactions(void **state)
     assert_int_equal(db_query(db, NULL, ADD_PLAIN, &p, NULL, &err), RC_CONFLICT);
     assert_null(strstr(err.text, "secret"));
     assert_non_null(strstr(err.text, "item_name_key"));
+    assert_true(db_broke(db, "item_name_key"));
+    assert_false(db_broke(db, "item_name"));
     db_param_text(&q, "my secret value");
     assert_int_equal(db_query(db, NULL, DIVIDE, &q, NULL, &err), RC_BUG);
     assert_null(strstr(err.text, "secret"));
+    assert_false(db_broke(db, "item_name_key")); /* not the last failure */
     assert_int_equal(db_query(db, NULL, RAISE_NONE, NULL, NULL, &err), RC_NOTFOUND);
     db_param_int(&n, 1);
     assert_int_equal(db_query(db, NULL, DEFERRED, &n, NULL, &err), RC_BUG); /* fails at the Sync */

@@ -107,7 +107,7 @@ patch_one(struct ingest *in, struct call *call)
         rc = run(in, call, SQL_INGEST_PATCH, p, &result, &err);
     if (rc == RC_CONFLICT) /* with its own other delivery, or with another memory's text */
         rc = run(in, call, SQL_INGEST_PATCH, p, &result, &err);
-    if (rc == RC_CONFLICT) {
+    if (rc == RC_CONFLICT && db_broke(worker_db(in->worker), "memory_same")) {
         struct field_errors errors = { 0 };
         field_errors_add(&errors, "text", "another memory of the scope has this text");
         call_problem(call, PROBLEM_INVALID_REQUEST, &errors,

@@ -334,7 +334,7 @@ store_one(struct ingest *in, struct item *item)
 {
     struct err err = { 0 };
     enum rc rc = run_carefully(in, item, &err);
-    if (rc == RC_CONFLICT)
+    if (rc == RC_CONFLICT && db_broke(worker_db(in->worker), "memory_pkey"))
         call_problem(item->call, PROBLEM_INVALID_REQUEST, NULL,
                      "Another memory of the workspace has this id.");
     else if (rc != RC_OK)
