@@ -166,6 +166,10 @@ def test_rows_that_cannot_be_read_are_no_verdict(system, state):
     with broken(system, "audit_log", state):
         answer = client.get("/ai/audit?limit=1")
         assert answer.status in (500, 503), answer
+    with broken(system, "audit_checkpoint", state):
+        for path in ("/ai/audit/checkpoint", "/ai/audit/0/proof"):
+            answer = client.get(path)
+            assert answer.status in (500, 503), answer
     wait_until(lambda: client.get(f"/memory/{made}").status == 200, 60, "it is read again")
     wait_until(lambda: client.get("/ai/audit?limit=1").status == 200, 60, "and the log")
 

@@ -41,6 +41,8 @@ head_read(const struct audit *audit, struct db *db, struct merkle_head *head, ch
     AUTO(pgresult) PGresult *row = NULL;
     enum rc rc = db_query(db, NULL, SQL_AUDIT_HEAD, NULL, &row, err);
 
+    if (rc == RC_NOTFOUND) /* the statement failed: that is not an empty log */
+        return err->rc = RC_BUG;
     return rc == RC_OK ? read_head(audit, row, head, note, err) : rc;
 }
 
