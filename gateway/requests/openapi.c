@@ -14,6 +14,8 @@
 #include "requests/handlers.h"
 #include "validate/schema.h"
 
+#define WHOLE_MAX 520 /* bytes of a pattern, which is 500 at most */
+
 static bool
 is_param(const struct route *route, const char *name)
 {
@@ -54,6 +56,19 @@ need_some(cJSON *schema)
     (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(schema, "allOf"), rule);
 }
 
+/* Ours is for the whole value (schema.h), JSON Schema's for any part of it. */
+static void
+whole_pattern(cJSON *schema)
+{
+    char whole[WHOLE_MAX];
+    const char *pattern = json_string(schema, "pattern");
+    size_t len = pattern ? strlen(pattern) : 0;
+    if (len == 0 || (pattern[0] == '^' && pattern[len - 1] == '$'))
+        return;
+    (void)snprintf(whole, sizeof(whole), "^(?:%s)$", pattern);
+    (void)cJSON_ReplaceItemInObjectCaseSensitive(schema, "pattern", cJSON_CreateString(whole));
+}
+
 /* Our own keywords in those that every generator knows. Recursion: as deep as our schemas. */
 static void
 dress(cJSON *schema)
@@ -67,6 +82,7 @@ dress(cJSON *schema)
         replace_format(schema, "^[^\\x00]*[^\\x00\\s][^\\x00]*$", 0);
     else if (format && strcmp(format, "action-name") == 0)
         replace_format(schema, "^[a-z][a-z0-9_.-]*$", 64);
+    whole_pattern(schema);
     /* A character has a byte or more. */
     if (bytes && type && strcmp(type, "string") == 0 && !json_member(schema, "maxLength"))
         (void)cJSON_AddNumberToObject(schema, "maxLength", (double)bytes);

@@ -33,6 +33,26 @@ def test_the_document_has_no_fault(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def patterns(doc):
+    if isinstance(doc, dict):
+        if isinstance(doc.get("pattern"), str):
+            yield doc["pattern"]
+        doc = list(doc.values())
+    if isinstance(doc, list):
+        for one in doc:
+            yield from patterns(one)
+
+
+def test_patterns_are_for_the_whole_value():
+    """JSON Schema looks for one anywhere in the value; the gateway compares all of it."""
+    gateway = ROOT / "build" / "gantry-gateway"
+    document = json.loads(subprocess.check_output([gateway, "--print-openapi"]))
+    found = set(patterns(document))
+    assert len(found) > 10
+    assert [one for one in found if not (one.startswith("^") and one.endswith("$"))] == []
+    assert "^(?:[!-~]+)$" in found
+
+
 def test_the_page_has_every_operation(stack):
     paths = stack.anonymous().get("/openapi.json").ok().json["paths"]
     page = stack.anonymous().get("/docs").ok().body.decode()
