@@ -233,6 +233,8 @@ check_message(struct request *r, struct rpc *rpc)
     if (!rpc->method)
         return rpc_error(r, rpc, 400, RPC_INVALID_REQUEST, "Invalid Request: it has no method");
     rpc->params = json_member(r->doc, "params");
+    if (cJSON_IsNull(rpc->params)) /* as if absent, like every optional member */
+        rpc->params = NULL;
     if (rpc->params && !cJSON_IsObject(rpc->params))
         return rpc_error(r, rpc, 400, RPC_INVALID_REQUEST,
                          "Invalid Request: params must be an object");

@@ -153,6 +153,18 @@ def test_messages_that_are_none(client, body, code):
     assert error(answer, 400, code)["jsonrpc"] == "2.0"
 
 
+def test_params_that_are_null_are_none(client):
+    for method in ("tools/list", "initialize"):
+        said = []
+        for more in ({}, {"params": None}):
+            message = {"jsonrpc": "2.0", "id": 1, "method": method, **more}
+            said.append(Mcp(client, NEWER).send(message).json)
+        assert said[0] == said[1]
+    assert Mcp(client, NEWER).send(
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": None}
+    ).ok().json["result"]["tools"]
+
+
 def test_invalid_params(each):
     for params in (
         {},
