@@ -19,6 +19,7 @@ EXPLAINED = [
     re.compile(one)
     for one in (
         r"^cursor: must be (the )?next_cursor of (a|the) page",
+        r"^cursor: is not a next_cursor of this list",
         r"^(tree_size|from|to|leaf_index): ",
         r"^(params|actions\[\d+\]\.params|task)(\.|:|$)",
         r"^action: there is no action ",
