@@ -51,10 +51,12 @@ static void
 check_blocks(const struct collection *c, const struct list *list, bool dense)
 {
     static uint32_t room[DENSE_ROWS];
+    struct few few;
+    struct list_blocks blocks = list_blocks(list, &few);
     uint32_t rows = 0, last = 0;
 
-    for (uint32_t b = 0; b < list->blocks; b++) {
-        const struct block *block = &list_blocks(list)[b];
+    for (uint32_t b = 0; b < blocks.n; b++) {
+        const struct block *block = &blocks.at[b];
         const uint32_t *at = block_postings(block, room);
         uint32_t most = 0, least_words = UINT16_MAX;
         assert_int_equal(block->bits != 0, dense);
@@ -68,7 +70,7 @@ check_blocks(const struct collection *c, const struct list *list, bool dense)
             rows++;
         }
         assert_int_equal(block->most, most);
-        assert_int_equal(block->least_words, least_words);
+        assert_int_equal(block->least_words, list->blocks ? least_words : 0);
     }
     assert_int_equal(list->rows, rows);
 }
@@ -134,6 +136,50 @@ test_a_form_that_there_is_no_memory_for_waits(void **state)
     for (uint32_t i = 0; i < 10; i++)
         put_common(c, i);
     check_blocks(c, common_list(c), false);
+}
+
+enum { FEW = 300, FREE = 50 };
+
+/* Whether the word is in the rows that are alive, and its list in the form for so many. */
+static void
+check_few(const struct collection *c, const bool *alive)
+{
+    uint32_t number = list_find(c, term_of(FREE)), rows = 0;
+
+    for (uint32_t i = 0; i < FEW; i++) {
+        rows += alive[i];
+        if (number != NONE)
+            assert_int_equal(list_has(&c->lists[number], i), alive[i] ? 1 + i % 3 : 0);
+    }
+    assert_int_equal(number == NONE, rows == 0);
+    if (rows == 0)
+        return;
+    check_blocks(c, &c->lists[number], false);
+    if (rows == 1 || rows > LIST_INLINE)
+        assert_int_equal(c->lists[number].blocks > 0, rows > 1);
+}
+
+/* Rows of one slot each come and go in any order: none, one, two and more of a word. */
+static void
+test_a_word_of_few_rows(void **state)
+{
+    AUTO(collection) struct collection *c = new_collection();
+    bool alive[FEW] = { false };
+    uint64_t random = 3;
+
+    for (uint32_t i = 0; i < FEW; i++)
+        put_common(c, i);
+    for (uint32_t round = 0; round < 3000 + FEW; round++) {
+        uint32_t row = (uint32_t)(next_random(&random) % (round < 1000 ? 4 : FEW));
+        if (round >= 3000)
+            row = round - 3000;
+        if (alive[row])
+            list_remove(c, list_find(c, term_of(FREE)), row);
+        else if (round < 3000)
+            assert_int_not_equal(list_add(c, term_of(FREE), row, 1 + row % 3), NONE);
+        alive[row] = !alive[row] && round < 3000;
+        check_few(c, alive);
+    }
 }
 
 /* Four bits until a count needs eight. */
@@ -244,6 +290,7 @@ main(void)
         cmocka_unit_test(test_a_common_word_has_a_count_for_each_row),
         cmocka_unit_test(test_a_word_that_is_common_no_more_has_postings),
         cmocka_unit_test(test_a_form_that_there_is_no_memory_for_waits),
+        cmocka_unit_test(test_a_word_of_few_rows),
         cmocka_unit_test(test_dense_counts),
         cmocka_unit_test(test_records_leave_no_gap),
     };

@@ -162,6 +162,7 @@ scorer_new(const struct collection *c, const struct collection_search *search, s
         if (number == NONE)
             continue;
         s.terms[s.n].list = &c->lists[number];
+        s.terms[s.n].blocks = list_blocks(s.terms[s.n].list, &s.terms[s.n].few);
         set_weight(&s, stats, &choices[i], &s.terms[s.n]);
         s.postings += c->lists[number].rows;
         s.order[s.n] = (uint16_t)s.n;
@@ -185,19 +186,19 @@ scorer_cleanup(struct scorer *s)
 static uint32_t
 block_last(const struct block *block)
 {
-    return block->bits ? block->first + DENSE_ROWS - 1 : block_at(block)[block->n - 1] >> 8;
+    return block->bits ? block->first + DENSE_ROWS - 1 : block->at[block->n - 1] >> 8;
 }
 
 /* Moves the term to the window and bounds what it can add there. */
 static uint32_t
 enter_window(const struct scorer *s, struct scored *t, uint32_t low, uint32_t high)
 {
-    const struct block *blocks = list_blocks(t->list);
+    const struct block *blocks = t->blocks.at;
 
-    while (t->block + 1 < t->list->blocks && blocks[t->block + 1].first <= low)
+    while (t->block + 1 < t->blocks.n && blocks[t->block + 1].first <= low)
         t->block++;
     t->bound = t->postings = 0;
-    for (uint32_t b = t->block; b < t->list->blocks && blocks[b].first < high; b++) {
+    for (uint32_t b = t->block; b < t->blocks.n && blocks[b].first < high; b++) {
         const struct block *block = &blocks[b];
         uint32_t bound = score(s, t->weight, block->most, block->least_words);
         if (bound > t->bound && (block->first >= low || block_last(block) >= low))
@@ -232,7 +233,7 @@ struct window {
 static void
 prefetch_block(const struct block *block)
 {
-    const uint32_t *at = block_at(block);
+    const uint32_t *at = block->at;
 
     for (uint32_t i = 0; !block->bits && i < block->n; i += 16)
         __builtin_prefetch(at + i);
@@ -243,7 +244,7 @@ static void
 add_block(const struct scorer *s, const struct scored *t, const struct block *block,
           struct window *w)
 {
-    const uint32_t *at = block_at(block), *end = at + block->n;
+    const uint32_t *at = block->at, *end = at + block->n;
     const uint16_t *row_words = s->c->row_words + w->low;
     bool table = t->list->rows >= TABLE_FROM;
     uint32_t word = 0;
@@ -286,10 +287,10 @@ add_dense(const struct scorer *s, const struct scored *t, const struct block *bl
 static void
 add_postings(const struct scorer *s, const struct scored *t, struct window *w)
 {
-    const struct block *blocks = list_blocks(t->list);
+    const struct block *blocks = t->blocks.at;
 
-    for (uint32_t b = t->block; b < t->list->blocks && blocks[b].first < w->low + WINDOW; b++) {
-        if (b + 1 < t->list->blocks)
+    for (uint32_t b = t->block; b < t->blocks.n && blocks[b].first < w->low + WINDOW; b++) {
+        if (b + 1 < t->blocks.n)
             prefetch_block(&blocks[b + 1]);
         if (!blocks[b].bits)
             add_block(s, t, &blocks[b], w);
@@ -330,7 +331,7 @@ complete(const struct scorer *s, size_t rest, uint64_t left, uint64_t threshold,
 {
     while (rest > 0 && w->n > 0) {
         const struct scored *t = &s->terms[s->order[--rest]];
-        const struct block *blocks = list_blocks(t->list);
+        const struct block *blocks = t->blocks.at;
         uint32_t b = t->block;
         size_t kept = 0;
         if (t->bound == 0)
@@ -338,9 +339,9 @@ complete(const struct scorer *s, size_t rest, uint64_t left, uint64_t threshold,
         left -= t->bound;
         for (size_t i = 0; i < w->n; i++) {
             struct candidate candidate = w->candidates[i];
-            while (b + 1 < t->list->blocks && blocks[b + 1].first <= candidate.row)
+            while (b + 1 < t->blocks.n && blocks[b + 1].first <= candidate.row)
                 b++;
-            uint32_t occurrences = list_block_has(t->list, b, candidate.row);
+            uint32_t occurrences = block_has(&blocks[b], candidate.row);
             if (occurrences)
                 candidate.sum += scorer_posting(s, t, candidate.row << 8 | occurrences);
             if (candidate.sum + left >= threshold)

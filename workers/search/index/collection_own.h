@@ -19,7 +19,7 @@
 #define ALL_GROUPS   15u
 #define HUGE_PAGE    (2u << 20) /* bytes */
 #define BLOCK_MAX    126        /* postings: 504 bytes, with malloc's header 512 */
-#define BLOCK_INLINE 2
+#define LIST_INLINE  2
 #define DENSE_ROWS   4096 /* of a dense block, whether they have the key or not */
 #define NONE         UINT32_MAX
 
@@ -29,8 +29,7 @@ enum facet { FACET_SCOPE = 's', FACET_SOURCE = 'o', FACET_TAG = 't' };
 
 struct block {
     union {
-        uint32_t *at; /* owned; cap > 0 */
-        uint32_t in[BLOCK_INLINE];
+        uint32_t *at;    /* owned */
         uint8_t *counts; /* owned: of a dense block */
     };
     uint32_t first;       /* its first row */
@@ -44,16 +43,14 @@ struct block {
 struct list {
     uint64_t key;
     uint32_t rows;   /* 0: the number is free */
-    uint32_t blocks; /* 1: `one` */
+    uint32_t blocks; /* 0: the postings are `in` */
     union {
-        struct block one;
-        struct {
-            struct block *at; /* owned */
-            uint32_t cap;
-        } many;
+        struct block *at; /* owned */
+        uint32_t in[LIST_INLINE];
         uint32_t next_free;
     };
 };
+_Static_assert(sizeof(struct list) == 24, "most lists have one row");
 
 struct name {
     char *text; /* owned; the first byte is the kind of facet */
@@ -193,20 +190,20 @@ void list_prefetch_rows(const struct collection *c, uint64_t key);
 void list_prefetch_block(const struct collection *c, uint64_t key);
 void list_prefetch_last(const struct collection *c, uint64_t key);
 void lists_fini(struct collection *c);
-static inline const struct block *
-list_blocks(const struct list *list)
-{
-    return list->blocks > 1 ? list->many.at : &list->one;
-}
-static inline const uint32_t *
-block_at(const struct block *block) /* not of a dense one */
-{
-    return block->cap ? block->at : block->in;
-}
+/* A list's blocks, one at least; they are the list's own, or lie in `few`. */
+struct few {
+    struct block block;
+    uint32_t postings[LIST_INLINE];
+};
+struct list_blocks {
+    const struct block *at;
+    uint32_t n;
+};
+struct list_blocks list_blocks(const struct list *list, struct few *few);
 /* Where in a block the row's posting is or belongs. */
 uint32_t block_place(const struct block *block, uint32_t row);
-/* Occurrences of the key in the row, 0: none; block: the last that begins at or before the row. */
-uint32_t list_block_has(const struct list *list, uint32_t block, uint32_t row);
+/* Occurrences of the key in the row, 0: none. */
+uint32_t block_has(const struct block *block, uint32_t row);
 uint32_t list_has(const struct list *list, uint32_t row);
 
 /* dense.c; a place is a row's from the block's first on, a segment its rows of a word of a bitmap. */
@@ -228,7 +225,7 @@ static inline const uint32_t *
 block_postings(const struct block *block, uint32_t *room)
 {
     if (!block->bits)
-        return block_at(block);
+        return block->at;
     dense_unpack(block, room);
     return room;
 }

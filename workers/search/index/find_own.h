@@ -94,6 +94,8 @@ best_push(const struct collection *c, struct best *best, double value, uint32_t 
 #define TABLE_TIMES 3
 struct scored {
     const struct list *list;
+    struct list_blocks blocks;
+    struct few few;
     double weight; /* units */
     uint32_t block;
     uint32_t bound;                           /* of a posting in this window */

@@ -28,11 +28,11 @@ struct seed {
 static void
 seed_list(const struct scorer *s, const struct scored *t, struct seed *seed)
 {
-    const struct block *blocks = list_blocks(t->list);
+    const struct block *blocks = t->blocks.at;
     const struct part *from = seed->now, *end = from + seed->n;
     struct part *to = seed->next, *limit = to + SEED_ROWS;
 
-    for (uint32_t b = 0; b < t->list->blocks && to < limit; b++) {
+    for (uint32_t b = 0; b < t->blocks.n && to < limit; b++) {
         const uint32_t *at = block_postings(&blocks[b], seed->room);
         for (uint32_t i = 0; i < blocks[b].n; i++) {
             uint32_t row = at[i] >> 8, sum = scorer_posting(s, t, at[i]);

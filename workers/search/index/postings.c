@@ -69,30 +69,24 @@ list_prefetch_block(const struct collection *c, uint64_t key)
 {
     const struct list *list = guess_list(c, key);
 
-    if (list && list->blocks > 1)
-        __builtin_prefetch(&list->many.at[list->blocks - 1]);
+    if (list && list->blocks > 0)
+        __builtin_prefetch(&list->at[list->blocks - 1]);
 }
 
 void
 list_prefetch_last(const struct collection *c, uint64_t key)
 {
     const struct list *list = guess_list(c, key);
-    const struct block *last = list && list->rows ? &list_blocks(list)[list->blocks - 1] : NULL;
+    const struct block *last = list && list->blocks > 0 ? &list->at[list->blocks - 1] : NULL;
 
-    if (last && last->cap && !last->bits)
+    if (last && !last->bits)
         __builtin_prefetch(&last->at[last->n - 1], 1);
 }
 
 static bool
 is_dense(const struct list *list)
 {
-    return list_blocks(list)[list->blocks - 1].bits != 0;
-}
-
-static struct block *
-own_block(struct list *list, uint32_t i)
-{
-    return list->blocks > 1 ? list->many.at + i : &list->one;
+    return list->blocks > 0 && list->at[list->blocks - 1].bits != 0;
 }
 
 /* The last block that begins at or before the row, or the first one. Rows of a list are spread much
@@ -100,7 +94,7 @@ own_block(struct list *list, uint32_t i)
 static uint32_t
 find_block(const struct list *list, uint32_t row)
 {
-    const struct block *blocks = list_blocks(list);
+    const struct block *blocks = list->at;
     uint32_t low = 0, high = list->blocks - 1, step = 1, guess;
 
     if (blocks[high].first <= row)
@@ -131,7 +125,7 @@ find_block(const struct list *list, uint32_t row)
 uint32_t
 block_place(const struct block *block, uint32_t row)
 {
-    const uint32_t *at = block_at(block);
+    const uint32_t *at = block->at;
     uint32_t n = block->n, first, place;
 
     if (n == 0 || ROW(at[n - 1]) < row)
@@ -150,10 +144,10 @@ block_place(const struct block *block, uint32_t row)
 #define LOOK 16 /* postings that are compared at once */
 
 /* The guess of block_place() is mostly nearer than half of LOOK: nothing to be predicted. */
-static uint32_t
+uint32_t
 block_has(const struct block *block, uint32_t row)
 {
-    const uint32_t *at = block_at(block);
+    const uint32_t *at = block->at;
     uint32_t n = block->n, first, last, from, found = 0;
 
     if (block->bits)
@@ -172,21 +166,20 @@ block_has(const struct block *block, uint32_t row)
 }
 
 uint32_t
-list_block_has(const struct list *list, uint32_t block, uint32_t row)
-{
-    return block_has(&list_blocks(list)[block], row);
-}
-
-uint32_t
 list_has(const struct list *list, uint32_t row)
 {
-    return block_has(&list_blocks(list)[find_block(list, row)], row);
+    if (list->blocks > 0)
+        return block_has(&list->at[find_block(list, row)], row);
+    for (uint32_t i = 0; i < list->rows; i++)
+        if (ROW(list->in[i]) == row)
+            return list->in[i] & 0xFF;
+    return 0;
 }
 
 static void
 count_bound(struct block *block, const uint16_t *row_words)
 {
-    const uint32_t *at = block_at(block);
+    const uint32_t *at = block->at;
 
     block->most = 0;
     block->least_words = UINT16_MAX;
@@ -198,69 +191,90 @@ count_bound(struct block *block, const uint16_t *row_words)
     }
 }
 
+/* Of so few rows the bound need not be exact: it is as if they had no words. */
+struct list_blocks
+list_blocks(const struct list *list, struct few *few)
+{
+    if (list->blocks > 0)
+        return (struct list_blocks){ list->at, list->blocks };
+    memcpy(few->postings, list->in, sizeof(list->in));
+    few->block = (struct block){
+        .at = few->postings,
+        .first = ROW(list->in[0]),
+        .n = (uint16_t)list->rows,
+    };
+    for (uint32_t i = 0; i < list->rows; i++)
+        if ((uint8_t)list->in[i] > few->block.most)
+            few->block.most = (uint8_t)list->in[i];
+    return (struct list_blocks){ &few->block, 1 };
+}
+
 /* Sizes that malloc has no remainder for. */
 static bool
 grow_block(struct memory *m, struct block *block)
 {
     static const uint16_t CAPS[] = { 6, 10, 14, 22, 34, 50, 74, 102, BLOCK_MAX };
+    uint32_t *grown;
     size_t i = 0;
-    uint32_t *grown, in[BLOCK_INLINE];
 
     while (CAPS[i] <= block->cap)
         i++;
-    memcpy(in, block->in, sizeof(in));
-    grown = memory_resize(m, block->cap ? block->at : NULL, CAPS[i] * sizeof(*grown));
+    grown = memory_resize(m, block->at, CAPS[i] * sizeof(*grown));
     if (!grown)
         return false;
-    if (!block->cap)
-        memcpy(grown, in, sizeof(in));
     block->at = grown;
     block->cap = CAPS[i];
     return true;
 }
 
-/* An empty block behind block i; its index, 0 without memory. */
+/* What a list of n blocks has room for, at least. */
 static uint32_t
-insert_block(struct memory *m, struct list *list, uint32_t i)
+blocks_room(uint32_t n)
 {
-    struct block *blocks;
+    uint32_t step = n > 1 ? 4 : 1;
 
-    if (list->blocks == 1) {
-        blocks = memory_resize(m, NULL, 4 * sizeof(*blocks));
+    while (n > step * 4)
+        step *= 2;
+    return (n + step - 1) / step * step;
+}
+
+/* Puts the block behind block i - 1 (0: first); false without memory. */
+static bool
+insert_block(struct memory *m, struct list *list, uint32_t i, const struct block *block)
+{
+    struct block *blocks = list->blocks > 0 ? list->at : NULL;
+    uint32_t room = blocks_room(list->blocks + 1);
+
+    if (room != blocks_room(list->blocks)) {
+        blocks = memory_resize(m, blocks, room * sizeof(*blocks));
         if (!blocks)
-            return 0;
-        blocks[0] = list->one;
-        list->many.at = blocks;
-        list->many.cap = 4;
-    } else if (list->blocks == list->many.cap) {
-        uint32_t cap = list->many.cap + list->many.cap / 4 + 4;
-        blocks = memory_resize(m, list->many.at, cap * sizeof(*blocks));
-        if (!blocks)
-            return 0;
-        list->many.at = blocks;
-        list->many.cap = cap;
+            return false;
     }
-    blocks = list->many.at;
-    memmove(blocks + i + 2, blocks + i + 1, (list->blocks - i - 1) * sizeof(*blocks));
-    blocks[i + 1] = (struct block){ .least_words = UINT16_MAX };
+    memmove(blocks + i + 1, blocks + i, (list->blocks - i) * sizeof(*blocks));
+    blocks[i] = *block;
+    list->at = blocks;
     list->blocks++;
-    return i + 1;
+    return true;
 }
 
 static void
 remove_block(struct memory *m, struct list *list, uint32_t i)
 {
-    struct block *blocks = list->many.at;
-
-    if (blocks[i].cap)
-        memory_free(m, blocks[i].at);
+    memory_free(m, list->at[i].at);
     list->blocks--;
-    memmove(blocks + i, blocks + i + 1, (list->blocks - i) * sizeof(*blocks));
-    if (list->blocks == 1) {
-        struct block last = blocks[0];
-        memory_free(m, blocks);
-        list->one = last;
-    }
+    memmove(list->at + i, list->at + i + 1, (list->blocks - i) * sizeof(*list->at));
+}
+
+/* A new block at place i; false without memory, and then nothing is changed. */
+static bool
+add_block(struct memory *m, struct list *list, uint32_t i, struct block *block)
+{
+    if (block->cap == 0 && !grow_block(m, block))
+        return false;
+    if (insert_block(m, list, i, block))
+        return true;
+    memory_free(m, block->at);
+    return false;
 }
 
 /* The upper half of full block i moves to a new one behind it. */
@@ -268,22 +282,37 @@ static bool
 split_block(struct collection *c, struct list *list, uint32_t i)
 {
     enum { HALF = BLOCK_MAX / 2 };
-    uint32_t *upper = memory_resize(&c->memory, NULL, BLOCK_MAX * sizeof(*upper));
-    struct block *blocks;
+    struct block upper = { .n = HALF, .cap = BLOCK_MAX };
 
-    if (!upper)
+    upper.at = memory_resize(&c->memory, NULL, BLOCK_MAX * sizeof(*upper.at));
+    if (!upper.at)
         return false;
-    if (!insert_block(&c->memory, list, i)) {
-        memory_free(&c->memory, upper);
+    memcpy(upper.at, list->at[i].at + HALF, HALF * sizeof(*upper.at));
+    upper.first = ROW(upper.at[0]);
+    count_bound(&upper, c->row_words);
+    if (!add_block(&c->memory, list, i + 1, &upper))
         return false;
-    }
-    blocks = list->many.at;
-    memcpy(upper, blocks[i].at + HALF, HALF * sizeof(*upper));
-    blocks[i].n = HALF;
-    blocks[i + 1] =
-        (struct block){ .at = upper, .first = ROW(upper[0]), .n = HALF, .cap = BLOCK_MAX };
-    count_bound(&blocks[i], c->row_words);
-    count_bound(&blocks[i + 1], c->row_words);
+    list->at[i].n = HALF;
+    count_bound(&list->at[i], c->row_words);
+    return true;
+}
+
+/* The postings of a list move into its first block. */
+static bool
+leave_inline(struct collection *c, struct list *list)
+{
+    struct block block = { 0 };
+    struct list grown = *list;
+
+    if (!grow_block(&c->memory, &block))
+        return false;
+    block.n = (uint16_t)list->rows;
+    memcpy(block.at, list->in, sizeof(list->in));
+    block.first = ROW(block.at[0]);
+    count_bound(&block, c->row_words);
+    if (!add_block(&c->memory, &grown, 0, &block))
+        return false;
+    *list = grown;
     return true;
 }
 
@@ -291,20 +320,22 @@ split_block(struct collection *c, struct list *list, uint32_t i)
 static struct block *
 make_room(struct collection *c, struct list *list, uint32_t row)
 {
-    uint32_t i = find_block(list, row);
-    struct block *block = own_block(list, i);
+    struct block next = { .least_words = UINT16_MAX }, *block;
+    uint32_t i;
 
-    if (block->n < (block->cap ? block->cap : BLOCK_INLINE))
+    if (list->blocks == 0 && !leave_inline(c, list))
+        return NULL;
+    i = find_block(list, row);
+    block = &list->at[i];
+    if (block->n < block->cap)
         return block;
     if (block->cap < BLOCK_MAX)
         return grow_block(&c->memory, block) ? block : NULL;
-    if (i == list->blocks - 1 && row > ROW(block->at[block->n - 1])) {
-        i = insert_block(&c->memory, list, i);
-        return i ? list->many.at + i : NULL;
-    }
+    if (i == list->blocks - 1 && row > ROW(block->at[block->n - 1]))
+        return add_block(&c->memory, list, i + 1, &next) ? &list->at[i + 1] : NULL;
     if (!split_block(c, list, i))
         return NULL;
-    return list->many.at + find_block(list, row);
+    return &list->at[find_block(list, row)];
 }
 
 static uint32_t
@@ -322,7 +353,7 @@ make_list(struct collection *c, uint64_t key)
             return NONE;
         number = c->list_count++;
     }
-    c->lists[number] = (struct list){ .key = key, .blocks = 1, .one.least_words = UINT16_MAX };
+    c->lists[number] = (struct list){ .key = key };
     table_add(&c->by_key, hash_key(key), number);
     return number;
 }
@@ -333,42 +364,41 @@ make_dense_room(struct memory *m, struct list *list, uint32_t row)
 {
     while (list->blocks <= row / DENSE_ROWS) {
         struct block block;
-        uint32_t i;
-        if (!dense_init(m, &block, list->blocks * DENSE_ROWS))
+        if (!dense_init(m, &block, list->blocks * DENSE_ROWS) ||
+            !add_block(m, list, list->blocks, &block))
             return NULL;
-        i = insert_block(m, list, list->blocks - 1);
-        if (i == 0) {
-            memory_free(m, block.counts);
-            return NULL;
-        }
-        list->many.at[i] = block;
     }
-    return own_block(list, row / DENSE_ROWS);
+    return &list->at[row / DENSE_ROWS];
 }
 
 static void
-insert_posting(struct block *block, uint32_t row, uint32_t occurrences)
+insert_posting(uint32_t *at, uint32_t n, uint32_t place, uint32_t posting)
 {
-    uint32_t *at = block->cap ? block->at : block->in, place = block_place(block, row);
-
-    memmove(at + place + 1, at + place, (block->n - place) * sizeof(*at));
-    at[place] = row << 8 | occurrences;
-    block->first = ROW(at[0]);
+    memmove(at + place + 1, at + place, (n - place) * sizeof(*at));
+    at[place] = posting;
 }
 
-/* Adds the row to a list of either form; false without memory, and then it is not in it. */
+/* Adds the row to a list of any form; false without memory, and then it is not in it. */
 static bool
 put(struct collection *c, struct list *list, uint32_t row, uint32_t occurrences)
 {
-    struct block *block =
-        is_dense(list) ? make_dense_room(&c->memory, list, row) : make_room(c, list, row);
+    uint32_t posting = row << 8 | occurrences;
+    struct block *block;
 
+    if (list->blocks == 0 && list->rows < LIST_INLINE) {
+        insert_posting(list->in, list->rows, list->rows > 0 && list->in[0] < posting, posting);
+        list->rows++;
+        return true;
+    }
+    block = is_dense(list) ? make_dense_room(&c->memory, list, row) : make_room(c, list, row);
     if (!block)
         return false;
-    if (!block->bits)
-        insert_posting(block, row, occurrences);
-    else if (!dense_set(&c->memory, block, row - block->first, (uint8_t)occurrences))
+    if (!block->bits) {
+        insert_posting(block->at, block->n, block_place(block, row), posting);
+        block->first = ROW(block->at[0]);
+    } else if (!dense_set(&c->memory, block, row - block->first, (uint8_t)occurrences)) {
         return false;
+    }
     block->n++;
     if (occurrences > block->most)
         block->most = (uint8_t)occurrences;
@@ -381,13 +411,10 @@ put(struct collection *c, struct list *list, uint32_t row, uint32_t occurrences)
 static void
 free_blocks(struct memory *m, struct list *list)
 {
-    const struct block *blocks = list_blocks(list);
-
     for (uint32_t b = 0; b < list->blocks; b++)
-        if (blocks[b].cap)
-            memory_free(m, blocks[b].at);
-    if (list->blocks > 1)
-        memory_free(m, list->many.at);
+        memory_free(m, list->at[b].at);
+    if (list->blocks > 0)
+        memory_free(m, list->at);
 }
 
 /* --- common keys -------------------------------------------------------------------------------------- */
@@ -399,14 +426,13 @@ free_blocks(struct memory *m, struct list *list)
 static bool
 copy_list(struct collection *c, const struct list *list, uint32_t *room, struct list *out)
 {
-    const struct block *blocks = list_blocks(list);
-
-    *out = (struct list){ .key = list->key, .blocks = 1, .one.least_words = UINT16_MAX };
-    if (!is_dense(list) && !dense_init(&c->memory, &out->one, 0))
+    *out = (struct list){ .key = list->key };
+    if (!is_dense(list) && !make_dense_room(&c->memory, out, 0))
         return false;
     for (uint32_t b = 0; b < list->blocks; b++) {
-        const uint32_t *at = block_postings(&blocks[b], room);
-        for (uint32_t i = 0; i < blocks[b].n; i++)
+        const struct block *block = &list->at[b];
+        const uint32_t *at = block_postings(block, room);
+        for (uint32_t i = 0; i < block->n; i++)
             if (!put(c, out, ROW(at[i]), at[i] & 0xFF)) {
                 free_blocks(&c->memory, out);
                 return false;
@@ -471,12 +497,12 @@ free_list(struct collection *c, uint32_t number)
 static void
 merge_blocks(struct memory *m, struct list *list, uint32_t i)
 {
-    struct block *to = list->many.at + i, *from = to + 1;
+    struct block *to = list->at + i, *from = to + 1;
     uint32_t n = (uint32_t)to->n + from->n;
 
     if (n > BLOCK_MAX * 3 / 4 || n > to->cap)
         return;
-    memcpy(to->at + to->n, block_at(from), from->n * sizeof(*to->at));
+    memcpy(to->at + to->n, from->at, from->n * sizeof(*to->at));
     to->n = (uint16_t)n;
     if (from->most > to->most)
         to->most = from->most;
@@ -495,7 +521,7 @@ had_bound(const struct block *block, uint32_t occurrences, uint16_t words)
 static void
 remove_dense(struct collection *c, struct list *list, uint32_t row)
 {
-    struct block *block = own_block(list, find_block(list, row));
+    struct block *block = &list->at[row / DENSE_ROWS];
     uint8_t gone = dense_count(block, row - block->first);
 
     (void)dense_set(&c->memory, block, row - block->first, 0);
@@ -509,8 +535,8 @@ static void
 remove_posting(struct collection *c, struct list *list, uint32_t row)
 {
     uint32_t i = find_block(list, row), place;
-    struct block *block = own_block(list, i);
-    uint32_t *at = block->cap ? block->at : block->in, gone;
+    struct block *block = &list->at[i];
+    uint32_t *at = block->at, gone;
 
     place = block_place(block, row);
     gone = at[place];
@@ -523,10 +549,21 @@ remove_posting(struct collection *c, struct list *list, uint32_t row)
     block->first = ROW(at[0]);
     if (had_bound(block, gone & 0xFF, c->row_words[row]))
         count_bound(block, c->row_words);
-    if (list->blocks > 1 && i + 1 < list->blocks)
+    if (i + 1 < list->blocks)
         merge_blocks(&c->memory, list, i);
-    if (list->blocks > 1 && i > 0)
+    if (i > 0)
         merge_blocks(&c->memory, list, i - 1);
+}
+
+/* The one row that is left needs no block. */
+static void
+enter_inline(struct memory *m, struct list *list)
+{
+    uint32_t posting = list->at[0].at[0];
+
+    free_blocks(m, list);
+    list->blocks = 0;
+    list->in[0] = posting;
 }
 
 void
@@ -536,10 +573,14 @@ list_remove(struct collection *c, uint32_t number, uint32_t row)
 
     if (--list->rows == 0)
         free_list(c, number);
+    else if (list->blocks == 0)
+        list->in[0] = ROW(list->in[0]) == row ? list->in[1] : list->in[0];
     else if (is_dense(list))
         remove_dense(c, list, row);
     else
         remove_posting(c, list, row);
+    if (list->blocks > 0 && list->rows == 1 && !is_dense(list))
+        enter_inline(&c->memory, list);
 }
 
 void

@@ -60,14 +60,15 @@ add_dense(struct rowset *set, const struct block *block)
 void
 rowset_add_list(struct rowset *set, const struct list *list)
 {
-    const struct block *blocks = list_blocks(list);
+    struct few few;
+    struct list_blocks blocks = list_blocks(list, &few);
 
-    for (uint32_t b = 0; b < list->blocks; b++)
-        if (blocks[b].bits) {
-            add_dense(set, &blocks[b]);
+    for (uint32_t b = 0; b < blocks.n; b++)
+        if (blocks.at[b].bits) {
+            add_dense(set, &blocks.at[b]);
         } else {
-            const uint32_t *at = block_at(&blocks[b]);
-            for (uint32_t i = 0; i < blocks[b].n; i++)
+            const uint32_t *at = blocks.at[b].at;
+            for (uint32_t i = 0; i < blocks.at[b].n; i++)
                 set->bits[at[i] >> 14] |= UINT64_C(1) << (at[i] >> 8) % SEGMENT_ROWS;
         }
 }
