@@ -59,7 +59,7 @@ check_blocks(const struct collection *c, const struct list *list, bool dense)
         const struct block *block = &blocks.at[b];
         const uint32_t *at = block_postings(block, room);
         uint32_t most = 0, least_words = UINT16_MAX;
-        assert_int_equal(block->bits != 0, dense);
+        assert_int_equal(block->form == BLOCK_DENSE, dense);
         for (uint32_t i = 0; i < block->n; i++) {
             uint32_t row = at[i] >> 8;
             assert_true(rows == 0 || row > last);
@@ -182,6 +182,226 @@ test_a_word_of_few_rows(void **state)
     }
 }
 
+/* A block, and what it should hold: for each row from FIRST on the count, 0: none. */
+enum { BLOCK_FIRST = 70000, BLOCK_SPREAD = 80000 };
+struct model {
+    uint8_t counts[BLOCK_SPREAD];
+    uint16_t row_words[BLOCK_FIRST + BLOCK_SPREAD];
+};
+
+static void
+check_block(const struct block *block, const struct model *model)
+{
+    uint32_t wide[BLOCK_MAX], n = 0, most = 0, least_words = UINT16_MAX;
+    struct block bound = *block;
+
+    block_unpack(block, wide);
+    for (uint32_t i = 0; i < BLOCK_SPREAD; i++) {
+        uint32_t row = BLOCK_FIRST + i, count = model->counts[i];
+        if (count == 0)
+            continue;
+        assert_int_equal(block_row(block, n), row);
+        assert_int_equal(block_count(block, n), count);
+        assert_int_equal(wide[n], row << 8 | count);
+        assert_int_equal(block_place(block, row), n);
+        assert_int_equal(block_has(block, row), count);
+        if (i + 1 < BLOCK_SPREAD && model->counts[i + 1] == 0) {
+            assert_int_equal(block_place(block, row + 1), n + 1);
+            assert_int_equal(block_has(block, row + 1), 0);
+        }
+        most = count > most ? count : most;
+        least_words = model->row_words[row] < least_words ? model->row_words[row] : least_words;
+        n++;
+    }
+    assert_int_equal(block->n, n);
+    assert_int_equal(block->first, wide[0] >> 8);
+    assert_int_equal(block_has(block, BLOCK_FIRST - 1), 0);
+    assert_int_equal(block_has(block, BLOCK_FIRST + BLOCK_SPREAD), 0);
+    block_bound(&bound, model->row_words);
+    assert_int_equal(bound.most, most);
+    assert_int_equal(bound.least_words, least_words);
+}
+
+/* Rows of so many come and go, with counts up to most; whether the block was narrow at the end. */
+static bool
+try_block(struct model *model, uint32_t spread, uint32_t most, uint64_t *random)
+{
+    struct memory m = { 0 };
+    struct block block = { 0 };
+    bool narrow;
+
+    memset(model->counts, 0, sizeof(model->counts));
+    for (uint32_t round = 0; round < 400; round++) {
+        uint32_t place = (uint32_t)(next_random(random) % spread), row = BLOCK_FIRST + place;
+        uint8_t count = (uint8_t)(1 + next_random(random) % most);
+        if (model->counts[place] == 0 && block.n < BLOCK_MAX) {
+            assert_true(block_insert(&m, &block, row, count));
+            model->counts[place] = count;
+        } else if (block.n > 1) {
+            row = block_row(&block, (uint32_t)(next_random(random) % block.n));
+            block_remove(&block, block_place(&block, row));
+            model->counts[row - BLOCK_FIRST] = 0;
+        }
+        if (round % 8 == 0)
+            check_block(&block, model);
+    }
+    narrow = block.form == BLOCK_NARROW;
+    memory_free(&m, block.at);
+    assert_int_equal(m.bytes, 0);
+    return narrow;
+}
+
+static void
+test_a_block_is_narrow_while_that_is_enough(void **state)
+{
+    AUTO(free) struct model *model = calloc(1, sizeof(*model));
+    uint64_t random = 11;
+
+    assert_non_null(model);
+    for (size_t i = 0; i < ARRAY_LEN(model->row_words); i++)
+        model->row_words[i] = (uint16_t)(1 + next_random(&random) % 30000);
+    assert_true(try_block(model, 2, 1, &random));
+    assert_true(try_block(model, 300, 3, &random));
+    assert_true(try_block(model, 65536, 1, &random));
+    assert_true(try_block(model, 16384, 4, &random));
+    assert_true(try_block(model, 256, 255, &random));
+    assert_false(try_block(model, 1000, 255, &random));
+    assert_false(try_block(model, 60000, 3, &random));
+    assert_false(try_block(model, BLOCK_SPREAD, 1, &random));
+}
+
+/* The farthest row and the largest count of each number of bits. */
+static void
+test_the_last_that_fits_in_16_bits(void **state)
+{
+    for (unsigned bits = 0; bits <= 8; bits++) {
+        uint32_t most = bits < 8 ? 1u << bits : 255, reach = (1u << (16 - bits)) - 1;
+        for (uint32_t beyond = 0; beyond < 2; beyond++) {
+            struct memory m = { 0 };
+            struct block block = { 0 };
+            assert_true(block_insert(&m, &block, 5, most));
+            assert_int_equal(block_stays_narrow(&block, 5 + reach + beyond, 1), !beyond);
+            assert_true(block_insert(&m, &block, 5 + reach + beyond, most));
+            assert_int_equal(block.form, beyond ? BLOCK_WIDE : BLOCK_NARROW);
+            assert_int_equal(block_has(&block, 5), most);
+            assert_int_equal(block_has(&block, 5 + reach + beyond), most);
+            assert_int_equal(block_has(&block, 4 + reach + beyond), 0);
+            memory_free(&m, block.at);
+        }
+    }
+}
+
+/* Nothing is changed by an insertion that there is no memory for. */
+static void
+test_a_block_that_there_is_no_memory_for(void **state)
+{
+    struct memory m = { 0 };
+    struct block block = { 0 };
+
+    for (uint32_t i = 0; i < 12; i++)
+        assert_true(block_insert(&m, &block, i, 1));
+    m.max = 1;
+    assert_false(block_insert(&m, &block, 12, 1));
+    assert_false(block_insert(&m, &block, 1000000, 1));
+    assert_false(block_insert(&m, &block, 13, 200));
+    assert_int_equal(block.n, 12);
+    assert_int_equal(block.form, BLOCK_NARROW);
+    for (uint32_t i = 0; i < 14; i++)
+        assert_int_equal(block_has(&block, i), i < 12);
+    memory_free(&m, block.at);
+}
+
+enum { SPREAD = 400000, FAR = 60 };
+
+/* Every place of the list is the model's. */
+static uint32_t
+check_far(const struct collection *c, const uint8_t *model)
+{
+    uint32_t number = list_find(c, term_of(FAR)), n = 0, seen = 0, narrow = 0;
+    struct few few;
+    struct list_blocks blocks;
+
+    for (uint32_t row = 0; row < SPREAD; row++)
+        n += model[row] > 0;
+    assert_int_equal(number == NONE, n == 0);
+    if (n == 0)
+        return 0;
+    check_blocks(c, &c->lists[number], false);
+    blocks = list_blocks(&c->lists[number], &few);
+    for (uint32_t b = 0; b < blocks.n; b++) {
+        narrow += blocks.at[b].form == BLOCK_NARROW ? blocks.at[b].n : 0;
+        for (uint32_t i = 0; i < blocks.at[b].n; i++, seen++)
+            assert_int_equal(model[block_row(&blocks.at[b], i)], block_count(&blocks.at[b], i));
+    }
+    assert_int_equal(seen, n);
+    return narrow;
+}
+
+/* Rows of one word in ascending order, so many apart; whether most of it is narrow. */
+static bool
+add_far(struct collection *c, uint8_t *model, uint32_t apart, uint32_t most, uint64_t *random)
+{
+    uint32_t rows = 0, narrow;
+
+    for (uint32_t row = 3; row < SPREAD; row += 1 + (uint32_t)(next_random(random) % (2 * apart))) {
+        model[row] = (uint8_t)(next_random(random) % 20 ? 1 : 1 + next_random(random) % most);
+        assert_int_not_equal(list_add(c, term_of(FAR), row, model[row]), NONE);
+        rows++;
+    }
+    narrow = check_far(c, model);
+    return narrow > rows / 2;
+}
+
+/* Rows come and go anywhere, and then all of them go. */
+static void
+change_far(struct collection *c, uint8_t *model, uint32_t most, uint64_t *random)
+{
+    for (uint32_t round = 0; round < 4000; round++) {
+        uint32_t row = (uint32_t)(next_random(random) % SPREAD);
+        for (uint32_t tries = 0; round % 2 && tries < 5000 && !model[row]; tries++)
+            row = (row + 1) % SPREAD;
+        if (model[row]) {
+            list_remove(c, list_find(c, term_of(FAR)), row);
+            model[row] = 0;
+        } else {
+            model[row] = (uint8_t)(1 + next_random(random) % most);
+            assert_int_not_equal(list_add(c, term_of(FAR), row, model[row]), NONE);
+        }
+        if (round % 500 == 0)
+            (void)check_far(c, model);
+    }
+    (void)check_far(c, model);
+    for (uint32_t row = 0; row < SPREAD; row++)
+        if (model[row]) {
+            list_remove(c, list_find(c, term_of(FAR)), row);
+            model[row] = 0;
+        }
+    assert_int_equal(list_find(c, term_of(FAR)), NONE);
+}
+
+static void
+test_a_list_is_narrow_where_its_rows_are_near(void **state)
+{
+    AUTO(collection) struct collection *c = new_collection();
+    AUTO(free) uint8_t *model = calloc(SPREAD, 1);
+    uint64_t random = 5;
+
+    assert_non_null(model);
+    assert_null(c->row_words);
+    c->row_words = memory_resize(&c->memory, NULL, SPREAD * sizeof(*c->row_words));
+    assert_non_null(c->row_words);
+    for (uint32_t row = 0; row < SPREAD; row++)
+        c->row_words[row] = (uint16_t)(1 + next_random(&random) % 1000);
+    assert_true(add_far(c, model, 300, 1, &random));
+    change_far(c, model, 1, &random);
+    assert_true(add_far(c, model, 100, 4, &random));
+    change_far(c, model, 255, &random);
+    assert_true(add_far(c, model, 1000, 1, &random)); /* 65 in the reach of 16 bits */
+    change_far(c, model, 2, &random);
+    assert_false(add_far(c, model, 5000, 1, &random)); /* 13: less than a narrow block is worth */
+    change_far(c, model, 2, &random);
+}
+
 /* Four bits until a count needs eight. */
 static void
 test_dense_counts(void **state)
@@ -291,6 +511,10 @@ main(void)
         cmocka_unit_test(test_a_word_that_is_common_no_more_has_postings),
         cmocka_unit_test(test_a_form_that_there_is_no_memory_for_waits),
         cmocka_unit_test(test_a_word_of_few_rows),
+        cmocka_unit_test(test_a_block_is_narrow_while_that_is_enough),
+        cmocka_unit_test(test_the_last_that_fits_in_16_bits),
+        cmocka_unit_test(test_a_block_that_there_is_no_memory_for),
+        cmocka_unit_test(test_a_list_is_narrow_where_its_rows_are_near),
         cmocka_unit_test(test_dense_counts),
         cmocka_unit_test(test_records_leave_no_gap),
     };

@@ -60,6 +60,9 @@ fill(struct world *w, struct sample *s, uint32_t number)
     s->word_count = next_random(&w->random) % 30;
     for (size_t i = 0; i < s->word_count; i++)
         s->words[i] = random_word(w);
+    if (next_random(&w->random) % 30 == 0) /* so often that its block needs wide postings */
+        for (size_t i = 1; i < s->word_count; i++)
+            s->words[i] = s->words[0];
     s->has_vector = next_random(&w->random) % 10 != 0;
     set_vector(&w->random, s->vector, (uint32_t)(next_random(&w->random) % 20));
 }
@@ -467,6 +470,19 @@ world_cleanup(struct world **w)
     free(*w);
 }
 
+/* What is searched has blocks of every form. */
+static void
+check_forms(const struct collection *c)
+{
+    uint32_t blocks[] = { [BLOCK_NARROW] = 0, [BLOCK_WIDE] = 0, [BLOCK_DENSE] = 0 };
+
+    for (uint32_t i = 0; i < c->list_count; i++)
+        for (uint32_t b = 0; c->lists[i].rows > 0 && b < c->lists[i].blocks; b++)
+            blocks[c->lists[i].at[b].form]++;
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
+        assert_int_not_equal(blocks[i], 0);
+}
+
 static void
 test_same_as_looking_at_every_row(void **state)
 {
@@ -480,6 +496,7 @@ test_same_as_looking_at_every_row(void **state)
         assert_int_equal(collection_new(DIMS, &w->slices[i], NULL), RC_OK);
     for (uint32_t i = 0; i < ROWS; i++)
         put(w, i);
+    check_forms(w->one);
     for (int round = 0; round < 6; round++) {
         for (int i = 0; i < 20; i++) {
             ask(w, &a);

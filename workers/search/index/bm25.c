@@ -186,7 +186,9 @@ scorer_cleanup(struct scorer *s)
 static uint32_t
 block_last(const struct block *block)
 {
-    return block->bits ? block->first + DENSE_ROWS - 1 : block->at[block->n - 1] >> 8;
+    if (block->form == BLOCK_DENSE)
+        return block->first + DENSE_ROWS - 1;
+    return block_row(block, block->n - 1u);
 }
 
 /* Moves the term to the window and bounds what it can add there. */
@@ -233,28 +235,31 @@ struct window {
 static void
 prefetch_block(const struct block *block)
 {
-    const uint32_t *at = block->at;
+    const uint8_t *at = block->at;
+    uint32_t bytes = block->n * (block->form == BLOCK_NARROW ? 2u : 4u);
 
-    for (uint32_t i = 0; !block->bits && i < block->n; i += 16)
+    for (uint32_t i = 0; block->form != BLOCK_DENSE && i < bytes; i += 64)
         __builtin_prefetch(at + i);
 }
 
-/* Of a block: the postings in the window. */
-static void
-add_block(const struct scorer *s, const struct scored *t, const struct block *block,
+/* Of a block: the postings in the window. One form is compiled for each kind of block. */
+static inline __attribute__((always_inline)) void
+add_block(const struct scorer *s, const struct scored *t, const struct block *block, bool narrow,
           struct window *w)
 {
-    const uint32_t *at = block->at, *end = at + block->n;
+    const struct block own = *block; /* which no sum is written over */
     const uint16_t *row_words = s->c->row_words + w->low;
     bool table = t->list->rows >= TABLE_FROM;
-    uint32_t word = 0;
+    uint32_t word = 0, most = (1u << own.bits) - 1, base = own.first - w->low, place, count;
     uint64_t touched = 0;
 
-    if (block->first < w->low)
-        at += block_place(block, w->low);
-    for (; at < end && *at >> 8 < w->low + WINDOW; at++) {
-        uint32_t place = (*at >> 8) - w->low;
-        w->sums[place] += score_term(s, t, table, *at & 0xFF, row_words[place]);
+    for (uint32_t i = own.first < w->low ? block_place(block, w->low) : 0; i < own.n; i++) {
+        place = narrow ? base + ((uint32_t)own.narrow[i] >> own.bits)
+                       : POSTING_ROW(own.wide[i]) - w->low;
+        count = narrow ? (own.narrow[i] & most) + 1 : own.wide[i] & 0xFF;
+        if (place >= WINDOW)
+            break;
+        w->sums[place] += score_term(s, t, table, count, row_words[place]);
         if (place / 64 != word) {
             w->touched[word] |= touched;
             word = place / 64;
@@ -292,8 +297,10 @@ add_postings(const struct scorer *s, const struct scored *t, struct window *w)
     for (uint32_t b = t->block; b < t->blocks.n && blocks[b].first < w->low + WINDOW; b++) {
         if (b + 1 < t->blocks.n)
             prefetch_block(&blocks[b + 1]);
-        if (!blocks[b].bits)
-            add_block(s, t, &blocks[b], w);
+        if (blocks[b].form == BLOCK_NARROW)
+            add_block(s, t, &blocks[b], true, w);
+        else if (blocks[b].form == BLOCK_WIDE)
+            add_block(s, t, &blocks[b], false, w);
         else if (blocks[b].first == w->low)
             add_dense(s, t, &blocks[b], w);
     }

@@ -3,54 +3,20 @@
  * collection_own - what the parts of a collection share.
  *
  * Rows are slots of arrays, used again when free. Every key of a row (a term, or a facet: scope,
- * source, tag) has a list of the rows that hold it, in blocks of sorted 32-bit postings (row number,
- * occurrences) that are changed in place: a row that goes takes its postings along. A common key has
- * dense blocks instead, with a count for each row (dense.c). The row's record names its keys and the
- * positions of its terms. Vectors lie in segments of 64 rows, one word of a bitmap each, split into
- * high and low nibbles (dot.c).
+ * source, tag) has a list of the rows that hold it (postings_own.h), which are changed in place: a row
+ * that goes takes its postings along. The row's record names its keys and the positions of its terms.
+ * Vectors lie in segments of 64 rows, one word of a bitmap each, split into high and low nibbles
+ * (dot.c).
  */
 #ifndef GANTRY_SEARCH_INDEX_COLLECTION_OWN_H
 #define GANTRY_SEARCH_INDEX_COLLECTION_OWN_H
 
-#include "collection.h"
+#include "postings_own.h"
 
 #define SEGMENT_ROWS 64
 #define GROUP_ROWS   16 /* whose high nibbles lie together */
 #define ALL_GROUPS   15u
 #define HUGE_PAGE    (2u << 20) /* bytes */
-#define BLOCK_MAX    126        /* postings: 504 bytes, with malloc's header 512 */
-#define LIST_INLINE  2
-#define DENSE_ROWS   4096 /* of a dense block, whether they have the key or not */
-#define NONE         UINT32_MAX
-
-/* Keys above every term: facets, by the number of their name. */
-#define FACET_KEY (UINT64_C(1) << 48)
-enum facet { FACET_SCOPE = 's', FACET_SOURCE = 'o', FACET_TAG = 't' };
-
-struct block {
-    union {
-        uint32_t *at;    /* owned */
-        uint8_t *counts; /* owned: of a dense block */
-    };
-    uint32_t first;       /* its first row */
-    uint16_t n, cap;      /* n: rows that have the key */
-    uint16_t least_words; /* of its rows; with `most` a bound of what a posting can score */
-    uint8_t most;
-    uint8_t bits; /* of each count of a dense block, 4 or 8; 0: postings */
-};
-
-/* A key and its rows. All its blocks are of one form; dense ones follow each other without a gap. */
-struct list {
-    uint64_t key;
-    uint32_t rows;   /* 0: the number is free */
-    uint32_t blocks; /* 0: the postings are `in` */
-    union {
-        struct block *at; /* owned */
-        uint32_t in[LIST_INLINE];
-        uint32_t next_free;
-    };
-};
-_Static_assert(sizeof(struct list) == 24, "most lists have one row");
 
 struct name {
     char *text; /* owned; the first byte is the kind of facet */
@@ -178,57 +144,6 @@ typedef uint64_t table_hash_fn(const void *context, uint32_t number);
 bool table_reserve(struct memory *m, struct table *t, table_hash_fn *hash, const void *context);
 void table_add(struct table *t, uint64_t hash, uint32_t number); /* after table_reserve() */
 void table_remove(struct table *t, table_hash_fn *hash, const void *context, uint32_t number);
-
-/* postings.c */
-uint32_t list_find(const struct collection *c, uint64_t key); /* or NONE */
-/* Adds the row to the key's list, which is made if need be; its number, NONE without memory. */
-uint32_t list_add(struct collection *c, uint64_t key, uint32_t row, uint32_t occurrences);
-void list_remove(struct collection *c, uint32_t number, uint32_t row);
-/* Hints, in this order, some time before list_add(). */
-void list_prefetch(const struct collection *c, uint64_t key);
-void list_prefetch_rows(const struct collection *c, uint64_t key);
-void list_prefetch_block(const struct collection *c, uint64_t key);
-void list_prefetch_last(const struct collection *c, uint64_t key);
-void lists_fini(struct collection *c);
-/* A list's blocks, one at least; they are the list's own, or lie in `few`. */
-struct few {
-    struct block block;
-    uint32_t postings[LIST_INLINE];
-};
-struct list_blocks {
-    const struct block *at;
-    uint32_t n;
-};
-struct list_blocks list_blocks(const struct list *list, struct few *few);
-/* Where in a block the row's posting is or belongs. */
-uint32_t block_place(const struct block *block, uint32_t row);
-/* Occurrences of the key in the row, 0: none. */
-uint32_t block_has(const struct block *block, uint32_t row);
-uint32_t list_has(const struct list *list, uint32_t row);
-
-/* dense.c; a place is a row's from the block's first on, a segment its rows of a word of a bitmap. */
-bool dense_init(struct memory *m, struct block *block, uint32_t first);
-/* Sets a count (0: none), not the block's n and bound; false without memory. */
-bool dense_set(struct memory *m, struct block *block, uint32_t place, uint8_t count);
-uint64_t dense_rows(const struct block *block, uint32_t segment);
-void dense_unpack(const struct block *block, uint32_t *postings); /* n of them */
-void dense_bound(struct block *block, const uint16_t *row_words); /* after rows have gone */
-static inline uint8_t
-dense_count(const struct block *block, uint32_t place)
-{
-    unsigned two = block->counts[block->bits == 8 ? place : place / 2];
-
-    return (uint8_t)(block->bits == 8 ? two : two >> place % 2 * 4 & 15);
-}
-/* The block's postings; room: for DENSE_ROWS. */
-static inline const uint32_t *
-block_postings(const struct block *block, uint32_t *room)
-{
-    if (!block->bits)
-        return block->at;
-    dense_unpack(block, room);
-    return room;
-}
 
 /* names.c: the key of a facet. name_take() counts a use, NONE without memory. */
 uint32_t name_find(const struct collection *c, enum facet kind, const char *text);

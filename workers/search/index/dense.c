@@ -33,8 +33,8 @@ dense_init(struct memory *m, struct block *block, uint32_t first)
     *block = (struct block){
         .counts = counts,
         .first = first,
-        .cap = DENSE_ROWS,
         .least_words = UINT16_MAX,
+        .form = BLOCK_DENSE,
         .bits = 4,
     };
     return true;

@@ -56,6 +56,15 @@ add_dense(struct rowset *set, const struct block *block)
         set->bits[from + i] |= dense_rows(block, i);
 }
 
+static void
+add_block(struct rowset *set, const struct block *block)
+{
+    for (uint32_t i = 0; i < block->n; i++) {
+        uint32_t row = block_row(block, i);
+        set->bits[row / SEGMENT_ROWS] |= UINT64_C(1) << row % SEGMENT_ROWS;
+    }
+}
+
 /* The count is for rowset_recount(). */
 void
 rowset_add_list(struct rowset *set, const struct list *list)
@@ -64,13 +73,10 @@ rowset_add_list(struct rowset *set, const struct list *list)
     struct list_blocks blocks = list_blocks(list, &few);
 
     for (uint32_t b = 0; b < blocks.n; b++)
-        if (blocks.at[b].bits) {
+        if (blocks.at[b].form == BLOCK_DENSE)
             add_dense(set, &blocks.at[b]);
-        } else {
-            const uint32_t *at = blocks.at[b].at;
-            for (uint32_t i = 0; i < blocks.at[b].n; i++)
-                set->bits[at[i] >> 14] |= UINT64_C(1) << (at[i] >> 8) % SEGMENT_ROWS;
-        }
+        else
+            add_block(set, &blocks.at[b]);
 }
 
 void
