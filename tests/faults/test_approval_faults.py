@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Approvals and kill -9: what waits goes on waiting, what was approved runs, once."""
 
+import contextlib
 import threading
 import uuid
 
@@ -49,6 +50,16 @@ def query(stack, text, *values):
         rows = cursor.fetchall() if cursor.description else None
     connection.close()
     return rows
+
+
+def recorded(stack):
+    """Nothing that was told to AUDIT is on its way to the log any more."""
+
+    def empty():
+        with contextlib.closing(stack.operator()) as nats:
+            return nats.api("STREAM.INFO.AUDIT")["state"]["messages"] == 0
+
+    wait_until(empty, 150, "the AUDIT stream is empty", interval=0.2)
 
 
 def events(stack, action, job_id):
@@ -119,6 +130,7 @@ def test_what_was_published_by_a_gateway_that_was_killed_before_it_said_so_runs_
     )
     wait_until(lambda: query(stack, settled, job_id)[0][0], 60, "it is settled again")
     assert printed(stack, job_id) == first
+    recorded(stack)
     assert len(events(stack, "approval.asked", job_id)) == 1
     assert len(events(stack, "approval.decided", job_id)) == 1
 
