@@ -45,7 +45,7 @@ def send(bus, texts, key=None, protocol="2"):
 def answers(done, count):
     got = {}
     while len(got) < count:
-        command, answer = done.next(30)
+        command, answer = done.next()
         got[command] = answer["status"]
     return got
 
@@ -103,7 +103,7 @@ def test_a_gateway_that_asks_for_it_is_answered_together(server, bus, program):
         ids = send(bus, ["one", "bug", "three"], protocol="3")
         got = {}
         while len(got) < 3:
-            message = gateway.next(30, together)
+            message = gateway.next(60, together)
             assert message.subject == "gantry.v1.w1.answers.memory"
             got.update(answered_together(message))
         assert [got[command][:2] for command in ids] == [(200, "-"), (500, "internal"), (200, "-")]
@@ -114,7 +114,7 @@ def test_a_gateway_that_asks_for_it_is_answered_together(server, bus, program):
         alone = str(uuid.uuid4())
         payload = json.dumps({"scope": "s", "text": "alone"}).encode()
         bus.js_publish(SUBJECT, payload, alone)
-        message = gateway.next(30, own)
+        message = gateway.next(60, own)
         assert message.subject.split(".")[4] == alone, "the first that it heard by itself"
 
 

@@ -219,7 +219,9 @@ def still_sign(stack, services, made):
     for secret in secrets:
         body = json.dumps({"n": str(uuid.uuid4())}).encode()
         mac = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        stack.anonymous().request("POST", path, body, {"X-Hub-Signature-256": f"sha256={mac}"}).ok()
+        headers = {"X-Hub-Signature-256": f"sha256={mac}"}
+        # On a slow machine it is taken before it is carried out.
+        assert stack.anonymous().request("POST", path, body, headers).status in (200, 202)
 
 
 def test_secrets_are_sealed_under_a_new_key(stack, services):

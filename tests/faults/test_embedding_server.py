@@ -21,7 +21,13 @@ def server():
 
 @pytest.fixture(scope="module")
 def system(server, make_stack):
-    return make_stack(EMBED_PROVIDER="openai", EMBED_URL=server.url, EMBED_MODEL="m", EMBED_DIM=DIM)
+    return make_stack(
+        EMBED_PROVIDER="openai",
+        EMBED_URL=server.url,
+        EMBED_MODEL="m",
+        EMBED_DIM=DIM,
+        SEARCH_BUDGET_MS=60000,
+    )
 
 
 def ready(system):
@@ -32,6 +38,10 @@ def ready(system):
 def word():
     """One that no row has, so that no vector of it is cached."""
     return "zz" + "".join(random.choices("bcdfghjklm", k=12))
+
+
+def ingest(client, scope, text):
+    return client.post(INGEST, {"scope": scope, "text": text}, prefer="wait=60").ok()
 
 
 def search(client, scope, mode, query="tea"):
@@ -45,8 +55,8 @@ def search(client, scope, mode, query="tea"):
 )
 def test_an_embedding_server_that_does_not_work(system, server, failure):
     client, scope = system.client(), f"s:{uuid.uuid4()}"
-    client.post(INGEST, {"scope": scope, "text": "green tea from Japan"}).ok()
-    client.post(INGEST, {"scope": scope, "text": "a bicycle"}).ok()
+    ingest(client, scope, "green tea from Japan")
+    ingest(client, scope, "a bicycle")
     wait_until(lambda: ready(system) == ("ready", "up"), 30, "all is well")
     whole = search(client, scope, "hybrid").ok().json
     assert "note" not in whole
@@ -79,7 +89,7 @@ def test_an_embedding_server_that_does_not_work(system, server, failure):
         # What needs no vector goes on.
         one = client.post(INGEST, {"scope": scope, "text": "black tea"}, prefer="respond-async")
         assert one.status == 202
-        client.delete(f"/memory/{whole['results'][1]['id']}").ok(204)
+        client.delete(f"/memory/{whole['results'][1]['id']}", prefer="wait=60").ok(204)
     finally:
         server.always = None
     wait_until(

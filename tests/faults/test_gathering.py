@@ -107,7 +107,7 @@ def test_a_command_that_somebody_waits_for_ends_the_gathering(bus, worker):
     before = gather(bus, worker)
     done = Done(bus)
     command = hurry(bus)
-    assert done.next(20)[0] == command
+    assert done.next()[0] == command
     servers.wait_until(lambda: left(bus, "AUDIT") == 0, what="all are settled")
     assert together(worker, before) == BATCH
 

@@ -77,7 +77,7 @@ class Heard:
         client.flush()
 
     def take(self):
-        message = self.client.next(30)
+        message = self.client.next(60)
         if message.subject.endswith(".done"):
             form = self.second if "Gantry-Status" in message.headers else self.first
             form.setdefault(message.subject.split(".")[4], set()).add(done_event(message)["status"])
@@ -184,30 +184,30 @@ class OldWorker(threading.Thread):
         wanted = json.dumps({"batch": 1, "expires": 500_000_000}).encode()
         try:
             while not self.stopping.is_set():
-                message = self.nats.request(pull, wanted, timeout=10)
+                message = self.nats.request(pull, wanted, timeout=60)
                 if not (message.reply or "").startswith("$JS.ACK."):
                     continue
                 self.lists += "Gantry-List" in message.headers
                 for command, payload in commands(message):
                     self.answer(command, payload)
-                self.nats.request(message.reply, b"+ACK", timeout=10)
+                self.nats.request(message.reply, b"+ACK", timeout=60)
         except (OSError, NatsError) as error:
             self.failure = error
 
     def stop(self):
         self.stopping.set()
-        self.join(30)
+        self.join(120)
         self.nats.close()
         assert self.failure is None
         assert not self.is_alive()
 
 
-def write(stack, texts, prefer="wait=30", status=200):
+def write(stack, texts, prefer="wait=60", status=200):
     """{text: id} of texts that are sent at once."""
     local = threading.local()
 
     def one(text):
-        local.client = getattr(local, "client", None) or stack.client(timeout=60)
+        local.client = getattr(local, "client", None) or stack.client(timeout=120)
         answer = local.client.request(
             "POST",
             "/webhook/memory/ingest",
@@ -247,7 +247,7 @@ def test_the_gateway_is_new_and_workers_are_old_then_new(make_stack):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(write, stack, [f"new text {i}" for i in range(24)])
         stack.bring_back("ingest")
-        ids = waiting.result(60)
+        ids = waiting.result(600)
     with stack.database() as database, database.cursor() as cursor:
         cursor.execute("SELECT text, id::text FROM memory WHERE scope = 'upgrade'")
         assert sorted(cursor.fetchall()) == sorted(ids.items())

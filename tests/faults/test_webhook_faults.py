@@ -26,7 +26,8 @@ def stack(services):
 
 def append(stack, name):
     event = {"actor": "test", "action": name, "target": "t", "decision": "allowed"}
-    return stack.client().post("/webhook/audit/append", event).ok().json["event_id"]
+    answer = stack.client().post("/webhook/audit/append", event, prefer="wait=60")
+    return answer.ok().json["event_id"]
 
 
 @pytest.mark.parametrize("name", ["connector", "postgres", "nats", "audit"])

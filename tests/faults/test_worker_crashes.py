@@ -72,7 +72,7 @@ def test_dies_at(server, bus, program, point, nth):
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="settled")
         answered = set()
         while answered != wanted:
-            answered.add(done.next(5)[0])
+            answered.add(done.next()[0])
         assert sorted(e["event_id"] for e in events(bus)) == sorted(wanted)
         assert all(e["status"] == "success" for e in events(bus))
         assert left(bus, "DEAD") == 0
@@ -87,7 +87,7 @@ def test_the_last_acknowledgement_does_not_wait_for_ever(server, bus, program):
     done = Done(bus)
     with echo.Echo(program, server) as worker:
         command = ingest(bus, "the last one")
-        assert done.next(20)[0] == command
+        assert done.next()[0] == command
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
         assert [call[2] for call in worker.calls()] == [1]
 
@@ -99,7 +99,7 @@ def test_the_last_acknowledgement_is_sent_by_the_drain(server, bus, program):
     try:
         for text in ("one", "two", "three"):
             command = ingest(bus, text)
-            assert done.next(20)[0] == command
+            assert done.next()[0] == command
         assert worker.stop() == 0
         assert left(bus, "MEMORY") == 0
         assert [call[2] for call in worker.calls()] == [1, 1, 1]
@@ -112,10 +112,10 @@ def test_an_event_that_waits_for_others_is_sent_by_the_drain(server, bus, progra
     worker = echo.Echo(program, server).start(FAULT_EVENTS_MS="600000")
     try:
         commands = [ingest(bus, "first")]  # perhaps while it is careful, and so sent at once
-        assert done.next(20)[0] == commands[0]
+        assert done.next()[0] == commands[0]
         for text in ("one", "two", "three"):
             commands.append(ingest(bus, text))
-            assert done.next(20)[0] == commands[-1]
+            assert done.next()[0] == commands[-1]
         assert left(bus, "MEMORY") >= 3, "not acknowledged before the event is stored"
         assert not {event["event_id"] for event in events(bus)} & set(commands[1:])
         assert worker.stop() == 0
@@ -149,7 +149,7 @@ def test_gives_up_after_the_time_for_retries(server, bus, program):
     worker = echo.Echo(program, server, DELIVERY_LIMIT="2").start(FAULT_GIVE_UP_MS="4000")
     try:
         command = ingest(bus, "temp:99")
-        assert done.next(20)[1]["status"] == 500
+        assert done.next()[1]["status"] == 500
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="terminated")
         attempts = [c for c in worker.calls() if c[1] == command]
         assert [c[2] for c in attempts] == [1, 1, 1], (
@@ -173,7 +173,7 @@ def test_a_failing_message_outlives_restarts_up_to_the_limit(server, bus, progra
             servers.wait_until(lambda: len(worker.calls()) > seen, what="tried")
             assert worker.stop() == 0
             worker.start()
-        answer = done.next(20)
+        answer = done.next()
         assert answer[0] == command
         assert answer[1]["status"] == 500
         assert sorted({c[2] for c in worker.calls()}) == [1, 2, 3]
