@@ -21,7 +21,7 @@ def docker(*words, check=True, **options):
         ["docker", *words],
         capture_output=True,
         text="input" not in options or isinstance(options["input"], str),
-        timeout=options.pop("timeout", 120),
+        timeout=options.pop("timeout", 600),
         **options,
     )
     assert not check or done.returncode == 0, (
@@ -67,7 +67,7 @@ class Containers(Stack):
     def destroy(self):
         docker("rm", "-f", self.cli, check=False)
 
-    def compose(self, *words, check=True, timeout=300, env=None):
+    def compose(self, *words, check=True, timeout=600, env=None):
         command = [*shlex.split(os.environ["GANTRY_COMPOSE"]), "-p", self.project, *words]
         done = subprocess.run(
             command,

@@ -57,7 +57,7 @@ def test_attempt(stack, inside, attempt):
         input=json.dumps(compiled(attempt.task)).encode(),
         capture_output=True,
         check=False,
-        timeout=attempt.timeout + 30,
+        timeout=attempt.timeout + 120,
     )
     assert done.returncode in (0, 1), done.stderr.decode()
     answer = json.loads(done.stdout)

@@ -59,7 +59,7 @@ class Host:
             env={**self.env, "VERSION": which},
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=600,
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr
@@ -108,7 +108,8 @@ def test_first_install(host):
     assert done.returncode == 0, done.stderr[-4000:]
     assert set(host.versions("first")) == {*PROGRAMS, *SERVERS, "keeper"}
     client = host.client("first")
-    client.ingest("user:1", "Alice likes green tea").ok()
+    memory = {"scope": "user:1", "text": "Alice likes green tea"}
+    client.post("/webhook/memory/ingest", memory, prefer="wait=60").ok()
     modes = {path.name: path.stat().st_mode & 0o777 for path in host.target.iterdir()}
     assert modes == {
         ".env": 0o600,

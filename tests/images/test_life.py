@@ -13,10 +13,13 @@ from gantry_testing.stack import ROOT, free_ports
 from gantry_testing.wait import wait_until
 
 
+def ping(client, scope="s"):
+    body = {"task": {"type": "ping"}, "scope": scope}
+    return client.post("/webhook/executor/run", body, prefer="wait=60").ok().json
+
+
 def test_ping(client):
-    answer = (
-        client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}).ok().json
-    )
+    answer = ping(client)
     assert answer["outcome"] == "ok", answer
 
 
@@ -57,19 +60,21 @@ def test_replicas(client, stack):
     stack.wait_healthy(11)
     replicas = stack.containers("executor")
     before = list(map(spent, replicas))
-    clients = [client.clone() for _ in range(24)]
     body = {"task": {"type": "code.python", "code": "sum(range(10000000))"}, "scope": "s"}
-    threads = [
-        threading.Thread(target=one.post, args=("/webhook/executor/run", body)) for one in clients
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(now > then for now, then in zip(map(spent, replicas), before, strict=False)), (
-        "each has run tasks"
-    )
-    client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}).ok()
+
+    def each_has_run():
+        threads = [
+            threading.Thread(target=client.clone().post, args=("/webhook/executor/run", body))
+            for _ in range(24)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return all(now > then for now, then in zip(map(spent, replicas), before, strict=False))
+
+    wait_until(each_has_run, 60, "each has run tasks")
+    ping(client)
     stack.compose("up", "-d", "--no-build", "--no-recreate", "--scale", "executor=1", "executor")
     stack.wait_healthy(9)
 
@@ -150,7 +155,7 @@ def deploy(stack, target, version, *broken):
         capture_output=True,
         text=True,
         env=variables(stack, version),
-        timeout=600,
+        timeout=1500,
         check=False,
     )
 
@@ -172,7 +177,7 @@ def test_dry_run_does_nothing(stack, target):
         env=variables(stack, ""),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -191,7 +196,7 @@ def test_change_me_is_refused(stack, target):
         env=variables(stack, ""),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     (target / ".env").write_text(settings)
@@ -210,8 +215,8 @@ def test_upgrade_without_a_failed_request(client, stack, target):
     assert done.returncode == 0, done.stderr
     bad = [one for one in seen if one[1] not in (200, 202)]
     assert not bad, (len(bad), len(seen), bad[:5])
-    assert len(seen) > 100
-    assert {"ingest", "search", "run"} == {kind for kind, _, _ in seen}
+    kinds = [kind for kind, _, _ in seen]
+    assert all(kinds.count(kind) > 10 for kind in ("ingest", "search", "run")), len(seen)
     assert (target / "version").read_text().strip() == version
     assert set(images(stack).values()) == {version}
     for service in PROGRAMS:
@@ -230,18 +235,15 @@ def test_a_bad_version_is_taken_back(client, stack, target):
     assert "was taken back" in done.stderr, done.stderr
     assert images(stack) == before
     assert (target / "version").read_text().strip() == f"{stack.project}-second"
-    client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "s"}).ok()
+    ping(client)
 
 
 def test_backup_and_restore(client, stack, tmp_path):
     """The drill: a restored system answers with what was stored, under the same key, and its log
     verifies."""
-    client.ingest("drill", "the anchor lies in the north bay").ok()
-    job = (
-        client.post("/webhook/executor/run", {"task": {"type": "ping"}, "scope": "drill"})
-        .ok()
-        .json["job_id"]
-    )
+    memory = {"scope": "drill", "text": "the anchor lies in the north bay"}
+    client.post("/webhook/memory/ingest", memory, prefer="wait=60").ok()
+    job = ping(client, "drill")["job_id"]
     folder = tmp_path / "backup"
     done = subprocess.run(
         [ROOT / "deploy/backup", folder],
@@ -269,7 +271,7 @@ def test_backup_and_restore(client, stack, tmp_path):
             env=env,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -278,7 +280,11 @@ def test_backup_and_restore(client, stack, tmp_path):
         wait_until(
             lambda: restored.get("/readyz").status == 200, 30, "the restored system is ready"
         )
-        found = restored.search("where is the anchor", scope="drill").ok().json["results"]
+
+        def results():
+            return restored.search("where is the anchor", scope="drill").ok().json["results"]
+
+        found = wait_until(results, 60, "it answers")
         assert [one["content"] for one in found] == ["the anchor lies in the north bay"]
         assert restored.get(f"/ai/jobs/{job}").ok().json["status"] == "completed"
         again = subprocess.run(
@@ -286,7 +292,7 @@ def test_backup_and_restore(client, stack, tmp_path):
             env=env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert again.returncode != 0
