@@ -144,7 +144,7 @@ class Echo:
     def texts(self):
         return [call[4] for call in self.calls()]
 
-    def stop(self, how=signal.SIGTERM, timeout=40):
+    def stop(self, how=signal.SIGTERM, timeout=120):
         if self.process is None:
             return None
         if self.process.poll() is None:

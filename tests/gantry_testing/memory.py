@@ -40,6 +40,7 @@ class Worker:
         }
         if self.name == "search":
             env["REDIS_URL"] = s.redis.url
+            env["SEARCH_BUDGET_MS"] = "60000"  # a busy machine is no reason for 504
         seen = self.said('"ready"')
         with open(self.log, "ab") as log:
             self.process = keep(
@@ -66,7 +67,7 @@ class Worker:
         code = None
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
-            code = self.process.wait(40)
+            code = self.process.wait(120)
         self.process = None
         return code
 

@@ -26,7 +26,7 @@ class Nats:
         password=None,
         inbox=None,
         name="test",
-        timeout=10,
+        timeout=60,
         address=None,
     ):
         """tls:// checks the server's name; address says where it is, if that name is not known
@@ -141,11 +141,18 @@ class Nats:
             except socket.timeout:
                 continue
 
-    def next(self, timeout=None, sid=None):
+    def _refused(self, subject, known):
+        """No answer comes to what the server did not take."""
+        for error in self.errors[known:]:
+            if error.startswith("Permissions Violation") and f'"{subject}"' in error:
+                raise NatsError(error)
+
+    def next(self, timeout=None, sid=None, check=lambda: None):
         """The next message of a subscription (of any, without sid)."""
         found = []
 
         def look():
+            check()
             for message in self._pending:
                 if sid is None or message.sid == sid:
                     found.append(message)
@@ -158,10 +165,10 @@ class Nats:
 
     def request(self, subject, data=b"", headers=None, timeout=None):
         inbox = f"{self.inbox}.{uuid.uuid4().hex}"
-        sid = self.subscribe(inbox)
+        sid, known = self.subscribe(inbox), len(self.errors)
         self.publish(subject, data, headers, reply=inbox)
         try:
-            message = self.next(timeout, sid)
+            message = self.next(timeout, sid, lambda: self._refused(subject, known))
         finally:
             if not self.closed:
                 self.unsubscribe(sid)

@@ -130,7 +130,7 @@ class Stack:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             env=self._environment(**env),
         )
 
@@ -168,7 +168,7 @@ class Stack:
     def destroy(self):
         """Stop everything and remove it. The logs of a failed stack are worth keeping: KEEP=1."""
         self.keeper.stdin.close()
-        self.keeper.wait(180)
+        self.keeper.wait(600)
 
     def __enter__(self):
         return self.up()
@@ -358,7 +358,7 @@ class Stack:
     def metrics(self):
         """{name with its labels: value}, as text, of /metrics."""
         address = self.env["GANTRY_ADMIN_URL"] + "/metrics"
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         return dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
 

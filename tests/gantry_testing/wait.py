@@ -7,6 +7,7 @@ import time
 PATIENCE = (
     4  # times what a quiet machine needs at the most: a bound against hanging, never a judgement
 )
+USUAL = 0.02  # seconds of a processor of 2020, for the work of slowness()
 LOOK = 5.0  # seconds: who waits for less wants to know whether it happens soon, and goes on
 
 
@@ -23,10 +24,17 @@ def quiet():
         return os.getloadavg()[0] < os.cpu_count()
 
 
+def slowness():
+    """How many times as long as usual this processor takes for a piece of work; at least 1."""
+    start = time.process_time()
+    sum(range(1_000_000))
+    return max(1.0, (time.process_time() - start) / USUAL)
+
+
 def promised(seconds):
     """The time that a promise allows, on a machine that is quiet; on a busy one a bound against
     hanging."""
-    return seconds if quiet() else max(60.0, seconds * 10)
+    return seconds * slowness() if quiet() else max(60.0, seconds * 10)
 
 
 def wait_until(condition, seconds=20.0, what=None, interval=0.02):

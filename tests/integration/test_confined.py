@@ -111,7 +111,7 @@ def test_a_placeholder_stops_the_start(built, program, variable):
         env={variable: value},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
     assert done.returncode == 100, done.stderr
     assert variable in done.stderr, done.stderr
@@ -143,7 +143,7 @@ def test_values_that_cannot_be_used_are_told_without_a_start(built, variable, va
         env=env,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
     assert done.returncode == (100 if variable else 0), done.stderr
     assert (done.stderr.split()[:1] == ["configuration:"]) is bool(variable), done.stderr

@@ -137,7 +137,7 @@ def test_configure_adds_a_workers_key_to_settings_of_before(built, tmp_path):
             [ROOT / f"build/gantry-{program}", "--check-config"],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             env={**found, "PATH": os.environ["PATH"]},
             check=False,
         )
@@ -172,7 +172,7 @@ def test_print_actor_key(built):
             [gateway, "--print-actor-key", program],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             env=env,
             check=False,
         )

@@ -19,7 +19,7 @@ def ci(tmp_path, lines, status=0):
     make.write_text(f'#!/bin/sh\n[ "$*" = test ] || exit 99\n{said}exit {status}\n')
     make.chmod(0o755)
     env = dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}")
-    return subprocess.run([ROOT / ".ci/run"], env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run([ROOT / ".ci/run"], env=env, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_run_names_them(names, want):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout == want
 
@@ -76,7 +76,7 @@ def test_the_first_failure_and_the_second_success(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout
     assert "second try: test_flaky.py::test_it" in done.stdout.splitlines()
@@ -111,6 +111,6 @@ def test_a_run_that_is_ended_ends_its_step(tmp_path, how):
     pids = tmp_path / "pids"
     wait_until(pids.exists, 60, "the step runs")
     run.send_signal(how)
-    assert run.wait(60) == 128 + how
+    assert run.wait(300) == 128 + how
     for pid in pids.read_text().split():
         wait_until(lambda pid=pid: is_gone(pid), 30, f"{pid} ends")
