@@ -22,7 +22,7 @@ set_up(void **state)
     log_init("bus_nats", LOG_WARN, LOG_TEXT);
     start_server();
     assert_int_equal(loop_new(&loop, &err), RC_OK);
-    assert_int_equal(bus_connect(loop, &options, 5000, &bus, &err), RC_OK);
+    assert_int_equal(bus_connect(loop, &options, LONG_MS, &bus, &err), RC_OK);
     js_api("$JS.API.STREAM.CREATE.WORK",
            "{\"name\":\"WORK\",\"subjects\":[\"work.*\"],\"retention\":\"workqueue\",\"storage\":"
            "\"file\",\"max_msgs_per_subject\":50,\"discard\":\"new\",\"discard_new_per_subject\":"
@@ -30,7 +30,7 @@ set_up(void **state)
     js_api("$JS.API.CONSUMER.DURABLE.CREATE.WORK.main",
            "{\"stream_name\":\"WORK\",\"config\":{\"durable_name\":\"main\",\"ack_policy\":"
            "\"explicit\","
-           "\"ack_wait\":2000000000,\"max_deliver\":-1}}");
+           "\"ack_wait\":4000000000,\"max_deliver\":-1}}");
     return 0;
 }
 
@@ -73,27 +73,25 @@ request_is_answered(void **state)
     struct bus_out out = { .subject = "echo.one", .data = "hello", .len = 5 };
     int calls = 0;
     assert_int_equal(bus_subscribe(bus, "echo.*", "group", echo, &calls, &sub, &err), RC_OK);
-    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &answer, &err), RC_OK);
-    turn_until(&answer.done, 8000);
+    assert_int_equal(bus_request(bus, &out, LONG_MS, on_reply, &answer, &err), RC_OK);
+    turn_until(&answer.done);
     assert_int_equal(answer.rc, RC_OK);
     assert_string_equal(answer.data, "hello");
 
     struct answer second = { 0 };
     out.headers = headers;
     out.n_headers = 1;
-    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &second, &err), RC_OK);
-    turn_until(&second.done, 8000);
+    assert_int_equal(bus_request(bus, &out, LONG_MS, on_reply, &second, &err), RC_OK);
+    turn_until(&second.done);
     assert_string_equal(second.data, "green");
     assert_int_equal(calls, 2);
 
     bus_unsubscribe(sub);
     struct answer third = { 0 };
-    int64_t start_ms = clock_mono_ms();
-    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &third, &err), RC_OK);
-    turn_until(&third.done, 5000);
+    assert_int_equal(bus_request(bus, &out, LONG_MS, on_reply, &third, &err), RC_OK);
+    turn_until(&third.done);
     assert_int_equal(third.rc, RC_TEMP);
-    assert_in_range(clock_mono_ms() - start_ms, 0, 1900);
-    assert_non_null(strstr(third.text, "nobody"));
+    assert_non_null(strstr(third.text, "nobody")); /* the server says so: no time is up */
 }
 
 /* What was sent and received may have held a secret, and waits to be destroyed. */
@@ -112,8 +110,8 @@ what_waits_to_be_destroyed_is_wiped(void **state)
     size_t looked_at = 0;
     assert_int_equal(bus_subscribe(bus, "echo.*", "group", echo, &calls, &sub, &err), RC_OK);
     bus_waste_burn(bus);
-    assert_int_equal(bus_request(bus, &out, 5000, on_reply, &answer, &err), RC_OK);
-    turn_until(&answer.done, 8000);
+    assert_int_equal(bus_request(bus, &out, LONG_MS, on_reply, &answer, &err), RC_OK);
+    turn_until(&answer.done);
     assert_string_equal(answer.data, "canary");
     for (size_t i = 0; i < bus->n_waste; i++) {
         const char *data = natsMsg_GetData(bus->waste[i]);
@@ -147,9 +145,9 @@ large_messages_arrive(void **state)
     struct bus_out out = { .subject = "echo.large", .data = data, .len = LARGE };
     assert_int_equal(bus_subscribe(bus, "echo.*", "group", echo, &calls, &sub, &err), RC_OK);
     for (int i = 0; i < COUNT; i++)
-        assert_int_equal(bus_request(bus, &out, 5000, on_reply, &answers[i], &err), RC_OK);
+        assert_int_equal(bus_request(bus, &out, LONG_MS, on_reply, &answers[i], &err), RC_OK);
     for (int i = 0; i < COUNT; i++) {
-        turn_until(&answers[i].done, 6000);
+        turn_until(&answers[i].done);
         assert_int_equal(answers[i].rc, RC_OK);
     }
     assert_int_equal(calls, COUNT);
@@ -168,9 +166,9 @@ request_times_out(void **state)
     assert_int_equal(bus_subscribe(bus, "silent.*", NULL, keep_silent, NULL, &sub, &err), RC_OK);
     int64_t start_ms = clock_mono_ms();
     assert_int_equal(bus_request(bus, &out, 150, on_reply, &answer, &err), RC_OK);
-    turn_until(&answer.done, 8000);
+    turn_until(&answer.done);
     assert_int_equal(answer.rc, RC_TEMP);
-    assert_in_range(clock_mono_ms() - start_ms, 140, 5000);
+    assert_true(clock_mono_ms() - start_ms >= 140);
     turn_for(50);
     assert_int_equal(answer.calls, 1);
     bus_unsubscribe(sub);
@@ -184,8 +182,8 @@ publish_one(const char *subject, const char *text, const char *id, struct answer
     struct err err;
     struct bus_out out = { .subject = subject, .data = text, .len = strlen(text) };
     *answer = (struct answer){ 0 };
-    assert_int_equal(bus_js_publish(bus, &out, id, 2000, on_ack, answer, &err), RC_OK);
-    turn_until(&answer->done, 3000);
+    assert_int_equal(bus_js_publish(bus, &out, id, LONG_MS, on_ack, answer, &err), RC_OK);
+    turn_until(&answer->done);
 }
 
 static void
@@ -200,7 +198,11 @@ publish_is_acknowledged(void **state)
     publish_one("work.a", "1", "id-1", &answer);
     assert_int_equal(answer.rc, RC_OK);
     assert_true(answer.duplicate);
-    publish_one("nowhere.a", "1", NULL, &answer);
+    struct err err;
+    struct bus_out out = { .subject = "nowhere.a", .data = "1", .len = 1 };
+    answer = (struct answer){ 0 };
+    assert_int_equal(bus_js_publish(bus, &out, NULL, 500, on_ack, &answer, &err), RC_OK);
+    turn_until(&answer.done); /* asked again until then */
     assert_int_equal(answer.rc, RC_TEMP);
     for (int i = 0; i < 49; i++)
         publish_one("work.a", "1", NULL, &answer);
@@ -254,7 +256,7 @@ pull_and_settle(void **state)
     assert_int_equal(pulled.count, 0);
     assert_int_equal(bus_pull_credit(pull), 0);
 
-    assert_int_equal(bus_pull_more(pull, 2, 2000, &err), RC_OK);
+    assert_int_equal(bus_pull_more(pull, 2, LONG_MS, &err), RC_OK);
     publish_one("work.x", "one", NULL, &answer);
     publish_one("work.y", "two", NULL, &answer);
     TURN_UNTIL(pulled.ends == 2);
@@ -263,28 +265,28 @@ pull_and_settle(void **state)
     assert_memory_equal(pulled.kept[1]->data, "two", 3);
     assert_int_equal(pulled.kept[1]->deliveries, 1);
     assert_true(pulled.kept[1]->stream_seq == pulled.kept[0]->stream_seq + 1);
-    assert_in_range(pulled.kept[0]->stream_ns / 1000000, clock_wall_ms() - 5000,
+    assert_in_range(pulled.kept[0]->stream_ns / 1000000, clock_wall_ms() - LONG_MS,
                     clock_wall_ms() + 5);
 
     answer = (struct answer){ 0 };
     assert_int_equal(bus_settle(bus, pulled.kept[0], BUS_ACK, 0, on_ack, &answer, &err), RC_OK);
-    turn_until(&answer.done, 8000);
+    turn_until(&answer.done);
     assert_int_equal(answer.rc, RC_OK);
     assert_int_equal(bus_settle(bus, pulled.kept[1], BUS_NAK, 300, NULL, NULL, &err), RC_OK);
     release_all(&pulled);
 
     int64_t start_ms = clock_mono_ms();
-    assert_int_equal(bus_pull_more(pull, 2, 2000, &err), RC_OK);
+    assert_int_equal(bus_pull_more(pull, 2, LONG_MS, &err), RC_OK);
     TURN_UNTIL(pulled.count == 1);
-    assert_in_range(clock_mono_ms() - start_ms, 250, 5000);
+    assert_true(clock_mono_ms() - start_ms >= 250);
     assert_int_equal(pulled.kept[0]->deliveries, 2);
-    /* ack_wait is two seconds: progress keeps the message, silence gives it back */
-    for (int i = 0; i < 4; i++) {
+    /* ack_wait is four seconds: progress keeps the message, silence gives it back */
+    for (int i = 0; i < 6; i++) {
         assert_int_equal(bus_settle(bus, pulled.kept[0], BUS_PROGRESS, 0, NULL, NULL, &err), RC_OK);
         turn_for(800);
     }
     assert_int_equal(pulled.count, 1);
-    assert_int_equal(bus_pull_more(pull, 2, 3000, &err), RC_OK);
+    assert_int_equal(bus_pull_more(pull, 2, LONG_MS, &err), RC_OK);
     TURN_UNTIL(pulled.count >= 2);
     assert_int_equal(pulled.kept[1]->deliveries, 3);
     assert_int_equal(bus_settle(bus, pulled.kept[1], BUS_TERM, 0, NULL, NULL, &err), RC_OK);
@@ -323,35 +325,35 @@ survives_a_restart(void **state)
     assert_int_equal(bus_subscribe(bus, "silent.*", NULL, keep_silent, NULL, &sub, &err), RC_OK);
     assert_int_equal(bus_pull_new(bus, "WORK", "main", on_pulled, &pulled, &pull, &err), RC_OK);
     publish_one("work.r", "kept", NULL, &answer);
-    assert_int_equal(bus_request(bus, &out, 20000, on_reply, &lost, &err), RC_OK);
-    assert_int_equal(bus_pull_more(pull, 5, 20000, &err), RC_OK);
+    assert_int_equal(bus_request(bus, &out, LONG_MS, on_reply, &lost, &err), RC_OK);
+    assert_int_equal(bus_pull_more(pull, 5, LONG_MS, &err), RC_OK);
     TURN_UNTIL(pulled.count == 1);
     release_all(&pulled);
 
     int files = open_files();
     stop_server(SIGKILL);
-    turn_until(&lost.done, 8000);
+    turn_until(&lost.done);
     assert_int_equal(lost.rc, RC_TEMP);
     assert_int_equal(pulled.ends, 1);
     assert_false(bus_connected(bus));
     assert_int_equal(bus_publish(bus, &out, &err), RC_TEMP);
     start_server();
     TURN_UNTIL(bus_connected(bus));
-    assert_int_equal(open_files(), files);
+    TURN_UNTIL(open_files() == files);
 
     out.subject = "echo.again";
     out.data = "back";
     out.len = 4;
     answer = (struct answer){ 0 };
-    assert_int_equal(bus_request(bus, &out, 2000, on_reply, &answer, &err), RC_OK);
-    turn_until(&answer.done, 8000);
+    assert_int_equal(bus_request(bus, &out, LONG_MS, on_reply, &answer, &err), RC_OK);
+    turn_until(&answer.done);
     assert_string_equal(answer.data, "back");
-    assert_int_equal(bus_pull_more(pull, 5, 9000, &err), RC_OK);
+    assert_int_equal(bus_pull_more(pull, 5, LONG_MS, &err), RC_OK);
     TURN_UNTIL(pulled.count == 1);
     release_all(&pulled);
     bus_unsubscribe(sub);
     bus_pull_free(pull);
-    assert_int_equal(bus_flush(bus, 1000, &err), RC_OK);
+    assert_int_equal(bus_flush(bus, LONG_MS, &err), RC_OK);
 }
 
 struct violation {
@@ -390,12 +392,12 @@ callbacks_wait_for_the_return(void **state)
                                    .tls_ca_file = getenv("BUS_CA"),
                                    .on_state = note_state,
                                    .arg = changes };
-    assert_int_equal(bus_connect(loop, &options, 5000, &own, &err), RC_OK);
+    assert_int_equal(bus_connect(loop, &options, LONG_MS, &own, &err), RC_OK);
     assert_true(bus_connected(own));
     assert_int_equal(changes[true] + changes[false], 0);
-    assert_int_equal(bus_request(own, &out, 8000, on_reply, &answer, &err), RC_OK);
+    assert_int_equal(bus_request(own, &out, LONG_MS, on_reply, &answer, &err), RC_OK);
     assert_false(answer.done);
-    turn_until(&answer.done, 8000);
+    turn_until(&answer.done);
     assert_int_equal(changes[true] + changes[false], 0);
     bus_free(own);
     assert_int_equal(changes[true] + changes[false], 0);
@@ -415,15 +417,15 @@ violations_are_told(void **state)
                                    .on_violation = on_violation,
                                    .arg = &violation };
     struct bus_out out = { .subject = "allowed" };
-    assert_int_equal(bus_connect(loop, &options, 5000, &small, &err), RC_OK);
+    assert_int_equal(bus_connect(loop, &options, LONG_MS, &small, &err), RC_OK);
     assert_int_equal(bus_publish(small, &out, &err), RC_OK);
-    assert_int_equal(bus_flush(small, 1000, &err), RC_OK);
+    assert_int_equal(bus_flush(small, LONG_MS, &err), RC_OK);
     assert_false(violation.done);
     out.subject = "answers.forbidden"; /* an asker's wish, not this program's need */
     assert_int_equal(bus_publish(small, &out, &err), RC_OK);
     out.subject = "gantry.forbidden.fruit";
     assert_int_equal(bus_publish(small, &out, &err), RC_OK);
-    turn_until(&violation.done, 8000);
+    turn_until(&violation.done);
     assert_non_null(strstr(violation.text, "gantry.forbidden.fruit"));
     bus_free(small);
 }
@@ -439,7 +441,7 @@ wrong_password_is_a_configuration_error(void **state)
     snprintf(url, sizeof(url), "%.*s://everything:wrong@%s", (int)strcspn(given, ":"), given,
              strchr(given, '@') + 1);
     struct bus_options options = { .url = url, .name = "wrong", .tls_ca_file = getenv("BUS_CA") };
-    assert_int_equal(bus_connect(loop, &options, 8000, &other, &err), RC_CONFIG);
+    assert_int_equal(bus_connect(loop, &options, LONG_MS, &other, &err), RC_CONFIG);
     assert_null(other);
     assert_null(strstr(err.text, "wrong@"));
     options.url = "nats://everything:x@127.0.0.1:1";

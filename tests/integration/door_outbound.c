@@ -273,7 +273,7 @@ everything_is_bounded(void **state)
     asked.request.head_ms = 300;
     ends(&asked, OUTBOUND_TIMEOUT, "head", true);
     asked = asking("GET", url, "/slow-body");
-    asked.request.total_ms = 1500;
+    asked.request.total_ms = 4000;
     ends(&asked, OUTBOUND_TIMEOUT, "complete", true);
     asked = asking("POST", url, "/hang-up");
     ends(&asked, OUTBOUND_BROKEN, "", true);

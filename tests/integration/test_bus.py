@@ -86,7 +86,7 @@ def test_bus_against_a_real_server(scheme):
         )
         run = subprocess.run(
             servers.unprivileged() + [program], env=env, capture_output=True, text=True,
-            cwd=directory, timeout=120,
+            cwd=directory, timeout=600,
         )
     failed = re.findall(r"^\[  FAILED  \] \w+$", run.stderr, re.M)
     assert run.returncode == 0, "\n".join(failed) + run.stdout[-2000:] + run.stderr[-4000:]

@@ -25,7 +25,7 @@ def build(name):
 def run(program, **env):
     done = subprocess.run(
         [program], env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **env},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert "\nok 1" in done.stdout

@@ -141,7 +141,7 @@ def test_outbound():
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         Hostile.over.set()
     assert done.returncode == 0, done.stdout[-4000:]
@@ -158,7 +158,7 @@ def test_a_name_server_that_never_answers():
         tempfile.TemporaryDirectory() as directory,
     ):
         server.bind(("127.0.0.153", 53))
-        server.settimeout(30)
+        server.settimeout(60)
         conf = pathlib.Path(directory) / "resolv.conf"
         conf.write_text("nameserver 127.0.0.153\noptions timeout:30 attempts:5\n")
         mounted = f"mount --bind {conf} /etc/resolv.conf && exec {door}"
@@ -173,7 +173,7 @@ def test_a_name_server_that_never_answers():
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=100,
+            timeout=600,
         )
         assert b"server" in server.recv(512)
     assert done.returncode == 0, done.stdout[-4000:]
