@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The worker runtime: what becomes of a message, whatever happens to it or to the worker."""
+import functools
 import json
 import signal
 import time
@@ -21,7 +22,6 @@ from gantry_testing.streams import (
     start_until_it_survives,
     stored,
 )
-from gantry_testing.wait import promised
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_the_form_of_an_answer_is_the_one_its_publisher_reads(server, bus, progr
         ):
             for text, status in (("hello", 200), ("missing", 404)):
                 ingest(bus, text, signed=signed, headers=headers)
-                event = bus.next(10, sid)
+                event = bus.next(60, sid)
                 body = json.loads(event.data)
                 if signed and headers.get("Gantry-Protocol") != "2":
                     assert "Gantry-Status" not in event.headers
@@ -316,8 +316,8 @@ def test_temporary_failures_are_retried_with_growing_delay(server, bus, program)
         one = ingest(bus, "temp:3")
         two = ingest(bus, "neighbour")
         assert done.next()[0] == two
-        assert done.next(20)[0] == one
-        assert 6.5 < time.monotonic() - start < promised(20)  # 1 + 2 + 4 seconds
+        assert done.next()[0] == one
+        assert time.monotonic() - start > 6.5  # 1 + 2 + 4 seconds
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
         mine = [c for c in worker.calls() if c[1] == one]
         # kept alive here: never delivered again, although ack_wait passed several times
@@ -368,12 +368,13 @@ def test_killed_under_load_everything_is_done(server, bus, program):
         second.__exit__()
     seen = set()
     while seen != wanted:
-        seen.add(done.next(5)[0])
+        seen.add(done.next()[0])
     assert sorted(e["event_id"] for e in events(bus)) == sorted(wanted)  # one event each
     assert left(bus, "DEAD") == 0
 
 
 def test_drain_finishes_what_is_in_hand(server, bus, program):
+    shorten(bus, 10)  # longer than all of it takes: nothing comes again because it took too long
     done = Done(bus)
     with Echo(program, server) as worker:
         sent = {ingest(bus, "slow:20") for _ in range(40)}
@@ -381,7 +382,7 @@ def test_drain_finishes_what_is_in_hand(server, bus, program):
         assert worker.stop() == 0
         answered = set()
         while len(answered) < len(sent) - left(bus, "MEMORY"):
-            answered.add(done.next(2)[0])
+            answered.add(done.next()[0])
         assert left(bus, "MEMORY") + len(answered) == len(sent)
         assert len(answered) > 0
         worker.start()
@@ -401,7 +402,7 @@ def test_survives_a_restart_of_the_server(server, bus, program):
             shorten(client)
             done = Done(client)
             after = ingest(client, "after")
-            assert done.next(20)[0] == after
+            assert done.next()[0] == after
             servers.wait_until(lambda: left(client, "MEMORY") == 0, what="acknowledged")
         assert worker.texts() == ["before", "after"]
 
@@ -415,6 +416,8 @@ def test_the_audit_stream_down_holds_everything(server, bus, program):
         nats_files.taken(bus.api("STREAM.UPDATE.AUDIT", dict(body, max_msgs_per_subject=1)))
         first = ingest(bus, "first")
         assert done.next()[0] == first
+        # Its event is in AUDIT: else the second's might go with it, in one message.
+        servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
         second = ingest(bus, "second")
         assert done.next()[0] == second
         # Its event waits up to 10 ms for others before AUDIT is asked.
@@ -430,7 +433,7 @@ def test_the_audit_stream_down_holds_everything(server, bus, program):
         refused = request(bus, "two")
         assert refused.headers["Nats-Service-Error-Code"] == "503"
         nats_files.taken(bus.api("STREAM.UPDATE.AUDIT", body))
-        assert done.next(40)[0] == third
+        assert done.next()[0] == third
         servers.wait_until(lambda: left(bus, "MEMORY") == 0, what="acknowledged")
 
 
@@ -440,7 +443,7 @@ def request(client, query, workspace="w1", headers=None, raw=None, signed=False)
     headers = dict(headers or {})
     if signed:
         headers["Gantry-Actor"] = claim(subject, payload, str(uuid.uuid4()), role="viewer")
-    return client.request(subject, payload, headers, timeout=10)
+    return client.request(subject, payload, headers)
 
 
 def test_core_requests(server, bus, program):
@@ -529,7 +532,7 @@ def test_service_discovery_and_metrics(server, bus, program):
         )
         values = {}
         while values.get("calls") != 1:
-            values = json.loads(bus.next(12, sid).data)["values"]
+            values = json.loads(bus.next(60, sid).data)["values"]
         assert values["healthy"] == 1
         assert worker.process.poll() is None
 
@@ -539,7 +542,7 @@ def test_a_missing_right_is_a_configuration_error(server, bus, program):
     worker = Echo(program, server, role="ingest", user="search")
     worker.env["NATS_URL"] = server.url("search")
     worker.start(wait=False)
-    assert worker.process.wait(20) == 100
+    assert worker.process.wait(60) == 100
     assert worker.said("nats/server.conf") == 1
 
 
@@ -550,7 +553,7 @@ def test_whoever_asks_is_answered_in_any_inbox_and_nowhere_else(server, bus, pro
         servers.wait_until(lambda: worker.said("could not be delivered") == 1, what="told")
         sid = bus.subscribe("_INBOX.of.another.library")
         bus.publish("$SRV.PING.gantry-ingest", b"", reply="_INBOX.of.another.library")
-        assert json.loads(bus.next(10, sid).data)["name"] == "gantry-ingest"
+        assert json.loads(bus.next(60, sid).data)["name"] == "gantry-ingest"
         assert (
             json.loads(bus.request("$SRV.PING.gantry-ingest", b"").data)["name"] == "gantry-ingest"
         )
@@ -633,15 +636,16 @@ def test_slots_are_handed_round_robin(server, bus, program):
     slots."""
     done = Done(bus)
     flood = [task(bus, "w1", 100) for _ in range(30)]
-    with Echo(program, server, role="executor"):
+    with Echo(program, server, role="executor") as worker:
         for _ in range(4):
             done.next()
         late = [task(bus, w, 100) for w in ("w2", "w3", "w2", "w3")]
-        order = [done.next()[0] for _ in range(12)]
-        places = [order.index(command) for command in late]
-        assert max(places) <= 8, places
-        for _ in range(len(flood) + len(late) - 16):
+        begun = len(worker.calls())  # of the flood more, the longer it took to send these
+        for _ in range(len(flood) + len(late) - 4):
             done.next()
+        order = [call[1] for call in worker.calls()]
+        places = [order.index(command) - begun for command in late]
+        assert max(places) <= 8, places
         servers.wait_until(lambda: left(bus, "TASKS") == 0, what="acknowledged")
 
 
@@ -650,7 +654,7 @@ def test_a_new_workspace_is_served_without_a_restart(server, bus, program):
     with Echo(program, server, role="executor"):
         nats_files.provision(server, ["later"])
         one = task(bus, "later", 1)
-        assert done.next(10)[0] == one
+        assert done.next()[0] == one
 
 
 def test_nothing_is_fetched_while_the_database_is_down(server, bus, program):
@@ -662,13 +666,16 @@ def test_nothing_is_fetched_while_the_database_is_down(server, bus, program):
             assert done.next()[0] == first
             database.stop(signal.SIGQUIT)
             servers.wait_until(lambda: worker.said("a dependency is down"), what="noticed")
-            time.sleep(5.5)  # requests to the consumer that were under way end
+            consumer = functools.partial(bus.api, "CONSUMER.INFO.MEMORY.ingest_w1")
+            servers.wait_until(
+                lambda: consumer()["num_waiting"] == 0, what="requests to the consumer have ended"
+            )
             waiting = [ingest(bus, f"during {i}") for i in range(5)]
             time.sleep(3)
-            assert bus.api("CONSUMER.INFO.MEMORY.ingest_w1")["num_pending"] == 5
+            assert (consumer()["num_pending"], consumer()["num_waiting"]) == (5, 0)
             assert worker.texts() == ["before"]
             database.start()
-            assert {done.next(20)[0] for _ in waiting} == set(waiting)
+            assert {done.next()[0] for _ in waiting} == set(waiting)
             assert all(c[2] == 1 for c in worker.calls())
 
 
