@@ -75,6 +75,11 @@ def waiting(stack, table):
         return cursor.fetchone()[0]
 
 
+def stored(client, text, scope="s"):
+    body = {"scope": scope, "text": text}
+    client.post("/webhook/memory/ingest", body, prefer="wait=60").ok(200)
+
+
 def settled(stack, stream):
     with contextlib.closing(stack.operator()) as operator:
         wait_until(
@@ -95,7 +100,7 @@ def test_commands_held_for_another_attempt(system):
         with contextlib.closing(system.nats("admin", "hog")) as nats:
             publish(nats, HELD + 100, "memory.ingest", memory)
         is_named(system, "held", "ingest")
-        neighbour.ingest("s", f"beside it {uuid.uuid4()}").ok()
+        stored(neighbour, f"beside it {uuid.uuid4()}")
         cursor.execute("DROP TRIGGER hold ON memory")
     settled(system, "MEMORY")
 
@@ -120,6 +125,9 @@ def test_events_in_hand_and_requests_that_wait(system):
     until then and may wait twice (it is tried as the log's continuation first); whole ones
     follow."""
     event = {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}
+    others = [f"crowd{number}" for number in range(CORE // CORE_SHARE)]
+    for other in others:  # before requests begin to wait: they do not for ever
+        system.key("admin", other)
     with (
         concurrent.futures.ThreadPoolExecutor(1) as threads,
         contextlib.closing(system.nats("admin", "hog")) as nats,
@@ -143,19 +151,18 @@ def test_events_in_hand_and_requests_that_wait(system):
             refused = nats.next(60, sid)
             assert refused.headers["Nats-Service-Error-Code"] == "503"
             assert b"Too many requests of this workspace wait already" in refused.data
-            others = [f"crowd{number}" for number in range(CORE // CORE_SHARE)]
             for other in others:
                 with contextlib.closing(system.nats("admin", other)) as client:
                     publish(client, CORE_SHARE, "audit.list", lambda: {"limit": 1},
                             f"{client.inbox}.answers", other)
             is_named(system, "direct_requests", "audit", others[-1])
-            system.client("admin", "neighbour").ingest("s", f"beside it {uuid.uuid4()}").ok()
+            stored(system.client("admin", "neighbour"), f"beside it {uuid.uuid4()}")
 
 
 def test_answers_that_are_not_read(system):
     hog, neighbour = system.client("admin", "hog"), system.client("admin", "neighbour")
     for number in range(100):  # more than a socket takes at once
-        hog.ingest("long", f"{number} {uuid.uuid4()}" + " row" * 15000).ok()
+        stored(hog, f"{number} {uuid.uuid4()}" + " row" * 15000, "long")
     request = (
         f"GET /memory?scope=long&limit=100 HTTP/1.1\r\nHost: x\r\nX-API-Key: {hog.key}\r\n\r\n"
     ).encode()
@@ -174,14 +181,17 @@ def test_keys_that_wait_for_their_check(system):
     rng = random.Random(14)
     viewer = system.gantry("key", "create", "--workspace", "hog", "--role", "viewer")["key"]
     with contextlib.ExitStack() as links:
-        for _ in range(3 * CHECKS):
-            link = links.enter_context(
-                socket.create_connection(("127.0.0.1", int(system.ports["GATEWAY_PORT"])), 60)
-            )
-            link.sendall(
-                b"GET /memory HTTP/1.1\r\nHost: x\r\nX-API-Key: "
-                + made_up(rng, viewer[9:21]).encode()
-                + b"\r\n\r\n"
-            )
+        address = ("127.0.0.1", int(system.ports["GATEWAY_PORT"]))
+        waiting = [
+            links.enter_context(socket.create_connection(address, 60)) for _ in range(3 * CHECKS)
+        ]
+        requests = [
+            b"GET /memory HTTP/1.1\r\nHost: x\r\nX-API-Key: "
+            + made_up(rng, viewer[9:21]).encode()
+            + b"\r\n\r\n"
+            for _ in waiting
+        ]
+        for link, request in zip(waiting, requests, strict=True):  # faster than they are checked
+            link.sendall(request)
         is_named(system, "key_checks", "gateway", "")
         system.client("admin", "neighbour").get("/memory?limit=1").ok()
