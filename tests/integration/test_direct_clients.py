@@ -119,20 +119,24 @@ def test_a_client_with_an_odd_name_is_found(stack):
 
 
 def test_an_expired_key_ends_its_connections(stack):
-    made = make_key(stack)
-    victim = login(stack, made["key"])
-    with stack.database() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE api_key SET expires_at = now() + interval '4 seconds', changed_at = "
-            "clock_timestamp()"
-            " WHERE key_id = %s",
-            (made["key_id"],),
-        )
-    assert victim.wait_closed(promised(3))  # changed: connect again, with the new end
-    again = login(stack, made["key"])
+    for seconds in (4, 20, 100):
+        made = make_key(stack)
+        victim = login(stack, made["key"])
+        with stack.database() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE api_key SET expires_at = now() + make_interval(secs => %s), changed_at = "
+                "clock_timestamp() WHERE key_id = %s",
+                (seconds, made["key_id"]),
+            )
+        assert victim.wait_closed(promised(3))  # changed: connect again, with the new end
+        try:
+            again = login(stack, made["key"])
+            break
+        except NatsError:  # a busy machine: the end was there before
+            continue
     start = time.monotonic()
-    assert again.wait_closed(promised(8))
-    assert time.monotonic() - start < promised(7)
+    assert again.wait_closed(promised(seconds + 4))
+    assert time.monotonic() - start < promised(seconds + 3)
     with pytest.raises(NatsError):
         login(stack, made["key"])
 
@@ -271,10 +275,15 @@ def test_with_no_gateway_logins_fail_and_then_work_again(bare_gateways):
 def test_direct_requests_are_limited_by_workspace(make_stack):
     stack = make_stack(RATE_LIMIT_PER_MINUTE=40)
     client, other = stack.nats("viewer"), stack.nats("viewer", "calm")
-    answers = [client.request("gantry.v1.default.memory.search", {"query": "x"}) for _ in range(60)]
+    sid = client.subscribe(f"{client.inbox}.answers")
+    question = ("gantry.v1.default.memory.search", {"query": "x"}, None, f"{client.inbox}.answers")
+    start = time.monotonic()
+    client.publish_all([question] * 200)
+    answers = [client.next(sid=sid) for _ in range(200)]
+    came_back = (time.monotonic() - start) * 40 / 60
     kinds = [json.loads(answer.data)["status"] for answer in answers]
-    assert kinds.count("success") in range(40, 45)
-    assert kinds.count(429) == 60 - kinds.count("success")
+    assert 40 <= kinds.count("success") <= 42 + came_back
+    assert kinds.count(429) == 200 - kinds.count("success")
     refused = answers[kinds.index(429)]
     assert json.loads(refused.data)["code"] == "rate_limited"
     assert refused.headers["Nats-Service-Error-Code"] == "429"
@@ -314,7 +323,7 @@ def test_a_done_subject_carries_events_only(stack):
     mine.js_publish(
         "gantry.v1.default.memory.ingest", {"scope": "s", "text": "true"}, msg_id=command
     )
-    message = mine.next(30)
+    message = mine.next()
     assert message.subject == f"gantry.v1.default.memory.{command}.done"
     assert message.headers["Gantry-Event"] == "done"
     mine.close(), other.close()
@@ -330,13 +339,15 @@ def test_a_client_hears_every_command_of_its_workspace(stack):
     api = stack.client("developer")
 
     def ingest(i):
-        return api.clone().ingest("told", f"text {i}").ok().json["id"]
+        body = {"scope": "told", "text": f"text {i}"}
+        answer = api.clone().post("/webhook/memory/ingest", body, prefer="wait=60")
+        return answer.ok(200).json["id"]
 
     with concurrent.futures.ThreadPoolExecutor(24) as pool:
         ids = set(pool.map(ingest, range(96)))
     heard = set()
     while heard != ids:
-        message = client.next(30)
+        message = client.next()
         assert message.headers["Gantry-Event"] == "done"
         assert message.headers["Gantry-Status"] == "200"
         assert json.loads(message.data)["id"] == message.subject.split(".")[4]
@@ -344,7 +355,7 @@ def test_a_client_hears_every_command_of_its_workspace(stack):
     # What the stranger heard before the end of a command of its own is of its own workspace.
     last = str(uuid.uuid4())
     stranger.js_publish("gantry.v1.hostile.memory.ingest", {"scope": "s", "text": "x"}, msg_id=last)
-    while (message := stranger.next(30)).subject != f"gantry.v1.hostile.memory.{last}.done":
+    while (message := stranger.next()).subject != f"gantry.v1.hostile.memory.{last}.done":
         assert message.subject.startswith("gantry.v1.hostile.memory.")
         assert message.subject.split(".")[4] not in ids
     client.close(), stranger.close()
