@@ -24,7 +24,8 @@ class Writer(threading.Thread):
         while not self.ended.is_set():
             text = f"memory number {len(self.stored)}"
             try:
-                answer = self.client.ingest("load", text)
+                body = {"scope": "load", "text": text}
+                answer = self.client.post("/webhook/memory/ingest", body, prefer="wait=60")
             except OSError:
                 return
             if answer.status != 200:
@@ -42,7 +43,7 @@ def run(script, folder, stack, **env):
         [ROOT / "deploy" / script, folder],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
         env={**clean, "STACK_DIR": str(stack.directory), **env},
     )

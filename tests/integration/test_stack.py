@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 from gantry_testing.echo import PROGRAMS, actor_key
 from gantry_testing.stack import ROOT, Stack
-from gantry_testing.wait import promised, wait_until
+from gantry_testing.wait import promised, slowness, wait_until
 
 PARTS = ["audit", "executor", "gateway", "ingest", "nats", "postgres", "redis", "search"]
 VARIABLES = {
@@ -41,7 +41,7 @@ def own(make_stack):
 def make(stack, target, **env):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
-        ["make", target], cwd=ROOT, capture_output=True, text=True, timeout=180,
+        ["make", target], cwd=ROOT, capture_output=True, text=True, timeout=600,
         env={**clean, "STACK_DIR": str(stack.directory), **stack.ports, **env},
     )
 
@@ -58,7 +58,9 @@ def environment(stack, name):
 
 
 def remember(stack, text):
-    return stack.client().ingest("user:1", text).ok().json["id"]
+    body = {"scope": "user:1", "text": text}
+    answer = stack.client().post("/webhook/memory/ingest", body, prefer="wait=60")
+    return answer.ok().json["id"]
 
 
 def test_every_part_runs_and_the_env_file_says_where(own):
@@ -77,7 +79,7 @@ def test_a_second_make_up_changes_nothing_and_is_quick(own):
     done = make(own, "up")
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - start < promised(3)
-    assert sum(os.times()[2:4]) - used < 2
+    assert sum(os.times()[2:4]) - used < 2 * slowness()
     own.read_env()
     assert pids(own) == before
     assert own.api_key == key
@@ -120,7 +122,7 @@ def test_a_server_that_forgot_how_far_a_stream_had_come(own):
     for number in range(3):
         body = {"scope": "user:1", "text": f"after the sequence was lost {number}"}
         tries = (
-            own.client().post("/webhook/memory/ingest", body, prefer="wait=20")
+            own.client().post("/webhook/memory/ingest", body, prefer="wait=60")
             for _ in itertools.count()
         )
         wait_until(lambda: (answer := next(tries)).status != 503 and answer, 20).ok(200)
@@ -151,7 +153,7 @@ def test_the_backlog_that_scalers_read(own):
     """KEDA's nats-jetstream scaler asks the monitoring port for the consumer's num_pending."""
     def pending():
         url = own.env["NATS_MONITOR_URL"] + "/jsz?acc=GANTRY&consumers=true&config=true"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             account = json.load(answer)["account_details"][0]
         stream = next(one for one in account["stream_detail"] if one["name"] == "MEMORY")
         return next(
