@@ -30,12 +30,20 @@ PORTS = [
 ]
 
 
+SHARES = 8  # of the ports: workers of pytest-xdist and a pytest beside them
+
+
 def free_ports(count):
-    """Ports that nothing listens on, below the range that outgoing connections take theirs from."""
+    """Ports that nothing listens on, below the range that outgoing connections take theirs from.
+    Of this worker's share: a port is free until its server listens, and another worker must not
+    find it meanwhile."""
     low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1 ...
+    share = (int(worker[2:]) + 1) % SHARES if worker else 0
+    size = (max(low, 20000) - 10240) // SHARES
     found, start = [], int.from_bytes(os.urandom(2), "big")
-    for step in range(0, 65536, 7):
-        port = 10240 + (start + step) % (max(low, 20000) - 10240)
+    for step in range(size):
+        port = 10240 + share * size + (start + 7 * step) % size
         if port in found:
             continue
         with socket.socket() as probe:
