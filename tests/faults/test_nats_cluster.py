@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 from gantry_testing import servers
@@ -29,55 +30,69 @@ class Cluster:
         self.stack, self.directory, self.nodes = stack, pathlib.Path(directory), {}
         script = (stack.directory / "state/nats.stopped").read_text()
         words = (shlex.split(line)[1] for line in script.splitlines() if line.startswith("export "))
-        env = dict(word.split("=", 1) for word in words)
-        clients, routes = free_ports(3), free_ports(3)
+        self.env = dict(word.split("=", 1) for word in words)
         for conf in (ROOT / "nats").glob("*.conf"):
             shutil.copy(conf, directory)
             os.chmod(self.directory / conf.name, 0o644)
-        program = servers.lend(directory, servers.nats_server(), "nats-server")
+        self.program = servers.lend(directory, servers.nats_server(), "nats-server")
+
+    def _new_nodes(self):
+        ports = free_ports(9)
+        clients, routes, monitors = ports[:3], ports[3:6], ports[6:]
         for i, name in enumerate(("n1", "n2", "n3")):
             store = self.directory / name
+            shutil.rmtree(store, ignore_errors=True)
             store.mkdir()
             shutil.chown(store, servers.USER) if os.geteuid() == 0 else None
             others = ", ".join(
                 f'"nats://routes:pw@127.0.0.1:{port}"' for port in routes if port != routes[i]
             )
-            node = servers.Server(
+            self.nodes[name] = servers.Server(
                 [
                     "env",
-                    *(f"{k}={v}" for k, v in env.items()),
+                    *(f"{k}={v}" for k, v in self.env.items()),
                     f'NATS_NAME="{name}"',
                     'NATS_TAG="region:here"',
                     f'NATS_LISTEN="127.0.0.1:{clients[i]}"',
-                    f'NATS_HTTP="127.0.0.1:{free_ports(1)[0]}"',
+                    f'NATS_HTTP="127.0.0.1:{monitors[i]}"',
                     f'NATS_STORE_DIR="{store}"',
                     f'NATS_CLUSTER="127.0.0.1:{routes[i]}"',
                     f"NATS_ROUTES=[{others}]",
                     'NATS_PASSWORD_ROUTES="pw"',
-                    program,
+                    self.program,
                     "-c",
-                    f"{directory}/cluster.conf",
+                    f"{self.directory}/cluster.conf",
                 ],
                 clients[i],
-                directory,
-                f"{directory}/{name}.log",
+                str(self.directory),
+                f"{self.directory}/{name}.log",
             )
-            self.nodes[name] = node
-        self.replace = (f"127.0.0.1:{stack.ports['NATS_PORT']}", clients)
+        self.replace = (f"127.0.0.1:{self.stack.ports['NATS_PORT']}", clients)
 
     def start(self):
-        for node in self.nodes.values():
-            node.process = None
-            # All at once: a server alone waits for the others before JetStream answers.
-            threading.Thread(target=node.start).start()
-        wait_until(
-            lambda: all(node.process for node in self.nodes.values()), 20, "the servers start"
-        )
-        wait_until(
-            lambda: self.api("INFO").get("type", "").endswith("account_info_response"),
-            30,
-            "a leader",
-        )
+        """Servers that begin at the same moment can close each other's routes as duplicates and
+        never place a replica on one of them (seen with 2.10.27): then all begin anew."""
+        for _ in range(5):
+            self._new_nodes()
+            for node in self.nodes.values():
+                # All at once: a server alone waits for the others before JetStream answers.
+                threading.Thread(target=node.start).start()
+            if self._places_three():
+                return
+            self.stop()
+        raise AssertionError("no three servers form a cluster")
+
+    def _places_three(self):
+        """Whether a stream can have three replicas, which takes all servers. Looked at for a
+        while: who is only slow begins anew, too."""
+        probe = {"name": "PROBE", "subjects": ["probe"], "num_replicas": 3, "storage": "memory"}
+        ends = time.monotonic() + 30
+        while time.monotonic() < ends:
+            if "config" in self.api("STREAM.CREATE.PROBE", probe):
+                self.api("STREAM.DELETE.PROBE")
+                return True
+            time.sleep(0.1)
+        return False
 
     def urls(self, text):
         """Every URL of the one server becomes the list of the three."""
