@@ -5,8 +5,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/id.h"
 
-#define INBOX     "_INBOX.operator.status"
 #define MISSED_MS 5000 /* who has not answered then does not run, on the busiest machine */
 
 static enum rc
@@ -78,13 +78,15 @@ workers_ask(struct cli *cli, const char *verb, int64_t wait_ms, bool (*missing)(
     struct asking asking = { .fn = fn, .arg = arg };
     struct bus *bus = NULL;
     struct bus_sub *sub = NULL;
-    char subject[32];
-    const struct bus_out question = { .subject = subject, .reply = INBOX };
+    char subject[32], inbox[64], id[ID_TEXT_MAX];
+    const struct bus_out question = { .subject = subject, .reply = inbox };
 
+    id_new_random(id); /* or we would hear what others ask */
+    (void)snprintf(inbox, sizeof(inbox), "_INBOX.operator.%s", id);
     (void)snprintf(subject, sizeof(subject), "$SRV.%s", verb);
     enum rc rc = cli_bus(cli, &bus, err);
     if (rc == RC_OK)
-        rc = bus_subscribe(bus, INBOX, NULL, on_worker, &asking, &sub, err);
+        rc = bus_subscribe(bus, inbox, NULL, on_worker, &asking, &sub, err);
     if (rc == RC_OK)
         rc = bus_publish(bus, &question, err);
     int64_t start_ms = clock_mono_ms(), now_ms = start_ms;
