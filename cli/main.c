@@ -111,7 +111,7 @@ static const struct cli_command COMMANDS[] = {
       { NULL }, 1, 1, cmd_jobs_show },
     { "jobs", "cancel", "ID", "Cancel a job: its processes are gone within a second.",
       { NULL }, 1, 1, cmd_jobs_cancel },
-    { "status", NULL, NULL, "The state of all parts, and the length of queues; exit code 1 if something is down. A kind of worker of which none answers is waited for, at most 5 s.",
+    { "status", NULL, NULL, "The state of all parts, and the length of queues; exit code 1 if something is down. Ingest, search, audit and executor workers are waited for while none of a kind answers, at most 5 s.",
       { NULL }, 0, 0, cmd_status },
     { "top", NULL, NULL, "Queues, rates and workers, live on a terminal (q ends it); elsewhere, or with --once, one snapshot.",
       { "once", "interval=2" }, 0, 0, cmd_top },
