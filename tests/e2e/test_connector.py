@@ -252,7 +252,9 @@ def test_the_command_line(stack):
         if item["workspace"] == "default"
     ][0]
     assert row["egress"] == sorted(stand_ins.HOSTS)
-    assert stack.gantry("status")["workers"]["gantry-connector"] == 1
+    wait_until(
+        lambda: stack.gantry("status")["workers"].get("gantry-connector") == 1, 60, "it answers"
+    )
     assert stack.anonymous().get("/readyz").json["dependencies"]["connector"] == "up"
 
 
