@@ -44,13 +44,13 @@ def queue(stack, path, **params):
     plain = {"method": "POST", "url": f"{url}-plain", "json": {"n": 1}, **params}
     keyed = {**plain, "url": f"{url}-keyed", "idempotency_header": "Idempotency-Key"}
     actions = [{"action": "http.request", "params": one} for one in (plain, keyed)]
-    client = stack.client()
-    answer = wait_until(
-        lambda: (answer := client.post("/ai/execute", {"actions": actions})).status != 503
-        and answer,
-        60,
-        "they are taken",
-    )
+    client, key = stack.client(), str(uuid.uuid4())
+
+    def ask():
+        answer = client.post("/ai/execute", {"actions": actions}, idempotency_key=key)
+        return answer.status != 503 and answer
+
+    answer = wait_until(ask, 60, "they are taken")
     return answer.ok(202).json["job_ids"]
 
 
@@ -60,6 +60,10 @@ def ended(stack, job_id, seconds=150):
         return answer.status == 200 and answer.json["status"] in ENDED and answer.json
 
     return wait_until(look, seconds, "the job ends")
+
+
+def redis_is(stack, state):
+    return stack.anonymous().get("/readyz").json["dependencies"]["redis"] == state
 
 
 def both_sent(services, path):
@@ -113,8 +117,9 @@ def test_a_server_dies_while_the_service_thinks(stack, services, name):
     plain, keyed = queue(stack, path)
     wait_until(lambda: both_sent(services, path), 60, "both are sent")
     old = stack.kill(name)
-    stack.wait_started_again(name, old)
+    wait_until(lambda: stack.pid(name) not in (0, old), 60, f"{name} is started again")
     release.append(True)
+    stack.wait_started_again(name, old)
     stack.wait_ready(120)
     for job_id in (plain, keyed):
         job = ended(stack, job_id)
@@ -132,6 +137,8 @@ def test_without_redis_nothing_is_sent(stack, services):
         with stack.paused("connector"):
             plain, _ = queue(stack, "/mark")
             without_redis.enter_context(stack.paused("redis"))
+        # The connector has the time in which the gateway gives Redis up.
+        wait_until(lambda: redis_is(stack, "down"), 60, "Redis is missed")
         assert not services.asked("plain.example/mark-plain")
     assert ended(stack, plain)["result"]["outcome"] == "ok"
     assert len(services.asked("plain.example/mark-plain")) == 1

@@ -47,8 +47,9 @@ def test_a_program_dies_while_receivers_think(stack, services, name):
     wanted = {append(stack, path) for _ in range(6)}
     wait_until(lambda: len(services.asked(f"plain.example/{path}")) >= 2, 60, "two are under way")
     old = stack.kill(name)
-    stack.wait_started_again(name, old)
+    wait_until(lambda: stack.pid(name) not in (0, old), 60, f"{name} is started again")
     release.append(True)
+    stack.wait_started_again(name, old)
     stack.wait_ready(120)
     wanted |= {append(stack, path) for _ in range(3)}
 
