@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from gantry_testing.nats import Nats
+from gantry_testing.unwritable import unwritable
 from gantry_testing.wait import wait_until
 
 APPEND = {"actor": "a", "action": "b", "target": "c", "decision": "allowed"}
@@ -106,39 +107,12 @@ def test_a_preview_is_one_event(system):
     assert rows(system, "SELECT count(*) FROM audit_events WHERE action = 'actions.list'") == [(1,)]
 
 
-@contextlib.contextmanager
-def end_refused(stack, event_id):
-    """The database takes everything of that request but its end. Gives the number of attempts: a
-    sequence counts what is rolled back, too."""
-    with contextlib.closing(stack.database()) as database, database.cursor() as cursor:
-        cursor.execute(
-            "CREATE SEQUENCE ends_refused; CREATE FUNCTION refuse_end() RETURNS trigger"
-            " LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
-            f" IF NEW.event_id = '{event_id}' AND NEW.status = 'success' THEN"
-            " PERFORM nextval('public.ends_refused'); RAISE 'x' USING ERRCODE = 'XX000';"
-            " END IF; RETURN NEW; END $$;"
-            "CREATE TRIGGER refuse_end BEFORE INSERT ON audit_log"
-            " FOR EACH ROW EXECUTE FUNCTION refuse_end()"
-        )
-
-        def attempts():
-            cursor.execute("SELECT last_value FROM ends_refused WHERE is_called")
-            return sum(row[0] for row in cursor.fetchall())
-
-        try:
-            yield attempts
-        finally:
-            cursor.execute(
-                "DROP TRIGGER refuse_end ON audit_log; DROP FUNCTION refuse_end();"
-                "DROP SEQUENCE ends_refused"
-            )
-
-
 def test_an_end_that_cannot_be_recorded_is_waited_for(system, report):
     """For longer than any end may take: it is in the stream, so nobody says "interrupted" of it.
     The worker looks for what is overdue once a second, and tries the end again and again."""
     stuck = str(uuid.uuid4())
-    with end_refused(system, stuck) as attempts:
+    end = f"NEW.event_id = '{stuck}' AND NEW.status = 'success'"
+    with unwritable(system, "audit_log", "XX000", end) as attempts:
         report("default", announcement(stuck), "intent")
         announced = "SELECT count(*) FROM audit_announced WHERE event_id = %s"
         wait_until(lambda: rows(system, announced, stuck) == [(1,)], 60, "it is announced")

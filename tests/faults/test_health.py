@@ -8,6 +8,7 @@ import time
 import uuid
 
 import pytest
+from gantry_testing.unwritable import unwritable
 from gantry_testing.wait import wait_until
 
 TASK = {"task": {"type": "ping", "message": "m"}}
@@ -174,32 +175,6 @@ def test_rows_that_cannot_be_read_are_no_verdict(system, state):
             assert answer.status in (500, 503), answer
     wait_until(lambda: client.get(f"/memory/{made}").status == 200, 60, "it is read again")
     wait_until(lambda: client.get("/ai/audit?limit=1").status == 200, 60, "and the log")
-
-
-@contextlib.contextmanager
-def unwritable(system, table, state):
-    """Whoever writes that table hears of an error with that SQLSTATE. Gives the number of those
-    who did: a sequence counts what is rolled back, too."""
-    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
-        cursor.execute(
-            "CREATE SEQUENCE unwritten; CREATE FUNCTION unwritable() RETURNS trigger"
-            " LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN PERFORM nextval('public.unwritten');"
-            f" RAISE 'x' USING ERRCODE = '{state}'; END $$;"
-            f"CREATE TRIGGER unwritable BEFORE INSERT OR UPDATE OR DELETE ON {table}"
-            " FOR EACH ROW EXECUTE FUNCTION unwritable()"
-        )
-
-        def tries():
-            cursor.execute("SELECT last_value FROM unwritten WHERE is_called")
-            return sum(row[0] for row in cursor.fetchall())
-
-        try:
-            yield tries
-        finally:
-            cursor.execute(
-                f"DROP TRIGGER unwritable ON {table}; DROP FUNCTION unwritable();"
-                "DROP SEQUENCE unwritten"
-            )
 
 
 FAILED = {  # what a failure of ours may be answered, by SQLSTATE: held for later, or given up
