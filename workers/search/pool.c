@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -41,8 +42,10 @@ struct pool {
     pthread_cond_t work;
     TAILQ_HEAD(, queue) ring;         /* owned; whose turn is next comes first */
     size_t waiting, reading, at_long; /* at_long: threads with long queries */
+    int64_t rest_us;                  /* until then no long query is begun; monotonic */
     bool stopping, added;             /* added: since the threads were told; of the loop's thread */
     size_t n, idle;
+    long processors;
     struct thread *threads; /* owned */
     struct {
         enum { HELP_NONE, HELP_WANTED, HELP_UNDER_WAY, HELP_DONE } state;
@@ -63,17 +66,19 @@ find(struct pool *pool, const char *workspace, bool is_long)
     return NULL;
 }
 
-/* Are the next requests left for the thread that is there already? */
-static bool
-can_wait(const struct queue *queue)
+/* Until when are the next requests left: for the thread that is there already, or because long ones rest? */
+static int64_t
+closed_until(const struct pool *pool, const struct queue *queue)
 {
-    return !queue->is_long && queue->active > 0 && queue->waiting < POOL_ENOUGH &&
-           clock_mono_us() < queue->since_us + POOL_LONG_US;
+    if (queue->is_long)
+        return pool->rest_us;
+    return queue->active > 0 && queue->waiting < POOL_ENOUGH ? queue->since_us + POOL_LONG_US : 0;
 }
 
-/* May one more thread go there now? *reads: the workspace has to be read first; *later: perhaps soon. */
+/* May one more thread go there now? *reads: the workspace has to be read first; *again_us: if not, when to
+ * look again, where that is known. */
 static bool
-is_open(struct pool *pool, const struct queue *queue, bool *reads, bool *later)
+is_open(struct pool *pool, const struct queue *queue, bool *reads, int64_t *again_us)
 {
     size_t most = pool->n > 1 ? pool->n - 1 : 1;
     *reads = false;
@@ -84,8 +89,9 @@ is_open(struct pool *pool, const struct queue *queue, bool *reads, bool *later)
     size_t active = queue->active + (other ? other->active : 0);
     if (active >= most || queue->reading > 0 || (other && other->reading > 0))
         return false;
-    if (can_wait(queue)) {
-        *later = true;
+    int64_t until_us = closed_until(pool, queue);
+    if (clock_mono_us() < until_us) {
+        *again_us = until_us < *again_us ? until_us : *again_us;
         return false;
     }
     *reads = !shelf_ready(pool->search->shelf, queue->workspace);
@@ -107,6 +113,19 @@ take(struct pool *pool, struct queue *queue, struct request *batch[POOL_TAKE_MAX
     return n;
 }
 
+/* One thread is more than the share of long queries where there are few processors. */
+static void
+rest(struct pool *pool, int64_t took_us)
+{
+    int64_t able = (int64_t)pool->n;
+    if (able > pool->processors)
+        able = pool->processors;
+    if (able >= POOL_LONG_SHARE)
+        return;
+    int64_t rest_us = took_us * (POOL_LONG_SHARE - able) / able;
+    pool->rest_us = clock_mono_us() + (rest_us < POOL_REST_US ? rest_us : POOL_REST_US);
+}
+
 /* The work of a thread; the lock is held but while it searches. */
 static void
 work(struct thread *thread, struct queue *queue, bool reads)
@@ -117,7 +136,7 @@ work(struct thread *thread, struct queue *queue, bool reads)
     TAILQ_REMOVE(&pool->ring, queue, link);
     TAILQ_INSERT_TAIL(&pool->ring, queue, link);
     queue->active++;
-    queue->since_us = clock_mono_us();
+    int64_t since_us = queue->since_us = clock_mono_us();
     pool->at_long += queue->is_long;
     queue->reading += reads;
     pool->reading += reads;
@@ -128,6 +147,8 @@ work(struct thread *thread, struct queue *queue, bool reads)
     (void)pthread_mutex_lock(&pool->lock);
     queue->active--;
     bool was_long = queue->is_long;
+    if (was_long)
+        rest(pool, clock_mono_us() - since_us);
     pool->at_long -= was_long;
     queue->reading -= reads;
     pool->reading -= reads;
@@ -141,24 +162,25 @@ work(struct thread *thread, struct queue *queue, bool reads)
 
 /* An embedding server that fails is asked now and then by whoever comes along. */
 static void
-wait_for_work(struct thread *thread, bool later)
+wait_for_work(struct thread *thread, int64_t again_us)
 {
     struct pool *pool = thread->pool;
-    if (!later && !embed_failing(thread->searcher.embedder)) {
+    if (again_us == INT64_MAX && !embed_failing(thread->searcher.embedder)) {
         (void)pthread_cond_wait(&pool->work, &pool->lock);
         return;
     }
-    int64_t until_us = clock_mono_us() + (later ? POOL_LONG_US : 1000000);
+    int64_t probe_us = clock_mono_us() + 1000000;
+    int64_t until_us = again_us < probe_us ? again_us : probe_us;
     const struct timespec until = { until_us / 1000000, until_us % 1000000 * 1000 };
     (void)pthread_cond_clockwait(&pool->work, &pool->lock, CLOCK_MONOTONIC, &until);
 }
 
 /* Nothing to do, or nothing yet. */
 static void
-idle(struct thread *thread, bool later)
+idle(struct thread *thread, int64_t again_us)
 {
     thread->pool->idle++;
-    wait_for_work(thread, later);
+    wait_for_work(thread, again_us);
     thread->pool->idle--;
 }
 
@@ -224,16 +246,17 @@ run(void *arg)
     struct pool *pool = thread->pool;
     (void)pthread_mutex_lock(&pool->lock);
     while (!pool->stopping) {
-        bool reads = false, later = false;
+        bool reads = false;
+        int64_t again_us = INT64_MAX;
         help(pool);
         probe(thread);
         struct queue *queue = TAILQ_FIRST(&pool->ring);
-        while (queue && !is_open(pool, queue, &reads, &later))
+        while (queue && !is_open(pool, queue, &reads, &again_us))
             queue = TAILQ_NEXT(queue, link);
         if (queue)
             work(thread, queue, reads);
         else if (pool->help.state != HELP_WANTED)
-            idle(thread, later);
+            idle(thread, again_us);
     }
     (void)pthread_mutex_unlock(&pool->lock);
     db_close(thread->searcher.db);
@@ -263,6 +286,9 @@ pool_new(struct search *s, size_t threads, struct pool **out, struct err *err)
         return err_set(err, RC_TEMP, "no memory");
     *out = pool; /* whatever was begun, pool_free() ends */
     pool->search = s;
+    pool->processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (pool->processors < 1)
+        pool->processors = 1;
     TAILQ_INIT(&pool->ring);
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->work, NULL);
@@ -347,7 +373,8 @@ add(struct pool *pool, struct request *request)
     TAILQ_INSERT_TAIL(&queue->requests, request, link);
     pool->waiting++;
     queue->waiting++;
-    if (queue->waiting == 1 || !can_wait(queue)) /* the first one wakes who will look again */
+    /* The first one wakes who will look again. */
+    if (queue->waiting == 1 || clock_mono_us() >= closed_until(pool, queue))
         pool->added = true;
     return true;
 }

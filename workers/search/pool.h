@@ -4,7 +4,8 @@
  *
  * A thread takes requests of one workspace: those with short queries together, a long one alone. Short
  * ones pass long ones, at which one thread in four is at a time, whosesoever they are: they would take
- * the processors from everybody. While a thread is at the short ones of a workspace, others leave the rest of
+ * the processors from everybody. Where there are fewer than four processors, that thread rests after each
+ * long one, so that they take a quarter of the time of all. While a thread is at the short ones of a workspace, others leave the rest of
  * them for it, so that more go together, which is cheaper for each: unless there are enough for another,
  * or it takes long.
  * Workspaces take turns. One thread is kept from any single workspace, and one from those that have
@@ -25,6 +26,7 @@
 #define POOL_TAKE_MAX      8   /* requests that a thread takes at once */
 #define POOL_ALONE_BYTES   512 /* a longer query is taken alone */
 #define POOL_LONG_SHARE    4   /* one thread in so many answers such ones, but at least one */
+#define POOL_REST_US       100000 /* at most, after each */
 #define POOL_ENOUGH        8   /* for another thread */
 #define POOL_LONG_US       20000
 #define POOL_WAITING_MAX   4096 /* then: unavailable */
