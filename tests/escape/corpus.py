@@ -32,6 +32,15 @@ def syscall(name, *args):
 # to meet the processor's has one that can be met, and such an attempt does nothing else.
 CPU_UNREACHED = 600000
 CPU_SMALL = 1500
+# More processes than a task may have. One that is refused waits: they are counted every 20 ms.
+SPAWN = """
+import os, time
+while True:
+    try:
+        os.posix_spawn("/usr/bin/sleep", ["sleep", "1000"], {})
+    except OSError:
+        time.sleep(1)
+"""
 
 C = """
 #define _GNU_SOURCE

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a task has printed is in the answer, however the task ended."""
 import pytest
+from corpus import SPAWN
 
 DOTS = (
     "import itertools, time\nfor i in itertools.count():\n"
@@ -48,8 +49,7 @@ PYTHON = {
     ),
     "memory_refused": ("print('big', end=''); x = ' ' * (1 << 40)", 60, "memory_limit", "big"),
     "processes": (
-        "print('many', end='')\nimport os\nwhile True: os.posix_spawn('/usr/bin/sleep', ['sleep', "
-        "'1000'], {})",
+        "print('many', end='')\n" + SPAWN,
         280,
         "process_limit",
         "many",

@@ -3,7 +3,7 @@
 far."""
 
 import pytest
-from corpus import CPU_SMALL
+from corpus import CPU_SMALL, SPAWN
 
 TRUE_TO_MS = 20
 SETUP_MS = (
@@ -47,7 +47,7 @@ ENDS = {
         {},
     ),
     "process_limit": (
-        "while True: os.posix_spawn('/usr/bin/sleep', ['sleep', '1000'], {})",
+        SPAWN,
         "process_limit",
         {},
     ),
