@@ -23,11 +23,11 @@
 
 #include "search.h"
 
-#define POOL_TAKE_MAX      8   /* requests that a thread takes at once */
-#define POOL_ALONE_BYTES   512 /* a longer query is taken alone */
-#define POOL_LONG_SHARE    4   /* one thread in so many answers such ones, but at least one */
+#define POOL_TAKE_MAX      8      /* requests that a thread takes at once */
+#define POOL_ALONE_BYTES   512    /* a longer query is taken alone */
+#define POOL_LONG_SHARE    4      /* one thread in so many answers such ones, but at least one */
 #define POOL_REST_US       100000 /* at most, after each */
-#define POOL_ENOUGH        8   /* for another thread */
+#define POOL_ENOUGH        8      /* for another thread */
 #define POOL_LONG_US       20000
 #define POOL_WAITING_MAX   4096 /* then: unavailable */
 #define POOL_WAITING_SHARE 1024 /* of one workspace */
