@@ -7,7 +7,7 @@ import time
 import uuid
 
 import pytest
-from gantry_testing.nats import Nats
+from gantry_testing.reports import announcement, event, reporting
 from gantry_testing.unwritable import unwritable
 from gantry_testing.wait import wait_until
 
@@ -46,36 +46,9 @@ def settled(stack):
     wait_until(empty, 150, "the AUDIT stream is empty", interval=0.2)
 
 
-def event(event_id, **members):
-    return {
-        "v": 1,
-        "type": "request",
-        "event_id": event_id,
-        "actor_type": "key",
-        "key_id": None,
-        "action": "POST /keys",
-        "decision": "allowed",
-        "time": "2026-01-02T03:04:05Z",
-        "count": 1,
-        **members,
-    }
-
-
-def announcement(event_id):
-    return event(event_id, status="unknown", error_reason="interrupted", intent=True)
-
-
 @pytest.fixture(scope="module")
 def report(system):
-    """Publishes as the gateway does; the PubAck is awaited."""
-    with contextlib.closing(Nats(system.nats_url("gateway"), inbox="_INBOX.gateway")) as nats:
-        def publish(workspace, body, kind="audit"):
-            taken = nats.js_publish(
-                f"gantry.v1.{workspace}.audit.request.gateway",
-                json.dumps(body).encode(),
-                f"{body['event_id']}.{kind}",
-            )
-            assert taken.get("stream") == "AUDIT", taken
+    with reporting(system) as publish:
         yield publish
 
 

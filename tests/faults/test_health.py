@@ -8,6 +8,7 @@ import time
 import uuid
 
 import pytest
+from gantry_testing.reports import announcement, event, reporting
 from gantry_testing.unwritable import unwritable
 from gantry_testing.wait import wait_until
 
@@ -242,6 +243,83 @@ def replay_the_dead(client):
 )
 def test_memories_that_cannot_be_written_are_no_verdict(system, table, state):
     change_memories(system, table, state)
+
+
+# --- the audit log that cannot be written ---------------------------------------------------------
+
+def look(system, query, *values):
+    with contextlib.closing(system.database()) as database, database.cursor() as cursor:
+        cursor.execute(query, values or None)
+        return cursor.fetchall()
+
+
+def kinds(system, ids):
+    """{event id: what the log has of it}"""
+    query = "SELECT event_id::text, array_agg(kind ORDER BY kind) FROM audit_log WHERE event_id ="
+    return dict(look(system, query + " ANY(%s::uuid[]) GROUP BY 1", list(ids)))
+
+
+def append(client, prefer):
+    return client.post("/webhook/audit/append", EVENT, prefer=prefer)
+
+
+def fill_a_tile(system, client, tries):
+    """Nothing can be appended that would fill a tile, after which nothing can be appended at all;
+    an append makes two leaves."""
+    made = []
+    wait_until(
+        lambda: made.append(append(client, "respond-async").ok(202)) or tries(), 60, "a full tile"
+    )
+    edge = "SELECT mod(count(*), 256) >= 254 FROM audit_log"
+    wait_until(lambda: look(system, edge) == [(True,)], 60, "the log ends before it")
+    return made
+
+
+@pytest.mark.parametrize("state", ["XX000", "53100", "P0002"])
+@pytest.mark.parametrize(
+    "table", ["audit_log", "audit_tile", "audit_checkpoint", "audit_announced"]
+)
+def test_events_that_cannot_be_written_are_no_verdict(system, table, state):
+    """None is refused or given up, and of none is said that it is in the log. The worker is the
+    only one: it does not look where the log ends before a batch, and P0002 is what it hears if that
+    is elsewhere."""
+    client, theirs, written = system.client("admin", "unwritten"), "unwritten", {}
+    ended, begun = str(uuid.uuid4()), str(uuid.uuid4())
+    success = {"status": "success", "http_status": 201}
+    system.take_down("audit-2")
+    try:
+        for _ in range(3):
+            append(client, "wait=60").ok()
+        pid, said = system.pid("audit"), len(system.log("audit"))
+        with reporting(system) as report:
+            report(theirs, announcement(ended), "intent")
+            announced = "SELECT count(*) FROM audit_announced WHERE workspace = %s"
+            wait_until(lambda: look(system, announced, theirs) == [(1,)], 60, "it is announced")
+            with unwritable(system, table, state) as tries:
+                report(theirs, event(ended, **success))
+                made = fill_a_tile(system, client, tries) if table == "audit_tile" else []
+                report(theirs, announcement(begun), "intent")
+                wait_until(tries, 60, f"a write of {table} is tried")
+                asked = [append(client, "wait=1") for _ in range(2)]
+                report(theirs, event(begun, **success))
+                told = {one.json["event_id"] for one in asked if one.status == 200}
+                assert kinds(system, told) == dict.fromkeys(told, ["event", "request"])
+                assert table == "audit_announced" or not told
+                assert {one.status for one in asked} <= {200, 202, 503}, asked
+                assert table == "audit_tile" or kinds(system, [ended]) == {}
+                wait_until(
+                    lambda: f"SQLSTATE {state}" in system.log("audit")[said:], 60, "the reason"
+                )
+        for answer in made + [one for one in asked if one.status != 503]:
+            written[answer.json["event_id"]] = ["event", "request"]
+        written.update({ended: ["request"], begun: ["request"]})
+        wait_until(lambda: kinds(system, written) == written, 120, "each is recorded")
+        wait_until(lambda: look(system, announced, theirs) == [(0,)], 60, "nothing is open")
+        assert system.pid("audit") == pid
+    finally:
+        system.bring_back("audit-2", ready=False)
+    assert system.gantry("dlq", "list", "--workspace", theirs)["items"] == []
+    assert system.gantry("audit", "verify")["ok"]
 
 
 def test_postgresql_told_to_stop_comes_back(system):

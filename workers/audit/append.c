@@ -319,6 +319,13 @@ leave_out(struct audit *audit, struct db *db, struct batch *batch, struct tiles 
     return RC_OK;
 }
 
+/* Whether the log is expected to end with our last batch, so that nobody looks. */
+static bool
+continues(const struct audit *audit)
+{
+    return audit->alone && audit->careful == 0;
+}
+
 /* The lock, and the certainty that the log ends where we think. */
 static enum rc
 take_over(struct audit *audit, struct db *db, struct batch *batch, struct err *err)
@@ -326,7 +333,7 @@ take_over(struct audit *audit, struct db *db, struct batch *batch, struct err *e
     bool loaded = audit->loaded;
     uint64_t size = audit->tree.size;
 
-    if (audit->alone && audit->careful == 0)
+    if (continues(audit))
         return head_continue(audit, db, batch->recorded_ms, err);
     enum rc rc = head_check(audit, db, &audit->last_ms, err);
     audit->alone = rc == RC_OK && loaded && audit->tree.size == size && audit->signed_note[0];
@@ -397,10 +404,11 @@ append_leaves(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
             leaves[i].known = leaves[i].announced;
         if ((rc = prepare(audit, &batch, err)) != RC_OK || (rc = db_begin(db, NULL, err)) != RC_OK)
             return rc;
+        bool unlooked = continues(audit);
         rc = append_once(audit, db, &batch, err);
         if (rc != RC_OK)
             db_abort(db);
-        moved = audit->alone && rc == RC_NOTFOUND;
+        moved = unlooked && rc == RC_NOTFOUND;
         audit->alone = audit->alone && !moved;
         if (rc == RC_CONFLICT) { /* where one redelivery is, there are more */
             audit->careful = CAREFUL_BATCHES;
@@ -409,6 +417,9 @@ append_leaves(struct audit *audit, struct db *db, struct leaf *leaves, size_t n,
             audit->careful--;
         }
     } while (moved || (rc == RC_CONFLICT && conflicts < 2));
-    return rc == RC_CONFLICT ? err_set(err, RC_TEMP, "events collide with others being stored")
-                             : rc;
+    if (rc == RC_CONFLICT)
+        return err_set(err, RC_TEMP, "events collide with others being stored");
+    if (rc == RC_NOTFOUND) /* head_continue() was not asked: the database's, and not the events' */
+        return err->rc = RC_TEMP;
+    return rc;
 }
