@@ -142,7 +142,8 @@ apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *c
         counts->updated++;
     else
         counts->created++;
-    return RC_OK;
+    bool begun = json_int(json_member(answer, "state"), "last_seq", 0) > 0;
+    return begun ? RC_OK : repair_new_stream(cli, name, body, err);
 }
 
 static enum rc

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * repair - consumers that are ahead of their stream are made anew.
+ * repair - consumers that are ahead of their stream are made anew; streams get their first message.
  */
 #include "repair.h"
 
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -170,4 +171,43 @@ repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *
         }
     }
     return rc;
+}
+
+/* The first subject of a stream, of a workspace that none can be: no consumer asks for it. */
+static enum rc
+own_subject(const cJSON *body, char out[SUBJECT_LEN], struct err *err)
+{
+    const cJSON *first =
+        json_member(body, "subjects") ? json_member(body, "subjects")->child : NULL;
+    if (!cJSON_IsString(first) || strlen(first->valuestring) >= SUBJECT_LEN)
+        return err_set(err, RC_BUG, "a stream without a subject");
+    (void)strlcpy(out, first->valuestring, SUBJECT_LEN);
+    for (char *star = out; (star = strchr(star, '*')) != NULL;)
+        *star = '_';
+    return RC_OK;
+}
+
+/* PURGE takes also what a repetition has stored. */
+enum rc
+repair_new_stream(struct cli *cli, const char *stream, const cJSON *body, struct err *err)
+{
+    AUTO(json) cJSON *stored = NULL;
+    AUTO(json) cJSON *purged = NULL;
+    AUTO(buf) struct buf filter = { 0 };
+    char own[SUBJECT_LEN];
+    struct json_writer w;
+    int64_t code = 0;
+
+    enum rc rc = own_subject(body, own, err);
+    if (rc == RC_OK)
+        rc = cli_js_patient(cli, own, "", &stored, &code, err);
+    if (rc != RC_OK)
+        return rc;
+    buf_init(&filter, BODY_MAX);
+    json_begin(&w, &filter);
+    json_object(&w, NULL);
+    json_put_string(&w, "filter", own);
+    json_close(&w);
+    rc = json_end(&w);
+    return rc == RC_OK ? ask(cli, "STREAM.PURGE", stream, buf_text(&filter), &purged, err) : rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * repair - consumers that are ahead of their stream are made anew.
+ * repair - consumers that are ahead of their stream are made anew; streams get their first message.
  *
  * Why `gantry provision --no-workspaces` belongs after each start of a NATS server of version 2.10:
  *
@@ -14,17 +14,26 @@
  *    own description stays under the old one, and the start after that cannot read the stream. An
  *    update of the stream, also one that changes nothing, writes both anew (provision.c does it).
  *
- * Source: nats-server issues 6881 and 5412 for the first; setupAEK() in its filestore.go for the second
+ * 3. However it was stopped, what it first writes to a stream that never had a message it does not
+ *    encrypt, and so cannot read later: at a start it takes the key of a block only if the block's file
+ *    has a byte. A message that comes and goes leaves some.
+ *
+ * Source: nats-server issues 6881 and 5412 for the first; setupAEK() in its filestore.go for the second;
+ *         lastChecksum() there, and pull request 7008, for the third
  */
 #ifndef GANTRY_CLI_REPAIR_H
 #define GANTRY_CLI_REPAIR_H
 
 #include "base/rc.h"
+#include "json/json.h"
 
 struct cli;
 
 /* All consumers of a work queue; *count grows by those made anew. A stream that is not there has
  * none. */
 enum rc repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *err);
+
+/* A stream that never had a message; body: its own of nats/streams. */
+enum rc repair_new_stream(struct cli *cli, const char *stream, const cJSON *body, struct err *err);
 
 #endif

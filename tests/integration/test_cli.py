@@ -5,8 +5,10 @@ import collections
 import http.server
 import json
 import os
+import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -368,6 +370,35 @@ def test_provision_is_idempotent_and_repairs(cli, nats):
     with nats.connect() as client:
         client.api("STREAM.DELETE.TASKS", "")
     assert cli.json("provision")["streams_created"] == 1
+
+
+@pytest.mark.parametrize("made", ["by this version", "by an earlier one"])
+def test_the_first_message_of_a_stream_is_kept(made):
+    """nats-server 2.10 does not encrypt what it first writes to a stream that was empty when it
+    stopped, and cannot read that when it has forgotten it."""
+    secret = b"a text that nobody reads on the disk"
+    with nats_files.server() as server:
+        cli = Cli(GANTRY_NATS_OPERATOR_URL=server.url("operator"))
+        if made == "by this version":
+            cli.run("provision", "--no-workspaces", "--connector")
+        else:
+            nats_files.provision(server)
+        server.restart()
+        cli.run("provision", "--no-workspaces")
+        kept = {}
+        with server.connect() as client:
+            for _, text in nats_files.bodies("streams"):
+                name, subject = json.loads(text)["name"], json.loads(text)["subjects"][0]
+                assert client.api(f"STREAM.INFO.{name}")["state"]["messages"] == 0
+                kept[name] = client.js_publish(subject.replace("*", "first"), secret)["seq"]
+        assert len(kept) == 5
+        for path in pathlib.Path(server.directory).rglob("*.blk"):
+            assert secret not in path.read_bytes(), path
+        server.restart(signal.SIGKILL)
+        with server.connect() as client:
+            for name, seq in kept.items():
+                found = client.api(f"STREAM.MSG.GET.{name}", {"seq": seq})
+                assert base64.b64decode(found["message"]["data"]) == secret, name
 
 
 def test_provision_takes_over_from_shared_consumers(cli, nats):
