@@ -11,6 +11,7 @@ try more, or others."""
 import json
 import os
 import random
+import signal
 
 import pytest
 from gantry_testing import nats_files
@@ -60,3 +61,48 @@ def test_the_newest_letters_stay(which):
                 assert mine[-1] in kept, number
                 assert len(kept) >= min(MOST, len(mine)), number
             mine[:] = kept
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_what_a_kill_brings_back(full):
+    """A removal whose mark is gone with its block: only what was removed may be there again, and
+    only in a full DEAD is something dropped in its place, the oldest."""
+    mine, large = SUBJECTS[0], bytes(900_000)
+    with nats_files.server() as server:
+        nats_files.provision(server)
+        with server.connect("operator") as client:
+            config = client.api("STREAM.INFO.DEAD")["config"]
+            if full:
+                config["max_msgs_per_subject"] = MOST
+                nats_files.taken(client.api("STREAM.UPDATE.DEAD", json.dumps(config).encode()))
+
+            def put(subject, data=b"letter"):
+                answer = client.js_publish(subject, data)
+                nats_files.taken(answer)
+                return answer["seq"]
+
+            def remove(seq):
+                body = json.dumps({"seq": seq}).encode()
+                nats_files.taken(client.api("STREAM.MSG.DELETE.DEAD", body))
+
+            others = (f"gantry.v1.other{number}.dead.ingest" for number in range(12))
+            letters = [put(mine) for _ in range(MOST)]
+            for _ in range(4):  # so many are a block
+                put(next(others), large)
+            between = [put(next(others), large)]
+            removed = letters.pop(2)
+            remove(removed)  # its mark is in the second block
+            between += [put(next(others), large) for _ in range(3)]
+            for _ in range(4):
+                put(next(others), large)
+            letters.append(put(mine))
+            for seq in between:
+                remove(seq)
+            before = present(client)
+            assert set(letters) <= before
+        server.restart(signal.SIGKILL)
+        with server.connect("operator") as client:
+            after = present(client)
+    back, lost = after - before, before - after
+    assert back <= {removed, *between}
+    assert lost <= set(letters[: len(back & {removed})] if full else [])
