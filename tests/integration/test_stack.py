@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 from gantry_testing.echo import PROGRAMS, actor_key
-from gantry_testing.stack import ROOT, Stack
+from gantry_testing.stack import ROOT, Stack, free_ports
 from gantry_testing.wait import promised, slowness, wait_until
 
 PARTS = ["audit", "executor", "gateway", "ingest", "nats", "postgres", "redis", "search"]
@@ -425,6 +425,16 @@ def test_down_and_up_keep_the_data(own):
             assert probe.connect_ex(("127.0.0.1", int(port))) != 0
     own.up()
     assert own.client().get(f"/memory/{kept}").ok().json["content"] == "kept over a restart"
+
+
+def test_a_stack_moves_to_other_ports(own):
+    kept = remember(own, "kept while the ports change")
+    own.down()
+    own.ports = dict(zip(own.ports, map(str, free_ports(len(own.ports))), strict=True))
+    own.up()
+    assert own.env["DATABASE_URL"].endswith(f":{own.ports['POSTGRES_PORT']}/gantry")
+    assert own.client().get(f"/memory/{kept}").ok().json["content"] == "kept while the ports change"
+    assert own.gantry("audit", "verify")
 
 
 def test_two_stacks_side_by_side_and_below_a_closed_folder(own, built):
