@@ -21,8 +21,8 @@
 static const struct cli_command COMMANDS[] = {
     { "migrate", NULL, NULL, "Bring the database's schema and roles up to date. With --additions, leave out migrations that remove what the previous release needs: for an upgrade while its programs run.",
       { "additions", NULL }, 0, 0, cmd_migrate },
-    { "provision", NULL, NULL, "Create or update the NATS streams and consumers; replicas and places stay what they are. With --no-workspaces, which needs no database and leaves the shared consumers of an earlier release, it belongs after each start of the NATS server. Servers that elect a leader, or that their cluster has not heard of yet, are waited for, at most 60 s for each request. With --connector, also what gantry-connector needs; once made, it is kept up to date without the word.",
-      { "replicas=N", "place=TAG[,TAG...]", "no-workspaces", "wait=SECONDS", "connector", NULL }, 0, 0, cmd_provision },
+    { "provision", NULL, NULL, "Create or update the NATS streams and consumers; replicas and places stay what they are. With --no-workspaces, which needs no database and leaves the shared consumers of an earlier release, it belongs after each start of the NATS server. With --repair-only, it only looks for what a server that was killed has left, to be run now and then. Servers that elect a leader, or that their cluster has not heard of yet, are waited for, at most 60 s for each request. With --connector, also what gantry-connector needs; once made, it is kept up to date without the word.",
+      { "replicas=N", "place=TAG[,TAG...]", "no-workspaces", "repair-only", "wait=SECONDS", "connector", NULL }, 0, 0, cmd_provision },
     { "workspace", "create", "NAME", "Create a workspace with its consumers; nothing happens if it exists.",
       { NULL }, 1, 1, cmd_workspace_create },
     { "workspace", "list", NULL, "All workspaces, and what they may run.",

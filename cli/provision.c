@@ -142,8 +142,10 @@ apply_stream(struct cli *cli, const struct embedded_file *file, struct counts *c
         counts->updated++;
     else
         counts->created++;
-    bool begun = json_int(json_member(answer, "state"), "last_seq", 0) > 0;
-    return begun ? RC_OK : repair_new_stream(cli, name, body, err);
+    const cJSON *state = json_member(answer, "state");
+    bool begun = json_int(state, "last_seq", 0) > 0;
+    bool has_first = json_int(state, "messages", 0) > 0 && json_int(state, "first_seq", 0) == 1;
+    return begun && !has_first ? RC_OK : repair_new_stream(cli, name, body, err);
 }
 
 static enum rc
@@ -300,10 +302,11 @@ cmd_provision(struct cli *cli)
     struct err err = { 0 };
     struct json_writer w;
 
-    enum rc rc = apply_files(cli, &counts, &err);
+    bool only = cli_option(cli, "repair-only") != NULL;
+    enum rc rc = only ? RC_OK : apply_files(cli, &counts, &err);
     if (rc == RC_OK)
         rc = repair(cli, &counts, &err);
-    if (rc == RC_OK && !cli_option(cli, "no-workspaces"))
+    if (rc == RC_OK && !only && !cli_option(cli, "no-workspaces"))
         rc = apply_workspaces(cli, &counts, &err);
     if (rc != RC_OK)
         return cli_fail(&err);

@@ -64,18 +64,23 @@ first_for(struct cli *cli, const char *stream, const cJSON *config, int64_t *out
     return rc;
 }
 
+struct ahead {
+    bool of_all; /* messages that the stream has */
+    int64_t of;  /* the sequence of the first one; 0 = of none */
+};
+
 /*
  * Ahead: it has delivered what the stream says it never had, or the stream of a work queue still has
  * what it has settled. The consumer is asked first: what it counts then, the stream has for sure.
  */
 static enum rc
-is_ahead(struct cli *cli, const char *stream, const char *place, bool *out, struct err *err)
+is_ahead(struct cli *cli, const char *stream, const char *place, struct ahead *out, struct err *err)
 {
     AUTO(json) cJSON *consumer = NULL;
     AUTO(json) cJSON *info = NULL;
     int64_t first = 0;
 
-    *out = false;
+    *out = (struct ahead){ 0 };
     enum rc rc = ask(cli, "CONSUMER.INFO", place, "", &consumer, err);
     if (rc == RC_OK)
         rc = ask(cli, "STREAM.INFO", stream, "", &info, err);
@@ -87,7 +92,8 @@ is_ahead(struct cli *cli, const char *stream, const char *place, bool *out, stru
     int64_t delivered = json_int(json_member(consumer, "delivered"), "stream_seq", 0);
     int64_t settled = json_int(json_member(consumer, "ack_floor"), "stream_seq", 0);
     int64_t last = json_int(json_member(info, "state"), "last_seq", 0);
-    *out = delivered > last || (first > 0 && first <= settled);
+    out->of_all = delivered > last;
+    out->of = first <= settled ? first : 0;
     return RC_OK;
 }
 
@@ -120,16 +126,17 @@ repair_consumer(struct cli *cli, const char *stream, const cJSON *consumer, unsi
 {
     char place[SUBJECT_LEN];
     const char *name = json_string(consumer, "name");
-    bool ahead = false;
+    struct ahead ahead;
+    struct ahead still;
 
     (void)snprintf(place, sizeof(place), "%s.%s", stream, name ? name : "");
     enum rc rc = is_ahead(cli, stream, place, &ahead, err);
-    if (rc != RC_OK || !ahead)
+    if (rc != RC_OK || (!ahead.of_all && !ahead.of))
         return rc;
     /* A message that is just being settled looks like that for an instant: look again. */
     (void)nanosleep(&LOOK_AGAIN, NULL);
-    rc = is_ahead(cli, stream, place, &ahead, err);
-    if (rc != RC_OK || !ahead)
+    rc = is_ahead(cli, stream, place, &still, err);
+    if (rc != RC_OK || !((ahead.of_all && still.of_all) || (ahead.of && still.of == ahead.of)))
         return rc;
     rc = make_anew(cli, stream, place, json_member(consumer, "config"), err);
     if (rc != RC_OK)

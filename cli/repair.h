@@ -9,6 +9,8 @@
  *    those numbers for settled, and never delivers the messages. Made anew, it begins with the first
  *    message that the stream has: what was being worked on is delivered again, which every worker
  *    absorbs.
+ *    Also, what had been settled out of order may be there again, which shows only when the messages
+ *    before it have been settled: this is to be looked for now and then (provision --repair-only).
  * 2. Killed before it has written an encrypted stream's index, it starts without that stream's key,
  *    and makes a new one when it writes the index (after two minutes, or when it stops): the stream's
  *    own description stays under the old one, and the start after that cannot read the stream. An
@@ -33,7 +35,7 @@ struct cli;
  * none. */
 enum rc repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *err);
 
-/* A stream that never had a message; body: its own of nats/streams. */
+/* A stream that never had a message, or still has its first, which may be ours; body: its own of nats/streams. */
 enum rc repair_new_stream(struct cli *cli, const char *stream, const cJSON *body, struct err *err);
 
 #endif

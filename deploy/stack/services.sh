@@ -135,10 +135,10 @@ service() {
         text+="export ${word%%=*}=$(quote "${word#*=}")"$'\n'
     done
     text+="cd $(quote "$stack")"$'\n'
-    if [ -n "${beside-}" ]; then # runs once at each start, next to the process
+    if [ -n "${beside-}" ]; then # begins with each start, next to the process, whose pid is its $1
         text+="setsid -f"
-        for word in "${prefix[@]}" /bin/sh -c "$beside"; do text+=" $(quote "$word")"; done
-        text+=" >log/$name.beside.log 2>&1"$'\n'
+        for word in "${prefix[@]}" /bin/sh -c "$beside" beside; do text+=" $(quote "$word")"; done
+        text+=" \$\$ >log/$name.beside.log 2>&1"$'\n'
     fi
     text+="exec"
     for word in "${prefix[@]}" "$@"; do text+=" $(quote "$word")"; done
@@ -253,7 +253,12 @@ configure_servers() {
     # A server that was killed needs it (cli/repair.h).
     env+=("GANTRY_NATS_OPERATOR_URL=$(nats_url operator)")
     env+=("GOGC=400" "GOMEMLIMIT=700MiB") # docs/performance.md
-    local beside="i=0; until $(quote "$root/bin/gantry") provision --no-workspaces || [ \$((i += 1)) -gt 300 ]; do sleep 0.2; done"
+    # At once, and then now and then: some of what it looks for shows later.
+    local provision beside
+    provision="$(quote "$root/bin/gantry") provision"
+    beside="lives() { kill -0 \$server 2>/dev/null; }; server=\$1; i=0
+until $provision --no-workspaces || ! lives; do sleep 0.2; done
+while sleep 1 && lives; do [ \$((i = (i + 1) % 20)) != 0 ] || $provision --repair-only >/dev/null; done"
     service nats nats "$root/bin/nats-server" -c "$root/etc/nats/server.conf"
     beside=
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What `make up`, `down` and `status` promise (contract, section 1)."""
+import contextlib
 import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import stat
@@ -126,6 +128,49 @@ def test_a_server_that_forgot_how_far_a_stream_had_come(own):
             for _ in itertools.count()
         )
         wait_until(lambda: (answer := next(tries)).status != 503 and answer, 20).ok(200)
+
+
+def test_what_was_settled_out_of_order_and_came_back_is_settled_again(own):
+    """A kill can bring back what was removed last. The consumer, which takes it for settled, shows
+    that only when it has settled all before."""
+    messages = own.directory / "data/nats/jetstream/GANTRY/streams/MEMORY/msgs"
+    saved = own.directory / "data/nats/saved"
+
+    def waiting():
+        with contextlib.closing(own.operator()) as operator:
+            return operator.api("STREAM.INFO.MEMORY")["state"]["messages"]
+
+    def send(text):
+        body = {"scope": "user:1", "text": text}
+        answer = own.client().post("/webhook/memory/ingest", body, prefer="respond-async")
+        return answer.ok(202).json["id"]
+
+    wait_until(lambda: waiting() == 0, 60, "nothing waits")
+    own.take_down("ingest")
+    early = send("in hand when the server was killed")
+    with contextlib.closing(own.operator()) as operator:
+        subject = "$JS.API.CONSUMER.MSG.NEXT.MEMORY.ingest_default"
+        in_hand = operator.request(subject, b'{"batch": 1}').reply
+    late = send("settled when the server was killed")
+    own.take_down("nats")
+    subprocess.run(["cp", "-a", messages, saved], check=True)
+    own.bring_back("nats", ready=False)
+    own.bring_back("ingest")
+    wait_until(lambda: own.client().get(f"/memory/{late}").status == 200, 60, "it is stored")
+    wait_until(lambda: waiting() == 1, 60, "it is settled")
+    own.take_down("ingest")
+    own.take_down("nats")
+    shutil.rmtree(messages)
+    saved.rename(messages)
+    own.bring_back("nats", ready=False)
+    own.wait_provisioned()
+    own.bring_back("ingest")
+    assert waiting() == 2
+    with contextlib.closing(own.operator()) as operator:
+        operator.publish(in_hand, b"-NAK")
+        operator.flush()
+    wait_until(lambda: own.client().get(f"/memory/{early}").status == 200, 60, "it is stored")
+    wait_until(lambda: waiting() == 0, 90, "nothing waits")
 
 
 def test_streams_outlive_a_young_server_that_was_killed(make_stack):
