@@ -27,6 +27,8 @@ struct run {
     bool no_more;
     struct merkle_head next; /* the stored one at or after our size */
     uint64_t agreed;         /* the last size at which some checkpoint had our root */
+    bool note_wrong;         /* the first stored checkpoint that is not what was signed, … */
+    uint64_t note_size;      /* … kept for this size */
     bool tile_wrong;         /* the first tile that is not that of its leaves … */
     unsigned tile_level;
     uint64_t tile_index;
@@ -110,6 +112,16 @@ fetch_stored(struct run *run, struct err *err)
     return db_query(run->source->db, NULL, SQL_AUDIT_CLI_CHECKPOINTS, &params, &run->stored, err);
 }
 
+/* It says nothing about the leaves; but who asks for a checkpoint is to get what was signed. */
+static void
+blame_note(struct run *run, uint64_t size)
+{
+    if (run->note_wrong)
+        return;
+    run->note_wrong = true;
+    run->note_size = size;
+}
+
 /* Go on to the first stored checkpoint at or after our size: run->next, its note *run->row*. */
 static enum rc
 next_stored(struct run *run, struct err *err)
@@ -126,12 +138,21 @@ next_stored(struct run *run, struct err *err)
             continue;
         }
         const char *note = db_text(run->stored, run->row, 1);
+        uint64_t kept_for = (uint64_t)db_int(run->stored, run->row, 0, 0);
         struct merkle_head head;
-        if (note_peek(note, strlen(note), &head) == RC_OK &&
-            head.size == (uint64_t)db_int(run->stored, run->row, 0, 0))
+        if (note_peek(note, strlen(note), &head) == RC_OK && head.size == kept_for)
             run->next = head;
+        else
+            blame_note(run, kept_for);
     }
     return RC_OK;
+}
+
+static bool
+same_bytes(const char *hex, const void *bytes, size_t len, uint8_t *room)
+{
+    return hex && strlen(hex) == 2 * len && hex_decode(hex, 2 * len, room) == RC_OK &&
+           memcmp(room, bytes, len) == 0;
 }
 
 /* Compare with everything that is known about trees of our present size. */
@@ -139,7 +160,7 @@ static enum rc
 compare_here(struct run *run, struct err *err)
 {
     struct merkle_head signed_head;
-    uint8_t root[HASH_LEN];
+    uint8_t room[HASH_LEN];
     enum rc rc;
 
     if (run->held.size == run->check.tree.size &&
@@ -147,15 +168,15 @@ compare_here(struct run *run, struct err *err)
         return rc;
     if ((rc = next_stored(run, err)) != RC_OK || run->next.size != run->check.tree.size)
         return rc;
-    merkle_root(&run->check.tree, root);
-    if (hash_equal(root, run->next.root)) {
-        run->agreed = run->next.size;
+    const char *note = db_text(run->stored, run->row, 1);
+    if (note_open(run->verify->key, note, strlen(note), &signed_head, err) != RC_OK) {
+        blame_note(run, run->next.size);
         return RC_OK;
     }
-    const char *note = db_text(run->stored, run->row, 1);
-    if (note_open(run->verify->key, note, strlen(note), &signed_head, err) != RC_OK)
-        return RC_OK; /* whoever wrote it, we did not: it says nothing */
-    return disagree(run, &run->next, "the log's own checkpoint", err);
+    if ((rc = compare(run, &run->next, "the log's own checkpoint", err)) == RC_OK &&
+        !same_bytes(db_text(run->stored, run->row, 2), run->next.root, HASH_LEN, room))
+        blame_note(run, run->next.size);
+    return rc;
 }
 
 static enum rc
@@ -170,13 +191,6 @@ open_checkpoints(struct run *run, struct err *err)
         run->stored_bad = true;
     }
     return RC_OK;
-}
-
-static bool
-same_bytes(const char *hex, const void *bytes, size_t len, uint8_t *room)
-{
-    return hex && strlen(hex) == 2 * len && hex_decode(hex, 2 * len, room) == RC_OK &&
-           memcmp(room, bytes, len) == 0;
 }
 
 /* Proofs are made of the stored tiles: each has to hold what its leaves make. It is said only when
@@ -238,6 +252,18 @@ judge_tiles(struct run *run, struct err *err)
                    "): it is missing or was changed; the leaves are good, their proofs are not",
                    run->tile_index, run->tile_level, run->tile_index * width,
                    (run->tile_index + 1) * width - 1);
+}
+
+static enum rc
+judge_notes(struct run *run)
+{
+    if (!run->note_wrong)
+        return RC_OK;
+    (void)snprintf(run->result->problem, sizeof(run->result->problem),
+                   "the stored checkpoint of size %" PRIu64
+                   ": it was changed, or is not signed by %s; the leaves are good",
+                   run->note_size, run->verify->key->name);
+    return RC_DENIED;
 }
 
 static enum rc
@@ -325,6 +351,8 @@ audit_verify(const struct audit_verify *verify, struct audit_source *source,
             rc = problem(run, run->check.wrong, run->check.wrong + 1, "%s", err->text);
         if (rc == RC_OK)
             rc = judge_tiles(run, err);
+        if (rc == RC_OK)
+            rc = judge_notes(run);
     }
     result->leaves = run->check.tree.size;
     result->pruned = run->check.pruned;

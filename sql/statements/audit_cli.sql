@@ -26,8 +26,8 @@ SELECT leaf_index, encode(leaf_hash, 'hex')
 
 -- name: checkpoints
 -- in:   1 above this size, 2 at most
--- out:  size, note
-SELECT tree_size, note FROM audit_checkpoint WHERE tree_size > $1::bigint
+-- out:  size, note, root
+SELECT tree_size, note, encode(root_hash, 'hex') FROM audit_checkpoint WHERE tree_size > $1::bigint
  ORDER BY tree_size LIMIT $2::bigint;
 
 -- name: tile

@@ -748,6 +748,45 @@ def test_a_tile_that_is_not_its_leaves_is_told(log, what):
 
 
 @pytest.mark.parametrize(
+    "what",
+    [
+        "note = overlay(note PLACING 'AAAAA' FROM length(note) - 20)",
+        "note = replace(note, '350', '351')",
+        "note = 'x' || note",
+        "note = ''",
+        "note = (SELECT note FROM audit_checkpoint WHERE tree_size = 300)",
+        "root_hash = sha256('x')",
+        "tree_size = 360",
+    ],
+    ids=["signature", "size", "origin", "empty", "another", "root", "moved"],
+)
+def test_a_damaged_checkpoint_is_told(log, what):
+    """Of a size in the middle: no proof and no leaf depends on it, and the worker goes on."""
+    log.sql(f"UPDATE audit_checkpoint SET {what} WHERE tree_size = 350")
+    size = 360 if what.startswith("tree_size") else 350
+    told = f"the stored checkpoint of size {size}: it was changed, or is not signed by "
+    for held in (True, False):
+        result = verify(log, held)
+        assert result["problem"].startswith(told)
+        assert result["leaves"] == ALL
+    assert log.try_append().returncode == 0
+
+
+def test_a_checkpoint_of_another_key_is_told(log, cluster):
+    other = create(cluster, "other_key")
+    other.sql("UPDATE deployment SET id = %s", log.vkey.split("+")[0].split("/")[1])
+    program = build("build/release/bench/audit_append")
+    seed = hashlib.sha256(b"another key").hexdigest()
+    subprocess.run(
+        [program, other.url("gantry_audit"), "350", "350", seed, "0"], check=True, timeout=120
+    )
+    (note,) = other.sql("SELECT note FROM audit_checkpoint")[0]
+    Database(cluster, "postgres").sql("DROP DATABASE other_key")
+    log.sql("UPDATE audit_checkpoint SET note = %s WHERE tree_size = 350", note)
+    assert verify(log)["problem"].startswith("the stored checkpoint of size 350: ")
+
+
+@pytest.mark.parametrize(
     ("level", "index"), [(0, ALL // 256), (0, 5000), (1, 0), (7, 0)], ids=str
 )
 def test_a_tile_beside_the_leaves_is_told(log, level, index):
