@@ -7,8 +7,9 @@
  * Redis most routes still work (contract 4.1), so that is "degraded" and answers 200: else an outage of
  * Redis would take every gateway out of a balancer's list. Redis is up if it takes writes: a full one
  * answers all else. A write that is only slow is no refusal. Audit is "stopped" while no audit worker
- * tells of itself: events are kept by the stream until it is full, so that is "degraded", too. So is an
- * embedding server that does not work: searches use words only, and memories wait for their vectors.
+ * tells of itself, or while events wait and none is recorded: the stream keeps them until it is full,
+ * so that is "degraded", too. So is an embedding server that does not work: searches use words only,
+ * and memories wait for their vectors.
  */
 #include "health.h"
 
@@ -17,6 +18,7 @@
 #include "fleet.h"
 #include "gateway.h"
 #include "keys/keys.h"
+#include "metrics/streams.h"
 #include "requests/answer.h"
 #include "requests/handlers.h"
 
@@ -96,7 +98,7 @@ health_put(const struct gateway *gw, struct json_writer *w)
     bool postgresql = keys_reachable(gw->keys);
     bool redis = health_redis(gw);
     bool audit = nats && audit_healthy(gw->audit);
-    bool recorded = audit && fleet_has(gw->fleet, "audit");
+    bool recorded = audit && fleet_has(gw->fleet, "audit") && !streams_audit_stuck(gw->streams);
     bool embedding = !fleet_embedding_fails(gw->fleet);
     bool connector = !gw->connectors || fleet_has(gw->fleet, "connector");
     bool ready = nats && postgresql && audit && !gw->draining;

@@ -56,14 +56,27 @@ worker_only_kv_unavailable(const struct worker *w)
     return w->unavailable == REDIS;
 }
 
+/* The server of ours that an error tells of: it answers in general, but not this time. */
+static const char *
+server_of(const struct err *err)
+{
+    if (strstr(err->text, "SQLSTATE") || strstr(err->text, "the database"))
+        return "PostgreSQL";
+    return strstr(err->text, REDIS) ? REDIS : strstr(err->text, "NATS") ? "NATS" : NULL;
+}
+
 void
 delivery_refuse_unavailable(struct delivery *delivery)
 {
     static const char EMBEDDING[] = "the embedding server"; /* the one server that is not ours */
-    char detail[128] = "A part of the service did not answer.";
+    const struct err *err = &delivery->call.result.err;
+    const char *server = server_of(err);
+    char detail[128];
+    (void)snprintf(detail, sizeof(detail), "%s failed: try again.",
+                   server ? server : "A part of the service");
     if (delivery->w->unavailable)
         (void)snprintf(detail, sizeof(detail), "%s is unavailable.", delivery->w->unavailable);
-    else if (strncmp(delivery->call.result.err.text, EMBEDDING, sizeof(EMBEDDING) - 1) == 0)
+    else if (strncmp(err->text, EMBEDDING, sizeof(EMBEDDING) - 1) == 0)
         (void)snprintf(detail, sizeof(detail), "%s does not work: ask by words (mode text).",
                        EMBEDDING);
     call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, detail);

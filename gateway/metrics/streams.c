@@ -5,31 +5,47 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "json/json.h"
 
-#define ASK_MS 2000
+#define ASK_MS   2000
+#define STUCK_MS 45000 /* what a killed worker had in hand comes again after 30 s */
 
 static const char *const NAMES[] = { "TASKS", "MEMORY", "AUDIT", "DEAD" };
+enum { AUDIT = 2 };
 
 struct stream {
     uint64_t messages, bytes;
     bool asking, known;
+    int64_t gone;     /* messages that ever left it */
+    int64_t moved_ms; /* monotonic: when one left it last, or none was there; 0 = not known yet */
 };
 
 struct streams {
     struct bus *bus;          /* borrowed */
     struct loop_timer *timer; /* owned */
     struct stream all[ARRAY_LEN(NAMES)];
+    bool stuck; /* was told of */
 };
+
+/* Until it answers again. Workers that were cut off as we were then have time to go on. */
+static void
+forget(struct stream *stream)
+{
+    stream->known = false;
+    stream->moved_ms = 0;
+}
 
 static void
 on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
 {
     struct stream *stream = arg;
     AUTO(json) cJSON *doc = NULL;
+    int64_t moved_ms = stream->moved_ms;
     (void)err;
     stream->asking = false;
-    stream->known = false;
+    forget(stream);
     if (rc != RC_OK || json_read(msg->data, msg->len, &doc, NULL) != RC_OK)
         return;
     const cJSON *state = json_member(doc, "state");
@@ -40,6 +56,38 @@ on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
     stream->messages = (uint64_t)messages;
     stream->bytes = (uint64_t)bytes;
     stream->known = true;
+    int64_t gone = json_int(state, "last_seq", 0) - messages;
+    bool moves = messages == 0 || gone != stream->gone || moved_ms == 0;
+    stream->moved_ms = moves ? clock_mono_ms() : moved_ms;
+    stream->gone = gone;
+}
+
+static bool
+is_stuck(const struct stream *stream)
+{
+    return stream->known && stream->messages > 0 && clock_mono_ms() - stream->moved_ms >= STUCK_MS;
+}
+
+bool
+streams_audit_stuck(const struct streams *streams)
+{
+    return is_stuck(&streams->all[AUDIT]);
+}
+
+static void
+tell_stuck(struct streams *streams)
+{
+    bool stuck = streams_audit_stuck(streams);
+    char messages[24];
+    if (stuck == streams->stuck || !streams->all[AUDIT].known)
+        return;
+    streams->stuck = stuck;
+    (void)snprintf(messages, sizeof(messages), "%llu",
+                   (unsigned long long)streams->all[AUDIT].messages);
+    log_fields(stuck ? LOG_ERROR : LOG_INFO,
+               stuck ? "events wait in AUDIT, and none is recorded: see the audit workers' logs"
+                     : "events are recorded again",
+               "messages", messages, NULL);
 }
 
 static void
@@ -47,6 +95,7 @@ ask(void *arg)
 {
     struct streams *streams = arg;
     char subject[64];
+    tell_stuck(streams);
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
         struct stream *stream = &streams->all[i];
         if (stream->asking)
@@ -55,7 +104,7 @@ ask(void *arg)
         struct bus_out out = { .subject = subject };
         stream->asking = bus_request(streams->bus, &out, ASK_MS, on_info, stream, NULL) == RC_OK;
         if (!stream->asking)
-            stream->known = false;
+            forget(stream);
     }
 }
 

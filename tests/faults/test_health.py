@@ -75,6 +75,23 @@ def test_audit_is_stopped_while_its_workers_hang(system):
     wait_until(lambda: ready(system)[:2] == (200, "ready"), 90, "they go on")
 
 
+def test_audit_is_stopped_while_nothing_can_be_recorded(system):
+    """Workers that are there, tell of themselves and try, but whose table takes no row."""
+    client, name = system.client("admin", "unlogged"), str(uuid.uuid4())
+    with unwritable(system, "audit_log", "XX000") as tries:
+        client.post("/webhook/audit/append", {**EVENT, "target": name}, prefer="respond-async")
+        wait_until(tries, 60, "it is tried")
+        wait_until(lambda: ready(system)[2]["audit"] == "stopped", 120, "audit is stopped")
+        assert ready(system)[:2] == (200, "degraded")
+        said = json.loads(system.gantry("status", check=False).stdout)
+        assert said["gateway"] == "degraded"
+        assert "none is recorded" in system.log("gateway")
+    wait_until(
+        lambda: name in client.get("/ai/audit?limit=100").ok().body.decode(), 120, "it is recorded"
+    )
+    wait_until(lambda: ready(system)[:2] == (200, "ready"), 90, "they go on")
+
+
 def test_audit_is_stopped_while_the_log_cannot_be_continued(system):
     """The last checkpoint is not the one that was signed: both workers end with 100, and say so.
     What was asked meanwhile is recorded once the log is whole again."""
@@ -151,6 +168,20 @@ def test_an_allowlist_that_cannot_be_read_is_no_verdict(system, state):
     wait_until(
         lambda: client.post("/webhook/executor/run", TASK).status == 200, 60, "it is read again"
     )
+
+
+def test_a_server_that_fails_is_named(system):
+    """It answers in general, so that nothing else says which one it is."""
+    client = system.client("admin", "named")
+    made = client.ingest("s", "stored before").ok().json["id"]
+    client.post("/webhook/audit/append", EVENT, prefer="wait=60").ok()
+    with broken(system, "memory", "XX000"):
+        for answer in (client.get(f"/memory/{made}"), client.get("/memory?limit=1")):
+            assert answer.ok(503).json["detail"].startswith("PostgreSQL ")
+    with broken(system, "audit_log", "53100"):
+        assert client.get("/ai/audit?limit=1").ok(503).json["detail"].startswith("PostgreSQL ")
+    wait_until(lambda: client.get(f"/memory/{made}").status == 200, 60, "it is read again")
+    wait_until(lambda: client.get("/ai/audit?limit=1").status == 200, 60, "and the log")
 
 
 @pytest.mark.parametrize("state", ["23505", "P0002"])
