@@ -248,6 +248,22 @@ write_path(const struct place *place, char out[SECRETS_FIELD_MAX])
                        place->item->string ? place->item->string : "");
 }
 
+/* {"name":"DB_PASSWORD","value":"…"}: the value's name is another member. */
+static const char *
+name_of_value(const struct place *place)
+{
+    static const char *const NAMES[] = { "name", "key" };
+
+    if (!place->parent || !place->item->string || strcasecmp(place->item->string, "value") != 0)
+        return NULL;
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        const cJSON *name = cJSON_GetObjectItem(place->parent->item, NAMES[i]);
+        if (cJSON_IsString(name))
+            return name->valuestring;
+    }
+    return NULL;
+}
+
 /* Recursion is bounded by JSON_DEPTH_MAX, which json_read() enforces. */
 static const char *
 find_in(const struct place *place, char field[SECRETS_FIELD_MAX])
@@ -259,8 +275,9 @@ find_in(const struct place *place, char field[SECRETS_FIELD_MAX])
     if (!kind && cJSON_IsString(item)) {
         size_t len = strlen(item->valuestring);
         kind = secrets_find(item->valuestring, len);
-        if (!kind && item->string &&
-            secrets_is_assigned(item->string, strlen(item->string), item->valuestring, len))
+        const char *name = name_of_value(place);
+        name = name ? name : item->string;
+        if (!kind && name && secrets_is_assigned(name, strlen(name), item->valuestring, len))
             kind = "assigned credential";
     }
     if (kind) {

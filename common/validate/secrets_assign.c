@@ -2,9 +2,9 @@
 /*
  * secrets_assign - values that are given to a name like "DB_PASSWORD" and look random.
  *
- * A name counts by its end: what stands before ("POSTGRES_", "x-", "my") only says whose it is. How
- * random a value must look depends on the name. All looks around a place are bounded, so that the
- * whole search takes linear time.
+ * A name counts by its end: what stands before ("POSTGRES_", "x-", "my") only says whose it is, and a
+ * number or a word like "_PROD" behind it which of several. How random a value must look depends on the
+ * name. All looks around a place are bounded, so that the whole search takes linear time.
  */
 #include <string.h>
 #include <strings.h>
@@ -14,7 +14,8 @@
 
 #define NAME_MAX_BYTES  40 /* of a name are looked at, from its end */
 #define VALUE_MAX_BYTES 256
-#define SKIP_MAX        8 /* blanks and quotes between a name and its value */
+#define SKIP_MAX        8  /* blanks and quotes between a name and its value */
+#define NAME_TO_VALUE   16 /* what is neither, between a name and the word "value" */
 #define RANDOM_MIN      16
 #define RANDOM_RUN_MIN  8
 #define PASSWORD_MIN    12
@@ -33,6 +34,7 @@ struct ending {
     {                                                                                              \
         text, sizeof(text) - 1, kind, whole                                                        \
     }
+/* clang-format off */
 static const struct ending NAMES[] = {
     ENDING("password", NAME_PASSWORD, false),   ENDING("passwd", NAME_PASSWORD, false),
     ENDING("passphrase", NAME_PASSWORD, false), ENDING("passwort", NAME_PASSWORD, false),
@@ -48,9 +50,22 @@ static const struct ending NAMES[] = {
     ENDING("appkey", NAME_KEY, true),           ENDING("consumerkey", NAME_KEY, false),
     ENDING("secret", NAME_KEY, false),          ENDING("token", NAME_KEY, false),
     ENDING("credential", NAME_KEY, true),       ENDING("credentials", NAME_KEY, true),
+    ENDING("auth", NAME_KEY, true),             ENDING("pat", NAME_KEY, true),
     ENDING("session", NAME_SESSION, true),      ENDING("sessionid", NAME_SESSION, false),
     ENDING("sessid", NAME_SESSION, false),      ENDING("sid", NAME_SESSION, true),
     ENDING("authorization", NAME_HEADER, true),
+};
+/* clang-format on */
+
+/* Which of several: "DB_PASSWORD_PROD", "api-key-old". */
+static const struct ending WHICH[] = {
+    ENDING("prod", NAME_NONE, true),    ENDING("production", NAME_NONE, true),
+    ENDING("staging", NAME_NONE, true), ENDING("stage", NAME_NONE, true),
+    ENDING("dev", NAME_NONE, true),     ENDING("test", NAME_NONE, true),
+    ENDING("live", NAME_NONE, true),    ENDING("old", NAME_NONE, true),
+    ENDING("new", NAME_NONE, true),     ENDING("primary", NAME_NONE, true),
+    ENDING("backup", NAME_NONE, true),  ENDING("secondary", NAME_NONE, true),
+    ENDING("value", NAME_NONE, true),
 };
 
 /* Tokens that open nothing: places in a list. */
@@ -59,6 +74,18 @@ static const struct ending HARMLESS[] = {
     ENDING("synctoken", NAME_NONE, false),         ENDING("resumetoken", NAME_NONE, false),
     ENDING("continuationtoken", NAME_NONE, false), ENDING("paginationtoken", NAME_NONE, false),
     ENDING("cancellationtoken", NAME_NONE, false),
+};
+
+/* What ends with KEY in the name of a variable and opens nothing. */
+static const struct ending PLAIN_KEYS[] = {
+    ENDING("publickey", NAME_NONE, false),      ENDING("primarykey", NAME_NONE, false),
+    ENDING("foreignkey", NAME_NONE, false),     ENDING("partitionkey", NAME_NONE, false),
+    ENDING("sortkey", NAME_NONE, false),        ENDING("cachekey", NAME_NONE, false),
+    ENDING("idempotencykey", NAME_NONE, false), ENDING("rowkey", NAME_NONE, false),
+    ENDING("hashkey", NAME_NONE, false),        ENDING("objectkey", NAME_NONE, false),
+    ENDING("uniquekey", NAME_NONE, false),      ENDING("s3key", NAME_NONE, false),
+    ENDING("hostkey", NAME_NONE, false),        ENDING("lockkey", NAME_NONE, false),
+    ENDING("routingkey", NAME_NONE, false),     ENDING("rediskey", NAME_NONE, false),
 };
 
 static char
@@ -101,16 +128,56 @@ ends_with(const char *name, size_t len, const struct ending *ending)
                          (is_upper(name[at]) && !is_upper(name[at - 1])));
 }
 
+static const struct ending *
+find_ending(const char *name, size_t len, const struct ending *endings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ends_with(name, len, &endings[i]))
+            return &endings[i];
+    return NULL;
+}
+
+/* "AZURE_OPENAI_KEY": a variable of an environment, of whichever service. */
+static bool
+is_variable_key(const char *name, size_t len)
+{
+    if (len < 5 || memcmp(name + len - 4, "_KEY", 4) != 0)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (is_lower(name[i]))
+            return false;
+    return !find_ending(name, len, PLAIN_KEYS, ARRAY_LEN(PLAIN_KEYS));
+}
+
+/* The length of a name without what only says which of several it is. */
+static size_t
+cut_which(const char *name, size_t len)
+{
+    const struct ending *which;
+
+    while (len > 0 && (is_digit(name[len - 1]) || !secrets_is_alnum(name[len - 1])))
+        len--;
+    which = find_ending(name, len, WHICH, ARRAY_LEN(WHICH));
+    if (!which || len <= which->len)
+        return len;
+    len -= which->len;
+    while (len > 0 && (is_digit(name[len - 1]) || !secrets_is_alnum(name[len - 1])))
+        len--;
+    return len;
+}
+
 static enum name_kind
 kind_of(const char *name, size_t len)
 {
-    for (size_t i = 0; i < ARRAY_LEN(HARMLESS); i++)
-        if (ends_with(name, len, &HARMLESS[i]))
-            return NAME_NONE;
-    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-        if (ends_with(name, len, &NAMES[i]))
-            return NAMES[i].kind;
-    return NAME_NONE;
+    const struct ending *found;
+
+    len = cut_which(name, len);
+    if (find_ending(name, len, HARMLESS, ARRAY_LEN(HARMLESS)))
+        return NAME_NONE;
+    found = find_ending(name, len, NAMES, ARRAY_LEN(NAMES));
+    if (found)
+        return found->kind;
+    return is_variable_key(name, len) ? NAME_KEY : NAME_NONE;
 }
 
 /* Changes between small letters, capitals and digits inside of words. What begins a hump of an
@@ -218,8 +285,14 @@ skip_scheme(const char *text, size_t len)
 static bool
 fits_kind(enum name_kind kind, const char *value, size_t len)
 {
-    size_t n = span_token(value, len);
+    static const char ENCODED[] = "base64:";
+    size_t n;
 
+    if (len > sizeof(ENCODED) && memcmp(value, ENCODED, sizeof(ENCODED) - 1) == 0) {
+        value += sizeof(ENCODED) - 1;
+        len -= sizeof(ENCODED) - 1;
+    }
+    n = span_token(value, len);
     if (kind == NAME_HEADER) {
         size_t scheme = skip_scheme(value, len);
         value += scheme;
@@ -227,7 +300,8 @@ fits_kind(enum name_kind kind, const char *value, size_t len)
     }
     if (kind == NAME_PASSWORD) {
         size_t wide = span_password(value, len);
-        if (wide >= PASSWORD_MIN && !secrets_is_placeholder(value, wide) &&
+        bool call = wide < len && value[wide] == '('; /* getPasswordHashV2() */
+        if (wide >= PASSWORD_MIN && !call && !secrets_is_placeholder(value, wide) &&
             has_three_kinds(value, wide))
             return true;
     }
@@ -272,6 +346,37 @@ is_one_of(char c, const char *set)
     return c != '\0' && strchr(set, c) != NULL;
 }
 
+/* "the password is …": what stands before the verb. */
+static size_t
+skip_verb(const char *text, size_t end)
+{
+    static const char *const VERBS[] = { " is", " was" };
+
+    for (size_t i = 0; i < ARRAY_LEN(VERBS); i++) {
+        size_t len = strlen(VERBS[i]);
+        if (end > len && memcmp(text + end - len, VERBS[i], len) == 0)
+            return end - len;
+    }
+    return end;
+}
+
+/* name: DB_PASSWORD, value: … and key="DbPassword" value="…": the word before "value". */
+static size_t
+skip_value(const char *text, size_t start, size_t end)
+{
+    static const char VALUE[] = "value";
+    size_t len = sizeof(VALUE) - 1;
+    size_t skipped = 0;
+
+    if (end - start != len || strncasecmp(text + start, VALUE, len) != 0)
+        return end;
+    while (start > 0 && skipped < NAME_TO_VALUE && !secrets_in_charset(text[start - 1], WORD)) {
+        start--;
+        skipped++;
+    }
+    return start;
+}
+
 /* text[at] is one of : = > or a blank: the word before it may be a name, what follows its value. */
 bool
 secrets_match_assignment(const char *text, size_t len, size_t at)
@@ -282,14 +387,22 @@ secrets_match_assignment(const char *text, size_t len, size_t at)
         size_t n = span_token(text + value, len - value);
         if (n < RANDOM_MIN) /* nearly every word of prose */
             return false;
+        while (n > RANDOM_MIN && text[value + n - 1] == '.') /* of the sentence */
+            n--;
+        end = skip_verb(text, end);
         size_t start = word_before(text, end);
         enum name_kind kind = start < end ? kind_of(text + start, end - start) : NAME_NONE;
         return (kind == NAME_KEY || kind == NAME_PASSWORD) &&
                !secrets_is_placeholder(text + value, n) && looks_random(text + value, n);
     }
-    while (end > 0 && at - end < SKIP_MAX && is_one_of(text[end - 1], " \"'`])\\"))
+    while (end > 0 && at - end < SKIP_MAX && is_one_of(text[end - 1], " \t\"'`])\\"))
         end--;
     size_t start = word_before(text, end);
+    size_t named = skip_value(text, start, end);
+    if (named != end) {
+        end = named;
+        start = word_before(text, end);
+    }
     while (value < len && value - at <= SKIP_MAX && is_one_of(text[value], " \t\"'`=*>\\"))
         value++;
     return start < end && value < len &&

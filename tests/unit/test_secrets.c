@@ -291,6 +291,25 @@ static const char *const HARMLESS[] = {
     "kubectl create secret generic db --from-file=password.txt",
     "grep -rn password src/main/java/com/example/Login2Controller.java",
     "トークン: 有効期限は一時間",
+    "the password is getPasswordFromVault",
+    "let password = user.getPasswordHashV2()",
+    "- name: CACHE_KEY\n  value: 9f86d081884c7d659a2feaa0c55ad015",
+    "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef: 9f86d081884c7d659a2feaa0c55ad015",
+    "value: 9f86d081884c7d659a2feaa0c55ad015",
+    "the token is 550e8400-e29b-41d4-a716-446655440000",
+    "the session token was revoked on 2024-11-28T10:00:00Z",
+    "CACHE_KEY=9f86d081884c7d659a2feaa0c55ad015",
+    "SSH_PUBLIC_KEY=AAAAC3NzaC1lZDI1NTE5AAAAIBhX9",
+    "IDEMPOTENCY_KEY=9f86d081884c7d659a2feaa0c55ad015",
+    "S3_KEY=9f86d081884c7d659a2feaa0c55ad015",
+    "KEY=9f86d081884c7d659a2feaa0c55ad015",
+    "monkey: 9f86d081884c7d659a2feaa0c55ad015",
+    "auth: required, see chapter 4",
+    "auth=oauth2-authorization-code",
+    "pat: git-credential-manager",
+    "password_hash_test: see the fixtures",
+    "password-reset-2: sent to ada@example.com",
+    "token_test=test_token_expires_after_an_hour",
     "Пароль: спросить у Анны",
 };
 
@@ -308,6 +327,12 @@ static const struct {
     { "login ada password ", "" },   { "Authorization: Token ", "" }, { "consumerKey := \"", "\"" },
     { "the API key is set: api-key=", "." }, { "{\\\"refresh_token\\\":\\\"", "\\\"}" },
     { "Passwort: ", "" },            { "AZURE_STORAGE_KEY=", "" },
+    { "DB_PASSWORD_PROD=", "" },     { "password2: ", "" },          { "API_KEY_1=", "" },
+    { "client-secret-old: ", "" },   { "APP_KEY=base64:", "=" },     { "AZURE_OPENAI_KEY=", "" },
+    { "STRIPE_KEY_2=", "" },         { "GITHUB_PAT=", "" },          { "_auth = ", "" },
+    { "DB_PASSWORD\t=\t", "" },      { "the password is ", ", I think" }, { "The API key was ", "." },
+    { "- name: DB_PASSWORD\n  value: ", "\n" }, { "<add key=\"DbPassword\" value=\"", "\"/>" },
+    { "[{\"name\":\"API_TOKEN\",\"value\":\"", "\"}]" },
 };
 /* clang-format on */
 
@@ -472,6 +497,10 @@ takes_linear_time(void **state)
         "Authorization: ",
         "api key:",
         "\xC3\xA9=",
+        "value=",
+        "a value:",
+        "token is ",
+        "K_1_=",
     };
     enum { SIZE = 2 << 20 };
     char *text = malloc(SIZE);
@@ -499,6 +528,9 @@ names_the_field(void **state)
         { "{\"metadata\":{\"a\":[{\"password\":\"Tr0ub4dor"
           "And3More\"}]}}",
           "metadata.a[0].password", "assigned credential" },
+        { "{\"metadata\":{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"Tr0ub4dor"
+          "And3More\"}]}}",
+          "metadata.env[0].value", "assigned credential" },
         { "{\"metadata\":{\"gh"
           "p_0a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r\":1}}",
           NULL, "GitHub token" },
