@@ -190,7 +190,7 @@ is_action_name(const char *text)
     return len > 0 && len <= ACTION_NAME_MAX && text[len] == '\0' && *text >= 'a' && *text <= 'z';
 }
 
-/* Unicode's White_Space. */
+/* Unicode's White_Space, and what is not seen alone: soft hyphens, joiners, marks of byte order. */
 static bool
 is_blank(const char *text)
 {
@@ -202,7 +202,9 @@ is_blank(const char *text)
         bool white = (code >= 9 && code <= 13) || code == ' ' || code == 0x85 || code == 0xA0 ||
                      code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
                      code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
-        if (step == 0 || !white)
+        bool unseen = code == 0xAD || code == 0x180E || (code >= 0x200B && code <= 0x200F) ||
+                      (code >= 0x2060 && code <= 0x2064) || code == 0xFEFF;
+        if (step == 0 || (!white && !unseen))
             return false;
     }
     return true;

@@ -335,7 +335,10 @@ def test_names_in_a_query(client):
     assert "U+0007" in words(client.get("/ai/audit?actor=%07").ok(422))
 
 
-@pytest.mark.parametrize("blank", ["   \n", "\t", "\u3000\u00a0", ""])
+BLANKS = ["   \n", "\t", "\u3000\u00a0", "", "\u200b", "\ufeff \u00ad", "\u2060\u200d"]
+
+
+@pytest.mark.parametrize("blank", BLANKS, ids=ascii)
 def test_blank_text_is_refused(client, blank):
     made = client.post(INGEST, memory()).ok().json["id"]
     for answer in (client.post(INGEST, memory(text=blank)), client.post(SEARCH, {"query": blank}),
