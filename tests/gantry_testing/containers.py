@@ -133,7 +133,7 @@ class Containers(Stack):
     def client_address(self):
         return self.networks("caddy")["public"]["Gateway"]
 
-    def nats(self, role="admin", workspace="default", **options):
+    def nats(self, role="admin", workspace=None, **options):
         return Nats(
             "tls://nats:4222",
             token=self.key(role, workspace),

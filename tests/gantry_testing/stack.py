@@ -89,6 +89,9 @@ def cluster():
 class Stack:
     """One running system. env: variables for `make up`, e.g. RATE_LIMIT_PER_MINUTE, INGEST=3."""
 
+    workspace = "default"  # of who names none
+    key_options = ()  # of the keys that are made
+
     def __init__(self, directory=None, **env):
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix=f"gantry-{ROOT.name}-"))
         self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=False))
@@ -105,11 +108,13 @@ class Stack:
         )
 
     @classmethod
-    def of(cls, directory):
-        """The system that runs there, whoever started it: it is left running."""
+    def of(cls, directory, workspace="default"):
+        """The system that runs there, whoever started it: it is left running, and the keys that are
+        made for it end after a day."""
         one = cls.__new__(cls)
         one.directory, one.keeper = pathlib.Path(directory).resolve(), None
         one.ports, one.settings, one.env, one._keys = {}, {}, {}, {}
+        one.workspace, one.key_options = workspace, ("--expires", "1d")
         one.read_env()
         addresses = {
             "GATEWAY_PORT": "GANTRY_URL",
@@ -193,24 +198,26 @@ class Stack:
     def api_key(self):
         return self.env["GANTRY_API_KEY"]
 
-    def key(self, role="admin", workspace="default"):
+    def key(self, role="admin", workspace=None):
         """A key of that role; made once for each role and workspace. The workspace is created."""
+        workspace = workspace or self.workspace
         if (role, workspace) == ("admin", "default"):
             return self.api_key
         if (role, workspace) not in self._keys:
             if workspace not in ["default"] + [w for _, w in self._keys]:
                 self.gantry("workspace", "create", workspace)
-            made = self.gantry("key", "create", "--workspace", workspace, "--role", role)
+            words = ("--workspace", workspace, "--role", role, *self.key_options)
+            made = self.gantry("key", "create", *words)
             self._keys[role, workspace] = made["key"]
         return self._keys[role, workspace]
 
-    def client(self, role="admin", workspace="default", **options):
+    def client(self, role="admin", workspace=None, **options):
         return Client(self.url, self.key(role, workspace), **options)
 
     def anonymous(self, **options):
         return Client(self.url, **options)
 
-    def nats(self, role="admin", workspace="default", **options):
+    def nats(self, role="admin", workspace=None, **options):
         """A NATS connection with an API key as its token."""
         return Nats(self.env["NATS_URL"], token=self.key(role, workspace), **options)
 
