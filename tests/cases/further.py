@@ -10,7 +10,18 @@ import uuid
 
 from gantry_testing.wait import wait_until
 
-from cases.table import EVENT, RUN, case, python, raw, shell, until_printed, words
+from cases.table import (
+    CHUNK,
+    EVENT,
+    RUN,
+    case,
+    chunked,
+    python,
+    raw,
+    shell,
+    until_printed,
+    words,
+)
 
 
 # --- K8, K9, K10: the sandbox --------------------------------------------------------------------
@@ -95,9 +106,9 @@ def every_refusal_can_be_heard(stack):
     with contextlib.closing(stack.nats()) as nats:
         for what, (command, payload, family, status) in REFUSED.items():
             made = str(uuid.uuid4())
-            sid = nats.subscribe(f"gantry.v1.default.{family}.{made}.done")
+            sid = nats.subscribe(f"gantry.v1.{stack.workspace}.{family}.{made}.done")
             nats.flush()
-            nats.js_publish(f"gantry.v1.default.{command}", payload, msg_id=made)
+            nats.js_publish(f"gantry.v1.{stack.workspace}.{command}", payload, msg_id=made)
             heard = nats.next(60, sid)
             assert heard.headers["Gantry-Status"] == str(status), (what, heard)
             assert json.loads(heard.data)["status"] == status, (what, heard)
@@ -142,9 +153,13 @@ def strict_and_helpful(stack):
 @case("K15+")
 def one_word_for_one_thing(stack):
     client = stack.client()
-    assert "GET /ai/actions" in words(
-        client.post("/webhook/executor/run", {"task": {"type": "shell"}}).ok(403)
-    )
+    for path, body in (
+        (RUN, {"task": {"type": "shell"}}),
+        ("/ai/execute", {"actions": [{"action": "shell", "params": {}}]}),
+    ):
+        said = words(client.post(path, body).ok(403))
+        assert "there is no action shell, or this workspace is not allowed it" in said
+        assert "GET /ai/actions" in said
     client.get("/ai/jobs?status=done").ok(422)
     client.get("/ai/audit?decision=maybe").ok(422)
 
@@ -216,12 +231,12 @@ def answers_to_foreign_subjects(stack):
             for family in ("memory", "audit", "job"):
                 for one in (made, str(uuid.uuid4())):
                     nats.publish(
-                        "gantry.v1.default.memory.list",
+                        f"gantry.v1.{stack.workspace}.memory.list",
                         b'{"scope":"case:foreign"}',
                         reply=f"gantry.v1.neighbour.{family}.{one}.done",
                     )
             nats.flush()
-            nats.request("gantry.v1.default.memory.list", b'{"scope":"case:foreign"}')
+            nats.request(f"gantry.v1.{stack.workspace}.memory.list", b'{"scope":"case:foreign"}')
         mark = victim.ingest("s", str(uuid.uuid4())).ok().json["id"]
         while (heard := ears.next(60)).subject.split(".")[-2] != mark:
             assert b"not for others" not in heard.data
@@ -378,6 +393,12 @@ def references(doc):
             yield from references(one)
 
 
+def follow(document, reference):
+    for part in reference.removeprefix("#/").split("/"):
+        document = document[part.replace("~1", "/").replace("~0", "~")]
+    return document
+
+
 def excluded(schema):
     """Values that the schema of a parameter does not allow."""
     if "maximum" in schema:
@@ -398,9 +419,7 @@ def the_document_is_true(stack):
     it does not name are 405."""
     document, client = stack.anonymous().get("/openapi.json").ok().json, stack.client()
     for reference in references(document):
-        at = document
-        for part in reference.removeprefix("#/").split("/"):
-            at = at[part.replace("~1", "/").replace("~0", "~")]
+        follow(document, reference)
     names = [one["operationId"] for methods in document["paths"].values() for one in methods.values()]
     assert len(names) == len(set(names)) > 20
     tried = 0
@@ -422,14 +441,141 @@ def the_document_is_true(stack):
     assert tried > 20
 
 
+def untyped(document, schema, place, seen=()):
+    """Where an answer is any object, or a list of anything, and nothing says that it may be."""
+    reference = schema.get("$ref")
+    if reference:
+        if reference not in seen:
+            yield from untyped(document, follow(document, reference), place, (*seen, reference))
+        return
+    shaped = {"properties", "additionalProperties", "oneOf", "anyOf", "allOf"}
+    if "object" in schema.get("type", "") and not shaped & set(schema):
+        yield place
+    if "array" in schema.get("type", "") and "items" not in schema:
+        yield place + "[]"
+    inner = [(f".{name}", one) for name, one in schema.get("properties", {}).items()]
+    inner += [("[]", schema[word]) for word in ("items", "additionalProperties") if word in schema]
+    inner += [("", one) for word in ("oneOf", "anyOf", "allOf") for one in schema.get(word, [])]
+    for name, one in inner:
+        if isinstance(one, dict):
+            yield from untyped(document, one, place + name, seen)
+
+
+@case("F15++")
+def the_document_is_typed_and_taken(stack):
+    """Answers have a type down to their leaves. The header of idempotency and the numbers of lists
+    are taken and refused at the edges of what it says."""
+    document, client = stack.anonymous().get("/openapi.json").ok().json, stack.client()
+    found = [
+        where
+        for path, methods in document["paths"].items()
+        for method, one in methods.items()
+        for status, answer in one["responses"].items()
+        for kind, content in answer.get("content", {}).items()
+        if kind.endswith("json")
+        for where in untyped(document, content["schema"], f"{method} {path} {status} ")
+    ]
+    assert not found
+    pattern = document["components"]["parameters"]["IdempotencyKey"]["schema"]["pattern"]
+    for key in (uuid.uuid4().hex * 4, f"~ {uuid.uuid4()} !", "k" * 129, "k\xe9", "a\tb"):
+        allowed = re.search(pattern, key) is not None
+        body = {"scope": "case:key", "text": key}
+        answer = client.post("/webhook/memory/ingest", body, idempotency_key=key)
+        assert answer.status == (200 if allowed else 422), (key, answer)
+        assert allowed or "Idempotency-Key" in words(answer), (key, answer)
+    for path, methods in document["paths"].items():
+        for parameter in methods.get("get", {}).get("parameters", []):
+            schema = parameter.get("schema", {})
+            if "{" in path or parameter.get("in") != "query" or "maximum" not in schema:
+                continue
+            for value in (schema["minimum"], schema["maximum"]):
+                answer = client.get(f"{path}?{parameter['name']}={value}")
+                said = words(answer) if answer.status == 422 else ""
+                wrong = rf"\b{parameter['name']}: must be (a whole number|from|at least|at most)"
+                assert not re.search(wrong, said), (path, value, answer)
+
+
 @case("F18+")
 def more_small_things(stack):
     for path in ("/ai/audit?cursor=!", "/ai/jobs?cursor=%00", "/ai/dead-letters?cursor=x"):
         answer = stack.client().get(path).ok(422)
         assert "body" not in answer.json["detail"].lower(), answer
-    for chunk in (b"0;a\r\r\n\r\n", b'0;a="\n"\r\n\r\n', b"00000000000000000001\nx\r\n0\r\n\r\n"):
-        head = b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        assert raw(stack, head + chunk).startswith(b"HTTP/1.1 4"), chunk
+    for first in (b"d;a\r\r\n", b'd;a="\n"\r\n', b"0000000000000000000d\n", b"d;a\r\r\r\n"):
+        assert b'"code":"malformed_request"' in chunked(stack, first + CHUNK), first
     for code in ("result='\\ud800'", "import sys\nresult={1: 'a', '1': 'b'}"):
         out = python(stack, code)["output"]
         assert out["stderr"] or out["result"]["value"] is not None, out
+
+
+GET, POST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"POST /healthz HTTP/1.1\r\nHost: x\r\n"
+CODES = {  # the code of what is refused before it is a request
+    b"GET /healthz HTTP/1.1\r\n\r\n": "malformed_request",
+    GET + b"A : b\r\n\r\n": "malformed_request",
+    GET + b"Host: y\r\n\r\n": "malformed_request",
+    POST + b"Content-Length: x\r\n\r\n": "malformed_request",
+    POST + b"Transfer-Encoding: gzip\r\n\r\n": "malformed_request",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": "malformed_request",
+    GET + b"A: " + b"a" * 17000 + b"\r\n\r\n": "head_too_large",
+    GET + b"A: b\r\n" * 200 + b"\r\n": "head_too_large",
+}
+EXTENSIONS = {  # the line before a chunk: whether it is taken
+    b"d;a\n": False,
+    b"d;a=\x00\r\n": False,
+    b"d;a=\x1b[0m\r\n": False,
+    b"d;\r\r": False,
+    b"d a\r\n": False,
+    b"d;" + b"a" * 70000 + b"\r\n": False,
+    b'd ;a="b;c"\t;d\r\n': True,
+    b"d;\xff\r\n": True,
+}
+BOUNDS = {  # a number in free JSON, as it is written: whether it is taken
+    "9007199254740992": True,
+    "-9007199254740992": True,
+    "9007199254740993": False,
+    "-9007199254740993": False,
+    "1" + "0" * 30: False,
+    "1" + "0" * 30 + ".0": True,
+    "1e30": True,
+    "-1.7976931348623157E+308": True,
+    "1.8e308": False,
+    "1e-400": True,
+    "0." + "0" * 70 + "1": False,
+}
+
+
+@case("F18++")
+def still_more_small_things(stack):
+    for data, code in CODES.items():
+        head, _, body = raw(stack, data).partition(b"\r\n\r\n")
+        assert json.loads(body)["code"] == code, (data[:80], head, body)
+    for first, taken in EXTENSIONS.items():
+        answer = chunked(stack, first + CHUNK)
+        assert answer.count(b"HTTP/1.1 ") == 1, first[:80]
+        assert answer.startswith(b"HTTP/1.1 200 " if taken else b"HTTP/1.1 400 "), first[:80]
+        assert taken or b'"code":"malformed_request"' in answer, first[:80]
+    client = stack.client()
+    for text, taken in BOUNDS.items():
+        body = f'{{"scope":"case:bounds","text":"{uuid.uuid4()}","metadata":{{"n":{text}}}}}'
+        answer = client.post("/webhook/memory/ingest", body)
+        assert answer.status == (200 if taken else 422), (text, answer)
+        assert taken or "metadata.n" in words(answer), (text, answer)
+        assert taken or "send it as a string" in words(answer), (text, answer)
+    for path, parameter in (
+        ("/memory?limit=20&cursor=%F0%9F", "cursor"),
+        ("/ai/audit?cursor=-1", "cursor"),
+        ("/ai/jobs?limit=1e1", "limit"),
+        ("/ai/audit?from=now", "from"),
+    ):
+        answer = client.get(path).ok(422)
+        assert "body" not in words(answer).lower(), answer
+        assert answer.json["errors"][0]["field"] == parameter, answer
+    for written, said in (
+        ('["a\\u0000b"]', "U+0000"),
+        ('["\\udc00"]', "surrogate"),
+        ('{"a":{"b":1,"b":2}}', "repeated"),
+        ('{"\\ud800":1}', "surrogate"),
+    ):
+        code = f"import os; os.write(3, {written.encode()!r}); os._exit(0)"
+        out = python(stack, code)["output"]
+        assert (out["result"], out["truncated"]) == (None, False), (written, out)
+        assert said in out["stderr"], (written, out)
