@@ -32,6 +32,7 @@ enter(struct conn *c, enum conn_state state)
 static bool
 finish_reading(struct conn *c)
 {
+    conn_set_idle(c, false);
     enter(c, CONN_BUSY);
     if (!c->x->answer)
         c->server->callbacks.complete(c->x->request);
@@ -53,10 +54,13 @@ refuse_rest(struct conn *c, enum http_fault fault, const char *why)
     return finish_reading(c);
 }
 
+/* Until it is there, a body that no key has been checked for keeps its connection no busier than
+ * silence does: anybody can promise one. */
 static bool
 begin_body(struct conn *c)
 {
     enter(c, CONN_BODY);
+    conn_set_idle(c, !c->x->wanted && (c->x->head.chunked || c->x->head.length));
     if (c->x->head.expects && c->in_len == 0 && !c->x->answer &&
         (c->x->head.chunked || c->x->head.length) && !write_continue(c))
         conn_end(c);
@@ -68,6 +72,7 @@ conn_cut_body(struct conn *c)
 {
     c->x->closes = true;
     c->x->cut = true;
+    conn_set_idle(c, false);
     enter(c, CONN_BUSY);
 }
 

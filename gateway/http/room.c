@@ -10,8 +10,9 @@
 #include "base/clock.h"
 #include "http/http_own.h"
 
-#define YOUNG_MS   100 /* a connection may be idle for so long before it makes room */
-#define CANDIDATES 16  /* idle connections that are looked at to find one that may end */
+#define YOUNG_MS      100  /* a connection may be idle for so long before it makes room */
+#define YOUNG_BODY_MS 1000 /* … and may wait for its body */
+#define CANDIDATES    16   /* idle connections that are looked at to find one that may end */
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
@@ -126,7 +127,8 @@ conn_set_unsent(struct conn *conn, bool unsent)
 static bool
 evict(struct conn *conn)
 {
-    if (conn->queued || clock_mono_ms() - conn->since_ms < YOUNG_MS || conn_has_unread(conn))
+    int64_t young_ms = conn->state == CONN_BODY ? YOUNG_BODY_MS : YOUNG_MS;
+    if (conn->queued || clock_mono_ms() - conn->since_ms < young_ms || conn_has_unread(conn))
         return false;
     conn->server->counts.evicted++;
     conn_end(conn);

@@ -39,6 +39,17 @@ def crowded(make_stack):
     )
 
 
+@pytest.fixture(scope="module")
+def patient(make_stack):
+    """Few connections, and bodies that may take longer than any test."""
+    return make_stack(
+        TRUSTED_PROXIES="10.9.8.7/32",
+        MAX_CONNECTIONS=40,
+        MAX_CONNECTIONS_PER_ADDRESS=20,
+        BODY_TIMEOUT_SECONDS=300,
+    )
+
+
 def connect(stack, source="127.0.0.1"):
     host, port = stack.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), 120, (source, 0))
@@ -273,6 +284,45 @@ def test_kept_connections_make_room(crowded):
             s.close()
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /webhook/memory/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{",
+        b"POST /webhook/memory/ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n",
+        b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ],
+    ids=["short", "long", "chunked"],
+)
+def test_bodies_that_do_not_come_make_room(patient, begun):
+    """Promised without a key, and not sent: others do not wait for their end."""
+    waiting = []
+    try:
+        for n in range(100):
+            waiting.append(connect(patient, f"127.0.0.{90 + n % 10}"))
+            with contextlib.suppress(OSError):
+                waiting[-1].sendall(begun)
+        for _ in range(3):
+            patient.anonymous().get("/healthz").ok()
+        wait_until(lambda: len(ended(waiting)) >= 60, 60, "the bound is kept")
+        assert len(ended(waiting)) < 100
+    finally:
+        for s in waiting:
+            s.close()
+
+
+def test_a_slow_body_is_waited_for_while_there_is_room(patient):
+    """Nobody else wants its place."""
+    body = json.dumps({"scope": "slow", "text": "in its own time"}).encode()
+    with connect(patient) as s:
+        s.settimeout(120)
+        s.sendall(head(patient, f"Content-Length: {len(body)}"))
+        for byte in body[:3]:
+            time.sleep(1.2)  # longer than one that makes room would have
+            s.sendall(bytes([byte]))
+        s.sendall(body[3:])
+        assert b" 200 " in s.recv(65536).split(b"\r\n")[0]
+
+
 def test_an_address_takes_no_place_of_another(crowded):
     """One address opens connection after connection; another one's, idle for longer, stays."""
     other, many = connect(crowded, "127.0.0.81"), []
@@ -321,7 +371,7 @@ def test_an_address_has_its_share(crowded):
 
 
 def test_all_connections_at_work(crowded):
-    """Then a new one waits, and comes when one of them ends."""
+    """Then a new one waits, and comes when one of them makes room or ends."""
     busy = [connect(crowded, f"127.0.0.{30 + n % 10}") for n in range(41)]
     try:
         for s in busy:
