@@ -361,6 +361,17 @@ close_bracket(struct scan *s)
     return true;
 }
 
+/* What stands where a value was expected, as other languages write it. */
+static const char *
+no_value(const struct scan *s)
+{
+    if (s->end - s->at >= 4 && memcmp(s->at, "None", 4) == 0)
+        return "None is not JSON (send null)";
+    return *s->at == 'N' || *s->at == 'I'
+               ? "NaN and Infinity are not JSON (send null)"
+               : "a value was expected (true, false and null in small letters)";
+}
+
 static bool
 scan_value(struct scan *s)
 {
@@ -384,10 +395,7 @@ scan_value(struct scan *s)
         break;
     default:
         if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
-            return malformed(s,
-                             *s->at == 'N' || *s->at == 'I'
-                                 ? "NaN and Infinity are not JSON (send null)"
-                                 : "a value was expected (true, false and null in small letters)");
+            return malformed(s, no_value(s));
         good = scan_number(s);
         break;
     }

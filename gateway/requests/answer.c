@@ -106,9 +106,11 @@ answer_not_allowed(struct request *r, const char *action)
     char detail[320];
     struct field_errors errors = { 0 };
     (void)snprintf(detail, sizeof(detail), "Action '%s' not allowed", action);
-    field_errors_add(&errors, "action",
-                     "GET /ai/actions lists the actions that there are and which of them this "
-                     "workspace is allowed");
+    field_errors_add(
+        &errors, "action",
+        "there is no action %.64s, or this workspace is not allowed it: GET /ai/actions "
+        "lists the actions that there are, and which of them are allowed",
+        action);
     return problem(r, &(struct problem){ .code = PROBLEM_ACTION_NOT_ALLOWED,
                                          .detail = detail,
                                          .errors = &errors });

@@ -93,6 +93,8 @@ find_credential(const struct request *r, const char **text, size_t *len)
     const char *bearer = http_header(r->exchange, "Authorization", &n_authorization);
     if (n_key > 1 || n_authorization > 1)
         return false;
+    if (key && !*key) /* of a client whose variable is not set */
+        key = NULL;
     if (bearer) {
         if (strncasecmp(bearer, "Bearer ", 7) != 0)
             return false;

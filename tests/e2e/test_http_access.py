@@ -155,6 +155,9 @@ def test_two_ways_to_send_it(stack):
         ({"Authorization": f"Bearer {key}", "X-API-Key": key}, 200),
         ({"Authorization": f"Bearer {key}", "X-API-Key": make_key("A" * 12, "x" * 32)}, 401),
         ({"Authorization": f"Basic {key}"}, 401),
+        ({"Authorization": f"Bearer {key}", "X-API-Key": ""}, 200),  # a variable that is not set
+        ({"Authorization": "Bearer ", "X-API-Key": key}, 401),
+        ({"X-API-Key": ""}, 401),
     ):
         assert anonymous.request("GET", "/memory", headers=headers).status == status
 

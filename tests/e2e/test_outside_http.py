@@ -203,6 +203,7 @@ def test_other_encodings_are_named(client, encoding, name):
         (b'{"text":"a\nb"}', "U+000A"),
         (b'{"scope":"a","scope":"b"}', "scope"),
         (b'{"scope":True}', "small letters"),
+        (b'{"scope":None}', "None"),
     ],
 )
 def test_malformed_json_says_what(client, body, said):

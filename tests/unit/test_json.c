@@ -257,6 +257,7 @@ test_the_words_of_refusals(void **unused)
         { "\0\0\xFE\xFF\0\0\0{", 8, "malformed JSON: it is in UTF-32, send UTF-8" },
         { "[\"\xE9\"]", 5, "malformed JSON: what is not UTF-8 at byte 2" },
         { "[NaN]", 5, "malformed JSON: NaN and Infinity are not JSON (send null) at byte 1" },
+        { "[None]", 6, "malformed JSON: None is not JSON (send null) at byte 1" },
         { "[\"a\nb\"]", 7,
           "malformed JSON: control character U+000A in a string (write \\u000a) at byte 3" },
         { "{'a':1}", 7, "malformed JSON: a member name in double quotes was expected at byte 1" },
