@@ -2,6 +2,7 @@
 """The sandbox as a place to work: what is visible works, and what cannot work says why in one
 line."""
 
+import os
 import shutil
 
 import pytest
@@ -199,6 +200,18 @@ def test_what_is_visible_works(submit, program):
         pytest.skip("not on this machine")
     code, expected = VISIBLE[program]
     answer = submit("code.shell", code)
+    assert (answer["outcome"], answer["output"]["stdout"]) == ("ok", expected), answer
+
+
+@pytest.mark.parametrize("path, code, expected", [
+    ("/etc/services", "import socket; print(socket.getservbyname('ssh'))", "22\n"),
+    ("/etc/protocols", "import socket; print(socket.getprotobyname('udp'))", "17\n"),
+    ("/etc/mime.types", "import mimetypes; print(mimetypes.guess_extension('image/webp'))", ".webp\n"),
+])
+def test_tables_of_the_host(submit, path, code, expected):
+    if not os.path.exists(path):
+        pytest.skip("not on this machine")
+    answer = submit("code.python", code)
     assert (answer["outcome"], answer["output"]["stdout"]) == ("ok", expected), answer
 
 

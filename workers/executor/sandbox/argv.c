@@ -40,6 +40,9 @@ static const char *const SYSTEM[] = {
     "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
     "--ro-bind-try", "/etc/ssl/openssl.cnf", "/etc/openssl.cnf",
     "--ro-bind-try", "/etc/manpath.config", "/etc/manpath.config",
+    "--ro-bind-try", "/etc/mime.types", "/etc/mime.types",
+    "--ro-bind-try", "/etc/protocols", "/etc/protocols",
+    "--ro-bind-try", "/etc/services", "/etc/services",
 };
 
 /* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. /proc cannot
