@@ -10,6 +10,7 @@
 #include "validate/secrets.h"
 
 #define QUERY_VALUE_MAX 1024
+#define DIGITS_MAX      16 /* of 2^53 */
 #define NAME_CHARS      "0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 /* --- the document: the body with the parameters of path and query in it ------------------------ */
@@ -19,8 +20,10 @@ put(cJSON *doc, const struct route_param *param, const char *text)
 {
     if (param->type == MEMBER_INT) {
         size_t len = strlen(text);
-        bool digits = len > 0 && len <= 15 && strspn(text, "0123456789") == len;
-        return digits && cJSON_AddNumberToObject(doc, param->name, strtod(text, NULL)) != NULL;
+        bool digits = len > 0 && len <= DIGITS_MAX && strspn(text, "0123456789") == len;
+        unsigned long long number = digits ? strtoull(text, NULL, 10) : 0;
+        return digits && number <= JSON_INT_MAX &&
+               cJSON_AddNumberToObject(doc, param->name, (double)number) != NULL;
     }
     return cJSON_AddStringToObject(doc, param->name, text) != NULL;
 }
@@ -73,7 +76,7 @@ read_query_item(struct request *r, const char *item, size_t len, struct field_er
     else if (json_member(r->doc, param->name))
         field_errors_add(errors, param->name, "is given twice: give it once");
     else if (!put(r->doc, param, value))
-        field_errors_add(errors, param->name, "must be a whole number, in digits");
+        field_errors_add(errors, param->name, "must be a whole number of at most 2^53, in digits");
 }
 
 static void
