@@ -20,6 +20,8 @@ struct stream {
     bool asking, known;
     int64_t gone;     /* messages that ever left it */
     int64_t moved_ms; /* monotonic: when one left it last, or none was there; 0 = not known yet */
+    int64_t come;     /* messages that ever came to it … */
+    int64_t before;   /* … until then */
 };
 
 struct streams {
@@ -56,16 +58,21 @@ on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
     stream->messages = (uint64_t)messages;
     stream->bytes = (uint64_t)bytes;
     stream->known = true;
-    int64_t gone = json_int(state, "last_seq", 0) - messages;
+    stream->come = json_int(state, "last_seq", 0);
+    int64_t gone = stream->come - messages;
     bool moves = messages == 0 || gone != stream->gone || moved_ms == 0;
     stream->moved_ms = moves ? clock_mono_ms() : moved_ms;
+    stream->before = moves ? stream->come : stream->before;
     stream->gone = gone;
 }
 
+/* Some came since the last one left. What only stays may be there again after a kill of the server, has
+ * had its effect and waits for gantry provision --repair-only. */
 static bool
 is_stuck(const struct stream *stream)
 {
-    return stream->known && stream->messages > 0 && clock_mono_ms() - stream->moved_ms >= STUCK_MS;
+    return stream->known && stream->come > stream->before &&
+           clock_mono_ms() - stream->moved_ms >= STUCK_MS;
 }
 
 bool
