@@ -85,7 +85,7 @@ def test_audit_is_stopped_while_nothing_can_be_recorded(system):
         assert ready(system)[:2] == (200, "degraded")
         said = json.loads(system.gantry("status", check=False).stdout)
         assert said["gateway"] == "degraded"
-        assert "none is recorded" in system.log("gateway")
+        wait_until(lambda: "none is recorded" in system.log("gateway"), 60, "and told of")
     wait_until(
         lambda: name in client.get("/ai/audit?limit=100").ok().body.decode(), 120, "it is recorded"
     )
