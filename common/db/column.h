@@ -22,6 +22,7 @@ enum column_type {
     COLUMN_INT2 = 21,
     COLUMN_INT4 = 23,
     COLUMN_TEXT = 25,
+    COLUMN_TID = 27,
     COLUMN_TIME = 1184,
     COLUMN_UUID = 2950
 };

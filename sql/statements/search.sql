@@ -40,17 +40,19 @@ SELECT s.version, (SELECT stamp FROM log WHERE log.version = s.version),
        t.id, m.scope, m.created_ns, m.expires_at, m.source, m.tags,
        CASE WHEN m.model = $4::smallint THEN m.embedding END, m.terms,
        CASE WHEN m.terms IS NULL OR get_byte(substring(m.terms FOR 1), 0) <> $5::integer
-            THEN m.text END
+            THEN m.text END, m.place
 FROM state s LEFT JOIN touched t ON true
-LEFT JOIN LATERAL (SELECT * FROM memory WHERE workspace = $1 AND id = t.id OFFSET 0) m ON true
+LEFT JOIN LATERAL (SELECT *, ctid AS place FROM memory WHERE workspace = $1 AND id = t.id OFFSET 0) m
+    ON true
 
 -- name: load
 -- in:  1 workspace, 2 id of the last row seen, 3 model, 4 analyser, 5 rows wanted
 -- out: in binary: id, scope, created ns, expiry or null, source, tags, embedding or null, terms, and
---      the text where the terms are not of this analyser
+--      the text where the terms are not of this analyser, place (ctid)
 SELECT id, scope, created_ns, expires_at, source, tags,
        CASE WHEN model = $3::smallint THEN embedding END, terms,
-       CASE WHEN terms IS NULL OR get_byte(substring(terms FOR 1), 0) <> $4::integer THEN text END
+       CASE WHEN terms IS NULL OR get_byte(substring(terms FOR 1), 0) <> $4::integer THEN text END,
+       ctid
 FROM memory WHERE workspace = $1 AND id > $2::uuid ORDER BY id LIMIT $5::bigint
 
 -- name: items
@@ -67,6 +69,26 @@ FROM unnest($3::uuid[], $4::integer[]) WITH ORDINALITY AS wanted (id, query, pos
 CROSS JOIN LATERAL (
     SELECT * FROM memory
     WHERE workspace = $1 AND id = wanted.id AND (expires_at IS NULL OR expires_at > now())
+    OFFSET 0
+) m
+ORDER BY 1
+
+-- name: items_placed
+-- in:  as items, 6 where each row was when it was last read (ctid), or null
+-- out: as items, without the rows that have moved since
+-- No look into an index of the table, which is most of what a row costs. A place may have another row
+-- by now: its id tells.
+SELECT wanted.position - 1, m.id, m.scope, m.text, to_json(m.tags), m.source, m.metadata,
+       m.created_ns / 1000000,
+       CASE WHEN m.model = $2::smallint THEN m.embedding <=> ($5::halfvec[])[wanted.query] END,
+       (SELECT version || ':' || encode(uuid_send(stamp), 'hex')
+        FROM memory_version WHERE workspace = $1)
+FROM unnest($3::uuid[], $4::integer[], $6::tid[])
+    WITH ORDINALITY AS wanted (id, query, place, position)
+CROSS JOIN LATERAL (
+    SELECT * FROM memory
+    WHERE ctid = wanted.place AND workspace = $1 AND id = wanted.id
+      AND (expires_at IS NULL OR expires_at > now())
     OFFSET 0
 ) m
 ORDER BY 1

@@ -242,6 +242,38 @@ def test_the_rows_are_restored_in_place(system, ws):
     assert set(ids(system.search(ws, "old new other further", k=50))) == set(old + now[3:])
 
 
+def test_the_table_is_written_anew():
+    """No row is where the index last saw it, and where it was is another one."""
+    modes = ("text", "vector", "hybrid")
+    with memory_system() as s:
+        s.worker("ingest")
+        s.worker("search")
+        rows = {w: [s.ingest(w, "s", f"row {i}")["id"] for i in range(12)] for w in ("a", "b")}
+
+        def found():
+            return {(w, mode): ids(s.search(w, "row", k=50, mode=mode))
+                    for w in rows for mode in modes}
+
+        def places():
+            return dict(s.sql("SELECT id::text, ctid::text FROM memory"))
+
+        before, was = found(), places()
+        for (w, _), some in before.items():
+            assert set(some) == set(rows[w])
+        s.sql("CLUSTER memory USING memory_newest")  # backwards
+        now = places()
+        assert set(now.values()) == set(was.values())
+        assert all(now[id] != was[id] for id in now)
+        assert found() == before
+        for id in rows["a"][:3]:  # the others move up
+            s.command("a", "delete", {"id": id})
+            for some in before.values():
+                if id in some:
+                    some.remove(id)
+        s.sql("VACUUM FULL memory")
+        assert found() == before
+
+
 def test_the_files_are_restored(ws):
     """As a failover to an older standby: the same server with the files of some time ago."""
     with memory_system() as s:
@@ -367,8 +399,8 @@ def test_a_search_beyond_its_budget_disturbs_nobody(system, ws):
     try:
         system.sql("ALTER TABLE memory RENAME TO memory_away")  # nobody can be quick now
         system.sql(
-            "CREATE VIEW memory AS SELECT m.* FROM memory_away m, LATERAL (SELECT CASE WHEN "
-            "m.workspace = "
+            "CREATE VIEW memory AS SELECT m.ctid, m.* FROM memory_away m,"
+            " LATERAL (SELECT CASE WHEN m.workspace = "
             f"'{ws}' THEN pg_sleep(0.05) END) wait"
         )
         system.sql("GRANT SELECT ON memory TO gantry_search")

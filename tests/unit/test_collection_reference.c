@@ -302,6 +302,7 @@ sample_of(const struct world *w, const struct collection_hit *hit)
     uint32_t number;
     memcpy(&number, hit->id, sizeof(number));
     assert_true(number < ROWS);
+    assert_int_equal(hit->place, place_of(&w->rows[number]));
     return &w->rows[number];
 }
 

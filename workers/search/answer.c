@@ -12,6 +12,7 @@
 #include "db/column.h"
 #include "pool.h"
 #include "protocol/memory_item.h"
+#include "rows.h"
 #include "search.h"
 #include "sql_search.h"
 
@@ -148,15 +149,19 @@ answer_timeout(struct request *r)
         "scope.");
 }
 
+/* *placed: true unless it is not known where a row is. */
 static enum rc
-read_items(struct searcher *t, struct found **found, size_t n, PGresult **rows, struct err *err)
+ask_for_items(struct searcher *t, struct found **found, size_t n, bool *placed, PGresult **rows,
+              struct err *err)
 {
-    AUTO(buf) struct buf ids = { 0 }, queries = { 0 }, vectors = { 0 };
+    AUTO(buf) struct buf ids = { 0 }, queries = { 0 }, vectors = { 0 }, places = { 0 };
     struct db_params p = { 0 };
     const char *workspace = NULL;
+    uint8_t place[PLACE_BYTES];
     column_begin(&ids, COLUMN_UUID, COLUMN_MAX);
     column_begin(&queries, COLUMN_INT4, COLUMN_MAX);
     column_begin(&vectors, t->halfvec, COLUMN_MAX);
+    column_begin(&places, COLUMN_TID, COLUMN_MAX);
     for (size_t i = 0; i < n; i++) {
         const struct request *r = found[i]->request;
         column_bytes(&vectors, r ? r->half : NULL, r ? r->half_len : 0);
@@ -164,6 +169,9 @@ read_items(struct searcher *t, struct found **found, size_t n, PGresult **rows, 
         for (size_t h = 0; r && h < found[i]->n; h++) {
             column_bytes(&ids, found[i]->hits[h].id, COLLECTION_ID_LEN);
             column_int(&queries, (int64_t)i + 1);
+            place_write(found[i]->hits[h].place, place);
+            column_bytes(&places, place, sizeof(place));
+            *placed = *placed && found[i]->hits[h].place;
         }
     }
     db_param_text(&p, workspace);
@@ -174,7 +182,35 @@ read_items(struct searcher *t, struct found **found, size_t n, PGresult **rows, 
         column_param(&p, &vectors);
     else
         db_param_null(&p);
-    return db_query(t->db, workspace, SQL_SEARCH_ITEMS, &p, rows, err);
+    if (*placed)
+        column_param(&p, &places);
+    return db_query(t->db, workspace, *placed ? SQL_SEARCH_ITEMS_PLACED : SQL_SEARCH_ITEMS, &p,
+                    rows, err);
+}
+
+/* Nothing has changed since, as far as the statement says: without rows it says nothing. */
+static bool
+is_newest(const PGresult *result, const char *version)
+{
+    const char *now = result && PQntuples(result) > 0 ? db_text(result, 0, VERSION) : NULL;
+    return !version || (now && strcmp(now, version) == 0);
+}
+
+/* Where the index says that they are; when some are not there, all by their ids. That is so after an
+ * update that is no change, a rewrite of the table for example; a change makes the index look again. */
+static enum rc
+read_items(struct searcher *t, struct found **found, size_t n, size_t hits, const char *version,
+           PGresult **rows, struct err *err)
+{
+    bool placed = true;
+    enum rc rc = ask_for_items(t, found, n, &placed, rows, err);
+    if (rc != RC_OK || !placed || (size_t)PQntuples(*rows) == hits)
+        return rc;
+    if (PQntuples(*rows) > 0 && !is_newest(*rows, version))
+        return RC_OK;
+    placed = false;
+    PQclear(TAKE(*rows));
+    return ask_for_items(t, found, n, &placed, rows, err);
 }
 
 /* Only what is there; with the exact cosine. Returns whether nothing was missing. */
@@ -217,14 +253,6 @@ rank_again(struct found *found, struct rows *rows)
     *rows = moved;
 }
 
-/* Nothing has changed since, as far as the statement says: without rows it says nothing. */
-static bool
-is_newest(const PGresult *result, const char *version)
-{
-    const char *now = result && PQntuples(result) > 0 ? db_text(result, 0, VERSION) : NULL;
-    return !version || (now && strcmp(now, version) == 0);
-}
-
 static enum rc
 answer_some(struct searcher *t, struct found **found, size_t n, bool last, const char *version,
             struct err *err)
@@ -234,7 +262,7 @@ answer_some(struct searcher *t, struct found **found, size_t n, bool last, const
     int row = 0;
     for (size_t i = 0; i < n; i++)
         hits += found[i]->request ? found[i]->n : 0;
-    enum rc rc = hits ? read_items(t, found, n, &result, err) : RC_OK;
+    enum rc rc = hits ? read_items(t, found, n, hits, version, &result, err) : RC_OK;
     if (rc != RC_OK || !is_newest(result, version))
         return rc;
     for (size_t i = 0; i < n; i++) {

@@ -12,7 +12,7 @@
 #define TAGS_BYTES_MAX    (1u << 20)
 #define POSTGRES_EPOCH_MS 946684800000 /* 2000-01-01 */
 
-enum { SCOPE, CREATED, EXPIRES, SOURCE, TAGS, EMBEDDING, TERMS, TEXT };
+enum { SCOPE, CREATED, EXPIRES, SOURCE, TAGS, EMBEDDING, TERMS, TEXT, PLACE };
 
 enum rc
 rows_init(struct row_space *space, size_t dims, struct err *err)
@@ -40,6 +40,27 @@ get32(const uint8_t *bytes)
     uint32_t value;
     memcpy(&value, bytes, sizeof(value));
     return be32toh(value);
+}
+
+/* A tid in binary form (tidsend) is a block of 32 bits and a line of 16, from 1; a page has at most 291. */
+#define LINE_BITS 9
+
+uint32_t
+place_read(const uint8_t bytes[PLACE_BYTES])
+{
+    uint32_t block = get32(bytes), line = (uint32_t)bytes[4] << 8 | bytes[5];
+    if (block >> (32 - LINE_BITS) || line >> LINE_BITS)
+        return 0;
+    return block << LINE_BITS | line;
+}
+
+void
+place_write(uint32_t place, uint8_t out[PLACE_BYTES])
+{
+    uint32_t block = htobe32(place >> LINE_BITS), line = place & ((1u << LINE_BITS) - 1);
+    memcpy(out, &block, sizeof(block));
+    out[4] = (uint8_t)(line >> 8);
+    out[5] = (uint8_t)line;
 }
 
 /* A one-dimensional text[] in binary form (array_send). What does not fit is left out. */
@@ -103,6 +124,8 @@ rows_put(struct row_space *space, struct collection *c, const PGresult *rows, in
         out.expires_ms = expires_us / 1000 + POSTGRES_EPOCH_MS;
     if (!out.id || !out.scope || !out.source)
         return err_set(err, RC_BUG, "a row without an id, a scope or a source");
+    const uint8_t *place = db_binary(rows, row, first + PLACE, &len);
+    out.place = place && len == PLACE_BYTES ? place_read(place) : 0;
     const uint8_t *tags = db_binary(rows, row, first + TAGS, &len);
     out.tag_count = read_tags(space, tags, len);
     const uint8_t *half = db_binary(rows, row, first + EMBEDDING, &len);

@@ -91,6 +91,7 @@ collection_free(struct collection *c)
     lists_fini(c);
     names_fini(c);
     memory_free(&c->memory, c->ids);
+    memory_free(&c->memory, c->places);
     memory_free(&c->memory, c->created_ns);
     memory_free(&c->memory, c->expires_ms);
     memory_free(&c->memory, c->row_words);
@@ -150,6 +151,7 @@ grow_rows(struct collection *c)
 
     cap = (segments + segments / 8 + 1) * SEGMENT_ROWS;
     if (!resize(c, &c->ids, cap * sizeof(*c->ids)) ||
+        !resize(c, &c->places, cap * sizeof(*c->places)) ||
         !resize(c, &c->created_ns, cap * sizeof(*c->created_ns)) ||
         (c->expires_ms && !resize(c, &c->expires_ms, cap * sizeof(*c->expires_ms))) ||
         !resize(c, &c->row_words, cap * sizeof(*c->row_words)) ||
@@ -389,6 +391,7 @@ collection_put(struct collection *c, const struct collection_row *row, struct er
         table_remove(&c->by_id, hash_of, c, old);
     take_slot(c, slot);
     memcpy(c->ids[slot], row->id, COLLECTION_ID_LEN);
+    c->places[slot] = row->place;
     c->created_ns[slot] = row->created_ns;
     if (c->expires_ms)
         c->expires_ms[slot] = row->expires_ms;

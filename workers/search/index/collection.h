@@ -46,6 +46,7 @@ struct collection;
 /* Everything is borrowed for the call. */
 struct collection_row {
     const uint8_t *id;              /* COLLECTION_ID_LEN bytes */
+    uint32_t place;                 /* the caller's word about the row, which its hits hand back */
     int64_t created_ns, expires_ms; /* 0: never expires */
     const char *scope, *source;
     const char *const *tags;
@@ -102,6 +103,7 @@ struct collection_search {
 /* Both values are known for every hit, in every mode: 0 where the row or the query has none. */
 struct collection_hit {
     uint8_t id[COLLECTION_ID_LEN];
+    uint32_t place; /* as given with the row */
     int64_t created_ns;
     double bm25;
     float cosine;    /* of the int8 forms, within about .003; a caller may put the exact one here */

@@ -81,6 +81,7 @@ struct collection {
     uint64_t words;
     int64_t first_expiry_ms; /* no row expires before; 0: none expires at all */
     uint8_t (*ids)[COLLECTION_ID_LEN];
+    uint32_t *places;
     int64_t *created_ns;
     int64_t *expires_ms; /* NULL: none has had an expiry */
     uint16_t *row_words;

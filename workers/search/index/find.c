@@ -91,6 +91,7 @@ static struct collection_hit
 make_hit(const struct finding *f, uint32_t row, double bm25)
 {
     struct collection_hit hit = {
+        .place = f->c->places[row],
         .created_ns = f->c->created_ns[row],
         .bm25 = bm25 / SCORE_UNIT,
         .has_vector = f->vector && f->c->scale[row] > 0,
