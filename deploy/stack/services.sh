@@ -134,6 +134,7 @@ service() {
     for word in "${env[@]}"; do
         text+="export ${word%%=*}=$(quote "${word#*=}")"$'\n'
     done
+    [ -z "${slack_ns-}" ] || text+="echo $slack_ns >/proc/self/timerslack_ns"$'\n'
     text+="cd $(quote "$stack")"$'\n'
     if [ -n "${beside-}" ]; then # begins with each start, next to the process, whose pid is its $1
         text+="setsid -f"
@@ -252,7 +253,9 @@ configure_servers() {
     stamp=$(stamp_of "$stack/bin/nats-server")-$(cat nats/*.conf | cksum | cut -d' ' -f1)
     # A server that was killed needs it (cli/repair.h).
     env+=("GANTRY_NATS_OPERATOR_URL=$(nats_url operator)")
-    env+=("GOGC=400" "GOMEMLIMIT=700MiB") # docs/performance.md
+    # docs/performance.md: less garbage collection, and fewer looks of Go's monitoring thread
+    env+=("GOGC=400" "GOMEMLIMIT=700MiB")
+    local slack_ns=1000000
     # At once, and then now and then: some of what it looks for shows later.
     local provision beside
     provision="$(quote "$root/bin/gantry") provision"
@@ -260,7 +263,7 @@ configure_servers() {
 until $provision --no-workspaces || ! lives; do sleep 0.2; done
 while sleep 1 && lives; do [ \$((i = (i + 1) % 20)) != 0 ] || $provision --repair-only >/dev/null; done"
     service nats nats "$root/bin/nats-server" -c "$root/etc/nats/server.conf"
-    beside=
+    beside= slack_ns=
 
     sed "s|@PORT@|$REDIS_PORT|; s|@ROOT@|$root|" deploy/stack/redis.conf >"$stack/etc/redis.conf"
     folder=$(socket_folder redis)

@@ -331,6 +331,19 @@ def test_a_stack_of_tcp_is_changed_by_the_next_make_up(own):
     assert own.client().get(f"/memory/{kept}").ok().json["content"] == "before the sockets"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the slack of others")
+def test_the_timers_of_nats_are_coarse(own):
+    slack = {
+        name: {
+            int(pathlib.Path(f"/proc/{thread}/timerslack_ns").read_text())
+            for thread in os.listdir(f"/proc/{pid}/task")
+        }
+        for name, pid in pids(own).items()
+    }
+    assert slack.pop("nats") == {1_000_000}
+    assert all(some == {50_000} for some in slack.values()), slack
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
 def test_as_root_every_part_has_a_user_of_its_own(own):
     users = {name: os.stat(f"/proc/{pid}").st_uid for name, pid in pids(own).items()}
