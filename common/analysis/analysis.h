@@ -24,7 +24,7 @@
 #include "base/buf.h"
 #include "base/rc.h"
 
-#define ANALYSIS_VERSION     1
+#define ANALYSIS_VERSION     2
 #define ANALYSIS_WORDS_MAX   65535  /* words, so that a position fits 16 bits */
 #define ANALYSIS_TERMS_MAX   262144 /* occurrences of terms; forms beyond it are left out */
 #define ANALYSIS_TERM_BYTES  6

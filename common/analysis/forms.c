@@ -237,7 +237,7 @@ add_whole(struct scan *s, const struct joined *j, size_t from, size_t to, size_t
 static void
 add_wholes(struct scan *s, const struct joined *j, const struct part *parts, size_t position)
 {
-    for (uint8_t level = 0; level < 5; level++) {
+    for (uint8_t level = 0; level < SCAN_LEVELS; level++) {
         for (size_t from = 0, to; from < j->count; from = to) {
             for (to = from + 1; to < j->count && parts[to].level > level; to++)
                 ;

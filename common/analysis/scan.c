@@ -8,7 +8,8 @@
 #include "analysis/analysis.h"
 #include "base/cleanup.h"
 
-#define LEVEL_INNER 5 /* hump, letters to digits, apostrophe */
+#define LEVEL_INNER 5 /* letters to digits, apostrophe */
+#define LEVEL_HUMP  6 /* and between scripts */
 
 /* The joint that a character makes between two parts: the lower, the larger what it joins. */
 static int
@@ -64,19 +65,25 @@ is_plural_end(const struct scan *s, size_t at, size_t end)
     return at + 1 < end && s->text[at + 1] == 's' && at + 2 == end;
 }
 
-/* Does a part begin at `at`, behind a character of class `before`? */
+/* Does a hump or another script begin at `at`, behind a character of class `before`? */
 static bool
-is_boundary(const struct scan *s, size_t at, size_t end, enum char_class before)
+is_hump(const struct scan *s, size_t at, size_t end, enum char_class before)
 {
-    enum char_class here = class_at(s, at);
-    if ((before == CHAR_DIGIT) != (here == CHAR_DIGIT))
-        return true;
-    if (here != CHAR_UPPER)
+    if (class_at(s, at) != CHAR_UPPER)
         return fold_script(s->text[at]) != fold_script(s->text[at - 1]) &&
                class_at(s, at - 1) != CHAR_MARK;
     if (before == CHAR_LOWER)
         return true;
     return at + 1 < end && class_at(s, at + 1) == CHAR_LOWER && !is_plural_end(s, at, end);
+}
+
+/* The level of the boundary at `at`, behind a character of class `before`; 0: there is none. */
+static uint8_t
+boundary_level(const struct scan *s, size_t at, size_t end, enum char_class before)
+{
+    if ((before == CHAR_DIGIT) != (class_at(s, at) == CHAR_DIGIT))
+        return LEVEL_INNER;
+    return is_hump(s, at, end, before) ? LEVEL_HUMP : 0;
 }
 
 /* Cuts a run into parts at most `room`; 0 if they do not fit or say nothing, and the run is one. */
@@ -85,16 +92,19 @@ cut_run(const struct scan *s, size_t start, size_t end, struct part *parts, size
 {
     size_t count = 0;
     size_t from = start;
+    uint8_t level = LEVEL_INNER; /* the caller knows that of the first part */
     enum char_class before = class_at(s, start);
     for (size_t at = start + 1; at <= end; at++) {
         enum char_class here = at < end ? class_at(s, at) : CHAR_OTHER;
         if (here == CHAR_MARK)
             continue;
-        if (at == end || is_boundary(s, at, end, before)) {
+        uint8_t next = at < end ? boundary_level(s, at, end, before) : 0;
+        if (at == end || next) {
             if (count == room)
                 return 0;
-            parts[count++] = (struct part){ (uint32_t)from, (uint32_t)at, LEVEL_INNER };
+            parts[count++] = (struct part){ (uint32_t)from, (uint32_t)at, level };
             from = at;
+            level = next;
         }
         before = here;
     }

@@ -5,7 +5,8 @@
  * Words:    A run of letters and digits, cut at humps (getUser), between letters and digits (v2) and
  *           between scripts: its parts. Parts joined by one of . - _ / : @ & = + # and their like
  *           make a compound (a path, host, address, version, file name), found by each part and by
- *           the whole of each level: a/b_c.d has the parts a b c d and the wholes bcd, bc and abcd.
+ *           the whole of each level: a/b_c.d has the parts a b c d and the wholes bcd, bc and abcd,
+ *           iPhone15 the parts i phone 15 and the wholes iphone and iphone15.
  * Unspaced: A run of Han, Kana, Thai and the like is its characters and its pairs of characters.
  *           A Hangul word is itself, its first syllable and its pairs of syllables.
  * Bounds:   Positions end at ANALYSIS_WORDS_MAX. A compound of more than SCAN_PARTS_MAX parts is
@@ -25,6 +26,7 @@
 #include "base/rc.h"
 
 #define SCAN_PARTS_MAX  64
+#define SCAN_LEVELS     6    /* of joints; those of the last level join the smallest things */
 #define SCAN_JOINED_MAX 1024 /* bytes of the parts of a compound written together */
 
 enum form_kind {

@@ -70,7 +70,11 @@ FOUND = {  # case: [(text, [query, …]), …]
     "11": [
         ("部署流程：先运行 make build，然后部署方案交给老王", ["部署方案", "go 部署 deployment"])
     ],
-    "13": [("getUserById reads one", ["user by id"])],
+    "13": [
+        ("getUserById reads one", ["user by id"]),
+        ("my iPhone15 is new", ["iphone", "iphone 15", "iphone15", "phone"]),
+        ("OAuth2Client connects", ["oauth", "oauth client"]),
+    ],
     "16": [
         ("OvertimeService counts", ["overtime service"]),
         ("AttendanceRepository keeps", ["attendance repository"]),

@@ -551,10 +551,12 @@ def test_what_is_gone_never_appears_again(system, ws):
 
 def state(s, workspace):
     return s.sql(
-        "SELECT count(*) FILTER (WHERE terms IS NULL), count(*) FILTER (WHERE get_byte(terms, 0) "
-        "<> 1),"
+        "SELECT count(*) FILTER (WHERE terms IS NULL), count(*) FILTER (WHERE get_byte(terms, 0)"
+        " <> (SELECT get_byte(terms, 0) FROM memory WHERE workspace = %s"
+        " AND text LIKE 'current%%')),"
         " count(*) FILTER (WHERE model <> (SELECT max(model) FROM memory WHERE workspace = %s"
         " AND text LIKE 'current%%')) FROM memory WHERE workspace = %s",
+        workspace,
         workspace,
         workspace,
     )[0]

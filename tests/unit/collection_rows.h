@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/analysis.h"
 #include "index/collection_own.h"
 #include "test.h"
 
@@ -69,7 +70,7 @@ write_terms(const uint32_t *words, size_t count, uint8_t *out)
         terms[at] = term_of(words[i]);
         distinct++;
     }
-    out[n++] = 1;
+    out[n++] = ANALYSIS_VERSION;
     n += write_varint(out + n, (uint32_t)count);
     n += write_varint(out + n, (uint32_t)distinct);
     for (size_t t = 0; t < distinct; t++) {

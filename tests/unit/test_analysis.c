@@ -31,7 +31,7 @@ static void
 stored_form(void **state)
 {
     static const uint8_t KNOWN[] = {
-        0x01, 0x03, 0x02,                                     /* version, words, terms */
+        0x02, 0x03, 0x02,                                     /* version, words, terms */
         0x6f, 0xb0, 0xb5, 0xa6, 0x9d, 0x08, 0x02, 0x00, 0x02, /* deploy: at 0 and 2 */
         0xe9, 0x1d, 0x83, 0x56, 0xd2, 0x17, 0x01, 0x01,       /* the: at 1 */
     };
@@ -87,7 +87,7 @@ nothing_to_index(void **state)
     for (size_t i = 0; i < TEST_COUNT(TEXTS); i++) {
         AUTO(buf) struct buf row = { 0 };
         encode(TEXTS[i], strlen(TEXTS[i]), &row);
-        static const uint8_t EMPTY[] = { 1, 0, 0 };
+        static const uint8_t EMPTY[] = { ANALYSIS_VERSION, 0, 0 };
         assert_int_equal(row.len, sizeof(EMPTY));
         assert_memory_equal(row.data, EMPTY, sizeof(EMPTY));
     }
@@ -151,11 +151,15 @@ damaged_rows_are_refused(void **state)
         size_t at;
         uint8_t value;
     } DAMAGE[] = {
-        { 0, 0 },    { 0, 2 },    /* version */
-        { 1, 1 },                 /* positions beyond the words */
-        { 2, 2 },    { 2, 4 },    /* number of terms */
-        { 3, 0xFF },              /* order of terms */
-        { 9, 0 },    { 9, 0x80 }, /* count */
+        { 0, 0 },
+        { 0, ANALYSIS_VERSION - 1 },
+        { 0, ANALYSIS_VERSION + 1 },
+        { 1, 1 }, /* positions beyond the words */
+        { 2, 2 },
+        { 2, 4 },    /* number of terms */
+        { 3, 0xFF }, /* order of terms */
+        { 9, 0 },
+        { 9, 0x80 }, /* count */
     };
     for (size_t i = 0; i < TEST_COUNT(DAMAGE); i++) {
         memcpy(copy, row.data, row.len);
