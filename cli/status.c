@@ -474,10 +474,11 @@ cmd_status(struct cli *cli)
     struct status status = { .cli = cli, .good = true };
     const struct cli_conf *conf = &cli->conf;
     if (!conf->url && !conf->database_url && !conf->redis_url && !conf->operator_url)
-        return cli_fail(&(struct err){ RC_CONFIG,
-                                       "none of GANTRY_URL, GANTRY_NATS_OPERATOR_URL, DATABASE_URL "
-                                       "and REDIS_URL is set, so there is nothing to ask: source "
-                                       "var/env after make up, or /etc/gantry/operator.env" });
+        return cli_fail(
+            &(struct err){ .rc = RC_CONFIG,
+                           .text = "none of GANTRY_URL, GANTRY_NATS_OPERATOR_URL, DATABASE_URL "
+                                   "and REDIS_URL is set, so there is nothing to ask: source "
+                                   "var/env after make up, or /etc/gantry/operator.env" });
     ask_gateway(&status);
     ask_lists(&status);
     ask_database(&status);

@@ -42,6 +42,24 @@ rc_http(enum rc rc)
     return row_of(rc)->http;
 }
 
+const char *
+server_name(enum server server)
+{
+    switch (server) {
+    case SERVER_POSTGRESQL:
+        return "PostgreSQL";
+    case SERVER_REDIS:
+        return "Redis";
+    case SERVER_NATS:
+        return "NATS";
+    case SERVER_EMBEDDING:
+        return "the embedding server";
+    case SERVER_NONE:
+        break;
+    }
+    return NULL;
+}
+
 enum verdict
 rc_verdict(enum rc rc)
 {
@@ -53,6 +71,7 @@ err_setv(struct err *err, enum rc rc, const char *format, va_list args)
 {
     if (err) {
         err->rc = rc;
+        err->server = SERVER_NONE;
         (void)vsnprintf(err->text, sizeof(err->text), format, args);
     }
     return rc;
@@ -68,6 +87,28 @@ err_set(struct err *err, enum rc rc, const char *format, ...)
     (void)err_setv(err, rc, format, args);
     va_end(args);
     return rc;
+}
+
+#undef err_set_of
+enum rc
+err_set_of(struct err *err, enum server server, enum rc rc, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)err_setv(err, rc, format, args);
+    va_end(args);
+    if (err)
+        err->server = server;
+    return rc;
+}
+
+enum rc
+err_copy(struct err *err, const struct err *from)
+{
+    if (err)
+        *err = *from;
+    return from->rc;
 }
 
 enum rc

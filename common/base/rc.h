@@ -5,6 +5,7 @@
  * enum rc has one code for each reaction, joined in one table to its HTTP status and to the verdict
  * on a queue message. struct err carries the sentence; it lives on the caller's stack and never
  * allocates. Its text is for people and logs: bounded, without secrets, never compared by code.
+ * Which server failed, where it was one, is a member of its own, set by that server's door.
  *
  * Source: the split of permanent and temporary failures follows qmail and Postfix.
  */
@@ -37,14 +38,18 @@ enum [[nodiscard]] rc{ RC_TABLE(RC_ENUM) RC_COUNT };
 
 #define ERR_TEXT_MAX 400 /* bytes with the NUL */
 
+enum server { SERVER_NONE, SERVER_POSTGRESQL, SERVER_REDIS, SERVER_NATS, SERVER_EMBEDDING };
+
 struct err {
     enum rc rc;
+    enum server server;
     char text[ERR_TEXT_MAX];
 };
 
 const char *rc_name(enum rc rc);
 const char *rc_meaning(enum rc rc);
 int rc_http(enum rc rc);
+const char *server_name(enum server server); /* for people; NULL for SERVER_NONE */
 enum verdict rc_verdict(enum rc rc);
 
 /* Record a failure; returns rc, so that a failure is one line. err may be NULL. */
@@ -53,8 +58,17 @@ __attribute__((format(printf, 3, 4))) enum rc err_set(struct err *err, enum rc r
 #ifdef __clang_analyzer__ /* which sees in no other file that the value is rc */
 #define err_set(err, rc, ...) ((void)(err_set)(err, rc, __VA_ARGS__), (rc))
 #endif
+/* A failure of this server. */
+__attribute__((format(printf, 4, 5))) enum rc err_set_of(struct err *err, enum server server,
+                                                         enum rc rc, const char *format, ...);
+#ifdef __clang_analyzer__
+#define err_set_of(err, server, rc, ...) ((void)(err_set_of)(err, server, rc, __VA_ARGS__), (rc))
+#endif
 __attribute__((format(printf, 3, 0))) enum rc err_setv(struct err *err, enum rc rc,
                                                        const char *format, va_list args);
+
+/* The same failure, which was kept; returns its rc. */
+enum rc err_copy(struct err *err, const struct err *from);
 
 /* Put "context: " before the text that is already there; returns err->rc (RC_BUG for NULL). */
 __attribute__((format(printf, 2, 3))) enum rc err_wrap(struct err *err, const char *format, ...);

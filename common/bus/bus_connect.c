@@ -100,10 +100,11 @@ bus_connect(struct loop *loop, const struct bus_options *options, uint32_t wait_
     while (rc == RC_OK && !bus->connected && bus->refused == RC_OK && clock_mono_ms() < until_ms)
         loop_turn(loop, 20);
     if (rc == RC_OK && bus->refused != RC_OK)
-        rc = err_set(err, RC_CONFIG,
-                     "NATS at %s refuses the user, the password or the TLS settings", place);
+        rc = err_set_of(err, SERVER_NATS, RC_CONFIG,
+                        "NATS at %s refuses the user, the password or the TLS settings", place);
     if (rc == RC_OK && wait_ms && !bus->connected)
-        rc = err_set(err, RC_TEMP, "no connection to NATS at %s within %u ms", place, wait_ms);
+        rc = err_set_of(err, SERVER_NATS, RC_TEMP, "no connection to NATS at %s within %u ms",
+                        place, wait_ms);
     if (rc != RC_OK) {
         bus_free(bus);
         return rc;

@@ -50,7 +50,7 @@ bus_need(const struct bus *bus, struct err *err)
 {
     if (bus->connected)
         return RC_OK;
-    return err_set(err, RC_TEMP, "not connected to NATS");
+    return err_set_of(err, SERVER_NATS, RC_TEMP, "not connected to NATS");
 }
 
 void

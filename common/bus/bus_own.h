@@ -145,7 +145,7 @@ void pending_free(struct bus *bus, struct pending *pending);
 void pending_reply(const struct bus *bus, const struct pending *pending, const char *where,
                    char subject[BUS_SUBJECT_MAX]);
 void pending_expire(void *arg); /* a loop_fn; arg is the bus */
-void pending_fail(struct bus *bus, struct pending *pending, const char *why);
+void pending_fail(struct bus *bus, struct pending *pending, enum server server, const char *why);
 void pending_fail_all(struct bus *bus, const char *why);
 void pending_fini(struct bus *bus);
 

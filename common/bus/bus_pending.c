@@ -121,10 +121,10 @@ pending_find(struct bus *bus, const char *subject)
 }
 
 void
-pending_fail(struct bus *bus, struct pending *pending, const char *why)
+pending_fail(struct bus *bus, struct pending *pending, enum server server, const char *why)
 {
     struct err err = { 0 };
-    (void)err_set(&err, RC_TEMP, "%s", why);
+    (void)err_set_of(&err, server, RC_TEMP, "%s", why);
     pending->calls->fail(bus, pending, &err);
 }
 
@@ -145,7 +145,7 @@ pending_fail_all(struct bus *bus, const char *why)
     }
     for (size_t i = 0; i < count; i++)
         if (all[i]->calls && all[i]->generation == generations[i])
-            pending_fail(bus, all[i], why);
+            pending_fail(bus, all[i], SERVER_NATS, why);
     free(all);
     free(generations);
 }
@@ -157,7 +157,8 @@ pending_expire(void *arg)
     int64_t now_ms = clock_mono_ms();
     struct heap_node *node;
     while ((node = heap_first(&bus->deadlines)) != NULL && node->at_ms <= now_ms)
-        pending_fail(bus, (struct pending *)(void *)node, "no answer from the server in time");
+        pending_fail(bus, (struct pending *)(void *)node, SERVER_NONE,
+                     "no answer from the server in time");
     if (node)
         loop_timer_set(bus->expiry, (uint32_t)(node->at_ms - now_ms), 0);
 }

@@ -61,7 +61,7 @@ no_responders(struct bus_sub *sub)
     struct reply_class *class = sub->calls.arg;
     struct pending *oldest = TAILQ_FIRST(&class->waiting);
     if (oldest)
-        pending_fail(sub->bus, oldest, "nobody answers this request now");
+        pending_fail(sub->bus, oldest, SERVER_NONE, "nobody answers this request now");
 }
 
 /* The last class is for all that found no place of their own. */
@@ -207,6 +207,6 @@ bus_flush(struct bus *bus, uint32_t timeout_ms, struct err *err)
     while (!flushing.done)
         loop_turn(bus->loop, 20);
     if (flushing.rc != RC_OK)
-        return err_set(err, RC_TEMP, "NATS has not read everything in time");
+        return err_set_of(err, SERVER_NATS, RC_TEMP, "NATS has not read everything in time");
     return RC_OK;
 }

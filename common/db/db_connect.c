@@ -38,7 +38,8 @@ wait_connected(PGconn *conn, int64_t deadline_ms, struct err *err)
                              .events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT };
         int64_t left_ms = deadline_ms - clock_mono_ms();
         if (left_ms <= 0)
-            return err_set(err, RC_TEMP, "the database does not answer in time");
+            return err_set_of(err, SERVER_POSTGRESQL, RC_TEMP,
+                              "the database does not answer in time");
         (void)poll(&fd, 1, (int)left_ms);
     }
 }
@@ -116,7 +117,7 @@ prepare_all(struct db *db, struct err *err)
     db_collect(db, true);
     if (db->failed.rc == RC_OK)
         return RC_OK;
-    return err_set(err, db->failed.rc, "prepare %s", db->failed.text);
+    return err_set_of(err, db->failed.server, db->failed.rc, "prepare %s", db->failed.text);
 }
 
 enum rc
@@ -136,7 +137,7 @@ db_connect(struct db *db, int64_t wait_ms, struct err *err)
         return RC_OK;
     db_disconnect(db);
     db->down = why;
-    return err_set(err, rc, "%s", why.text);
+    return err_copy(err, &why);
 }
 
 /* An idle connection has nothing to read, unless the server closed it. */
@@ -162,7 +163,8 @@ db_ready(struct db *db, struct err *err)
         return RC_OK;
     db_disconnect(db);
     if (clock_mono_ms() < db->retry_at_ms)
-        return err_set(err, db->down.rc != RC_OK ? db->down.rc : RC_TEMP, "%s",
-                       db->down.text[0] ? db->down.text : "the database is not connected");
+        return db->down.rc != RC_OK
+                   ? err_copy(err, &db->down)
+                   : err_set_of(err, SERVER_POSTGRESQL, RC_TEMP, "the database is not connected");
     return db_connect(db, RECONNECT_MS, err);
 }

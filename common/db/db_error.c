@@ -87,8 +87,9 @@ db_fail(struct db *db, const char *statement, const PGresult *result, struct err
     db->broke[0] = '\0';
     if (!state || !text) {
         const char *lost = PQerrorMessage(db->conn);
-        return err_set(err, RC_TEMP, "%s: the connection to the database is lost: %.*s", statement,
-                       line_length(lost), lost);
+        return err_set_of(err, SERVER_POSTGRESQL, RC_TEMP,
+                          "%s: the connection to the database is lost: %.*s", statement,
+                          line_length(lost), lost);
     }
     enum rc rc = db_rc_from_sqlstate(state);
     const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
@@ -97,10 +98,11 @@ db_fail(struct db *db, const char *statement, const PGresult *result, struct err
     if (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0)
         db->stale = true;
     if (!quotes_values(state))
-        return err_set(err, rc, "%s: %.*s (SQLSTATE %s)", statement, line_length(text), text,
-                       state);
-    return err_set(err, rc, "%s: a value does not fit%s%s (SQLSTATE %s)", statement,
-                   constraint ? ", constraint " : "", constraint ? constraint : "", state);
+        return err_set_of(err, SERVER_POSTGRESQL, rc, "%s: %.*s (SQLSTATE %s)", statement,
+                          line_length(text), text, state);
+    return err_set_of(err, SERVER_POSTGRESQL, rc, "%s: a value does not fit%s%s (SQLSTATE %s)",
+                      statement, constraint ? ", constraint " : "", constraint ? constraint : "",
+                      state);
 }
 
 bool
@@ -120,9 +122,10 @@ db_fail_connect(const PGconn *conn, struct err *err)
         strspn(fatal + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5) {
         memcpy(state, fatal + 3, 5);
         const char *after = fatal + 10;
-        return err_set(err, db_rc_from_sqlstate(state),
-                       "cannot connect to the database: %.*s (SQLSTATE %s)", line_length(after),
-                       after, state);
+        return err_set_of(err, SERVER_POSTGRESQL, db_rc_from_sqlstate(state),
+                          "cannot connect to the database: %.*s (SQLSTATE %s)", line_length(after),
+                          after, state);
     }
-    return err_set(err, RC_TEMP, "cannot connect to the database: %.*s", line_length(text), text);
+    return err_set_of(err, SERVER_POSTGRESQL, RC_TEMP, "cannot connect to the database: %.*s",
+                      line_length(text), text);
 }

@@ -68,7 +68,7 @@ db_take(struct db *db, PGresult **out, struct err *err)
     db->asked = false;
     db_gather(db, true, db->sent);
     if (db->failed.rc != RC_OK)
-        return err_set(err, db->failed.rc, "%s", db->failed.text);
+        return err_copy(err, &db->failed);
     if (out) {
         *out = db->results[0];
         db->n_results = 0;
@@ -123,7 +123,7 @@ db_sync(struct db *db, struct err *err)
     if (!db->in_group)
         return err_set(err, RC_BUG, "no group to collect");
     db_collect(db, false);
-    return db->failed.rc == RC_OK ? RC_OK : err_set(err, db->failed.rc, "%s", db->failed.text);
+    return db->failed.rc == RC_OK ? RC_OK : err_copy(err, &db->failed);
 }
 
 /* End the transaction that may still be open; a connection that cannot is given up. */
@@ -157,7 +157,7 @@ db_commit(struct db *db, struct err *err)
         return RC_OK;
     roll_back(db);
     db_drop_results(db);
-    return err_set(err, db->failed.rc, "%s", db->failed.text);
+    return err_copy(err, &db->failed);
 }
 
 void
@@ -217,8 +217,8 @@ db_script(struct db *db, const char *sql, struct err *err)
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
         db_fail_once(db, "script", result);
-        rc = err_set(err, db->failed.rc, "%s%s%s", db->failed.text,
-                     position ? ", at character " : "", position ? position : "");
+        rc = err_set_of(err, db->failed.server, db->failed.rc, "%s%s%s", db->failed.text,
+                        position ? ", at character " : "", position ? position : "");
     }
     if (PQstatus(db->conn) == CONNECTION_OK && !PQenterPipelineMode(db->conn))
         db->stale = true;

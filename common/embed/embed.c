@@ -257,10 +257,12 @@ read_answer(const struct embedder *e, const struct buf *answer, size_t count, fl
 {
     AUTO(json) cJSON *doc = NULL;
     if (json_read(buf_text(answer), answer->len, &doc, NULL) != RC_OK)
-        return err_set(err, RC_CONFIG, "the embedding server's answer is not JSON (see EMBED_URL)");
+        return err_set_of(err, SERVER_EMBEDDING, RC_CONFIG,
+                          "the embedding server's answer is not JSON (see EMBED_URL)");
     const cJSON *data = json_member(doc, "data");
     if (!cJSON_IsArray(data) || (size_t)cJSON_GetArraySize(data) != count)
-        return err_set(err, RC_CONFIG, "the embedding server returned the wrong number of vectors");
+        return err_set_of(err, SERVER_EMBEDDING, RC_CONFIG,
+                          "the embedding server returned the wrong number of vectors");
     AUTO(free) bool *seen = calloc(count, sizeof(*seen));
     if (!seen)
         return err_set(err, RC_TEMP, "no memory for vectors");
@@ -269,11 +271,12 @@ read_answer(const struct embedder *e, const struct buf *answer, size_t count, fl
     cJSON_ArrayForEach (item, data) {
         size_t index = (size_t)json_int(item, "index", (int64_t)place++);
         if (index >= count || seen[index])
-            return err_set(err, RC_CONFIG, "the embedding server returned a wrong index");
+            return err_set_of(err, SERVER_EMBEDDING, RC_CONFIG,
+                              "the embedding server returned a wrong index");
         seen[index] = true;
         if (!read_vector(json_member(item, "embedding"), e->dim, out + index * e->dim))
-            return err_set(err, RC_CONFIG,
-                           "the embedding server's vectors are not of dimension %zu", e->dim);
+            return err_set_of(err, SERVER_EMBEDDING, RC_CONFIG,
+                              "the embedding server's vectors are not of dimension %zu", e->dim);
     }
     return RC_OK;
 }
@@ -291,8 +294,8 @@ name_server(enum rc rc, struct err *err)
                            ? " (see EMBED_API_KEY)"
                        : strstr(text, "answers 404") ? " (see EMBED_URL and EMBED_MODEL)"
                                                      : "";
-    return err_set(err, rc, "the embedding server%s %.150s%s", own ? "" : ":",
-                   own ? text + 11 : text, hint);
+    return err_set_of(err, SERVER_EMBEDDING, rc, "the embedding server%s %.150s%s", own ? "" : ":",
+                      own ? text + 11 : text, hint);
 }
 
 static enum rc
@@ -307,7 +310,8 @@ ask(struct embedder *e, const struct embed_text *texts, size_t count, size_t max
         return err_set(err, rc, "embedding request is too large");
     rc = fetch_post(e->fetch, request.data, request.len, &answer, err);
     if (rc == RC_LIMIT)
-        return err_set(err, RC_CONFIG, "the embedding server's answer is too large");
+        return err_set_of(err, SERVER_EMBEDDING, RC_CONFIG,
+                          "the embedding server's answer is too large");
     if (rc != RC_OK)
         return name_server(rc, err);
     return read_answer(e, &answer, count, out, err);
@@ -339,7 +343,8 @@ ask_one(struct embedder *e, const struct embed_text *text, bool by_500, float *o
         rc = ask(e, text, 1, len, out, err);
     }
     if (rc == RC_INVALID)
-        return err_set(err, RC_CONFIG, "the embedding server refuses a text of %zu bytes", len);
+        return err_set_of(err, SERVER_EMBEDDING, RC_CONFIG,
+                          "the embedding server refuses a text of %zu bytes", len);
     if (rc == RC_OK && len < first && (!e->refused || first >= e->taken))
         remember(e, len * 2, len);
     else if (rc == RC_OK && e->refused && len > e->taken && len < e->refused)
@@ -432,7 +437,8 @@ embed_batch(struct embedder *e, const struct embed_text *texts, size_t count, fl
             struct err *err)
 {
     if (embed_failing(e))
-        return err_set(err, RC_TEMP, EMBED_SERVER " failed when it was asked last");
+        return err_set_of(err, SERVER_EMBEDDING, RC_TEMP,
+                          EMBED_SERVER " failed when it was asked last");
     if (e->fetch)
         return ask_server(e, texts, count, out, err);
     for (size_t i = 0; i < count; i++)

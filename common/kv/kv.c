@@ -72,7 +72,7 @@ on_deadline(void *arg)
         struct kv_request *request = (struct kv_request *)(void *)node;
         heap_remove(&kv->deadlines, node);
         late = true;
-        (void)err_set(&request->err, RC_TEMP, "Redis does not answer in time");
+        (void)err_set_of(&request->err, SERVER_REDIS, RC_TEMP, "Redis does not answer in time");
         answer(request, RC_TEMP, NULL, &request->err);
     }
     if (late && now_ms - kv->received_ms > KV_CONNECT_MS)
@@ -142,7 +142,7 @@ on_gone(void *arg)
     if (kv->closing)
         return;
     if (kv->down.rc == RC_OK)
-        (void)err_set(&kv->down, RC_TEMP, "the connection to Redis is lost");
+        (void)err_set_of(&kv->down, SERVER_REDIS, RC_TEMP, "the connection to Redis is lost");
     retry_later(kv);
 }
 
@@ -165,8 +165,8 @@ on_tcp(const redisAsyncContext *context, int status)
         if (!kv->url.path[0])
             (void)redisEnableKeepAlive(&kv->async->c);
     } else
-        (void)err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s: %.200s", kv->url.place,
-                      context->errstr);
+        (void)err_set_of(&kv->down, SERVER_REDIS, RC_TEMP, "cannot connect to Redis at %s: %.200s",
+                         kv->url.place, context->errstr);
 }
 
 static void
@@ -194,8 +194,8 @@ on_handshake(redisAsyncContext *context, void *data, void *arg)
     kv->received_ms = clock_mono_ms();
     if (reply->type == REDIS_REPLY_ERROR) {
         enum rc rc = kv_rc_from_error(reply->str);
-        (void)err_set(&kv->down, rc == RC_BUG ? RC_CONFIG : rc, "Redis refuses us: %.200s",
-                      reply->str);
+        (void)err_set_of(&kv->down, SERVER_REDIS, rc == RC_BUG ? RC_CONFIG : rc,
+                         "Redis refuses us: %.200s", reply->str);
         drop_connection(kv);
         return;
     }
@@ -244,8 +244,8 @@ new_context(struct kv *kv)
     }
     enum rc rc = RC_OK;
     if (async->err)
-        rc = err_set(&kv->down, RC_TEMP, "cannot connect to Redis at %s: %.200s", kv->url.place,
-                     async->errstr);
+        rc = err_set_of(&kv->down, SERVER_REDIS, RC_TEMP, "cannot connect to Redis at %s: %.200s",
+                        kv->url.place, async->errstr);
     if (rc == RC_OK && kv->url.tls)
         rc = kv_tls_start(kv->tls, &kv->url, &async->c, &kv->down);
     if (rc == RC_OK)
@@ -263,7 +263,7 @@ start_connection(void *arg)
     struct kv *kv = arg;
 
     if (kv->async) { /* this attempt took too long */
-        (void)err_set(&kv->down, RC_TEMP, "Redis does not answer in time");
+        (void)err_set_of(&kv->down, SERVER_REDIS, RC_TEMP, "Redis does not answer in time");
         drop_connection(kv);
         return;
     }
@@ -299,7 +299,7 @@ on_reply(redisAsyncContext *context, void *data, void *arg)
     (void)context;
 
     if (!reply) {
-        (void)err_set(&request->err, RC_TEMP, "the connection to Redis is lost");
+        (void)err_set_of(&request->err, SERVER_REDIS, RC_TEMP, "the connection to Redis is lost");
         heap_remove(&kv->deadlines, &request->deadline);
         answer(request, RC_TEMP, NULL, &request->err);
         free_request(request);
@@ -375,7 +375,7 @@ fail_later(struct kv *kv, struct kv_request *request)
     request->kv = NULL;
     request->err = kv->down;
     if (kv->down.rc == RC_OK)
-        (void)err_set(&request->err, RC_TEMP, "not connected to Redis");
+        (void)err_set_of(&request->err, SERVER_REDIS, RC_TEMP, "not connected to Redis");
     loop_post(kv->loop, on_fail_later, request);
 }
 
@@ -452,7 +452,7 @@ kv_open(struct loop *loop, const char *url, const struct kv_script *scripts, siz
         kv_free(kv);
         return rc;
     }
-    (void)err_set(&kv->down, RC_TEMP, "not connected to Redis yet");
+    (void)err_set_of(&kv->down, SERVER_REDIS, RC_TEMP, "not connected to Redis yet");
     if (loop) {
         kv->connect_timer = loop_timer_new(loop, start_connection, kv);
         kv->deadline_timer = loop_timer_new(loop, on_deadline, kv);

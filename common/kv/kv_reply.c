@@ -137,7 +137,7 @@ kv_rc_from_error(const char *text)
 enum rc
 kv_fail_reply(const redisReply *reply, struct err *err)
 {
-    return err_set(err, kv_rc_from_error(reply->str), "Redis: %.200s", reply->str);
+    return err_set_of(err, SERVER_REDIS, kv_rc_from_error(reply->str), "Redis: %.200s", reply->str);
 }
 
 /* How many nodes lie below the reply. hiredis bounds the depth. */

@@ -40,8 +40,8 @@ exchange(struct kv *kv, int argc, const char *argv[], const size_t len[], redisR
 {
     redisReply *reply = redisCommandArgv(kv->sync, argc, argv, len);
     if (!reply) {
-        enum rc rc =
-            err_set(err, RC_TEMP, "the connection to Redis is lost: %.200s", kv->sync->errstr);
+        enum rc rc = err_set_of(err, SERVER_REDIS, RC_TEMP,
+                                "the connection to Redis is lost: %.200s", kv->sync->errstr);
         disconnect(kv);
         return rc;
     }
@@ -65,8 +65,8 @@ shake_hands(struct kv *kv, struct err *err)
             return rc;
         if (reply->type == REDIS_REPLY_ERROR) {
             rc = kv_rc_from_error(reply->str);
-            rc =
-                err_set(err, rc == RC_BUG ? RC_CONFIG : rc, "Redis refuses us: %.200s", reply->str);
+            rc = err_set_of(err, SERVER_REDIS, rc == RC_BUG ? RC_CONFIG : rc,
+                            "Redis refuses us: %.200s", reply->str);
         } else if (script >= 0 && reply->len == KV_SHA_MAX - 1) {
             memcpy(kv->sha[script], reply->str, KV_SHA_MAX);
         }
@@ -96,14 +96,14 @@ ensure_connected(struct kv *kv, struct err *err)
         return RC_OK;
     disconnect(kv);
     if (clock_mono_ms() < kv->sync_retry_ms)
-        return err_set(err, RC_TEMP, "not connected to Redis");
+        return err_set_of(err, SERVER_REDIS, RC_TEMP, "not connected to Redis");
     kv->sync_retry_ms = clock_mono_ms() + KV_BACKOFF_MIN;
     kv->sync = kv->url.path[0]
                    ? redisConnectUnixWithTimeout(kv->url.path, duration(KV_CONNECT_MS))
                    : redisConnectWithTimeout(kv->url.host, kv->url.port, duration(KV_CONNECT_MS));
     if (!kv->sync || kv->sync->err) {
-        enum rc rc = err_set(err, RC_TEMP, "cannot connect to Redis at %s: %.200s", kv->url.place,
-                             kv->sync ? kv->sync->errstr : "no memory");
+        enum rc rc = err_set_of(err, SERVER_REDIS, RC_TEMP, "cannot connect to Redis at %s: %.200s",
+                                kv->url.place, kv->sync ? kv->sync->errstr : "no memory");
         disconnect(kv);
         return rc;
     }

@@ -56,7 +56,7 @@ kv_tls_start(void *tls, const struct kv_url *url, redisContext *context, struct 
         return err_set(err, RC_CONFIG, "the Redis URL's host is not a name for TLS");
     }
     if (redisInitiateSSL(context, ssl) != REDIS_OK) /* owns ssl now, also when it fails later */
-        return err_set(err, RC_TEMP, "TLS to Redis: %s", context->errstr);
+        return err_set_of(err, SERVER_REDIS, RC_TEMP, "TLS to Redis: %s", context->errstr);
     return RC_OK;
 }
 

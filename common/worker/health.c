@@ -3,7 +3,6 @@
  * health - does every dependency answer? While one does not, nothing is fetched.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,21 +10,19 @@
 
 #define HEALTH_EVERY_MS 500
 
-static const char REDIS[] = "Redis";
-
-static const char *
+static enum server
 find_unavailable(struct worker *w, struct err *err)
 {
     if (!bus_connected(w->bus)) {
-        (void)err_set(err, RC_TEMP, "NATS");
-        return "NATS";
+        (void)err_set_of(err, SERVER_NATS, RC_TEMP, "NATS");
+        return SERVER_NATS;
     }
     if (w->db && db_ready(w->db, err) != RC_OK)
-        return "PostgreSQL";
+        return SERVER_POSTGRESQL;
     if (!w->kv || w->spec->kv_optional || kv_connected(w->kv))
-        return NULL;
+        return SERVER_NONE;
     *err = *kv_down(w->kv);
-    return REDIS;
+    return SERVER_REDIS;
 }
 
 bool
@@ -40,7 +37,7 @@ worker_check_health(struct worker *w)
         return w->healthy;
     w->healthy_checked_ms = now_ms;
     w->unavailable = find_unavailable(w, &err);
-    bool healthy = !w->unavailable;
+    bool healthy = w->unavailable == SERVER_NONE;
     if (healthy != w->healthy)
         log_fields(healthy ? LOG_INFO : LOG_WARN,
                    healthy ? "every dependency answers again: working"
@@ -53,31 +50,23 @@ worker_check_health(struct worker *w)
 bool
 worker_only_kv_unavailable(const struct worker *w)
 {
-    return w->unavailable == REDIS;
-}
-
-/* The server of ours that an error tells of: it answers in general, but not this time. */
-static const char *
-server_of(const struct err *err)
-{
-    if (strstr(err->text, "SQLSTATE") || strstr(err->text, "the database"))
-        return "PostgreSQL";
-    return strstr(err->text, REDIS) ? REDIS : strstr(err->text, "NATS") ? "NATS" : NULL;
+    return w->unavailable == SERVER_REDIS;
 }
 
 void
 delivery_refuse_unavailable(struct delivery *delivery)
 {
-    static const char EMBEDDING[] = "the embedding server"; /* the one server that is not ours */
-    const struct err *err = &delivery->call.result.err;
-    const char *server = server_of(err);
+    enum server away = delivery->w->unavailable;
+    enum server failed =
+        delivery->call.result.err.server; /* it answers in general, but not this time */
     char detail[128];
-    (void)snprintf(detail, sizeof(detail), "%s failed: try again.",
-                   server ? server : "A part of the service");
-    if (delivery->w->unavailable)
-        (void)snprintf(detail, sizeof(detail), "%s is unavailable.", delivery->w->unavailable);
-    else if (strncmp(err->text, EMBEDDING, sizeof(EMBEDDING) - 1) == 0)
+    if (away != SERVER_NONE)
+        (void)snprintf(detail, sizeof(detail), "%s is unavailable.", server_name(away));
+    else if (failed == SERVER_EMBEDDING) /* the one server that is not ours */
         (void)snprintf(detail, sizeof(detail), "%s does not work: ask by words (mode text).",
-                       EMBEDDING);
+                       server_name(failed));
+    else
+        (void)snprintf(detail, sizeof(detail), "%s failed: try again.",
+                       failed != SERVER_NONE ? server_name(failed) : "A part of the service");
     call_problem(&delivery->call, PROBLEM_UNAVAILABLE, NULL, detail);
 }

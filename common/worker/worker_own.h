@@ -168,7 +168,7 @@ struct worker {
     char instance[METRICS_NAME_MAX];
     bool ready, stopping, in_turn, in_handler, tick_due, healthy, listing;
     bool look_again;         /* in the next turn, without waiting */
-    const char *unavailable; /* the server that does not answer; NULL = all do */
+    enum server unavailable; /* the one that does not answer; SERVER_NONE = all do */
     int64_t healthy_checked_ms, ready_ms, stop_by_ms;
     struct delivery_list all;
     size_t in_hand, held; /* JetStream deliveries: all but those of lists, held */

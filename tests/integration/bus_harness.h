@@ -69,6 +69,7 @@ turn_for(int64_t ms)
 struct answer {
     bool done;
     enum rc rc;
+    enum server server;
     bool duplicate;
     char data[64];
     char text[ERR_TEXT_MAX];
@@ -81,6 +82,7 @@ on_ack(void *arg, enum rc rc, bool duplicate, const struct err *err)
     struct answer *answer = arg;
     answer->done = true;
     answer->rc = rc;
+    answer->server = rc == RC_OK ? SERVER_NONE : err->server;
     answer->duplicate = duplicate;
     answer->calls++;
     snprintf(answer->text, sizeof(answer->text), "%s", rc == RC_OK ? "" : err->text);

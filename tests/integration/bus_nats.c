@@ -334,9 +334,11 @@ survives_a_restart(void **state)
     stop_server(SIGKILL);
     turn_until(&lost.done);
     assert_int_equal(lost.rc, RC_TEMP);
+    assert_int_equal(lost.server, SERVER_NATS);
     assert_int_equal(pulled.ends, 1);
     assert_false(bus_connected(bus));
     assert_int_equal(bus_publish(bus, &out, &err), RC_TEMP);
+    assert_int_equal(err.server, SERVER_NATS);
     start_server();
     TURN_UNTIL(bus_connected(bus));
     TURN_UNTIL(open_files() == files);

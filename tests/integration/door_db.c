@@ -245,6 +245,7 @@ failures_have_their_reactions(void **state)
     assert_false(db_broke(db, "item_name"));
     db_param_text(&q, "my secret value");
     assert_int_equal(db_query(db, NULL, DIVIDE, &q, NULL, &err), RC_BUG);
+    assert_int_equal(err.server, SERVER_POSTGRESQL);
     assert_null(strstr(err.text, "secret"));
     assert_false(db_broke(db, "item_name_key")); /* not the last failure */
     assert_int_equal(db_query(db, NULL, RAISE_NONE, NULL, NULL, &err), RC_NOTFOUND);
@@ -254,7 +255,9 @@ failures_have_their_reactions(void **state)
     assert_int_equal(db_begin(db, NULL, &err), RC_OK);
     assert_int_equal(db_send(db, DEFERRED, &n, NULL, &err), RC_OK);
     assert_int_equal(db_commit(db, &err), RC_BUG);
+    assert_int_equal(err.server, SERVER_POSTGRESQL);
     assert_int_equal(db_query(db, NULL, 99, NULL, NULL, &err), RC_BUG);
+    assert_int_equal(err.server, SERVER_NONE);
 }
 
 static void
@@ -323,6 +326,7 @@ lost_connections_come_back(void **state)
     AUTO(db) struct db *db = open_db();
     struct err err;
     assert_int_equal(db_query(db, NULL, KILL_ME, NULL, NULL, &err), RC_TEMP);
+    assert_int_equal(err.server, SERVER_POSTGRESQL);
     int64_t start_ms = clock_mono_ms();
     while (db_query(db, NULL, WHERE_AM_I, NULL, NULL, &err) != RC_OK &&
            clock_mono_ms() - start_ms < 60000)
@@ -352,6 +356,7 @@ script_inside_a_group(void **state)
     assert_int_equal(db_begin(db, "script", &err), RC_OK);
     send_text(db, ADD_ROW, "s2");
     assert_int_equal(db_script(db, "DROP TABLE half; DROP TABLE no_such;", &err), RC_CONFIG);
+    assert_int_equal(err.server, SERVER_POSTGRESQL);
     assert_non_null(strstr(err.text, "no_such"));
     db_abort(db);
     assert_int_equal(db_script(db, "DROP TABLE half; SELECT nonsense(", &err), RC_BUG);
@@ -379,9 +384,11 @@ unusable_urls(void **state)
     assert_int_equal(db_open(text, "t", NULL, 0, &db, &err), RC_CONFIG);
     assert_int_equal(db_open("postgresql://u:s3cret@127.0.0.1:1/d", "t", NULL, 0, &db, &err),
                      RC_TEMP);
+    assert_int_equal(err.server, SERVER_POSTGRESQL);
     assert_null(strstr(err.text, "s3cret"));
     const struct db_statement wrong = { "wrong", "SELECT * FROM no_such" };
     assert_int_equal(db_open(url(), "t", &wrong, 1, &db, &err), RC_CONFIG);
+    assert_int_equal(err.server, SERVER_POSTGRESQL);
     assert_non_null(strstr(err.text, "wrong"));
     assert_null(db);
 }

@@ -21,6 +21,7 @@ static const struct kv_script SCRIPTS[] = {
 struct got {
     unsigned calls;
     enum rc rc;
+    enum server server;
     enum kv_type type;
     int64_t integer;
     char text[64];
@@ -44,6 +45,7 @@ note(void *arg, enum rc rc, const struct kv_reply *reply, const struct err *err)
     got->rc = rc;
     if (rc != RC_OK) {
         assert_non_null(err);
+        got->server = err->server;
         (void)snprintf(got->text, sizeof(got->text), "%.63s", err->text);
         return;
     }
@@ -215,6 +217,7 @@ time_outs_answer_once(void **state)
     call(KV, &slow, 50, "INCR", "slow", NULL);
     turn_until_called(&slow);
     assert_int_equal(slow.rc, RC_TEMP);
+    assert_int_equal(slow.server, SERVER_REDIS);
     assert_true(clock_mono_ms() - start_ms >= 45);
     call(KV, &later, LONG_MS, "GET", "slow", NULL);
     turn_until_called(&later);
@@ -234,13 +237,17 @@ lost_connections_come_back(void **state)
     order("CLIENT", "KILL", "TYPE", "normal"); /* spares the one that asks */
     turn_until_called(&waiting);
     assert_int_equal(waiting.rc, RC_TEMP);
+    assert_int_equal(waiting.server, SERVER_REDIS);
     assert_false(kv_connected(KV));
     assert_int_equal(kv_down(KV)->rc, RC_TEMP);
+    assert_int_equal(kv_down(KV)->server, SERVER_REDIS);
     call(KV, &down, LONG_MS, "PING", NULL, NULL);
     turn_until_called(&down);
     assert_int_equal(down.rc, RC_TEMP);
+    assert_int_equal(down.server, SERVER_REDIS);
     assert_true(wait_connected(KV));
     assert_int_equal(kv_down(KV)->rc, RC_OK);
+    assert_int_equal(kv_down(KV)->server, SERVER_NONE);
     call(KV, &after, LONG_MS, "PING", NULL, NULL);
     turn_until_called(&after);
     assert_string_equal(after.text, "PONG");
@@ -259,6 +266,7 @@ refusals_are_configuration_errors(void **state)
     call(KV, &got, LONG_MS, "GET", NULL, NULL);
     turn_until_called(&got);
     assert_int_equal(got.rc, RC_BUG);
+    assert_int_equal(got.server, SERVER_REDIS);
 
     (void)snprintf(text, sizeof(text), "%.*stester:s3cret%s",
                    (int)(strstr(url(), "tester") - url()), url(), strchr(url(), '@'));
@@ -276,6 +284,7 @@ refusals_are_configuration_errors(void **state)
     struct kv_reply *reply = NULL;
     kv_add(&cmd, "PING");
     assert_int_equal(kv_call_sync(kv, &cmd, &reply, &err), RC_CONFIG);
+    assert_int_equal(err.server, SERVER_REDIS);
     kv_free(kv);
 }
 
@@ -291,6 +300,7 @@ nobody_listens(void **state)
     call(kv, &got, LONG_MS, "PING", NULL, NULL);
     turn_until_called(&got);
     assert_int_equal(got.rc, RC_TEMP);
+    assert_int_equal(got.server, SERVER_REDIS);
     kv_free(kv);
 }
 

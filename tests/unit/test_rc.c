@@ -55,6 +55,31 @@ test_set_and_wrap(void **unused)
 }
 
 static void
+test_server(void **unused)
+{
+    struct err err = { 0 }, other = { 0 };
+
+    assert_int_equal(err_set_of(&err, SERVER_REDIS, RC_TEMP, "gone %d", 1), RC_TEMP);
+    assert_int_equal(err.server, SERVER_REDIS);
+    assert_string_equal(err.text, "gone 1");
+    assert_int_equal(err_wrap(&err, "a question"), RC_TEMP);
+    assert_int_equal(err.server, SERVER_REDIS);
+    assert_int_equal(err_copy(&other, &err), RC_TEMP);
+    assert_int_equal(other.rc, RC_TEMP);
+    assert_int_equal(other.server, SERVER_REDIS);
+    assert_string_equal(other.text, "a question: gone 1");
+    assert_int_equal(err_copy(NULL, &err), RC_TEMP);
+    assert_int_equal(err_set(&err, RC_BUG, "ours"), RC_BUG);
+    assert_int_equal(err.server, SERVER_NONE);
+    assert_int_equal(err_set_of(NULL, SERVER_NATS, RC_TEMP, "nobody listens"), RC_TEMP);
+    assert_string_equal(server_name(SERVER_POSTGRESQL), "PostgreSQL");
+    assert_string_equal(server_name(SERVER_REDIS), "Redis");
+    assert_string_equal(server_name(SERVER_NATS), "NATS");
+    assert_string_equal(server_name(SERVER_EMBEDDING), "the embedding server");
+    assert_null(server_name(SERVER_NONE));
+}
+
+static void
 test_bounds(void **unused)
 {
     char text[1000];
@@ -82,6 +107,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_set_and_wrap),
+        cmocka_unit_test(test_server),
         cmocka_unit_test(test_bounds),
     };
 
