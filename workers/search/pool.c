@@ -114,16 +114,16 @@ take(struct pool *pool, struct queue *queue, struct request *batch[POOL_TAKE_MAX
 }
 
 /* One thread is more than the share of long queries where there are few processors. */
-static void
-rest(struct pool *pool, int64_t took_us)
+int64_t
+pool_rest_us(size_t threads, long processors, int64_t took_us)
 {
-    int64_t able = (int64_t)pool->n;
-    if (able > pool->processors)
-        able = pool->processors;
+    int64_t able = (int64_t)threads;
+    if (able > processors)
+        able = processors;
     if (able >= POOL_LONG_SHARE)
-        return;
+        return 0;
     int64_t rest_us = took_us * (POOL_LONG_SHARE - able) / able;
-    pool->rest_us = clock_mono_us() + (rest_us < POOL_REST_US ? rest_us : POOL_REST_US);
+    return rest_us < POOL_REST_US ? rest_us : POOL_REST_US;
 }
 
 /* The work of a thread; the lock is held but while it searches. */
@@ -147,8 +147,10 @@ work(struct thread *thread, struct queue *queue, bool reads)
     (void)pthread_mutex_lock(&pool->lock);
     queue->active--;
     bool was_long = queue->is_long;
-    if (was_long)
-        rest(pool, clock_mono_us() - since_us);
+    if (was_long) {
+        int64_t now_us = clock_mono_us();
+        pool->rest_us = now_us + pool_rest_us(pool->n, pool->processors, now_us - since_us);
+    }
     pool->at_long -= was_long;
     queue->reading -= reads;
     pool->reading -= reads;

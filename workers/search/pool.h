@@ -32,6 +32,10 @@
 #define POOL_WAITING_MAX   4096 /* then: unavailable */
 #define POOL_WAITING_SHARE 1024 /* of one workspace */
 
+/* How long no long query is begun after one that took so long, so that they take their share of the time
+ * of the processors that the threads can use; 0: one thread is no more than that. Pure. */
+int64_t pool_rest_us(size_t threads, long processors, int64_t took_us);
+
 enum rc pool_new(struct search *s, size_t threads, struct pool **out, struct err *err);
 /* Waits for what the threads are at. What still waits is not answered. NULL allowed. */
 void pool_free(struct pool *pool);
