@@ -9,19 +9,15 @@
 #include "base/log.h"
 #include "json/json.h"
 
-#define ASK_MS   2000
-#define STUCK_MS 45000 /* what a killed worker had in hand comes again after 30 s */
+#define ASK_MS 2000
 
 static const char *const NAMES[] = { "TASKS", "MEMORY", "AUDIT", "DEAD" };
 enum { AUDIT = 2 };
 
 struct stream {
     uint64_t messages, bytes;
-    bool asking, known;
-    int64_t gone;     /* messages that ever left it */
-    int64_t moved_ms; /* monotonic: when one left it last, or none was there; 0 = not known yet */
-    int64_t come;     /* messages that ever came to it … */
-    int64_t before;   /* … until then */
+    bool asking;
+    struct stream_progress progress;
 };
 
 struct streams {
@@ -31,12 +27,33 @@ struct streams {
     bool stuck; /* was told of */
 };
 
-/* Until it answers again. Workers that were cut off as we were then have time to go on. */
-static void
-forget(struct stream *stream)
+void
+stream_progress_forget(struct stream_progress *progress)
 {
-    stream->known = false;
-    stream->moved_ms = 0;
+    progress->known = false;
+    progress->moved_ms = 0;
+}
+
+void
+stream_progress_saw(struct stream_progress *progress, int64_t messages, int64_t last_seq,
+                    int64_t now_ms)
+{
+    int64_t gone = last_seq - messages;
+    bool moves = messages == 0 || gone != progress->gone || progress->moved_ms == 0;
+    progress->known = true;
+    progress->come = last_seq;
+    progress->gone = gone;
+    if (!moves)
+        return;
+    progress->moved_ms = now_ms;
+    progress->before = last_seq;
+}
+
+bool
+stream_progress_stuck(const struct stream_progress *progress, int64_t now_ms)
+{
+    return progress->known && progress->come > progress->before &&
+           now_ms - progress->moved_ms >= STREAMS_STUCK_MS;
 }
 
 static void
@@ -44,41 +61,26 @@ on_info(void *arg, enum rc rc, const struct bus_msg *msg, const struct err *err)
 {
     struct stream *stream = arg;
     AUTO(json) cJSON *doc = NULL;
-    int64_t moved_ms = stream->moved_ms;
     (void)err;
     stream->asking = false;
-    forget(stream);
-    if (rc != RC_OK || json_read(msg->data, msg->len, &doc, NULL) != RC_OK)
-        return;
-    const cJSON *state = json_member(doc, "state");
+    bool answered = rc == RC_OK && json_read(msg->data, msg->len, &doc, NULL) == RC_OK;
+    const cJSON *state = answered ? json_member(doc, "state") : NULL;
     int64_t messages = json_int(state, "messages", -1);
     int64_t bytes = json_int(state, "bytes", -1);
-    if (messages < 0 || bytes < 0)
+    if (messages < 0 || bytes < 0) {
+        stream_progress_forget(&stream->progress);
         return;
+    }
     stream->messages = (uint64_t)messages;
     stream->bytes = (uint64_t)bytes;
-    stream->known = true;
-    stream->come = json_int(state, "last_seq", 0);
-    int64_t gone = stream->come - messages;
-    bool moves = messages == 0 || gone != stream->gone || moved_ms == 0;
-    stream->moved_ms = moves ? clock_mono_ms() : moved_ms;
-    stream->before = moves ? stream->come : stream->before;
-    stream->gone = gone;
-}
-
-/* Some came since the last one left. What only stays may be there again after a kill of the server, has
- * had its effect and waits for gantry provision --repair-only. */
-static bool
-is_stuck(const struct stream *stream)
-{
-    return stream->known && stream->come > stream->before &&
-           clock_mono_ms() - stream->moved_ms >= STUCK_MS;
+    stream_progress_saw(&stream->progress, messages, json_int(state, "last_seq", 0),
+                        clock_mono_ms());
 }
 
 bool
 streams_audit_stuck(const struct streams *streams)
 {
-    return is_stuck(&streams->all[AUDIT]);
+    return stream_progress_stuck(&streams->all[AUDIT].progress, clock_mono_ms());
 }
 
 static void
@@ -86,7 +88,7 @@ tell_stuck(struct streams *streams)
 {
     bool stuck = streams_audit_stuck(streams);
     char messages[24];
-    if (stuck == streams->stuck || !streams->all[AUDIT].known)
+    if (stuck == streams->stuck || !streams->all[AUDIT].progress.known)
         return;
     streams->stuck = stuck;
     (void)snprintf(messages, sizeof(messages), "%llu",
@@ -111,7 +113,7 @@ ask(void *arg)
         struct bus_out out = { .subject = subject };
         stream->asking = bus_request(streams->bus, &out, ASK_MS, on_info, stream, NULL) == RC_OK;
         if (!stream->asking)
-            forget(stream);
+            stream_progress_forget(&stream->progress);
     }
 }
 
@@ -146,7 +148,7 @@ expose(const struct streams *streams, const char *name, const char *help, bool b
     exposition_family(e, name, METRIC_GAUGE, help);
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
         const struct stream *stream = &streams->all[i];
-        if (!stream->known)
+        if (!stream->progress.known)
             continue;
         buf_reset(&labels);
         exposition_label(&labels, "stream", NAMES[i]);
@@ -165,7 +167,7 @@ streams_expose(const struct streams *streams, uint64_t running, const struct exp
            false, e);
     expose(streams, "gantry_stream_bytes", "their size", true, e);
     exposition_family(e, DEPTH, METRIC_UNKNOWN, "jobs that wait, or run");
-    if (tasks->known)
+    if (tasks->progress.known)
         exposition_value(e, DEPTH, "status=\"pending\"", pending);
     exposition_value(e, DEPTH, "status=\"running\"", running);
 }

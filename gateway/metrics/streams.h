@@ -16,6 +16,25 @@
 #include "protocol/exposition.h"
 
 #define STREAMS_EVERY_MS 5000
+#define STREAMS_STUCK_MS 45000 /* what a killed worker had in hand comes again after 30 s */
+
+/* How a stream gets on. Times are monotonic; all 0: nothing is known. */
+struct stream_progress {
+    bool known;
+    int64_t gone;     /* messages that ever left it */
+    int64_t moved_ms; /* when one left it last, or none was there; 0 = not known yet */
+    int64_t come;     /* messages that ever came to it … */
+    int64_t before;   /* … until then */
+};
+
+/* An answer about it: what it holds, and the last sequence. */
+void stream_progress_saw(struct stream_progress *progress, int64_t messages, int64_t last_seq,
+                         int64_t now_ms);
+/* No answer. Until the next, workers that were cut off as we were have time to go on. */
+void stream_progress_forget(struct stream_progress *progress);
+/* Some came since the last one left, STREAMS_STUCK_MS ago. What only stays may be there again after a kill
+ * of the server, has had its effect and waits for gantry provision --repair-only. */
+bool stream_progress_stuck(const struct stream_progress *progress, int64_t now_ms);
 
 struct streams;
 
