@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "cli.h"
 #include "embed_nats.h"
 #include "progress.h"
@@ -278,9 +279,86 @@ apply_files(struct cli *cli, struct counts *counts, struct err *err)
     return rc;
 }
 
+/* The consumer of this file, if its stream is there and it is not. */
+static enum rc
+make_missing(struct cli *cli, const struct embedded_file *file, const char *workspace,
+             struct places *places, struct counts *counts, struct err *err)
+{
+    AUTO(buf) struct buf text = { 0 };
+    AUTO(json) cJSON *body = NULL;
+    char place[SUBJECT_LEN];
+
+    buf_init(&text, BODY_MAX);
+    fill_in(file->text, workspace, &text);
+    enum rc rc = json_read(buf_text(&text), text.len, &body, err);
+    const char *stream = rc == RC_OK ? json_string(body, "stream_name") : NULL;
+    const char *name = stream ? json_string(json_member(body, "config"), "name") : NULL;
+    if (!name)
+        return err_set(err, RC_BUG, "%s names no stream or no consumer", file->path);
+    (void)snprintf(place, sizeof(place), "%s.%s", stream, name);
+    for (size_t i = 0; i < ARRAY_LEN(SHARED); i++)
+        if (strncmp(SHARED[i], place, strlen(stream) + 1) == 0 && places_have(places, SHARED[i]))
+            return RC_OK; /* it takes this one's messages */
+    if (!places_have(places, stream) || places_have(places, place))
+        return RC_OK;
+    rc = apply_consumer(cli, file->path, buf_text(&text), err);
+    if (rc != RC_OK)
+        return rc;
+    places_add(places, place);
+    log_fields(LOG_WARN, "a consumer was missing and was created", "consumer", place, NULL);
+    counts->repaired++;
+    return RC_OK;
+}
+
+/* The workspace whose consumer it is, made from a template; NULL: no workspace's. */
+static const char *
+workspace_of(const struct place *place)
+{
+    const char *name = strchr(place->name, '.');
+    for (size_t i = 0; name && EMBED_NATS[i].path; i++) {
+        if (!ends_with(EMBED_NATS[i].path, TEMPLATE))
+            continue;
+        const char *program = EMBED_NATS[i].path + strlen(CONSUMERS);
+        size_t len = strlen(program) - strlen(TEMPLATE);
+        if (strncmp(name + 1, program, len) != 0 || name[1 + len] != '_')
+            continue;
+        const char *workspace = name + 1 + len + 1;
+        return workspace_valid(workspace, strlen(workspace)) ? workspace : NULL;
+    }
+    return NULL;
+}
+
+/* Whoever was killed between deleting a consumer and making it anew has left its workspace the others.
+ * (No workspace is ever deleted.) */
+static enum rc
+make_all_missing(struct cli *cli, struct places *places, struct counts *counts, struct err *err)
+{
+    enum rc rc = RC_OK;
+    size_t known = places->count; /* what is made meanwhile is of the same workspaces */
+    if (known == 0)
+        return RC_OK;
+    AUTO(free) struct place *all = calloc(known, sizeof(*all));
+    if (!all)
+        return err_set(err, RC_TEMP, "no memory for the names of consumers");
+    memcpy(all, places->all, known * sizeof(*all));
+    for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++) {
+        const struct embedded_file *file = &EMBED_NATS[i];
+        if (strncmp(file->path, CONSUMERS, strlen(CONSUMERS)) != 0)
+            continue;
+        if (!ends_with(file->path, TEMPLATE))
+            rc = make_missing(cli, file, "", places, counts, err);
+        else
+            for (size_t n = 0; n < known && rc == RC_OK; n++)
+                if (workspace_of(&all[n]))
+                    rc = make_missing(cli, file, workspace_of(&all[n]), places, counts, err);
+    }
+    return rc;
+}
+
 static enum rc
 repair(struct cli *cli, struct counts *counts, struct err *err)
 {
+    AUTO(places) struct places places = { 0 };
     enum rc rc = RC_OK;
     for (size_t i = 0; EMBED_NATS[i].path && rc == RC_OK; i++) {
         AUTO(json) cJSON *body = NULL;
@@ -289,9 +367,9 @@ repair(struct cli *cli, struct counts *counts, struct err *err)
         rc = json_read(EMBED_NATS[i].text, strlen(EMBED_NATS[i].text), &body, err);
         const char *retention = json_string(body, "retention");
         if (rc == RC_OK && retention && strcmp(retention, "workqueue") == 0)
-            rc = repair_stream(cli, json_string(body, "name"), &counts->repaired, err);
+            rc = repair_stream(cli, json_string(body, "name"), &places, &counts->repaired, err);
     }
-    return rc;
+    return rc == RC_OK ? make_all_missing(cli, &places, counts, err) : rc;
 }
 
 int

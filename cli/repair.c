@@ -6,25 +6,66 @@
 
 #include <bsd/string.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli.h"
+#include "process/fault.h"
 
-#define BODY_MAX    8192 /* bytes of a consumer's configuration */
-#define SUBJECT_LEN 200  /* bytes with the NUL */
-#define LOOK_AGAIN                                                                                 \
-    (struct timespec)                                                                              \
-    {                                                                                              \
-        .tv_nsec = 300000000                                                                       \
-    }
+#define BODY_MAX      8192 /* bytes of a consumer's configuration */
+#define SUBJECT_LEN   200  /* bytes with the NUL */
+#define LOOK_AGAIN_MS 300
 
 /* Error codes of the JetStream API. */
 #define STREAM_NOT_FOUND   10059
 #define NO_MESSAGE_FOUND   10037
 #define CONSUMER_NOT_FOUND 10014
+
+/* --- what there is ---------------------------------------------------------------------------- */
+
+void
+places_add(struct places *places, const char *name)
+{
+    if (strlen(name) >= PLACE_MAX)
+        return;
+    if (places->count == places->cap) {
+        places->cap = places->cap ? 2 * places->cap : 64;
+        places->all = reallocarray(places->all, places->cap, sizeof(*places->all));
+        if (!places->all)
+            log_no_memory("the names of consumers");
+    }
+    (void)strlcpy(places->all[places->count++].name, name, PLACE_MAX);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    return strcmp(((const struct place *)a)->name, ((const struct place *)b)->name);
+}
+
+bool
+places_have(struct places *places, const char *name)
+{
+    struct place wanted = { 0 };
+    if (strlcpy(wanted.name, name, PLACE_MAX) >= PLACE_MAX || places->count == 0)
+        return false;
+    if (places->ordered < places->count)
+        qsort(places->all, places->count, sizeof(*places->all), compare);
+    places->ordered = places->count;
+    return bsearch(&wanted, places->all, places->count, sizeof(*places->all), compare) != NULL;
+}
+
+void
+places_cleanup(struct places *places)
+{
+    free(places->all);
+    *places = (struct places){ 0 };
+}
+
+/* --- consumers that are ahead ----------------------------------------------------------------- */
 
 /* One request about a consumer or a stream; a thing that is not there leaves *out NULL. */
 static enum rc
@@ -115,26 +156,32 @@ make_anew(struct cli *cli, const char *stream, const char *place, const cJSON *c
     if (json_end(&w) != RC_OK)
         return err_set(err, RC_BUG, "the configuration of consumer %s is too long", place);
     enum rc rc = ask(cli, "CONSUMER.DELETE", place, "", &gone, err);
+    FAULT("consumer_deleted"); /* until it is missed (provision.c) */
     if (rc == RC_OK)
         rc = ask(cli, "CONSUMER.DURABLE.CREATE", place, buf_text(&body), &made, err);
     return rc;
 }
 
-static enum rc
-repair_consumer(struct cli *cli, const char *stream, const cJSON *consumer, unsigned *count,
-                struct err *err)
+static void
+wait_a_little(void)
 {
-    char place[SUBJECT_LEN];
-    const char *name = json_string(consumer, "name");
+    long long ms = LOOK_AGAIN_MS;
+    (void)nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 },
+                    NULL);
+}
+
+static enum rc
+repair_consumer(struct cli *cli, const char *stream, const char *place, const cJSON *consumer,
+                unsigned *count, struct err *err)
+{
     struct ahead ahead;
     struct ahead still;
 
-    (void)snprintf(place, sizeof(place), "%s.%s", stream, name ? name : "");
     enum rc rc = is_ahead(cli, stream, place, &ahead, err);
     if (rc != RC_OK || (!ahead.of_all && !ahead.of))
         return rc;
     /* A message that is just being settled looks like that for an instant: look again. */
-    (void)nanosleep(&LOOK_AGAIN, NULL);
+    wait_a_little();
     rc = is_ahead(cli, stream, place, &still, err);
     if (rc != RC_OK || !((ahead.of_all && still.of_all) || (ahead.of && still.of == ahead.of)))
         return rc;
@@ -148,7 +195,8 @@ repair_consumer(struct cli *cli, const char *stream, const cJSON *consumer, unsi
 }
 
 enum rc
-repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *err)
+repair_stream(struct cli *cli, const char *stream, struct places *places, unsigned *count,
+              struct err *err)
 {
     int64_t offset = 0;
     int64_t total = 1;
@@ -168,11 +216,24 @@ repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *
             rc = ask(cli, "CONSUMER.LIST", stream, buf_text(&body), &page, err);
         const cJSON *consumers = rc == RC_OK ? json_member(page, "consumers") : NULL;
         total = json_int(page, "total", 0);
+        if (page && offset == 0)
+            places_add(places, stream);
+        cJSON_ArrayForEach (consumer,
+                            json_member(page, "missing")) { /* in a cluster: it answers later */
+            char place[SUBJECT_LEN];
+            (void)snprintf(place, sizeof(place), "%s.%s", stream,
+                           cJSON_IsString(consumer) ? consumer->valuestring : "");
+            places_add(places, place);
+        }
         if (!cJSON_GetArraySize(consumers))
             break;
         cJSON_ArrayForEach (consumer, consumers) {
+            char place[SUBJECT_LEN];
+            const char *name = json_string(consumer, "name");
             offset++;
-            rc = repair_consumer(cli, stream, consumer, count, err);
+            (void)snprintf(place, sizeof(place), "%s.%s", stream, name ? name : "");
+            places_add(places, place);
+            rc = repair_consumer(cli, stream, place, consumer, count, err);
             if (rc != RC_OK)
                 break;
         }

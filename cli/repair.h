@@ -20,20 +20,43 @@
  *    encrypt, and so cannot read later: at a start it takes the key of a block only if the block's file
  *    has a byte. A message that comes and goes leaves some.
  *
+ * A consumer is deleted and then made: whoever is killed in between leaves none, and the next run misses it
+ * (provision.c).
+ *
  * Source: nats-server issues 6881 and 5412 for the first; setupAEK() in its filestore.go for the second;
  *         lastChecksum() there, and pull request 7008, for the third
  */
 #ifndef GANTRY_CLI_REPAIR_H
 #define GANTRY_CLI_REPAIR_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/rc.h"
 #include "json/json.h"
 
+#define PLACE_MAX 128 /* bytes with the NUL */
+
 struct cli;
 
-/* All consumers of a work queue; *count grows by those made anew. A stream that is not there has
- * none. */
-enum rc repair_stream(struct cli *cli, const char *stream, unsigned *count, struct err *err);
+struct place {
+    char name[PLACE_MAX]; /* "STREAM", "STREAM.consumer" */
+};
+
+/* What there is; longer names are none of ours. */
+struct places {
+    struct place *all; /* owned; in order, but for what was added since the last places_have() */
+    size_t count, ordered, cap;
+};
+
+void places_add(struct places *places, const char *name);
+bool places_have(struct places *places, const char *name);
+void places_cleanup(struct places *places);
+
+/* All consumers of a work queue; *count grows by those made anew, places by the stream and them all. A
+ * stream that is not there has none. */
+enum rc repair_stream(struct cli *cli, const char *stream, struct places *places, unsigned *count,
+                      struct err *err);
 
 /* A stream that never had a message, or still has its first, which may be ours; body: its own of nats/streams. */
 enum rc repair_new_stream(struct cli *cli, const char *stream, const cJSON *body, struct err *err);

@@ -367,6 +367,7 @@ def test_provision_is_idempotent_and_repairs(cli, nats):
     again = cli.json("provision")
     assert again["streams_created"] == 0
     assert again["streams_updated"] == 4
+    assert again["consumers_repaired"] == 0
     with nats.connect() as client:
         client.api("STREAM.DELETE.TASKS", "")
     assert cli.json("provision")["streams_created"] == 1
