@@ -165,7 +165,7 @@ make_anew(struct cli *cli, const char *stream, const char *place, const cJSON *c
 static void
 wait_a_little(void)
 {
-    long long ms = LOOK_AGAIN_MS;
+    long long ms = FAULT_NUMBER("FAULT_LOOK_AGAIN_MS", LOOK_AGAIN_MS);
     (void)nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 },
                     NULL);
 }

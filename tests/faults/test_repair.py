@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `gantry provision` mends in NATS: it may be killed in between."""
+"""What `gantry provision` mends in NATS: it looks twice, and may be killed in between."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ from gantry_testing.keeper import keep
 
 CONSUMER = "MEMORY.ingest_w1"
 PULL = f"$JS.API.CONSUMER.MSG.NEXT.{CONSUMER}"
+LOOK = "$JS.API.STREAM.MSG.GET.MEMORY"
 MINE, OTHER = "gantry.v1.w1.memory.ingest", "gantry.v1.w2.memory.ingest"
 
 
@@ -83,6 +84,27 @@ def left_behind(bus, count=1):
     assert info["ack_floor"]["stream_seq"] > sequences[-1]
     assert info["num_pending"] == 0
     return sequences
+
+
+def test_a_message_that_is_seen_twice(bus, provision):
+    left_behind(bus, 2)
+    with provision("--repair-only") as process:
+        assert repaired(process) == 1
+    assert [bus.request(PULL, b'{"batch": 1}').data for _ in range(2)] == [b"0", b"1"]
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["none", "another"])
+def test_a_message_that_is_seen_once(bus, provision, others):
+    """It was just being settled; at the second look there is none, or another one."""
+    first = left_behind(bus, 1 + others)[0]
+    looks = bus.subscribe(LOOK)
+    bus.flush()
+    with provision("--repair-only", FAULT_LOOK_AGAIN_MS="10000") as process:
+        bus.next(sid=looks)
+        nats_files.taken(bus.api("STREAM.MSG.DELETE.MEMORY", {"seq": first, "no_erase": True}))
+        assert repaired(process) == 0
+    bus.next(sid=looks)
+    assert bus.api("STREAM.INFO.MEMORY")["state"]["messages"] == others
 
 
 @pytest.mark.parametrize("look", ["--repair-only", "--no-workspaces"])
