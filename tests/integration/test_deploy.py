@@ -192,3 +192,23 @@ def test_print_actor_key(built):
     assert done.returncode == 100
     assert "ACTOR_SIGNING_KEY" in done.stderr
     assert not done.stdout
+
+
+def test_the_three_ways_to_run_redis_agree(tmp_path):
+    """Figures and promises are the same with make up, in containers and on an own server."""
+    subprocess.run(
+        [ROOT / "deploy/configure", tmp_path], capture_output=True, timeout=60, check=True
+    )
+    own = {"port", "tls-port", "bind", "dir", "aclfile", "protected-mode", "daemonize"}
+    files = [ROOT / "deploy/stack/redis.conf", ROOT / "deploy/container/redis.conf"]
+    said = [
+        {
+            line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1]
+            for line in path.read_text().splitlines()
+            if line and not line.startswith(("#", "tls-")) and line.split()[0] not in own
+        }
+        for path in [*files, tmp_path / "redis.conf"]
+    ]
+    assert said[0] == said[1]
+    assert said[0] == said[2]
+    assert said[0]["rdbcompression"] == "no"
