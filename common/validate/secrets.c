@@ -117,20 +117,6 @@ match_authorization(const char *text, size_t len, size_t before)
                                                                       : NULL;
 }
 
-/* What stands in manuals and compose files: the user's own name, or a word that everybody knows. */
-static bool
-is_sample(const char *user, const char *password, size_t len)
-{
-    static const char *const WORDS[] = {
-        "password",   "passwd",   "secret", "postgres", "mysecretpassword", "mypassword",
-        "minioadmin", "rabbitmq", "docker", "letmein",  "foobar",           "default"
-    };
-    for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
-        if (len == strlen(WORDS[i]) && strncasecmp(password, WORDS[i], len) == 0)
-            return true;
-    return (size_t)(password - 1 - user) == len && memcmp(user, password, len) == 0;
-}
-
 /* scheme://user:password@host */
 static bool
 match_url(const char *text, size_t len)
@@ -151,7 +137,10 @@ match_url(const char *text, size_t len)
         if (*p != '@')
             continue;
         size_t n = password ? (size_t)(p - password) : 0;
-        return n >= 6 && !is_sample(colon + 3, password, n) && !secrets_is_placeholder(password, n);
+        bool sample =
+            n == 0 || secrets_is_sample(password, n) ||
+            ((size_t)(password - 1 - (colon + 3)) == n && memcmp(colon + 3, password, n) == 0);
+        return n >= 6 && !sample && !secrets_is_placeholder(password, n);
     }
     return false;
 }
@@ -203,24 +192,58 @@ match_word(const char *text, size_t len, size_t at)
     return match_webhook(word, len - at) ? "webhook URL" : NULL;
 }
 
+static const char *
+match_dash(const char *text, size_t len, size_t at)
+{
+    if (at + 1 < len && text[at + 1] == '-' && match_private_key(text + at, len - at))
+        return "private key";
+    return secrets_match_command(text, len, at) ? "password of a command" : NULL;
+}
+
+/* Of what is given to a name: the next word may have a name of its own. */
+static const char *
+match_sign(const char *text, size_t len, size_t at)
+{
+    const char *kind = NULL;
+    if (!secrets_match_assignment(text, len, at))
+        return NULL;
+    while (at < len && !secrets_is_alnum(text[at]))
+        at++;
+    if (at < len)
+        kind = match_word(text, len, at);
+    return kind ? kind : "assigned credential";
+}
+
+static const char *
+match_at(const char *text, size_t len, size_t at)
+{
+    switch (text[at]) {
+    case '-':
+        return match_dash(text, len, at);
+    case ' ':
+    case '\t':
+    case '\r':
+    case '\n':
+    case ':':
+    case '=':
+    case '>':
+    case ',':
+    case '(':
+    case '|':
+        return match_sign(text, len, at);
+    default:
+        if (!secrets_is_alnum(text[at]) || (at > 0 && secrets_in_charset(text[at - 1], WORD)))
+            return NULL;
+        return match_word(text, len, at);
+    }
+}
+
 const char *
 secrets_find(const char *text, size_t len)
 {
     const char *kind = NULL;
-    for (size_t i = 0; i < len && !kind; i++) {
-        const char *at = text + i;
-        bool dash = *at == '-' && i + 1 < len && at[1] == '-';
-        bool start = secrets_is_alnum(*at) && (i == 0 || !secrets_in_charset(at[-1], WORD));
-        if (dash && match_private_key(at, len - i))
-            kind = "private key";
-        else if (start)
-            kind = match_word(text, len, i);
-        else if ((*at == ':' || *at == '=' || *at == '>' || *at == ' ') &&
-                 secrets_match_assignment(text, len, i))
-            kind = "assigned credential";
-        if (kind && *at == ' ' && i + 1 < len && match_word(text, len, i + 1))
-            kind = match_word(text, len, i + 1); /* it has a name of its own */
-    }
+    for (size_t i = 0; i < len && !kind; i++)
+        kind = match_at(text, len, i);
     return kind;
 }
 
@@ -230,6 +253,7 @@ struct place {
     const cJSON *item;
     size_t index;
     bool in_array;
+    const char *name; /* of the member that it is, or is an element of */
 };
 
 /* From the outside in: the document itself has no name. */
@@ -248,16 +272,15 @@ write_path(const struct place *place, char out[SECRETS_FIELD_MAX])
                        place->item->string ? place->item->string : "");
 }
 
-/* {"name":"DB_PASSWORD","value":"…"}: the value's name is another member. */
-static const char *
-name_of_value(const struct place *place)
+const char *
+secrets_name_of_value(const cJSON *parent, const cJSON *member)
 {
-    static const char *const NAMES[] = { "name", "key" };
+    static const char *const NAMES[] = { "name", "key", "label", "field", "variable" };
 
-    if (!place->parent || !place->item->string || strcasecmp(place->item->string, "value") != 0)
+    if (!cJSON_IsObject(parent) || !member->string || strcasecmp(member->string, "value") != 0)
         return NULL;
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
-        const cJSON *name = cJSON_GetObjectItem(place->parent->item, NAMES[i]);
+        const cJSON *name = cJSON_GetObjectItem(parent, NAMES[i]);
         if (cJSON_IsString(name))
             return name->valuestring;
     }
@@ -275,10 +298,12 @@ find_in(const struct place *place, char field[SECRETS_FIELD_MAX])
     if (!kind && cJSON_IsString(item)) {
         size_t len = strlen(item->valuestring);
         kind = secrets_find(item->valuestring, len);
-        const char *name = name_of_value(place);
-        name = name ? name : item->string;
+        const char *name = place->parent ? secrets_name_of_value(place->parent->item, item) : NULL;
+        name = name ? name : place->name;
         if (!kind && name && secrets_is_assigned(name, strlen(name), item->valuestring, len))
             kind = "assigned credential";
+        if (!kind && place->in_array && secrets_match_word(place->parent->item->child, item))
+            kind = "password of a command";
     }
     if (kind) {
         write_path(place, field);
@@ -287,6 +312,7 @@ find_in(const struct place *place, char field[SECRETS_FIELD_MAX])
     struct place below = { .parent = place, .in_array = cJSON_IsArray(item) };
     for (const cJSON *child = item->child; child && !kind; child = child->next, below.index++) {
         below.item = child;
+        below.name = below.in_array ? place->name : child->string;
         kind = find_in(&below, field);
     }
     return kind;

@@ -4,7 +4,7 @@
  *
  * Known by their form: private key blocks, bearer and basic authorization, JSON Web Tokens, URLs
  * with a password, the key formats of well-known services, and values assigned to a name that ends
- * like "api_key" and that look random. A sentence about keys, a hash, a UUID or a placeholder passes: it
+ * like "api_key" and that look random; and passwords that a command line gives. A sentence about keys, a hash, a UUID or a placeholder passes: it
  * would rather miss one than refuse a memory (redact.h is the other way round).
  *
  * Shape:  the answer is the kind, as a constant text ("GitHub token"); never the credential
@@ -21,6 +21,10 @@
 
 /* The kind of the first credential in text; NULL when there is none. */
 const char *secrets_find(const char *text, size_t len);
+
+/* {"name":"DB_PASSWORD","value":"…"}: the name of member, whose name is another member of parent. NULL:
+ * it is no such member. */
+const char *secrets_name_of_value(const cJSON *parent, const cJSON *member);
 
 /* In any string of doc, member names included. field receives where ("metadata.notes[2]"), cut to
  * fit; it is left alone when there is none. */

@@ -3,6 +3,7 @@
  * secrets_form - whether a word has the whole form of a service's key (the table of base/credentials.h).
  */
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "validate/secrets_own.h"
@@ -37,18 +38,33 @@ has_word(const char *lower, const char *word)
 bool
 secrets_is_placeholder(const char *text, size_t len)
 {
-    static const char *const WORDS[] = { "your",  "placeholder", "changeme",  "change_me", "xxxx",
-                                         "dummy", "redacted",    "insert",    "todo",      "sample",
-                                         "****",  "....",        "0000000000" };
+    static const char *const WORDS[] = { "your",   "placeholder", "changeme", "change_me",
+                                         "xxxx",   "dummy",       "redacted", "insert",
+                                         "sample", "****",        "....",     "0000000000" };
     char lower[65];
     size_t n = len < sizeof(lower) - 1 ? len : sizeof(lower) - 1;
     for (size_t i = 0; i < n; i++)
         lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
     lower[n] = '\0';
-    if ((n && strchr("<$%{[", lower[0])) || has_word(lower, "example"))
+    if ((n && strchr("<$%{[", lower[0])) || has_word(lower, "example") ||
+        has_word(lower, "todo")) /* four letters are found in random ones, too */
         return true;
     for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
         if (strstr(lower, WORDS[i]))
+            return true;
+    return false;
+}
+
+/* What stands in manuals and compose files. */
+bool
+secrets_is_sample(const char *password, size_t len)
+{
+    static const char *const WORDS[] = {
+        "password",   "passwd",   "secret", "postgres", "mysecretpassword", "mypassword",
+        "minioadmin", "rabbitmq", "docker", "letmein",  "foobar",           "default"
+    };
+    for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
+        if (len == strlen(WORDS[i]) && strncasecmp(password, WORDS[i], len) == 0)
             return true;
     return false;
 }

@@ -130,6 +130,61 @@ def names_of_credentials(stack):
         stack.client().ingest("case:secrets", f"{text} {uuid.uuid4()}").ok()
 
 
+@case("K13++")
+def passwords_of_commands_and_on_lines_of_their_own(stack):
+    letters, short = "q7Zp2Lx9Vb4Nc8Rt6Wm3Ks5Jd1Hf0Gy", "q7Zp2Lx9"
+    client = stack.client()
+    for text in (
+        f"mysql -u root -p{short} shop",
+        f"mysqldump -h db -u root -p'{short}' shop | gzip",
+        f"curl -sS -u ada:{short} https://x",
+        f"curl https://x \\\n  --user 'ada:{short}'",
+        f"sshpass -p {short} ssh host",
+        f"docker login -u ada -p {short} registry.local",
+        f"redis-cli -a {short} ping",
+        f"svn co --username ada --password {short} svn://x",
+        f"PGPASSWORD={short} psql -h db",
+        f"password:\n  {letters}\n",
+        f"db:\n  password: |\n    {letters}\n  port: 1\n",
+        f'{{\n  "client_secret":\n    "{letters}"\n}}',
+        f"tokens:\n  - {letters}\n",
+        f"API key\n{letters}\n",
+        f"ACCESS_KEY_ID={letters}",
+        f"Access Key ID: {letters}",
+    ):
+        answer = client.ingest("case:secrets", text)
+        assert (answer.status, answer.code) == (422, "secret_in_text"), (text, answer)
+        assert letters not in words(answer)
+        assert short not in words(answer)
+    for metadata, field in (
+        ({"args": ["mysql", "-u", "root", f"-p{short}"]}, "metadata.args[3]"),
+        ({"args": ["sshpass", "-p", short, "ssh"]}, "metadata.args[2]"),
+        ({"password": [letters]}, "metadata.password[0]"),
+    ):
+        answer = client.ingest("case:secrets", str(uuid.uuid4()), metadata=metadata)
+        assert (answer.status, answer.code) == (422, "secret_in_text"), (metadata, answer)
+        assert field in words(answer), answer
+    for text in (
+        "mkdir -p Release2024x",
+        "docker run -p 8080:80 -u app:Group2024x img",
+        "mysql -u root -p shop2024db",
+        "mysql -uroot -p$MYSQL_PASSWORD1 shop",
+        "cp -p Backup2024x.tar /srv",
+        "ps -u ada2024xyz",
+        "ssh -p 2222 host2024x",
+        "curl -u admin:admin https://x",
+        'curl -u "$USER:$TOKEN2024" https://x',
+        "psql -p 5433 -U ada shop2024db",
+        "password:\n  minLength: 12\n  pattern: ^[A-Za-z0-9]{12,64}$\n",
+        "Rotate the token\n9fceb02d0ae598e95dc970b74767f19372d61af8 is the commit\n",
+        "Password\nhunter2\n",
+        "ACCESS_KEY_ID=<your access key id>",
+        "The option -p of mysql asks for the password.",
+        "tool --password PASSWORD",
+    ):
+        client.ingest("case:secrets", f"{text} {uuid.uuid4()}").ok()
+
+
 @case("K14+")
 def strict_and_helpful(stack):
     client = stack.client()

@@ -333,7 +333,36 @@ static const struct {
     { "DB_PASSWORD\t=\t", "" },      { "the password is ", ", I think" }, { "The API key was ", "." },
     { "- name: DB_PASSWORD\n  value: ", "\n" }, { "<add key=\"DbPassword\" value=\"", "\"/>" },
     { "[{\"name\":\"API_TOKEN\",\"value\":\"", "\"}]" },
+    /* on different lines */
+    { "password:\n  ", "\nport: 5432" },         { "password: |\n    ", "\n" },
+    { "db:\n  password: >-\n    ", "\n  port: 5432\n" }, { "api_key: |2\r\n  ", "\r\n" },
+    { "{\n  \"password\":\n    \"", "\",\n  \"port\": 5432\n}" },
+    { "{\n\t\"clientSecret\" :\r\n\t\t\"", "\"\r\n}" },
+    { "\"password\": [\n    \"", "\"\n  ]" }, { "tokens:\n  - ", "\n  - other" },
+    { "<password>\n  ", "\n</password>" },     { "token = \"\"\"\n", "\n\"\"\"" },
+    { "API_TOKEN=\\\n  ", "" },               { "Password:\n\n", "\n\nSee you" },
+    { "API key\n", "\n" },                     { "## Client secret\n", "" },
+    { "password = (\n    \"", "\"\n)" },
+    { "{\n            \"name\": \"DB_PASSWORD\",\n            \"value\": \"", "\"\n        }" },
+    { "<name>db.password</name>\n        <value>", "</value>" },
+    { "<key>apiToken</key>\n\t<string>", "</string>" },
+    /* in tables, behind types, arrows, commas and brackets */
+    { "| API token | ", " |" },                 { "|password|", "|" },
+    { "password\t", "\tada" },                  { "password      ", "" },
+    { "const apiKey: string = '", "';" },       { "password -> ", "" },
+    { "setPassword(\"", "\")" },                { "props.put(\"db.password\", \"", "\");" },
+    { "CREATE USER ada IDENTIFIED BY '", "';" }, { "ALTER ROLE ada WITH PASSWORD '", "';" },
+    { "**Password**: ", "" },                   { "token \"", "\"" },
+    /* names */
+    { "ACCESS_KEY_ID=", "" },                   { "Access Key ID: ", "" },
+    { "\"accessKeyId\": \"", "\"" },            { "export MINIO_ACCESS_KEY_ID='", "'" },
+    { "secret_id: ", "" },                      { "API_KEYS=", "" },
+    { "SSHPASS=", "" },                         { "dbpass: ", "" },
+    { "rootpw ", "" },                          { "requirepass ", "" },
+    { "PGPASSWORD=", " psql -h db" },           { "curl --oauth2-bearer ", " https://x" },
+    { "{\"label\":\"password\",\"value\":\"", "\"}" },
 };
+
 /* clang-format on */
 
 static void
@@ -501,6 +530,25 @@ takes_linear_time(void **state)
         "a value:",
         "token is ",
         "K_1_=",
+        "-p ",
+        " -pX",
+        "m -p x ",
+        "mysql -p",
+        "curl -u a",
+        "login -p",
+        "- -p\n",
+        "sshpass -p \\\n",
+        " --password ",
+        " --a=",
+        "password:\n",
+        "password: |\n ",
+        "key\n",
+        "token\n\n- ",
+        "(\"",
+        "\",\"",
+        "string=",
+        "</name><value>",
+        " id key",
     };
     enum { SIZE = 2 << 20 };
     char *text = malloc(SIZE);
@@ -531,6 +579,18 @@ names_the_field(void **state)
         { "{\"metadata\":{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"Tr0ub4dor"
           "And3More\"}]}}",
           "metadata.env[0].value", "assigned credential" },
+        { "{\"metadata\":{\"args\":[\"mysql\",\"-u\",\"root\",\"-pTr0ub4dor"
+          "And3More\"]}}",
+          "metadata.args[3]", "password of a command" },
+        { "{\"metadata\":{\"args\":[\"curl\",\"-u\",\"ada:Tr0ub4dor"
+          "And3More\"]}}",
+          "metadata.args[2]", "password of a command" },
+        { "{\"metadata\":{\"args\":[\"tool\",\"--password\",\"Tr0ub4dor"
+          "And3More\"]}}",
+          "metadata.args[2]", "password of a command" },
+        { "{\"metadata\":{\"password\":[\"Tr0ub4dor"
+          "And3More\"]}}",
+          "metadata.password[0]", "assigned credential" },
         { "{\"metadata\":{\"gh"
           "p_0a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r\":1}}",
           NULL, "GitHub token" },
@@ -549,7 +609,9 @@ names_the_field(void **state)
 static void
 leaves_field_alone_when_clean(void **state)
 {
-    static const char JSON[] = "{\"text\":\"the API key\",\"metadata\":{\"password\":\"none\"}}";
+    static const char JSON[] = "{\"text\":\"the API key\",\"metadata\":{\"password\":\"none\","
+                               "\"args\":[\"mkdir\",\"-p\",\"Release2024x\",\"-pX2024abcd\",7,[],"
+                               "\"-p\",\"mysql\",\"-p\",\"Shop2024x\"]}}";
     cJSON *doc = NULL;
     char field[SECRETS_FIELD_MAX] = "untouched";
     assert_int_equal(json_read(JSON, strlen(JSON), &doc, NULL), RC_OK);
