@@ -6,6 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/credentials.h"
+#include "validate/command_line.h"
+#include "validate/secrets.h"
 
 #define RANDOM_MIN 24 /* letters of both cases and digits, nothing between */
 #define HEX_MIN    32
@@ -112,18 +114,32 @@ looks_random(const char *token, size_t len)
     return false;
 }
 
-/* Does the token say that the next one is a credential: "Bearer", "Basic", "password:"? */
+static size_t
+skip_blanks(const char *text, size_t at, size_t end)
+{
+    while (at < end && (text[at] == ' ' || text[at] == '\t'))
+        at++;
+    return at;
+}
+
+/* Does the token say that the next one is a credential: "Bearer", "Basic", "password:", "password =",
+ * and in SQL "password '", "identified by '"? */
 static bool
 announces(const char *text, size_t len, size_t end)
 {
-    size_t name_len = len;
+    size_t name_len = len, sign = skip_blanks(text, len, end);
 
     if ((len == 6 && strncasecmp(text, "bearer", 6) == 0) ||
         (len == 5 && strncasecmp(text, "basic", 5) == 0))
         return true;
+    bool quoted = sign > len && sign < end && (text[sign] == '\'' || text[sign] == '"');
+    if (quoted && len == 2 && strncasecmp(text, "by", 2) == 0)
+        return true;
     while (name_len > 0 && text[name_len - 1] == '=')
         name_len--;
-    if (name_len == len && (len >= end || (text[len] != ':' && text[len] != '"')))
+    bool arrow = sign + 1 < end && text[sign] == '-' && text[sign + 1] == '>';
+    bool assigned = arrow || (sign < end && (text[sign] == ':' || text[sign] == '='));
+    if (name_len == len && !assigned && !quoted && (len >= end || text[len] != '"'))
         return false;
     return redact_named(text, name_len);
 }
@@ -138,20 +154,73 @@ user_part(const char *text, size_t len)
     return 0;
 }
 
-static void
-redact_token(const char *token, size_t len, bool announced, struct buf *out)
+/* The end of a value, which may hold what no token does: its closing quote, or a blank, a quote, what
+ * follows in a list. quote: what stands before the value. */
+static size_t
+value_end(const char *text, size_t len, size_t at, char quote)
 {
-    const char *equals = memchr(token, '=', len);
+    if (quote != '"' && quote != '\'')
+        while (at < len && (unsigned char)text[at] > ' ' && !strchr("\"'`&,;<>()[]{}", text[at]))
+            at++;
+    else
+        while (at < len && text[at] != quote && text[at] != '\n')
+            at++;
+    return at;
+}
 
-    if (announced || has_prefix(token, len) || looks_random(token, len)) {
+/* Writes text[at..at + n), a token, and returns where the text goes on. */
+static size_t
+redact_token(const char *text, size_t len, size_t at, size_t n, bool announced, struct buf *out)
+{
+    const char *token = text + at, *equals = memchr(token, '=', n);
+
+    if (announced) {
         buf_puts(out, REDACT_MARK);
-    } else if (equals && equals + 1 < token + len &&
-               redact_named(token, (size_t)(equals - token))) {
+        return value_end(text, len, at + n, at > 0 ? text[at - 1] : '\0');
+    }
+    if (has_prefix(token, n) || looks_random(token, n)) {
+        buf_puts(out, REDACT_MARK);
+    } else if (equals && equals + 1 < token + n && redact_named(token, (size_t)(equals - token))) {
         buf_add(out, token, (size_t)(equals - token) + 1);
         buf_puts(out, REDACT_MARK);
+        return value_end(text, len, at + n, '\0');
     } else {
-        buf_add(out, token, len);
+        buf_add(out, token, n);
     }
+    return at + n;
+}
+
+/* "-pX", "--password X" of a command: writes it and returns where the text goes on; at = it is none. */
+static size_t
+redact_argument(const char *text, size_t len, size_t at, struct buf *out)
+{
+    struct argument given;
+
+    if (!argument_at(text, len, at, &given) ||
+        (given.name && !redact_named(given.name, given.name_len)))
+        return at;
+    size_t kept = (size_t)(given.value - (text + at));
+    if (has_prefix(text + at, kept) || looks_random(text + at, kept)) /* a key for a user */
+        return at;
+    buf_add(out, text + at, kept);
+    buf_puts(out, REDACT_MARK);
+    return (size_t)(given.value - text) + given.len;
+}
+
+/* Where a credential is expected: what no token begins with, nor stands between names and values. */
+static bool
+begins_value(char c)
+{
+    return (unsigned char)c >= 0x80 || (c != '\0' && strchr("!#$?@^", c) != NULL);
+}
+
+static bool
+has_alnum(const char *token, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (is_alnum(token[i]))
+            return true;
+    return false;
 }
 
 void
@@ -164,14 +233,25 @@ redact_text(const char *text, size_t len, struct buf *out)
         return;
     }
     for (size_t at = 0; at < len && !buf_failed(out);) {
-        size_t n = 0, user;
+        size_t n = 0, user, argument = text[at] == '-' ? redact_argument(text, len, at, out) : at;
+        if (argument > at) {
+            at = argument;
+            announced = false;
+            continue;
+        }
+        if (announced && begins_value(text[at])) {
+            buf_puts(out, REDACT_MARK);
+            at = value_end(text, len, at, at > 0 ? text[at - 1] : '\0');
+            announced = false;
+            continue;
+        }
         while (at + n < len && is_token(text[at + n]))
             n++;
         if (n > 0) {
             bool next = announces(text + at, n, len - at);
-            redact_token(text + at, n, announced && !next, out);
-            announced = next;
-            at += n;
+            bool sign = !has_alnum(text + at, n); /* "=", "->": the value is still to come */
+            at = redact_token(text, len, at, n, announced && !next && !sign, out);
+            announced = next || (announced && sign);
             continue;
         }
         buf_putc(out, text[at]);
@@ -199,21 +279,52 @@ put_redacted(struct json_writer *w, const char *name, const char *text)
     json_put_bytes(w, name, buf_text(&plain), plain.len);
 }
 
-static void
-put_scalar(struct json_writer *w, const char *name, const cJSON *item)
+/* Is item, a member or an element of parent, by what stands beside it a credential? *kept receives how
+ * many bytes of it are none. */
+static bool
+is_given(const cJSON *parent, const cJSON *item, size_t *kept)
 {
-    if (cJSON_IsString(item))
-        put_redacted(w, name, item->valuestring);
-    else
-        json_put_doc(w, name, item);
+    struct argument given;
+    const char *name;
+
+    *kept = 0;
+    if (!parent || !cJSON_IsString(item))
+        return false;
+    if (cJSON_IsArray(parent)) {
+        if (!argument_in_list(parent->child, item, &given) ||
+            (given.name && !redact_named(given.name, given.name_len)))
+            return false;
+        *kept = (size_t)(given.value - item->valuestring);
+        return true;
+    }
+    name = secrets_name_of_value(parent, item);
+    return name && redact_named(name, strlen(name));
 }
 
-/* True: it is an object or an array, which is open now. */
+static void
+put_scalar(struct json_writer *w, const char *name, const cJSON *parent, const cJSON *item)
+{
+    AUTO(buf) struct buf text = { 0 };
+    size_t kept;
+
+    if (is_given(parent, item, &kept)) {
+        buf_init(&text, kept + 64);
+        buf_add(&text, item->valuestring, kept);
+        buf_puts(&text, REDACT_MARK);
+        json_put_bytes(w, name, buf_text(&text), text.len);
+    } else if (cJSON_IsString(item)) {
+        put_redacted(w, name, item->valuestring);
+    } else {
+        json_put_doc(w, name, item);
+    }
+}
+
+/* True: it is an object or an array, which is open now. parent: NULL = it is the document. */
 static bool
-put_item(struct json_writer *w, const cJSON *item, const char *label)
+put_item(struct json_writer *w, const cJSON *parent, const cJSON *item)
 {
     AUTO(buf) struct buf clean = { 0 };
-    const char *name = NULL;
+    const char *name = NULL, *label = parent ? item->string : NULL;
     buf_init(&clean, 4096);
     if (label) {
         redact_text(label, strlen(label), &clean);
@@ -228,7 +339,7 @@ put_item(struct json_writer *w, const cJSON *item, const char *label)
     else if (cJSON_IsArray(item))
         json_array(w, name);
     else
-        put_scalar(w, name, item);
+        put_scalar(w, name, parent, item);
     return cJSON_IsObject(item) || cJSON_IsArray(item);
 }
 
@@ -241,7 +352,7 @@ redact_json(const cJSON *doc, size_t enough, struct buf *out)
 
     json_begin(&w, out);
     for (const cJSON *item = doc; item;) {
-        bool opened = put_item(&w, item, depth > 0 ? item->string : NULL);
+        bool opened = put_item(&w, depth > 0 ? up[depth - 1] : NULL, item);
         if (out->len >= enough || (opened && depth >= JSON_DEPTH_MAX + 1))
             return;
         if (opened) {

@@ -4,6 +4,7 @@
  *
  * It would rather take too much than too little (common/validate/secrets.h, which refuses requests, is the
  * other way round). Taken are: private key blocks; what follows "Bearer", "Basic" or "password=";
+ * passwords that a command line gives;
  * the user part of URLs; tokens of well-known formats; long tokens that look random; and, in JSON,
  * whatever stands under a member named like a credential, and names that look like one.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fuzz_redact - any text and any document can be redacted; a credential in the middle never
- * survives, and a prefix is at most 64 characters.
+ * survives and is found, and a prefix is at most 64 characters.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "protocol/audit_event.h"
 #include "validate/redact.h"
+#include "validate/secrets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,7 +22,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO(buf) struct buf text = { .max = 1 << 20 };
     AUTO(buf) struct buf out = { .max = 1 << 21 };
     AUTO(json) cJSON *doc = NULL;
-    char prefix[AUDIT_PREFIX_MAX];
+    char prefix[AUDIT_PREFIX_MAX], field[SECRETS_FIELD_MAX];
     size_t characters = 0;
 
     buf_add(&text, data, size / 2);
@@ -30,8 +31,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     redact_text(buf_text(&text), text.len, &out);
     if (memmem(buf_text(&out), out.len, canary + 1, sizeof(canary) - 3))
         abort();
+    if (!secrets_find(buf_text(&text), text.len))
+        abort();
     if (json_read((const char *)data, size, &doc, NULL) != RC_OK)
         return 0;
+    (void)secrets_find_json(doc, field);
     if (audit_params_prefix(doc, prefix) != RC_OK)
         return 0;
     for (const char *c = prefix; *c; c++)
