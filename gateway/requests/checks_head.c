@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -7,11 +8,13 @@
 #include "audit/audit.h"
 #include "effects/forward.h"
 #include "gateway.h"
+#include "http/head.h"
 #include "http/http.h"
 #include "keys/keys.h"
 #include "requests/answer.h"
 #include "requests/checks.h"
 #include "requests/cors.h"
+#include "requests/media.h"
 #include "validate/secrets.h"
 
 /* --- 404, 405 --------------------------------------------------------------------------------- */
@@ -227,95 +230,69 @@ check_servers(struct request *r)
                                    : "Redis is unavailable");
 }
 
-/* utf-8, UTF8, utf_8, 'utf-8', or nothing. */
+/* Is it harmless to repeat? */
 static bool
-names_utf8(const char *text, size_t len)
-{
-    char name[5] = "";
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (strchr("-_'", text[i]))
-            continue;
-        if (n == sizeof(name) - 1)
-            return false;
-        name[n++] = text[i];
-    }
-    return n == 0 || strcasecmp(name, "utf8") == 0;
-}
-
-/* One parameter of a media type: name=token or name="text". Moves *at behind it. */
-static bool
-take_media_param(const char **at, bool *utf8)
-{
-    static const char NAME[] = "charset=";
-    const char *text = *at;
-    bool charset = strncasecmp(text, NAME, sizeof(NAME) - 1) == 0;
-    size_t name = strcspn(text, "=; \t");
-    if (text[name] != '=')
-        return false;
-    text += name + 1;
-    bool quoted = *text == '"';
-    text += quoted;
-    size_t len = strcspn(text, quoted ? "\"" : "; \t");
-    if (quoted && text[len] != '"')
-        return false;
-    if (charset)
-        *utf8 = names_utf8(text, len);
-    *at = text + len + quoted;
-    return true;
-}
-
-/* application/json or any …+json, in UTF-8; other parameters say nothing about the bytes. */
-static bool
-is_json(const char *type)
-{
-    size_t len = strcspn(type, "; \t");
-    bool json = len == 16 && strncasecmp(type, "application/json", 16) == 0;
-    bool suffix = len > 5 && memchr(type, '/', len) && strncasecmp(type + len - 5, "+json", 5) == 0;
-    bool utf8 = true;
-    const char *at = type + len;
-    if (!json && !suffix)
-        return false;
-    for (;;) {
-        at += strspn(at, " \t");
-        if (*at == '\0')
-            return utf8;
-        if (*at++ != ';')
-            return false;
-        at += strspn(at, "; \t");
-        if (*at && !take_media_param(&at, &utf8))
-            return false;
-    }
-}
-
-/* What came, if it is harmless to repeat: type/subtype alone, or the charset that is the trouble. */
-static enum step
-refuse_media(struct request *r, const char *type)
+is_plain(const char *text, size_t len)
 {
     static const char PLAIN[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "!#$&^_.+-/";
-    int len = (int)strcspn(type, "; \t,");
-    bool plain =
-        len <= 80 && strspn(type, PLAIN) >= (size_t)len && !secrets_find(type, strlen(type));
-    bool charset = (len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
-                   (len > 5 && strncasecmp(type + len - 5, "+json", 5) == 0);
-    return answer_problem(r, PROBLEM_MEDIA_TYPE, "Content-Type is %.*s%s: send application/json%s",
-                          plain ? len : 7, plain ? type : "unknown",
-                          charset ? " with a charset or parameter that is not understood" : "",
-                          charset ? " in UTF-8" : "");
+                                "!#$&^_.+-/:";
+    return len > 0 && len <= 80 && strspn(text, PLAIN) >= len;
+}
+
+/* What came, as far as it is harmless to repeat, and what to send. */
+static enum step
+refuse_media(struct request *r, const struct media *m, const char *field, unsigned members)
+{
+    bool secret = secrets_find(field, strlen(field)) != NULL;
+    bool type = !secret && is_plain(m->type, m->type_len);
+    bool charset = !secret && m->charset && is_plain(m->charset, m->charset_len);
+    char with[128] = "", among[64] = "";
+    if (m->kind == MEDIA_CHARSET)
+        (void)snprintf(with, sizeof(with), " in the charset %.*s",
+                       charset ? (int)m->charset_len : 7, charset ? m->charset : "unknown");
+    else if (m->kind == MEDIA_PARAMETER)
+        (void)snprintf(with, sizeof(with), " with a parameter that is not understood");
+    if (members > 1)
+        (void)snprintf(among, sizeof(among), ", among %u types", members);
+    return answer_problem(r, PROBLEM_MEDIA_TYPE,
+                          "Content-Type is %.*s%s%s: send application/json%s%s",
+                          type ? (int)m->type_len : 7, type ? m->type : "unknown", with, among,
+                          m->kind == MEDIA_CHARSET ? " in UTF-8" : "", members > 1 ? ", once" : "");
+}
+
+/* Several types, in one header or more, are a mistake that does no harm where each of them is JSON:
+ * whichever of them somebody on the way has gone by, it is the same body (RFC 9110, 8.3). */
+static enum step
+check_type(struct request *r)
+{
+    const struct http_head *head = http_head(r->exchange);
+    struct media wrong = { 0 };
+    const char *field = NULL;
+    unsigned members = 0;
+    for (size_t i = 0; i < head->n_fields; i++) {
+        const char *value = head->text + head->fields[i].value, *at = value;
+        struct media m;
+        if (strcasecmp(head->text + head->fields[i].name, "Content-Type") != 0)
+            continue;
+        for (; media_next(&at, &m); members++) {
+            if (m.kind == MEDIA_JSON || field)
+                continue;
+            wrong = m;
+            field = value;
+        }
+    }
+    return field ? refuse_media(r, &wrong, field, members) : STEP_NEXT;
 }
 
 enum step
 check_media(struct request *r)
 {
-    unsigned n = 0;
     if (!r->route->schema || r->method == METHOD_GET || r->method == METHOD_DELETE || r->outer)
         return STEP_NEXT;
     const char *length = http_header(r->exchange, "Content-Length", NULL);
     if (r->route->flags & ROUTE_BODY_EMPTY && length && strcmp(length, "0") == 0)
         return STEP_NEXT; /* curl -d '' sends the type of a form with nothing in it */
     const char *coding = http_header(r->exchange, "Content-Encoding", NULL);
-    const char *type = http_header(r->exchange, "Content-Type", &n);
     if (coding && strlen(coding) && strcasecmp(coding, "identity") != 0) {
         size_t len = strspn(coding, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
         bool plain = len == strlen(coding) && len <= 20;
@@ -324,12 +301,7 @@ check_media(struct request *r)
                               "that header",
                               plain ? (int)len : 7, plain ? coding : "unknown");
     }
-    if (n > 1)
-        return answer_problem(r, PROBLEM_MEDIA_TYPE, "Content-Type appears %u times: send it once",
-                              n);
-    if (!type || !strlen(type) || is_json(type))
-        return STEP_NEXT;
-    return refuse_media(r, type);
+    return check_type(r);
 }
 
 /* --- Prefer (RFC 7240) ------------------------------------------------------------------------ */
