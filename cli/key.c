@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/blank.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/utf8.h"
@@ -121,6 +122,8 @@ check_text(const char *option, const char *text)
         return cli_usage("--%s must have at most %d bytes", option, NAME_MAX_BYTES);
     if (!utf8_valid(text, strlen(text)) || has_control(text))
         return cli_usage("--%s must be UTF-8 without control characters", option);
+    if (text[0] && blank_text(text))
+        return cli_usage("--%s is blank: something in it must be seen", option);
     if (secrets_find(text, strlen(text)))
         return cli_usage("--%s: it holds a credential, and %ss are shown", option, option);
     return 0;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/blank.h"
 #include "base/cleanup.h"
 #include "json/json_pointer.h"
 #include "policy/policy_own.h"
@@ -283,6 +284,8 @@ check_name(struct spot *spot, const cJSON *value)
             spot_say(spot, "must hold no control character, but holds U+%04X", (unsigned)*c);
             return;
         }
+    if (blank_text(value->valuestring))
+        spot_say(spot, "must not be blank: something in it must be seen");
 }
 
 static void

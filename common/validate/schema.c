@@ -212,14 +212,15 @@ compile_format(struct compiler *c, struct schema *node, const cJSON *value)
                                          [FORMAT_DATE_TIME] = "date-time",
                                          [FORMAT_ACTION_NAME] = "action-name",
                                          [FORMAT_TEXT] = "text",
-                                         [FORMAT_NAME] = "name" };
+                                         [FORMAT_NAME] = "name",
+                                         [FORMAT_LABEL] = "label" };
 
     for (unsigned i = FORMAT_UUID; cJSON_IsString(value) && i < ARRAY_LEN(NAMES); i++)
         if (strcmp(value->valuestring, NAMES[i]) == 0) {
             node->format = (enum schema_format)i;
             return RC_OK;
         }
-    return refuse(c, "uuid, date-time, action-name, text or name");
+    return refuse(c, "uuid, date-time, action-name, text, name or label");
 }
 
 static enum rc

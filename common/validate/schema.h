@@ -9,7 +9,7 @@
  * minItems, maxItems, maxProperties, enum, const, minimum, maximum, minLength, maxLength
  * (characters), x-maxBytes (UTF-8 bytes of a string, or of the compact JSON of an object),
  * pattern (POSIX extended, whole value), format (uuid, date-time, action-name; text: not blank; name:
- * without control characters), x-someOf (names of which an object has one at least), x-oneOf (just
+ * without control characters; label: a name that is not blank), x-someOf (names of which an object has one at least), x-oneOf (just
  * one), default, description, title, examples, $comment.
  *
  * An optional member that is null, where null is none of its types, is as if absent:

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/blank.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -190,26 +191,6 @@ is_action_name(const char *text)
     return len > 0 && len <= ACTION_NAME_MAX && text[len] == '\0' && *text >= 'a' && *text <= 'z';
 }
 
-/* Unicode's White_Space, and what is not seen alone: soft hyphens, joiners, marks of byte order. */
-static bool
-is_blank(const char *text)
-{
-    size_t len = strlen(text), step;
-    uint32_t code = 0;
-
-    for (; len > 0; text += step, len -= step) {
-        step = utf8_decode(text, len, &code);
-        bool white = (code >= 9 && code <= 13) || code == ' ' || code == 0x85 || code == 0xA0 ||
-                     code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
-                     code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
-        bool unseen = code == 0xAD || code == 0x180E || (code >= 0x200B && code <= 0x200F) ||
-                      (code >= 0x2060 && code <= 0x2064) || code == 0xFEFF;
-        if (step == 0 || (!white && !unseen))
-            return false;
-    }
-    return true;
-}
-
 /* The first control character of text, U+0000 to U+001F or U+007F; 0 if there is none. */
 static unsigned
 find_control(const char *text)
@@ -245,9 +226,10 @@ check_format(struct checker *c, const struct schema *s, const char *text, const 
                      "must be the name of an action: lower-case letters, digits, _ . and -");
         break;
     case FORMAT_TEXT:
-        if (is_blank(text))
+        if (blank_text(text))
             complain(c, place, "must not be blank");
         break;
+    case FORMAT_LABEL:
     case FORMAT_NAME:
         if ((code = find_control(text)) != 0)
             complain(c, place, "must hold no control character, but holds U+%04X", code);
@@ -273,6 +255,8 @@ check_string(struct checker *c, const struct schema *s, const char *text, const 
         else
             complain(c, place, "must be at least %lld characters, not %lld",
                      (long long)s->min_length, (long long)characters);
+    } else if (s->format == FORMAT_LABEL && blank_text(text) && find_control(text) == 0) {
+        complain(c, place, "must not be blank: something in it must be seen");
     } else if (s->has_pattern && regexec(&s->pattern, text, 0, NULL, 0) != 0) {
         complain(c, place, "must be of the form %s", s->pattern_text);
     } else {

@@ -25,7 +25,8 @@ enum schema_format {
     FORMAT_DATE_TIME,
     FORMAT_ACTION_NAME,
     FORMAT_TEXT, /* for people: any code point, but not blanks alone */
-    FORMAT_NAME  /* no control characters */
+    FORMAT_NAME, /* no control characters */
+    FORMAT_LABEL /* a name that is given: nor blanks alone */
 };
 
 enum schema_additional { ADDITIONAL_UNSAID, ADDITIONAL_ALLOWED, ADDITIONAL_REFUSED };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/blank.h"
 #include "crypto/crypto_encode.h"
 #include "effects/share.h"
 #include "gateway.h"
@@ -119,6 +120,10 @@ client_key(struct request *r, char key[CLIENT_KEY_MAX + 1], struct field_errors 
                 field_errors_add(errors, "Idempotency-Key", "must be printable ASCII");
                 return false;
             }
+        }
+        if (blank_text(key)) {
+            field_errors_add(errors, "Idempotency-Key", "must not be blank");
+            return false;
         }
         if (member && strcmp(member, key) != 0) {
             field_errors_add(errors, "client_request_id", "is not the header Idempotency-Key");

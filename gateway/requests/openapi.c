@@ -14,6 +14,14 @@
 #include "requests/handlers.h"
 #include "validate/schema.h"
 
+/* For patterns of ECMAScript, as far as all of its readers know it; base/blank.c has the whole. */
+#define CONTROLS "\\x00-\\x1f\\x7f"
+#define BLANKS                                                                                     \
+    "\\s\\x85\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-"                  \
+    "\\u180f\\u2000-\\u200f"                                                                       \
+    "\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-"     \
+    "\\ufffb"
+
 #define WHOLE_MAX 520 /* bytes of a pattern, which is 500 at most */
 
 static bool
@@ -29,7 +37,8 @@ static void
 replace_format(cJSON *schema, const char *pattern, int length_max)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(schema, "format");
-    (void)cJSON_AddStringToObject(schema, "pattern", pattern);
+    if (!json_member(schema, "pattern"))
+        (void)cJSON_AddStringToObject(schema, "pattern", pattern);
     if (length_max > 0 && !json_member(schema, "maxLength"))
         (void)cJSON_AddNumberToObject(schema, "maxLength", length_max);
 }
@@ -77,9 +86,11 @@ dress(cJSON *schema)
     const char *type = json_string(schema, "type");
     int64_t bytes = json_int(schema, "x-maxBytes", 0);
     if (format && strcmp(format, "name") == 0)
-        replace_format(schema, "^[^\\x00-\\x1f\\x7f]*$", 0);
+        replace_format(schema, "^[^" CONTROLS "]*$", 0);
+    else if (format && strcmp(format, "label") == 0)
+        replace_format(schema, "^[^" CONTROLS "]*[^" CONTROLS BLANKS "][^" CONTROLS "]*$", 0);
     else if (format && strcmp(format, "text") == 0)
-        replace_format(schema, "^[^\\x00]*[^\\x00\\s][^\\x00]*$", 0);
+        replace_format(schema, "^[^\\x00]*[^\\x00" BLANKS "][^\\x00]*$", 0);
     else if (format && strcmp(format, "action-name") == 0)
         replace_format(schema, "^[a-z][a-z0-9_.-]*$", 64);
     whole_pattern(schema);

@@ -13,6 +13,7 @@ from gantry_testing.wait import wait_until
 from cases.table import (
     CHUNK,
     EVENT,
+    INGEST,
     RUN,
     case,
     chunked,
@@ -22,6 +23,8 @@ from cases.table import (
     until_printed,
     words,
 )
+
+SEARCH = "/webhook/memory/search"
 
 
 # --- K8, K9, K10: the sandbox --------------------------------------------------------------------
@@ -203,6 +206,38 @@ def strict_and_helpful(stack):
     )
     assert "text/plain" in said
     assert "application/json" in said
+
+
+@case("K14++")
+def types_and_names(stack):
+    client = stack.client()
+    for kind in (
+        "application/json; charset=us-ascii",
+        'Application/JSON;Charset="US-ASCII" ; ',
+        "application/json, application/json",
+        "application/json; utf-8",
+    ):
+        client.request("POST", SEARCH, '{"query":"x"}', {"Content-Type": kind}).ok()
+    said = words(
+        client.request(
+            "POST", SEARCH, "{}", {"Content-Type": "application/json, text/plain"}
+        ).ok(415)
+    )
+    assert "Content-Type is text/plain, among 2 types: send application/json, once" in said
+    for path, body, field in (
+        (INGEST, {"scope": " ", "text": "x"}, "scope"),
+        (INGEST, {"scope": "s", "text": "x", "tags": ["a", "\u200b"]}, "tags[1]"),
+        (INGEST, {"scope": "s", "text": "x", "source": "\u2060\ufeff"}, "source"),
+        ("/webhook/audit/append", {**EVENT, "actor": "\u3000"}, "actor"),
+        ("/webhook/audit/append", {**EVENT, "target": "  "}, "target"),
+        ("/keys", {"role": "viewer", "name": "\u00a0"}, "name"),
+        ("/keys", {"role": "viewer", "owner": " \u200d "}, "owner"),
+        (INGEST, {"scope": "s", "text": "x", "client_request_id": " "}, "client_request_id"),
+    ):
+        said = words(client.post(path, body).ok(422))
+        assert f"{field}: must not be blank" in said, (path, body, said)
+    client.get("/memory?scope=%20").ok()
+    client.post("/memory/forget", {"scope": " "}).ok()
 
 
 @case("K15+")

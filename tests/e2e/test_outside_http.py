@@ -3,6 +3,7 @@
 cause and the remedy. Kinds K14 and K15 of the cases from outside."""
 import contextlib
 import json
+import socket
 import uuid
 from urllib.parse import quote
 
@@ -110,6 +111,39 @@ def test_null_is_the_same_request(client):
     assert again.json["id"] == first["id"]
 
 
+@pytest.mark.parametrize(
+    "blank", [" ", "\u00a0", "\u200b\u2060", "\ufeff", "\u3164", "\U000e0041"]
+)
+def test_names_are_seen(client, blank):
+    """A name can be read; what earlier versions took can be read and forgotten all the same."""
+    for path, body, field in (
+        (INGEST, memory(scope=blank), "scope"),
+        (INGEST, memory(source=blank), "source"),
+        (INGEST, memory(tags=["x", blank]), "tags[1]"),
+        (APPEND, {**EVENT, "actor": blank}, "actor"),
+        (APPEND, {**EVENT, "action": blank}, "action"),
+        (APPEND, {**EVENT, "target": blank}, "target"),
+        ("/keys", {"role": "viewer", "name": blank}, "name"),
+        ("/keys", {"role": "viewer", "owner": blank}, "owner"),
+        (RUN, {"task": {"type": "ping"}, "scope": blank}, "scope"),
+    ):
+        said = words(client.post(path, body).ok(422))
+        assert f"{field}: must not be blank" in said, (path, body)
+    made = client.post(INGEST, memory()).ok().json["id"]
+    said = words(client.patch(f"/memory/{made}", {"source": blank}).ok(422))
+    assert "source: must not be blank" in said
+    client.post(SEARCH, {"query": "x", "scope": blank}).ok()
+    client.post("/memory/forget", {"scope": blank}).ok()
+
+
+def test_a_blank_request_id_is_none(client):
+    """It would make every request the same one."""
+    said = words(client.post(INGEST, memory(client_request_id="  ")).ok(422))
+    assert "client_request_id: must not be blank" in said
+    said = words(client.post(INGEST, memory(), Idempotency_Key='"  "').ok(422))
+    assert "Idempotency-Key: must not be blank" in said
+
+
 # --- bytes and media types ------------------------------------------------------------------------
 BODY = json.dumps({"scope": "outside", "text": "bytes: é"}, ensure_ascii=False)
 
@@ -131,6 +165,15 @@ BODY = json.dumps({"scope": "outside", "text": "bytes: é"}, ensure_ascii=False)
         "application/cloudevents+json; charset=utf-8",
         "application/vnd.api+json",
         "APPLICATION/PROBLEM+JSON",
+        "application/json; charset=us-ascii",
+        'Application/JSON;Charset="US-ASCII"',
+        "application/json; charset=ascii",
+        "application/json ;; charset=utf-8 ; ",
+        "application/json; charset = utf-8",
+        "application/json; utf-8",
+        "application/json, application/json",
+        "application/json;charset=utf-8, application/json;charset=UTF-8",
+        "application/json, application/problem+json,",
     ],
 )
 def test_content_types_that_mean_json(client, kind):
@@ -149,7 +192,13 @@ def test_content_types_that_mean_json(client, kind):
             "multipart/form-data; boundary=x",
             "Content-Type is multipart/form-data: send application/json",
         ),
-        ("application/json; charset=latin-1", "charset"),
+        (
+            "application/json; charset=latin-1",
+            "in the charset latin-1: send application/json in UTF-8",
+        ),
+        ("application/json; latin1", "with a parameter that is not understood"),
+        ('application/json; x="y', "with a parameter that is not understood"),
+        ("text/plain, application/json", "Content-Type is text/plain, among 2 types"),
         ("application/cloudevents+json; charset=utf-16", "charset"),
         ("application/xml", "Content-Type is application/xml: send application/json"),
         ("no type at all", "Content-Type is"),
@@ -161,6 +210,42 @@ def test_content_types_that_do_not(client, kind, said):
     assert said in answer.json["detail"]
     assert "send application/json" in answer.json["detail"]
     assert "aaaaaaaaaa" not in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "kinds,said",
+    [
+        (["application/json", "application/json"], None),
+        (["application/json", "application/json; charset=us-ascii", ""], None),
+        (["", "application/json"], None),
+        (
+            ["application/json", "text/plain"],
+            "Content-Type is text/plain, among 2 types: send application/json, once",
+        ),
+        (
+            ["text/plain, application/json", "application/json"],
+            "Content-Type is text/plain, among 3 types: send application/json, once",
+        ),
+        (
+            ["application/json", "application/json; charset=latin-1"],
+            "Content-Type is application/json in the charset latin-1, among 2 types: "
+            "send application/json in UTF-8, once",
+        ),
+    ],
+)
+def test_several_content_types(stack, client, kinds, said):
+    """Where all of them are JSON, they say the same."""
+    lines = "".join(f"Content-Type: {kind}\r\n" for kind in kinds)
+    body = json.dumps({"scope": "outside", "text": str(uuid.uuid4())})
+    with socket.create_connection(("127.0.0.1", int(stack.ports["GATEWAY_PORT"])), 60) as peer:
+        peer.sendall(
+            f"POST {INGEST} HTTP/1.1\r\nHost: x\r\nX-API-Key: {client.key}\r\nConnection: close\r\n"
+            f"{lines}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        answer = peer.makefile("rb").read().decode()
+    assert answer.startswith(f"HTTP/1.1 {415 if said else 200} "), answer
+    if said:
+        assert said in answer
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "zstd"])

@@ -426,6 +426,8 @@ test_a_refusal_says_what_was_found(void **state)
           "must hold no control character, but holds U+0007" },
         { "{\"rules\":[{\"name\":\"\",\"when\":{},\"then\":\"deny\"}]}",
           "must be a name of 1 to 64 bytes, not a text of 0 bytes" },
+        { "{\"rules\":[{\"name\":\" \\u200b\",\"when\":{},\"then\":\"deny\"}]}",
+          "must not be blank: something in it must be seen" },
         { "{\"rules\":[{\"name\":\"a\",\"when\":{\"kind\":null},\"then\":\"deny\"}]}",
           "must be task, connector or unknown, or a list of these, not null" },
         { "{\"rules\":[{\"name\":\"a\",\"when\":{\"payload_bytes\":true},\"then\":\"deny\"}]}",

@@ -4,9 +4,9 @@
  */
 #include "item.h"
 
-#include <ctype.h>
 #include <string.h>
 
+#include "base/blank.h"
 #include "base/cleanup.h"
 #include "crypto/crypto_encode.h"
 #include "prepare.h"
@@ -17,9 +17,7 @@
 static bool
 is_blank(const char *text)
 {
-    while (text && isspace((unsigned char)*text))
-        text++;
-    return !text || !*text;
+    return !text || blank_text(text);
 }
 
 /* Lengths in between, so that no two different facts are the same bytes. */
