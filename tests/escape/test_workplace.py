@@ -76,6 +76,19 @@ PYTHON = {
         "[-1]))",
         "[1]\n",
     ),
+    "start_methods": (
+        "import multiprocessing as m\nprint(m.get_all_start_methods())\n"
+        "try: m.get_context('forkserver')\nexcept ValueError as e: print(e)\n"
+        "import socket\nprint(hasattr(socket, 'SOCK_STREAM'))",
+        "['fork', 'spawn']\nforkserver start method not available\nTrue\n",
+    ),
+    "executor": (
+        "import concurrent.futures as f, multiprocessing as m\ndef g(x): return x + 1\n"
+        "if __name__ == '__main__':\n"
+        "    with f.ProcessPoolExecutor(2, mp_context=m.get_context('spawn')) as p:\n"
+        "        print(list(p.map(g, [1, 2])))",
+        "[2, 3]\n",
+    ),
     "bom": ("\ufeffprint('x')", "x\n"),
     "crlf": ("x = '''a\r\nb'''\r\nif x:\r\n    print(repr(x))\r\n", "'a\\nb'\n"),
     "bom_and_crlf": ("\ufeff# -*- coding: utf-8 -*-\r\nprint('é')\r\n", "é\n"),

@@ -1,5 +1,7 @@
 # A name cannot be looked up in a sandbox. Say so in the error of the lookup, when and if the code
-# imports the module socket.
+# imports the module socket. Nor can a descriptor be sent to another process: without the name of
+# that request multiprocessing does not offer the start method forkserver, which could not work, and
+# chooses spawn where forkserver would be its own choice (from 3.14 on).
 import sys
 from importlib.machinery import PathFinder
 
@@ -21,7 +23,7 @@ def explain(socket, name):
 
 
 class Finder:
-    """Finds only the module socket, and exchanges its lookups once it is loaded."""
+    """Finds only the module socket, and changes it once it is loaded."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "socket":
@@ -34,6 +36,7 @@ class Finder:
             load(module)
             for lookup in LOOKUPS:
                 explain(module, lookup)
+            vars(module).pop("SCM_RIGHTS", None)
 
         spec.loader.exec_module = exec_module
         return spec
