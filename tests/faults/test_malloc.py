@@ -16,6 +16,12 @@ SECONDS = float(os.environ.get("MALLOC_FAULT_SECONDS", "2"))  # for each program
 
 
 @pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Where the programs make theirs: one whose case fails does not remove them."""
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="session")
 def library(tmp_path_factory):
     out = tmp_path_factory.mktemp("malloc") / "failing_malloc.so"
     subprocess.run(
@@ -26,10 +32,10 @@ def library(tmp_path_factory):
     return out
 
 
-def run(program, library, n, all_later):
+def run(program, library, files, n, all_later):
     """Whether an allocation failed at all; fails the test on a crash."""
     env = {**os.environ, "LD_PRELOAD": str(library), "FAIL_AT": str(n),
-           "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+           "CMOCKA_MESSAGE_OUTPUT": "TAP", "TMPDIR": str(files)}
     if all_later:
         env["FAIL_ON"] = "1"
     done = subprocess.run([program], env=env, capture_output=True, timeout=60, check=False)
@@ -49,19 +55,21 @@ def points():
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
-def test_failed_allocation_is_survived(program, library):
+def test_failed_allocation_is_survived(program, library, files):
     end = time.monotonic() + SECONDS
     for n in points():
-        if time.monotonic() > end or not run(program, library, n, n % 2 == 0):
+        if time.monotonic() > end or not run(program, library, files, n, n % 2 == 0):
             break
     assert n > 0
 
 
-def test_the_fault_is_real(library):
+def test_the_fault_is_real(library, files):
     """The means works: a program that ignores NULL dies of it."""
     assert PROGRAMS, "no unit test programs: run make check-unit first"
     failed = [
-        run(p, library, 1, False) for p in PROGRAMS if re.search("test_(arena|buf|json)$", p.name)
+        run(p, library, files, 1, False)
+        for p in PROGRAMS
+        if re.search("test_(arena|buf|json)$", p.name)
     ]
     assert failed
     assert all(failed)

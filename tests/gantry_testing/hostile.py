@@ -11,10 +11,12 @@ import threading
 
 
 class Authority:
-    """A certificate authority in a temporary directory; file is what a client trusts."""
+    """A certificate authority in a temporary directory, which the end of the block removes; file is
+    what a client trusts."""
 
-    def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-ca-"))
+    def __enter__(self):
+        self._made = tempfile.TemporaryDirectory(prefix="gantry-ca-")
+        self.folder = pathlib.Path(self._made.name)
         self.folder.chmod(0o755)
         self.file = self.folder / "ca.pem"
         self._openssl(
@@ -35,6 +37,10 @@ class Authority:
             "2",
         )
         self.file.chmod(0o644)
+        return self
+
+    def __exit__(self, *_):
+        self._made.cleanup()
 
     def _openssl(self, *words):
         subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)

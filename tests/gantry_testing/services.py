@@ -305,9 +305,11 @@ class Services:
 @contextlib.contextmanager
 def running():
     services = Services()
-    services.authority = Authority()
-    with serving(
-        services.authority.context(*HOSTS, "inner.example"), services.handler()
-    ) as services.port:
+    with (
+        Authority() as services.authority,
+        serving(
+            services.authority.context(*HOSTS, "inner.example"), services.handler()
+        ) as services.port,
+    ):
         yield services
         services.over.set()

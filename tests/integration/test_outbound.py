@@ -114,8 +114,13 @@ class Hostile(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815
 
 
-def test_outbound():
-    authority = Authority()
+@pytest.fixture
+def authority():
+    with Authority() as made:
+        yield made
+
+
+def test_outbound(authority):
     old = authority.context("server.test")
     with_warnings = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")

@@ -81,7 +81,8 @@ static char output[4096];
 static enum rc
 read_conf(struct sample *conf, struct err *err)
 {
-    char path[] = "/tmp/test_conf_XXXXXX";
+    char path[TEST_PATH_MAX];
+    test_temporary("test_conf", path);
     int fd = mkstemp(path);
     int saved = dup(STDERR_FILENO);
 
@@ -266,7 +267,8 @@ test_files(void **unused)
 {
     struct sample conf = { 0 };
     struct err err = { 0 };
-    char path[] = "/tmp/test_conf_XXXXXX";
+    char path[TEST_PATH_MAX];
+    test_temporary("test_conf", path);
     int fd = mkstemp(path);
 
     assert_true(fd >= 0);

@@ -39,12 +39,12 @@ put(const char *dir, const char *name, const char *text)
 
 /* A tasks folder with one task "one" of the given manifest. */
 static void
-make_tasks(char dir[64], const char *manifest)
+make_tasks(char dir[TEST_PATH_MAX], const char *manifest)
 {
-    char command[256];
-    char folder[128];
+    char command[TEST_PATH_MAX + 256];
+    char folder[TEST_PATH_MAX + 8];
 
-    (void)snprintf(dir, 64, "/tmp/test_executor_XXXXXX");
+    test_temporary("test_executor", dir);
     assert_non_null(mkdtemp(dir));
     (void)snprintf(folder, sizeof(folder), "%s/one", dir);
     assert_int_equal(mkdir(folder, 0755), 0);
@@ -55,9 +55,9 @@ make_tasks(char dir[64], const char *manifest)
 }
 
 static void
-remove_tasks(const char *dir)
+remove_folder(const char *dir)
 {
-    char command[128];
+    char command[TEST_PATH_MAX + 16];
 
     (void)snprintf(command, sizeof(command), "rm -r %s", dir);
     assert_int_equal(system(command), 0);
@@ -88,11 +88,11 @@ manifest_is_read(void **state)
     AUTO(catalog) struct catalog catalog = { 0 };
     struct err err = { 0 };
     const struct action *one;
-    char dir[64];
+    char dir[TEST_PATH_MAX];
 
     make_tasks(dir, GOOD);
     assert_int_equal(catalog_load(dir, &catalog, &err), RC_OK);
-    remove_tasks(dir);
+    remove_folder(dir);
     one = catalog_find(&catalog, "one");
     assert_string_equal(one->command[0], "/bin/true");
     assert_null(one->command[1]);
@@ -133,7 +133,7 @@ wrong_manifests_are_refused(void **state)
         struct err err = { 0 };
         const char *at = strstr(GOOD, CASES[i].old);
         char text[1024];
-        char dir[64];
+        char dir[TEST_PATH_MAX];
 
         assert_non_null(at);
         (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - GOOD), GOOD, CASES[i].new,
@@ -143,7 +143,7 @@ wrong_manifests_are_refused(void **state)
         assert_int_equal(catalog_load(dir, &catalog, &err), RC_CONFIG);
         assert_non_null(strstr(err.text, dir));
         assert_int_equal(catalog.n_actions, 99);
-        remove_tasks(dir);
+        remove_folder(dir);
     }
 }
 
@@ -446,11 +446,11 @@ static void
 cgroup_files_are_written_and_read(void **state)
 {
     static const struct limits LIMITS = { .memory_bytes = 8388608, .processes = 32 };
-    char dir[] = "/tmp/test_executor_XXXXXX";
+    char dir[TEST_PATH_MAX];
     struct err err = { 0 };
-    char command[64];
     int fd = -7;
 
+    test_temporary("test_executor", dir);
     assert_non_null(mkdtemp(dir));
     assert_int_equal(cgroup_open(dir, &fd, &err), RC_CONFIG);
     assert_non_null(strstr(err.text, "not a folder of cgroup v2"));
@@ -471,18 +471,17 @@ cgroup_files_are_written_and_read(void **state)
         assert_int_equal(group.dir, -1);
     }
     (void)close(fd);
-    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
+    remove_folder(dir);
 }
 
 static void
 cgroup_facts_are_parsed(void **state)
 {
-    char dir[] = "/tmp/test_executor_XXXXXX";
+    char dir[TEST_PATH_MAX];
     struct cgroup group = CGROUP_NONE;
     struct cgroup_facts facts;
-    char command[64];
 
+    test_temporary("test_executor", dir);
     assert_non_null(mkdtemp(dir));
     put(dir, "memory.peak", "1234567\n");
     put(dir, "memory.events", "low 0\nhigh 0\nmax 17\noom 2\noom_kill 1\noom_group_kill 1\n");
@@ -495,8 +494,7 @@ cgroup_facts_are_parsed(void **state)
     assert_int_equal(facts.forks_refused, 5);
     assert_int_equal(facts.cpu_ms, 2500);
     (void)close(group.dir);
-    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
+    remove_folder(dir);
 }
 
 int
