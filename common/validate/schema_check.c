@@ -20,6 +20,7 @@
 #include "validate/schema_own.h"
 
 #define ACTION_NAME_MAX 64 /* bytes */
+#define FOUND_MAX       (JSON_NUMBER_TEXT_MAX + 32)
 
 /* Where in the document: a list from the inside out, on the stack. */
 struct place {
@@ -119,12 +120,13 @@ types_of(const cJSON *value)
 }
 
 static void
-complain_type(struct checker *c, const struct place *place, unsigned types, unsigned found)
+complain_type(struct checker *c, const struct place *place, unsigned types, const cJSON *value)
 {
     static const char *const WORDS[] = { "null",     "true or false", "a whole number", "a number",
                                          "a string", "an array",      "an object" };
-    char text[SCHEMA_DETAIL_MAX - 64] = "";
+    char text[SCHEMA_DETAIL_MAX - 64] = "", number[JSON_NUMBER_TEXT_MAX];
     const char *other = "";
+    unsigned found = types_of(value);
     size_t len = 0;
 
     for (unsigned i = 0; i < ARRAY_LEN(WORDS); i++) {
@@ -135,9 +137,32 @@ complain_type(struct checker *c, const struct place *place, unsigned types, unsi
             other = WORDS[i];
     }
     if (types & SCHEMA_INTEGER && found & SCHEMA_NUMBER)
-        complain(c, place, "must be %s", text);
+        complain(c, place, "must be %s, not %s", text,
+                 json_format_number(value->valuedouble, number));
     else
         complain(c, place, "must be %s, not %s", text, other);
+}
+
+/* What came, without its text. */
+static const char *
+name_string(const char *value, char text[FOUND_MAX])
+{
+    size_t len = strlen(value);
+
+    (void)snprintf(text, FOUND_MAX, "a string of %zu byte%s", len, len == 1 ? "" : "s");
+    return text;
+}
+
+static const char *
+name_value(const cJSON *value, char text[FOUND_MAX])
+{
+    if (cJSON_IsString(value))
+        return name_string(value->valuestring, text);
+    if (cJSON_IsNumber(value))
+        return json_format_number(value->valuedouble, text);
+    if (cJSON_IsBool(value))
+        return cJSON_IsTrue(value) ? "true" : "false";
+    return cJSON_IsObject(value) ? "an object" : cJSON_IsArray(value) ? "an array" : "null";
 }
 
 /* The values are named only where they are the schema's own short words. */
@@ -145,7 +170,7 @@ static void
 check_values(struct checker *c, const struct schema *s, const cJSON *value,
              const struct place *place)
 {
-    char text[SCHEMA_DETAIL_MAX - 16] = "";
+    char text[SCHEMA_DETAIL_MAX - 64] = "", found[FOUND_MAX];
     size_t len = 0;
 
     for (const cJSON *one = s->values->child; one; one = one->next)
@@ -156,9 +181,11 @@ check_values(struct checker *c, const struct schema *s, const cJSON *value,
             len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\"%s\"", len ? ", " : "",
                                     one->valuestring);
     if (len == 0)
-        complain(c, place, "must be one of the values in the schema");
+        complain(c, place, "must be one of the values in the schema, not %s",
+                 name_value(value, found));
     else
-        complain(c, place, "must be %s%s", s->values->child->next ? "one of " : "", text);
+        complain(c, place, "must be %s%s, not %s", s->values->child->next ? "one of " : "", text,
+                 name_value(value, found));
 }
 
 static void
@@ -241,6 +268,7 @@ static void
 check_string(struct checker *c, const struct schema *s, const char *text, const struct place *place)
 {
     int64_t bytes = (int64_t)strlen(text);
+    char found[FOUND_MAX];
     int64_t characters = s->min_length > 0 || s->max_length >= 0 ? (int64_t)utf8_length(text) : 0;
 
     if (s->max_bytes >= 0 && bytes > s->max_bytes) {
@@ -258,7 +286,8 @@ check_string(struct checker *c, const struct schema *s, const char *text, const 
     } else if (s->format == FORMAT_LABEL && blank_text(text) && find_control(text) == 0) {
         complain(c, place, "must not be blank: something in it must be seen");
     } else if (s->has_pattern && regexec(&s->pattern, text, 0, NULL, 0) != 0) {
-        complain(c, place, "must be of the form %s", s->pattern_text);
+        complain(c, place, "must be of the form %s, not %s", s->pattern_text,
+                 name_string(text, found));
     } else {
         check_format(c, s, text, place);
     }
@@ -421,7 +450,7 @@ check(struct checker *c, const struct schema *s, const cJSON *value, const struc
     unsigned types = types_of(value);
 
     if (s->types && !(s->types & types)) {
-        complain_type(c, place, s->types, types);
+        complain_type(c, place, s->types, value);
         return;
     }
     if (s->values)

@@ -529,8 +529,11 @@ def test_unknown_members_and_parameters_list_the_known(client):
     (INGEST, memory(tags=["x"] * 33), "tags: must hold at most 32, not 33"),
     (INGEST, memory(scope="x" * 300), "scope: must be at most 256 bytes, not 300"),
     (SEARCH, {"query": "x", "k": 51}, "k: must be from 1 to 50, not 51"),
-    (SEARCH, {"query": "x", "mode": "fuzzy"}, 'mode: must be one of "hybrid", "vector", "text"'),
-    (INGEST, memory(client_request_id="é"), "client_request_id: must be of the form ^[ -~]+$")])
+    (SEARCH, {"query": "x", "mode": "fuzzy"},
+     'mode: must be one of "hybrid", "vector", "text", not a string of 5 bytes'),
+    (SEARCH, {"query": "x", "k": 2.5}, "k: must be a whole number, not 2.5"),
+    (INGEST, memory(client_request_id="é"),
+     "client_request_id: must be of the form ^[ -~]*[!-~][ -~]*$, not a string of 2 bytes")])
 def test_what_was_found_is_said(client, path, body, said):
     assert said in words(client.post(path, body).ok(422))
 

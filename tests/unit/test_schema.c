@@ -48,8 +48,8 @@ test_keywords(void **unused)
     } CASES[] = {
         { "{}", "[1,{\"a\":null}]", "" },
         { "{\"type\":\"string\"}", "1", ": must be a string, not a number" },
-        { "{\"type\":\"integer\"}", "1.5", ": must be a whole number" },
-        { "{\"type\":\"integer\"}", "1e30", ": must be a whole number" },
+        { "{\"type\":\"integer\"}", "1.5", ": must be a whole number, not 1.5" },
+        { "{\"type\":\"integer\"}", "1e30", ": must be a whole number, not 1e+30" },
         { "{\"type\":\"integer\"}", "-2.0", "" },
         { "{\"type\":\"number\"}", "1", "" },
         { "{\"type\":\"number\"}", "true", ": must be a number, not true or false" },
@@ -77,11 +77,12 @@ test_keywords(void **unused)
         { "{\"maxProperties\":1}", "{\"a\":1,\"b\":2}", ": must hold at most 1 members, not 2" },
         { "{\"items\":{\"type\":\"string\"}}", "[\"a\",1,\"b\",2]",
           "[1]: must be a string, not a number\n[3]: must be a string, not a number" },
-        { "{\"enum\":[\"a\",\"b\"]}", "\"c\"", ": must be one of \"a\", \"b\"" },
+        { "{\"enum\":[\"a\",\"b\"]}", "\"c\"",
+          ": must be one of \"a\", \"b\", not a string of 1 byte" },
         { "{\"enum\":[\"a\",\"b\"]}", "\"b\"", "" },
-        { "{\"enum\":[1,null]}", "2", ": must be one of the values in the schema" },
+        { "{\"enum\":[1,null]}", "2", ": must be one of the values in the schema, not 2" },
         { "{\"enum\":[1,null]}", "null", "" },
-        { "{\"const\":\"x\"}", "\"y\"", ": must be \"x\"" },
+        { "{\"const\":\"x\"}", "\"y\"", ": must be \"x\", not a string of 1 byte" },
         { "{\"const\":{\"a\":[1]}}", "{\"a\":[1]}", "" },
         { "{\"minimum\":1,\"maximum\":50}", "0", ": must be from 1 to 50, not 0" },
         { "{\"minimum\":1,\"maximum\":50}", "50", "" },
@@ -97,11 +98,14 @@ test_keywords(void **unused)
         { "{\"x-maxBytes\":7}", "{ \"a\" : 1 }", "" },
         { "{\"x-maxBytes\":6}", "{\"a\":1}", ": must be at most 6 bytes as JSON" },
         { "{\"x-maxBytes\":4}", "[1,2]", ": must be at most 4 bytes as JSON" },
-        { "{\"pattern\":\"a|b\"}", "\"ab\"", ": must be of the form a|b" },
+        { "{\"pattern\":\"a|b\"}", "\"ab\"", ": must be of the form a|b, not a string of 2 bytes" },
         { "{\"pattern\":\"a|b\"}", "\"b\"", "" },
-        { "{\"pattern\":\"[0-9]{2}\"}", "\"x12\"", ": must be of the form [0-9]{2}" },
-        { "{\"pattern\":\"[ -~]+\"}", "\"a\\nb\"", ": must be of the form [ -~]+" },
-        { "{\"pattern\":\"[ -~]+\"}", "\"\xC3\xA9\"", ": must be of the form [ -~]+" },
+        { "{\"pattern\":\"[0-9]{2}\"}", "\"x12\"",
+          ": must be of the form [0-9]{2}, not a string of 3 bytes" },
+        { "{\"pattern\":\"[ -~]+\"}", "\"a\\nb\"",
+          ": must be of the form [ -~]+, not a string of 3 bytes" },
+        { "{\"pattern\":\"[ -~]+\"}", "\"\xC3\xA9\"",
+          ": must be of the form [ -~]+, not a string of 2 bytes" },
         { "{\"format\":\"uuid\"}", "\"x\"",
           ": must be a UUID, such as 0190a0b0-c0d0-7000-8000-abcdef012345" },
         { "{\"format\":\"uuid\"}", "\"0190a0b0-c0d0-7000-8000-abcdef012345\"", "" },
@@ -304,7 +308,8 @@ test_bodies(void **unused)
         { "memory_ingest", "[]", ": must be an object, not an array" },
         { "memory_search", "{\"query\":\"q\",\"k\":50,\"mode\":\"text\"}", "" },
         { "memory_search", "{\"query\":\"q\",\"k\":51,\"mode\":\"fuzzy\",\"since\":\"now\"}",
-          "k: must be from 1 to 50, not 51\nmode: must be one of \"hybrid\", \"vector\", \"text\"\n"
+          "k: must be from 1 to 50, not 51\nmode: must be one of \"hybrid\", \"vector\", \"text\", "
+          "not a string of 5 bytes\n"
           "since: must be an RFC 3339 date-time, such as 2026-01-01T00:00:00Z or "
           "2026-01-01T01:00:00+01:00 (in a URL a + is written %2B)" },
         { "memory_get", "{\"id\":\"1\"}",
@@ -313,7 +318,8 @@ test_bodies(void **unused)
         { "memory_patch", "{\"id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\",\"ttl_seconds\":null}",
           "" },
         { "audit_append", "{\"actor\":\"a\",\"action\":\"b\",\"target\":\"c\",\"decision\":\"no\"}",
-          "decision: must be one of \"allowed\", \"denied\", \"requires_approval\"" },
+          "decision: must be one of \"allowed\", \"denied\", \"requires_approval\", not a string "
+          "of 2 bytes" },
         { "audit_request",
           "{\"v\":1,\"type\":\"request\",\"event_id\":\"0190a0b0-c0d0-7000-8000-abcdef012345\","
           "\"more\":1}",
@@ -334,9 +340,9 @@ test_bodies(void **unused)
         { "execute", "{\"actions\":[{\"action\":\"ping\",\"params\":{\"a\":1},\"more\":1}]}",
           "actions[0].more: is not known here; known are: action, params, client_request_id" },
         { "key_create", "{\"role\":\"root\"}",
-          "role: must be one of \"viewer\", \"developer\", \"admin\"" },
+          "role: must be one of \"viewer\", \"developer\", \"admin\", not a string of 4 bytes" },
         { "key_rotate", "{\"key_id\":\"abcdefghijk\"}",
-          "key_id: must be of the form ^[0-9A-Za-z]{12}$" },
+          "key_id: must be of the form ^[0-9A-Za-z]{12}$, not a string of 11 bytes" },
     };
 
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
