@@ -205,6 +205,16 @@ compile_pattern(struct compiler *c, struct schema *node, const cJSON *value)
     return RC_OK;
 }
 
+/* What the pattern means, in words that follow "must be". */
+static enum rc
+compile_form(struct compiler *c, struct schema *node, const cJSON *value)
+{
+    if (!cJSON_IsString(value) || strlen(value->valuestring) > FORM_MAX)
+        return refuse(c, "a string of at most 150 bytes");
+    node->form = copy_text(value->valuestring);
+    return RC_OK;
+}
+
 static enum rc
 compile_format(struct compiler *c, struct schema *node, const cJSON *value)
 {
@@ -273,6 +283,7 @@ static const struct {
     { "description", compile_note, 0 },  { "title", compile_note, 0 },
     { "examples", compile_note, 0 },     { "$comment", compile_note, 0 },
     { "x-someOf", compile_some_of, 0 },  { "x-oneOf", compile_one_of, 0 },
+    { "x-form", compile_form, 0 },
 };
 
 static enum rc
@@ -337,6 +348,7 @@ schema_free(struct schema *schema)
     cJSON_Delete(schema->values);
     cJSON_Delete(schema->some_of);
     free(schema->pattern_text);
+    free(schema->form);
     if (schema->has_pattern)
         regfree(&schema->pattern);
     free(schema);

@@ -8,7 +8,7 @@
  * additionalProperties (boolean or schema; absent = false for objects that have properties), items,
  * minItems, maxItems, maxProperties, enum, const, minimum, maximum, minLength, maxLength
  * (characters), x-maxBytes (UTF-8 bytes of a string, or of the compact JSON of an object),
- * pattern (POSIX extended, whole value), format (uuid, date-time, action-name; text: not blank; name:
+ * pattern (POSIX extended, whole value), x-form (what the pattern means, in words), format (uuid, date-time, action-name; text: not blank; name:
  * without control characters; label: a name that is not blank), x-someOf (names of which an object has one at least), x-oneOf (just
  * one), default, description, title, examples, $comment.
  *

@@ -264,14 +264,34 @@ check_format(struct checker *c, const struct schema *s, const char *text, const 
     }
 }
 
+static bool
+fits_pattern(const struct schema *s, const char *text)
+{
+    return !s->has_pattern || regexec(&s->pattern, text, 0, NULL, 0) == 0;
+}
+
+static void
+complain_pattern(struct checker *c, const struct schema *s, const char *text,
+                 const struct place *place)
+{
+    char found[FOUND_MAX];
+
+    if (s->form)
+        complain(c, place, "must be %s, not %s", s->form, name_string(text, found));
+    else
+        complain(c, place, "must be of the form %s, not %s", s->pattern_text,
+                 name_string(text, found));
+}
+
 static void
 check_string(struct checker *c, const struct schema *s, const char *text, const struct place *place)
 {
     int64_t bytes = (int64_t)strlen(text);
-    char found[FOUND_MAX];
     int64_t characters = s->min_length > 0 || s->max_length >= 0 ? (int64_t)utf8_length(text) : 0;
 
-    if (s->max_bytes >= 0 && bytes > s->max_bytes) {
+    if (s->form && bytes > 0 && !fits_pattern(s, text) && !blank_text(text)) {
+        complain_pattern(c, s, text, place); /* says more than the length */
+    } else if (s->max_bytes >= 0 && bytes > s->max_bytes) {
         complain(c, place, "must be at most %lld bytes, not %lld", (long long)s->max_bytes,
                  (long long)bytes);
     } else if (s->max_length >= 0 && characters > s->max_length) {
@@ -285,9 +305,8 @@ check_string(struct checker *c, const struct schema *s, const char *text, const 
                      (long long)s->min_length, (long long)characters);
     } else if (s->format == FORMAT_LABEL && blank_text(text) && find_control(text) == 0) {
         complain(c, place, "must not be blank: something in it must be seen");
-    } else if (s->has_pattern && regexec(&s->pattern, text, 0, NULL, 0) != 0) {
-        complain(c, place, "must be of the form %s, not %s", s->pattern_text,
-                 name_string(text, found));
+    } else if (!fits_pattern(s, text)) {
+        complain_pattern(c, s, text, place);
     } else {
         check_format(c, s, text, place);
     }

@@ -38,6 +38,7 @@ struct schema_property {
 };
 
 #define SCHEMA_NO_LIMIT (-1)
+#define FORM_MAX        150
 
 struct schema {
     unsigned types;                     /* bit set of enum schema_type; 0 = any */
@@ -57,6 +58,7 @@ struct schema {
     bool has_pattern;
     regex_t pattern;
     char *pattern_text; /* owned */
+    char *form;         /* owned; what it means, in words; NULL = nobody says */
     enum schema_format format;
 };
 

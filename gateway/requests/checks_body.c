@@ -156,13 +156,30 @@ request_rebuild(struct request *r)
     return STEP_NEXT;
 }
 
+/* After the key: a stranger learns nothing about ids. */
+static enum step
+refuse_id(struct request *r)
+{
+    static const char *const FORMS[] = {
+        [MEMBER_STRING] = "not empty and at most 127 bytes",
+        [MEMBER_INT] = "a whole number of at most 15 digits",
+        [MEMBER_UUID] = "a UUID, such as 0190a0b0-c0d0-7000-8000-abcdef012345",
+        [MEMBER_KEY_ID] = "12 letters and digits",
+    };
+    size_t i = 0;
+    while (i + 1 < r->route->n_params && r->match.params[i][0])
+        i++;
+    return answer_problem(
+        r, PROBLEM_NOT_FOUND, "there is nothing with such an id: {%s} in %s is %s",
+        r->route->params[i].name, r->route->path, FORMS[r->route->params[i].type]);
+}
+
 enum step
 check_body(struct request *r)
 {
     struct field_errors errors = { 0 };
-    if (r->match.malformed) /* after the key: a stranger learns nothing about ids */
-        return answer_problem(r, PROBLEM_NOT_FOUND,
-                              "there is nothing with such an id: it is malformed");
+    if (r->match.malformed)
+        return refuse_id(r);
     if (!r->route->schema || r->route->flags & ROUTE_RPC)
         return STEP_NEXT;
     enum step step = read_document(r);

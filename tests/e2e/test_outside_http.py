@@ -3,6 +3,7 @@
 cause and the remedy. Kinds K14 and K15 of the cases from outside."""
 import contextlib
 import json
+import re
 import socket
 import uuid
 from urllib.parse import quote
@@ -533,9 +534,44 @@ def test_unknown_members_and_parameters_list_the_known(client):
      'mode: must be one of "hybrid", "vector", "text", not a string of 5 bytes'),
     (SEARCH, {"query": "x", "k": 2.5}, "k: must be a whole number, not 2.5"),
     (INGEST, memory(client_request_id="é"),
-     "client_request_id: must be of the form ^[ -~]*[!-~][ -~]*$, not a string of 2 bytes")])
+     "client_request_id: must be printable ASCII, not a string of 2 bytes"),
+    ("/webhooks", {"url": "http://x", "events": ["job.ended"]},
+     "url: must be an address that begins with https://"),
+    ("/webhooks", {"url": "https://x.example/", "events": ["job.done"]},
+     "events[0]: must be job.ended, approval.asked,")])
 def test_what_was_found_is_said(client, path, body, said):
     assert said in words(client.post(path, body).ok(422))
+
+
+@pytest.mark.parametrize("path,form", [
+    ("/memory/abc", "{id} in /memory/{id} is a UUID, such as"),
+    ("/ai/jobs/1", "{id} in /ai/jobs/{id} is a UUID, such as"),
+    ("/ai/audit/x/proof", "is a whole number of at most 15 digits"),
+    ("/ai/dead-letters/x", "{seq} in /ai/dead-letters/{seq} is a whole number"),
+    ("/policy/versions/01", "{version} in /policy/versions/{version} is a whole number"),
+])
+def test_a_malformed_id_names_its_form(client, path, form):
+    answer = client.get(path).ok(404)
+    assert answer.code == "not_found"
+    assert form in answer.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["/ai/jobs", "/memory", "/ai/audit", "/ai/dead-letters",
+                                  "/policy/versions", "/ai/approvals"])
+def test_a_cursor_is_next_cursor(client, path):
+    said = words(client.get(f"{path}?cursor=!").ok(422))
+    assert "cursor: must be next_cursor of the page before" in said
+
+
+def test_a_tree_that_there_is_not(client):
+    """The size of the log is told to who reads it, as the checkpoint does."""
+    client.post(APPEND, EVENT).ok()
+    said = words(client.get("/ai/audit/consistency?from=1&to=99999999").ok(422))
+    assert re.search(r"to: must be between 1 and \d+, the size of the log, not 99999999", said)
+    said = words(client.get("/ai/audit/0/proof?tree_size=99999999").ok(422))
+    assert "the size of the log, not 99999999" in said
+    said = words(client.get("/ai/audit/consistency?from=2&to=1").ok(422))
+    assert "from: must be between 1 and 1, the later size, not 2" in said
 
 
 # --- who, what, which -----------------------------------------------------------------------------

@@ -56,11 +56,12 @@ current_head(struct worker *w, struct call *call, struct merkle_head *head)
 }
 
 static void
-refuse(struct call *call, const char *field, const char *detail)
+refuse(struct call *call, const char *field, int64_t high, const char *what, int64_t found)
 {
     struct field_errors errors = { .count = 0 };
 
-    field_errors_add(&errors, field, "%s", detail);
+    field_errors_add(&errors, field, "must be between 1 and %lld, %s, not %lld", (long long)high,
+                     what, (long long)found);
     call_problem(call, PROBLEM_INVALID_REQUEST, &errors, "The log has no such tree");
 }
 
@@ -123,7 +124,7 @@ prove_inclusion(struct worker *w, struct call *call)
     int64_t index = json_int(call->body, "leaf_index", -1);
     int64_t size = json_int(call->body, "tree_size", (int64_t)head.size);
     if (size < 1 || (uint64_t)size > head.size) {
-        refuse(call, "tree_size", "must be between 1 and the size of the log");
+        refuse(call, "tree_size", (int64_t)head.size, "the size of the log", size);
         return;
     }
     if (index < 0 || index >= size) {
@@ -183,11 +184,11 @@ prove_consistency(struct worker *w, struct call *call)
     int64_t from = json_int(call->body, "from", -1);
     int64_t to = json_int(call->body, "to", (int64_t)head.size);
     if (to < 1 || (uint64_t)to > head.size) {
-        refuse(call, "to", "must be between 1 and the size of the log");
+        refuse(call, "to", (int64_t)head.size, "the size of the log", to);
         return;
     }
     if (from < 1 || from > to) {
-        refuse(call, "from", "must be between 1 and the later size");
+        refuse(call, "from", to, "the later size", from);
         return;
     }
     old.size = (uint64_t)from;
