@@ -230,7 +230,7 @@ check_message(struct request *r, struct rpc *rpc)
         return rpc_error(r, rpc, 400, RPC_INVALID_REQUEST,
                          "Invalid Request: jsonrpc is not \"2.0\"");
     rpc->method = json_string(r->doc, "method");
-    if (!rpc->method)
+    if (!rpc->method || !*rpc->method)
         return rpc_error(r, rpc, 400, RPC_INVALID_REQUEST, "Invalid Request: it has no method");
     rpc->params = json_member(r->doc, "params");
     if (cJSON_IsNull(rpc->params)) /* as if absent, like every optional member */

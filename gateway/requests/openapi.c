@@ -43,6 +43,17 @@ replace_format(cJSON *schema, const char *pattern, int length_max)
         (void)cJSON_AddNumberToObject(schema, "maxLength", length_max);
 }
 
+/* A null is as if absent, so it is none of them: the member is of its own type. */
+static void
+need_value(cJSON *way, const cJSON *schema, const char *name)
+{
+    const char *type = json_string(json_member(json_member(schema, "properties"), name), "type");
+    if (!type)
+        return;
+    cJSON *member = cJSON_AddObjectToObject(cJSON_AddObjectToObject(way, "properties"), name);
+    (void)cJSON_AddStringToObject(member, "type", type);
+}
+
 /* x-someOf and x-oneOf. Inside of allOf, since generators of clients make a type without members of an
  * anyOf beside properties. */
 static void
@@ -60,6 +71,7 @@ need_some(cJSON *schema)
         cJSON *way = cJSON_CreateObject();
         (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(way, "required"),
                                    cJSON_Duplicate(one, true));
+        need_value(way, schema, one->valuestring);
         (void)cJSON_AddItemToArray(ways, way);
     }
     (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(schema, "allOf"), rule);

@@ -165,6 +165,13 @@ def test_params_that_are_null_are_none(client):
     ).ok().json["result"]["tools"]
 
 
+def test_a_message_without_a_method(client):
+    for method in ({}, {"method": ""}, {"method": 5}):
+        for number in ({}, {"id": 1}):
+            said = Mcp(client, NEWER).send({"jsonrpc": "2.0", **number, **method}).ok(400).json
+            assert said["error"]["code"] == -32600, said
+
+
 def test_invalid_params(each):
     for params in (
         {},

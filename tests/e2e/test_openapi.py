@@ -5,7 +5,10 @@ page."""
 import json
 import os
 import subprocess
+import uuid
 
+import jsonschema
+import pytest
 from gantry_testing.npm import newest_node, npm
 from gantry_testing.stack import ROOT
 
@@ -51,6 +54,26 @@ def test_patterns_are_for_the_whole_value():
     assert len(found) > 10
     assert [one for one in found if not (one.startswith("^") and one.endswith("$"))] == []
     assert "^(?:[!-~]+)$" in found
+
+
+@pytest.mark.parametrize(
+    "path,method,body,right",
+    [
+        ("/webhooks/{id}", "patch", {"enabled": None}, False),
+        ("/webhooks/{id}", "patch", {"enabled": True, "url": None}, True),
+        ("/memory/{id}", "patch", {"tags": None}, False),
+        ("/memory/{id}", "patch", {"ttl_seconds": None}, True),
+        ("/ai/execute", "post", {"actions": None}, False),
+        ("/ai/execute", "post", {"preview_id": str(uuid.uuid4()), "actions": None}, True),
+    ],
+)
+def test_a_null_is_none_of_the_members_that_are_needed(path, method, body, right):
+    """schema_drop_nulls() takes it out, where it means nothing."""
+    gateway = ROOT / "build" / "gantry-gateway"
+    document = json.loads(subprocess.check_output([gateway, "--print-openapi"]))
+    content = document["paths"][path][method]["requestBody"]["content"]
+    schema = {**content["application/json"]["schema"], "components": document["components"]}
+    assert jsonschema.Draft202012Validator(schema).is_valid(body) == right
 
 
 def test_the_page_has_every_operation(stack):

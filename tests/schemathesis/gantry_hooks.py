@@ -23,7 +23,7 @@ EXPLAINED = [
         r"^(tree_size|from|to|leaf_index): ",
         r"^(params|actions\[\d+\]\.params|task)(\.|:|$)",
         r"^action: there is no action ",
-        r"^/policy/",  # a policy to try, whose rules docs/policy.md has
+        r"^/(policy|rules|risk|approval)(/|:)",  # a policy, whose rules docs/policy.md has
         r": integer beyond 2\^53",
         r": U\+0000 in a string",
         r"nested deeper than",
