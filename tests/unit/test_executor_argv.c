@@ -8,7 +8,54 @@
 
 /* clang-format off */
 /* The whole policy, literally: a changed option must be changed here as well. */
-static const char *const GOLDEN[] = {
+static const char *const TEMPLATE[] = {
+    "--unshare-user", "--new-session", "--die-with-parent", "--clearenv", "--cap-drop", "ALL",
+    "--perms", "0755", "--dir", "/sandbox",
+    "--ro-bind", "/usr/bin", "/sandbox/usr/bin",
+    "--ro-bind", "/usr/lib", "/sandbox/usr/lib",
+    "--ro-bind-try", "/usr/lib64", "/sandbox/usr/lib64",
+    "--ro-bind-try", "/usr/libexec", "/sandbox/usr/libexec",
+    "--ro-bind-try", "/usr/share", "/sandbox/usr/share",
+    "--ro-bind-try", "/usr/include", "/sandbox/usr/include",
+    "--symlink", "usr/bin", "/sandbox/bin",
+    "--symlink", "usr/bin", "/sandbox/sbin",
+    "--symlink", "usr/lib", "/sandbox/lib",
+    "--symlink", "usr/lib64", "/sandbox/lib64",
+    "--ro-bind-try", "/etc/alternatives", "/sandbox/etc/alternatives",
+    "--perms", "0444", "--file", "5", "/sandbox/etc/ld.so.cache",
+    "--perms", "0444", "--file", "6", "/sandbox/etc/openssl.cnf",
+    "--perms", "0444", "--file", "7", "/sandbox/etc/manpath.config",
+    "--perms", "0444", "--file", "8", "/sandbox/etc/mime.types",
+    "--perms", "0444", "--file", "9", "/sandbox/etc/protocols",
+    "--perms", "0444", "--file", "10", "/sandbox/etc/services",
+    "--perms", "0444", "--file", "11", "/sandbox/etc/passwd",
+    "--perms", "0444", "--file", "12", "/sandbox/etc/group",
+    "--perms", "0444", "--file", "13", "/sandbox/etc/nsswitch.conf",
+    "--perms", "0444", "--file", "14", "/sandbox/etc/.curlrc",
+    "--dev-bind", "/dev/null", "/sandbox/dev/null",
+    "--dev-bind", "/dev/zero", "/sandbox/dev/zero",
+    "--dev-bind", "/dev/full", "/sandbox/dev/full",
+    "--dev-bind", "/dev/urandom", "/sandbox/dev/urandom",
+    "--symlink", "urandom", "/sandbox/dev/random",
+    "--symlink", "/proc/self/fd", "/sandbox/dev/fd",
+    "--symlink", "/proc/self/fd/0", "/sandbox/dev/stdin",
+    "--symlink", "/proc/self/fd/1", "/sandbox/dev/stdout",
+    "--symlink", "/proc/self/fd/2", "/sandbox/dev/stderr",
+    "--symlink", "/tmp", "/sandbox/dev/shm",
+    "--perms", "0555", "--dir", "/sandbox/task",
+    "--perms", "0444", "--file", "15", "/sandbox/task/main.py",
+    "--perms", "0444", "--file", "16", "/sandbox/task/files.py",
+    "--dir", "/sandbox/proc", "--dir", "/sandbox/tmp", "--dir", "/sandbox/work",
+    "--symlink", "sandbox/usr", "/usr",
+    "--symlink", "usr/lib", "/lib",
+    "--symlink", "usr/lib64", "/lib64",
+    "--symlink", "sandbox/etc", "/etc",
+    "--dir", "/tmp", "--bind", "/proc", "/proc",
+    "--remount-ro", "/",
+    "--json-status-fd", "3",
+};
+
+static const char *const SANDBOX[] = {
     "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
     "--unshare-cgroup", "--disable-userns", "--uid", "1000", "--gid", "1000",
     "--hostname", "sandbox", "--new-session", "--die-with-parent", "--clearenv",
@@ -17,53 +64,31 @@ static const char *const GOLDEN[] = {
     "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8",
     "--setenv", "PYTHONUNBUFFERED", "1", "--setenv", "PYTHONDONTWRITEBYTECODE", "1",
     "--setenv", "CURL_HOME", "/etc", "--setenv", "OPENSSL_CONF", "/etc/openssl.cnf",
-    "--ro-bind", "/usr/bin", "/usr/bin",
-    "--ro-bind", "/usr/lib", "/usr/lib",
-    "--ro-bind-try", "/usr/lib64", "/usr/lib64",
-    "--ro-bind-try", "/usr/libexec", "/usr/libexec",
-    "--ro-bind-try", "/usr/share", "/usr/share",
-    "--ro-bind-try", "/usr/include", "/usr/include",
-    "--symlink", "usr/bin", "/bin",
-    "--symlink", "usr/bin", "/sbin",
-    "--symlink", "usr/lib", "/lib",
-    "--symlink", "usr/lib64", "/lib64",
-    "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-    "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
-    "--ro-bind-try", "/etc/ssl/openssl.cnf", "/etc/openssl.cnf",
-    "--ro-bind-try", "/etc/manpath.config", "/etc/manpath.config",
-    "--ro-bind-try", "/etc/mime.types", "/etc/mime.types",
-    "--ro-bind-try", "/etc/protocols", "/etc/protocols",
-    "--ro-bind-try", "/etc/services", "/etc/services",
-    "--perms", "0444", "--file", "7", "/etc/passwd",
-    "--perms", "0444", "--file", "8", "/etc/group",
-    "--perms", "0444", "--file", "9", "/etc/nsswitch.conf",
-    "--perms", "0444", "--file", "10", "/etc/.curlrc",
+    "--dev-bind", "/sandbox", "/",
     "--proc", "/proc", "--remount-ro", "/proc",
-    "--dev-bind", "/dev/null", "/dev/null",
-    "--dev-bind", "/dev/zero", "/dev/zero",
-    "--dev-bind", "/dev/full", "/dev/full",
-    "--dev-bind", "/dev/random", "/dev/random",
-    "--dev-bind", "/dev/urandom", "/dev/urandom",
-    "--symlink", "/proc/self/fd", "/dev/fd",
-    "--symlink", "/proc/self/fd/0", "/dev/stdin",
-    "--symlink", "/proc/self/fd/1", "/dev/stdout",
-    "--symlink", "/proc/self/fd/2", "/dev/stderr",
-    "--symlink", "/tmp", "/dev/shm",
-    "--perms", "0555", "--dir", "/task",
-    "--perms", "0444", "--file", "11", "/task/main.py",
-    "--perms", "0444", "--file", "12", "/task/files.py",
     "--perms", "1777", "--size", "1048576", "--tmpfs", "/tmp",
     "--perms", "0755", "--size", "1048576", "--tmpfs", "/work",
-    "--remount-ro", "/", "--chdir", "/work",
-    "--seccomp", "6", "--json-status-fd", "4",
+    "--chdir", "/work", "--seccomp", "6", "--json-status-fd", "4",
 };
 
-static const char *const GOLDEN_NO_FILES[] = {
-    "--symlink", "/tmp", "/dev/shm",
-    "--perms", "0555", "--dir", "/task",
-    "--perms", "1777", "--size", "18446744073709551615", "--tmpfs", "/tmp",
+/* Without copies and without files of the action. */
+static const char *const LEAST[] = {
+    "--ro-bind-try", "/etc/alternatives", "/sandbox/etc/alternatives",
+    "--perms", "0444", "--file", "5", "/sandbox/etc/passwd",
+    "--perms", "0444", "--file", "6", "/sandbox/etc/group",
+    "--perms", "0444", "--file", "7", "/sandbox/etc/nsswitch.conf",
+    "--perms", "0444", "--file", "8", "/sandbox/etc/.curlrc",
+    "--dev-bind", "/dev/null", "/sandbox/dev/null",
+};
+
+static const char *const NO_FILES[] = {
+    "--symlink", "/tmp", "/sandbox/dev/shm",
+    "--perms", "0555", "--dir", "/sandbox/task",
+    "--dir", "/sandbox/proc",
 };
 /* clang-format on */
+
+#define ALL_COPIES ((1u << ARGV_COPIED_COUNT) - 1)
 
 static struct action
 two_files(void)
@@ -79,23 +104,37 @@ two_files(void)
     return action;
 }
 
+/* The words are in the options, one after the other, from the first one that is like theirs; returns where
+ * they end. */
+static size_t
+assert_words(const struct buf *options, const char *const *words, size_t n)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        while (i == 0 && at < options->len &&
+               (strcmp(options->data + at, words[0]) != 0 ||
+                strcmp(options->data + at + strlen(words[0]) + 1, words[1]) != 0))
+            at += strlen(options->data + at) + 1;
+        assert_true(at < options->len);
+        assert_string_equal(options->data + at, words[i]);
+        at += strlen(words[i]) + 1;
+    }
+    return at;
+}
+
 static void
-argument_list_is_the_golden_one(void **state)
+options_of_a_sandbox_are_the_golden_ones(void **state)
 {
     struct action action = two_files();
     struct sandbox sandbox = policy_ahead(&action);
     struct buf options;
     struct argv argv;
-    size_t at = 0;
 
     buf_init(&options, ARGV_OPTIONS_MAX);
     assert_int_equal(argv_build(&sandbox, &options, &argv), RC_OK);
-    for (size_t i = 0; i < TEST_COUNT(GOLDEN); i++) {
-        assert_true(at < options.len);
-        assert_string_equal(options.data + at, GOLDEN[i]);
-        at += strlen(GOLDEN[i]) + 1;
-    }
-    assert_int_equal(at, options.len);
+    assert_string_equal(options.data, SANDBOX[0]);
+    assert_int_equal(assert_words(&options, SANDBOX, TEST_COUNT(SANDBOX)), options.len);
     assert_string_equal(argv.words[0], "/usr/bin/bwrap");
     assert_string_equal(argv.words[1], "--args");
     assert_string_equal(argv.words[2], "5");
@@ -103,52 +142,96 @@ argument_list_is_the_golden_one(void **state)
     assert_string_equal(argv.words[4], "/usr/bin/python3");
     assert_string_equal(argv.words[5], "/task/main.py");
     assert_null(argv.words[6]);
+    assert_int_equal(argv.n_files, 0);
     buf_fini(&options);
 }
 
 static void
-files_are_ours_and_the_task_s(void **state)
+options_of_a_template_are_the_golden_ones(void **state)
 {
     struct action action = two_files();
-    struct sandbox sandbox = policy_ahead(&action);
     struct buf options;
     struct argv argv;
 
     buf_init(&options, ARGV_OPTIONS_MAX);
-    assert_int_equal(argv_build(&sandbox, &options, &argv), RC_OK);
-    assert_int_equal(argv.n_files, 6);
-    assert_string_equal(argv.files[0].data, "task:x:1000:1000:task:/work:/bin/sh\n");
-    assert_int_equal(argv.files[0].len, 36);
-    assert_string_equal(argv.files[1].data, "task:x:1000:\n");
-    assert_int_equal(argv.files[1].len, 13);
-    assert_string_equal(argv.files[2].data, "passwd: files\ngroup: files\nhosts: files\n");
-    assert_string_equal(argv.files[3].data,
-                        "silent\nshow-error\nproxy = there-is-no-network-here\n");
-    assert_string_equal(argv.files[4].data, "print(1)\n");
-    assert_int_equal(argv.files[4].len, 9);
-    assert_int_equal(argv.files[5].len, 5);
+    assert_int_equal(argv_build_template(&action, ALL_COPIES, &options, &argv), RC_OK);
+    assert_string_equal(options.data, TEMPLATE[0]);
+    assert_int_equal(assert_words(&options, TEMPLATE, TEST_COUNT(TEMPLATE)), options.len);
+    assert_string_equal(argv.words[0], "/usr/bin/bwrap");
+    assert_string_equal(argv.words[1], "--args");
+    assert_string_equal(argv.words[2], "4");
+    assert_string_equal(argv.words[3], "--");
+    assert_string_equal(argv.words[4], "/usr/bin/cat");
+    assert_null(argv.words[5]);
     buf_fini(&options);
 }
 
 static void
-without_files_there_is_an_empty_task_folder(void **state)
+files_are_the_host_s_ours_and_the_action_s(void **state)
 {
+    static const char *const COPIES[] = { "/etc/ld.so.cache",    "/etc/ssl/openssl.cnf",
+                                          "/etc/manpath.config", "/etc/mime.types",
+                                          "/etc/protocols",      "/etc/services" };
+    struct action action = two_files();
+    struct buf options;
+    struct argv argv;
+
+    buf_init(&options, ARGV_OPTIONS_MAX);
+    assert_int_equal(argv_build_template(&action, ALL_COPIES, &options, &argv), RC_OK);
+    assert_int_equal(argv.n_files, 12);
+    for (size_t i = 0; i < TEST_COUNT(COPIES); i++)
+        assert_string_equal(argv.files[i].path, COPIES[i]);
+    for (size_t i = TEST_COUNT(COPIES); i < argv.n_files; i++)
+        assert_null(argv.files[i].path);
+    assert_string_equal(argv.files[6].data, "task:x:1000:1000:task:/work:/bin/sh\n");
+    assert_int_equal(argv.files[6].len, 36);
+    assert_string_equal(argv.files[7].data, "task:x:1000:\n");
+    assert_int_equal(argv.files[7].len, 13);
+    assert_string_equal(argv.files[8].data, "passwd: files\ngroup: files\nhosts: files\n");
+    assert_string_equal(argv.files[9].data,
+                        "silent\nshow-error\nproxy = there-is-no-network-here\n");
+    assert_string_equal(argv.files[10].data, "print(1)\n");
+    assert_int_equal(argv.files[10].len, 9);
+    assert_int_equal(argv.files[11].len, 5);
+    buf_fini(&options);
+}
+
+static void
+what_is_not_there_is_left_out(void **state)
+{
+    static char echo[] = "/usr/bin/true";
+    struct action action = { .command = { echo } };
+    struct buf options;
+    struct argv argv;
+
+    buf_init(&options, ARGV_OPTIONS_MAX);
+    assert_int_equal(argv_build_template(&action, 0, &options, &argv), RC_OK);
+    (void)assert_words(&options, LEAST, TEST_COUNT(LEAST));
+    (void)assert_words(&options, NO_FILES, TEST_COUNT(NO_FILES));
+    assert_int_equal(argv.n_files, 4);
+    buf_reset(&options);
+    assert_int_equal(argv_build_template(&action, 1u << 3, &options, &argv), RC_OK);
+    assert_int_equal(argv.n_files, 5);
+    assert_string_equal(argv.files[0].path, "/etc/mime.types");
+    buf_fini(&options);
+}
+
+static void
+sizes_are_the_action_s(void **state)
+{
+    static const char *const SIZES[] = {
+        "--size", "18446744073709551615", "--tmpfs", "/tmp",  "--perms", "0755",
+        "--size", "18446744073709551615", "--tmpfs", "/work",
+    };
     static char echo[] = "/usr/bin/true";
     struct action action = { .command = { echo }, .limits.tmp_bytes = UINT64_MAX };
     struct sandbox sandbox = policy_ahead(&action);
     struct buf options;
     struct argv argv;
-    size_t at = 0;
 
     buf_init(&options, ARGV_OPTIONS_MAX);
     assert_int_equal(argv_build(&sandbox, &options, &argv), RC_OK);
-    while (at < options.len && strcmp(options.data + at, "/dev/shm") != 0)
-        at += strlen(options.data + at) + 1;
-    at -= strlen("--symlink") + 1 + strlen("/tmp") + 1;
-    for (size_t i = 0; i < TEST_COUNT(GOLDEN_NO_FILES); i++) {
-        assert_string_equal(options.data + at, GOLDEN_NO_FILES[i]);
-        at += strlen(GOLDEN_NO_FILES[i]) + 1;
-    }
+    (void)assert_words(&options, SIZES, TEST_COUNT(SIZES));
     buf_fini(&options);
 }
 
@@ -162,6 +245,7 @@ what_does_not_fit_is_an_error(void **state)
 
     buf_init(&options, 100);
     assert_int_equal(argv_build(&sandbox, &options, &argv), RC_LIMIT);
+    assert_int_equal(argv_build_template(&action, 0, &options, &argv), RC_LIMIT);
     assert_int_equal(argv.n_files, 77);
     buf_fini(&options);
 }
@@ -246,9 +330,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(argument_list_is_the_golden_one),
-        cmocka_unit_test(files_are_ours_and_the_task_s),
-        cmocka_unit_test(without_files_there_is_an_empty_task_folder),
+        cmocka_unit_test(options_of_a_sandbox_are_the_golden_ones),
+        cmocka_unit_test(options_of_a_template_are_the_golden_ones),
+        cmocka_unit_test(files_are_the_host_s_ours_and_the_action_s),
+        cmocka_unit_test(what_is_not_there_is_left_out),
+        cmocka_unit_test(sizes_are_the_action_s),
         cmocka_unit_test(what_does_not_fit_is_an_error),
         cmocka_unit_test(facts_give_outcomes),
         cmocka_unit_test(use_is_what_knows_more),

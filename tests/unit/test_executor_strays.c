@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -61,20 +62,52 @@ test_only_the_sandboxes_of_executors_that_are_gone_are_ended(void **state)
     assert_int_equal(waitpid(other, &status, 0), other);
 }
 
+#define SCRIPT "#!/bin/sh\necho $$ >%s/told\nexec sleep 1000\n"
+
 static void
-put_script(const char *path)
+put_script(const char *path, const char *folder)
 {
-    static const char TEXT[] = "#!/bin/sh\nexec sleep 1000\n";
+    char text[128];
+    int len = snprintf(text, sizeof(text), SCRIPT, folder);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
 
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, TEXT, sizeof(TEXT) - 1), sizeof(TEXT) - 1);
+    assert_int_equal(write(fd, text, (size_t)len), len);
     assert_int_equal(close(fd), 0);
 }
 
-/* An executor: starts a program in bwrap's place, tells its number, and waits to be killed. */
+/* Namespaces of their own, but with everything that this side has. */
+static struct template plain_template(const struct action *action)
+{
+    struct template made = { .action = action, .users = -1, .mounts = -1 };
+    char path[64];
+    int ready[2];
+    char byte;
+
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        return made;
+    pid_t child = fork();
+    if (child == 0) {
+        if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0)
+            (void)!write(ready[1], "x", 1);
+        (void)pause();
+    }
+    (void)close(ready[1]);
+    if (read(ready[0], &byte, 1) == 1) {
+        (void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)child);
+        made.users = open(path, O_RDONLY | O_CLOEXEC);
+        (void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)child);
+        made.mounts = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    (void)close(ready[0]);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+    return made;
+}
+
+/* An executor that starts a program in bwrap's place: for a template, or inside one. */
 static void
-be_executor(const char *bwrap, int tell)
+be_executor(const char *bwrap, bool inside)
 {
     static char python[] = "/usr/bin/python3";
     struct action action = { .name = "x", .command = { python } };
@@ -87,9 +120,11 @@ be_executor(const char *bwrap, int tell)
                                      .open_files = 64,
                                      .tmp_bytes = 1u << 20 };
     struct sandbox sandbox = policy_ahead(&action);
-    if (spawner_init(&spawner, bwrap, NULL) != RC_OK ||
-        spawn_sandbox(&spawner, &sandbox, -1, &spawned, NULL) != RC_OK ||
-        write(tell, &spawned.pid, sizeof(spawned.pid)) != sizeof(spawned.pid))
+    if (spawner_init(&spawner, bwrap, NULL) != RC_OK)
+        _exit(1);
+    if (inside)
+        spawner.templates[spawner.n_templates++] = plain_template(&action);
+    if (spawn_sandbox(&spawner, &sandbox, -1, &spawned, NULL) != RC_OK)
         _exit(1);
     for (;;)
         (void)pause();
@@ -97,33 +132,49 @@ be_executor(const char *bwrap, int tell)
 
 /* The program asks for no signal of its own, as bwrap until it has read its options. */
 static void
-test_what_stands_for_bwrap_ends_with_the_executor(void **state)
+ends_with_the_executor(bool inside)
 {
-    char folder[] = "/tmp/gantry-strays-XXXXXX", script[64];
-    pid_t bwrap = -1;
-    int ends[2];
+    char folder[] = "/tmp/gantry-strays-XXXXXX", script[64], told[64], text[24] = "";
 
-    (void)state;
     assert_non_null(mkdtemp(folder));
     (void)snprintf(script, sizeof(script), "%s/bwrap", folder);
-    put_script(script);
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    (void)snprintf(told, sizeof(told), "%s/told", folder);
+    put_script(script, folder);
+    assert_int_equal(mkfifo(told, 0600), 0);
     pid_t executor = fork();
     assert_true(executor >= 0);
     if (executor == 0)
-        be_executor(script, ends[1]);
-    (void)close(ends[1]);
-    ssize_t got = read(ends[0], &bwrap, sizeof(bwrap));
-    int pidfd = got == sizeof(bwrap) ? (int)syscall(SYS_pidfd_open, bwrap, 0) : -1;
+        be_executor(script, inside);
+    int fifo =
+        open(told, O_RDWR | O_CLOEXEC); /* with both ends, neither side waits for the other */
+    struct pollfd ready = { .fd = fifo, .events = POLLIN };
+    assert_int_equal(poll(&ready, 1, LINGER_MS), 1);
+    assert_true(read(fifo, text, sizeof(text) - 1) > 0);
+    int pidfd = (int)syscall(SYS_pidfd_open, strtol(text, NULL, 10), 0);
     (void)kill(executor, SIGKILL);
     assert_int_equal(waitpid(executor, NULL, 0), executor);
-    (void)close(ends[0]);
+    (void)close(fifo);
     assert_true(pidfd >= 0);
     struct pollfd ended = { .fd = pidfd, .events = POLLIN };
     assert_int_equal(poll(&ended, 1, LINGER_MS), 1);
     (void)close(pidfd);
     (void)unlink(script);
+    (void)unlink(told);
     (void)rmdir(folder);
+}
+
+static void
+test_what_stands_for_bwrap_ends_with_the_executor(void **state)
+{
+    (void)state;
+    ends_with_the_executor(true);
+}
+
+static void
+test_what_builds_a_template_ends_with_the_executor(void **state)
+{
+    (void)state;
+    ends_with_the_executor(false);
 }
 
 int
@@ -132,6 +183,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_the_sandboxes_of_executors_that_are_gone_are_ended),
         cmocka_unit_test(test_what_stands_for_bwrap_ends_with_the_executor),
+        cmocka_unit_test(test_what_builds_a_template_ends_with_the_executor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

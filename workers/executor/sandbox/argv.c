@@ -15,6 +15,12 @@ static const char *const ISOLATION[] = {
     "--new-session", "--die-with-parent", "--clearenv", "--cap-drop", "ALL",
 };
 
+/* A user namespace is what gives the right to mount. The template's own processes end once it is built. */
+static const char *const TEMPLATE[] = {
+    "--unshare-user", "--new-session", "--die-with-parent", "--clearenv", "--cap-drop", "ALL",
+    "--perms", "0755", "--dir", ARGV_ROOT,
+};
+
 /* What every program may count on. Python's output is never kept back in its buffer, where a kill
  * would lose it, and its caches are no files that a task has made. */
 static const char *const ENVIRONMENT[] = {
@@ -24,46 +30,72 @@ static const char *const ENVIRONMENT[] = {
     "--setenv", "CURL_HOME", "/etc", "--setenv", "OPENSSL_CONF", "/etc/openssl.cnf",
 };
 
+#define IN(path) ARGV_ROOT path /* in the template: what a sandbox sees as path */
+
 /* Programs, libraries and the data that they read (time zones, Perl's modules, headers): what is
  * visible works. No /usr/local, no /var, /home, /root, /run, /sys. /etc/alternatives holds symbolic
  * links (awk and the like). */
 static const char *const SYSTEM[] = {
-    "--ro-bind", "/usr/bin", "/usr/bin",
-    "--ro-bind", "/usr/lib", "/usr/lib",
-    "--ro-bind-try", "/usr/lib64", "/usr/lib64",
-    "--ro-bind-try", "/usr/libexec", "/usr/libexec",
-    "--ro-bind-try", "/usr/share", "/usr/share",
-    "--ro-bind-try", "/usr/include", "/usr/include",
-    "--symlink", "usr/bin", "/bin", "--symlink", "usr/bin", "/sbin",
-    "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-    "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-    "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
-    "--ro-bind-try", "/etc/ssl/openssl.cnf", "/etc/openssl.cnf",
-    "--ro-bind-try", "/etc/manpath.config", "/etc/manpath.config",
-    "--ro-bind-try", "/etc/mime.types", "/etc/mime.types",
-    "--ro-bind-try", "/etc/protocols", "/etc/protocols",
-    "--ro-bind-try", "/etc/services", "/etc/services",
+    "--ro-bind", "/usr/bin", IN("/usr/bin"),
+    "--ro-bind", "/usr/lib", IN("/usr/lib"),
+    "--ro-bind-try", "/usr/lib64", IN("/usr/lib64"),
+    "--ro-bind-try", "/usr/libexec", IN("/usr/libexec"),
+    "--ro-bind-try", "/usr/share", IN("/usr/share"),
+    "--ro-bind-try", "/usr/include", IN("/usr/include"),
+    "--symlink", "usr/bin", IN("/bin"), "--symlink", "usr/bin", IN("/sbin"),
+    "--symlink", "usr/lib", IN("/lib"), "--symlink", "usr/lib64", IN("/lib64"),
+    "--ro-bind-try", "/etc/alternatives", IN("/etc/alternatives"),
 };
 
-/* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. /proc cannot
- * be written: an unprivileged process may lower its oom_score_adj again to what it was at its start. */
+/* Copies: a mount of each would cost every start. */
+const struct argv_copied ARGV_COPIED[ARGV_COPIED_COUNT] = {
+    { "/etc/ld.so.cache", IN("/etc/ld.so.cache") },
+    { "/etc/ssl/openssl.cnf", IN("/etc/openssl.cnf") },
+    { "/etc/manpath.config", IN("/etc/manpath.config") },
+    { "/etc/mime.types", IN("/etc/mime.types") },
+    { "/etc/protocols", IN("/etc/protocols") },
+    { "/etc/services", IN("/etc/services") },
+};
+
+/* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. */
 static const char *const DEVICES[] = {
-    "--proc", "/proc", "--remount-ro", "/proc",
-    "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/zero", "/dev/zero",
-    "--dev-bind", "/dev/full", "/dev/full", "--dev-bind", "/dev/random", "/dev/random",
-    "--dev-bind", "/dev/urandom", "/dev/urandom",
-    "--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "/proc/self/fd/0", "/dev/stdin",
-    "--symlink", "/proc/self/fd/1", "/dev/stdout", "--symlink", "/proc/self/fd/2", "/dev/stderr",
-    "--symlink", "/tmp", "/dev/shm",
+    "--dev-bind", "/dev/null", IN("/dev/null"), "--dev-bind", "/dev/zero", IN("/dev/zero"),
+    "--dev-bind", "/dev/full", IN("/dev/full"), "--dev-bind", "/dev/urandom", IN("/dev/urandom"),
+    "--symlink", "urandom", IN("/dev/random"),
+    "--symlink", "/proc/self/fd", IN("/dev/fd"), "--symlink", "/proc/self/fd/0", IN("/dev/stdin"),
+    "--symlink", "/proc/self/fd/1", IN("/dev/stdout"),
+    "--symlink", "/proc/self/fd/2", IN("/dev/stderr"),
+    "--symlink", "/tmp", IN("/dev/shm"),
+};
+
+/* Where each sandbox mounts its own; and around ARGV_ROOT, where no task ever is, what the bwrap of a
+ * sandbox needs for its own start: itself, its libraries, a /tmp to build on, and the /proc of this side. */
+static const char *const PLACES[] = {
+    "--dir", IN("/proc"), "--dir", IN("/tmp"), "--dir", IN("/work"),
+    "--symlink", "sandbox/usr", "/usr", "--symlink", "usr/lib", "/lib",
+    "--symlink", "usr/lib64", "/lib64", "--symlink", "sandbox/etc", "/etc",
+    "--dir", "/tmp", "--bind", "/proc", "/proc",
+    "--remount-ro", "/",
+};
+
+/* The template has all mounts of ARGV_ROOT read-only and without set-user-ID already; a plain --bind would
+ * take the devices' use. /proc cannot be written: an unprivileged process may lower its oom_score_adj again
+ * to what it was at its start. */
+static const char *const ROOT[] = {
+    "--dev-bind", ARGV_ROOT, "/", "--proc", "/proc", "--remount-ro", "/proc",
 };
 /* clang-format on */
 
-static const char PASSWD[] = "task:x:1000:1000:task:/work:/bin/sh\n";
-static const char GROUP[] = "task:x:1000:\n";
-/* Names are looked up in files alone, so that nobody waits for a name server or tries again. */
-static const char NSSWITCH[] = "passwd: files\ngroup: files\nhosts: files\n";
-/* curl says in one line why it cannot go on: "Could not resolve proxy: there-is-no-network-here". */
-static const char CURLRC[] = "silent\nshow-error\nproxy = there-is-no-network-here\n";
+/* Names are looked up in files alone, so that nobody waits for a name server or tries again. curl says in
+ * one line why it cannot go on: "Could not resolve proxy: there-is-no-network-here". */
+static const struct {
+    const char *to, *data;
+} OWN[ARGV_OWN_FILES] = {
+    { IN("/etc/passwd"), "task:x:1000:1000:task:/work:/bin/sh\n" },
+    { IN("/etc/group"), "task:x:1000:\n" },
+    { IN("/etc/nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n" },
+    { IN("/etc/.curlrc"), "silent\nshow-error\nproxy = there-is-no-network-here\n" },
+};
 
 static void
 add_word(struct buf *options, const char *word)
@@ -99,45 +131,81 @@ add_tmpfs(struct buf *options, const char *mode, uint64_t bytes, const char *pat
 }
 
 static void
-add_file(struct buf *options, struct argv *argv, const char *path, const char *data, size_t len)
+add_file(struct buf *options, struct argv *argv, const char *path, struct argv_file file)
 {
     add_word(options, "--perms");
     add_word(options, "0444");
     add_word(options, "--file");
-    add_number(options, ARGV_FD_FILES + argv->n_files);
+    add_number(options, ARGV_TEMPLATE_FD_FILES + argv->n_files);
     add_word(options, path);
-    argv->files[argv->n_files++] = (struct argv_file){ .data = data, .len = len };
+    argv->files[argv->n_files++] = file;
+}
+
+static void
+add_etc_files(struct buf *options, struct argv *argv, unsigned there)
+{
+    for (unsigned i = 0; i < ARGV_COPIED_COUNT; i++) {
+        if (there & 1u << i)
+            add_file(options, argv, ARGV_COPIED[i].to,
+                     (struct argv_file){ .path = ARGV_COPIED[i].from });
+    }
+    for (size_t i = 0; i < ARGV_OWN_FILES; i++)
+        add_file(options, argv, OWN[i].to,
+                 (struct argv_file){ .data = OWN[i].data, .len = strlen(OWN[i].data) });
 }
 
 static void
 add_task_files(struct buf *options, struct argv *argv, const struct action *action)
 {
-    char path[8 + 256];
+    char path[sizeof(IN("/task/")) + 256];
 
     add_word(options, "--perms");
     add_word(options, "0555");
     add_word(options, "--dir");
-    add_word(options, "/task");
+    add_word(options, IN("/task"));
     for (size_t i = 0; i < action->n_files; i++) {
         const struct action_file *file = &action->files[i];
 
-        (void)snprintf(path, sizeof(path), "/task/%s", file->name);
-        add_file(options, argv, path, file->data, file->len);
+        (void)snprintf(path, sizeof(path), IN("/task/") "%s", file->name);
+        add_file(options, argv, path, (struct argv_file){ .data = file->data, .len = file->len });
     }
 }
 
 static void
-add_command(struct argv *argv, const struct action *action)
+add_command(struct argv *argv, const char *args_fd, const char *const *command)
 {
     size_t n = 0;
 
     argv->words[n++] = ARGV_BWRAP;
     argv->words[n++] = "--args";
-    argv->words[n++] = "5"; /* ARGV_FD_ARGS */
+    argv->words[n++] = args_fd;
     argv->words[n++] = "--";
-    for (size_t i = 0; action->command[i]; i++)
-        argv->words[n++] = action->command[i];
+    while (*command)
+        argv->words[n++] = *command++;
     argv->words[n] = NULL;
+}
+
+enum rc
+argv_build_template(const struct action *action, unsigned there, struct buf *options,
+                    struct argv *out)
+{
+    /* Says that all is built, by giving back a byte, and ends with its input. */
+    static const char *const COMMAND[] = { "/usr/bin/cat", NULL };
+    struct argv argv = { 0 };
+
+    add_words(options, TEMPLATE, ARRAY_LEN(TEMPLATE));
+    add_words(options, SYSTEM, ARRAY_LEN(SYSTEM));
+    add_etc_files(options, &argv, there);
+    add_words(options, DEVICES, ARRAY_LEN(DEVICES));
+    add_task_files(options, &argv, action);
+    add_words(options, PLACES, ARRAY_LEN(PLACES));
+    add_word(options, "--json-status-fd");
+    add_number(options, ARGV_TEMPLATE_FD_STATUS);
+    if (buf_failed(options))
+        return RC_LIMIT;
+    add_command(&argv, "4", COMMAND); /* ARGV_TEMPLATE_FD_ARGS */
+    *out = argv;
+    return RC_OK;
 }
 
 enum rc
@@ -148,23 +216,18 @@ argv_build(const struct sandbox *sandbox, struct buf *options, struct argv *out)
 
     add_words(options, ISOLATION, ARRAY_LEN(ISOLATION));
     add_words(options, ENVIRONMENT, ARRAY_LEN(ENVIRONMENT));
-    add_words(options, SYSTEM, ARRAY_LEN(SYSTEM));
-    add_file(options, &argv, "/etc/passwd", PASSWD, sizeof(PASSWD) - 1);
-    add_file(options, &argv, "/etc/group", GROUP, sizeof(GROUP) - 1);
-    add_file(options, &argv, "/etc/nsswitch.conf", NSSWITCH, sizeof(NSSWITCH) - 1);
-    add_file(options, &argv, "/etc/.curlrc", CURLRC, sizeof(CURLRC) - 1);
-    add_words(options, DEVICES, ARRAY_LEN(DEVICES));
-    add_task_files(options, &argv, sandbox->action);
+    add_words(options, ROOT, ARRAY_LEN(ROOT));
     add_tmpfs(options, "1777", limits->tmp_bytes, "/tmp");
     add_tmpfs(options, "0755", limits->tmp_bytes, "/work");
-    add_words(options, (const char *const[]){ "--remount-ro", "/", "--chdir", "/work" }, 4);
+    add_word(options, "--chdir");
+    add_word(options, "/work");
     add_word(options, "--seccomp");
     add_number(options, ARGV_FD_SECCOMP);
     add_word(options, "--json-status-fd");
     add_number(options, ARGV_FD_STATUS);
     if (buf_failed(options))
         return RC_LIMIT;
-    add_command(&argv, sandbox->action);
+    add_command(&argv, "5", (const char *const *)sandbox->action->command); /* ARGV_FD_ARGS */
     *out = argv;
     return RC_OK;
 }

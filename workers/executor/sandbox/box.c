@@ -28,7 +28,7 @@ close_watch(struct box *box, enum box_watch which)
 }
 
 enum rc
-box_start(const struct spawner *spawner, struct janitor *janitor, const struct sandbox *sandbox,
+box_start(struct spawner *spawner, struct janitor *janitor, const struct sandbox *sandbox,
           int group_parent, uint64_t number, struct box **out, struct err *err)
 {
     struct box *box = calloc(1, sizeof(*box));

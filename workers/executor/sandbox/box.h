@@ -52,7 +52,7 @@ struct box {
 };
 
 /* Start a sandbox; on RC_OK *out is owned: box_free(). group_parent: -1 = no cgroups. */
-enum rc box_start(const struct spawner *spawner, struct janitor *janitor,
+enum rc box_start(struct spawner *spawner, struct janitor *janitor,
                   const struct sandbox *sandbox, int group_parent, uint64_t number,
                   struct box **out, struct err *err);
 void box_free(struct box *box);

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "sandbox/argv.h"
 #include "sandbox/box.h"
 #include "sandbox/pool.h"
 

@@ -134,9 +134,13 @@ selftest_run(const struct catalog *catalog, const char *bwrap, const char *cgrou
     json_close(&w);
     if ((rc = json_end(&w)) != RC_OK)
         return err_set(err, rc, "the self-test's task does not fit");
-    rc = runner_start(runner, &sandbox, buf_text(&task), task.len, judge, &probe, NULL, err);
-    if (rc != RC_OK)
+    rc = runner_start(runner, &sandbox, buf_text(&task), task.len, judge, &probe, NULL, &probe.err);
+    if (rc == RC_CONFIG) { /* not even the template */
+        explain_fault(probe.err.text, err);
         return rc;
+    }
+    if (rc != RC_OK)
+        return err_set(err, rc, "%s", probe.err.text);
     while (!probe.done)
         runner_turn(runner, TURN_MS);
     return probe.err.rc == RC_OK ? RC_OK : err_set(err, probe.err.rc, "%s", probe.err.text);

@@ -1,26 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spawn - starts bubblewrap for one sandbox: pipes, fresh memfds, rlimits, vfork, exec.
+ * spawn - starts a sandbox: its action's template, which is built before its first one, and bubblewrap
+ * inside it.
  *
- * The caller's memory is never copied (vfork) and none of its descriptors is inherited but those
- * that argv.h numbers. The environment of bwrap itself is empty too: /proc/1/environ in the sandbox
- * would show it.
- *
- * bwrap is killed when this program ends, from its first instruction on: --die-with-parent comes only
- * after bwrap has read its options. What that leaves open, strays.h closes.
- *
- * Threads: call from the one thread that lives as long as the sandbox (the kernel's signal follows the
- *          spawning thread)
- * Errors:  RC_TEMP  no descriptors, memory or processes left · RC_CONFIG  bwrap cannot be executed
+ * Threads: as launch.h
+ * Errors:  RC_TEMP    no descriptors, memory or processes left
+ *          RC_CONFIG  the template cannot be built here: the text is what bwrap says
  */
 #ifndef GANTRY_EXECUTOR_SANDBOX_SPAWN_H
 #define GANTRY_EXECUTOR_SANDBOX_SPAWN_H
 
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/rc.h"
-#include "sandbox/argv.h"
+#include "sandbox/policy.h"
 #include "sandbox/strays.h"
+#include "sandbox/template.h"
 
 /* Everything that is the same for every sandbox of a process. */
 struct spawner {
@@ -28,6 +24,8 @@ struct spawner {
     struct buf filter;         /* owned; seccomp BPF */
     char name[STRAYS_TAG_MAX]; /* argv[0] of bwrap: whose sandbox it is */
     int nice;                  /* added to the task's niceness, so that the sampler gets its turn */
+    struct template templates[CATALOG_ACTIONS_MAX]; /* owned; of the actions that had a sandbox */
+    size_t n_templates;
 };
 
 struct spawned {
@@ -44,7 +42,7 @@ enum rc spawner_init(struct spawner *spawner, const char *bwrap, struct err *err
 void spawner_fini(struct spawner *spawner);
 
 /* cgroup_procs: descriptor of the cgroup.procs that the sandbox joins, or -1. */
-enum rc spawn_sandbox(const struct spawner *spawner, const struct sandbox *sandbox,
-                      int cgroup_procs, struct spawned *out, struct err *err);
+enum rc spawn_sandbox(struct spawner *spawner, const struct sandbox *sandbox, int cgroup_procs,
+                      struct spawned *out, struct err *err);
 
 #endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "test.h"
+#include "workers/executor/sandbox/argv.h"
+#include "workers/executor/sandbox/selftest.h"
+#include "workers/executor/sandbox/spawn.h"
+#include "workers/executor/sandbox/template.h"
+
+#define TASKS "workers/executor/tasks"
+
+struct bounds {
+    char folder[64], script[80];
+};
+
+/* A program in bwrap's place. */
+static void
+put_script(struct bounds *bounds, const char *text)
+{
+    (void)snprintf(bounds->folder, sizeof(bounds->folder), "/tmp/gantry-template-XXXXXX");
+    assert_non_null(mkdtemp(bounds->folder));
+    (void)snprintf(bounds->script, sizeof(bounds->script), "%s/bwrap", bounds->folder);
+    int fd = open(bounds->script, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(close(fd), 0);
+}
+
+static void
+remove_script(const struct bounds *bounds)
+{
+    assert_int_equal(unlink(bounds->script), 0);
+    assert_int_equal(rmdir(bounds->folder), 0);
+}
+
+static struct action
+one_file(void)
+{
+    static char program[] = "/usr/bin/true", name[] = "main.py", text[] = "print(1)\n";
+    struct action action = { .name = "x", .command = { program }, .n_files = 1 };
+
+    action.files[0] = (struct action_file){ .name = name, .data = text, .len = strlen(text) };
+    return action;
+}
+
+static bool
+same_bytes(const char *one, const char *other)
+{
+    AUTO(file) FILE *a = fopen(one, "re");
+    AUTO(file) FILE *b = fopen(other, "re");
+    int x, y;
+
+    if (!a || !b)
+        return false;
+    do {
+        x = getc(a);
+        y = getc(b);
+    } while (x == y && x != EOF);
+    return x == y;
+}
+
+/* What a process of the template's namespaces sees, which the test leaves to a child: its status tells
+ * which look failed first. host: a descriptor of the host's root. */
+static int
+look_inside(const struct template *made, int host)
+{
+    struct stat info;
+
+    if (setns(made->users, CLONE_NEWUSER) != 0 || setns(made->mounts, CLONE_NEWNS) != 0)
+        return 1;
+    for (size_t i = 0; i < ARGV_COPIED_COUNT; i++) {
+        char there[128];
+        (void)snprintf(there, sizeof(there), "/proc/self/fd/%d%s", host, ARGV_COPIED[i].from);
+        bool is_there = stat(there, &info) == 0;
+        if (is_there ? !same_bytes(there, ARGV_COPIED[i].to) : stat(ARGV_COPIED[i].to, &info) == 0)
+            return 10 + (int)i;
+    }
+    if (stat("/sandbox/task/main.py", &info) != 0 || info.st_size != 9 ||
+        (info.st_mode & 07777) != 0444)
+        return 2;
+    if (stat("/sandbox/etc/shadow", &info) == 0 || stat("/sandbox/usr/local", &info) == 0 ||
+        stat("/home", &info) == 0)
+        return 3;
+    if (open("/sandbox/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EROFS)
+        return 4;
+    if (open("/sandbox/etc/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EROFS)
+        return 5;
+    if (open("/sandbox/usr/bin/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EROFS)
+        return 6;
+    return chmod("/sandbox/etc/passwd", 0666) == 0 ? 7 : 0;
+}
+
+static void
+test_a_template_has_the_copies_and_cannot_be_written(void **state)
+{
+    struct action action = one_file();
+    struct template made;
+    struct err err = { 0 };
+    int status = -1;
+
+    (void)state;
+    if (template_make(ARGV_BWRAP, "gantry-sandbox", &action, &made, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    assert_ptr_equal(made.action, &action);
+    assert_int_equal(waitpid(-1, &status, WNOHANG), -1); /* nobody is left of it */
+    int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(look_inside(&made, host));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    (void)close(host);
+    template_fini(&made);
+    assert_int_equal(made.users, -1);
+    assert_int_equal(made.mounts, -1);
+}
+
+static void
+test_what_bwrap_says_is_the_error(void **state)
+{
+    static const struct {
+        const char *script, *text;
+    } CASES[] = {
+        { "#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2; echo 2 >&2\n",
+          "bwrap: No permissions to create a new namespace" },
+        { "#!/bin/sh\nexit 1\n", "bwrap ended without a word" },
+        { "#!/nowhere\n", "bwrap ended without a word" },
+        { "#!/bin/sh\nexec cat 3>&-\n", "bwrap does not tell its child: " },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct action action = one_file();
+        struct template made = { .users = 77, .mounts = 78 };
+        struct bounds bounds;
+        struct err err = { 0 };
+
+        put_script(&bounds, CASES[i].script);
+        assert_int_equal(template_make(bounds.script, "gantry-sandbox", &action, &made, &err),
+                         RC_CONFIG);
+        assert_string_equal(err.text, CASES[i].text);
+        assert_int_equal(made.users, 77);
+        assert_int_equal(made.mounts, 78);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        remove_script(&bounds);
+    }
+}
+
+/* Before any task is taken, and with what to change. */
+static void
+test_without_a_template_the_self_test_fails(void **state)
+{
+    AUTO(catalog) struct catalog catalog = { 0 };
+    struct bounds bounds;
+    struct err err = { 0 };
+
+    (void)state;
+    put_script(&bounds, "#!/bin/sh\necho \"bwrap: Can't mount proc on /newroot/proc\" >&2\n");
+    assert_int_equal(catalog_load(TASKS, &catalog, &err), RC_OK);
+    assert_int_equal(selftest_run(&catalog, bounds.script, NULL, &err), RC_CONFIG);
+    assert_non_null(strstr(err.text, "the sandbox is not available here: bwrap: Can't mount proc"));
+    assert_non_null(strstr(err.text, "systempaths=unconfined"));
+    remove_script(&bounds);
+}
+
+/* As in a container whose seccomp profile does not know setns(). */
+static void
+test_a_sandbox_that_cannot_enter_its_template_says_so(void **state)
+{
+    struct action action = one_file();
+    struct sandbox sandbox = policy_ahead(&action);
+    struct spawner spawner;
+    struct spawned spawned;
+    char said[128] = "";
+    size_t len = 0;
+    ssize_t got;
+
+    (void)state;
+    assert_int_equal(spawner_init(&spawner, ARGV_BWRAP, NULL), RC_OK);
+    spawner.templates[spawner.n_templates++] = (struct template){
+        .action = &action,
+        .users = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC), /* ours: nobody can enter it */
+        .mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC),
+    };
+    assert_int_equal(spawn_sandbox(&spawner, &sandbox, -1, &spawned, NULL), RC_OK);
+    assert_int_equal(waitpid(spawned.pid, NULL, 0), spawned.pid);
+    while ((got = read(spawned.error, said + len, sizeof(said) - 1 - len)) > 0)
+        len += (size_t)got;
+    assert_int_equal(got, 0);
+    assert_string_equal(said, "setns: the namespaces of the template cannot be entered\n");
+    const int fds[] = { spawned.pidfd, spawned.input,  spawned.output,
+                        spawned.error, spawned.result, spawned.status };
+    for (size_t i = 0; i < TEST_COUNT(fds); i++)
+        assert_int_equal(close(fds[i]), 0);
+    spawner_fini(&spawner);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_template_has_the_copies_and_cannot_be_written),
+        cmocka_unit_test(test_what_bwrap_says_is_the_error),
+        cmocka_unit_test(test_without_a_template_the_self_test_fails),
+        cmocka_unit_test(test_a_sandbox_that_cannot_enter_its_template_says_so),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "sandbox/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "json/json.h"
+#include "sandbox/launch.h"
+
+#define SAID_MAX 256 /* bytes kept of what bwrap says */
+
+enum pipe_of_ours { INPUT, OUTPUT, ERROR, STATUS };
+
+/* Regular files only, and none that a mistake has made huge: all are kept in memory. */
+static enum rc
+open_copied(const char *path, int *out, struct err *err)
+{
+    AUTO(fd) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat info;
+
+    if (fd < 0 || fstat(fd, &info) != 0)
+        return err_set(err, RC_CONFIG, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode) || info.st_size > TEMPLATE_COPY_BYTES)
+        return err_set(err, RC_CONFIG, "%s is not a file of at most %d bytes", path,
+                       TEMPLATE_COPY_BYTES);
+    *out = fd_take(&fd);
+    return RC_OK;
+}
+
+/* As a set of bits: what is not there is left out. */
+static unsigned
+find_copied(void)
+{
+    unsigned there = 0;
+
+    for (unsigned i = 0; i < ARGV_COPIED_COUNT; i++) {
+        if (access(ARGV_COPIED[i].from, F_OK) == 0)
+            there |= 1u << i;
+    }
+    return there;
+}
+
+static enum rc
+add_files(struct launch *launch, const struct argv *argv, struct err *err)
+{
+    for (size_t i = 0; i < argv->n_files; i++) {
+        const struct argv_file *file = &argv->files[i];
+        int number = ARGV_TEMPLATE_FD_FILES + (int)i;
+        int fd = -1;
+        enum rc rc = file->path ? open_copied(file->path, &fd, err)
+                                : launch_data(launch, number, file->data, file->len, err);
+
+        if (rc != RC_OK)
+            return rc;
+        if (file->path)
+            launch_fd(launch, number, fd);
+    }
+    return RC_OK;
+}
+
+static enum rc
+prepare(struct launch *launch, const struct action *action, struct argv *argv, struct err *err)
+{
+    AUTO(buf) struct buf options = { 0 };
+    enum rc rc;
+
+    buf_init(&options, ARGV_OPTIONS_MAX);
+    if ((rc = argv_build_template(action, find_copied(), &options, argv)) != RC_OK)
+        return err_set(err, RC_CONFIG, "the options of bwrap do not fit %d bytes",
+                       ARGV_OPTIONS_MAX);
+    if ((rc = launch_pipe(launch, INPUT, STDIN_FILENO, true, err)) != RC_OK ||
+        (rc = launch_pipe(launch, OUTPUT, STDOUT_FILENO, false, err)) != RC_OK ||
+        (rc = launch_pipe(launch, ERROR, STDERR_FILENO, false, err)) != RC_OK ||
+        (rc = launch_pipe(launch, STATUS, ARGV_TEMPLATE_FD_STATUS, false, err)) != RC_OK)
+        return rc;
+    if (write(launch->ours[INPUT], "\n", 1) != 1) /* before there is a reader that could be gone */
+        return err_set(err, RC_TEMP, "pipe: %s", strerror(errno));
+    rc = launch_data(launch, ARGV_TEMPLATE_FD_ARGS, options.data, options.len, err);
+    return rc == RC_OK ? add_files(launch, argv, err) : rc;
+}
+
+/* What a pipe has, as text; waits for its first bytes or its end. */
+static void
+hear(int fd, char text[SAID_MAX])
+{
+    int64_t deadline_ms = clock_mono_ms() + TEMPLATE_WAIT_MS;
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    int64_t left_ms;
+    ssize_t got;
+
+    text[0] = '\0';
+    while ((left_ms = deadline_ms - clock_mono_ms()) > 0 && poll(&ready, 1, (int)left_ms) < 0 &&
+           errno == EINTR)
+        ;
+    got = read(fd, text, SAID_MAX - 1);
+    text[got > 0 ? got : 0] = '\0';
+}
+
+/* The command that bwrap runs when all is built gives back the byte that it is given. */
+static enum rc
+wait_until_built(const struct launch *launch, pid_t *inside, struct err *err)
+{
+    AUTO(json) cJSON *status = NULL;
+    char said[SAID_MAX];
+
+    hear(launch->ours[OUTPUT], said);
+    if (said[0] != '\n') {
+        hear(launch->ours[ERROR], said);
+        said[strcspn(said, "\r\n")] = '\0';
+        return err_set(err, RC_CONFIG, "%s", said[0] ? said : "bwrap ended without a word");
+    }
+    hear(launch->ours[STATUS], said);
+    if (json_read(said, strcspn(said, "\n"), &status, NULL) != RC_OK ||
+        (*inside = (pid_t)json_int(status, "child-pid", 0)) <= 0)
+        return err_set(err, RC_CONFIG, "bwrap does not tell its child: %s", said);
+    return RC_OK;
+}
+
+static int
+open_namespace(pid_t pid, const char *which)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, which);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* The command ends with its input, bwrap with the command, and so both are reaped. Killed, bwrap takes it
+ * along (--die-with-parent), but leaves it to us as a stranger. */
+static void
+end(struct launch *launch, pid_t pid)
+{
+    char said[SAID_MAX];
+
+    fd_cleanup(&launch->ours[INPUT]);
+    launch->ours[INPUT] = -1;
+    hear(launch->ours[ERROR], said);
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+enum rc
+template_make(const char *bwrap, const char *name, const struct action *action,
+              struct template *out, struct err *err)
+{
+    AUTO(launch) struct launch launch;
+    struct template made = { .action = action, .users = -1, .mounts = -1 };
+    struct argv argv;
+    pid_t pid, inside = 0;
+    enum rc rc;
+
+    launch_init(&launch);
+    launch.bwrap = bwrap;
+    launch.name = name;
+    if ((rc = prepare(&launch, action, &argv, err)) != RC_OK ||
+        (rc = launch_start(&launch, argv.words, &pid, err)) != RC_OK)
+        return rc;
+    for (size_t i = 0; i < launch.n_child; i++) { /* bwrap's ends are its alone now */
+        fd_cleanup(&launch.child[i]);
+        launch.child[i] = -1;
+    }
+    if ((rc = wait_until_built(&launch, &inside, err)) == RC_OK) {
+        made.users = open_namespace(inside, "user");
+        made.mounts = open_namespace(inside, "mnt");
+        if (made.users < 0 || made.mounts < 0)
+            rc = err_set(err, RC_TEMP, "the template's namespaces: %s", strerror(errno));
+    }
+    end(&launch, pid);
+    if (rc == RC_OK)
+        *out = made;
+    else
+        template_fini(&made);
+    return rc;
+}
+
+void
+template_fini(struct template *template)
+{
+    fd_cleanup(&template->users);
+    fd_cleanup(&template->mounts);
+    *template = (struct template){ .users = -1, .mounts = -1 };
+}
