@@ -81,11 +81,13 @@ def test_the_payload_of_the_seeds(client):
 
 
 def test_sandboxes_that_have_ended_leave_nothing_open(stack, client):
-    """The executor holds the mount namespaces of living sandboxes, and no other."""
-    ready = sum(
+    """The executor holds the mount namespaces of living sandboxes and of the templates, and no
+    other."""
+    warm = [
         json.loads(path.read_text()).get("warm", 0)
         for path in ROOT.glob("workers/executor/tasks/*/manifest.json")
-    )
+    ]
+    ready, templates = sum(warm), sum(number > 0 for number in warm)
     for _ in range(3 * ready):
         run(client, {"type": "ping"}).ok()
 
@@ -97,11 +99,67 @@ def test_sandboxes_that_have_ended_leave_nothing_open(stack, client):
         return [link for link in links if link.startswith("mnt:")]
 
     found = wait_until(
-        lambda: len(found := held()) == ready and found,
+        lambda: len(found := held()) == ready + templates and found,
         60,
-        "one for each sandbox that stands ready",
+        "one for each sandbox that stands ready, and one for each action",
     )
-    assert len(set(found)) == ready
+    assert len(set(found)) == ready + templates
+
+
+SEE = """
+import hashlib, os
+seen = {}
+for folder in ("/", "/etc", "/task", "/dev", "/usr"):
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        info = os.lstat(path)
+        if folder != "/" or name not in ("proc", "tmp", "work"):
+            seen[path] = [info.st_mode, info.st_uid, info.st_size, info.st_mtime_ns]
+        if os.path.isfile(path):
+            seen[path].append(hashlib.sha256(open(path, "rb").read()).hexdigest())
+result = seen
+"""
+SPOIL = """
+import errno, os
+done = []
+def spoil(what, call, *args, **more):
+    try:
+        call(*args, **more)
+        done.append(what)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EPERM, errno.EACCES, errno.EBUSY, errno.ENOSYS):
+            done.append(f"{what}: {error}")
+for folder in ("/", "/etc", "/task", "/dev", "/usr"):
+    spoil(f"add to {folder}", os.open, os.path.join(folder, "added"), os.O_CREAT | os.O_WRONLY)
+    spoil(f"link in {folder}", os.symlink, "/tmp", os.path.join(folder, "link"))
+    spoil(f"mode of {folder}", os.chmod, folder, 0o777)
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if path in ("/tmp", "/work", "/proc") or os.path.islink(path):
+            continue
+        if os.path.isfile(path):
+            spoil(f"write {path}", os.open, path, os.O_WRONLY)
+            spoil(f"cut {path}", os.truncate, path, 0)
+        spoil(f"mode of {path}", os.chmod, path, 0o777)
+        spoil(f"times of {path}", os.utime, path)
+        spoil(f"rename {path}", os.rename, path, path + ".x")
+        spoil(f"attribute of {path}", os.setxattr, path, "user.x", b"x")
+result = done
+"""
+
+
+def test_a_task_changes_nothing_for_the_next(client):
+    """All tasks of an action have one template under them."""
+    def value(code):
+        answer = run(client, {"type": "code.python", "code": code}).ok().json
+        assert answer["outcome"] == "ok", answer
+        return answer["output"]["result"]["value"]
+
+    before = value(SEE)
+    assert "/etc/passwd" in before
+    assert value(SPOIL) == []
+    for _ in range(5):  # more than stood ready
+        assert value(SEE) == before
 
 
 @pytest.mark.parametrize(

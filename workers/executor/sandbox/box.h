@@ -52,9 +52,8 @@ struct box {
 };
 
 /* Start a sandbox; on RC_OK *out is owned: box_free(). group_parent: -1 = no cgroups. */
-enum rc box_start(struct spawner *spawner, struct janitor *janitor,
-                  const struct sandbox *sandbox, int group_parent, uint64_t number,
-                  struct box **out, struct err *err);
+enum rc box_start(struct spawner *spawner, struct janitor *janitor, const struct sandbox *sandbox,
+                  int group_parent, uint64_t number, struct box **out, struct err *err);
 void box_free(struct box *box);
 
 /* Hand over the task; limits: the request's. RC_LIMIT: the input is too large. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sandbox/launch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -17,42 +18,38 @@
 #define EXEC_FAILED 127
 
 void
-launch_init(struct launch *launch)
+launch_close_child(struct launch *launch)
 {
-    *launch = (struct launch){ .users = -1, .mounts = -1, .cgroup_procs = -1 };
-    for (size_t i = 0; i < LAUNCH_FDS_MAX; i++)
-        launch->child[i] = -1;
-    for (size_t i = 0; i < LAUNCH_PIPES_MAX; i++)
-        launch->ours[i] = -1;
+    while (launch->n_child > 0)
+        fd_cleanup(&launch->child[--launch->n_child]);
 }
 
 void
 launch_cleanup(struct launch *launch)
 {
-    for (size_t i = 0; i < LAUNCH_FDS_MAX; i++)
-        fd_cleanup(&launch->child[i]);
-    for (size_t i = 0; i < LAUNCH_PIPES_MAX; i++)
-        fd_cleanup(&launch->ours[i]);
+    launch_close_child(launch);
+    while (launch->n_ours > 0)
+        fd_cleanup(&launch->ours[--launch->n_ours]);
 }
 
 void
 launch_fd(struct launch *launch, int number, int fd)
 {
-    launch->child[number] = fd;
-    if ((size_t)number >= launch->n_child)
-        launch->n_child = (size_t)number + 1;
+    assert((size_t)number == launch->n_child && number < LAUNCH_FDS_MAX);
+    launch->child[launch->n_child++] = fd;
 }
 
 enum rc
-launch_pipe(struct launch *launch, size_t at, int number, bool we_write, struct err *err)
+launch_pipe(struct launch *launch, int number, bool we_write, struct err *err)
 {
     int ends[2];
 
+    assert(launch->n_ours < LAUNCH_PIPES_MAX);
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_set(err, RC_TEMP, "pipe: %s", strerror(errno));
-    launch->ours[at] = ends[we_write ? 1 : 0];
+    launch->ours[launch->n_ours++] = ends[we_write ? 1 : 0];
     launch_fd(launch, number, ends[we_write ? 0 : 1]);
-    if (fcntl(launch->ours[at], F_SETFL, O_NONBLOCK) != 0)
+    if (fcntl(ends[we_write ? 1 : 0], F_SETFL, O_NONBLOCK) != 0)
         return err_set(err, RC_TEMP, "pipe: %s", strerror(errno));
     return RC_OK;
 }

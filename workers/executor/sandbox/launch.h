@@ -37,21 +37,27 @@ struct launch {
 
     int child[LAUNCH_FDS_MAX]; /* owned: by the number that each has in bwrap */
     size_t n_child;
-    int ours[LAUNCH_PIPES_MAX]; /* owned: our ends of the pipes; -1 = none */
+    int ours[LAUNCH_PIPES_MAX]; /* owned: our ends of the pipes */
+    size_t n_ours;
 };
 
-void launch_init(struct launch *launch);
+#define LAUNCH_NONE ((struct launch){ .users = -1, .mounts = -1, .cgroup_procs = -1 })
+
 void launch_cleanup(struct launch *launch);
 
-/* Our end, ours[at], never blocks; bwrap's is an ordinary pipe with this number. */
-enum rc launch_pipe(struct launch *launch, size_t at, int number, bool we_write, struct err *err);
+/* Descriptors are added in the order of their numbers in bwrap. */
+
+/* Our end never blocks; bwrap's is an ordinary pipe. */
+enum rc launch_pipe(struct launch *launch, int number, bool we_write, struct err *err);
 /* A sealed memfd at offset 0: each start needs its own, since bwrap reads to the end. */
 enum rc launch_data(struct launch *launch, int number, const void *data, size_t len,
                     struct err *err);
-/* A descriptor that becomes the launch's. */
+/* fd becomes the launch's. */
 void launch_fd(struct launch *launch, int number, int fd);
+/* Of the started bwrap alone are its ends. */
+void launch_close_child(struct launch *launch);
 
-/* All of child[0..n_child) is set. words: NULL-terminated, the first stands for the name. */
+/* words: NULL-terminated, the first stands for the name. */
 enum rc launch_start(const struct launch *launch, const char *const *words, pid_t *pid,
                      struct err *err);
 

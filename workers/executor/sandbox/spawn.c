@@ -10,7 +10,7 @@
 #include "sandbox/filter.h"
 #include "sandbox/launch.h"
 
-enum pipe_of_ours { INPUT, OUTPUT, ERROR, RESULT, STATUS };
+enum ours { INPUT, OUTPUT, ERROR, RESULT, STATUS };
 
 enum rc
 spawner_init(struct spawner *spawner, const char *bwrap, struct err *err)
@@ -59,11 +59,11 @@ make_descriptors(struct launch *launch, const struct spawner *spawner, const str
 {
     enum rc rc;
 
-    if ((rc = launch_pipe(launch, INPUT, STDIN_FILENO, true, err)) != RC_OK ||
-        (rc = launch_pipe(launch, OUTPUT, STDOUT_FILENO, false, err)) != RC_OK ||
-        (rc = launch_pipe(launch, ERROR, STDERR_FILENO, false, err)) != RC_OK ||
-        (rc = launch_pipe(launch, RESULT, ARGV_FD_RESULT, false, err)) != RC_OK ||
-        (rc = launch_pipe(launch, STATUS, ARGV_FD_STATUS, false, err)) != RC_OK ||
+    if ((rc = launch_pipe(launch, STDIN_FILENO, true, err)) != RC_OK ||
+        (rc = launch_pipe(launch, STDOUT_FILENO, false, err)) != RC_OK ||
+        (rc = launch_pipe(launch, STDERR_FILENO, false, err)) != RC_OK ||
+        (rc = launch_pipe(launch, ARGV_FD_RESULT, false, err)) != RC_OK ||
+        (rc = launch_pipe(launch, ARGV_FD_STATUS, false, err)) != RC_OK ||
         (rc = launch_data(launch, ARGV_FD_ARGS, options->data, options->len, err)) != RC_OK)
         return rc;
     return launch_data(launch, ARGV_FD_SECCOMP, spawner->filter.data, spawner->filter.len, err);
@@ -73,7 +73,7 @@ enum rc
 spawn_sandbox(struct spawner *spawner, const struct sandbox *sandbox, int cgroup_procs,
               struct spawned *out, struct err *err)
 {
-    AUTO(launch) struct launch launch;
+    AUTO(launch) struct launch launch = LAUNCH_NONE;
     AUTO(buf) struct buf options = { 0 };
     const struct template *template;
     struct argv argv;
@@ -81,7 +81,6 @@ spawn_sandbox(struct spawner *spawner, const struct sandbox *sandbox, int cgroup
     int pidfd;
     enum rc rc;
 
-    launch_init(&launch);
     if ((rc = find_template(spawner, sandbox->action, &template, err)) != RC_OK)
         return rc;
     launch.bwrap = spawner->bwrap;

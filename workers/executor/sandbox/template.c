@@ -17,7 +17,7 @@
 
 #define SAID_MAX 256 /* bytes kept of what bwrap says */
 
-enum pipe_of_ours { INPUT, OUTPUT, ERROR, STATUS };
+enum ours { INPUT, OUTPUT, ERROR, STATUS };
 
 /* Regular files only, and none that a mistake has made huge: all are kept in memory. */
 static enum rc
@@ -35,14 +35,14 @@ open_copied(const char *path, int *out, struct err *err)
     return RC_OK;
 }
 
-/* As a set of bits: what is not there is left out. */
+/* As a set of bits: what is not there, or not for this user, is left out. */
 static unsigned
 find_copied(void)
 {
     unsigned there = 0;
 
     for (unsigned i = 0; i < ARGV_COPIED_COUNT; i++) {
-        if (access(ARGV_COPIED[i].from, F_OK) == 0)
+        if (access(ARGV_COPIED[i].from, R_OK) == 0)
             there |= 1u << i;
     }
     return there;
@@ -76,10 +76,10 @@ prepare(struct launch *launch, const struct action *action, struct argv *argv, s
     if ((rc = argv_build_template(action, find_copied(), &options, argv)) != RC_OK)
         return err_set(err, RC_CONFIG, "the options of bwrap do not fit %d bytes",
                        ARGV_OPTIONS_MAX);
-    if ((rc = launch_pipe(launch, INPUT, STDIN_FILENO, true, err)) != RC_OK ||
-        (rc = launch_pipe(launch, OUTPUT, STDOUT_FILENO, false, err)) != RC_OK ||
-        (rc = launch_pipe(launch, ERROR, STDERR_FILENO, false, err)) != RC_OK ||
-        (rc = launch_pipe(launch, STATUS, ARGV_TEMPLATE_FD_STATUS, false, err)) != RC_OK)
+    if ((rc = launch_pipe(launch, STDIN_FILENO, true, err)) != RC_OK ||
+        (rc = launch_pipe(launch, STDOUT_FILENO, false, err)) != RC_OK ||
+        (rc = launch_pipe(launch, STDERR_FILENO, false, err)) != RC_OK ||
+        (rc = launch_pipe(launch, ARGV_TEMPLATE_FD_STATUS, false, err)) != RC_OK)
         return rc;
     if (write(launch->ours[INPUT], "\n", 1) != 1) /* before there is a reader that could be gone */
         return err_set(err, RC_TEMP, "pipe: %s", strerror(errno));
@@ -152,22 +152,18 @@ enum rc
 template_make(const char *bwrap, const char *name, const struct action *action,
               struct template *out, struct err *err)
 {
-    AUTO(launch) struct launch launch;
+    AUTO(launch) struct launch launch = LAUNCH_NONE;
     struct template made = { .action = action, .users = -1, .mounts = -1 };
     struct argv argv;
     pid_t pid, inside = 0;
     enum rc rc;
 
-    launch_init(&launch);
     launch.bwrap = bwrap;
     launch.name = name;
     if ((rc = prepare(&launch, action, &argv, err)) != RC_OK ||
         (rc = launch_start(&launch, argv.words, &pid, err)) != RC_OK)
         return rc;
-    for (size_t i = 0; i < launch.n_child; i++) { /* bwrap's ends are its alone now */
-        fd_cleanup(&launch.child[i]);
-        launch.child[i] = -1;
-    }
+    launch_close_child(&launch);
     if ((rc = wait_until_built(&launch, &inside, err)) == RC_OK) {
         made.users = open_namespace(inside, "user");
         made.mounts = open_namespace(inside, "mnt");

@@ -25,7 +25,7 @@
 #include "base/rc.h"
 #include "sandbox/manifest.h"
 
-#define TEMPLATE_WAIT_MS    60000   /* a bound against hanging */
+#define TEMPLATE_WAIT_MS    20000   /* a bound against hanging */
 #define TEMPLATE_COPY_BYTES 4194304 /* of one file of the host */
 
 struct template
