@@ -46,8 +46,10 @@ static const char *const TEMPLATE[] = {
     "--perms", "0444", "--file", "15", "/sandbox/task/main.py",
     "--perms", "0444", "--file", "16", "/sandbox/task/files.py",
     "--dir", "/sandbox/proc", "--dir", "/sandbox/tmp", "--dir", "/sandbox/work",
-    "--symlink", "sandbox/usr", "/usr",
+    "--ro-bind", "/usr/bin/bwrap", "/usr/bin/bwrap",
+    "--symlink", "../sandbox/usr/lib", "/usr/lib",
     "--symlink", "usr/lib", "/lib",
+    "--symlink", "../sandbox/usr/lib64", "/usr/lib64",
     "--symlink", "usr/lib64", "/lib64",
     "--symlink", "sandbox/etc", "/etc",
     "--dir", "/tmp", "--bind", "/proc", "/proc",
@@ -161,7 +163,7 @@ options_of_a_template_are_the_golden_ones(void **state)
     assert_string_equal(argv.words[1], "--args");
     assert_string_equal(argv.words[2], "4");
     assert_string_equal(argv.words[3], "--");
-    assert_string_equal(argv.words[4], "/usr/bin/cat");
+    assert_string_equal(argv.words[4], "/sandbox/usr/bin/cat");
     assert_null(argv.words[5]);
     buf_fini(&options);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,7 +97,16 @@ look_inside(const struct template *made, int host)
         return 5;
     if (open("/sandbox/usr/bin/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EROFS)
         return 6;
-    return chmod("/sandbox/etc/passwd", 0666) == 0 ? 7 : 0;
+    if (chmod("/sandbox/etc/passwd", 0666) == 0)
+        return 7;
+    /* As a sandbox would with all capabilities in its own namespaces. */
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+        return 8;
+    if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL) == 0 || errno != EPERM)
+        return 9;
+    if (mount(NULL, "/sandbox/usr/bin", NULL, MS_REMOUNT | MS_BIND, NULL) == 0 || errno != EPERM)
+        return 20;
+    return umount2("/sandbox/usr/bin", MNT_DETACH) == 0 || errno != EINVAL ? 21 : 0;
 }
 
 static void

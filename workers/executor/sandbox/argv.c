@@ -69,11 +69,14 @@ static const char *const DEVICES[] = {
 };
 
 /* Where each sandbox mounts its own; and around ARGV_ROOT, where no task ever is, what the bwrap of a
- * sandbox needs for its own start: itself, its libraries, a /tmp to build on, and the /proc of this side. */
+ * sandbox needs for its own start: itself (under its own name, by which AppArmor knows it), its libraries, a
+ * /tmp to build on, and the /proc of this side. */
 static const char *const PLACES[] = {
     "--dir", IN("/proc"), "--dir", IN("/tmp"), "--dir", IN("/work"),
-    "--symlink", "sandbox/usr", "/usr", "--symlink", "usr/lib", "/lib",
-    "--symlink", "usr/lib64", "/lib64", "--symlink", "sandbox/etc", "/etc",
+    "--ro-bind", ARGV_BWRAP, ARGV_BWRAP,
+    "--symlink", "../sandbox/usr/lib", "/usr/lib", "--symlink", "usr/lib", "/lib",
+    "--symlink", "../sandbox/usr/lib64", "/usr/lib64", "--symlink", "usr/lib64", "/lib64",
+    "--symlink", "sandbox/etc", "/etc",
     "--dir", "/tmp", "--bind", "/proc", "/proc",
     "--remount-ro", "/",
 };
@@ -190,7 +193,7 @@ argv_build_template(const struct action *action, unsigned there, struct buf *opt
                     struct argv *out)
 {
     /* Says that all is built, by giving back a byte, and ends with its input. */
-    static const char *const COMMAND[] = { "/usr/bin/cat", NULL };
+    static const char *const COMMAND[] = { IN("/usr/bin/cat"), NULL };
     struct argv argv = { 0 };
 
     add_words(options, TEMPLATE, ARRAY_LEN(TEMPLATE));
