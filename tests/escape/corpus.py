@@ -354,6 +354,31 @@ for fd in os.listdir("/proc/1/fd"):
     print("HELD" if target.startswith("pipe:") or target in ("anon_inode:[eventfd]",) else "ESCAPED", target)
 """,
 )
+program(
+    "rights_of_the_owner",
+    """
+int main(void)
+{
+    /* The user of the task owns them; they are mounted read-only, and the next task has them too. */
+    const char *paths[] = { "/", "/etc", "/etc/passwd", "/etc/nsswitch.conf", "/task" };
+    unsigned long long hint = 2, high = 1ULL << 32;
+    for (int i = 0; i < 5; i++) {
+        int fd = open(paths[i], O_RDONLY);
+        if (fd < 0)
+            return 1;
+        held("write lease", fcntl(fd, 1024, F_WRLCK)); held("read lease", fcntl(fd, 1024, F_RDLCK));
+        held("lease with high bits", syscall(SYS_fcntl, fd, 1024 | high, F_WRLCK));
+        held("whose lease", fcntl(fd, 1025)); held("notify", fcntl(fd, 1026, 0x8000003f));
+        held("hint", fcntl(fd, 1036, &hint)); held("hint of file", fcntl(fd, 1038, &hint));
+        held("hint with high bits", syscall(SYS_fcntl, fd, 1036 | high, &hint));
+        hint = 0;
+        held("hint of another task", fcntl(fd, 1035, &hint));
+        held("signal", fcntl(fd, 10, SIGUSR1)); held("unknown", fcntl(fd, 4095, 0));
+    }
+    return 0;
+}
+""",
+)
 program("handles", """
 int main(void)
 {

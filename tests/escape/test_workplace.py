@@ -89,6 +89,20 @@ PYTHON = {
         "        print(list(p.map(g, [1, 2])))",
         "[2, 3]\n",
     ),
+    "locks": (
+        "import fcntl, struct\nf = open('lock', 'w')\nfcntl.lockf(f, fcntl.LOCK_EX)\n"
+        "fcntl.flock(f, fcntl.LOCK_EX)\nl = struct.pack('hhqqi4x', fcntl.F_UNLCK, 0, 0, 0, 0)\n"
+        "fcntl.fcntl(f, fcntl.F_OFD_SETLK, l)\nimport os; os.unlink('lock')\nprint('locked')",
+        "locked\n",
+    ),
+    "descriptors": (
+        "import fcntl, os\nr, w = os.pipe()\nn = fcntl.fcntl(w, fcntl.F_DUPFD, 50)\n"
+        "m = fcntl.fcntl(w, fcntl.F_DUPFD_CLOEXEC, 60)\nos.set_blocking(w, False)\n"
+        "print(n, m, fcntl.fcntl(n, fcntl.F_GETFD), fcntl.fcntl(m, fcntl.F_GETFD), "
+        "os.get_blocking(n), fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 8192), "
+        "fcntl.fcntl(r, fcntl.F_GETPIPE_SZ), fcntl.fcntl(r, fcntl.F_GETOWN))",
+        "50 60 0 1 False 8192 8192 0\n",
+    ),
     "bom": ("\ufeffprint('x')", "x\n"),
     "crlf": ("x = '''a\r\nb'''\r\nif x:\r\n    print(repr(x))\r\n", "'a\\nb'\n"),
     "bom_and_crlf": ("\ufeff# -*- coding: utf-8 -*-\r\nprint('é')\r\n", "é\n"),

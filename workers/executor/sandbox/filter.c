@@ -2,6 +2,7 @@
 #include "sandbox/filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static const char *const ALLOWED[] = {
     "dup", "dup2", "dup3", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait",
     "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "execve", "execveat", "exit",
     "exit_group", "faccessat", "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod",
-    "fchmodat", "fchmodat2", "fchown", "fchownat", "fcntl", "fdatasync", "fgetxattr",
+    "fchmodat", "fchmodat2", "fchown", "fchownat", "fdatasync", "fgetxattr",
     "flistxattr", "flock", "fork", "fstat", "fstatfs", "fsync", "ftruncate", "futex",
     "futex_waitv", "getcpu", "getcwd", "getdents", "getdents64", "getegid", "geteuid", "getgid",
     "getgroups", "getitimer", "getpgid", "getpgrp", "getpeername", "getpid", "getppid",
@@ -74,6 +75,36 @@ static const char *const REFUSED[] = {
 /* No TIOCSTI, no TIOCLINUX: only what asks about a descriptor or changes its own flags. */
 static const unsigned IOCTLS[] = { TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX };
 
+/* What programs do with their descriptors, locks, pipes. */
+static const unsigned FCNTLS[] = {
+    F_DUPFD,
+    F_DUPFD_CLOEXEC,
+    F_GETFD,
+    F_SETFD,
+    F_GETFL,
+    F_SETFL,
+    F_GETLK,
+    F_SETLK,
+    F_SETLKW,
+    F_OFD_GETLK,
+    F_OFD_SETLK,
+    F_OFD_SETLKW,
+    F_GETOWN,
+    F_GETOWN_EX,
+    F_SETPIPE_SZ,
+    F_GETPIPE_SZ,
+    F_ADD_SEALS,
+    F_GET_SEALS,
+    1027 /* F_DUPFD_QUERY */,
+};
+
+/* What the kernel grants to the owner of a file, also where it is mounted read-only: the files of the
+ * template belong to the user of every task. A lease lets others wait for the file, a hint stays. */
+static const unsigned FCNTLS_REFUSED[] = {
+    F_SETLEASE,         F_GETLEASE, F_NOTIFY, F_GET_RW_HINT, F_SET_RW_HINT, F_GET_FILE_RW_HINT,
+    F_SET_FILE_RW_HINT, F_SETSIG,   F_GETSIG, F_SETOWN,      F_SETOWN_EX,   1029 /* F_CANCELLK */,
+};
+
 static const unsigned PRCTLS[] = {
     PR_SET_NAME,
     PR_GET_NAME,
@@ -112,16 +143,16 @@ add_named(scmp_filter_ctx context, uint32_t action, const char *const *names, si
     return 0;
 }
 
-/* Allow a call only with one of some values in the low 32 bits of an argument. */
+/* A call with one of some values in the low 32 bits of an argument. */
 static int
-add_choices(scmp_filter_ctx context, int number, unsigned argument, const unsigned *values,
-            size_t n)
+add_choices(scmp_filter_ctx context, uint32_t action, int number, unsigned argument,
+            const unsigned *values, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct scmp_arg_cmp same = {
             .arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = LOW32, .datum_b = values[i]
         };
-        int failed = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, number, 1, &same);
+        int failed = seccomp_rule_add_array(context, action, number, 1, &same);
 
         if (failed)
             return failed;
@@ -198,9 +229,15 @@ add_special(scmp_filter_ctx context)
     int failed;
 
     if ((failed = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &none)) ||
-        (failed = add_choices(context, SCMP_SYS(prlimit64), 0, SELF, 1)) ||
-        (failed = add_choices(context, SCMP_SYS(ioctl), 1, IOCTLS, ARRAY_LEN(IOCTLS))) ||
-        (failed = add_choices(context, SCMP_SYS(prctl), 0, PRCTLS, ARRAY_LEN(PRCTLS))))
+        (failed = add_choices(context, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 0, SELF, 1)) ||
+        (failed =
+             add_choices(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, IOCTLS, ARRAY_LEN(IOCTLS))) ||
+        (failed =
+             add_choices(context, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 0, PRCTLS, ARRAY_LEN(PRCTLS))) ||
+        (failed =
+             add_choices(context, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, FCNTLS, ARRAY_LEN(FCNTLS))) ||
+        (failed = add_choices(context, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1, FCNTLS_REFUSED,
+                              ARRAY_LEN(FCNTLS_REFUSED))))
         return failed;
     return 0;
 }
