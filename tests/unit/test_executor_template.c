@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "test.h"
 #include "workers/executor/sandbox/argv.h"
+#include "workers/executor/sandbox/mounts.h"
 #include "workers/executor/sandbox/selftest.h"
 #include "workers/executor/sandbox/spawn.h"
 #include "workers/executor/sandbox/template.h"
@@ -135,6 +136,116 @@ test_a_template_has_the_copies_and_cannot_be_written(void **state)
     assert_int_equal(made.mounts, -1);
 }
 
+/* In a child: a host that shares its mounts, as systemd makes them, and mounts after the template is built. */
+static int
+mount_later(void)
+{
+    struct action action = one_file();
+    struct template made;
+    struct err err = { 0 };
+
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) != 0)
+        return 1;
+    if (template_make(ARGV_BWRAP, "gantry-sandbox", &action, &made, &err) != RC_OK)
+        return 2;
+    if (mount("later", "/usr/share", "tmpfs", 0, "mode=1777") != 0)
+        return 3;
+    if (setns(made.users, CLONE_NEWUSER) != 0 || setns(made.mounts, CLONE_NEWNS) != 0)
+        return 4;
+    return open("/sandbox/usr/share/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EROFS
+               ? 5
+               : 0;
+}
+
+static void
+test_a_later_mount_of_the_host_is_not_in_a_template(void **state)
+{
+    int status = -1;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(mount_later());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* What a mount of the host at the wrong moment leaves: bwrap has bound it, but not made it read-only. */
+static void
+test_a_template_with_a_mount_that_can_be_written_is_refused(void **state)
+{
+    struct action action = one_file();
+    struct template made = { .users = 77, .mounts = 78 };
+    struct bounds bounds;
+    struct err err = { 0 };
+
+    (void)state;
+    put_script(&bounds, "#!/bin/sh\nshift 3\n"
+                        "exec " ARGV_BWRAP " --args 4 --bind /tmp /sandbox/usr/share -- \"$@\"\n");
+    assert_int_equal(template_make(bounds.script, "gantry-sandbox", &action, &made, &err), RC_TEMP);
+    assert_string_equal(err.text, "the mount of /sandbox/usr/share can be written");
+    assert_int_equal(made.users, 77);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    remove_script(&bounds);
+}
+
+#define REST " - tmpfs tmpfs rw,mode=755\n"
+#define ROOT "1 0 0:1 / / ro,nosuid,nodev,relatime" REST
+
+static void
+test_mounts_of_a_template(void **state)
+{
+    static const struct {
+        const char *table, *fault; /* NULL = none */
+    } CASES[] = {
+        { ROOT "2 1 0:2 / /sandbox/usr/bin ro,nosuid,nodev,relatime" REST
+               "3 1 0:3 /null /sandbox/dev/null rw,nosuid,relatime" REST
+               "4 1 0:4 / /proc rw,relatime" REST "5 1 0:4 / /sandboxes rw" REST,
+          NULL },
+        { "1 0 0:1 / / rw,nosuid,nodev" REST, "the mount of / can be written" },
+        { "1 0 0:1 / / rorw,nosuid,nodev" REST, "the mount of / can be written" },
+        { "1 0 0:1 / / nosuid,nodev,ro" REST, NULL },
+        { "1 0 0:1 / / ro,nodev" REST, "the mount of / allows set-user-ID" },
+        { "1 0 0:1 / / ro,nosuid" REST, "the mount of / allows devices" },
+        { ROOT "2 1 0:2 / /sandbox rw,nosuid,nodev" REST, "the mount of /sandbox can be written" },
+        { ROOT "2 1 0:2 / /sandbox/usr/share/x rw,nosuid,nodev" REST,
+          "the mount of /sandbox/usr/share/x can be written" },
+        { ROOT "2 1 0:2 / /sandbox/dev/sda rw,nosuid" REST,
+          "the mount of /sandbox/dev/sda can be written" },
+        { ROOT "2 1 0:2 / /sandbox/dev/sda ro,nosuid" REST,
+          "the mount of /sandbox/dev/sda allows devices" },
+        { ROOT "2 1 0:2 / /sandbox/dev/full rw" REST,
+          "the mount of /sandbox/dev/full allows set-user-ID" },
+        { ROOT "2 1 0:2 /zero /sandbox/dev/zero rw,nosuid" REST
+               "3 2 0:3 / /sandbox/dev/zero rw,nosuid" REST,
+          "the mount of /sandbox/dev/zero is mounted over" },
+        { ROOT "2 1 0:2 / /sandbox/usr/bin ro,nosuid,nodev master:7" REST,
+          "the mount of /sandbox/usr/bin is not private" },
+        { ROOT "2 1 0:2 / /proc rw shared:1 master:7" REST, "the mount of /proc is not private" },
+        { ROOT "2 1 0:2 / /sandbox\n", "line 2 of the mounts is not understood" },
+        { "\n", "line 1 of the mounts is not understood" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        char text[1024];
+        struct err err = { 0 };
+
+        (void)snprintf(text, sizeof(text), "%s", CASES[i].table);
+        AUTO(file) FILE *table = fmemopen(text, strlen(text), "r");
+        assert_non_null(table);
+        assert_int_equal(mounts_check(table, &err), CASES[i].fault ? RC_TEMP : RC_OK);
+        assert_string_equal(err.text, CASES[i].fault ? CASES[i].fault : "");
+    }
+    AUTO(file) FILE *nothing = fopen("/dev/null", "re");
+    assert_non_null(nothing);
+    assert_int_equal(mounts_check(nothing, NULL), RC_TEMP);
+}
+
 static void
 test_what_bwrap_says_is_the_error(void **state)
 {
@@ -220,6 +331,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_template_has_the_copies_and_cannot_be_written),
+        cmocka_unit_test(test_a_later_mount_of_the_host_is_not_in_a_template),
+        cmocka_unit_test(test_a_template_with_a_mount_that_can_be_written_is_refused),
+        cmocka_unit_test(test_mounts_of_a_template),
         cmocka_unit_test(test_what_bwrap_says_is_the_error),
         cmocka_unit_test(test_without_a_template_the_self_test_fails),
         cmocka_unit_test(test_a_sandbox_that_cannot_enter_its_template_says_so),

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -14,6 +16,7 @@
 #include "base/clock.h"
 #include "json/json.h"
 #include "sandbox/launch.h"
+#include "sandbox/mounts.h"
 
 #define SAID_MAX 256 /* bytes kept of what bwrap says */
 
@@ -133,6 +136,54 @@ open_namespace(pid_t pid, const char *which)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+/* In the vfork child: only system calls. Its exit status is the errno. */
+static void
+make_private_inside(const struct template *made)
+{
+    if (setns(made->users, CLONE_NEWUSER) != 0 || setns(made->mounts, CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        _exit(errno);
+    _exit(0);
+}
+
+/* bwrap leaves its mounts as slaves of the host's: what the host mounts later on one of them would appear in
+ * every sandbox, with the host's flags. */
+static enum rc
+make_private(const struct template *made, struct err *err)
+{
+    sigset_t all, before;
+    int status = 0;
+    pid_t child;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before); /* a handler would run in our memory */
+    child = vfork();
+    if (child == 0)
+        make_private_inside(made);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (child < 0)
+        return err_set(err, RC_TEMP, "vfork: %s", strerror(errno));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return err_set(err, RC_CONFIG, "the mounts of the template's namespace: %s",
+                       WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "killed");
+    return RC_OK;
+}
+
+/* What the host mounted between bwrap's bind and now is there, and nothing comes after. */
+static enum rc
+check_mounts(pid_t inside, struct err *err)
+{
+    AUTO(file) FILE *table = NULL;
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)inside);
+    if (!(table = fopen(path, "re")))
+        return err_set(err, RC_TEMP, "%s: %s", path, strerror(errno));
+    return mounts_check(table, err);
+}
+
 /* The command ends with its input, bwrap with the command, and so both are reaped. Killed, bwrap takes it
  * along (--die-with-parent), but leaves it to us as a stranger. */
 static void
@@ -169,6 +220,8 @@ template_make(const char *bwrap, const char *name, const struct action *action,
         made.mounts = open_namespace(inside, "mnt");
         if (made.users < 0 || made.mounts < 0)
             rc = err_set(err, RC_TEMP, "the template's namespaces: %s", strerror(errno));
+        else if ((rc = make_private(&made, err)) == RC_OK)
+            rc = check_mounts(inside, err);
     }
     end(&launch, pid);
     if (rc == RC_OK)

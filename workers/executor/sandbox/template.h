@@ -13,11 +13,13 @@
  * program ends, the kernel takes the template away, and other executors never meet it.
  *
  * What is copied (ARGV_COPIED) or bound is that of the moment it was built: the folders of /usr go on
- * showing what the host has in them, but a mount over one of them is seen after a restart only.
+ * showing what the host has in them, but a mount over or below one of them is seen after a restart only.
+ * For that the mounts of the template become private, and then all are looked at (mounts.h): what the host
+ * mounted while bwrap was building may be there with the host's flags, and such a template is not used.
  *
  * Threads: as launch.h
- * Errors:  RC_CONFIG  bwrap cannot build it: the text is what bwrap says
- *          RC_TEMP    no descriptors, memory or processes left
+ * Errors:  RC_CONFIG  bwrap cannot build it: the text is what bwrap says; its mounts cannot become private
+ *          RC_TEMP    no descriptors, memory or processes left; a mount that may not be there
  */
 #ifndef GANTRY_EXECUTOR_SANDBOX_TEMPLATE_H
 #define GANTRY_EXECUTOR_SANDBOX_TEMPLATE_H
