@@ -277,6 +277,23 @@ test_what_bwrap_says_is_the_error(void **state)
     }
 }
 
+static void
+test_a_bwrap_that_hangs_is_ended(void **state)
+{
+    struct action action = one_file();
+    struct template made = { .users = 77, .mounts = 78 };
+    struct bounds bounds;
+    struct err err = { 0 };
+
+    (void)state;
+    put_script(&bounds, "#!/bin/sh\necho 'bwrap: busy' >&2\nexec sleep 1000\n");
+    assert_int_equal(template_make(bounds.script, "gantry-sandbox", &action, &made, &err), RC_TEMP);
+    assert_string_equal(err.text, "bwrap does not build the template within 5000 ms");
+    assert_int_equal(made.mounts, 78);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    remove_script(&bounds);
+}
+
 /* Before any task is taken, and with what to change. */
 static void
 test_without_a_template_the_self_test_fails(void **state)
@@ -335,6 +352,7 @@ main(void)
         cmocka_unit_test(test_a_template_with_a_mount_that_can_be_written_is_refused),
         cmocka_unit_test(test_mounts_of_a_template),
         cmocka_unit_test(test_what_bwrap_says_is_the_error),
+        cmocka_unit_test(test_a_bwrap_that_hangs_is_ended),
         cmocka_unit_test(test_without_a_template_the_self_test_fails),
         cmocka_unit_test(test_a_sandbox_that_cannot_enter_its_template_says_so),
     };

@@ -90,37 +90,39 @@ prepare(struct launch *launch, const struct action *action, struct argv *argv, s
     return rc == RC_OK ? add_files(launch, argv, err) : rc;
 }
 
-/* What a pipe has, as text; waits for its first bytes or its end. */
-static void
-hear(int fd, char text[SAID_MAX])
+/* What a pipe has, as text; waits for its first bytes or its end. False when the deadline came first. */
+static bool
+hear(int fd, int64_t deadline_ms, char text[SAID_MAX])
 {
-    int64_t deadline_ms = clock_mono_ms() + TEMPLATE_WAIT_MS;
     struct pollfd ready = { .fd = fd, .events = POLLIN };
-    int64_t left_ms;
+    int is_ready;
     ssize_t got;
 
-    text[0] = '\0';
-    while ((left_ms = deadline_ms - clock_mono_ms()) > 0 && poll(&ready, 1, (int)left_ms) < 0 &&
-           errno == EINTR)
-        ;
+    do {
+        int64_t left_ms = deadline_ms - clock_mono_ms();
+        is_ready = poll(&ready, 1, left_ms > 0 ? (int)left_ms : 0);
+    } while (is_ready < 0 && errno == EINTR);
     got = read(fd, text, SAID_MAX - 1);
     text[got > 0 ? got : 0] = '\0';
+    return is_ready > 0;
 }
 
 /* The command that bwrap runs when all is built gives back the byte that it is given. */
 static enum rc
-wait_until_built(const struct launch *launch, pid_t *inside, struct err *err)
+wait_until_built(const struct launch *launch, int64_t deadline_ms, pid_t *inside, struct err *err)
 {
     AUTO(json) cJSON *status = NULL;
     char said[SAID_MAX];
 
-    hear(launch->ours[OUTPUT], said);
+    if (!hear(launch->ours[OUTPUT], deadline_ms, said))
+        return err_set(err, RC_TEMP, "bwrap does not build the template within %d ms",
+                       TEMPLATE_WAIT_MS);
     if (said[0] != '\n') {
-        hear(launch->ours[ERROR], said);
+        (void)hear(launch->ours[ERROR], deadline_ms, said);
         said[strcspn(said, "\r\n")] = '\0';
         return err_set(err, RC_CONFIG, "%s", said[0] ? said : "bwrap ended without a word");
     }
-    hear(launch->ours[STATUS], said);
+    (void)hear(launch->ours[STATUS], deadline_ms, said);
     if (json_read(said, strcspn(said, "\n"), &status, NULL) != RC_OK ||
         (*inside = (pid_t)json_int(status, "child-pid", 0)) <= 0)
         return err_set(err, RC_CONFIG, "bwrap does not tell its child: %s", said);
@@ -187,13 +189,13 @@ check_mounts(pid_t inside, struct err *err)
 /* The command ends with its input, bwrap with the command, and so both are reaped. Killed, bwrap takes it
  * along (--die-with-parent), but leaves it to us as a stranger. */
 static void
-end(struct launch *launch, pid_t pid)
+end(struct launch *launch, pid_t pid, int64_t deadline_ms)
 {
     char said[SAID_MAX];
 
     fd_cleanup(&launch->ours[INPUT]);
     launch->ours[INPUT] = -1;
-    hear(launch->ours[ERROR], said);
+    (void)hear(launch->ours[ERROR], deadline_ms, said);
     (void)kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
@@ -206,6 +208,7 @@ template_make(const char *bwrap, const char *name, const struct action *action,
     AUTO(launch) struct launch launch = LAUNCH_NONE;
     struct template made = { .action = action, .users = -1, .mounts = -1 };
     struct argv argv;
+    int64_t deadline_ms = clock_mono_ms() + TEMPLATE_WAIT_MS;
     pid_t pid, inside = 0;
     enum rc rc;
 
@@ -215,7 +218,7 @@ template_make(const char *bwrap, const char *name, const struct action *action,
         (rc = launch_start(&launch, argv.words, &pid, err)) != RC_OK)
         return rc;
     launch_close_child(&launch);
-    if ((rc = wait_until_built(&launch, &inside, err)) == RC_OK) {
+    if ((rc = wait_until_built(&launch, deadline_ms, &inside, err)) == RC_OK) {
         made.users = open_namespace(inside, "user");
         made.mounts = open_namespace(inside, "mnt");
         if (made.users < 0 || made.mounts < 0)
@@ -223,7 +226,7 @@ template_make(const char *bwrap, const char *name, const struct action *action,
         else if ((rc = make_private(&made, err)) == RC_OK)
             rc = check_mounts(inside, err);
     }
-    end(&launch, pid);
+    end(&launch, pid, deadline_ms);
     if (rc == RC_OK)
         *out = made;
     else

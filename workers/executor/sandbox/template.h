@@ -19,7 +19,7 @@
  *
  * Threads: as launch.h
  * Errors:  RC_CONFIG  bwrap cannot build it: the text is what bwrap says; its mounts cannot become private
- *          RC_TEMP    no descriptors, memory or processes left; a mount that may not be there
+ *          RC_TEMP    no descriptors, memory or processes left; bwrap hangs; a mount that may not be there
  */
 #ifndef GANTRY_EXECUTOR_SANDBOX_TEMPLATE_H
 #define GANTRY_EXECUTOR_SANDBOX_TEMPLATE_H
@@ -27,7 +27,7 @@
 #include "base/rc.h"
 #include "sandbox/manifest.h"
 
-#define TEMPLATE_WAIT_MS    20000   /* a bound against hanging */
+#define TEMPLATE_WAIT_MS    5000    /* a bound against hanging, of all waiting together */
 #define TEMPLATE_COPY_BYTES 4194304 /* of one file of the host */
 
 struct template
