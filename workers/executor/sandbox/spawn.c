@@ -37,19 +37,19 @@ static enum rc
 find_template(struct spawner *spawner, const struct action *action, const struct template **out,
               struct err *err)
 {
-    struct template *template = spawner->templates;
-    const struct template *end = template + spawner->n_templates;
+    struct template *found = spawner->templates;
+    const struct template *end = found + spawner->n_templates;
     enum rc rc;
 
-    while (template <end &&template->action != action)
-        template ++;
-    if (template == end) {
+    while (found < end && found->action != action)
+        found++;
+    if (found == end) {
         assert(spawner->n_templates < CATALOG_ACTIONS_MAX);
-        if ((rc = template_make(spawner->bwrap, spawner->name, action, template, err)) != RC_OK)
+        if ((rc = template_make(spawner->bwrap, spawner->name, action, found, err)) != RC_OK)
             return rc;
         spawner->n_templates++;
     }
-    *out = template;
+    *out = found;
     return RC_OK;
 }
 
