@@ -20,6 +20,7 @@ READ_ONLY = {"ro", "nosuid", "nodev"}
 MOUNTS = {
     "/": READ_ONLY,
     **{path: READ_ONLY for path in [*FOLDERS, "/etc/alternatives"] if os.path.isdir(path)},
+    "/dev": READ_ONLY,
     **{f"/dev/{name}": {"rw", "nosuid"} for name in ("null", "zero", "full", "urandom")},
     "/proc": {*READ_ONLY, "noexec"},
     "/tmp": {"rw", "nosuid", "nodev"},

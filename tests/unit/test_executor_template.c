@@ -203,7 +203,7 @@ test_mounts_of_a_template(void **state)
         const char *table, *fault; /* NULL = none */
     } CASES[] = {
         { ROOT "2 1 0:2 / /sandbox/usr/bin ro,nosuid,nodev,relatime" REST
-               "3 1 0:3 /null /sandbox/dev/null rw,nosuid,relatime" REST
+               "3 1 0:3 /null /devices/null rw,nosuid,relatime" REST
                "4 1 0:4 / /proc rw,relatime" REST "5 1 0:4 / /sandboxes rw" REST,
           NULL },
         { "1 0 0:1 / / rw,nosuid,nodev" REST, "the mount of / can be written" },
@@ -218,11 +218,13 @@ test_mounts_of_a_template(void **state)
           "the mount of /sandbox/dev/sda can be written" },
         { ROOT "2 1 0:2 / /sandbox/dev/sda ro,nosuid" REST,
           "the mount of /sandbox/dev/sda allows devices" },
-        { ROOT "2 1 0:2 / /sandbox/dev/full rw" REST,
-          "the mount of /sandbox/dev/full allows set-user-ID" },
-        { ROOT "2 1 0:2 /zero /sandbox/dev/zero rw,nosuid" REST
-               "3 2 0:3 / /sandbox/dev/zero rw,nosuid" REST,
-          "the mount of /sandbox/dev/zero is mounted over" },
+        { ROOT "2 1 0:2 / /devices ro,nosuid" REST, "the mount of /devices allows devices" },
+        { ROOT "2 1 0:2 /full /sandbox/dev/full rw,nosuid" REST,
+          "the mount of /sandbox/dev/full can be written" },
+        { ROOT "2 1 0:2 / /devices/full rw" REST, "the mount of /devices/full allows set-user-ID" },
+        { ROOT "2 1 0:2 /zero /devices/zero rw,nosuid" REST
+               "3 2 0:3 / /devices/zero rw,nosuid" REST,
+          "the mount of /devices/zero is mounted over" },
         { ROOT "2 1 0:2 / /sandbox/usr/bin ro,nosuid,nodev master:7" REST,
           "the mount of /sandbox/usr/bin is not private" },
         { ROOT "2 1 0:2 / /proc rw shared:1 master:7" REST, "the mount of /proc is not private" },
@@ -311,6 +313,25 @@ test_without_a_template_the_self_test_fails(void **state)
     remove_script(&bounds);
 }
 
+/* Waits for its end; said: its standard error. */
+static void
+hear_out(const struct spawned *spawned, char said[128])
+{
+    size_t len = 0;
+    ssize_t got;
+
+    assert_int_equal(fcntl(spawned->error, F_SETFL, 0), 0); /* it may block */
+    while ((got = read(spawned->error, said + len, 127 - len)) > 0)
+        len += (size_t)got;
+    assert_int_equal(got, 0);
+    said[len] = '\0';
+    assert_int_equal(waitpid(spawned->pid, NULL, 0), spawned->pid);
+    const int fds[] = { spawned->pidfd, spawned->input,  spawned->output,
+                        spawned->error, spawned->result, spawned->status };
+    for (size_t i = 0; i < TEST_COUNT(fds); i++)
+        assert_int_equal(close(fds[i]), 0);
+}
+
 /* As in a container whose seccomp profile does not know setns(). */
 static void
 test_a_sandbox_that_cannot_enter_its_template_says_so(void **state)
@@ -319,9 +340,7 @@ test_a_sandbox_that_cannot_enter_its_template_says_so(void **state)
     struct sandbox sandbox = policy_ahead(&action);
     struct spawner spawner;
     struct spawned spawned;
-    char said[128] = "";
-    size_t len = 0;
-    ssize_t got;
+    char said[128];
 
     (void)state;
     assert_int_equal(spawner_init(&spawner, ARGV_BWRAP, NULL), RC_OK);
@@ -331,15 +350,43 @@ test_a_sandbox_that_cannot_enter_its_template_says_so(void **state)
         .mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC),
     };
     assert_int_equal(spawn_sandbox(&spawner, &sandbox, -1, &spawned, NULL), RC_OK);
-    assert_int_equal(waitpid(spawned.pid, NULL, 0), spawned.pid);
-    while ((got = read(spawned.error, said + len, sizeof(said) - 1 - len)) > 0)
-        len += (size_t)got;
-    assert_int_equal(got, 0);
+    hear_out(&spawned, said);
     assert_string_equal(said, "setns: the namespaces of the template cannot be entered\n");
-    const int fds[] = { spawned.pidfd, spawned.input,  spawned.output,
-                        spawned.error, spawned.result, spawned.status };
-    for (size_t i = 0; i < TEST_COUNT(fds); i++)
-        assert_int_equal(close(fds[i]), 0);
+    spawner_fini(&spawner);
+}
+
+/* The second lock: were there a mount in the template that can be written, a sandbox could not. */
+static void
+test_a_sandbox_has_no_mount_that_can_be_written(void **state)
+{
+    static char touch[] = "/usr/bin/touch", path[] = "/usr/share/x";
+    struct action action = { .name = "x",
+                             .command = { touch, path },
+                             .limits = { .cpu_ms = 60000,
+                                         .memory_bytes = 67108864,
+                                         .tmp_bytes = 1048576,
+                                         .file_bytes = 1048576,
+                                         .open_files = 64 } };
+    struct sandbox sandbox = policy_ahead(&action);
+    struct spawner spawner;
+    struct spawned spawned;
+    char said[128];
+    int status = -1;
+
+    (void)state;
+    assert_int_equal(spawner_init(&spawner, ARGV_BWRAP, NULL), RC_OK);
+    struct template *made = &spawner.templates[spawner.n_templates++];
+    assert_int_equal(template_make(ARGV_BWRAP, "gantry-sandbox", &action, made, NULL), RC_OK);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(setns(made->users, CLONE_NEWUSER) != 0 || setns(made->mounts, CLONE_NEWNS) != 0 ||
+              mount("x", "/sandbox/usr/share", "tmpfs", 0, "mode=1777") != 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(spawn_sandbox(&spawner, &sandbox, -1, &spawned, NULL), RC_OK);
+    hear_out(&spawned, said);
+    assert_non_null(strstr(said, "'/usr/share/x': Read-only file system"));
     spawner_fini(&spawner);
 }
 
@@ -355,6 +402,7 @@ main(void)
         cmocka_unit_test(test_a_bwrap_that_hangs_is_ended),
         cmocka_unit_test(test_without_a_template_the_self_test_fails),
         cmocka_unit_test(test_a_sandbox_that_cannot_enter_its_template_says_so),
+        cmocka_unit_test(test_a_sandbox_has_no_mount_that_can_be_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,8 @@ static const char *const ENVIRONMENT[] = {
     "--setenv", "CURL_HOME", "/etc", "--setenv", "OPENSSL_CONF", "/etc/openssl.cnf",
 };
 
-#define IN(path) ARGV_ROOT path /* in the template: what a sandbox sees as path */
+#define IN(path)     ARGV_ROOT path /* in the template: what a sandbox sees as path */
+#define DEVICE(name) ARGV_DEVICES "/" name
 
 /* Programs, libraries and the data that they read (time zones, Perl's modules, headers): what is
  * visible works. No /usr/local, no /var, /home, /root, /run, /sys. /etc/alternatives holds symbolic
@@ -57,22 +58,23 @@ const struct argv_copied ARGV_COPIED[ARGV_COPIED_COUNT] = {
     { "/etc/services", IN("/etc/services") },
 };
 
-/* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. */
+/* No terminal and no pty master: bwrap's own --dev would give both, and a writable tmpfs. Beside ARGV_ROOT,
+ * because all of that is without devices. */
 static const char *const DEVICES[] = {
-    "--dev-bind", "/dev/null", IN("/dev/null"), "--dev-bind", "/dev/zero", IN("/dev/zero"),
-    "--dev-bind", "/dev/full", IN("/dev/full"), "--dev-bind", "/dev/urandom", IN("/dev/urandom"),
-    "--symlink", "urandom", IN("/dev/random"),
-    "--symlink", "/proc/self/fd", IN("/dev/fd"), "--symlink", "/proc/self/fd/0", IN("/dev/stdin"),
-    "--symlink", "/proc/self/fd/1", IN("/dev/stdout"),
-    "--symlink", "/proc/self/fd/2", IN("/dev/stderr"),
-    "--symlink", "/tmp", IN("/dev/shm"),
+    "--dev-bind", "/dev/null", DEVICE("null"), "--dev-bind", "/dev/zero", DEVICE("zero"),
+    "--dev-bind", "/dev/full", DEVICE("full"), "--dev-bind", "/dev/urandom", DEVICE("urandom"),
+    "--symlink", "urandom", DEVICE("random"),
+    "--symlink", "/proc/self/fd", DEVICE("fd"), "--symlink", "/proc/self/fd/0", DEVICE("stdin"),
+    "--symlink", "/proc/self/fd/1", DEVICE("stdout"),
+    "--symlink", "/proc/self/fd/2", DEVICE("stderr"),
+    "--symlink", "/tmp", DEVICE("shm"),
 };
 
 /* Where each sandbox mounts its own; and around ARGV_ROOT, where no task ever is, what the bwrap of a
  * sandbox needs for its own start: itself (under its own name, by which AppArmor knows it), its libraries, a
  * /tmp to build on, and the /proc of this side. */
 static const char *const PLACES[] = {
-    "--dir", IN("/proc"), "--dir", IN("/tmp"), "--dir", IN("/work"),
+    "--dir", IN("/dev"), "--dir", IN("/proc"), "--dir", IN("/tmp"), "--dir", IN("/work"),
     "--ro-bind", ARGV_BWRAP, ARGV_BWRAP,
     "--symlink", "../sandbox/usr/lib", "/usr/lib", "--symlink", "usr/lib", "/lib",
     "--symlink", "../sandbox/usr/lib64", "/usr/lib64", "--symlink", "usr/lib64", "/lib64",
@@ -81,11 +83,12 @@ static const char *const PLACES[] = {
     "--remount-ro", "/",
 };
 
-/* The template has all mounts of ARGV_ROOT read-only and without set-user-ID already; a plain --bind would
- * take the devices' use. /proc cannot be written: an unprivileged process may lower its oom_score_adj again
- * to what it was at its start. */
+/* The template has all mounts read-only and without set-user-ID already; --ro-bind makes sure of it once
+ * more, and takes the use of devices, which have a bind of their own. /proc cannot be written: an
+ * unprivileged process may lower its oom_score_adj again to what it was at its start. */
 static const char *const ROOT[] = {
-    "--dev-bind", ARGV_ROOT, "/", "--proc", "/proc", "--remount-ro", "/proc",
+    "--ro-bind", ARGV_ROOT, "/", "--dev-bind", ARGV_DEVICES, "/dev",
+    "--proc", "/proc", "--remount-ro", "/proc",
 };
 /* clang-format on */
 

@@ -3,7 +3,7 @@
  * argv - what a sandbox is -> bubblewrap's arguments and descriptors. Pure: this is the security policy.
  *
  * There are two lists: of the template, which holds what all sandboxes of an action have in common and is
- * built once (template.h), and of a sandbox, which binds the template and adds what is its own.
+ * built once (template.h), and of a sandbox, which binds the template, read-only, and adds what is its own.
  *
  * The options travel through --args on a sealed memfd, so that no process list shows them; on the
  * command line are only "--args N -- command". Descriptors have fixed numbers in bubblewrap:
@@ -33,8 +33,9 @@
 #include "base/rc.h"
 #include "sandbox/policy.h"
 
-#define ARGV_BWRAP "/usr/bin/bwrap"
-#define ARGV_ROOT  "/sandbox" /* the root of a sandbox in its template */
+#define ARGV_BWRAP   "/usr/bin/bwrap"
+#define ARGV_ROOT    "/sandbox" /* the root of a sandbox in its template */
+#define ARGV_DEVICES "/devices" /* its /dev there */
 
 enum argv_fd {
     ARGV_FD_RESULT = 3,

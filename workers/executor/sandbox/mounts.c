@@ -11,10 +11,10 @@
 enum field { POINT = 4, OPTIONS = 5, PROPAGATION = 6, FIELDS };
 
 static const char *const DEVICES[] = {
-    ARGV_ROOT "/dev/null",
-    ARGV_ROOT "/dev/zero",
-    ARGV_ROOT "/dev/full",
-    ARGV_ROOT "/dev/urandom",
+    ARGV_DEVICES "/null",
+    ARGV_DEVICES "/zero",
+    ARGV_DEVICES "/full",
+    ARGV_DEVICES "/urandom",
 };
 
 static bool
@@ -30,14 +30,19 @@ has_option(const char *options, const char *name)
     return false;
 }
 
-/* What a sandbox takes: the root's flags are those of ARGV_ROOT, a folder of it. */
+static bool
+is_below(const char *point, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(point, folder, len) == 0 && (point[len] == '/' || point[len] == '\0');
+}
+
+/* What a sandbox takes: the root's flags are those of the two folders in it. */
 static bool
 is_taken(const char *point)
 {
-    size_t len = strlen(ARGV_ROOT);
-
-    return strcmp(point, "/") == 0 ||
-           (strncmp(point, ARGV_ROOT, len) == 0 && (point[len] == '/' || point[len] == '\0'));
+    return strcmp(point, "/") == 0 || is_below(point, ARGV_ROOT) || is_below(point, ARGV_DEVICES);
 }
 
 /* As a bit of a set; 0 = none of them. */

@@ -5,8 +5,8 @@
  * Theory of operation. Mounting is what costs most in the start of a sandbox, and what a task sees of
  * the host is the same for each: programs, libraries, /etc, /dev, and /task. So one bwrap builds it, in a
  * user and a mount namespace of its own, below ARGV_ROOT; this program opens the two namespaces and ends
- * that bwrap. The bwrap of a sandbox starts inside them, where one recursive bind of ARGV_ROOT takes all
- * of it: the kernel copies the mounts with their flags, and they cannot be changed from there, because
+ * that bwrap. The bwrap of a sandbox starts inside them, where two recursive binds, of ARGV_ROOT and of
+ * ARGV_DEVICES, take all of it: the kernel copies the mounts with their flags, and they cannot be changed from there, because
  * the sandbox's user namespace lies below the template's.
  *
  * Nothing of it is in a folder of the host, and it belongs to nobody but the descriptors: however this
