@@ -122,7 +122,7 @@ for folder in ("/", "/etc", "/task", "/dev", "/usr"):
 result = seen
 """
 SPOIL = """
-import errno, os
+import errno, fcntl, os
 done = []
 def spoil(what, call, *args, **more):
     try:
@@ -147,6 +147,10 @@ for folder in ("/", "/etc", "/task", "/dev", "/usr"):
             spoil(f"times of {path}", os.utime, path)
         spoil(f"rename {path}", os.rename, path, path + ".x")
         spoil(f"attribute of {path}", os.setxattr, path, "user.x", b"x")
+        fd = os.open(path, os.O_RDONLY)
+        for command, argument in ((1024, 1), (1026, 63), (1036, b"\2" + bytes(7))):
+            spoil(f"right {command} of {path}", fcntl.fcntl, fd, command, argument)
+        os.close(fd)
 result = done
 """
 
