@@ -3,6 +3,7 @@
 its root, hold a capability, gain a right."""
 import concurrent.futures
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
@@ -222,6 +223,12 @@ def test_too_much_ends_what_takes_it(stack):
     after = stack.inspect("ingest")["State"]
     assert after["Pid"] == before["Pid"]
     assert not after["OOMKilled"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the slack of others")
+def test_the_timers_of_nats_are_coarse(stack):
+    pid = stack.inspect("nats")["State"]["Pid"]
+    assert pathlib.Path(f"/proc/{pid}/timerslack_ns").read_text() == "1000000\n"
 
 
 def test_secrets_are_each_ones_own(stack):

@@ -225,6 +225,7 @@ def test_what_the_programs_may(machine):
         )
         assert int(files[3]) >= 16384, (unit, files)
         assert limits.splitlines()[5].split()[4:6] == ["0", "0"], limits  # core files
+    assert machine.show("nats", "TimerSlackNSec") == "1000000"
     assert len(users) == 6, "a user for each"
     assert "0" not in users, "a user for each"
     assert (

@@ -130,12 +130,11 @@ die_with(pid_t parent)
         _exit(EXEC_FAILED);
 }
 
-/* First the users': it gives the right to the mounts, and the exec takes it again. */
-static bool
-enter(const struct launch *launch)
+/* First the users': it gives the right to the mounts, until an exec. */
+bool
+launch_enter(int users, int mounts)
 {
-    return launch->users < 0 ||
-           (setns(launch->users, CLONE_NEWUSER) == 0 && setns(launch->mounts, CLONE_NEWNS) == 0);
+    return setns(users, CLONE_NEWUSER) == 0 && setns(mounts, CLONE_NEWNS) == 0;
 }
 
 /* In the vfork child: only system calls, nothing of the parent's memory is changed. */
@@ -156,7 +155,7 @@ become_bwrap(const struct launch *launch, char *const *words, pid_t parent, cons
         _exit(EXEC_FAILED);
     volunteer_for_oom();
     (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + launch->nice);
-    is_inside = enter(launch);
+    is_inside = launch->users < 0 || launch_enter(launch->users, launch->mounts);
     for (size_t i = 0; i < launch->n_child; i++) {
         parked[i] = fcntl(launch->child[i], F_DUPFD_CLOEXEC, FD_PARK);
         if (parked[i] < 0)

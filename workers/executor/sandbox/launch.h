@@ -57,6 +57,9 @@ void launch_fd(struct launch *launch, int number, int fd);
 /* Of the started bwrap alone are its ends. */
 void launch_close_child(struct launch *launch);
 
+/* In a child with one thread: only system calls. False: errno says why. */
+bool launch_enter(int users, int mounts);
+
 /* words: NULL-terminated, the first stands for the name. */
 enum rc launch_start(const struct launch *launch, const char *const *words, pid_t *pid,
                      struct err *err);

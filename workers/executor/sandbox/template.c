@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,7 +141,7 @@ open_namespace(pid_t pid, const char *which)
 static void
 make_private_inside(const struct template *made)
 {
-    if (setns(made->users, CLONE_NEWUSER) != 0 || setns(made->mounts, CLONE_NEWNS) != 0 ||
+    if (!launch_enter(made->users, made->mounts) ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         _exit(errno);
     _exit(0);
